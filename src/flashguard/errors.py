@@ -1,0 +1,72 @@
+"""Every problem FlashGuard can answer: its stable code, HTTP status and a sentence for a human.
+
+A refusal that a buyer can cause is a value (`model.Refused` carrying a `Code`); an exception is raised
+only where an operator must act.
+"""
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class Code(StrEnum):
+    """The stable `code` of an RFC 9457 problem. Never renamed: clients branch on it."""
+
+    SOLD_OUT = "sold-out"
+    LIMIT_REACHED = "limit-reached"
+    SALE_NOT_OPEN = "sale-not-open"
+    RESERVATION_EXPIRED = "reservation-expired"
+    RESERVATION_RELEASED = "reservation-released"
+    RESERVATION_CONFIRMED = "reservation-confirmed"
+    REQUEST_IN_FLIGHT = "request-in-flight"
+    UNKNOWN_SALE = "unknown-sale"
+    UNKNOWN_ITEM = "unknown-item"
+    UNKNOWN_RESERVATION = "unknown-reservation"
+    IDEMPOTENCY_MISMATCH = "idempotency-mismatch"
+    INVALID_REQUEST = "invalid-request"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate-limited"
+    OVERLOADED = "overloaded"
+    RECOVERING = "recovering"
+    LEDGER_REFUSED = "ledger-refused"
+
+
+class Problem(NamedTuple):
+    """What a code means over HTTP."""
+
+    status: int
+    title: str
+
+
+PROBLEMS: Final[dict[Code, Problem]] = {
+    Code.SOLD_OUT: Problem(409, "Not enough units are available."),
+    Code.LIMIT_REACHED: Problem(409, "This customer's limit for the sale is reached."),
+    Code.SALE_NOT_OPEN: Problem(409, "The sale is not open."),
+    Code.RESERVATION_EXPIRED: Problem(409, "The hold has expired and its units went back to stock."),
+    Code.RESERVATION_RELEASED: Problem(409, "The hold was released and its units went back to stock."),
+    Code.RESERVATION_CONFIRMED: Problem(409, "The reservation is confirmed already."),
+    Code.REQUEST_IN_FLIGHT: Problem(409, "A request with this idempotency key is still being worked on."),
+    Code.UNKNOWN_SALE: Problem(404, "There is no such sale."),
+    Code.UNKNOWN_ITEM: Problem(404, "The sale has no such item."),
+    Code.UNKNOWN_RESERVATION: Problem(404, "There is no such reservation."),
+    Code.IDEMPOTENCY_MISMATCH: Problem(422, "This idempotency key was used with another request body."),
+    Code.INVALID_REQUEST: Problem(422, "The request is not valid."),
+    Code.UNAUTHENTICATED: Problem(401, "A valid key is needed."),
+    Code.FORBIDDEN: Problem(403, "This key may not do that."),
+    Code.RATE_LIMITED: Problem(429, "Too many requests."),
+    Code.OVERLOADED: Problem(503, "The service is at its limit; try again shortly."),
+    Code.RECOVERING: Problem(503, "The service is recovering; try again shortly."),
+    Code.LEDGER_REFUSED: Problem(409, "The ledger refused this order; nothing was sold."),
+}
+
+
+class FlashGuardError(Exception):
+    """Base of what an operator must act on."""
+
+
+class ConfigurationError(FlashGuardError):
+    """A setting or the deployment can't work as given; the message says what to change."""
+
+
+class LedgerAhead(FlashGuardError):
+    """The ledger and the journal disagree in a way only an operator may resolve."""

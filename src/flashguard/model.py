@@ -1,0 +1,140 @@
+"""The nouns: sale, item, line, reservation, outcome. No I/O, no framework."""
+
+import zlib
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, NewType
+
+from msgspec import Struct
+
+from flashguard.errors import Code
+
+SaleId = NewType("SaleId", str)
+"""A slug: 1 to 64 of a-z, 0-9 and '-', not starting with '-'."""
+Sku = NewType("Sku", str)
+CustomerId = NewType("CustomerId", str)
+ReservationId = NewType("ReservationId", str)
+"""`<sale id>.<24 hex digits>`: names its sale, so that nothing is looked up to find it."""
+MinorUnits = NewType("MinorUnits", int)
+"""Money in the currency's smallest unit, for example cents."""
+Millis = NewType("Millis", int)
+"""Milliseconds since the Unix epoch, by the memory server's clock."""
+
+MAX_LINES: Final = 50
+"""Lines in one basket."""
+MAX_QUANTITY: Final = 1_000_000
+"""Units on one line; keeps every sum far below 2**53, the largest integer Lua holds exactly."""
+MAX_STOCK: Final = 1_000_000_000
+"""Units of one item, for the same reason."""
+
+
+class SaleStatus(StrEnum):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    OPEN = "open"
+    PAUSED = "paused"
+    CLOSED = "closed"
+
+
+class ReservationStatus(StrEnum):
+    HELD = "held"
+    CONFIRMED = "confirmed"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+class Line(Struct, frozen=True):
+    """So many units of one item."""
+
+    sku: Sku
+    quantity: int
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One thing on sale. `stock = available + held + sold`, always."""
+
+    sku: Sku
+    name: str
+    price_minor: MinorUnits
+    currency: str
+    stock: int
+    held: int = 0
+    sold: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.stock - self.held - self.sold
+
+
+class Sale(Struct, frozen=True, kw_only=True):
+    """A sale with its rules and items. `hold_seconds` is how long a hold lasts."""
+
+    id: SaleId
+    name: str
+    status: SaleStatus
+    items: tuple[Item, ...]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    hold_seconds: int = 120
+    limit_per_customer: int | None = None
+    created_at: datetime | None = None
+
+
+class Reservation(Struct, frozen=True, kw_only=True):
+    """Units set aside for one customer. A confirmed reservation is an order and keeps its id."""
+
+    id: ReservationId
+    sale_id: SaleId
+    customer: CustomerId
+    status: ReservationStatus
+    items: tuple[Line, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    receipt: str | None = None
+
+
+class Granted(Struct, frozen=True):
+    """The request took effect. `replayed`: it had taken effect before, under the same key."""
+
+    reservation: Reservation
+    replayed: bool = False
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """The request took nothing. `detail` is one sentence for a human; the rest is what the code calls for."""
+
+    code: Code
+    detail: str = ""
+    sku: str | None = None
+    available: int | None = None
+    limit: int | None = None
+    retry_after_seconds: float | None = None
+
+
+Outcome = Granted | Refused
+
+
+def merge_lines(lines: list[Line] | tuple[Line, ...]) -> tuple[Line, ...]:
+    """Adds up the quantities of lines that name the same item; keeps the order of first mention."""
+    if len(lines) == 1:
+        return tuple(lines)
+    quantities: dict[Sku, int] = {}
+    for line in lines:
+        quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
+    return tuple(Line(sku, quantity) for sku, quantity in quantities.items())
+
+
+def partition_of(sale: SaleId, partitions: int) -> int:
+    """The partition a sale lives on: CRC-32 of its id, modulo the installation's fixed count."""
+    return zlib.crc32(sale.encode()) % partitions
+
+
+def from_millis(millis: int) -> datetime:
+    """The UTC time of a server's millisecond clock reading."""
+    return datetime.fromtimestamp(millis / 1000, UTC)
+
+
+def to_millis(time: datetime) -> Millis:
+    """Milliseconds since the Unix epoch of an aware time."""
+    return Millis(round(time.timestamp() * 1000))

@@ -1,0 +1,264 @@
+"""The journal: what its entries say, where a reader stands, and the watermark of what is recorded.
+
+An entry is written by one kernel call and holds all transitions of that batch, in order. Its id is
+`<epoch>-<sequence>`, contiguous within an epoch; it names itself by a random token and names the entry
+before it, so that two histories which gave out the same ids can never be mistaken for one.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from flashguard.model import CustomerId, ReservationId, SaleId, Sku
+
+Lines = list[Any]
+"""Flat, as the kernel keeps them: sku, quantity, sku, quantity, …"""
+
+
+class Hold(Struct, array_like=True, tag="hold", frozen=True):
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+    fingerprint: int
+    customer: CustomerId
+    hold_ms: int
+
+
+class Buy(Struct, array_like=True, tag="buy", frozen=True):
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+    fingerprint: int
+    customer: CustomerId
+    hold_ms: int = 0
+
+
+class Confirm(Struct, array_like=True, tag="confirm", frozen=True):
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+
+
+class Release(Struct, array_like=True, tag="release", frozen=True):
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+
+
+class Expire(Struct, array_like=True, tag="expire", frozen=True):
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+
+
+class Extend(Struct, array_like=True, tag="extend", frozen=True):
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+    key: int
+    customer: str
+    expires_ms: int
+
+
+class Restock(Struct, array_like=True, tag="restock", frozen=True):
+    """`lines` is the sku and the signed number of units; stock, held and sold are those after it."""
+
+    sale: SaleId
+    key: str
+    lines: Lines
+    at_ms: int
+    fingerprint: int
+    reason: str
+    unused: int
+    stock: int
+    held: int
+    sold: int
+
+
+class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
+    """A sale's status and rules as they are from now on; 0 means none."""
+
+    sale: SaleId
+    status: str
+    lines: Lines
+    at_ms: int
+    starts_ms: int
+    unused: str
+    ends_ms: int
+    hold_ms: int
+    max_hold_ms: int
+    limit: int
+
+
+class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):
+    """The first entry of an epoch: memory was rebuilt from the ledger."""
+
+    sale: str
+    why: str
+    lines: Lines
+    at_ms: int
+
+
+Transition = Hold | Buy | Confirm | Release | Expire | Extend | Restock | SaleChange | Rebuilt
+
+
+class Counters(Struct, array_like=True, frozen=True):
+    """An item's counters after the entry."""
+
+    sale: SaleId
+    sku: Sku
+    stock: int
+    held: int
+    sold: int
+
+
+class Body(Struct, array_like=True, frozen=True):
+    """What an entry holds."""
+
+    at_ms: int
+    transitions: list[Transition]
+    counters: list[Counters]
+
+
+class Position(Struct, frozen=True, order=True):
+    """The newest entry a reader has dealt with."""
+
+    epoch: int
+    seq: int
+    token: str
+
+
+class Entry(Struct, frozen=True):
+    """One journal entry, decoded."""
+
+    epoch: int
+    seq: int
+    token: str
+    previous: str
+    body: Body
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.seq, self.token)
+
+    def follows(self, position: Position) -> bool:
+        """Whether this entry is the very next one of the same history."""
+        return (
+            self.epoch == position.epoch
+            and self.seq == position.seq + 1
+            and self.previous == position.token
+        )
+
+
+class BrokenEntry(Exception):
+    """An entry can't be decoded."""
+
+
+_decode_body = msgspec.msgpack.Decoder(Body).decode
+
+
+def decode_entry(raw_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    """Decodes a stream entry as the client returns it.
+
+    Raises:
+        BrokenEntry: the id, a field or the body is not what the kernel writes.
+    """
+    try:
+        epoch, seq = raw_id.split(b"-")
+        return Entry(
+            int(epoch), int(seq), fields[b"t"].decode(), fields[b"p"].decode(), _decode_body(fields[b"d"])
+        )
+    except (ValueError, KeyError, msgspec.MsgspecError) as error:
+        raise BrokenEntry(f"journal entry {raw_id!r}: {error}") from error
+
+
+class Announcement(Struct, array_like=True, frozen=True):
+    """What the recorder committed in one group: (seq, token) of every entry, and the orders it refused."""
+
+    epoch: int
+    entries: list[tuple[int, str]]
+    refused: list[ReservationId]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_announcement = msgspec.msgpack.Decoder(Announcement).decode
+
+
+def encode_announcement(announcement: Announcement) -> bytes:
+    """The announcement as it travels on the channel: msgpack, as UTF-8-safe text is not needed there."""
+    return _encode(announcement)
+
+
+class Recorded(Struct, frozen=True):
+    """The fate of one entry: which id carried the token, and which of its group's orders were refused."""
+
+    epoch: int
+    seq: int
+    refused: frozenset[ReservationId]
+
+
+_NONE_REFUSED: Final[frozenset[ReservationId]] = frozenset()
+
+
+class Watermark:
+    """Lets a caller wait until its own journal entry is in the ledger.
+
+    A caller registers the token before it sends the script call, so that no announcement can come too
+    early. It must then compare the announced id with the id the call returned: an id with another token
+    is a lost history and is never announced under this token.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, asyncio.Future[Recorded]] = {}
+        self.announcements = 0
+
+    def expect(self, token: str) -> "asyncio.Future[Recorded]":
+        """A future that resolves when the entry named by this token is announced. Forget it after use."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[token] = future
+        return future
+
+    def forget(self, token: str) -> None:
+        self._waiting.pop(token, None)
+
+    def announced(self, message: bytes) -> None:
+        """Takes one message of a partition's channel."""
+        self.announcements += 1
+        waiting = self._waiting
+        if not waiting:
+            return
+        announcement = _decode_announcement(message)
+        refused = frozenset(announcement.refused) if announcement.refused else _NONE_REFUSED
+        for seq, token in announcement.entries:
+            future = waiting.get(token)
+            if future is not None and not future.done():
+                future.set_result(Recorded(announcement.epoch, seq, refused))
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+
+def last_position(entries: Iterable[Entry], start: Position) -> tuple[list[Entry], Position, bool]:
+    """The run of entries that continue `start` without a gap or a foreign link.
+
+    Returns:
+        the run, the position at its end, and whether all entries belonged to it.
+    """
+    run: list[Entry] = []
+    position = start
+    for entry in entries:
+        if not entry.follows(position):
+            return run, position, False
+        run.append(entry)
+        position = entry.position
+    return run, position, True

@@ -1,0 +1,125 @@
+"""Loads and calls the kernel's scripts; knows keys and codecs, and nothing of HTTP or PostgreSQL."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from flashguard.errors import FlashGuardError
+from flashguard.kernel import keys
+from flashguard.model import SaleId
+
+SCRIPTS: Final = Path(__file__).parent / "scripts"
+
+
+class Verb(StrEnum):
+    """The scripts, by file name."""
+
+    RESERVE = "reserve_stock"
+    CONFIRM = "confirm"
+    RELEASE = "release"
+    EXTEND = "extend"
+    EXPIRE = "expire"
+    RESTOCK = "restock"
+    CHANGE_SALE = "change_sale"
+    LOAD = "load"
+    FENCE = "fence"
+    UNFENCE = "unfence"
+    ANNOUNCE = "announce"
+    LOOK = "look"
+
+
+class MemoryAway(FlashGuardError):
+    """Valkey/Redis did not answer. Whether the call took effect is not known; its keys tell later."""
+
+
+class Reply(msgspec.Struct, array_like=True, frozen=True):
+    """What every script answers. `status` is '' or why nothing was decided."""
+
+    status: str
+    epoch: int
+    seq: int
+    now_ms: int
+    results: list[Any]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_reply = msgspec.msgpack.Decoder(Reply).decode
+_INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
+
+
+def script_source(verb: Verb) -> str:
+    """The script of a verb as the server runs it: its file, with the shared pieces put in place."""
+    text = (SCRIPTS / f"{verb}.lua").read_text()
+    return _INCLUDE.sub(lambda match: (SCRIPTS / match[1]).read_text(), text)
+
+
+def new_token() -> str:
+    """The random name of one script call's journal entry: 64 bits."""
+    return secrets.token_hex(8)
+
+
+class Kernel:
+    """Calls the scripts on one Valkey/Redis.
+
+    Parameters:
+        redis: a client with `decode_responses=False`.
+        max_backlog: unrecorded journal entries beyond which a partition answers overloaded.
+        clock_ms: a fixed clock for tests; 0 means the server's own, as always in production.
+    """
+
+    def __init__(self, redis: "Redis", *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
+        self._redis = redis
+        self._sources = {verb: script_source(verb) for verb in Verb}
+        self._shas = {verb: hashlib.sha1(source.encode()).hexdigest() for verb, source in self._sources.items()}  # noqa: S324 - the name Redis gives a script
+        self._epochs: dict[int, int] = {}
+        self.max_backlog = max_backlog
+        self.clock_ms = clock_ms
+        self.calls = 0
+
+    async def load_scripts(self) -> None:
+        """Puts every script into the server's cache, so that the first buyer does not pay for it."""
+        for source in self._sources.values():
+            await self._redis.script_load(source)
+
+    async def run(
+        self,
+        verb: Verb,
+        partition: int,
+        sales: Sequence[SaleId],
+        requests: Sequence[object],
+        *,
+        token: str = "",
+        more_keys: Sequence[str] = (),
+    ) -> Reply:
+        """One script call for a batch.
+
+        Requests name their sale by its index in `sales`. `token` names the journal entry.
+
+        Raises:
+            MemoryAway: no answer; the outcome is unknown.
+        """
+        names = [keys.partition(partition), keys.journal(partition)]
+        for sale_id in sales:
+            names += keys.sale(partition, sale_id)
+        names += more_keys
+        blob = _encode((token or new_token(), self._epochs.get(partition, 0), self.max_backlog, self.clock_ms, requests))
+        self.calls += 1
+        try:
+            try:
+                raw = await self._redis.evalsha(self._shas[verb], len(names), *names, blob)
+            except NoScriptError:
+                raw = await self._redis.eval(self._sources[verb], len(names), *names, blob)
+        except (RedisError, OSError) as error:
+            raise MemoryAway(f"{verb}: {error}") from error
+        reply = _decode_reply(raw)
+        if not reply.status and reply.epoch > self._epochs.get(partition, 0):
+            self._epochs[partition] = reply.epoch
+        return reply

@@ -1,0 +1,51 @@
+"""Every key name, in one table. All keys of a partition share its hash tag, so that any script runs on a cluster."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from flashguard.model import SaleId
+
+
+class SaleKeys(NamedTuple):
+    """The four keys of a sale, in the order that every script expects."""
+
+    sale: str
+    reservations: str
+    deadlines: str
+    used: str
+
+
+@lru_cache(maxsize=1024)
+def partition(number: int) -> str:
+    """Hash: epoch, seq, token, recorded, fence."""
+    return f"fg:{{{number}}}:partition"
+
+
+@lru_cache(maxsize=1024)
+def journal(number: int) -> str:
+    """Stream: one entry per script call that changed something."""
+    return f"fg:{{{number}}}:journal"
+
+
+@lru_cache(maxsize=1024)
+def sales(number: int) -> str:
+    """Set: the ids of the sales in this partition's memory."""
+    return f"fg:{{{number}}}:sales"
+
+
+@lru_cache(maxsize=1024)
+def recorded(number: int) -> str:
+    """Channel: what the recorder has committed."""
+    return f"fg:{{{number}}}:recorded"
+
+
+@lru_cache(maxsize=16_384)
+def sale(number: int, sale_id: SaleId) -> SaleKeys:
+    """The keys of one sale on its partition."""
+    tag = f"fg:{{{number}}}:"
+    return SaleKeys(
+        f"{tag}sale:{sale_id}",
+        f"{tag}reservations:{sale_id}",
+        f"{tag}deadlines:{sale_id}",
+        f"{tag}used:{sale_id}",
+    )

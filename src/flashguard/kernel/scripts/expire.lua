@@ -1,0 +1,33 @@
+#!lua
+-- expire: takes back holds whose time has ended, and moves sales that the clock opens or closes.
+--
+-- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- requests  {{sale index}, ...}
+-- results   {holds taken back, more are waiting}
+
+--@include lib/partition.lua
+--@include lib/sales.lua
+
+local refusal = closed()
+if refusal then return answer(refusal) end
+local wants, add = wanted()
+for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
+prefetch(wants)
+
+local results, total = {}, 0
+for i = 1, #REQUESTS do
+  local sale = SALES[REQUESTS[i][1]]
+  if sale.config then
+    local status = status_now(sale.config)
+    if status ~= sale.config.status then
+      sale.config.status = status
+      sale.config_changed = true
+      transitions[#transitions + 1] = {'sale', sale.id, status, {}, NOW, sale.config.starts_ms, '', sale.config.ends_ms,
+        sale.config.hold_ms, sale.config.max_hold_ms, sale.config.limit}
+    end
+    while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
+  end
+  results[i] = {sale.reclaimed, not sale.drained}
+end
+flush()
+return answer('', results)

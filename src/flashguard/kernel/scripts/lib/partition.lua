@@ -1,0 +1,67 @@
+-- The partition: fence, epoch, clock and journal. Included first by every verb.
+--
+-- KEYS[1]  partition hash: epoch, seq and token of the newest journal entry, recorded (newest seq in the
+--          ledger, set now and then), fence (present while memory may not answer)
+-- KEYS[2]  journal stream; ids are <epoch>-<seq>, contiguous within an epoch
+-- ARGV[1]  msgpack {token, floor_epoch, max_backlog, now_ms, requests}
+--          token        random, names this call's journal entry
+--          floor_epoch  newest epoch the caller has seen; an older memory is a lost history
+--          now_ms       0: the server's clock (only tests pass another)
+
+local args = cmsgpack.unpack(ARGV[1])
+local TOKEN, FLOOR_EPOCH, MAX_BACKLOG, NOW, REQUESTS = args[1], args[2], args[3], args[4], args[5]
+if NOW == 0 then
+  local time = redis.call('TIME')
+  NOW = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local CHUNK = 1000 -- arguments of one command; Lua's unpack overflows near 8,000
+
+-- call(command, key, list): sends a long list of arguments in bounded pieces (an even number each).
+local function call(command, key, list)
+  for from = 1, #list, CHUNK do
+    redis.call(command, key, unpack(list, from, math.min(from + CHUNK - 1, #list)))
+  end
+end
+
+-- hmget(key, fields): one array of values, false where a field is missing, however many fields.
+local function hmget(key, fields)
+  if #fields <= CHUNK then
+    if #fields == 0 then return {} end
+    return redis.call('HMGET', key, unpack(fields))
+  end
+  local values, count = {}, 0
+  for from = 1, #fields, CHUNK do
+    local part = redis.call('HMGET', key, unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
+    for i = 1, #part do
+      count = count + 1
+      values[count] = part[i]
+    end
+  end
+  return values
+end
+
+local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'token', 'recorded', 'fence')
+local EPOCH, SEQ, LAST_TOKEN = tonumber(head[1]), tonumber(head[2]), head[3]
+local RECORDED, FENCE = tonumber(head[4]), head[5]
+
+-- answer(status, results): the reply of every verb: {status, epoch, seq, now_ms, results}. seq is the
+-- entry this call wrote, or the newest one when it changed nothing. status is '' or why nothing was done.
+local function answer(status, results)
+  return cmsgpack.pack({status, EPOCH or 0, SEQ or 0, NOW, results or {}})
+end
+
+-- closed(): why this partition may not decide now, or nil. A missing key means closed, never zero stock.
+local function closed()
+  if not EPOCH or not SEQ or FENCE or EPOCH < FLOOR_EPOCH then return 'recovering' end
+  if SEQ - RECORDED > MAX_BACKLOG then return 'overloaded' end
+  return nil
+end
+
+-- append(transitions, counters): one journal entry for the whole batch, chained to the one before it.
+local function append(transitions, counters)
+  SEQ = SEQ + 1
+  redis.call('XADD', KEYS[2], string.format('%.0f-%.0f', EPOCH, SEQ), 't', TOKEN, 'p', LAST_TOKEN,
+    'd', cmsgpack.pack({NOW, transitions, counters}))
+  redis.call('HSET', KEYS[1], 'seq', SEQ, 'token', TOKEN)
+end

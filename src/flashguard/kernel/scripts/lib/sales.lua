@@ -1,0 +1,230 @@
+-- The sales a batch touches: each key is read once and written once, however many requests name it.
+--
+-- From KEYS[3] on, four keys per sale, in this order:
+--   sale          hash   config -> msgpack status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit (0: none)
+--                        item:<sku> -> "stock held sold"
+--   reservations  hash   id -> msgpack record (see below)
+--   deadlines     zset   id of each live hold, scored by expires_ms
+--   used          hash   customer -> units held or bought
+--
+-- Records:  held      HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines, extensions
+--           terminal  status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq of its journal entry
+-- hold_ms is how long the hold was first given: 0 for a direct buy. lines = {sku, quantity, sku, quantity, ...};
+-- extensions = {key fingerprint, expires_ms, ...}.
+
+local HELD, CONFIRMED, RELEASED, EXPIRED = 1, 2, 3, 4
+local REFUSAL = {[CONFIRMED] = 'reservation-confirmed', [RELEASED] = 'reservation-released', [EXPIRED] = 'reservation-expired'}
+local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time, and by one call
+
+local transitions = {} -- of this batch, in order
+local SALES = {}       -- index -> sale, index as the requests name it (0-based)
+
+-- sale_at(index): the sale's state in this batch; sale.config is nil when the sale is not in memory.
+local function sale_at(index)
+  local sale = SALES[index]
+  if sale then return sale end
+  local at = 3 + index * 4
+  sale = {
+    key = KEYS[at], reservations_key = KEYS[at + 1], deadlines_key = KEYS[at + 2], used_key = KEYS[at + 3],
+    id = string.match(KEYS[at], 'sale:(.+)$'),
+    items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer
+    items_changed = {}, records_changed = {}, used_changed = {},
+    deadlines_added = {}, deadlines_removed = {}, reclaimed = 0, drained = false,
+  }
+  SALES[index] = sale
+  return sale
+end
+
+local function parse_item(text)
+  local stock, held, sold = string.match(text, '^(%d+) (%d+) (%d+)$')
+  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold)}
+end
+
+-- Readers: what prefetch did not bring is read one by one.
+local function item_of(sale, sku)
+  local item = sale.items[sku]
+  if item == nil then
+    local text = redis.call('HGET', sale.key, 'item:' .. sku)
+    item = text and parse_item(text) or false
+    sale.items[sku] = item
+  end
+  return item
+end
+
+local function record_of(sale, id)
+  local record = sale.records[id]
+  if record == nil then
+    local blob = redis.call('HGET', sale.reservations_key, id)
+    record = blob and {cmsgpack.unpack(blob)} or false
+    sale.records[id] = record
+  end
+  return record
+end
+
+local function used_by(sale, customer)
+  local units = sale.used[customer]
+  if units == nil then
+    units = tonumber(redis.call('HGET', sale.used_key, customer) or 0)
+    sale.used[customer] = units
+  end
+  return units
+end
+
+-- prefetch(): the config of each sale, and all that the requests name, in three commands per sale.
+-- wants: index -> {skus = {...}, ids = {...}, customers = {...}}, each a list without doubles.
+local function prefetch(wants)
+  for index, want in pairs(wants) do
+    local sale = sale_at(index)
+    local fields = {'config'}
+    for i = 1, #want.skus do fields[i + 1] = 'item:' .. want.skus[i] end
+    local values = hmget(sale.key, fields)
+    if values[1] then
+      local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit = cmsgpack.unpack(values[1])
+      sale.config = {status = status, starts_ms = starts_ms, ends_ms = ends_ms, hold_ms = hold_ms,
+        max_hold_ms = max_hold_ms, limit = limit}
+    end
+    for i = 1, #want.skus do
+      local text = values[i + 1]
+      sale.items[want.skus[i]] = text and parse_item(text) or false
+    end
+    values = hmget(sale.reservations_key, want.ids)
+    for i = 1, #want.ids do
+      sale.records[want.ids[i]] = values[i] and {cmsgpack.unpack(values[i])} or false
+    end
+    values = hmget(sale.used_key, want.customers)
+    for i = 1, #want.customers do
+      sale.used[want.customers[i]] = tonumber(values[i] or 0)
+    end
+  end
+end
+
+-- status_now(config): the status that holds at NOW: a scheduled sale opens, an open one ends, by the clock.
+local function status_now(config)
+  local status = config.status
+  if status == 'scheduled' and NOW >= config.starts_ms then status = 'open' end
+  if (status == 'open' or status == 'scheduled' or status == 'paused') and config.ends_ms > 0 and NOW >= config.ends_ms then
+    status = 'closed'
+  end
+  return status
+end
+
+-- move(sale, lines, field, sign): adds sign * quantity to one counter of each line's item.
+local function move(sale, lines, field, sign)
+  for i = 1, #lines, 2 do
+    local item = item_of(sale, lines[i])
+    item[field] = item[field] + sign * lines[i + 1]
+    sale.items_changed[lines[i]] = item
+  end
+end
+
+local function units_of(lines)
+  local units = 0
+  for i = 2, #lines, 2 do units = units + lines[i] end
+  return units
+end
+
+local function add_used(sale, customer, units)
+  local total = used_by(sale, customer) + units
+  sale.used[customer] = total
+  sale.used_changed[customer] = total
+end
+
+local function put_record(sale, id, record)
+  sale.records[id] = record
+  sale.records_changed[id] = record
+end
+
+-- finish(sale, id, record, status): ends a live hold; its units are sold, or go back to stock.
+local function finish(sale, id, record, status, ended_ms)
+  local verb = ({[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = 'expire'})[status]
+  local customer, lines = record[6], record[7]
+  move(sale, lines, 'held', -1)
+  if status == CONFIRMED then
+    move(sale, lines, 'sold', 1)
+  else
+    add_used(sale, customer, -units_of(lines))
+  end
+  put_record(sale, id, {status, record[2], record[3], record[4], ended_ms - record[3], SEQ + 1})
+  sale.deadlines_removed[#sale.deadlines_removed + 1] = id
+  transitions[#transitions + 1] = {verb, sale.id, id, lines, ended_ms}
+end
+
+-- reclaim(sale): takes back up to a page of holds whose time has ended; false when none is left.
+local function reclaim(sale)
+  if sale.drained then return false end
+  local ids = redis.call('ZRANGEBYSCORE', sale.deadlines_key, '-inf', NOW, 'LIMIT', sale.reclaimed, RECLAIM_PAGE)
+  sale.reclaimed = sale.reclaimed + #ids
+  if #ids < RECLAIM_PAGE then sale.drained = true end
+  local missing = {}
+  for i = 1, #ids do
+    if sale.records[ids[i]] == nil then missing[#missing + 1] = ids[i] end
+  end
+  local values = hmget(sale.reservations_key, missing)
+  for i = 1, #missing do
+    sale.records[missing[i]] = values[i] and {cmsgpack.unpack(values[i])} or false
+  end
+  for i = 1, #ids do
+    local record = sale.records[ids[i]]
+    if record and record[1] == HELD then
+      finish(sale, ids[i], record, EXPIRED, record[3] + record[5])
+    end
+  end
+  return #ids > 0
+end
+
+-- flush(): writes every changed key once, then the journal entry. Nothing changed: nothing is written.
+local function flush()
+  local counters = {}
+  for _, sale in pairs(SALES) do
+    local fields = {}
+    for sku, item in pairs(sale.items_changed) do
+      fields[#fields + 1] = 'item:' .. sku
+      fields[#fields + 1] = string.format('%.0f %.0f %.0f', item.stock, item.held, item.sold)
+      counters[#counters + 1] = {sale.id, sku, item.stock, item.held, item.sold}
+    end
+    if sale.config_changed then
+      local c = sale.config
+      fields[#fields + 1] = 'config'
+      fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit)
+    end
+    call('HSET', sale.key, fields)
+    fields = {}
+    for id, record in pairs(sale.records_changed) do
+      fields[#fields + 1] = id
+      fields[#fields + 1] = cmsgpack.pack(unpack(record))
+    end
+    call('HSET', sale.reservations_key, fields)
+    call('ZADD', sale.deadlines_key, sale.deadlines_added)
+    call('ZREM', sale.deadlines_key, sale.deadlines_removed)
+    local kept, gone = {}, {}
+    for customer, units in pairs(sale.used_changed) do
+      if units > 0 then
+        kept[#kept + 1] = customer
+        kept[#kept + 1] = units
+      else
+        gone[#gone + 1] = customer
+      end
+    end
+    call('HSET', sale.used_key, kept)
+    call('HDEL', sale.used_key, gone)
+  end
+  if #transitions > 0 then append(transitions, counters) end
+end
+
+-- wanted(): collects, without doubles, what a batch will read. add(index, sku, id, customer): any may be nil.
+local function wanted()
+  local wants, seen = {}, {}
+  local function once(index, list, name)
+    local mark = index .. list .. name
+    if not seen[mark] then
+      seen[mark] = true
+      local names = wants[index][list]
+      names[#names + 1] = name
+    end
+  end
+  return wants, function(index, id, customer)
+    if not wants[index] then wants[index] = {skus = {}, ids = {}, customers = {}} end
+    if id then once(index, 'ids', id) end
+    if customer then once(index, 'customers', customer) end
+  end, function(index, sku) once(index, 'skus', sku) end
+end

@@ -1,0 +1,60 @@
+#!lua
+-- load: writes one sale into memory from the ledger. A new sale, and a rebuild after memory was lost, are
+-- the same verb; a long sale comes in several calls.
+--
+-- KEYS      partition, journal, then sale, reservations, deadlines, used of the one sale, then the set of sales
+-- requests  {step, fence, config, items, records, deadlines, used}
+--             step      'new': the partition is open and the sale not in memory yet
+--                       'first', 'more': a rebuild under our own fence; first drops what memory held
+--                       'drop': a rebuild drops a sale that the ledger does not want in memory
+--                       'unload': the sale is closed and done with; forget it
+--             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit}, or {} when it came before
+--             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
+--             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
+-- results   {'loaded'} {'exists'} {'busy'}; status 'recovering' when the fence is not ours
+
+--@include lib/partition.lua
+
+local step, fence, config, items = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
+local records, deadlines, used = REQUESTS[5], REQUESTS[6], REQUESTS[7]
+local name = string.match(KEYS[3], 'sale:(.+)$')
+
+local function forget()
+  redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+  redis.call('SREM', KEYS[7], name)
+end
+
+if step == 'new' or step == 'unload' then
+  local refusal = closed()
+  if refusal then return answer(refusal) end
+elseif FENCE ~= fence then
+  return answer('recovering')
+end
+
+if step == 'unload' then
+  if redis.call('ZCARD', KEYS[5]) > 0 then return answer('', {'busy'}) end
+  forget()
+  return answer('', {'loaded'})
+elseif step == 'drop' then
+  forget()
+  return answer('', {'loaded'})
+elseif step == 'new' and redis.call('HEXISTS', KEYS[3], 'config') == 1 then
+  return answer('', {'exists'})
+elseif step == 'first' then
+  forget()
+end
+
+call('HSET', KEYS[3], items)
+local fields = {}
+for i = 1, #records do
+  fields[#fields + 1] = records[i][1]
+  fields[#fields + 1] = cmsgpack.pack(unpack(records[i], 2))
+end
+call('HSET', KEYS[4], fields)
+call('ZADD', KEYS[5], deadlines)
+call('HSET', KEYS[6], used)
+if #config > 0 then
+  redis.call('HSET', KEYS[3], 'config', cmsgpack.pack(unpack(config)))
+  redis.call('SADD', KEYS[7], name)
+end
+return answer('', {'loaded'})

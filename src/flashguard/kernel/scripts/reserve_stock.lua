@@ -1,0 +1,99 @@
+#!lua
+-- reserve_stock: sets units aside for buyers (hold), or sells them at once (buy). The heart of FlashGuard.
+--
+-- The rule: a unit is given only while stock - held - sold > 0, each customer stays within the sale's limit,
+-- a basket is all or nothing, a key has one outcome, and nobody is told sold-out while an ended hold could
+-- be taken back.
+--
+-- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy}, ...}
+-- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}
+--           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
+--           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'}
+
+--@include lib/partition.lua
+--@include lib/sales.lua
+
+local refusal = closed()
+if refusal then return answer(refusal) end
+
+local wants, add, add_sku = wanted()
+for i = 1, #REQUESTS do
+  local request = REQUESTS[i]
+  add(request[1], request[2], request[4])
+  local lines = request[5]
+  for j = 1, #lines, 2 do add_sku(request[1], lines[j]) end
+end
+prefetch(wants)
+
+-- shortage(sale, lines): the first line that can't be had in full: its sku and what is available; or nil.
+local function shortage(sale, lines)
+  if #lines == 2 then
+    local item = sale.items[lines[1]]
+    local available = item.stock - item.held - item.sold
+    if available < lines[2] then return lines[1], available end
+    return nil
+  end
+  local sums = {}
+  for i = 1, #lines, 2 do
+    local sku = lines[i]
+    sums[sku] = (sums[sku] or 0) + lines[i + 1] -- the same item on two lines adds up before the check
+    local item = sale.items[sku]
+    local available = item.stock - item.held - item.sold
+    if available < sums[sku] then return sku, available end
+  end
+  return nil
+end
+
+local function decide(request)
+  local sale = SALES[request[1]]
+  local id, fingerprint, customer, lines, buy = request[2], request[3], request[4], request[5], request[6]
+  if not sale.config then return {'unknown-sale'} end
+
+  local record = sale.records[id]
+  if record then
+    if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
+    if record[4] == 0 then return {'confirmed', true, record[3], 0, record[3] + record[5], record[6]} end
+    return {'held', true, record[3], record[4], 0, 0}
+  end
+
+  local config = sale.config
+  local status = status_now(config)
+  if status ~= 'open' then return {'sale-not-open', status, config.starts_ms} end
+  for i = 1, #lines, 2 do
+    if not sale.items[lines[i]] then return {'unknown-item', lines[i]} end
+  end
+
+  local units = units_of(lines)
+  local sku, available = shortage(sale, lines)
+  while sku or (config.limit > 0 and used_by(sale, customer) + units > config.limit) do
+    if sale.reclaimed >= RECLAIM_MOST then return {'overloaded'} end -- too many to look at: no false sold-out
+    if not reclaim(sale) then
+      if config.limit > 0 and used_by(sale, customer) + units > config.limit then
+        return {'limit-reached', config.limit, used_by(sale, customer)}
+      end
+      return {'sold-out', sku, available}
+    end
+    sku, available = shortage(sale, lines)
+  end
+
+  add_used(sale, customer, units)
+  if buy then
+    move(sale, lines, 'sold', 1)
+    put_record(sale, id, {CONFIRMED, fingerprint, NOW, 0, 0, SEQ + 1})
+    transitions[#transitions + 1] = {'buy', sale.id, id, lines, NOW, fingerprint, customer, 0}
+    return {'confirmed', false, NOW, 0, NOW, SEQ + 1}
+  end
+  move(sale, lines, 'held', 1)
+  put_record(sale, id, {HELD, fingerprint, NOW, config.hold_ms, config.hold_ms, customer, lines, {}})
+  local added = sale.deadlines_added
+  added[#added + 1] = NOW + config.hold_ms
+  added[#added + 1] = id
+  transitions[#transitions + 1] = {'hold', sale.id, id, lines, NOW, fingerprint, customer, config.hold_ms}
+  return {'held', false, NOW, config.hold_ms, 0, 0}
+end
+
+local results = {}
+for i = 1, #REQUESTS do results[i] = decide(REQUESTS[i]) end
+flush()
+return answer('', results)

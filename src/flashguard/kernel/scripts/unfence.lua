@@ -1,0 +1,16 @@
+#!lua
+-- unfence: opens a rebuilt partition under its new epoch. Its journal starts anew; the first entry says so.
+--
+-- KEYS      partition, journal
+-- requests  {fence, token of the ledger's position, why it was rebuilt}
+-- results   {'open'}; status 'recovering' when the fence is not ours any more
+
+--@include lib/partition.lua
+
+local fence, position_token, why = REQUESTS[1], REQUESTS[2], REQUESTS[3]
+if FENCE ~= fence then return answer('recovering') end
+redis.call('UNLINK', KEYS[1], KEYS[2])
+EPOCH, SEQ, LAST_TOKEN = tonumber(fence), 0, position_token
+redis.call('HSET', KEYS[1], 'epoch', fence, 'recorded', 0)
+append({{'rebuilt', '', why, {}, NOW}}, {})
+return answer('', {'open'})

@@ -153,9 +153,7 @@ class Entry(Struct, frozen=True):
     def follows(self, position: Position) -> bool:
         """Whether this entry is the very next one of the same history."""
         return (
-            self.epoch == position.epoch
-            and self.seq == position.seq + 1
-            and self.previous == position.token
+            self.epoch == position.epoch and self.seq == position.seq + 1 and self.previous == position.token
         )
 
 

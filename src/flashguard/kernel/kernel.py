@@ -78,7 +78,9 @@ class Kernel:
     def __init__(self, redis: "Redis", *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
         self._redis = redis
         self._sources = {verb: script_source(verb) for verb in Verb}
-        self._shas = {verb: hashlib.sha1(source.encode()).hexdigest() for verb, source in self._sources.items()}  # noqa: S324 - the name Redis gives a script
+        self._shas = {
+            verb: hashlib.sha1(source.encode()).hexdigest() for verb, source in self._sources.items()
+        }  # noqa: S324 - the name Redis gives a script
         self._epochs: dict[int, int] = {}
         self.max_backlog = max_backlog
         self.clock_ms = clock_ms
@@ -110,7 +112,9 @@ class Kernel:
         for sale_id in sales:
             names += keys.sale(partition, sale_id)
         names += more_keys
-        blob = _encode((token or new_token(), self._epochs.get(partition, 0), self.max_backlog, self.clock_ms, requests))
+        blob = _encode(
+            (token or new_token(), self._epochs.get(partition, 0), self.max_backlog, self.clock_ms, requests)
+        )
         self.calls += 1
         try:
             try:

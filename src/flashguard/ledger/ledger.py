@@ -1,0 +1,267 @@
+"""The ledger's reads and writes, as methods with the domain's types. SQL is in `queries/*.sql`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.ledger.migrate import migrate, pending
+from flashguard.ledger.sql import query
+from flashguard.model import (
+    CustomerId,
+    Item,
+    Line,
+    MinorUnits,
+    Reservation,
+    ReservationId,
+    ReservationStatus,
+    Sale,
+    SaleId,
+    SaleStatus,
+    Sku,
+)
+
+Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)  # fmt: skip
+"""What it looks like when PostgreSQL can't be reached, or is going down or coming up."""
+
+
+class LedgerAway(FlashGuardError):
+    """PostgreSQL did not answer."""
+
+
+class Installation(Struct, frozen=True):
+    """What is fixed once per installation: the signing secret and the number of partitions."""
+
+    secret: str
+    partitions: int
+
+
+class StoredSale(Struct, frozen=True):
+    """A sale as the ledger has it, with what is not part of its public face."""
+
+    sale: Sale
+    max_hold_seconds: int
+    creation_key: str | None = None
+    creation_body: int | None = None
+
+
+def lines_from_flat(flat: Sequence[Any]) -> tuple[Line, ...]:
+    """sku, quantity, sku, quantity, … as lines."""
+    return tuple(Line(Sku(sku), quantity) for sku, quantity in zip(flat[::2], flat[1::2], strict=True))
+
+
+def _short(id_: str) -> str:
+    return id_.rsplit(".", 1)[-1]
+
+
+def _reservation(row: asyncpg.Record) -> Reservation:
+    return Reservation(
+        id=ReservationId(f"{row['sale_id']}.{row['id']}"),
+        sale_id=SaleId(row["sale_id"]),
+        customer=CustomerId(row["customer"]),
+        status=ReservationStatus(row["status"]),
+        items=lines_from_flat(json.loads(row["lines"])),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        confirmed_at=row["confirmed_at"],
+    )
+
+
+def _item(row: asyncpg.Record) -> Item:
+    return Item(
+        sku=Sku(row["sku"]),
+        name=row["name"],
+        price_minor=MinorUnits(row["price_minor"]),
+        currency=row["currency"],
+        stock=row["stock"],
+        held=row["held"],
+        sold=row["sold"],
+    )
+
+
+class Ledger:
+    """A pool of connections to the ledger.
+
+    Every method raises `LedgerAway` when PostgreSQL does not answer.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(cls, url: str, *, connections: int = 8, timeout: float = 10.0) -> "Ledger":
+        """Opens a pool that also works through a transaction-mode pooler (no named prepared statements).
+
+        Raises:
+            LedgerAway: the server can't be reached.
+        """
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=connections,
+                timeout=timeout,
+                command_timeout=timeout,
+                statement_cache_size=0,
+                server_settings={"timezone": "UTC", "application_name": "flashguard"},
+            )
+        except (*AWAY, asyncpg.PostgresError) as error:
+            raise LedgerAway(f"PostgreSQL: {error}") from error
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Closes the pool; connections still busy after a few seconds are cut."""
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection from the pool; a lost server becomes `LedgerAway`."""
+        try:
+            async with self._pool.acquire() as connection:
+                yield connection
+        except AWAY as error:
+            raise LedgerAway(f"PostgreSQL: {error or type(error).__name__}") from error
+
+    async def _fetch(self, name: str, *args: object) -> list[asyncpg.Record]:
+        async with self.connection() as connection:
+            return await connection.fetch(query(name), *args)
+
+    async def _fetchrow(self, name: str, *args: object) -> asyncpg.Record | None:
+        async with self.connection() as connection:
+            return await connection.fetchrow(query(name), *args)
+
+    async def ping(self) -> None:
+        await self._fetchrow("ping")
+
+    async def version(self) -> str:
+        async with self.connection() as connection:
+            return ".".join(str(part) for part in connection.get_server_version()[:2])
+
+    async def migrate(self, partitions: int) -> list[str]:
+        """Brings the schema up to date; returns the names of the migrations applied now."""
+        async with self._pool.acquire() as connection:
+            return await migrate(connection, partitions)  # type: ignore[arg-type]
+
+    async def installation(self) -> Installation:
+        """The installation's fixed facts.
+
+        Raises:
+            ConfigurationError: the ledger has not been migrated to this version.
+        """
+        try:
+            known = {row["name"] for row in await self._fetch("applied_migrations")}
+            row = await self._fetchrow("installation")
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            known, row = set(), None
+        if pending(known) or row is None:
+            raise ConfigurationError("The ledger's schema is not up to date: run `flashguard migrate`.")
+        return Installation(row["secret"], row["partitions"])
+
+    # Sales
+
+    async def create_sale(self, stored: StoredSale, partition: int) -> bool:
+        """Writes a new sale; False when the id or the creation key is taken."""
+        sale = stored.sale
+        async with self.connection() as connection:
+            status = await connection.execute(
+                query("create_sale"),
+                sale.id, sale.name, partition, sale.starts_at, sale.ends_at, sale.hold_seconds,
+                stored.max_hold_seconds, sale.limit_per_customer, stored.creation_key, stored.creation_body,
+                [item.sku for item in sale.items], [item.name for item in sale.items],
+                [item.price_minor for item in sale.items], [item.currency for item in sale.items],
+                [item.stock for item in sale.items],
+            )  # fmt: skip
+        return status != "INSERT 0 0"
+
+    async def sale(self, sale_id: SaleId) -> StoredSale | None:
+        row = await self._fetchrow("sale_by_id", sale_id)
+        if row is None:
+            return None
+        items = await self._items([sale_id])
+        return StoredSale(
+            self._sale(row, items.get(sale_id, ())),
+            row["max_hold_seconds"],
+            row["creation_key"],
+            row["creation_body"],
+        )
+
+    async def sale_created_with(self, key: str) -> SaleId | None:
+        row = await self._fetchrow("sale_by_creation_key", key)
+        return None if row is None else SaleId(row["id"])
+
+    async def sales(self, after: tuple[datetime, str] | None, limit: int) -> list[Sale]:
+        """A page of sales, newest first."""
+        at, id_ = after or (None, "")
+        rows = await self._fetch("sales_page", at, id_, limit)
+        items = await self._items([row["id"] for row in rows])
+        return [self._sale(row, items.get(row["id"], ())) for row in rows]
+
+    async def rename_sale(self, sale_id: SaleId, name: str) -> None:
+        await self._fetch("rename_sale", sale_id, name)
+
+    async def _items(self, sale_ids: Sequence[str]) -> dict[str, tuple[Item, ...]]:
+        items: dict[str, list[Item]] = {}
+        for row in await self._fetch("items_of", list(sale_ids)):
+            items.setdefault(row["sale_id"], []).append(_item(row))
+        return {sale_id: tuple(of_sale) for sale_id, of_sale in items.items()}
+
+    @staticmethod
+    def _sale(row: asyncpg.Record, items: tuple[Item, ...]) -> Sale:
+        return Sale(
+            id=SaleId(row["id"]),
+            name=row["name"],
+            status=SaleStatus(row["status"]),
+            items=items,
+            starts_at=row["starts_at"],
+            ends_at=row["ends_at"],
+            hold_seconds=row["hold_seconds"],
+            limit_per_customer=row["limit_per_customer"],
+            created_at=row["created_at"],
+        )
+
+    # Reservations and orders
+
+    async def reservation(self, sale_id: SaleId, id_: str) -> Reservation | None:
+        row = await self._fetchrow("reservation", sale_id, id_)
+        return None if row is None else _reservation(row)
+
+    async def refusal(self, sale_id: SaleId, id_: str) -> str | None:
+        """Why the ledger refused an order that memory granted; None when it did not."""
+        row = await self._fetchrow("refused_order", sale_id, id_)
+        return None if row is None else str(row["reason"])
+
+    async def recorded_orders(self, ids: Sequence[tuple[SaleId, str]]) -> set[tuple[str, str]]:
+        """Which of these (sale, short id) are confirmed orders."""
+        rows = await self._fetch("recorded_orders", [sale for sale, _ in ids], [id_ for _, id_ in ids])
+        return {(row["sale_id"], row["id"]) for row in rows}
+
+    async def orders(
+        self, sale_id: SaleId, after: tuple[datetime, str] | None, limit: int
+    ) -> list[Reservation]:
+        """A page of orders, oldest first."""
+        at, id_ = after or (None, "")
+        return [
+            _reservation(row) for row in await self._fetch("orders_page", sale_id, at, _short(id_), limit)
+        ]
+
+    async def audit_items(self, sale_id: SaleId) -> list[asyncpg.Record]:
+        return await self._fetch("audit_items", sale_id)
+
+    async def audit_orders(self, sale_id: SaleId) -> asyncpg.Record:
+        row = await self._fetchrow("audit_orders", sale_id)
+        if row is None:
+            raise AssertionError("audit_orders always has one row")
+        return row

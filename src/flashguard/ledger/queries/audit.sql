@@ -1,0 +1,22 @@
+-- name: audit_items
+-- What the orders and holds of a sale add up to, beside what its counters say.
+WITH units AS (
+    SELECT r.lines ->> (2 * n) AS sku,
+           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'confirmed') AS sold,
+           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held') AS held
+    FROM flashguard.reservations r
+    CROSS JOIN LATERAL generate_series(0, jsonb_array_length(r.lines) / 2 - 1) AS n
+    WHERE r.sale_id = $1 AND r.status IN ('confirmed', 'held')
+    GROUP BY 1
+)
+SELECT i.sku, i.stock, i.held, i.sold, coalesce(u.held, 0)::bigint AS held_by_rows, coalesce(u.sold, 0)::bigint AS sold_by_rows
+FROM flashguard.items i LEFT JOIN units u USING (sku)
+WHERE i.sale_id = $1 ORDER BY i.ordinal;
+
+-- name: audit_orders
+-- Orders, and those that break a rule: an unknown item, no lines, or a customer beyond the limit.
+SELECT (SELECT count(*) FROM flashguard.reservations WHERE sale_id = $1 AND status = 'confirmed') AS orders,
+       (SELECT count(*) FROM flashguard.order_lines WHERE sale_id = $1 AND (currency IS NULL OR quantity <= 0)) AS broken_lines,
+       (SELECT count(*) FROM flashguard.refusals WHERE sale_id = $1) AS refused,
+       (SELECT count(*) FROM (SELECT customer FROM flashguard.order_lines WHERE sale_id = $1 GROUP BY customer
+            HAVING sum(quantity) > (SELECT limit_per_customer FROM flashguard.sales WHERE id = $1)) AS beyond) AS beyond_limit;

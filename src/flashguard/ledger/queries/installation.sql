@@ -1,0 +1,29 @@
+-- name: ensure_schema
+CREATE SCHEMA IF NOT EXISTS flashguard;
+
+-- name: ensure_migrations_table
+CREATE TABLE IF NOT EXISTS flashguard.migrations (
+    name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
+
+-- name: lock_migrations
+-- One migrator at a time, released with the transaction: works through a transaction-mode pooler.
+SELECT pg_advisory_xact_lock(7023614415190137);
+
+-- name: applied_migrations
+SELECT name FROM flashguard.migrations ORDER BY name;
+
+-- name: note_migration
+INSERT INTO flashguard.migrations (name) VALUES ($1);
+
+-- name: create_installation
+INSERT INTO flashguard.installation (secret, partitions) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: create_partitions
+INSERT INTO flashguard.partitions (partition)
+SELECT generate_series(0, partitions - 1) FROM flashguard.installation ON CONFLICT DO NOTHING;
+
+-- name: installation
+SELECT secret, partitions FROM flashguard.installation;
+
+-- name: ping
+SELECT 1;

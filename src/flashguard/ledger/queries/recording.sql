@@ -1,0 +1,27 @@
+-- name: position
+SELECT epoch, seq, token FROM flashguard.partitions WHERE partition = $1;
+
+-- name: record_group
+SELECT applied, drift FROM flashguard.record_group(
+    $1, $2, $3, $4, $5, $6,
+    $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+    $18, $19, $20, $21, $22, $23,
+    $24, $25, $26, $27, $28, $29, $30, $31);
+
+-- name: record_changes
+SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb);
+
+-- name: record_refusals
+INSERT INTO flashguard.refusals (sale_id, id, customer, lines, reason, epoch)
+SELECT sale_id, id, customer, lines::jsonb, reason, $6
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS r (sale_id, id, customer, lines, reason);
+
+-- name: counters_for_update
+-- The items a doubtful group touches, locked until its transaction ends.
+SELECT sale_id, sku, stock, held, sold FROM flashguard.items
+WHERE (sale_id, sku) IN (SELECT * FROM unnest($1::text[], $2::text[])) FOR UPDATE;
+
+-- name: raise_epoch
+-- Compare-and-set: only one builder gets the next epoch.
+UPDATE flashguard.partitions SET epoch = epoch + 1, seq = 0, token = $5, recorded_at = now()
+WHERE partition = $1 AND epoch = $2 AND seq = $3 AND token = $4 RETURNING epoch;

@@ -1,0 +1,42 @@
+-- name: create_sale
+-- One sale with its items; nothing when the id is taken.
+WITH sale AS (
+    INSERT INTO flashguard.sales (id, name, partition, starts_at, ends_at, hold_seconds, max_hold_seconds,
+                                  limit_per_customer, creation_key, creation_body)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock)
+SELECT sale.id, i.sku, i.ordinal, i.name, i.price_minor, i.currency, i.stock
+FROM sale, unnest($11::text[], $12::text[], $13::bigint[], $14::text[], $15::bigint[])
+     WITH ORDINALITY AS i (sku, name, price_minor, currency, stock, ordinal);
+
+-- name: sale_by_id
+SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
+       creation_key, creation_body
+FROM flashguard.sales WHERE id = $1;
+
+-- name: sale_by_creation_key
+SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
+
+-- name: sales_page
+-- Newest first, after the cursor (created_at, id).
+SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at
+FROM flashguard.sales
+WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
+ORDER BY created_at DESC, id DESC LIMIT $3;
+
+-- name: items_of
+SELECT sale_id, sku, name, price_minor, currency, stock, held, sold
+FROM flashguard.items WHERE sale_id = ANY($1::text[]) ORDER BY sale_id, ordinal;
+
+-- name: rename_sale
+UPDATE flashguard.sales SET name = $2 WHERE id = $1;
+
+-- name: sales_in_memory
+-- The sales of a partition that memory must hold: all but those closed for longer than their keys live.
+SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer
+FROM flashguard.sales
+WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2))
+ORDER BY id;

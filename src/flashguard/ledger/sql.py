@@ -1,0 +1,31 @@
+"""SQL by name: every statement lives in `queries/*.sql` under `-- name: …` and, where needed, a sentence."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent / "queries"
+_NAME: Final = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+@cache
+def all_queries() -> dict[str, str]:
+    """Every named statement.
+
+    Raises:
+        ValueError: two statements have one name.
+    """
+    queries: dict[str, str] = {}
+    for path in sorted(FOLDER.glob("*.sql")):
+        _, *parts = _NAME.split(path.read_text())
+        for name, text in zip(parts[::2], parts[1::2], strict=True):
+            if name in queries:
+                raise ValueError(f"two queries are named {name}")
+            queries[name] = text.strip().rstrip(";")
+    return queries
+
+
+def query(name: str) -> str:
+    """The statement of that name. Raises KeyError when there is none."""
+    return all_queries()[name]

@@ -1,0 +1,126 @@
+"""Where things lie: the data directory, its locks, its private folders and its sockets."""
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from flashguard.embedded.child import Account
+from flashguard.errors import ConfigurationError
+
+MAX_SOCKET_PATH_BYTES: Final = 107
+"""Linux keeps a unix socket's path in 108 bytes, the last of them a zero."""
+
+SHARED_HOME: Final = Path("/var/lib/flashguard")
+"""Where root puts what PostgreSQL's account must reach but can't reach in the data directory."""
+
+
+def open_data_dir(data_dir: Path) -> Path:
+    """Makes the data directory where it is missing, and never changes the mode of one that is there.
+
+    One made by root may be passed through by others (0711), so that PostgreSQL's account reaches its part;
+    all that lies in it is private by itself.
+    """
+    if not data_dir.is_dir():
+        try:
+            data_dir.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(data_dir, 0o711 if os.geteuid() == 0 else 0o700)
+        except OSError as problem:
+            raise ConfigurationError(
+                f"The data directory {data_dir} can't be made ({problem.strerror}); "
+                "choose another with --data-dir or FLASHGUARD_DATA_DIR."
+            ) from problem
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"The data directory {data_dir} belongs to somebody else; "
+            "choose another with --data-dir or FLASHGUARD_DATA_DIR."
+        )
+    return data_dir.resolve()
+
+
+def make_folder(path: Path, mode: int, account: Account | None = None) -> None:
+    """Makes a folder with exactly this mode and owner; one that exists stays as it is."""
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        return
+    path.chmod(mode)  # the umask may have taken bits away
+    if account:
+        os.chown(path, account.uid, account.gid)
+
+
+class DirectoryLock:
+    """Keeps a second run out for as long as this process lives; the kernel lets go when it dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as taken:
+            holder = os.pread(self._file, 32, 0).decode(errors="replace").strip()
+            os.close(self._file)
+            raise ConfigurationError(
+                f"The data directory {path.parent} is in use by another run (process {holder or 'unknown'}). "
+                "Stop that one first, or choose another directory with --data-dir or FLASHGUARD_DATA_DIR."
+            ) from taken
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Lets the next run in. The file stays: removing it would let two runs hold two locks of one name."""
+        os.close(self._file)
+
+
+def reachable(path: Path, account: Account) -> bool:
+    """Whether the account may read this file or enter this folder, and pass every folder on the way."""
+    path = path.resolve()
+    steps = [(parent, stat.S_IXOTH) for parent in path.parents]
+    steps.append((path, stat.S_IXOTH if path.is_dir() else stat.S_IROTH))
+    return all(_allows(step.stat(), bit, account) for step, bit in steps)
+
+
+def _allows(status: os.stat_result, bit_for_others: int, account: Account) -> bool:
+    if status.st_uid == account.uid:
+        return bool(status.st_mode & bit_for_others << 6)
+    if status.st_gid == account.gid:
+        return bool(status.st_mode & bit_for_others << 3)
+    return bool(status.st_mode & bit_for_others)
+
+
+def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: Account | None = None) -> Path:
+    """A private folder for a server's socket: the preferred one, or a temporary one if its path is too long.
+
+    `memo` remembers a temporary folder, so that the next run finds and removes what a dead one left behind.
+    """
+    close_socket_folder(memo)
+    if _fits(preferred / socket_name):
+        make_folder(preferred, 0o700, account)
+        return preferred
+    for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108
+        fits = base.is_dir() and _fits(base / "flashguard-12345678" / socket_name)
+        if fits and (account is None or reachable(base, account)):
+            folder = Path(tempfile.mkdtemp(prefix="flashguard-", dir=base))
+            if account:
+                os.chown(folder, account.uid, account.gid)
+            memo.write_text(f"{folder}\n")
+            return folder
+    raise ConfigurationError(
+        f"No directory is short enough for a unix socket in place of {preferred}; set TMPDIR."
+    )
+
+
+def close_socket_folder(memo: Path) -> None:
+    """Removes the temporary socket folder that `memo` remembers, if it is one of ours."""
+    if not memo.exists():
+        return
+    folder = Path(memo.read_text().strip())
+    if folder.name.startswith("flashguard-") and folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+    memo.unlink()
+
+
+def _fits(socket: Path) -> bool:
+    return len(os.fsencode(socket)) <= MAX_SOCKET_PATH_BYTES

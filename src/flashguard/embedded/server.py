@@ -1,0 +1,213 @@
+"""What the embedded servers have in common: start, readiness, stop, kill, and a log to look at."""
+
+import asyncio
+import logging
+import os
+import time
+from abc import ABC, abstractmethod
+from asyncio.subprocess import Process
+from pathlib import Path
+from signal import Signals
+from types import TracebackType
+from typing import BinaryIO, ClassVar, Final, NoReturn, Self
+
+from flashguard.embedded.child import Account, end, spawn
+from flashguard.embedded.places import DirectoryLock, make_folder, open_data_dir
+from flashguard.errors import ConfigurationError, FlashGuardError
+
+logger = logging.getLogger("flashguard.embedded")
+
+START_TIMEOUT_SECONDS: Final = 60.0
+"""Reading back a long append-only file or write-ahead log takes seconds; more than this is a fault."""
+STOP_TIMEOUT_SECONDS: Final = 10.0
+READY_POLL_SECONDS: Final = 0.02
+LEFTOVER_TIMEOUT_SECONDS: Final = 15.0
+"""A dead run's PostgreSQL is told to quit by the kernel and takes at most 5 s for it."""
+LOG_TAIL_LINES: Final = 15
+MAX_LOG_BYTES: Final = 10_000_000
+"""A longer log is set aside as `.old` at the next start."""
+
+
+class ServerFailedError(FlashGuardError):
+    """An embedded server did not start; the message ends with the last lines of its log."""
+
+
+class EmbeddedServer(ABC):
+    """A real server as our child, in a data directory that it has for itself while it runs."""
+
+    name: ClassVar[str]
+    death_signal: ClassVar[Signals]
+    """What the kernel sends the server when we die."""
+    stop_signals: ClassVar[tuple[Signals, ...]]
+    """From gracious to firm; SIGKILL comes after the last."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir.absolute()
+        self.account: Account | None = None
+        self._process: Process | None = None
+        self._lock: DirectoryLock | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where clients find the running server."""
+
+    @abstractmethod
+    async def _prepare(self) -> list[str | Path]:
+        """Readies the files, clears what a dead run left, and returns the command line."""
+
+    @abstractmethod
+    async def _is_ready(self) -> bool:
+        """Whether the server answers now."""
+
+    @abstractmethod
+    def _clean_up(self) -> None:
+        """Removes what only a running server needs."""
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise FlashGuardError(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def log_file(self) -> Path:
+        return self.data_dir / "logs" / f"{self.name}.log"
+
+    async def start(self, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
+        """Starts the server and returns once it answers.
+
+        Raises:
+            ConfigurationError: the directory is in use, can't be used, or the server is not installed.
+            ServerFailedError: the server ended, or did not answer in time.
+        """
+        if self.running:
+            return
+        try:
+            self.data_dir = open_data_dir(self.data_dir)
+            if self._lock is None:
+                self._lock = DirectoryLock(self.data_dir / f"{self.name}.lock")
+            command = await self._prepare()
+            await self._launch(command, timeout_seconds)
+        except BaseException:
+            await self.kill()
+            self._release()
+            raise
+
+    async def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
+        """Ends the server: graciously within the time given, then firmly. Its data stays."""
+        if self._process is not None:
+            await end(
+                self._process,
+                [(each, timeout_seconds / len(self.stop_signals)) for each in self.stop_signals],
+            )
+        self._process = None
+        self._release()
+
+    async def kill(self) -> None:
+        """Ends the server as a crash would, with SIGKILL. The directory stays ours until `stop`."""
+        if self._process is not None:
+            await end(self._process, [])
+
+    async def restart(self, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
+        """Starts the server again; one that still runs is stopped first."""
+        await self.stop()
+        await self.start(timeout_seconds)
+
+    async def wait(self) -> int:
+        """Returns the exit code when the server ends, by whatever cause."""
+        if self._process is None:
+            raise FlashGuardError(f"{self.name} is not running")
+        return await self._process.wait()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _launch(self, command: list[str | Path], timeout_seconds: float) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        with open_log(self.log_file) as log:
+            log_start = log.tell()
+            self._process = await spawn(
+                command,
+                death_signal=self.death_signal,
+                output=log,
+                account=self.account,
+                env=bare_environment(),
+                cwd=Path("/"),
+            )
+        while not await self._is_ready():
+            if not self.running:
+                self._fail(f"{self.name} ended with exit code {self._process.returncode}", log_start)
+            if time.monotonic() > deadline:
+                self._fail(f"{self.name} did not answer within {timeout_seconds:g} s", log_start)
+            await asyncio.sleep(READY_POLL_SECONDS)
+
+    def _fail(self, what: str, log_start: int) -> NoReturn:
+        raise ServerFailedError(
+            f"{what}; its log, {self.log_file}, ends with:\n{log_tail(self.log_file, log_start)}"
+        )
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._clean_up()
+            self._lock.release()
+            self._lock = None
+
+
+def bare_environment() -> dict[str, str]:
+    """What a server needs of our environment: no keys of ours, no PG* that would change its mind."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Opens a server's log to append to; a long one is set aside first."""
+    make_folder(path.parent, 0o700)
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+        path.replace(path.with_suffix(".log.old"))
+    return path.open("ab")
+
+
+def log_tail(path: Path, start: int = 0) -> str:
+    """The last lines of a log, from no earlier than byte `start`."""
+    with path.open("rb") as log:
+        log.seek(max(start, path.stat().st_size - 64 * 1024))
+        lines = log.read().decode(errors="replace").splitlines()
+    return "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:]) or "  (nothing)"
+
+
+def processes_in(folder: Path, program: str) -> list[int]:
+    """The processes of this program whose working directory is this folder: a server's mark on its data."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "comm").read_text().strip() == program and (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+        except OSError:  # it has just ended, or is somebody else's
+            continue
+    return found
+
+
+async def outlive_leftovers(folder: Path, program: str) -> None:
+    """Waits until no process of a dead run works in this folder.
+
+    Raises:
+        ConfigurationError: one is still there after all; it isn't ours to end.
+    """
+    deadline = time.monotonic() + LEFTOVER_TIMEOUT_SECONDS
+    while left := processes_in(folder, program):
+        if time.monotonic() > deadline:
+            raise ConfigurationError(
+                f"A {program} of another run still works in {folder} (process {left[0]}); end it first."
+            )
+        await asyncio.sleep(READY_POLL_SECONDS)

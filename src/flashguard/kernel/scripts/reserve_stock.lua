@@ -53,7 +53,7 @@ local function decide(request)
   local record = sale.records[id]
   if record then
     if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
-    if record[4] == 0 then return {'confirmed', true, record[3], 0, record[3] + record[5], record[6]} end
+    if record[4] == 0 then return {'confirmed', true, record[3], 0, record[3] + record[5], unrecorded(record)} end
     return {'held', true, record[3], record[4], 0, 0}
   end
 

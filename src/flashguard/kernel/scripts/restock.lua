@@ -23,7 +23,7 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
   local record = sale.records[key]
   if record then
     if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
-    return {'restocked', true, record[3], record[4], record[5], record[6]}
+    return {'restocked', true, record[3], record[4], record[5], unrecorded(record)}
   end
   local item = sale.items[sku]
   if not item then return {'unknown-item', sku} end

@@ -17,7 +17,7 @@ local function end_holds(status, word)
     if not record then
       results[i] = {'unknown-reservation'}
     elseif record[1] == status then
-      results[i] = {'as-it-is', record[6]}
+      results[i] = {'as-it-is', unrecorded(record)}
     elseif record[1] ~= HELD then
       results[i] = {REFUSAL[record[1]]}
     elseif NOW >= record[3] + record[5] then

@@ -134,6 +134,11 @@ local function put_record(sale, id, record)
   sale.records_changed[id] = record
 end
 
+-- unrecorded(record): the seq of the entry that ended it while the ledger may lack it; 0 once it is recorded.
+local function unrecorded(record)
+  return record[6] > RECORDED and record[6] or 0
+end
+
 -- finish(sale, id, record, status): ends a live hold; its units are sold, or go back to stock.
 local function finish(sale, id, record, status, ended_ms)
   local verb = ({[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = 'expire'})[status]

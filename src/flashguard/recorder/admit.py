@@ -1,0 +1,109 @@
+"""The last guard's slow path: which transitions of a doubtful group the ledger can still accept.
+
+Only a memory that lost data can journal what the ledger refuses. The group is then looked at one
+transition at a time, in the journal's order, against the ledger's own locked counters.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from flashguard.journal import Buy, Confirm, Entry, Expire, Extend, Hold, Release, Restock, Transition
+
+
+class Counts(Struct):
+    """An item's counters in the ledger."""
+
+    stock: int
+    held: int
+    sold: int
+
+    @property
+    def available(self) -> int:
+        return self.stock - self.held - self.sold
+
+
+class Refusal(Struct, frozen=True):
+    """A grant of memory's that the ledger does not accept, and why."""
+
+    transition: Hold | Buy
+    reason: str
+
+
+def admit(
+    entries: Iterable[Entry],
+    counts: dict[tuple[str, str], Counts],
+    known: dict[tuple[str, str], str],
+) -> tuple[list[Transition], list[Refusal], list[tuple[str, str]]]:
+    """Splits a run of entries into what the ledger accepts and what it refuses.
+
+    Parameters:
+        counts: the counters of every item named, by (sale, sku); changed in place.
+        known: the status of every reservation named that the ledger has, by (sale, id); changed in place.
+
+    Returns:
+        the transitions to apply, the refused grants, and the (sale, id) of confirms that had no live hold.
+    """
+    accepted: list[Transition] = []
+    refused: list[Refusal] = []
+    unconfirmed: list[tuple[str, str]] = []
+    for entry in entries:
+        for transition in entry.body.transitions:
+            match transition:
+                case Hold() | Buy():
+                    reason = _why_not(transition, counts, known)
+                    if reason:
+                        refused.append(Refusal(transition, reason))
+                        continue
+                    sold = isinstance(transition, Buy)
+                    _move(
+                        transition.sale,
+                        transition.lines,
+                        counts,
+                        held=0 if sold else 1,
+                        sold=1 if sold else 0,
+                    )
+                    known[transition.sale, transition.id] = "confirmed" if sold else "held"
+                case Confirm() | Release() | Expire() | Extend():
+                    key = (transition.sale, transition.id)
+                    if known.get(key) != "held":
+                        if isinstance(transition, Confirm):
+                            unconfirmed.append(key)
+                        continue
+                    if not isinstance(transition, Extend):
+                        sold = isinstance(transition, Confirm)
+                        _move(transition.sale, transition.lines, counts, held=-1, sold=1 if sold else 0)
+                        known[key] = "confirmed" if sold else "released"
+                case Restock():
+                    item = counts.get((transition.sale, transition.lines[0]))
+                    if item is None or item.available + transition.lines[1] < 0:
+                        continue
+                    item.stock += transition.lines[1]
+                case _:
+                    pass
+            accepted.append(transition)
+    return accepted, refused, unconfirmed
+
+
+def _why_not(
+    grant: Hold | Buy, counts: dict[tuple[str, str], Counts], known: dict[tuple[str, str], str]
+) -> str | None:
+    if (grant.sale, grant.id) in known:
+        return "this id is taken in the ledger"
+    for at in range(0, len(grant.lines), 2):
+        item = counts.get((grant.sale, grant.lines[at]))
+        if item is None:
+            return f"the ledger has no item {grant.lines[at]}"
+        if item.available < grant.lines[at + 1]:
+            return f"the ledger has {item.available} of {grant.lines[at]} left"
+    return None
+
+
+def _move(
+    sale: str, lines: list[object], counts: dict[tuple[str, str], Counts], held: int, sold: int
+) -> None:
+    for at in range(0, len(lines), 2):
+        item = counts[sale, str(lines[at])]
+        quantity = int(str(lines[at + 1]))
+        item.held += held * quantity
+        item.sold += sold * quantity

@@ -1,0 +1,185 @@
+"""Folds a run of journal entries into one group for the ledger: each reservation once, in its last state."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct, field
+
+from flashguard.journal import (
+    Buy,
+    Confirm,
+    Entry,
+    Expire,
+    Extend,
+    Hold,
+    Lines,
+    Rebuilt,
+    Release,
+    Restock,
+    SaleChange,
+    Transition,
+)
+
+_ENDS = {Confirm: "confirmed", Release: "released", Expire: "expired"}
+_json = msgspec.json.Encoder().encode
+
+
+class New(Struct):
+    """A reservation that the ledger does not have yet."""
+
+    sale: str
+    id: str
+    customer: str
+    status: str
+    lines: Lines
+    fingerprint: int
+    created_ms: int
+    hold_ms: int
+    expires_ms: int
+    ended_ms: int = 0
+    extensions: list[int] | None = None
+
+
+class Changed(Struct):
+    """A live hold of the ledger, and what becomes of it. 0 means: as it is."""
+
+    sale: str
+    id: str
+    status: str = "held"
+    expires_ms: int = 0
+    ended_ms: int = 0
+    extensions: list[int] | None = None
+
+
+class Moved(Struct):
+    """An item's counters: the sums of the group, and memory's own figures after it."""
+
+    sale: str
+    sku: str
+    stock: int = 0
+    held: int = 0
+    sold: int = 0
+    memory_stock: int = 0
+    memory_held: int = 0
+    memory_sold: int = 0
+
+
+class Group(Struct):
+    """What one transaction of the recorder applies."""
+
+    new: dict[tuple[str, str], New] = field(default_factory=dict)
+    changed: dict[tuple[str, str], Changed] = field(default_factory=dict)
+    items: dict[tuple[str, str], Moved] = field(default_factory=dict)
+    restocks: list[Restock] = field(default_factory=list)
+    sale_changes: dict[str, SaleChange] = field(default_factory=dict)
+
+    def add(self, transition: Transition) -> None:
+        """Takes the next transition of the journal."""
+        match transition:
+            case Buy(sale, id_, lines, at_ms, fingerprint, customer):
+                self.new[sale, id_] = New(
+                    sale, id_, customer, "confirmed", lines, fingerprint, at_ms, 0, 0, at_ms
+                )
+                self._move(sale, lines, sold=1)
+            case Hold(sale, id_, lines, at_ms, fingerprint, customer, hold_ms):
+                expires_ms = at_ms + hold_ms
+                self.new[sale, id_] = New(
+                    sale, id_, customer, "held", lines, fingerprint, at_ms, hold_ms, expires_ms
+                )
+                self._move(sale, lines, held=1)
+            case (
+                Confirm(sale, id_, lines, at_ms)
+                | Release(sale, id_, lines, at_ms)
+                | Expire(sale, id_, lines, at_ms)
+            ):
+                row = self._row(sale, id_)
+                row.status = _ENDS[type(transition)]
+                row.ended_ms = at_ms
+                self._move(sale, lines, held=-1, sold=1 if row.status == "confirmed" else 0)
+            case Extend(sale, id_, _, _, key, _, expires_ms):
+                row = self._row(sale, id_)
+                row.expires_ms = expires_ms
+                row.extensions = [*(row.extensions or ()), key, expires_ms]
+            case Restock(sale, _, lines):
+                self.restocks.append(transition)
+                self._item(sale, lines[0]).stock += lines[1]
+            case SaleChange(sale):
+                self.sale_changes[sale] = transition
+            case Rebuilt():
+                pass
+
+    def note_memory(self, entry: Entry) -> None:
+        """Keeps memory's own counters after the entry, to compare with the ledger's."""
+        for counters in entry.body.counters:
+            item = self._item(counters.sale, counters.sku)
+            item.memory_stock, item.memory_held, item.memory_sold = (
+                counters.stock,
+                counters.held,
+                counters.sold,
+            )
+
+    def _row(self, sale: str, id_: str) -> New | Changed:
+        row = self.new.get((sale, id_))
+        if row is not None:
+            return row
+        return self.changed.setdefault((sale, id_), Changed(sale, id_))
+
+    def _item(self, sale: str, sku: str) -> Moved:
+        item = self.items.get((sale, sku))
+        if item is None:
+            item = self.items[sale, sku] = Moved(sale, sku)
+        return item
+
+    def _move(self, sale: str, lines: Lines, held: int = 0, sold: int = 0) -> None:
+        for at in range(0, len(lines), 2):
+            item = self._item(sale, lines[at])
+            item.held += held * lines[at + 1]
+            item.sold += sold * lines[at + 1]
+
+    def arguments(self) -> tuple[list[object], ...]:
+        """The group as the arrays that `record_group` takes after the position."""
+        new, changed, items = self.new.values(), self.changed.values(), self.items.values()
+        return (
+            [row.sale for row in new], [row.id for row in new], [row.customer for row in new],
+            [row.status for row in new], [_json(row.lines).decode() for row in new],
+            [row.fingerprint for row in new], [row.created_ms for row in new], [row.hold_ms for row in new],
+            [row.expires_ms for row in new], [row.ended_ms for row in new],
+            [row.extensions and _json(row.extensions).decode() for row in new],
+            [row.sale for row in changed], [row.id for row in changed], [row.status for row in changed],
+            [row.expires_ms for row in changed], [row.ended_ms for row in changed],
+            [row.extensions and _json(row.extensions).decode() for row in changed],
+            [item.sale for item in items], [item.sku for item in items], [item.stock for item in items],
+            [item.held for item in items], [item.sold for item in items],
+            [item.memory_stock for item in items], [item.memory_held for item in items],
+            [item.memory_sold for item in items],
+        )  # fmt: skip
+
+    def rare_arguments(self) -> tuple[str, str] | None:
+        """Restocks and sale changes as the JSON that `record_changes` takes; None when there are none."""
+        if not self.restocks and not self.sale_changes:
+            return None
+        restocks = [
+            {
+                "sale": r.sale, "key": r.key, "sku": r.lines[0], "delta": r.lines[1], "reason": r.reason,
+                "fingerprint": r.fingerprint, "stock": r.stock, "held": r.held, "sold": r.sold, "at_ms": r.at_ms,
+            }
+            for r in self.restocks
+        ]  # fmt: skip
+        changes = [
+            {
+                "sale": c.sale, "status": c.status, "starts_ms": c.starts_ms, "ends_ms": c.ends_ms,
+                "hold_ms": c.hold_ms, "max_hold_ms": c.max_hold_ms, "limit": c.limit, "at_ms": c.at_ms,
+            }
+            for c in self.sale_changes.values()
+        ]  # fmt: skip
+        return _json(restocks).decode(), _json(changes).decode()
+
+
+def fold(entries: Iterable[Entry]) -> Group:
+    """One group of a run of entries."""
+    group = Group()
+    for entry in entries:
+        for transition in entry.body.transitions:
+            group.add(transition)
+        group.note_memory(entry)
+    return group

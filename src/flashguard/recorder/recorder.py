@@ -1,0 +1,216 @@
+"""The recorder: reads each partition's journal in order and writes it into the ledger, group by group."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+
+from flashguard.errors import FlashGuardError
+from flashguard.journal import (
+    Announcement,
+    BrokenEntry,
+    Entry,
+    Position,
+    decode_entry,
+    encode_announcement,
+    last_position,
+)
+from flashguard.kernel import keys
+from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.model import ReservationId
+from flashguard.recorder.rebuild import Memory, Overtaken, fence, inspect, read_position, rebuild
+from flashguard.recorder.sweep import sweep
+from flashguard.recorder.write import write_doubtful_group, write_group
+from flashguard.settings import Settings
+
+log = logging.getLogger("flashguard.recorder")
+
+IDLE_MS = 500
+"""How long a read waits for an entry before the recorder looks whether memory is still there."""
+NOTE_SECONDS = 0.1
+"""How often the recorded position is noted in memory, where replays and the backlog bound look."""
+OTHER_RECORDER_SECONDS = 1.0
+"""How long a recorder steps back after another one moved the position."""
+
+
+class LostHistory(FlashGuardError):
+    """Memory is not the history that the ledger recorded; it must be built again."""
+
+
+class PartitionRecorder:
+    """Records one partition."""
+
+    def __init__(self, partition: int, kernel: Kernel, ledger: Ledger, settings: Settings) -> None:
+        self.partition = partition
+        self.position: Position | None = None
+        self.state = "starting"
+        self._kernel = kernel
+        self._ledger = ledger
+        self._settings = settings
+        self._lost: str | None = None
+        self._tail: deque[tuple[float, int]] = deque()
+        self._noted_at = 0.0
+        self._noted_seq = 0
+        self._trimmed = 0
+
+    async def run(self) -> None:
+        """Records until cancelled. Every fault ends in another look at where memory and ledger stand."""
+        pause = 0.0
+        while True:
+            try:
+                if pause:
+                    await asyncio.sleep(pause)
+                await self._settle()
+                pause = 0.0
+                await self._follow()
+            except Overtaken:
+                pause = OTHER_RECORDER_SECONDS
+            except (LostHistory, BrokenEntry) as error:
+                self._say("recovering", str(error))
+                self._lost = str(error)
+            except (MemoryAway, LedgerAway) as error:
+                self._say("waiting", str(error))
+                pause = min(1.0, pause * 2 or 0.05)
+            except asyncpg.PostgresError as error:
+                self._say("waiting", f"PostgreSQL: {error}")
+                pause = min(5.0, pause * 2 or 0.5)
+
+    def _say(self, state: str, why: str) -> None:
+        if self.state != state:
+            log.warning("partition %d is %s: %s", self.partition, state, why)
+        self.state = state
+
+    async def _settle(self) -> None:
+        """Finds the position; builds memory again when it is not the history the ledger recorded."""
+        position = await read_position(self._ledger, self.partition)
+        memory, why = await inspect(self._kernel, self.partition, position)
+        if memory is Memory.NEWER:
+            await fence(self._kernel, self.partition)
+            self._say("fenced", f"{why}; run `flashguard recover`")
+            raise Overtaken
+        if memory is Memory.LOST or self._lost:
+            position = await rebuild(
+                self._kernel, self._ledger, self.partition,
+                why=self._lost or why, closed_sale_hours=self._settings.closed_sale_hours,
+            )  # fmt: skip
+        self._lost = None
+        self.position = position
+        self._tail.clear()
+        self._trimmed = 0
+        self._noted_seq = 0
+        self.state = "recording"
+
+    async def _follow(self) -> None:
+        """Reads and records group after group."""
+        while True:
+            position = self._at()
+            raw = await self._kernel.entries(
+                self.partition,
+                position.epoch,
+                position.seq,
+                count=self._settings.group_entries,
+                block_ms=IDLE_MS,
+            )
+            if not raw:
+                await self._look()
+                continue
+            entries = [decode_entry(*entry) for entry in raw]
+            run, end, whole = last_position(entries, position)
+            if run:
+                refused = await self._write(run, position, end)
+                self.position = end
+                await self._announce(run, refused)
+                if refused:
+                    raise LostHistory(f"the ledger refused {len(refused)} of memory's grants")
+            if not whole:
+                raise LostHistory(f"the journal does not continue entry {end.epoch}-{end.seq}")
+
+    def _at(self) -> Position:
+        if self.position is None:
+            raise AssertionError("settle comes before follow")
+        return self.position
+
+    async def _look(self) -> None:
+        """Nothing came: is memory still there, and where we think it is?"""
+        position = self._at()
+        memory, why = await inspect(self._kernel, self.partition, position)
+        if memory is not Memory.SOUND:
+            raise LostHistory(why)
+        if position.seq > self._noted_seq:
+            await self._announce((), ())
+
+    async def _write(
+        self, run: Sequence[Entry], position: Position, end: Position
+    ) -> Sequence[ReservationId]:
+        """One transaction; what the ledger refuses is found and left out. Returns the refused orders."""
+        async with self._ledger.connection() as connection:
+            try:
+                applied, drift = await write_group(connection, self.partition, run, position, end)
+                refused: Sequence[ReservationId] = ()
+            except asyncpg.IntegrityConstraintViolationError as error:
+                log.error("partition %d: the ledger refuses a group: %s", self.partition, error)
+                applied, refused = await write_doubtful_group(connection, self.partition, run, position, end)
+                drift = []
+        if not applied:
+            raise Overtaken
+        if drift:
+            self._lost = f"memory's counters differ from the ledger's: {', '.join(drift)}"
+            log.error("partition %d: %s", self.partition, self._lost)
+        return refused
+
+    async def _announce(self, run: Sequence[Entry], refused: Sequence[ReservationId]) -> None:
+        """Tells the waiting what is recorded, notes it in memory now and then, trims the journal's tail."""
+        position, now = self._at(), time.monotonic()
+        if run:
+            self._tail.append((now, position.seq))
+        note = now - self._noted_at >= NOTE_SECONDS or not run
+        trim = self._trim_below(now) if note else 0
+        message = encode_announcement(
+            Announcement(position.epoch, [(e.seq, e.token) for e in run], list(refused))
+        )
+        reply = await self._kernel.run(
+            Verb.ANNOUNCE,
+            self.partition,
+            [],
+            (*msgspec.structs.astuple(position), keys.recorded(self.partition), message, note, trim),
+        )
+        if reply.status or reply.results[0] != "announced":
+            raise LostHistory(f"memory lost entry {position.epoch}-{position.seq} after it was recorded")
+        if note:
+            self._noted_at, self._noted_seq = now, position.seq
+        if self._lost:
+            raise LostHistory(self._lost)
+
+    def _trim_below(self, now: float) -> int:
+        """The entry below which the journal's recorded tail may go; 0 for none. The position's own stays."""
+        tail, below = self._tail, self._at().seq - self._settings.journal_tail_entries
+        while tail and now - tail[0][0] > self._settings.journal_tail_seconds:
+            below = max(below, tail.popleft()[1])
+        if below <= self._trimmed:
+            return 0
+        self._trimmed = below
+        return below
+
+
+class Recorder:
+    """Records every partition of an installation, and gives ended holds back."""
+
+    def __init__(self, kernel: Kernel, ledger: Ledger, settings: Settings, partitions: int) -> None:
+        self.partitions = [
+            PartitionRecorder(number, kernel, ledger, settings) for number in range(partitions)
+        ]
+        self._kernel = kernel
+        self._ledger = ledger
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Runs until cancelled; the group in hand is then either wholly in the ledger or not at all."""
+        async with asyncio.TaskGroup() as tasks:
+            for partition in self.partitions:
+                tasks.create_task(partition.run())
+            tasks.create_task(sweep(self._kernel, self._ledger, self._settings, len(self.partitions)))

@@ -1,0 +1,95 @@
+"""Writes one group of journal entries into the ledger, in one transaction that also moves the position."""
+
+import json
+from collections.abc import Sequence
+
+from flashguard.journal import Buy, Entry, Hold, Position, Restock
+from flashguard.ledger.ledger import Connection
+from flashguard.ledger.sql import query
+from flashguard.model import ReservationId
+from flashguard.recorder.admit import Counts, admit
+from flashguard.recorder.fold import Group, fold
+
+
+async def write_group(
+    connection: Connection, partition: int, run: Sequence[Entry], position: Position, end: Position
+) -> tuple[bool, list[str]]:
+    """Applies a run of entries.
+
+    Returns:
+        whether the position was still ours, and the items whose counters differ from memory's.
+
+    Raises:
+        asyncpg.IntegrityConstraintViolationError: the ledger refuses something in it; nothing is applied.
+    """
+    return await _apply(connection, partition, fold(run), position, end)
+
+
+async def _apply(
+    connection: Connection, partition: int, group: Group, position: Position, end: Position
+) -> tuple[bool, list[str]]:
+    arguments = (
+        partition,
+        position.epoch,
+        position.seq,
+        position.token,
+        end.seq,
+        end.token,
+        *group.arguments(),
+    )
+    rare = group.rare_arguments()
+    if rare is None:
+        row = await connection.fetchrow(query("record_group"), *arguments)
+    else:
+        async with connection.transaction():
+            row = await connection.fetchrow(query("record_group"), *arguments)
+            if row is not None and row["applied"]:
+                await connection.execute(query("record_changes"), *rare)
+    if row is None:
+        raise AssertionError("record_group always answers")
+    return row["applied"], list(row["drift"])
+
+
+async def write_doubtful_group(
+    connection: Connection, partition: int, run: Sequence[Entry], position: Position, end: Position
+) -> tuple[bool, list[ReservationId]]:
+    """Applies what the ledger can accept of a run that it refused as a whole, and writes down the rest.
+
+    Returns:
+        whether the position was still ours, and the ids of the refused orders and holds.
+    """
+    transitions = [transition for entry in run for transition in entry.body.transitions]
+    ids = [(t.sale, t.id) for t in transitions if not isinstance(t, Restock) and hasattr(t, "id")]
+    items = {
+        (t.sale, sku) for t in transitions if isinstance(t, Hold | Buy | Restock) for sku in t.lines[::2]
+    }
+    async with connection.transaction():
+        counts = {
+            (row["sale_id"], row["sku"]): Counts(row["stock"], row["held"], row["sold"])
+            for row in await connection.fetch(
+                query("counters_for_update"), [sale for sale, _ in items], [sku for _, sku in items]
+            )
+        }
+        known = {
+            (row["sale_id"], row["id"]): row["status"]
+            for row in await connection.fetch(
+                query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
+            )
+        }
+        accepted, refused, unconfirmed = admit(run, counts, known)
+        group = Group()
+        for transition in accepted:
+            group.add(transition)
+        applied, _ = await _apply(connection, partition, group, position, end)
+        if applied and refused:
+            await connection.execute(
+                query("record_refusals"),
+                [r.transition.sale for r in refused],
+                [r.transition.id for r in refused],
+                [r.transition.customer for r in refused],
+                [json.dumps(r.transition.lines) for r in refused],
+                [r.reason for r in refused],
+                position.epoch,
+            )
+    names = [(r.transition.sale, r.transition.id) for r in refused] + unconfirmed
+    return applied, [ReservationId(f"{sale}.{id_}") for sale, id_ in dict.fromkeys(names)]

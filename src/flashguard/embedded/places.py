@@ -93,9 +93,10 @@ def _allows(status: os.stat_result, bit_for_others: int, account: Account) -> bo
 def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: Account | None = None) -> Path:
     """A private folder for a server's socket: the preferred one, or a temporary one if its path is too long.
 
-    `memo` remembers a temporary folder, so that the next run finds and removes what a dead one left behind.
+    `memo` remembers a temporary folder, so that a restart, or the run after a dead one, takes it again.
     """
-    close_socket_folder(memo)
+    if (remembered := _remembered(memo, account)) is not None:
+        return remembered
     if _fits(preferred / socket_name):
         make_folder(preferred, 0o700, account)
         return preferred
@@ -114,12 +115,22 @@ def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: A
 
 def close_socket_folder(memo: Path) -> None:
     """Removes the temporary socket folder that `memo` remembers, if it is one of ours."""
-    if not memo.exists():
-        return
-    folder = Path(memo.read_text().strip())
-    if folder.name.startswith("flashguard-") and folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder, ignore_errors=True)
-    memo.unlink()
+    if memo.exists():
+        folder = Path(memo.read_text().strip())
+        if folder.name.startswith("flashguard-") and folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+        memo.unlink()
+
+
+def _remembered(memo: Path, account: Account | None) -> Path | None:
+    """The temporary folder of an earlier start, if it is still there and nobody else made it anew."""
+    try:
+        folder = Path(memo.read_text().strip())
+        status = folder.lstat()
+    except FileNotFoundError:
+        return None
+    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o700
+    return folder if private and status.st_uid == (account.uid if account else os.geteuid()) else None
 
 
 def _fits(socket: Path) -> bool:

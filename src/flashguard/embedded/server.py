@@ -100,11 +100,7 @@ class EmbeddedServer(ABC):
 
     async def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
         """Ends the server: graciously within the time given, then firmly. Its data stays."""
-        if self._process is not None:
-            await end(
-                self._process,
-                [(each, timeout_seconds / len(self.stop_signals)) for each in self.stop_signals],
-            )
+        await self._end(timeout_seconds)
         self._process = None
         self._release()
 
@@ -114,8 +110,8 @@ class EmbeddedServer(ABC):
             await end(self._process, [])
 
     async def restart(self, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
-        """Starts the server again; one that still runs is stopped first."""
-        await self.stop()
+        """Starts the server again, under the same address; one that still runs is stopped first."""
+        await self._end(STOP_TIMEOUT_SECONDS)
         await self.start(timeout_seconds)
 
     async def wait(self) -> int:
@@ -132,6 +128,11 @@ class EmbeddedServer(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def _end(self, timeout_seconds: float) -> None:
+        if self._process is not None:
+            patience_seconds = timeout_seconds / len(self.stop_signals)
+            await end(self._process, [(signal, patience_seconds) for signal in self.stop_signals])
 
     async def _launch(self, command: list[str | Path], timeout_seconds: float) -> None:
         deadline = time.monotonic() + timeout_seconds

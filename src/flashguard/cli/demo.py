@@ -1,0 +1,85 @@
+"""The demo sale that `flashguard up` opens, and three things to try with it. Everything goes over HTTP."""
+
+import shlex
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from flashguard.errors import FlashGuardError
+
+REQUEST_TIMEOUT_SECONDS: Final = 15.0
+SALE_ID: Final = "demo"
+
+DEMO_SALE: Final = {
+    "id": SALE_ID,
+    "name": "Demo drop",
+    "hold_seconds": 120,
+    "limit_per_customer": 4,
+    "items": [
+        {
+            "sku": "sneaker",
+            "name": "Limited sneaker",
+            "price_minor": 12900,
+            "currency": "EUR",
+            "stock": 100,
+        }
+    ],
+}
+
+
+class DemoSaleError(FlashGuardError):
+    """The demo sale could not be opened; everything else runs."""
+
+
+class _Status(msgspec.Struct):
+    status: str
+
+
+async def open_demo_sale(url: str, admin_key: str) -> None:
+    """Makes and opens the demo sale, as far as that was not done before. One that was closed stays closed.
+
+    Raises:
+        DemoSaleError: the service refused, or did not answer.
+    """
+    headers = {"Authorization": f"Bearer {admin_key}"}
+    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+    try:
+        async with aiohttp.ClientSession(f"{url}/v1/", headers=headers, timeout=timeout) as http:
+            async with http.get(f"sales/{SALE_ID}") as answer:
+                body = await answer.read()
+                missing = answer.status == 404
+                if not missing:
+                    answer.raise_for_status()
+            if missing:
+                body = await _post(http, "sales", DEMO_SALE)
+            if msgspec.json.decode(body, type=_Status).status == "draft":
+                await _post(http, f"sales/{SALE_ID}/open", None)
+    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as problem:
+        raise DemoSaleError(f"The demo sale could not be opened: {problem!r}") from problem
+
+
+async def _post(http: aiohttp.ClientSession, path: str, body: object) -> bytes:
+    async with http.post(path, json=body, headers={"Idempotency-Key": f"demo-{path}"}) as answer:
+        text = await answer.read()
+        if answer.status >= 400:
+            raise DemoSaleError(f"The demo sale could not be opened: {text.decode(errors='replace')}")
+        return text
+
+
+def things_to_try(url: str, admin_key: str, *, demo: bool) -> list[tuple[str, str]]:
+    """What to do, and the line that does it."""
+    key = shlex.quote(f"Authorization: Bearer {admin_key}")
+    if not demo:
+        return [
+            ("see the sales", f"curl {url}/v1/sales -H {key}"),
+            ("see how every part does", f"curl {url}/readyz"),
+            ("see the measurements", f"curl {url}/metrics -H {key}"),
+        ]
+    basket = '{"customer": "you", "items": [{"sku": "sneaker", "quantity": 1}]}'
+    sale = f"{url}/v1/sales/{SALE_ID}"
+    return [
+        ("buy a pair", f"curl {sale}/orders -H 'Content-Type: application/json' -d {shlex.quote(basket)}"),
+        ("see what is left", f"curl {sale}"),
+        ("see the orders", f"curl {sale}/orders -H {key}"),
+    ]

@@ -1,0 +1,272 @@
+"""`flashguard up`: everything, with one command."""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import aiohttp
+import msgspec
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from flashguard.cli.demo import DemoSaleError, open_demo_sale, things_to_try
+from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
+from flashguard.embedded.admin_key import keep_admin_key
+from flashguard.embedded.places import DirectoryLock, open_data_dir
+from flashguard.embedded.program import Program
+from flashguard.embedded.run_file import Run, remove_run, started_of, write_run
+from flashguard.embedded.supervisor import Part, Supervisor
+from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.settings import Mode, Settings
+
+FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
+
+READY_TIMEOUT_SECONDS: Final = 60.0
+READY_POLL_SECONDS: Final = 0.1
+PORTS_TO_TRY: Final = 100
+NAME_WIDTH: Final = len("flashguard")
+
+PATIENCE_SECONDS: Final = {"api": 4.0, "recorder": 3.0, "postgres": 2.0, "valkey": 1.0}
+"""What each part gets to end by itself: some 10 s in all. The data is safe either way."""
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded servers keep their data.")] = None,
+    workers: Annotated[int | None, typer.Option(help="API worker processes.")] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Open a demo sale (development only).")
+    ] = True,
+) -> None:
+    """Start everything: Valkey, PostgreSQL, the recorder and the API. Ctrl-C ends it; the data stays."""
+    given = {"host": host, "port": port, "data_dir": data_dir, "workers": workers}
+    try:
+        settings = Settings.model_validate(
+            {name: value for name, value in given.items() if value is not None}
+        )
+        asyncio.run(run(settings, demo=demo and settings.mode is Mode.DEVELOPMENT))
+    except (FlashGuardError, ValidationError) as problem:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(Text(str(problem)))
+        raise typer.Exit(1) from problem
+
+
+async def run(settings: Settings, *, demo: bool, flashguard: Sequence[str] = FLASHGUARD) -> None:
+    """Runs everything until SIGINT, SIGTERM or SIGHUP.
+
+    Raises:
+        FlashGuardError: a part did not start, or ended again and again.
+    """
+    stop_at_signals()
+    everything = Everything(settings, flashguard)
+    try:
+        await everything.start()
+        await everything.greet(demo=demo)
+        await everything.supervisor.failure()
+    except asyncio.CancelledError:
+        everything.say("flashguard", "stopping")
+    finally:
+        await everything.stop()
+
+
+def stop_at_signals() -> None:
+    """Has the first SIGINT, SIGTERM or SIGHUP cancel the task we are in; further ones change nothing."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    cancelled = False
+
+    def cancel() -> None:
+        nonlocal cancelled
+        if not cancelled:
+            cancelled = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has a say
+            loop.add_signal_handler(number, cancel)
+
+
+class Everything:
+    """The parts of one installation: servers, recorder and API."""
+
+    def __init__(self, settings: Settings, flashguard: Sequence[str]) -> None:
+        self.console = Console(soft_wrap=True, highlight=False)
+        self.supervisor = Supervisor(self.say, self._write_run)
+        self.data_dir = open_data_dir(settings.data_dir)
+        self._settings = settings
+        self._flashguard = flashguard
+        self._lock = DirectoryLock(self.data_dir / "up.lock")
+        self._log_handler = _Saying(self)
+        self._run: Run | None = None
+        self.url = ""
+        self.admin_key = ""
+
+    def say(self, name: str, line: str) -> None:
+        try:
+            self.console.print(Text.assemble((f"{name:<{NAME_WIDTH}} | ", "dim"), line))
+        except OSError:  # nobody reads us any more; the service goes on
+            self.console.quiet = True
+
+    async def start(self) -> None:
+        logging.getLogger("flashguard.embedded").addHandler(self._log_handler)
+        settings = self._settings
+        self.admin_key = (
+            settings.admin_key.get_secret_value() if settings.admin_key else keep_admin_key(self.data_dir)
+        )
+        port = choose_port(settings.host, settings.port, settings.mode)
+        if settings.port not in (0, port):
+            self.say("flashguard", f"port {settings.port} is taken; taking {port}")
+        self.url = f"http://{reachable_host(settings.host)}:{port}"
+        redis_url = settings.redis_url or await self._start_server(EmbeddedValkey(self.data_dir))
+        database_url = settings.database_url or await self._start_server(EmbeddedPostgres(self.data_dir))
+        env = os.environ | {
+            "FLASHGUARD_HOST": settings.host,
+            "FLASHGUARD_PORT": str(port),
+            "FLASHGUARD_WORKERS": str(settings.workers),
+            "FLASHGUARD_DATA_DIR": str(self.data_dir),
+            "FLASHGUARD_REDIS_URL": redis_url,
+            "FLASHGUARD_DATABASE_URL": database_url,
+            "FLASHGUARD_ADMIN_KEY": self.admin_key,
+            "PYTHONUNBUFFERED": "1",
+        }
+        await self._migrate(Program("migrate", [*self._flashguard, "migrate"], env, self.say))
+        for name in ("recorder", "api"):
+            await self._add(Program(name, [*self._flashguard, name], env, self.say))
+        self._run = Run(
+            url=self.url,
+            redis_url=redis_url,
+            database_url=database_url,
+            pid=os.getpid(),
+            started=started_of(os.getpid()),
+            pids={},
+        )
+        self._write_run()
+        await self._wait_until_ready()
+
+    async def greet(self, *, demo: bool) -> None:
+        """Opens the demo sale, and says where everything is and what to try."""
+        if demo:
+            try:
+                await open_demo_sale(self.url, self.admin_key)
+            except DemoSaleError as problem:
+                self.say("flashguard", str(problem))
+                demo = False
+        show = self.console.print
+        show()
+        show(Text.assemble("FlashGuard is ready: ", (self.url, "bold green")))
+        show(Text.assemble("Admin key:           ", (self.admin_key, "bold")))
+        show(f"API docs:            {self.url}/docs")
+        show("\nThree things to try:")
+        for what, line in things_to_try(self.url, self.admin_key, demo=demo):
+            show(Text.assemble((f"  # {what}\n", "dim"), f"  {line}"))
+        show(f"\nCtrl-C ends it; the data stays in {self.data_dir}.\n", markup=False)
+
+    async def stop(self) -> None:
+        await self.supervisor.stop()
+        remove_run(self.data_dir)
+        self._lock.release()
+        logging.getLogger("flashguard.embedded").removeHandler(self._log_handler)
+
+    async def _start_server(self, server: EmbeddedValkey | EmbeddedPostgres) -> str:
+        await self._add(server)
+        return server.url
+
+    async def _add(self, part: Part) -> None:
+        await self.supervisor.add(part, PATIENCE_SECONDS[part.name])
+
+    async def _migrate(self, migrate: Program) -> None:
+        try:
+            await migrate.start()
+            if (exit_code := await migrate.wait()) != 0:
+                raise ConfigurationError(f"`flashguard migrate` ended with exit code {exit_code}; see above.")
+        finally:
+            await migrate.stop(PATIENCE_SECONDS["recorder"])
+
+    async def _wait_until_ready(self) -> None:
+        """Waits for the API's own word that every part answers, or for a part to be given up."""
+        failure = asyncio.create_task(self.supervisor.failure())
+        ready = asyncio.create_task(_ready(f"{self.url}/readyz"))
+        try:
+            done, _ = await asyncio.wait(
+                [failure, ready], timeout=READY_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                await task
+            if not done:
+                raise FlashGuardError(
+                    f"{self.url}/readyz did not answer 200 within {READY_TIMEOUT_SECONDS:g} s."
+                )
+        finally:
+            failure.cancel()
+            ready.cancel()
+
+    def _write_run(self) -> None:
+        if self._run is not None:
+            write_run(self.data_dir, msgspec.structs.replace(self._run, pids=self.supervisor.pids))
+
+
+class _Saying(logging.Handler):
+    """Passes what the embedded servers have to say on to the one who reads our output."""
+
+    def __init__(self, everything: Everything) -> None:
+        super().__init__()
+        self._everything = everything
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._everything.say("flashguard", record.getMessage())
+
+
+async def _ready(url: str) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
+        while True:
+            try:
+                async with http.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(READY_POLL_SECONDS)
+
+
+def choose_port(host: str, port: int, mode: Mode) -> int:
+    """The port asked for, or, in development, the next free one.
+
+    Raises:
+        ConfigurationError: no such port can be had.
+    """
+    last = port if mode is Mode.PRODUCTION or port == 0 else min(port + PORTS_TO_TRY - 1, 65535)
+    for candidate in range(port, last + 1):
+        try:
+            return _bind(host, candidate)
+        except OSError as problem:
+            if problem.errno != errno.EADDRINUSE:
+                raise ConfigurationError(
+                    f"Can't listen on {host}, port {candidate}: {problem.strerror}."
+                ) from problem
+    ports = f"Port {port} is" if last == port else f"The ports from {port} to {last} are"
+    raise ConfigurationError(f"{ports} taken; choose another with --port or FLASHGUARD_PORT.")
+
+
+def _bind(host: str, port: int) -> int:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the API itself does
+        probe.bind(address)
+        probe.listen()
+        return int(probe.getsockname()[1])
+
+
+def reachable_host(host: str) -> str:
+    """Where to call a server that listens on this address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host

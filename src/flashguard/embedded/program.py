@@ -1,0 +1,77 @@
+"""One of FlashGuard's own commands as a child, its output passed on line by line."""
+
+import asyncio
+import contextlib
+import os
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from signal import SIGKILL, Signals
+from typing import Final
+
+from flashguard.embedded.child import end, spawn
+from flashguard.errors import FlashGuardError
+
+Say = Callable[[str, str], None]
+"""Shows a line: who says it, and what."""
+
+MAX_LINE_BYTES: Final = 16 * 1024
+"""A longer line is passed on in pieces."""
+DRAIN_SECONDS: Final = 1.0
+"""How long a grandchild may keep the output open once the child is gone."""
+
+
+class Program:
+    """A command that we start, hear and end, with everything that it starts itself."""
+
+    def __init__(self, name: str, command: Sequence[str | Path], env: Mapping[str, str], say: Say) -> None:
+        self.name = name
+        self._command = command
+        self._env = env
+        self._say = say
+        self._process: Process | None = None
+        self._listening: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._started().pid
+
+    async def start(self) -> None:
+        self._process = await spawn(self._command, death_signal=SIGKILL, output=PIPE, env=self._env)
+        self._listening = asyncio.create_task(self._listen(self._process))
+
+    async def wait(self) -> int:
+        """Returns the exit code once the command has ended and its last line is shown."""
+        process = self._started()
+        exit_code = await process.wait()
+        if self._listening is not None:
+            await asyncio.wait([self._listening], timeout=DRAIN_SECONDS)
+        return exit_code
+
+    async def stop(self, timeout_seconds: float) -> None:
+        if self._process is None:
+            return
+        await end(self._process, [(Signals.SIGTERM, timeout_seconds)])
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # its workers, had it to be killed; its session is its own
+            os.killpg(self._process.pid, SIGKILL)
+        await self.wait()
+        self._process = None
+
+    def _started(self) -> Process:
+        if self._process is None:
+            raise FlashGuardError(f"{self.name} is not running")
+        return self._process
+
+    async def _listen(self, process: Process) -> None:
+        assert process.stdout is not None
+        rest = b""
+        while chunk := await process.stdout.read(MAX_LINE_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MAX_LINE_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._say(self.name, line.decode(errors="replace").rstrip("\r"))
+        if rest:
+            self._say(self.name, rest.decode(errors="replace"))

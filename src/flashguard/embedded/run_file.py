@@ -1,0 +1,47 @@
+"""`run.json` in the data directory: how other commands find the FlashGuard that runs there."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flashguard.embedded.admin_key import write_private
+
+FILE_NAME: Final = "run.json"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A running `flashguard up`. `started` tells its process from a later one with the same id."""
+
+    url: str
+    redis_url: str
+    database_url: str
+    pid: int
+    started: int
+    pids: dict[str, int]
+
+
+def write_run(data_dir: Path, run: Run) -> None:
+    write_private(data_dir / FILE_NAME, msgspec.json.encode(run).decode())
+
+
+def remove_run(data_dir: Path) -> None:
+    (data_dir / FILE_NAME).unlink(missing_ok=True)
+
+
+def find_run(data_dir: Path) -> Run | None:
+    """The FlashGuard that runs on this data directory, or None; what a dead run left counts as none."""
+    try:
+        run = msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=Run)
+        return run if started_of(run.pid) == run.started else None
+    except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
+        return None
+
+
+def started_of(pid: int) -> int:
+    """When a process started, in the kernel's clock ticks since boot: the 22nd field of its `stat`."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError as problem:
+        raise ProcessLookupError(pid) from problem
+    return int(after_name[19])

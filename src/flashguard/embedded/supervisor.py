@@ -1,0 +1,100 @@
+"""Keeps parts running: one that ends is started again, later each time. The last one in is the first out."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from flashguard.embedded.program import Say
+from flashguard.errors import FlashGuardError
+
+FIRST_DELAY_SECONDS: Final = 0.2
+MAX_DELAY_SECONDS: Final = 10.0
+MAX_FAILURES: Final = 20
+"""In a row, some three minutes in all: then nobody is helped by one more try."""
+STEADY_SECONDS: Final = 30.0
+"""A part that ran for so long before it ended starts with a clean slate."""
+
+
+class Part(Protocol):
+    """Something that runs until it is stopped."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    async def start(self) -> None: ...
+    async def wait(self) -> int: ...
+    async def stop(self, timeout_seconds: float) -> None: ...
+
+
+class PartFailedError(FlashGuardError):
+    """A part ended so often in a row that it is not started again."""
+
+
+class _Watched(NamedTuple):
+    part: Part
+    patience_seconds: float
+    watch: asyncio.Task[None]
+
+
+class Supervisor:
+    """Starts parts in the order they are added, and stops them in the reverse."""
+
+    def __init__(self, say: Say, changed: Callable[[], None]) -> None:
+        self._say = say
+        self._changed = changed
+        self._watched: list[_Watched] = []
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {each.part.name: each.part.pid for each in self._watched}
+
+    async def add(self, part: Part, patience_seconds: float) -> None:
+        """Starts a part and keeps it running. `patience_seconds`: what it gets to end by itself."""
+        await part.start()
+        self._watched.append(_Watched(part, patience_seconds, asyncio.create_task(self._watch(part))))
+
+    async def failure(self) -> None:
+        """Waits until a part is given up, and raises that; else it waits for ever."""
+        ended, _ = await asyncio.wait(
+            [each.watch for each in self._watched], return_when=asyncio.FIRST_EXCEPTION
+        )
+        for watch in ended:
+            watch.result()
+
+    async def stop(self) -> None:
+        while self._watched:
+            part, patience_seconds, watch = self._watched[-1]
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError, FlashGuardError):
+                await watch
+            await part.stop(patience_seconds)
+            self._watched.pop()
+
+    async def _watch(self, part: Part) -> None:
+        failures = 0
+        started = time.monotonic()
+        while True:
+            reason = f"ended with exit code {await part.wait()}"
+            if time.monotonic() - started > STEADY_SECONDS:
+                failures = 0
+            failures += 1
+            while not await self._start_again(part, reason, failures):
+                reason, failures = "did not start", failures + 1
+            started = time.monotonic()
+            self._changed()
+
+    async def _start_again(self, part: Part, reason: str, failures: int) -> bool:
+        if failures > MAX_FAILURES:
+            raise PartFailedError(f"{part.name} failed {failures} times in a row; the lines above say why.")
+        delay_seconds = min(FIRST_DELAY_SECONDS * 2 ** (failures - 1), MAX_DELAY_SECONDS)
+        self._say("flashguard", f"{part.name} {reason}; starting it again in {delay_seconds:g} s")
+        await asyncio.sleep(delay_seconds)
+        try:
+            await part.start()
+        except (FlashGuardError, OSError) as problem:
+            self._say("flashguard", str(problem))
+            return False
+        return True

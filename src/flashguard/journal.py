@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from flashguard.model import CustomerId, ReservationId, SaleId, Sku
+from flashguard.model import CustomerId, Position, ReservationId, SaleId, Sku
 
 Lines = list[Any]
 """Flat, as the kernel keeps them: sku, quantity, sku, quantity, …"""
@@ -127,14 +127,6 @@ class Body(Struct, array_like=True, frozen=True):
     at_ms: int
     transitions: list[Transition]
     counters: list[Counters]
-
-
-class Position(Struct, frozen=True, order=True):
-    """The newest entry a reader has dealt with."""
-
-    epoch: int
-    seq: int
-    token: str
 
 
 class Entry(Struct, frozen=True):

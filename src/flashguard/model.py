@@ -1,6 +1,8 @@
 """The nouns: sale, item, line, reservation, outcome. No I/O, no framework."""
 
+import re
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NewType
@@ -115,6 +117,14 @@ class Refused(Struct, frozen=True, kw_only=True):
 Outcome = Granted | Refused
 
 
+class Position(Struct, frozen=True, order=True):
+    """A place in a partition's journal: the newest entry that a reader has dealt with."""
+
+    epoch: int
+    seq: int
+    token: str
+
+
 def merge_lines(lines: list[Line] | tuple[Line, ...]) -> tuple[Line, ...]:
     """Adds up the quantities of lines that name the same item; keeps the order of first mention."""
     if len(lines) == 1:
@@ -138,3 +148,43 @@ def from_millis(millis: int) -> datetime:
 def to_millis(time: datetime) -> Millis:
     """Milliseconds since the Unix epoch of an aware time."""
     return Millis(round(time.timestamp() * 1000))
+
+
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_SHORT: Final = re.compile(r"[0-9a-f]{24}")
+MAX_NAME: Final = 128
+"""Characters of a sku or a customer id."""
+
+
+def is_sale_id(text: str) -> bool:
+    """Whether the text can be a sale's id."""
+    return _SLUG.fullmatch(text) is not None
+
+
+def split_reservation_id(text: str) -> tuple[SaleId, str] | None:
+    """The sale and the short id of a reservation id; None when it can't be one."""
+    sale, dot, short = text.partition(".")
+    if dot and is_sale_id(sale) and _SHORT.fullmatch(short):
+        return SaleId(sale), short
+    return None
+
+
+def invalid_basket(sale: str, customer: str, lines: Sequence[Line]) -> str | None:
+    """Why this can't be a request at all, in a sentence; None when it can."""
+    if not is_sale_id(sale):
+        return "sale: 1 to 64 of a-z, 0-9 and '-', not starting with '-'"
+    if not is_name(customer):
+        return f"customer: 1 to {MAX_NAME} printable characters"
+    if not 1 <= len(lines) <= MAX_LINES:
+        return f"items: 1 to {MAX_LINES} lines"
+    for line in lines:
+        if not is_name(line.sku):
+            return f"sku: 1 to {MAX_NAME} printable characters"
+        if not 1 <= line.quantity <= MAX_QUANTITY:
+            return f"quantity: 1 to {MAX_QUANTITY}"
+    return None
+
+
+def is_name(text: str) -> bool:
+    """Whether the text can be a sku or a customer id: printable, so that it can be shown and logged."""
+    return 0 < len(text) <= MAX_NAME and text.isprintable()

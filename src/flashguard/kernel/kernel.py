@@ -153,6 +153,13 @@ class Kernel:
         streams = await self._ask("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", key, id_)
         return cast("list[tuple[bytes, list[RawEntry]]]", streams)[0][1] if streams else []
 
+    async def server_version(self) -> str:
+        """The server's name and version, for example "Valkey 9.1.2"."""
+        raw = cast("dict[str, object]", await self._ask("INFO", "server"))
+        if "valkey_version" in raw:
+            return f"Valkey {raw['valkey_version']}"
+        return f"Redis {raw.get('redis_version', '?')}"
+
     async def _ask(self, *command: object) -> object:
         try:
             return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]

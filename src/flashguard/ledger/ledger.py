@@ -18,6 +18,7 @@ from flashguard.model import (
     Item,
     Line,
     MinorUnits,
+    Position,
     Reservation,
     ReservationId,
     ReservationStatus,
@@ -29,8 +30,16 @@ from flashguard.model import (
 
 Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
-AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError)  # fmt: skip
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
 """What it looks like when PostgreSQL can't be reached, or is going down or coming up."""
 
 
@@ -169,6 +178,24 @@ class Ledger:
         if pending(known) or row is None:
             raise ConfigurationError("The ledger's schema is not up to date: run `flashguard migrate`.")
         return Installation(row["secret"], row["partitions"])
+
+    async def position(self, partition: int) -> Position:
+        """Where the partition's recorder stands.
+
+        Raises:
+            LookupError: the installation has no such partition.
+        """
+        row = await self._fetchrow("position", partition)
+        if row is None:
+            raise LookupError(f"the ledger has no partition {partition}")
+        return Position(row["epoch"], row["seq"], row["token"])
+
+    async def positions(self) -> dict[int, Position]:
+        """Where every partition's recorder stands."""
+        return {
+            row["partition"]: Position(row["epoch"], row["seq"], row["token"])
+            for row in await self._fetch("positions")
+        }
 
     # Sales
 

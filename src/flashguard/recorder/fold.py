@@ -161,7 +161,8 @@ class Group(Struct):
         restocks = [
             {
                 "sale": r.sale, "key": r.key, "sku": r.lines[0], "delta": r.lines[1], "reason": r.reason,
-                "fingerprint": r.fingerprint, "stock": r.stock, "held": r.held, "sold": r.sold, "at_ms": r.at_ms,
+                "fingerprint": r.fingerprint, "stock": r.stock, "held": r.held, "sold": r.sold,
+                "at_ms": r.at_ms,
             }
             for r in self.restocks
         ]  # fmt: skip

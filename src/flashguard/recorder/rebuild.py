@@ -5,11 +5,11 @@ import time
 from collections.abc import Mapping
 from enum import StrEnum
 
-from flashguard.journal import Position, decode_entry
+from flashguard.journal import decode_entry
 from flashguard.kernel.kernel import Kernel, Verb, new_token
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
-from flashguard.model import SaleId
+from flashguard.model import Position, SaleId
 from flashguard.recorder.loading import LoadRefused, drop_sale, load_sale
 
 log = logging.getLogger("flashguard.recorder")
@@ -23,15 +23,6 @@ class Memory(StrEnum):
     """It misses something the ledger has: build it again."""
     NEWER = "newer"
     """The ledger misses something that memory no longer has in its journal: only an operator may decide."""
-
-
-async def read_position(ledger: Ledger, partition: int) -> Position:
-    """Where the partition's recorder stands, from the ledger."""
-    async with ledger.connection() as connection:
-        row = await connection.fetchrow(query("position"), partition)
-    if row is None:
-        raise LookupError(f"the ledger has no partition {partition}")
-    return Position(row["epoch"], row["seq"], row["token"])
 
 
 def judge(position: Position, head: Mapping[str, str], link: str | None) -> tuple[Memory, str]:
@@ -106,7 +97,7 @@ async def rebuild(
     """
     started = time.monotonic()
     await fence(kernel, partition)
-    position = await read_position(ledger, partition)
+    position = await ledger.position(partition)
     token = new_token()
     sales = reservations = 0
     async with ledger.connection() as connection:

@@ -14,7 +14,6 @@ from flashguard.journal import (
     Announcement,
     BrokenEntry,
     Entry,
-    Position,
     decode_entry,
     encode_announcement,
     last_position,
@@ -22,8 +21,8 @@ from flashguard.journal import (
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.model import ReservationId
-from flashguard.recorder.rebuild import Memory, Overtaken, fence, inspect, read_position, rebuild
+from flashguard.model import Position, ReservationId
+from flashguard.recorder.rebuild import Memory, Overtaken, fence, inspect, rebuild
 from flashguard.recorder.sweep import sweep
 from flashguard.recorder.write import write_doubtful_group, write_group
 from flashguard.settings import Settings
@@ -87,7 +86,7 @@ class PartitionRecorder:
 
     async def _settle(self) -> None:
         """Finds the position; builds memory again when it is not the history the ledger recorded."""
-        position = await read_position(self._ledger, self.partition)
+        position = await self._ledger.position(self.partition)
         memory, why = await inspect(self._kernel, self.partition, position)
         if memory is Memory.NEWER:
             await fence(self._kernel, self.partition)

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 
-from flashguard.journal import Buy, Entry, Hold, Position, Restock
+from flashguard.journal import Buy, Entry, Hold, Restock
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
-from flashguard.model import ReservationId
+from flashguard.model import Position, ReservationId
 from flashguard.recorder.admit import Counts, admit
 from flashguard.recorder.fold import Group, fold
 

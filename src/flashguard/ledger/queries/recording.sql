@@ -1,6 +1,9 @@
 -- name: position
 SELECT epoch, seq, token FROM flashguard.partitions WHERE partition = $1;
 
+-- name: positions
+SELECT partition, epoch, seq, token FROM flashguard.partitions ORDER BY partition;
+
 -- name: record_group
 SELECT applied, drift FROM flashguard.record_group(
     $1, $2, $3, $4, $5, $6,

@@ -1,0 +1,1 @@
+"""HTTP: the contract of FlashGuard, on top of `flashguard.guard` and nothing else."""

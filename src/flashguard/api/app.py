@@ -1,0 +1,71 @@
+"""The ASGI application."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flashguard.errors import Code, ConfigurationError
+from flashguard.guard import FlashGuard
+from flashguard.model import Refused
+from flashguard.settings import Mode, Settings
+
+from . import ops, problems, reservations, sales
+from .limits import Front
+
+VERSION = "0.1.0"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; connects to memory and ledger when it starts.
+
+    Raises:
+        ConfigurationError: production without an admin key.
+    """
+    settings = settings or Settings()
+    if settings.mode is Mode.PRODUCTION and settings.admin_key is None:
+        raise ConfigurationError("In production FLASHGUARD_ADMIN_KEY must be set.")
+    counts: Counter[tuple[str, int]] = Counter()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with await FlashGuard.connect(settings) as guard:
+            app.state.guard = guard
+            yield
+
+    app = FastAPI(
+        title="FlashGuard",
+        version=VERSION,
+        summary="Never oversells, never loses an order that it confirmed.",
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.counts = counts
+    problems.install(app)
+    app.include_router(sales.router)
+    app.include_router(reservations.router)
+    app.include_router(ops.router)
+    app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, counts=counts)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PATCH"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Idempotent-Replayed", "Retry-After"],
+        )
+
+    @app.exception_handler(500)
+    def internal_error(_: Request, __: Exception) -> Response:
+        return problems.problem(
+            Refused(
+                code=Code.RECOVERING, detail="An unexpected error; it was logged.", retry_after_seconds=1
+            ),
+            status=500,
+        )
+
+    return app

@@ -1,0 +1,86 @@
+"""RFC 9457 problems: every error answer of the API has this one shape."""
+
+import math
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from flashguard.errors import PROBLEMS, Code
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.ledger import LedgerAway
+from flashguard.model import Refused
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_SECONDS: Final = 1.0
+_encode = msgspec.json.Encoder().encode
+
+
+class ProblemError(Exception):
+    """A refusal on its way to the problem response."""
+
+    def __init__(self, refused: Refused, **more: Any) -> None:
+        super().__init__(refused.code)
+        self.refused = refused
+        self.more = more
+
+
+def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Response:
+    """The response for a refusal. `more` adds members, for example `errors`."""
+    kind = PROBLEMS[refused.code]
+    body: dict[str, Any] = {
+        "type": f"https://flashguard.dev/problems/{refused.code}",
+        "title": kind.title,
+        "status": status or kind.status,
+        "detail": refused.detail or kind.title,
+        "code": refused.code,
+    }
+    for name in ("sku", "available", "limit", "retry_after_seconds"):
+        value = getattr(refused, name)
+        if value is not None:
+            body[name] = value
+    body.update(more)
+    response = Response(_encode(body), status or kind.status, media_type=MEDIA_TYPE)
+    if refused.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(refused.retry_after_seconds)))
+    if refused.code is Code.UNAUTHENTICATED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _validation_problem(_: Request, error: RequestValidationError) -> Response:
+    errors = [
+        {"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]}
+        for item in error.errors()[:50]
+    ]
+    detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:3])
+    return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=errors)
+
+
+def _http_problem(_: Request, error: HTTPException) -> Response:
+    status = error.status_code
+    response = problem(
+        Refused(code=Code.INVALID_REQUEST, detail=str(error.detail)), status=status, title=str(error.detail)
+    )
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _away_problem(_: Request, error: Exception) -> Response:
+    return problem(Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=RETRY_SECONDS))
+
+
+def _problem_error(_: Request, error: ProblemError) -> Response:
+    return problem(error.refused, **error.more)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the app a problem."""
+    app.add_exception_handler(RequestValidationError, _validation_problem)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
+    app.add_exception_handler(ProblemError, _problem_error)  # type: ignore[arg-type]
+    app.add_exception_handler(MemoryAway, _away_problem)
+    app.add_exception_handler(LedgerAway, _away_problem)

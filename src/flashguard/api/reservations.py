@@ -1,0 +1,88 @@
+"""What a buyer does: hold, buy, confirm, release, extend."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from flashguard.model import Line, Sku
+
+from .auth import Buyer
+from .idempotency import IdempotencyKey, valid_key
+from .sales import SaleParam, guard_of, known
+from .schemas import BasketBody, ReservationView, problems
+from .views import outcome_response
+
+router = APIRouter(prefix="/v1", tags=["reservations"], dependencies=[Buyer])
+
+IdParam = Annotated[str, Path(max_length=100, description="The reservation's id")]
+
+
+def _lines(body: BasketBody) -> list[Line]:
+    return [Line(Sku(line.sku), line.quantity) for line in body.items]
+
+
+@router.post(
+    "/sales/{sale}/reservations",
+    status_code=201,
+    response_model=ReservationView,
+    responses=problems(401, 404, 409, 422, 503),
+)
+async def reserve(
+    request: Request, sale: SaleParam, body: BasketBody, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Sets units aside for a customer until `expires_at`."""
+    outcome = await guard_of(request).reserve(
+        known(sale), body.customer, _lines(body), key=valid_key(idempotency_key)
+    )
+    return outcome_response(outcome, 201)
+
+
+@router.post(
+    "/sales/{sale}/orders",
+    status_code=201,
+    response_model=ReservationView,
+    responses=problems(401, 404, 409, 422, 503),
+)
+async def buy(
+    request: Request, sale: SaleParam, body: BasketBody, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Reserves and confirms in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
+    outcome = await guard_of(request).buy(
+        known(sale), body.customer, _lines(body), key=valid_key(idempotency_key)
+    )
+    return outcome_response(outcome, 201)
+
+
+@router.get("/reservations/{id}", response_model=ReservationView, responses=problems(401, 404, 503))
+async def read_reservation(request: Request, id: IdParam) -> Response:
+    """A reservation as it is now."""
+    return outcome_response(await guard_of(request).reservation(id))
+
+
+@router.post(
+    "/reservations/{id}/confirm", response_model=ReservationView, responses=problems(401, 404, 409, 503)
+)
+async def confirm(request: Request, id: IdParam) -> Response:
+    """Turns a live hold into an order, committed in PostgreSQL."""
+    return outcome_response(await guard_of(request).confirm(id))
+
+
+@router.post(
+    "/reservations/{id}/release", response_model=ReservationView, responses=problems(401, 404, 409, 503)
+)
+async def release(request: Request, id: IdParam) -> Response:
+    """Gives a live hold's units back to stock."""
+    return outcome_response(await guard_of(request).release(id))
+
+
+@router.post(
+    "/reservations/{id}/extend", response_model=ReservationView, responses=problems(401, 404, 409, 422, 503)
+)
+async def extend(
+    request: Request,
+    id: IdParam,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Gives a live hold more time, never past the sale's absolute hold limit."""
+    return outcome_response(await guard_of(request).extend(id, key=valid_key(idempotency_key)))

@@ -1,0 +1,226 @@
+"""Sales, their stock, orders and audit."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from flashguard.errors import Code
+from flashguard.guard import FlashGuard
+from flashguard.model import Item, MinorUnits, Refused, Reservation, Sale, SaleId, Sku, is_sale_id
+from flashguard.shop import NewSale
+
+from .auth import Admin, Buyer
+from .idempotency import IdempotencyKey, valid_key
+from .problems import ProblemError, problem
+from .schemas import (
+    ItemView,
+    Page,
+    ReservationView,
+    RestockBody,
+    SaleAuditView,
+    SaleBody,
+    SalePatch,
+    SaleView,
+    problems,
+)
+from .views import decode_cursor, encode_cursor, item_view, json_response, page, sale_view
+
+router = APIRouter(prefix="/v1/sales", tags=["sales"])
+
+SaleParam = Annotated[str, Path(max_length=64, description="The sale's id")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Cursor = Annotated[str | None, Query(max_length=300)]
+CSV_PAGE = 500
+
+
+def guard_of(request: Request) -> FlashGuard:
+    guard: FlashGuard = request.app.state.guard
+    return guard
+
+
+def known(sale: str) -> SaleId:
+    """The id, if it can be one. Raises ProblemError `unknown-sale` when it can't."""
+    if not is_sale_id(sale):
+        raise ProblemError(Refused(code=Code.UNKNOWN_SALE))
+    return SaleId(sale)
+
+
+def _sale_or_problem(answer: Sale | Refused | None) -> Response:
+    if answer is None:
+        return problem(Refused(code=Code.UNKNOWN_SALE))
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(sale_view(answer))
+
+
+@router.post(
+    "", status_code=201, response_model=SaleView, responses=problems(401, 422, 503), dependencies=[Admin]
+)
+async def create_sale(request: Request, body: SaleBody, idempotency_key: IdempotencyKey = None) -> Response:
+    """Creates a sale as a draft."""
+    items = tuple(
+        Item(
+            sku=Sku(item.sku),
+            name=item.name,
+            price_minor=MinorUnits(item.price_minor),
+            currency=item.currency,
+            stock=item.stock,
+        )
+        for item in body.items
+    )
+    new = NewSale(
+        name=body.name,
+        items=items,
+        id=body.id,
+        starts_at=body.starts_at,
+        ends_at=body.ends_at,
+        hold_seconds=body.hold_seconds,
+        limit_per_customer=body.limit_per_customer,
+    )
+    answer = await guard_of(request).shop.create_sale(new, key=valid_key(idempotency_key))
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(sale_view(answer[0]), 201, replayed=answer[1])
+
+
+@router.get("", response_model=Page[SaleView], responses=problems(422, 503), dependencies=[Buyer])
+async def list_sales(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """Sales, newest first."""
+    rows = await guard_of(request).shop.sales(decode_cursor(cursor), limit + 1)
+    return json_response(page(rows, limit, lambda sale: encode_cursor(sale.created_at, sale.id), sale_view))
+
+
+@router.get("/{sale}", response_model=SaleView, responses=problems(404, 503), dependencies=[Buyer])
+async def read_sale(request: Request, sale: SaleParam) -> Response:
+    """A sale with its counters of this moment."""
+    return _sale_or_problem(await guard_of(request).shop.sale(known(sale)))
+
+
+@router.patch(
+    "/{sale}", response_model=SaleView, responses=problems(401, 404, 409, 422, 503), dependencies=[Admin]
+)
+async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
+    """Changes a sale's name, times or rules. Holds already given keep theirs."""
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "patch", **changes))
+
+
+@router.post(
+    "/{sale}/open", response_model=SaleView, responses=problems(401, 404, 409, 503), dependencies=[Admin]
+)
+async def open_sale(request: Request, sale: SaleParam) -> Response:
+    """Opens a sale now, or at its `starts_at`."""
+    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "open"))
+
+
+@router.post(
+    "/{sale}/pause", response_model=SaleView, responses=problems(401, 404, 409, 503), dependencies=[Admin]
+)
+async def pause_sale(request: Request, sale: SaleParam) -> Response:
+    """Pauses a sale: no new holds; live ones can still be confirmed."""
+    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "pause"))
+
+
+@router.post(
+    "/{sale}/close", response_model=SaleView, responses=problems(401, 404, 409, 503), dependencies=[Admin]
+)
+async def close_sale(request: Request, sale: SaleParam) -> Response:
+    """Closes a sale for good; live holds can still be confirmed."""
+    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "close"))
+
+
+@router.post(
+    "/{sale}/items/{sku}/restock",
+    response_model=ItemView,
+    responses=problems(401, 404, 409, 422, 503),
+    dependencies=[Admin],
+)
+async def restock(
+    request: Request,
+    sale: SaleParam,
+    sku: Annotated[str, Path(max_length=128)],
+    body: RestockBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Changes an item's stock; a negative delta never goes below held + sold."""
+    answer = await guard_of(request).shop.restock(
+        known(sale), sku, body.delta, body.reason, key=valid_key(idempotency_key)
+    )
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(item_view(answer[0]), replayed=answer[1])
+
+
+@router.get(
+    "/{sale}/orders",
+    response_model=Page[ReservationView],
+    responses=problems(401, 404, 422, 503),
+    dependencies=[Admin],
+)
+async def list_orders(
+    request: Request,
+    sale: SaleParam,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    format: Annotated[Literal["json", "csv"] | None, Query()] = None,
+) -> Response:
+    """Orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as CSV."""
+    guard, sale_id = guard_of(request), known(sale)
+    wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
+    rows = await guard.shop.orders(sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1)
+    if rows is None:
+        return problem(Refused(code=Code.UNKNOWN_SALE))
+    if wants_csv:
+        return StreamingResponse(
+            _csv(guard, sale_id, rows),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{sale_id}-orders.csv"'},
+        )
+    return json_response(page(rows, limit, _order_cursor, lambda order: order))
+
+
+def _order_cursor(order: Reservation) -> str:
+    if order.confirmed_at is None:
+        raise AssertionError("an order has its time of confirmation")
+    return encode_cursor(order.confirmed_at, order.id)
+
+
+async def _csv(guard: FlashGuard, sale: SaleId, rows: list[Reservation]) -> AsyncIterator[str]:
+    """All orders, a line per order line, page by page, so that memory stays flat."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["order_id", "customer", "confirmed_at", "sku", "quantity"])
+    while rows:
+        for order in rows:
+            for line in order.items:
+                at = order.confirmed_at.isoformat() if order.confirmed_at else ""
+                writer.writerow([order.id, _plain(order.customer), at, _plain(line.sku), line.quantity])
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+        last = rows[-1]
+        if len(rows) < CSV_PAGE or last.confirmed_at is None:
+            return
+        rows = await guard.shop.orders(sale, (last.confirmed_at, last.id), CSV_PAGE) or []
+    yield out.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Text that a spreadsheet does not run as a formula (OWASP: CSV injection)."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+@router.get(
+    "/{sale}/audit", response_model=SaleAuditView, responses=problems(401, 404, 503), dependencies=[Admin]
+)
+async def audit(request: Request, sale: SaleParam) -> Response:
+    """Proves stock = available + held + sold across memory, journal tail and ledger."""
+    report = await guard_of(request).shop.audit(known(sale))
+    if report is None:
+        return problem(Refused(code=Code.UNKNOWN_SALE))
+    return json_response(msgspec.to_builtins(report))

@@ -1,0 +1,195 @@
+"""What requests and answers look like: pydantic models, from which the OpenAPI document is made."""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from flashguard.model import MAX_LINES, MAX_NAME, MAX_QUANTITY, MAX_STOCK, is_name, is_sale_id
+
+T = TypeVar("T")
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"must be 1 to {MAX_NAME} printable characters")
+    return text
+
+
+def _sale_id(text: str) -> str:
+    if not is_sale_id(text):
+        raise ValueError("must be 1 to 64 of a-z, 0-9 and '-', not starting with '-'")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_name)]
+SaleSlug = Annotated[str, Field(min_length=1, max_length=64, examples=["demo"]), AfterValidator(_sale_id)]
+HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
+Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class LineBody(_Body):
+    """So many units of one item."""
+
+    sku: Name
+    quantity: int = Field(ge=1, le=MAX_QUANTITY)
+
+
+class BasketBody(_Body):
+    """Who wants what. All or nothing; the same sku on two lines adds up."""
+
+    customer: Name
+    items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
+
+
+class ItemBody(_Body):
+    """An item to sell."""
+
+    sku: Name
+    name: Name
+    price_minor: int = Field(ge=0, le=10**12, description="Price in the currency's minor unit")
+    currency: str = Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])
+    stock: int = Field(ge=0, le=MAX_STOCK)
+
+
+class SaleBody(_Body):
+    """A sale to create, as a draft."""
+
+    id: SaleSlug | None = None
+    name: Name
+    items: list[ItemBody] = Field(min_length=1, max_length=10_000)
+    starts_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    ends_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    hold_seconds: HoldSeconds = 120
+    limit_per_customer: Limit | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SaleBody":
+        if len({item.sku for item in self.items}) < len(self.items):
+            raise ValueError("items: every sku may be there once")
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise ValueError("ends_at must be after starts_at")
+        return self
+
+
+class SalePatch(_Body):
+    """What to change; null clears a time or the limit."""
+
+    name: Name | None = None
+    starts_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    ends_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    hold_seconds: HoldSeconds | None = None
+    limit_per_customer: Limit | None = None
+
+    @model_validator(mode="after")
+    def _not_cleared(self) -> "SalePatch":
+        for name in ("name", "hold_seconds"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} can't be null")
+        return self
+
+
+class RestockBody(_Body):
+    """A signed change of stock."""
+
+    delta: int = Field(ge=-MAX_STOCK, le=MAX_STOCK)
+    reason: Name
+
+
+class ItemView(BaseModel):
+    sku: str
+    name: str
+    price_minor: int
+    currency: str
+    stock: int
+    available: int
+    held: int
+    sold: int
+
+
+class SaleView(BaseModel):
+    id: str
+    name: str
+    status: Literal["draft", "scheduled", "open", "paused", "closed"]
+    starts_at: datetime | None
+    ends_at: datetime | None
+    hold_seconds: int
+    limit_per_customer: int | None
+    created_at: datetime | None
+    items: list[ItemView]
+
+
+class LineView(BaseModel):
+    sku: str
+    quantity: int
+
+
+class ReservationView(BaseModel):
+    id: str
+    sale_id: str
+    customer: str
+    status: Literal["held", "confirmed", "released", "expired"]
+    items: list[LineView]
+    created_at: datetime
+    expires_at: datetime | None
+    confirmed_at: datetime | None
+    receipt: str | None
+
+
+class Page(BaseModel, Generic[T]):
+    data: list[T]
+    next_cursor: str | None
+
+
+class ItemAuditView(BaseModel):
+    sku: str
+    stock: int
+    available: int
+    held: int
+    sold: int
+    memory_stock: int | None
+    memory_held: int | None
+    memory_sold: int | None
+    tail_entries: int
+    oversold: int
+    differences: list[str]
+    ok: bool
+
+
+class SaleAuditView(BaseModel):
+    sale_id: str
+    ok: bool
+    orders: int
+    refused: int
+    differences: list[str]
+    items: list[ItemAuditView]
+
+
+class FieldError(BaseModel):
+    where: str
+    what: str
+
+
+class ProblemView(BaseModel):
+    """An RFC 9457 problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    sku: str | None = None
+    available: int | None = None
+    limit: int | None = None
+    retry_after_seconds: float | None = None
+    errors: list[FieldError] | None = None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an endpoint that may answer these problem statuses."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+    return {status: {"model": ProblemView, "content": content} for status in statuses}

@@ -1,0 +1,146 @@
+"""The audit: does `stock = available + held + sold` hold in memory, in the ledger and between them?
+
+Memory is ahead of the ledger by the journal's unrecorded tail. So the ledger is read first, in one
+snapshot with its position, then memory; the tail between the two positions explains every difference that
+may be there.
+"""
+
+import asyncio
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from flashguard.journal import decode_entry, last_position
+from flashguard.kernel.kernel import Kernel, Verb
+from flashguard.ledger import Ledger
+from flashguard.ledger.sql import query
+from flashguard.model import Position, SaleId
+from flashguard.recorder.fold import fold
+
+TRIES: Final = 50
+TRY_AGAIN_SECONDS: Final = 0.2
+TAIL_ENTRIES_MOST: Final = 20_000
+
+
+class ItemAudit(Struct, frozen=True, kw_only=True):
+    """One item. `held` and `sold` are the ledger's; memory's are those after the journal's tail."""
+
+    sku: str
+    stock: int
+    available: int
+    held: int
+    sold: int
+    memory_stock: int | None
+    memory_held: int | None
+    memory_sold: int | None
+    tail_entries: int
+    oversold: int
+    differences: tuple[str, ...]
+    ok: bool
+
+
+class SaleAudit(Struct, frozen=True, kw_only=True):
+    """The audit report of one sale; `ok` only when no check found a difference."""
+
+    sale_id: SaleId
+    ok: bool
+    orders: int
+    refused: int
+    differences: tuple[str, ...]
+    items: tuple[ItemAudit, ...]
+
+
+async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: int) -> SaleAudit:
+    """Audits one sale while it runs. A partition that is being rebuilt is waited for, for a few seconds.
+
+    Raises:
+        MemoryAway, LedgerAway: a server does not answer.
+    """
+    for _ in range(TRIES):
+        position, rows, orders = await _ledger_side(ledger, sale, partition)
+        reply = await kernel.run(Verb.LOOK, partition, [sale], [(0, "")])
+        if reply.status or reply.epoch != position.epoch:
+            await asyncio.sleep(TRY_AGAIN_SECONDS)  # fenced, or rebuilt between the two reads
+            continue
+        raw = await kernel.entries(partition, position.epoch, position.seq + 1, count=TAIL_ENTRIES_MOST)
+        entries = [decode_entry(*entry) for entry in raw]
+        tail, _, whole = last_position([e for e in entries if e.seq <= reply.seq], position)
+        if whole and len(tail) == reply.seq - position.seq:
+            break
+        await asyncio.sleep(TRY_AGAIN_SECONDS)
+    else:
+        return SaleAudit(
+            sale_id=sale, ok=False, orders=0, refused=0, items=(),
+            differences=("memory does not settle: it is recovering, or the journal has a gap",),
+        )  # fmt: skip
+
+    memory: dict[str, tuple[int, int, int]] = {}
+    if reply.results[0][0] != "unknown-sale":
+        flat = reply.results[0][6]
+        memory = {flat[at]: (flat[at + 1], flat[at + 2], flat[at + 3]) for at in range(0, len(flat), 4)}
+    deltas = {sku: item for (of_sale, sku), item in fold(tail).items.items() if of_sale == sale}
+    items = []
+    for row in rows:
+        differences = []
+        moved = deltas.get(row["sku"])
+        ledger_side = (row["stock"], row["held"], row["sold"])
+        expected = ledger_side if moved is None else (
+            row["stock"] + moved.stock, row["held"] + moved.held, row["sold"] + moved.sold
+        )  # fmt: skip
+        in_memory = memory.get(row["sku"])
+        if in_memory is not None and in_memory != expected:
+            differences.append(f"memory has stock/held/sold {in_memory}, ledger and journal give {expected}")
+        if (row["held"], row["sold"]) != (row["held_by_rows"], row["sold_by_rows"]):
+            differences.append(
+                f"the ledger counts held/sold {row['held']}/{row['sold']}, its rows add up to "
+                f"{row['held_by_rows']}/{row['sold_by_rows']}"
+            )
+        oversold = max(0, row["sold_by_rows"] - row["stock"])
+        if oversold:
+            differences.append(f"{oversold} units are oversold")
+        stock, held, sold = in_memory or ledger_side
+        if stock - held - sold < 0:
+            differences.append("available is below zero")
+        items.append(
+            ItemAudit(
+                sku=row["sku"],
+                stock=row["stock"],
+                available=row["stock"] - row["held"] - row["sold"],
+                held=row["held"],
+                sold=row["sold"],
+                memory_stock=in_memory and in_memory[0],
+                memory_held=in_memory and in_memory[1],
+                memory_sold=in_memory and in_memory[2],
+                tail_entries=len(tail),
+                oversold=oversold,
+                differences=tuple(differences),
+                ok=not differences,
+            )
+        )
+    wrong = []
+    if orders["broken_lines"]:
+        wrong.append(f"{orders['broken_lines']} order lines name no item or no units")
+    return SaleAudit(
+        sale_id=sale,
+        ok=not wrong and all(item.ok for item in items),
+        orders=orders["orders"],
+        refused=orders["refused"],
+        differences=tuple(wrong),
+        items=tuple(items),
+    )
+
+
+async def _ledger_side(
+    ledger: Ledger, sale: SaleId, partition: int
+) -> tuple[Position, list[asyncpg.Record], asyncpg.Record]:
+    async with (
+        ledger.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        row = await connection.fetchrow(query("position"), partition)
+        items = await connection.fetch(query("audit_items"), sale)
+        orders = await connection.fetchrow(query("audit_orders"), sale)
+    if row is None or orders is None:
+        raise LookupError(f"the ledger has no partition {partition}")
+    return Position(row["epoch"], row["seq"], row["token"]), items, orders

@@ -1,0 +1,232 @@
+"""Asks the kernel in batches and, where the promise needs it, waits until the ledger has the answer."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import Any, Final
+
+from flashguard.journal import Recorded, Watermark
+from flashguard.kernel.coalescer import Coalescer, QueueFull
+from flashguard.kernel.kernel import Kernel, MemoryAway, Reply, Verb, new_token
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.model import SaleId, partition_of
+from flashguard.settings import Settings
+
+log = logging.getLogger("flashguard")
+
+LEDGER_CHECK_SECONDS: Final = 1.0
+"""How long a waiter relies on announcements before it asks the ledger itself."""
+
+
+class Fate(Enum):
+    """What became of a decision."""
+
+    DECIDED = auto()
+    """Answered by memory; where the promise needs it, also committed in the ledger."""
+    REFUSED_BY_LEDGER = auto()
+    LOST = auto()
+    """Memory forgot it before it was recorded: nothing happened, the request may be made again."""
+    UNKNOWN = auto()
+    """No answer in time. The idempotency key tells the outcome later."""
+    RECOVERING = auto()
+    OVERLOADED = auto()
+
+
+class Decision:
+    """One request's answer: the kernel's result (empty unless DECIDED) and its fate."""
+
+    __slots__ = ("fate", "now_ms", "result")
+
+    def __init__(self, fate: Fate, result: list[Any], now_ms: int = 0) -> None:
+        self.fate = fate
+        self.result = result
+        self.now_ms = now_ms
+
+
+class _Ask:
+    __slots__ = ("durable", "future", "id", "request", "sale")
+
+    def __init__(
+        self,
+        sale: SaleId,
+        id_: str,
+        request: tuple[Any, ...],
+        durable: Callable[[list[Any]], bool] | None,
+        future: "asyncio.Future[Decision]",
+    ) -> None:
+        self.sale = sale
+        self.id = id_
+        self.request = request
+        self.durable = durable
+        self.future = future
+
+    def settle(self, decision: Decision) -> None:
+        if not self.future.done():
+            self.future.set_result(decision)
+
+
+_STATUS_FATE: Final = {"recovering": Fate.RECOVERING, "overloaded": Fate.OVERLOADED}
+
+
+class Decisions:
+    """One coalescer per partition and verb, over one kernel, one ledger and one watermark."""
+
+    def __init__(
+        self, kernel: Kernel, ledger: Ledger, watermark: Watermark, settings: Settings, partitions: int
+    ) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._watermark = watermark
+        self._settings = settings
+        self._partitions = partitions
+        self._coalescers: dict[tuple[int, Verb], Coalescer[_Ask]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._homes: dict[SaleId, int] = {}
+
+    def partition(self, sale: SaleId) -> int:
+        return partition_of(sale, self._partitions)
+
+    async def ask(
+        self,
+        verb: Verb,
+        sale: SaleId,
+        request: tuple[Any, ...],
+        *,
+        id_: str = "",
+        durable: Callable[[list[Any]], bool] | None = None,
+    ) -> Decision:
+        """One request to the kernel, in whatever batch comes next.
+
+        Parameters:
+            request: what the verb takes, without the sale's index.
+            id_: the reservation it is about, to ask the ledger for.
+            durable: tells from the kernel's result whether the answer must wait for the ledger.
+        """
+        partition = self.partition(sale)
+        coalescer = self._coalescers.get((partition, verb))
+        if coalescer is None:
+            coalescer = self._coalescers[partition, verb] = Coalescer(
+                lambda batch: self._send(partition, verb, batch),
+                max_batch=self._settings.max_batch,
+                max_queue=self._settings.max_queue,
+            )
+        ask = _Ask(sale, id_, request, durable, asyncio.get_running_loop().create_future())
+        try:
+            coalescer.submit(ask)
+        except QueueFull:
+            return Decision(Fate.OVERLOADED, [])
+        return await ask.future
+
+    async def _send(self, partition: int, verb: Verb, batch: list[_Ask]) -> None:
+        token = new_token()
+        recorded = None
+        try:
+            sales: dict[SaleId, int] = {}
+            requests = [(sales.setdefault(ask.sale, len(sales)), *ask.request) for ask in batch]
+            if any(ask.durable for ask in batch):
+                recorded = self._watermark.expect(token)
+            async with asyncio.timeout(self._settings.memory_timeout_seconds):
+                reply = await self._kernel.run(verb, partition, list(sales), requests, token=token)
+        except (MemoryAway, TimeoutError) as error:
+            log.warning("memory did not answer %s: %s", verb, error or "timed out")
+            self._settle_all(batch, Fate.RECOVERING)
+        except Exception:
+            log.exception("%s of %d requests failed", verb, len(batch))
+            self._settle_all(batch, Fate.UNKNOWN)
+        else:
+            if reply.status:
+                self._settle_all(batch, _STATUS_FATE[reply.status])
+            elif recorded is not None and self._split(partition, token, recorded, reply, batch):
+                return
+            else:
+                for ask, result in zip(batch, reply.results, strict=True):
+                    ask.settle(Decision(Fate.DECIDED, result, reply.now_ms))
+        self._watermark.forget(token)
+
+    @staticmethod
+    def _settle_all(batch: Sequence[_Ask], fate: Fate) -> None:
+        for ask in batch:
+            ask.settle(Decision(fate, []))
+
+    def _split(
+        self,
+        partition: int,
+        token: str,
+        recorded: "asyncio.Future[Recorded]",
+        reply: Reply,
+        batch: list[_Ask],
+    ) -> bool:
+        """Settles what needs no ledger; the rest waits in a task of its own. False when nothing waits."""
+        waiting: list[tuple[_Ask, list[Any]]] = []
+        for ask, result in zip(batch, reply.results, strict=True):
+            if ask.durable is not None and ask.durable(result):
+                waiting.append((ask, result))
+            else:
+                ask.settle(Decision(Fate.DECIDED, result, reply.now_ms))
+        if not waiting:
+            return False
+        task = asyncio.get_running_loop().create_task(
+            self._wait_for_ledger(partition, token, recorded, reply, waiting)
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _wait_for_ledger(
+        self,
+        partition: int,
+        token: str,
+        recorded: "asyncio.Future[Recorded]",
+        reply: Reply,
+        waiting: list[tuple[_Ask, list[Any]]],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.record_timeout_seconds
+        try:
+            while waiting and loop.time() < deadline:
+                await asyncio.wait([recorded], timeout=min(LEDGER_CHECK_SECONDS, deadline - loop.time()))
+                if recorded.done():
+                    fate = recorded.result()
+                    if (fate.epoch, fate.seq) == (reply.epoch, reply.seq):
+                        for ask, result in waiting:
+                            refused = f"{ask.sale}.{ask.id}" in fate.refused
+                            ask.settle(
+                                Decision(
+                                    Fate.REFUSED_BY_LEDGER if refused else Fate.DECIDED, result, reply.now_ms
+                                )
+                            )
+                        waiting = []
+                        return
+                waiting = await self._ask_ledger(partition, reply, waiting)
+        except Exception:
+            log.exception("waiting for entry %d-%d of partition %d", reply.epoch, reply.seq, partition)
+        finally:
+            self._watermark.forget(token)
+            self._settle_all([ask for ask, _ in waiting], Fate.UNKNOWN)
+
+    async def _ask_ledger(
+        self, partition: int, reply: Reply, waiting: list[tuple[_Ask, list[Any]]]
+    ) -> list[tuple[_Ask, list[Any]]]:
+        """No announcement came: which of these does the ledger have? Returns those still open."""
+        try:
+            epoch = (await self._ledger.position(partition)).epoch
+            orders = await self._ledger.recorded_orders([(ask.sale, ask.id) for ask, _ in waiting])
+        except LedgerAway:
+            return waiting
+        still: list[tuple[_Ask, list[Any]]] = []
+        for ask, result in waiting:
+            if (ask.sale, ask.id) in orders:
+                ask.settle(Decision(Fate.DECIDED, result, reply.now_ms))
+            elif epoch > reply.epoch:  # an older epoch's entry that is not in the ledger now never will be
+                ask.settle(Decision(Fate.LOST, []))
+            else:
+                still.append((ask, result))
+        return still
+
+    async def drain(self) -> None:
+        """Waits until everything asked so far is answered."""
+        for coalescer in list(self._coalescers.values()):
+            await coalescer.drain()
+        while self._tasks:
+            await asyncio.wait(self._tasks)

@@ -1,0 +1,409 @@
+"""FlashGuard for use inside any asyncio program: reserve, buy, confirm, release, extend.
+
+The HTTP API is built on this class and on nothing else. Selling outcomes are values (`Granted` or
+`Refused`); the shop's own side (sales, stock, orders, audit) is `shop`.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from flashguard.decisions import Decision, Decisions, Fate
+from flashguard.errors import Code, ConfigurationError
+from flashguard.journal import Watermark
+from flashguard.kernel import keys
+from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
+from flashguard.model import (
+    CustomerId,
+    Granted,
+    Line,
+    Outcome,
+    Refused,
+    Reservation,
+    ReservationId,
+    ReservationStatus,
+    SaleId,
+    SaleStatus,
+    Sku,
+    from_millis,
+    invalid_basket,
+    merge_lines,
+    split_reservation_id,
+)
+from flashguard.receipts import Receipt, Signer, fingerprint, request_fingerprint
+from flashguard.settings import Settings
+from flashguard.shop import Shop, refused_by_fate
+
+log = logging.getLogger("flashguard")
+
+RESUBSCRIBE_SECONDS: Final = 0.2
+IN_FLIGHT_RETRY_SECONDS: Final = 1.0
+LEDGER_POLL_SECONDS: Final = 0.02
+
+
+def connect_memory(url: str, settings: Settings) -> "Redis":
+    """A client for the kernel: bytes in and out, RESP2, bounded waits."""
+    return Redis.from_url(
+        url, protocol=2, socket_connect_timeout=settings.memory_timeout_seconds, max_connections=256
+    )
+
+
+class FlashGuard:
+    """The engine, connected to its memory and its ledger. A recorder must run somewhere: see `Recorder`.
+
+    Use it as `async with await FlashGuard.connect(settings) as guard: …`.
+    """
+
+    def __init__(
+        self, settings: Settings, redis: "Redis", ledger: Ledger, installation: Installation
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.kernel = Kernel(redis, max_backlog=settings.max_backlog_entries)
+        self.partitions = installation.partitions
+        self.signer = Signer(installation.secret)
+        self.watermark = Watermark()
+        self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
+        self.shop = Shop(self.kernel, ledger, self.decisions, settings)
+        self._redis = redis
+        self._listener = asyncio.create_task(self._listen())
+        self._subscribed = asyncio.Event()
+
+    @classmethod
+    async def connect(cls, settings: Settings | None = None) -> Self:
+        """Connects to the servers that the settings name.
+
+        Raises:
+            ConfigurationError: a server is not named, or the ledger is not migrated.
+            LedgerAway, MemoryAway: a server can't be reached.
+        """
+        settings = settings or Settings()
+        if not settings.redis_url or not settings.database_url:
+            raise ConfigurationError(
+                "Set FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, or run `flashguard up`, "
+                "which embeds both."
+            )
+        ledger = await Ledger.connect(settings.database_url, connections=settings.ledger_connections)
+        redis = connect_memory(settings.redis_url, settings)
+        try:
+            guard = cls(settings, redis, ledger, await ledger.installation())
+            await guard.kernel.load_scripts()
+        except (RedisError, OSError) as error:
+            await ledger.close()
+            raise MemoryAway(str(error)) from error
+        except BaseException:
+            await ledger.close()
+            raise
+        async with asyncio.timeout(settings.memory_timeout_seconds):
+            await guard._subscribed.wait()
+        return guard
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Answers what was asked so far, then closes the connections."""
+        await self.decisions.drain()
+        self._listener.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._listener
+        await self._redis.aclose()
+        await self.ledger.close()
+
+    async def reserve(
+        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
+    ) -> Outcome:
+        """Sets units aside until `expires_at`.
+
+        Parameters:
+            lines: what to hold, all or nothing; the same sku twice adds up.
+            key: an idempotency key; the same one again answers the first outcome.
+        """
+        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=False)
+
+    async def buy(
+        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
+    ) -> Outcome:
+        """Reserves and confirms in one atomic step; `confirmed` means committed in PostgreSQL."""
+        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=True)
+
+    async def _take(
+        self, sale: SaleId, customer: CustomerId, lines: Sequence[Line], key: str | None, *, buy: bool
+    ) -> Outcome:
+        wrong = invalid_basket(sale, customer, lines)
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        merged = merge_lines(tuple(lines))
+        short = self.signer.short_id(sale, key)
+        flat = [value for line in merged for value in (line.sku, line.quantity)]
+        body = request_fingerprint("buy" if buy else "hold", customer, merged)
+        decision = await self.decisions.ask(
+            Verb.RESERVE,
+            sale,
+            (short, body, customer, flat, buy),
+            id_=short,
+            durable=_newly_confirmed if buy else None,
+        )
+        refused = refused_by_fate(decision)
+        if refused:
+            return refused
+        result = decision.result
+        match result[0]:
+            case "held" | "confirmed":
+                return await self._granted(sale, short, customer, merged, result)
+            case "unknown-sale":
+                return await self._sale_not_in_memory(sale, short, body)
+        return refusal(result)
+
+    async def _granted(
+        self, sale: SaleId, short: str, customer: CustomerId, lines: tuple[Line, ...], result: list[Any]
+    ) -> Outcome:
+        word, replayed, created_ms, hold_ms, ended_ms, seq = result
+        if word == "confirmed" and replayed and seq:
+            found = await self._recorded(sale, short, ReservationStatus.CONFIRMED, wait=False)
+            if isinstance(found, Refused):
+                return found
+        held = word == "held"
+        id_ = ReservationId(f"{sale}.{short}")
+        receipt = None
+        if held:
+            receipt = self._receipt(id_, customer, lines, created_ms, created_ms + hold_ms)
+        reservation = Reservation(
+            id=id_,
+            sale_id=sale,
+            customer=customer,
+            status=ReservationStatus(word),
+            items=lines,
+            created_at=from_millis(created_ms),
+            expires_at=from_millis(created_ms + hold_ms) if held else None,
+            confirmed_at=None if held else from_millis(ended_ms),
+            receipt=receipt,
+        )
+        return Granted(reservation, replayed)
+
+    def _receipt(
+        self,
+        id_: ReservationId,
+        customer: CustomerId,
+        lines: tuple[Line, ...],
+        created_ms: int,
+        expires_ms: int,
+    ) -> str:
+        pairs = tuple((line.sku, line.quantity) for line in lines)
+        return self.signer.sign(Receipt(id_, customer, pairs, created_ms, expires_ms))
+
+    async def confirm(self, id_: str) -> Outcome:
+        """Turns a live hold into an order, committed in PostgreSQL. A second confirm answers the same order.
+
+        A hold whose time has ended is not confirmed: `reservation-expired`.
+        """
+        return await self._end(id_, Verb.CONFIRM, ReservationStatus.CONFIRMED, _is_confirmed)
+
+    async def release(self, id_: str) -> Outcome:
+        """Gives a live hold's units back to stock at once."""
+        return await self._end(id_, Verb.RELEASE, ReservationStatus.RELEASED, None)
+
+    async def _end(self, id_: str, verb: Verb, status: ReservationStatus, durable: Any) -> Outcome:
+        name = split_reservation_id(id_)
+        if name is None:
+            return Refused(code=Code.UNKNOWN_RESERVATION)
+        sale, short = name
+        decision = await self.decisions.ask(verb, sale, (short,), id_=short, durable=durable)
+        refused = refused_by_fate(decision)
+        if refused:
+            return refused
+        result = decision.result
+        if result[0] == status:
+            return Granted(self._ended(sale, short, status, result))
+        if result[0] == "as-it-is":
+            found = await self._recorded(sale, short, status, wait=bool(result[1]))
+            return found if isinstance(found, Refused) else Granted(found)
+        if result[0] == "unknown-reservation":
+            return await self._not_in_memory(sale, short, status)
+        return refusal(result)
+
+    def _ended(self, sale: SaleId, short: str, status: ReservationStatus, result: list[Any]) -> Reservation:
+        _, customer, flat, created_ms, _, expires_ms, ended_ms, _ = result
+        return Reservation(
+            id=ReservationId(f"{sale}.{short}"),
+            sale_id=sale,
+            customer=customer,
+            status=status,
+            items=lines_from_flat(flat),
+            created_at=from_millis(created_ms),
+            expires_at=from_millis(expires_ms),
+            confirmed_at=from_millis(ended_ms) if status is ReservationStatus.CONFIRMED else None,
+        )
+
+    async def extend(self, id_: str, *, key: str | None = None) -> Outcome:
+        """Gives a live hold the sale's hold time again from now, never past its absolute limit."""
+        name = split_reservation_id(id_)
+        if name is None:
+            return Refused(code=Code.UNKNOWN_RESERVATION)
+        sale, short = name
+        body = fingerprint("extend", key if key is not None else self.signer.short_id(sale, None))
+        decision = await self.decisions.ask(Verb.EXTEND, sale, (short, body))
+        refused = refused_by_fate(decision)
+        if refused:
+            return refused
+        result = decision.result
+        if result[0] == "held":
+            _, replayed, customer, flat, created_ms, _, expires_ms = result
+            return Granted(self._live(sale, short, customer, flat, created_ms, expires_ms), replayed)
+        if result[0] == "unknown-reservation":
+            return await self._not_in_memory(sale, short, ReservationStatus.HELD)
+        return refusal(result)
+
+    def _live(
+        self, sale: SaleId, short: str, customer: str, flat: list[Any], created_ms: int, expires_ms: int
+    ) -> Reservation:
+        id_, lines = ReservationId(f"{sale}.{short}"), lines_from_flat(flat)
+        return Reservation(
+            id=id_,
+            sale_id=sale,
+            customer=CustomerId(customer),
+            status=ReservationStatus.HELD,
+            items=lines,
+            created_at=from_millis(created_ms),
+            expires_at=from_millis(expires_ms),
+            receipt=self._receipt(id_, CustomerId(customer), lines, created_ms, expires_ms),
+        )
+
+    async def reservation(self, id_: str) -> Reservation | Refused:
+        """A reservation as it is now: a live hold from memory, anything else from the ledger."""
+        name = split_reservation_id(id_)
+        if name is None:
+            return Refused(code=Code.UNKNOWN_RESERVATION)
+        sale, short = name
+        decision = await self.decisions.ask(Verb.LOOK, sale, (short,))
+        if decision.fate is Fate.DECIDED and decision.result[0] != "unknown-reservation":
+            result = decision.result
+            if len(result) == 2:
+                return await self._recorded(sale, short, ReservationStatus(result[0]), wait=bool(result[1]))
+            _, customer, flat, created_ms, _, expires_ms = result
+            live = self._live(sale, short, customer, flat, created_ms, expires_ms)
+            if result[0] == "held":
+                return live
+            return Reservation(
+                id=live.id, sale_id=sale, customer=live.customer, status=ReservationStatus.EXPIRED,
+                items=live.items, created_at=live.created_at, expires_at=live.expires_at,
+            )  # fmt: skip
+        try:
+            found = await self.ledger.reservation(sale, short)
+        except LedgerAway:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        if found is not None:
+            return found
+        return refused_by_fate(decision) or Refused(code=Code.UNKNOWN_RESERVATION)
+
+    async def _recorded(
+        self, sale: SaleId, short: str, status: ReservationStatus, *, wait: bool
+    ) -> Reservation | Refused:
+        """A reservation that memory has ended, as the ledger has it; waits for the recorder if asked to."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.record_timeout_seconds
+        while True:
+            try:
+                found = await self.ledger.reservation(sale, short)
+                if found is not None and found.status == status:
+                    return found
+                why = await self.ledger.refusal(sale, short)
+                if why is not None:
+                    return Refused(code=Code.LEDGER_REFUSED, detail=why)
+            except LedgerAway:
+                pass
+            if not wait or loop.time() >= deadline:
+                return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+            await asyncio.sleep(LEDGER_POLL_SECONDS)
+
+    async def _sale_not_in_memory(self, sale: SaleId, short: str, body: int) -> Outcome:
+        """Memory has no such sale: unknown, long closed, or not loaded yet. The ledger knows."""
+        try:
+            stored = await self.ledger.sale(sale)
+            if stored is None:
+                return Refused(code=Code.UNKNOWN_SALE)
+            if stored.sale.status is not SaleStatus.CLOSED:
+                return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+            found = await self.ledger.reservation(sale, short)
+        except LedgerAway:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        if found is not None:
+            same = body == request_fingerprint(
+                "buy" if found.expires_at is None else "hold", found.customer, found.items
+            )
+            return Granted(found, True) if same else Refused(code=Code.IDEMPOTENCY_MISMATCH)
+        return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")
+
+    async def _not_in_memory(self, sale: SaleId, short: str, status: ReservationStatus) -> Outcome:
+        """Memory has no such reservation: unknown, or of a sale that memory has forgotten."""
+        try:
+            found = await self.ledger.reservation(sale, short)
+            if found is None and await self.ledger.refusal(sale, short) is not None:
+                return Refused(code=Code.LEDGER_REFUSED)
+        except LedgerAway:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        if found is None:
+            return Refused(code=Code.UNKNOWN_RESERVATION)
+        if found.status == status:
+            return Granted(found)
+        if found.status is ReservationStatus.HELD:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        return Refused(code=Code(f"reservation-{found.status}"))
+
+    async def _listen(self) -> None:
+        """Feeds the watermark from every partition's channel, for as long as the guard lives."""
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    await pubsub.subscribe(*(keys.recorded(number) for number in range(self.partitions)))
+                    self._subscribed.set()
+                    async for message in pubsub.listen():
+                        self.watermark.announced(message["data"])
+            except (RedisError, OSError) as error:
+                log.warning("announcements stopped: %s", error)
+            except (ValueError, json.JSONDecodeError):
+                log.exception("an announcement can't be read")
+            await asyncio.sleep(RESUBSCRIBE_SECONDS)
+
+
+def _newly_confirmed(result: list[Any]) -> bool:
+    return result[0] == "confirmed" and not result[1]
+
+
+def _is_confirmed(result: list[Any]) -> bool:
+    return bool(result[0] == "confirmed")
+
+
+def refusal(result: list[Any]) -> Refused:
+    """The kernel's refusal as a value with what its code calls for."""
+    match result:
+        case ["sold-out", sku, available]:
+            return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available)
+        case ["limit-reached", limit, *_]:
+            return Refused(code=Code.LIMIT_REACHED, limit=limit)
+        case ["unknown-item", sku]:
+            return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
+        case ["sale-not-open", status, *_]:
+            return Refused(code=Code.SALE_NOT_OPEN, detail=f"The sale is {status}.")
+        case ["invalid-request", available]:
+            return Refused(
+                code=Code.INVALID_REQUEST, detail="Stock can't go below held + sold.", available=available
+            )
+        case ["overloaded"]:
+            return Refused(code=Code.OVERLOADED, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        case [code, *_]:
+            return Refused(code=Code(code))
+    raise AssertionError(f"the kernel answered {result!r}")
+
+
+__all__ = ["Decision", "FlashGuard", "connect_memory", "refusal"]

@@ -1,0 +1,92 @@
+"""Reservation ids, request fingerprints and signed receipts: derived from the installation's secret."""
+
+import base64
+import hashlib
+import secrets
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from flashguard.model import CustomerId, Line, ReservationId, SaleId
+
+ID_BYTES: Final = 12
+FINGERPRINT_BYTES: Final = 6
+"""48 bits: exact in Lua's numbers. It only tells one body from another under the same key."""
+SIGNATURE_BYTES: Final = 16
+
+
+class Receipt(Struct, array_like=True, frozen=True):
+    """What a buyer can prove they were given."""
+
+    id: ReservationId
+    customer: CustomerId
+    lines: tuple[tuple[str, int], ...]
+    created_ms: int
+    expires_ms: int
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Receipt).decode
+
+
+class Signer:
+    """Derives and signs with keyed BLAKE2b (RFC 7693).
+
+    Parameters:
+        secret: the installation's secret, in hex.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._key = bytes.fromhex(secret)[:64]
+
+    def short_id(self, sale: SaleId, key: str | None) -> str:
+        """The part of a reservation's id after its sale: from the idempotency key, or random without one.
+
+        The same key in the same sale always gives the same id, so that looking up the key is looking up
+        the reservation.
+        """
+        if key is None:
+            return secrets.token_hex(ID_BYTES)
+        text = f"{sale}\0{key}".encode()
+        return hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"id").hexdigest()
+
+    def sign(self, receipt: Receipt) -> str:
+        """The receipt as text: payload and signature, base64url."""
+        payload = _encode(receipt)
+        return f"{_text(payload)}.{_text(self._signature(payload))}"
+
+    def verify(self, text: str) -> Receipt | None:
+        """The receipt that was signed; None when it was not signed here."""
+        try:
+            head, _, tail = text.partition(".")
+            payload, signature = _bytes(head), _bytes(tail)
+            if not secrets.compare_digest(signature, self._signature(payload)):
+                return None
+            return _decode(payload)
+        except (ValueError, msgspec.MsgspecError):
+            return None
+
+    def _signature(self, payload: bytes) -> bytes:
+        return hashlib.blake2b(
+            payload, digest_size=SIGNATURE_BYTES, key=self._key, person=b"receipt"
+        ).digest()
+
+
+def fingerprint(*parts: object) -> int:
+    """A 48-bit digest of a request's meaning."""
+    digest = hashlib.blake2b(_encode(parts), digest_size=FINGERPRINT_BYTES).digest()
+    return int.from_bytes(digest, "big")
+
+
+def request_fingerprint(verb: str, customer: CustomerId, lines: tuple[Line, ...]) -> int:
+    """A 48-bit digest of a reserve or buy request."""
+    return fingerprint(verb, customer, [(line.sku, line.quantity) for line in lines])
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,266 @@
+"""The shop's side of FlashGuard: sales, stock, orders, audit."""
+
+import dataclasses
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flashguard.audit import SaleAudit, audit_sale
+from flashguard.decisions import Decision, Decisions, Fate
+from flashguard.errors import Code
+from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.ledger import Ledger, LedgerAway, StoredSale
+from flashguard.ledger.sql import query
+from flashguard.model import Item, Refused, Reservation, Sale, SaleId, SaleStatus, Sku, is_sale_id, to_millis
+from flashguard.receipts import fingerprint
+from flashguard.recorder.loading import LoadRefused, load_sale
+from flashguard.settings import Settings
+
+RETRY_SECONDS: Final = 1.0
+MAX_STOCK: Final = 1_000_000_000
+
+
+def refused_by_fate(decision: Decision) -> Refused | None:
+    """The refusal that a decision's fate means; None when it was decided and, where needed, committed."""
+    match decision.fate:
+        case Fate.DECIDED:
+            return None
+        case Fate.REFUSED_BY_LEDGER:
+            return Refused(code=Code.LEDGER_REFUSED)
+        case Fate.OVERLOADED:
+            return Refused(code=Code.OVERLOADED, retry_after_seconds=RETRY_SECONDS)
+        case Fate.UNKNOWN:
+            return Refused(
+                code=Code.OVERLOADED,
+                detail="Not committed in time. The same idempotency key tells the outcome.",
+                retry_after_seconds=RETRY_SECONDS,
+            )
+        case Fate.LOST | Fate.RECOVERING:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSale:
+    """A sale to create. `id` may be left out: it is then made from the name."""
+
+    name: str
+    items: tuple[Item, ...]
+    id: str | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    hold_seconds: int = 120
+    limit_per_customer: int | None = None
+
+
+class Shop:
+    """What the operator of a shop does. Refusals are values; a server that is away is an exception."""
+
+    def __init__(self, kernel: Kernel, ledger: Ledger, decisions: Decisions, settings: Settings) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._decisions = decisions
+        self._settings = settings
+
+    async def create_sale(self, new: NewSale, *, key: str | None = None) -> tuple[Sale, bool] | Refused:
+        """Writes a draft sale into the ledger and loads it into memory.
+
+        Returns:
+            the sale, and whether it had been created before under the same key; or why not.
+        """
+        body = fingerprint("create", *dataclasses.astuple(new))
+        sale_id = SaleId(new.id if new.id is not None else slug(new.name))
+        if not is_sale_id(sale_id):
+            return Refused(code=Code.INVALID_REQUEST, detail="id: 1 to 64 of a-z, 0-9 and '-'")
+        stored = StoredSale(
+            Sale(
+                id=sale_id,
+                name=new.name,
+                status=SaleStatus.DRAFT,
+                items=new.items,
+                starts_at=new.starts_at,
+                ends_at=new.ends_at,
+                hold_seconds=new.hold_seconds,
+                limit_per_customer=new.limit_per_customer,
+            ),
+            max(new.hold_seconds, self._settings.max_hold_seconds),
+            key,
+            body,
+        )
+        partition = self._decisions.partition(sale_id)
+        created = await self._ledger.create_sale(stored, partition)
+        if not created:
+            earlier = await self._ledger.sale_created_with(key) if key else None
+            if earlier is None:
+                return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
+            sale_id = earlier
+            partition = self._decisions.partition(sale_id)
+        await self._load(sale_id, partition)
+        found = await self.sale(sale_id)
+        if found is None:
+            raise AssertionError(f"sale {sale_id} was just written")
+        if not created:
+            first = await self._ledger.sale(sale_id)
+            if first is None or first.creation_body != body:
+                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+        return found, not created
+
+    async def _load(self, sale_id: SaleId, partition: int) -> None:
+        """Puts a new sale into memory now; where that fails, the recorder's next look does it."""
+        try:
+            async with self._ledger.connection() as connection:
+                row = await connection.fetchrow(query("sale_by_id"), sale_id)
+                if row is not None and row["status"] == SaleStatus.DRAFT:
+                    await load_sale(self._kernel, connection, partition, row)
+        except (MemoryAway, LoadRefused):
+            pass
+
+    async def sale(self, sale_id: SaleId) -> Sale | None:
+        """A sale with memory's counters and status of this moment; the ledger's while memory is away."""
+        stored = await self._ledger.sale(sale_id)
+        return None if stored is None else await self._live(stored.sale)
+
+    async def _live(self, sale: Sale) -> Sale:
+        decision = await self._decisions.ask(Verb.LOOK, sale.id, ("",))
+        if decision.fate is not Fate.DECIDED or decision.result[0] == "unknown-sale":
+            return sale
+        status, starts_ms, ends_ms, hold_ms, _, limit, flat = decision.result
+        counters = {flat[at]: flat[at + 1 : at + 4] for at in range(0, len(flat), 4)}
+        items = tuple(
+            Item(
+                sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
+                stock=counters[item.sku][0], held=counters[item.sku][1], sold=counters[item.sku][2],
+            )
+            if item.sku in counters else item
+            for item in sale.items
+        )  # fmt: skip
+        return Sale(
+            id=sale.id,
+            name=sale.name,
+            status=SaleStatus(status),
+            items=items,
+            starts_at=sale.starts_at if starts_ms else None,
+            ends_at=sale.ends_at if ends_ms else None,
+            hold_seconds=hold_ms // 1000,
+            limit_per_customer=limit or None,
+            created_at=sale.created_at,
+        )
+
+    async def sales(self, after: tuple[datetime, str] | None, limit: int) -> list[Sale]:
+        """A page of sales, newest first."""
+        return [await self._live(sale) for sale in await self._ledger.sales(after, limit)]
+
+    async def change(self, sale_id: SaleId, verb: str, **changes: Any) -> Sale | Refused:
+        """Opens, pauses, closes or patches a sale; the answer waits until the ledger has it.
+
+        Parameters:
+            verb: open, pause, close or patch.
+            changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears).
+        """
+        kernel_changes: dict[str, int] = {}
+        for name in ("starts_at", "ends_at"):
+            if name in changes:
+                kernel_changes[f"{name[:-3]}_ms"] = to_millis(changes[name]) if changes[name] else 0
+        if "hold_seconds" in changes:
+            kernel_changes["hold_ms"] = changes["hold_seconds"] * 1000
+            kernel_changes["max_hold_ms"] = (
+                max(changes["hold_seconds"], self._settings.max_hold_seconds) * 1000
+            )
+        if "limit_per_customer" in changes:
+            kernel_changes["limit"] = changes["limit_per_customer"] or 0
+        stored = await self._ledger.sale(sale_id)
+        if stored is None:
+            return Refused(code=Code.UNKNOWN_SALE)
+        starts_at = changes.get("starts_at", stored.sale.starts_at)
+        ends_at = changes.get("ends_at", stored.sale.ends_at)
+        if starts_at and ends_at and ends_at <= starts_at:
+            return Refused(code=Code.INVALID_REQUEST, detail="ends_at: must be after starts_at")
+        decision = await self._decisions.ask(
+            Verb.CHANGE_SALE, sale_id, (verb, kernel_changes), durable=lambda result: result[1:2] == [True]
+        )
+        refused = refused_by_fate(decision)
+        if refused:
+            return refused
+        result = decision.result
+        if result[0] == "unknown-sale":
+            if stored.sale.status is SaleStatus.CLOSED:
+                return stored.sale if verb == "close" else _not_open(SaleStatus.CLOSED)
+            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+        if result[0] == "sale-not-open":
+            return _not_open(result[1])
+        if "name" in changes:
+            await self._ledger.rename_sale(sale_id, changes["name"])
+        return await self.sale(sale_id) or Refused(code=Code.UNKNOWN_SALE)
+
+    async def restock(
+        self, sale_id: SaleId, sku: str, delta: int, reason: str, *, key: str | None = None
+    ) -> tuple[Item, bool] | Refused:
+        """Changes an item's stock by a signed number of units, never below held + sold.
+
+        Returns:
+            the item after it, and whether the same key had done it before; or why not.
+        """
+        field = f"restock:{key if key is not None else secrets.token_hex(12)}"
+        body = fingerprint("restock", sku, delta, reason)
+        decision = await self._decisions.ask(
+            Verb.RESTOCK,
+            sale_id,
+            (sku, delta, reason, field, body, MAX_STOCK),
+            durable=lambda result: result[:2] == ["restocked", False],
+        )
+        refused = refused_by_fate(decision)
+        if refused:
+            return refused
+        stored = await self._ledger.sale(sale_id)
+        if stored is None:
+            return Refused(code=Code.UNKNOWN_SALE)
+        result = decision.result
+        if result[0] == "restocked":
+            item = next(item for item in stored.sale.items if item.sku == sku)
+            after = Item(
+                sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
+                stock=result[2], held=result[3], sold=result[4],
+            )  # fmt: skip
+            return after, bool(result[1])
+        if result[0] == "unknown-sale":
+            if stored.sale.status is SaleStatus.CLOSED:
+                return _not_open(SaleStatus.CLOSED)
+            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+        if result[0] == "unknown-item":
+            return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
+        if result[0] == "invalid-request":
+            return Refused(
+                code=Code.INVALID_REQUEST,
+                detail=f"delta: {result[1]} units are available, and stock is at most {MAX_STOCK}",
+                available=result[1],
+            )
+        return Refused(code=Code(result[0]))
+
+    async def orders(
+        self, sale_id: SaleId, after: tuple[datetime, str] | None, limit: int
+    ) -> list[Reservation] | None:
+        """A page of orders, oldest first; None when there is no such sale."""
+        rows = await self._ledger.orders(sale_id, after, limit)
+        if not rows and await self._ledger.sale(sale_id) is None:
+            return None
+        return rows
+
+    async def audit(self, sale_id: SaleId) -> SaleAudit | None:
+        """The audit report; None when there is no such sale."""
+        if await self._ledger.sale(sale_id) is None:
+            return None
+        return await audit_sale(self._kernel, self._ledger, sale_id, self._decisions.partition(sale_id))
+
+
+def _not_open(status: str) -> Refused:
+    return Refused(code=Code.SALE_NOT_OPEN, detail=f"The sale is {status}.")
+
+
+def slug(name: str) -> str:
+    """A sale id from its name, with random digits so that two sales of one name differ."""
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    return f"{words or 'sale'}-{secrets.token_hex(3)}"
+
+
+__all__ = ["LedgerAway", "NewSale", "Shop", "refused_by_fate", "slug"]

@@ -1,0 +1,75 @@
+"""Calls to a running FlashGuard over its own HTTP contract."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any, Final, cast
+
+import aiohttp
+import typer
+
+from flashguard.embedded.admin_key import read_admin_key
+from flashguard.embedded.run_file import find_run
+from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.settings import Settings
+
+TIMEOUT_SECONDS: Final = 60
+
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="A FlashGuard elsewhere; default: the one that runs here.")
+]
+KeyOption = Annotated[str | None, typer.Option("--admin-key", help="Its admin key.")]
+DirOption = Annotated[Path | None, typer.Option("--data-dir", help="The data directory of `flashguard up`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+class ProblemAnswer(FlashGuardError):
+    """The API answered a problem."""
+
+
+class Remote:
+    """A running FlashGuard: its address and the admin key for it.
+
+    Raises:
+        ConfigurationError: none runs on the data directory and no address is given, or there is no key.
+    """
+
+    def __init__(self, url: str | None, admin_key: str | None, data_dir: Path | None) -> None:
+        settings = Settings()
+        directory = data_dir or settings.data_dir
+        if url is None:
+            run = find_run(directory)
+            if run is None:
+                raise ConfigurationError(
+                    f"No FlashGuard runs on {directory}. Start one with `flashguard up`, or give --url."
+                )
+            url = run.url
+        key = admin_key or (settings.admin_key.get_secret_value() if settings.admin_key else None)
+        key = key or read_admin_key(directory)
+        if key is None:
+            raise ConfigurationError("No admin key: give --admin-key or set FLASHGUARD_ADMIN_KEY.")
+        self.url = url.rstrip("/")
+        self.admin_key = key
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """One call; the answer's JSON.
+
+        Raises:
+            ProblemAnswer: the answer is a problem.
+            FlashGuardError: nobody answered.
+        """
+        return asyncio.run(self._call(method, path, body))
+
+    async def _call(self, method: str, path: str, body: object) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.admin_key}"}
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=headers) as http,
+                http.request(method, f"{self.url}{path}", json=body) as response,
+            ):
+                answer = cast("dict[str, Any]", await response.json(content_type=None))
+                if response.status >= 400:
+                    raise ProblemAnswer(f"{answer.get('code', response.status)}: {answer.get('detail', '')}")
+                return answer
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise FlashGuardError(f"{self.url} does not answer: {error or type(error).__name__}") from error

@@ -1,0 +1,116 @@
+"""`flashguard api`, `recorder` and `migrate`: the parts, each on its own."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import Annotated, Final
+
+import typer
+import uvicorn
+import uvloop
+
+from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.guard import connect_memory
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.recorder import Recorder
+from flashguard.settings import Settings
+
+log = logging.getLogger("flashguard")
+
+GRACEFUL_SECONDS: Final = 5
+BACKLOG: Final = 16_384
+"""Connections the kernel may queue while 10,000 buyers connect at once."""
+CONNECT_TRIES: Final = 60
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+) -> None:
+    """Serve the HTTP API."""
+    settings = _settings()
+    uvicorn.run(
+        "flashguard.api.app:create_app",
+        factory=True,
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        workers=workers or settings.workers,
+        loop="uvloop",
+        http="httptools",
+        log_level=settings.log_level,
+        access_log=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        server_header=False,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+
+
+def recorder() -> None:
+    """Write the journal into the ledger, give ended holds back, and rebuild memory when it is lost."""
+    settings = _settings()
+    with contextlib.suppress(asyncio.CancelledError):
+        uvloop.run(_record(settings))
+
+
+async def _record(settings: Settings) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    redis_url, database_url = _urls(settings)
+    ledger = await _patiently(database_url, settings)
+    redis = connect_memory(redis_url, settings)
+    try:
+        installation = await ledger.installation()
+        kernel = Kernel(redis, max_backlog=settings.max_backlog_entries)
+        log.info("recording %d partitions", installation.partitions)
+        await Recorder(kernel, ledger, settings, installation.partitions).run()
+    finally:
+        await redis.aclose()
+        await ledger.close()
+
+
+async def _patiently(database_url: str, settings: Settings) -> Ledger:
+    """A ledger that is still coming up is waited for, for a minute."""
+    for attempt in range(CONNECT_TRIES):
+        try:
+            return await Ledger.connect(database_url, connections=settings.ledger_connections)
+        except LedgerAway as error:
+            if attempt == CONNECT_TRIES - 1:
+                raise
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(1)
+    raise AssertionError("unreachable")
+
+
+def migrate() -> None:
+    """Bring the ledger's schema up to date."""
+    for name in asyncio.run(_migrate(_settings())):
+        typer.echo(f"applied {name}")
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    ledger = await _patiently(_urls(settings)[1], settings)
+    try:
+        return await ledger.migrate(settings.partitions)
+    finally:
+        await ledger.close()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValueError as error:
+        raise FlashGuardError(str(error)) from error
+
+
+def _urls(settings: Settings) -> tuple[str, str]:
+    if not settings.redis_url or not settings.database_url:
+        raise ConfigurationError(
+            "Set FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, or run `flashguard up`, which embeds both."
+        )
+    return settings.redis_url, settings.database_url

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, Signals
@@ -37,41 +37,52 @@ class Program:
         return self._started().pid
 
     async def start(self) -> None:
-        self._process = await spawn(self._command, death_signal=SIGKILL, output=PIPE, env=self._env)
-        self._listening = asyncio.create_task(self._listen(self._process))
+        # A pipe of our own: asyncio's would have `wait` wait for every grandchild that holds it open.
+        output, input_end = os.pipe()
+        try:
+            self._process = await spawn(self._command, death_signal=SIGKILL, output=input_end, env=self._env)
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(input_end)
+        self._listening = asyncio.create_task(self._listen(output))
 
     async def wait(self) -> int:
-        """Returns the exit code once the command has ended and its last line is shown."""
+        """Returns the exit code once the command and all it started are gone, and the last line is shown."""
         process = self._started()
         exit_code = await process.wait()
+        with contextlib.suppress(ProcessLookupError):  # its workers, if it crashed: its session is its own
+            os.killpg(process.pid, SIGKILL)
         if self._listening is not None:
             await asyncio.wait([self._listening], timeout=DRAIN_SECONDS)
         return exit_code
 
     async def stop(self, timeout_seconds: float) -> None:
-        if self._process is None:
-            return
-        await end(self._process, [(Signals.SIGTERM, timeout_seconds)])
-        with contextlib.suppress(
-            ProcessLookupError
-        ):  # its workers, had it to be killed; its session is its own
-            os.killpg(self._process.pid, SIGKILL)
-        await self.wait()
-        self._process = None
+        if self._process is not None:
+            await end(self._process, [(Signals.SIGTERM, timeout_seconds)])
+            await self.wait()
+            self._process = None
 
     def _started(self) -> Process:
         if self._process is None:
             raise FlashGuardError(f"{self.name} is not running")
         return self._process
 
-    async def _listen(self, process: Process) -> None:
-        assert process.stdout is not None
+    async def _listen(self, output: int) -> None:
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb", 0)
+        )
         rest = b""
-        while chunk := await process.stdout.read(MAX_LINE_BYTES):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > MAX_LINE_BYTES:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self._say(self.name, line.decode(errors="replace").rstrip("\r"))
-        if rest:
-            self._say(self.name, rest.decode(errors="replace"))
+        try:
+            while chunk := await reader.read(MAX_LINE_BYTES):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > MAX_LINE_BYTES:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    self._say(self.name, line.decode(errors="replace").rstrip("\r"))
+            if rest:
+                self._say(self.name, rest.decode(errors="replace"))
+        finally:
+            transport.close()

@@ -1,0 +1,276 @@
+"""`flashguard up`, as a user meets it: one command, one Ctrl-C, and whatever happens in between."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flashguard.cli.up import choose_port, reachable_host
+from flashguard.embedded import EmbeddedServers
+from flashguard.embedded.admin_key import keep_admin_key, read_admin_key
+from flashguard.embedded.program import Program
+from flashguard.embedded.run_file import Run, find_run, started_of, write_run
+from flashguard.embedded.supervisor import PartFailedError, Supervisor
+from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.settings import Mode
+
+READY = "Ctrl-C ends it"
+START_TIMEOUT_SECONDS = 60.0
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+class Up:
+    """A `flashguard up` in another process, its output in a file."""
+
+    def __init__(self, folder: Path, *options: str, **env: str) -> None:
+        self.data_dir = folder / "data"
+        self._output = folder / f"output-{time.monotonic_ns()}"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flashguard", "up", "--data-dir", str(self.data_dir), *options],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=clean | env,
+            )
+
+    def __enter__(self) -> "Up":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_for(self, text: str) -> str:
+        wait_until(lambda: text in self.output or self.process.poll() is not None, START_TIMEOUT_SECONDS)
+        assert text in self.output, self.output
+        return self.output
+
+    def run(self) -> Run:
+        run = find_run(self.data_dir)
+        assert run is not None, self.output
+        return run
+
+
+def wait_until(holds: Callable[[], bool], timeout_seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def sh(line: str) -> str:
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+
+
+def available(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/v1/sales/demo", timeout=5) as answer:
+        units = json.load(answer)["items"][0]["available"]
+    assert isinstance(units, int)
+    return units
+
+
+def taken_port() -> socket.socket:
+    """A port that is taken, with the next one likely free."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    assert taken.getsockname()[1] < 65535
+    return taken
+
+
+def test_one_command_brings_everything_up_and_the_next_one_finds_it_again(folder: Path) -> None:
+    with taken_port() as taken, Up(folder, "--port", str(taken.getsockname()[1])) as up:
+        output = up.wait_for(READY)
+        run = up.run()
+        pids = run.pids
+        assert f"port {taken.getsockname()[1]} is taken; taking " in output
+        assert set(pids) == {"valkey", "postgres", "recorder", "api"}
+        assert f"FlashGuard is ready: {run.url}\n" in output
+        key = (up.data_dir / "admin.key").read_text().strip()
+        assert f"{key}\n" in output
+        assert "\x1b" not in output
+        assert [stat.S_IMODE((up.data_dir / each).stat().st_mode) for each in ("admin.key", "run.json")] == [
+            0o600
+        ] * 2
+
+        lines = re.findall(r"^  (curl .*)$", output, re.MULTILINE)
+        assert len(lines) == 3
+        order, sale, orders = (json.loads(sh(f"{line} -sS")) for line in lines)
+        assert order["status"] == "confirmed"
+        assert sale["items"][0]["available"] == 99
+        assert [each["id"] for each in orders["data"]] == [order["id"]]
+
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(15) == 0, up.output
+        assert not any(map(alive, pids.values()))
+        assert not (up.data_dir / "run.json").exists()
+
+    with Up(folder, "--port", "0") as again:
+        again.wait_for(READY)
+        assert available(again.run().url) == 99
+        assert (again.data_dir / "admin.key").read_text().strip() == key
+
+
+def test_every_part_that_crashes_comes_back_and_a_second_run_is_refused(folder: Path) -> None:
+    with Up(folder, "--port", "0") as up:
+        up.wait_for(READY)
+        first = up.run()
+        second = Up(folder, "--port", "0")
+        assert second.process.wait(30) == 1
+        assert f"in use by another run (process {up.process.pid})" in second.output
+        for pid in first.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for name in first.pids:
+            up.wait_for(f"{name} ended with exit code -9; starting it again in 0.2 s")
+        wait_until(lambda: not set(up.run().pids.values()) & set(first.pids.values()))
+        wait_until(
+            lambda: "200" in sh(f"curl -s -o /dev/null -w '%{{http_code}}' {first.url}/readyz || true")
+        )
+        assert available(first.url) == 100
+
+
+def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_works(folder: Path) -> None:
+    up = Up(folder, "--port", "0", "--workers", "2")
+    up.wait_for(READY)
+    pids = [*up.run().pids.values()]
+    below = [int(pid) for each in pids for pid in sh(f"pgrep -P {each} || true").split()]
+    up.process.kill()
+    up.process.wait()
+    wait_until(lambda: not any(map(alive, [*pids, *below])))
+    assert find_run(up.data_dir) is None
+    with Up(folder, "--port", "0", "--no-demo") as again:
+        assert "/v1/sales -H" in again.wait_for(READY)
+        assert available(again.run().url) == 100
+
+
+async def test_servers_of_ones_own_are_used_as_they_are(folder: Path) -> None:
+    async with EmbeddedServers(folder / "own") as own:
+        env = {"FLASHGUARD_REDIS_URL": own.redis_url, "FLASHGUARD_DATABASE_URL": own.database_url}
+        with Up(folder, "--port", "0", **env, FLASHGUARD_ADMIN_KEY="a-key-of-my-own-making") as up:
+            assert "a-key-of-my-own-making" in await asyncio.to_thread(up.wait_for, READY)
+            assert set(up.run().pids) == {"recorder", "api"}
+            assert not (up.data_dir / "admin.key").exists()
+            up.process.terminate()
+            assert await asyncio.to_thread(up.process.wait, 15) == 0
+        assert own.valkey.running
+        assert own.postgres.running
+
+
+def test_a_ledger_that_cant_be_migrated_ends_it_with_a_sentence(folder: Path) -> None:
+    with Up(
+        folder, "--port", "0", FLASHGUARD_DATABASE_URL=f"postgresql://nobody@/nothing?host={folder}"
+    ) as up:
+        assert up.process.wait(60) == 1
+        assert "`flashguard migrate` ended with exit code" in up.output
+
+
+def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(folder: Path) -> None:
+    with Up(folder, "--port", "70000") as up:
+        assert up.process.wait(30) != 0
+        assert "65535" in up.output
+
+
+def test_in_production_a_taken_port_is_a_fault() -> None:
+    with taken_port() as taken:
+        port = taken.getsockname()[1]
+        assert choose_port("127.0.0.1", port, Mode.DEVELOPMENT) > port
+        with pytest.raises(ConfigurationError, match=f"Port {port} is taken"):
+            choose_port("127.0.0.1", port, Mode.PRODUCTION)
+    assert choose_port("127.0.0.1", 0, Mode.PRODUCTION) > 0
+    with pytest.raises(ConfigurationError, match=r"Can't listen on 192\.0\.2\.1"):
+        choose_port("192.0.2.1", 8000, Mode.DEVELOPMENT)
+
+
+def test_a_wildcard_address_is_called_at_the_loopback() -> None:
+    assert [reachable_host(each) for each in ("0.0.0.0", "::", "shop.example")] == [
+        "127.0.0.1",
+        "[::1]",
+        "shop.example",
+    ]
+
+
+def test_the_admin_key_is_made_once_and_an_empty_file_is_no_key(folder: Path) -> None:
+    assert read_admin_key(folder) is None
+    key = keep_admin_key(folder)
+    assert len(key) > 32
+    assert keep_admin_key(folder) == key
+    (folder / "admin.key").write_text("\n")
+    with pytest.raises(ConfigurationError, match="is empty"):
+        keep_admin_key(folder)
+
+
+def test_the_run_file_of_another_process_with_our_id_is_not_a_run(folder: Path) -> None:
+    pid = os.getpid()
+    run = Run(url="u", redis_url="r", database_url="d", pid=pid, started=started_of(pid), pids={})
+    write_run(folder, run)
+    assert find_run(folder) == run
+    write_run(folder, Run(url="u", redis_url="r", database_url="d", pid=pid, started=1, pids={}))
+    assert find_run(folder) is None
+    (folder / "run.json").write_text("{")
+    assert find_run(folder) is None
+
+
+async def test_a_part_that_fails_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flashguard.embedded.supervisor.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("flashguard.embedded.supervisor.MAX_FAILURES", 3)
+    said: list[tuple[str, str]] = []
+    supervisor = Supervisor(lambda name, line: said.append((name, line)), lambda: None)
+    await supervisor.add(
+        Program(
+            "ghost", ["sh", "-c", "printf 'boo\\nlast words'; exit 3"], {}, lambda *line: said.append(line)
+        ),
+        1.0,
+    )
+    with pytest.raises(PartFailedError, match="ghost failed 4 times in a row"):
+        await supervisor.failure()
+    await supervisor.stop()
+    assert said.count(("ghost", "boo")) == said.count(("ghost", "last words")) == 4
+    assert ("flashguard", "ghost ended with exit code 3; starting it again in 0.001 s") in said
+
+
+async def test_what_a_program_started_ends_with_it_and_its_longest_line_is_cut(folder: Path) -> None:
+    said: list[str] = []
+    stubborn = (
+        "trap '' TERM; (trap '' TERM; sleep 60) & echo $!; head -c 40000 /dev/zero | tr '\\0' x; echo; wait"
+    )
+    program = Program("stubborn", ["sh", "-c", stubborn], dict(os.environ), lambda _, line: said.append(line))
+    with pytest.raises(FlashGuardError, match="stubborn is not running"):
+        _ = program.pid
+    await program.stop(1.0)
+    await program.start()
+    while sum(map(len, said[1:])) < 40000:
+        await asyncio.sleep(0.01)
+    assert len(said) > 2
+    await program.stop(0.1)
+    wait_until(lambda: not alive(int(said[0])))

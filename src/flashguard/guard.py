@@ -227,7 +227,7 @@ class FlashGuard:
             return Granted(self._ended(sale, short, status, result))
         if result[0] == "as-it-is":
             found = await self._recorded(sale, short, status, wait=bool(result[1]))
-            return found if isinstance(found, Refused) else Granted(found)
+            return found if isinstance(found, Refused) else Granted(found, True)
         if result[0] == "unknown-reservation":
             return await self._not_in_memory(sale, short, status)
         return refusal(result)
@@ -355,7 +355,7 @@ class FlashGuard:
         if found is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
         if found.status == status:
-            return Granted(found)
+            return Granted(found, True)
         if found.status is ReservationStatus.HELD:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         return Refused(code=Code(f"reservation-{found.status}"))

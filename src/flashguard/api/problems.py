@@ -32,7 +32,7 @@ def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Resp
     """The response for a refusal. `more` adds members, for example `errors`."""
     kind = PROBLEMS[refused.code]
     body: dict[str, Any] = {
-        "type": f"https://flashguard.dev/problems/{refused.code}",
+        "type": f"urn:flashguard:problem:{refused.code}",
         "title": kind.title,
         "status": status or kind.status,
         "detail": refused.detail or kind.title,

@@ -16,10 +16,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from flashguard.cli.up import choose_port, reachable_host
-from flashguard.embedded import EmbeddedServers
+from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
 from flashguard.embedded.admin_key import keep_admin_key, read_admin_key
 from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, find_run, started_of, write_run
@@ -187,12 +188,14 @@ async def test_servers_of_ones_own_are_used_as_they_are(folder: Path) -> None:
         assert own.postgres.running
 
 
-def test_a_ledger_that_cant_be_migrated_ends_it_with_a_sentence(folder: Path) -> None:
-    with Up(
-        folder, "--port", "0", FLASHGUARD_DATABASE_URL=f"postgresql://nobody@/nothing?host={folder}"
-    ) as up:
-        assert up.process.wait(60) == 1
-        assert "`flashguard migrate` ended with exit code" in up.output
+async def test_a_ledger_that_cant_be_migrated_ends_it_with_a_sentence(folder: Path) -> None:
+    async with EmbeddedPostgres(folder / "own") as own:
+        ledger = await asyncpg.connect(own.url)
+        await ledger.execute("ALTER DATABASE flashguard SET default_transaction_read_only = on")
+        await ledger.close()
+        with Up(folder, "--port", "0", FLASHGUARD_DATABASE_URL=own.url) as up:
+            assert await asyncio.to_thread(up.process.wait, 60) == 1
+            assert "`flashguard migrate` ended with exit code" in up.output
 
 
 def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(folder: Path) -> None:

@@ -24,11 +24,19 @@ DRAIN_SECONDS: Final = 1.0
 class Program:
     """A command that we start, hear and end, with everything that it starts itself."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], env: Mapping[str, str], say: Say) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        env: Mapping[str, str],
+        say: Say,
+        death_signal: Signals = Signals.SIGKILL,
+    ) -> None:
         self.name = name
         self._command = command
         self._env = env
         self._say = say
+        self._death_signal = death_signal
         self._process: Process | None = None
         self._listening: asyncio.Task[None] | None = None
 
@@ -40,7 +48,9 @@ class Program:
         # A pipe of our own: asyncio's would have `wait` wait for every grandchild that holds it open.
         output, input_end = os.pipe()
         try:
-            self._process = await spawn(self._command, death_signal=SIGKILL, output=input_end, env=self._env)
+            self._process = await spawn(
+                self._command, death_signal=self._death_signal, output=input_end, env=self._env
+            )
         except BaseException:
             os.close(output)
             raise

@@ -1,0 +1,162 @@
+"""What tests share: real embedded servers, and the real service as child processes on top of them."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from flashguard.embedded import EmbeddedServers
+from flashguard.ledger import Ledger
+
+ADMIN_KEY = "test-key"
+READY_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
+
+def unique(prefix: str = "sale") -> str:
+    """An id that no other test uses."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_env(**more: str) -> dict[str, str]:
+    """Our environment without FlashGuard's variables, plus these."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")} | more
+
+
+class Service:
+    """A running FlashGuard: recorder and API."""
+
+    def __init__(self, url: str, servers: EmbeddedServers, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.admin_key = ADMIN_KEY
+        self.redis_url = servers.redis_url
+        self.database_url = servers.database_url
+        self._http = http
+
+    @property
+    def admin_headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.admin_key}"}
+
+    async def admin(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """A call by the admin that must succeed; its JSON."""
+        async with self._http.request(
+            method, f"{self.url}{path}", json=body, headers=self.admin_headers
+        ) as answer:
+            text = await answer.text()
+            assert answer.status < 300, f"{method} {path}: {answer.status} {text}"
+            return await answer.json()  # type: ignore[no-any-return]
+
+    async def create_sale(
+        self,
+        *,
+        stock: int = 10,
+        hold_seconds: int = 60,
+        limit: int | None = None,
+        skus: tuple[str, ...] = ("unit",),
+        opened: bool = True,
+        **more: Any,
+    ) -> str:
+        """Creates a sale of its own, with this stock of each sku, and opens it; its id."""
+        sale = {
+            "id": unique(),
+            "name": "A sale of a test",
+            "hold_seconds": hold_seconds,
+            "limit_per_customer": limit,
+            "items": [
+                {"sku": sku, "name": sku.title(), "price_minor": 1999, "currency": "EUR", "stock": stock}
+                for sku in skus
+            ],
+        }
+        sale_id = str((await self.admin("POST", "/v1/sales", sale | more))["id"])
+        if opened:
+            await self.admin("POST", f"/v1/sales/{sale_id}/open")
+        return sale_id
+
+    async def ready(self) -> bool:
+        try:
+            async with self._http.get(f"{self.url}/readyz") as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+@pytest.fixture(scope="session")
+async def servers() -> AsyncIterator[EmbeddedServers]:
+    """Valkey and PostgreSQL of this test session, migrated."""
+    folder = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
+    try:
+        async with EmbeddedServers(folder / "data") as started:
+            ledger = await Ledger.connect(started.database_url)
+            await ledger.migrate(16)
+            await ledger.close()
+            yield started
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client with as many connections as a test wants."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
+    ) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+async def service(servers: EmbeddedServers, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
+    """The real service: `flashguard recorder` and `flashguard api` as children."""
+    port = free_port()
+    env = clean_env(
+        FLASHGUARD_REDIS_URL=servers.redis_url,
+        FLASHGUARD_DATABASE_URL=servers.database_url,
+        FLASHGUARD_ADMIN_KEY=ADMIN_KEY,
+        FLASHGUARD_PORT=str(port),
+        FLASHGUARD_LOG_LEVEL="warning",
+        PYTHONUNBUFFERED="1",
+    )
+    running = Service(f"http://127.0.0.1:{port}", servers, http)
+    children = {
+        name: subprocess.Popen([sys.executable, "-m", "flashguard", name], env=env)
+        for name in ("recorder", "api")
+    }
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            while not await running.ready():
+                for name, child in children.items():
+                    assert child.poll() is None, f"flashguard {name} ended with {child.returncode}"
+                await asyncio.sleep(0.05)
+        yield running
+    finally:
+        # uvicorn ends itself with the signal it got; only after SIGINT does Python still write coverage.
+        children["api"].send_signal(signal.SIGINT)
+        await stop(children["api"])
+        children["recorder"].terminate()
+        await stop(children["recorder"])
+
+
+async def stop(child: "subprocess.Popen[bytes]") -> None:
+    """Waits for a child that was told to end; kills it when it doesn't."""
+    try:
+        await asyncio.to_thread(child.wait, STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        await asyncio.to_thread(child.wait)

@@ -1,6 +1,7 @@
 """What tests share: real embedded servers, and the real service as child processes on top of them."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,35 @@ def clean_env(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")} | more
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered; `body` is the JSON, or the text where it is something else."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def replayed(self) -> bool:
+        return self.headers.get("Idempotent-Replayed") == "true"
+
+    def problem(self, status: int, code: str) -> dict[str, Any]:
+        """The body, once it is sure that it is this problem, in the shape of RFC 9457."""
+        assert self.status == status, self
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        assert self.body["code"] == code, self
+        assert self.body["status"] == status
+        assert self.body["type"].endswith(code)
+        assert all(isinstance(self.body[name], str) and self.body[name] for name in ("title", "detail"))
+        return self.body  # type: ignore[no-any-return]
+
+    def ok(self, status: int = 200) -> dict[str, Any]:
+        """The body, once it is sure that the call did what was asked."""
+        assert self.status == status, self
+        assert self.headers["Content-Type"].startswith("application/json"), self
+        return self.body  # type: ignore[no-any-return]
+
+
 class Service:
     """A running FlashGuard: recorder and API."""
 
@@ -54,14 +85,65 @@ class Service:
     def admin_headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.admin_key}"}
 
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = None,
+        admin: bool = False,
+        headers: Mapping[str, str] | None = None,
+        data: Any = None,
+    ) -> Answer:
+        """One call.
+
+        Parameters:
+            body: sent as JSON.
+            key: the idempotency key.
+            data: sent as it is, in place of a body.
+        """
+        sent = dict(headers or {})
+        if admin:
+            sent |= self.admin_headers
+        if key is not None:
+            sent["Idempotency-Key"] = key
+        what = {"data": data} if data is not None else {"json": body}
+        async with self._http.request(method, f"{self.url}{path}", headers=sent, **what) as answer:
+            text = await answer.text()
+            as_json = "json" in answer.headers.get("Content-Type", "")
+            return Answer(answer.status, answer.headers, json.loads(text) if as_json else text)
+
     async def admin(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """A call by the admin that must succeed; its JSON."""
-        async with self._http.request(
-            method, f"{self.url}{path}", json=body, headers=self.admin_headers
-        ) as answer:
-            text = await answer.text()
-            assert answer.status < 300, f"{method} {path}: {answer.status} {text}"
-            return await answer.json()  # type: ignore[no-any-return]
+        answer = await self.call(method, path, body, admin=True)
+        assert answer.status < 300, f"{method} {path}: {answer}"
+        return answer.body  # type: ignore[no-any-return]
+
+    async def hold(self, sale: str, customer: str, quantity: int = 1, *, key: str | None = None) -> Answer:
+        return await self._take(sale, "reservations", customer, quantity, key)
+
+    async def buy(self, sale: str, customer: str, quantity: int = 1, *, key: str | None = None) -> Answer:
+        return await self._take(sale, "orders", customer, quantity, key)
+
+    async def _take(self, sale: str, what: str, customer: str, quantity: int, key: str | None) -> Answer:
+        body = {"customer": customer, "items": [{"sku": "unit", "quantity": quantity}]}
+        return await self.call("POST", f"/v1/sales/{sale}/{what}", body, key=key)
+
+    async def verb(self, reservation: str, verb: str, *, key: str | None = None) -> Answer:
+        """confirm, release or extend."""
+        return await self.call("POST", f"/v1/reservations/{reservation}/{verb}", key=key)
+
+    async def item(self, sale: str, sku: str = "unit") -> dict[str, Any]:
+        """An item of a sale, as it is now."""
+        items = (await self.call("GET", f"/v1/sales/{sale}")).ok()["items"]
+        return next(item for item in items if item["sku"] == sku)  # type: ignore[no-any-return]
+
+    async def audit(self, sale: str) -> dict[str, Any]:
+        """The audit report, which must find no difference."""
+        report = await self.admin("GET", f"/v1/sales/{sale}/audit")
+        assert report["ok"], report
+        return report
 
     async def create_sale(
         self,

@@ -241,9 +241,9 @@ async def test_a_basket_that_makes_no_sense_takes_nothing(service, one_sale, ver
 
 
 @pytest.fixture(scope="module")
-async def one_sale(service) -> AsyncIterator[str]:
+async def one_sale(service) -> str:
     """A sale with 10 units that nobody ever gets."""
-    yield await service.create_sale(stock=10)
+    return await service.create_sale(stock=10)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,8 @@ async def test_a_large_body_of_undeclared_length_is_refused_too(service, one_sal
 # Names that are not known
 
 
-async def test_what_does_not_exist_is_a_problem_with_a_code_of_its_own(service, one_sale):
+async def test_what_does_not_exist_is_a_problem_with_a_code_of_its_own(service):
+    one_sale = await service.create_sale()
     basket = {"customer": "ann", "items": [{"sku": "unit", "quantity": 1}]}
     restock = {"delta": 1, "reason": "test"}
     for method, path, body in (

@@ -19,7 +19,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from flashguard.cli.up import choose_port, reachable_host
+from flashguard.cli.demo import DemoSaleError, open_demo_sale
+from flashguard.cli.up import claim_port, reachable_host
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
 from flashguard.embedded.admin_key import keep_admin_key, read_admin_key
 from flashguard.embedded.program import Program
@@ -147,6 +148,9 @@ def test_every_part_that_crashes_comes_back_and_a_second_run_is_refused(folder: 
     with Up(folder, "--port", "0") as up:
         up.wait_for(READY)
         first = up.run()
+        with pytest.raises(DemoSaleError, match=r"could not be opened: .*unauthenticated") as refused:
+            asyncio.run(open_demo_sale(first.url, "not-the-key"))
+        assert "not-the-key" not in str(refused.value)
         second = Up(folder, "--port", "0")
         assert second.process.wait(30) == 1
         assert f"in use by another run (process {up.process.pid})" in second.output
@@ -207,12 +211,23 @@ def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(folder: Path) -> 
 def test_in_production_a_taken_port_is_a_fault() -> None:
     with taken_port() as taken:
         port = taken.getsockname()[1]
-        assert choose_port("127.0.0.1", port, Mode.DEVELOPMENT) > port
         with pytest.raises(ConfigurationError, match=f"Port {port} is taken"):
-            choose_port("127.0.0.1", port, Mode.PRODUCTION)
-    assert choose_port("127.0.0.1", 0, Mode.PRODUCTION) > 0
+            claim_port("127.0.0.1", port, Mode.PRODUCTION)
     with pytest.raises(ConfigurationError, match=r"Can't listen on 192\.0\.2\.1"):
-        choose_port("192.0.2.1", 8000, Mode.DEVELOPMENT)
+        claim_port("192.0.2.1", 8000, Mode.DEVELOPMENT)
+
+
+def test_two_that_start_together_never_choose_the_same_port() -> None:
+    port, claim = claim_port("127.0.0.1", 0, Mode.PRODUCTION)
+    with claim:
+        with pytest.raises(ConfigurationError, match=f"Port {port} is taken"):
+            claim_port("127.0.0.1", port, Mode.PRODUCTION)
+        next_port, next_claim = claim_port("127.0.0.1", port, Mode.DEVELOPMENT)
+        next_claim.close()
+        assert next_port > port
+    again, claim = claim_port("127.0.0.1", port, Mode.PRODUCTION)
+    claim.close()
+    assert again == port
 
 
 def test_a_wildcard_address_is_called_at_the_loopback() -> None:

@@ -48,23 +48,29 @@ async def open_demo_sale(url: str, admin_key: str) -> None:
         async with aiohttp.ClientSession(f"{url}/v1/", headers=headers, timeout=timeout) as http:
             async with http.get(f"sales/{SALE_ID}") as answer:
                 body = await answer.read()
-                missing = answer.status == 404
-                if not missing:
-                    answer.raise_for_status()
-            if missing:
+                status = answer.status
+            if status == 404:
                 body = await _post(http, "sales", DEMO_SALE)
+            elif status != 200:
+                raise _refused(body)
             if msgspec.json.decode(body, type=_Status).status == "draft":
                 await _post(http, f"sales/{SALE_ID}/open", None)
     except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as problem:
-        raise DemoSaleError(f"The demo sale could not be opened: {problem!r}") from problem
+        raise DemoSaleError(
+            f"The demo sale could not be opened: {type(problem).__name__} {problem}"
+        ) from problem
 
 
 async def _post(http: aiohttp.ClientSession, path: str, body: object) -> bytes:
     async with http.post(path, json=body, headers={"Idempotency-Key": f"demo-{path}"}) as answer:
         text = await answer.read()
         if answer.status >= 400:
-            raise DemoSaleError(f"The demo sale could not be opened: {text.decode(errors='replace')}")
+            raise _refused(text)
         return text
+
+
+def _refused(answer: bytes) -> DemoSaleError:
+    return DemoSaleError(f"The demo sale could not be opened: {answer.decode(errors='replace')}")
 
 
 def things_to_try(url: str, admin_key: str, *, demo: bool) -> list[tuple[str, str]]:

@@ -111,6 +111,7 @@ class Everything:
         self._flashguard = flashguard
         self._lock = DirectoryLock(self.data_dir / "up.lock")
         self._log_handler = _Saying(self)
+        self._claim: socket.socket | None = None
         self._run: Run | None = None
         self.url = ""
         self.admin_key = ""
@@ -128,7 +129,7 @@ class Everything:
         self.admin_key = (
             settings.admin_key.get_secret_value() if settings.admin_key else keep_admin_key(self.data_dir)
         )
-        port = choose_port(settings.host, settings.port, settings.mode)
+        port, self._claim = claim_port(settings.host, settings.port, settings.mode)
         if settings.port not in (0, port):
             self.say("flashguard", f"port {settings.port} is taken; taking {port}")
         self.url = f"http://{reachable_host(settings.host)}:{port}"
@@ -178,6 +179,8 @@ class Everything:
 
     async def stop(self) -> None:
         await self.supervisor.stop()
+        if self._claim is not None:
+            self._claim.close()
         remove_run(self.data_dir)
         self._lock.release()
         logger.removeHandler(self._log_handler)
@@ -244,8 +247,11 @@ async def _ready(url: str) -> None:
             await asyncio.sleep(READY_POLL_SECONDS)
 
 
-def choose_port(host: str, port: int, mode: Mode) -> int:
-    """The port asked for, or, in development, the next free one.
+def claim_port(host: str, port: int, mode: Mode) -> tuple[int, socket.socket]:
+    """The port asked for, or, in development, the next free one; with a claim to keep open while we run.
+
+    Our API listens some seconds from now. The claim, a name that the kernel gives to one process at a time
+    and takes back when it dies, keeps a second `flashguard up` from choosing the same port meanwhile.
 
     Raises:
         ConfigurationError: no such port can be had.
@@ -253,7 +259,14 @@ def choose_port(host: str, port: int, mode: Mode) -> int:
     last = port if mode is Mode.PRODUCTION or port == 0 else min(port + PORTS_TO_TRY - 1, 65535)
     for candidate in range(port, last + 1):
         try:
-            return _bind(host, candidate)
+            free = _bind(host, candidate)
+            claim = socket.socket(socket.AF_UNIX)
+            try:
+                claim.bind(f"\0flashguard/{host}:{free}")
+            except OSError:
+                claim.close()
+                raise
+            return free, claim
         except OSError as problem:
             if problem.errno != errno.EADDRINUSE:
                 raise ConfigurationError(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flashguard.cli import audit, sale, service
+from flashguard.cli.simulate import simulate
 from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
 
@@ -23,6 +24,7 @@ app.command()(service.api)
 app.command()(service.recorder)
 app.command()(service.migrate)
 app.add_typer(sale.app, name="sale")
+app.command()(simulate)
 app.command("audit")(audit.audit)
 
 

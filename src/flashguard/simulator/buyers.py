@@ -1,0 +1,235 @@
+"""Real HTTP buyers: each with its own TCP connection, all pressing Buy at the same moment.
+
+A small `asyncio.Protocol` over httptools' parser, because 10,000 connections of a full HTTP client cost
+more CPU than the service under test.
+"""
+
+import asyncio
+import resource
+import time
+import uuid
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+import httptools
+import msgspec
+
+from flashguard.errors import ConfigurationError
+from flashguard.simulator.tally import Tally
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+CONNECTS_AT_ONCE: Final = 200
+MAX_TRIES: Final = 20
+"""How often a buyer presses again when told 503 or cut off; always with the same idempotency key."""
+RETRY_SECONDS: Final = 1.0
+SPARE_FILES: Final = 200
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where the buyers press. `body_of(number)` is the JSON of one buyer."""
+
+    url: str
+    path: str
+    body_of: Callable[[int], bytes]
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def only_loopback(url: str, *, operated: bool) -> None:
+    """Refuses a target that is neither this machine nor a FlashGuard the user operates.
+
+    Raises:
+        ConfigurationError: the address is another machine's and no admin key for it was given.
+    """
+    host = urlsplit(url).hostname
+    if host not in LOOPBACK and not operated:
+        raise ConfigurationError(
+            f"The simulator only presses on 127.0.0.1, or on a FlashGuard you operate: give --url and its "
+            f"--admin-key ({host} is neither)."
+        )
+
+
+def connections_possible() -> int:
+    """How many connections this process may open, after raising its soft limit to the hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard - SPARE_FILES
+
+
+class Buyer(asyncio.Protocol):
+    """One connection, one request, pressed as often as it takes to get an answer."""
+
+    def __init__(self, number: int, target: Target, tally: Tally, done: Callable[[], None]) -> None:
+        self._number = number
+        self._target = target
+        self._tally = tally
+        self._done = done
+        self._transport: asyncio.Transport | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._request = self._bytes()
+        self._pressed_at = 0.0
+        self._tries = 0
+        self._status = 0
+        self._retry_after = RETRY_SECONDS
+        self.finished = False
+
+    def _bytes(self) -> bytes:
+        body = self._target.body_of(self._number)
+        host = urlsplit(self._target.url).netloc
+        headers = "".join(f"{name}: {value}\r\n" for name, value in self._target.headers)
+        return (
+            f"POST {self._target.path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            f"Idempotency-Key: {uuid.uuid4().hex}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self._parser = httptools.HttpResponseParser(self)
+        if self._pressed_at and not self.finished:
+            self._send()
+
+    def press(self) -> None:
+        """Presses Buy; what counts as latency starts here."""
+        self._pressed_at = time.perf_counter()
+        self._send()
+
+    def _send(self) -> None:
+        self._tries += 1
+        if self._transport is None or self._transport.is_closing():
+            self._reconnect()
+        else:
+            self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if self._parser is not None:
+                self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._finish(None)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"retry-after" and value.isdigit():
+            self._retry_after = float(value)
+
+    def on_message_complete(self) -> None:
+        assert self._parser is not None
+        status = self._parser.get_status_code()
+        self._parser = httptools.HttpResponseParser(self)
+        if status == 503 and self._tries < MAX_TRIES:
+            self._tally.retries += 1
+            asyncio.get_running_loop().call_later(self._retry_after, self._send)
+        elif status == 201:
+            self._finish(True)
+        elif status == 409:
+            self._finish(False)
+        else:
+            self._finish(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._pressed_at and not self.finished:
+            if self._tries < MAX_TRIES:
+                self._tally.retries += 1
+                asyncio.get_running_loop().call_later(RETRY_SECONDS / 4, self._send)
+            else:
+                self._finish(None)
+
+    def _reconnect(self) -> None:
+        task = asyncio.get_running_loop().create_task(self.connect())
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+
+    async def connect(self) -> None:
+        address = urlsplit(self._target.url)
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: self, address.hostname, address.port or 80
+            )
+        except OSError as error:
+            self.connection_lost(error)
+
+    def _finish(self, granted: bool | None) -> None:
+        if self.finished:
+            return
+        self.finished = True
+        if granted is None:
+            self._tally.failed()
+        else:
+            self._tally.answered(granted, (time.perf_counter() - self._pressed_at) * 1000)
+        self._done()
+
+    def close(self) -> None:
+        self.finished = True
+        if self._transport is not None:
+            self._transport.close()
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+async def press_together(
+    target: Target,
+    buyers: int,
+    tally: Tally,
+    *,
+    seconds: float,
+    stop: asyncio.Event,
+    released: Callable[[int], None] = lambda _: None,
+) -> float:
+    """Connects all buyers, then has them press at once; in waves where there are not enough files.
+
+    Parameters:
+        seconds: when a wave takes longer, its unanswered buyers count as errors.
+        released: called with the size of each wave when it presses.
+
+    Returns:
+        the seconds from the first press to the last answer, over all waves.
+    """
+    wave_size = min(buyers, connections_possible())
+    if wave_size < 1:
+        raise ConfigurationError("This process may open too few files: raise `ulimit -n`.")
+    total = 0.0
+    for start in range(0, buyers, wave_size):
+        total += await _wave(
+            target, range(start, min(start + wave_size, buyers)), tally, seconds, stop, released
+        )
+    return total
+
+
+async def _wave(
+    target: Target,
+    numbers: range,
+    tally: Tally,
+    seconds: float,
+    stop: asyncio.Event,
+    released: Callable[[int], None],
+) -> float:
+    left = len(numbers)
+    finished = asyncio.Event()
+
+    def done() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            finished.set()
+
+    buyers = [Buyer(number, target, tally, done) for number in numbers]
+    for at in range(0, len(buyers), CONNECTS_AT_ONCE):
+        if stop.is_set():
+            break
+        await asyncio.gather(*(buyer.connect() for buyer in buyers[at : at + CONNECTS_AT_ONCE]))
+    started = time.perf_counter()
+    if not stop.is_set():
+        released(len(buyers))
+        for buyer in buyers:
+            buyer.press()
+        waits = [asyncio.ensure_future(finished.wait()), asyncio.ensure_future(stop.wait())]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+    took = time.perf_counter() - started
+    for buyer in buyers:
+        if not buyer.finished and not stop.is_set():
+            tally.failed()
+        buyer.close()
+    return took

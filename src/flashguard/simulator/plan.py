@@ -1,0 +1,113 @@
+"""What a simulation is asked for, what it tells on the way, and what it reports."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+STRATEGIES: Final = (
+    "naive",
+    "row-lock",
+    "optimistic",
+    "conditional-update",
+    "skip-locked",
+    "redis-lock",
+    "redis-lua",
+    "sql-batched",
+    "flashguard",
+)
+MAX_BUYERS: Final = 20_000
+MAX_STOCK: Final = 1_000_000
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """A simulation: so many buyers for so many units, once per strategy.
+
+    `url` and `admin_key` name the running FlashGuard; the other strategies use its two servers.
+    """
+
+    buyers: int
+    stock: int
+    strategies: tuple[str, ...]
+    url: str
+    admin_key: str
+    redis_url: str
+    database_url: str
+    run_seconds: float = 180.0
+    """A run that takes longer is ended, its unanswered buyers counted as errors."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.buyers <= MAX_BUYERS:
+            raise ValueError(f"buyers: 1 to {MAX_BUYERS}")
+        if not 0 <= self.stock <= MAX_STOCK:
+            raise ValueError(f"stock: 0 to {MAX_STOCK}")
+        unknown = set(self.strategies) - set(STRATEGIES)
+        if unknown or not self.strategies:
+            raise ValueError(f"strategies: choose from {', '.join(STRATEGIES)}")
+
+
+class Counters(Struct, frozen=True, kw_only=True, tag="counters"):
+    """The four live counters, and what happened in the last 100 ms."""
+
+    strategy: str
+    total_requests: int
+    successful_locks: int
+    inventory_oversold: int
+    avg_latency_ms: float
+    requests_now: int
+    locks_now: int
+    at_ms: int
+
+
+class LogLine(Struct, frozen=True, kw_only=True, tag="log"):
+    """One line of the system's own log; `at_ms` since the simulation's start."""
+
+    at_ms: int
+    text: str
+    level: str = "info"
+
+
+class RunResult(Struct, frozen=True, kw_only=True):
+    """One strategy's figures; the names are the contract's."""
+
+    strategy: str
+    total_requests: int
+    successful_locks: int
+    inventory_oversold: int
+    units_leaked: int
+    avg_latency_ms: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    seconds: float
+    requests_per_second: float
+    sold_out: int = 0
+    retries: int = 0
+    latency_histogram: tuple[tuple[float, int], ...] = ()
+    """(upper edge in ms, requests), edges doubling from 1 ms."""
+
+
+class RunFinished(Struct, frozen=True, kw_only=True, tag="run"):
+    result: RunResult
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What a simulation writes as JSON."""
+
+    environment: str
+    buyers: int
+    stock: int
+    runs: tuple[RunResult, ...]
+
+
+Event = Counters | LogLine | RunFinished
+
+
+def environment(embedded: bool) -> str:
+    """Where this truly runs."""
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        return "AWS Lambda"
+    if Path("/.dockerenv").exists() or "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "container"
+    return "embedded" if embedded else "own servers"

@@ -1,0 +1,222 @@
+"""Runs a plan, strategy by strategy, and tells what happens while it happens."""
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from flashguard.errors import FlashGuardError
+from flashguard.simulator.buyers import Target, connections_possible, press_together
+from flashguard.simulator.plan import (
+    Counters,
+    Event,
+    LogLine,
+    Plan,
+    Report,
+    RunFinished,
+    RunResult,
+    environment,
+)
+from flashguard.simulator.strategies.flashguard import FlashGuardSale
+from flashguard.simulator.tally import Tally
+
+TICK_SECONDS: Final = 0.1
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 10.0
+
+Truth = Callable[[], "asyncio.Future[tuple[int, int]]"]
+
+
+class Simulation:
+    """One simulation under way."""
+
+    def __init__(self, plan: Plan, on_event: Callable[[Event], None], stop: asyncio.Event) -> None:
+        self._plan = plan
+        self._on_event = on_event
+        self._stop = stop
+        self._started = time.perf_counter()
+
+    def say(self, text: str, level: str = "info") -> None:
+        self._on_event(LogLine(at_ms=self._now_ms(), text=text, level=level))
+
+    def _now_ms(self) -> int:
+        return round((time.perf_counter() - self._started) * 1000)
+
+    async def run(self, *, embedded: bool) -> Report:
+        plan = self._plan
+        possible = connections_possible()
+        if possible < plan.buyers:
+            self.say(
+                f"only {possible} connections at once are possible here: buyers come in waves", "warning"
+            )
+        runs: list[RunResult] = []
+        for strategy in plan.strategies:
+            if self._stop.is_set():
+                break
+            result = await self._run(strategy)
+            runs.append(result)
+            self._on_event(RunFinished(result=result))
+        return Report(
+            environment=environment(embedded), buyers=plan.buyers, stock=plan.stock, runs=tuple(runs)
+        )
+
+    async def _run(self, strategy: str) -> RunResult:
+        opened = self._flashguard() if strategy == "flashguard" else self._baseline(strategy)
+        async with opened as (target, truth):
+            tally = Tally()
+            ticker = asyncio.create_task(self._tick(strategy, tally))
+            try:
+                seconds = await press_together(
+                    target, self._plan.buyers, tally,
+                    seconds=self._plan.run_seconds, stop=self._stop,
+                    released=lambda size: self.say(f"{strategy}: {size:,} buyers press Buy at once"),
+                )  # fmt: skip
+            finally:
+                ticker.cancel()
+            orders, available = await truth()
+        oversold = max(0, orders - self._plan.stock)
+        leaked = max(0, self._plan.stock - orders - max(0, available))
+        self._count(strategy, tally, tally, oversold)
+        self.say(
+            f"{strategy}: {orders:,} orders for {self._plan.stock:,} units, {oversold:,} oversold, "
+            f"{leaked:,} leaked, {tally.errors:,} errors",
+            "error" if oversold or leaked or tally.errors else "info",
+        )
+        return tally.result(strategy, seconds, oversold, leaked)
+
+    async def _tick(self, strategy: str, tally: Tally) -> None:
+        before, sold_out = Tally(), False
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._count(strategy, tally, before, max(0, tally.locks - self._plan.stock))
+            before.requests, before.locks = tally.requests, tally.locks
+            if tally.sold_out and not sold_out:
+                sold_out = True
+                self.say(f"{strategy}: first sold-out after {tally.locks:,} locks")
+
+    def _count(self, strategy: str, tally: Tally, before: Tally, oversold: int) -> None:
+        self._on_event(
+            Counters(
+                strategy=strategy,
+                total_requests=tally.requests,
+                successful_locks=tally.locks,
+                inventory_oversold=oversold,
+                avg_latency_ms=tally.avg_latency_ms,
+                requests_now=tally.requests - before.requests,
+                locks_now=tally.locks - before.locks,
+                at_ms=self._now_ms(),
+            )
+        )
+
+    @asynccontextmanager
+    async def _flashguard(self) -> AsyncIterator[tuple[Target, Callable[[], object]]]:
+        plan = self._plan
+        for name, part in (await _components(plan.url)).items():
+            self.say(f"{name} {part.get('version', '')} {part['status']}".replace("  ", " "))
+        sale = FlashGuardSale(plan.url, plan.admin_key, plan.stock)
+        target = await sale.open()
+        self.say(f"sale {sale.id} opened with {plan.stock:,} units")
+        try:
+            yield target, sale.truth
+        finally:
+            await sale.close()
+
+    @asynccontextmanager
+    async def _baseline(self, strategy: str) -> AsyncIterator[tuple[Target, Callable[[], object]]]:
+        async with baseline_service(
+            strategy, self._plan.stock, self._plan.redis_url, self._plan.database_url
+        ) as url:
+            self.say(f"{strategy}: service started at {url}")
+
+            async def truth() -> tuple[int, int]:
+                async with aiohttp.ClientSession() as http, http.get(f"{url}/truth") as response:
+                    answer = await response.json()
+                    return answer["orders"], answer["available"]
+
+            yield (
+                Target(url, "/buy", lambda number: msgspec.json.encode({"customer": f"buyer-{number}"})),
+                truth,
+            )
+
+
+async def _components(url: str) -> dict[str, dict[str, str]]:
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/readyz") as response:
+            answer: dict[str, dict[str, dict[str, str]]] = await response.json()
+            return answer["components"]
+    except (aiohttp.ClientError, KeyError) as error:
+        raise FlashGuardError(f"{url} is not a FlashGuard that answers: {error}") from error
+
+
+@asynccontextmanager
+async def baseline_service(
+    strategy: str, stock: int, redis_url: str, database_url: str
+) -> AsyncIterator[str]:
+    """A rival as a child process on a free port of 127.0.0.1; its address. It ends with this context.
+
+    Raises:
+        FlashGuardError: it did not start.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = os.environ | {"FLASHGUARD_REDIS_URL": redis_url, "FLASHGUARD_DATABASE_URL": database_url}
+    schema = f"flashguard_simulation_{secrets.token_hex(6)}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "flashguard.simulator.baseline", "--strategy", strategy,
+        "--stock", str(stock), "--schema", schema, "--port", str(port), env=env,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await _started(url, process, strategy)
+        yield url
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _started(url: str, process: asyncio.subprocess.Process, strategy: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    async with aiohttp.ClientSession() as http:
+        while time.monotonic() < deadline and process.returncode is None:
+            try:
+                async with http.get(f"{url}/truth") as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
+    raise FlashGuardError(f"the {strategy} service did not start")
+
+
+async def run_simulation(
+    plan: Plan,
+    on_event: Callable[[Event], None] = lambda _: None,
+    stop: asyncio.Event | None = None,
+    *,
+    embedded: bool = True,
+) -> Report:
+    """Runs every strategy of the plan, one after the other.
+
+    Parameters:
+        on_event: called with counters every 100 ms, log lines, and each run's result.
+        stop: set it to end the simulation early.
+        embedded: whether the servers are the embedded ones, for the report's environment.
+
+    Raises:
+        FlashGuardError: a service does not answer.
+    """
+    return await Simulation(plan, on_event, stop or asyncio.Event()).run(embedded=embedded)

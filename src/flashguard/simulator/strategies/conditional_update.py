@@ -1,0 +1,13 @@
+"""One conditional UPDATE: the row's own lock, held as briefly as SQL can."""
+
+from flashguard.simulator.strategies.base import SKU, Strategy, sql
+
+
+class ConditionalUpdate(Strategy):
+    name = "conditional-update"
+
+    async def buy(self, customer: str) -> str | None:
+        async with self.pool.acquire() as connection, connection.transaction():
+            if await connection.execute(sql("take_unit"), SKU) == "UPDATE 0":
+                return None
+            return str(await connection.fetchval(sql("insert_order"), SKU, customer))

@@ -1,0 +1,62 @@
+"""FlashGuard itself, over its own HTTP contract."""
+
+import uuid
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from flashguard.errors import FlashGuardError
+from flashguard.simulator.buyers import Target
+
+SKU = "drop"
+TIMEOUT_SECONDS = 30
+
+
+class FlashGuardSale:
+    """A sale on a running FlashGuard, made for one run and closed after it."""
+
+    def __init__(self, url: str, admin_key: str, stock: int) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {admin_key}"}
+        self._stock = stock
+        self.id = f"simulation-{uuid.uuid4().hex[:12]}"
+
+    async def open(self) -> Target:
+        """Makes and opens the sale; where and what the buyers press."""
+        item = {"sku": SKU, "name": "Drop", "price_minor": 100, "currency": "EUR", "stock": self._stock}
+        await self._call("POST", "/v1/sales", {"id": self.id, "name": "Simulation", "items": [item]})
+        await self._call("POST", f"/v1/sales/{self.id}/open")
+        items = [{"sku": SKU, "quantity": 1}]
+        return Target(
+            self.url,
+            f"/v1/sales/{self.id}/orders",
+            lambda number: msgspec.json.encode({"customer": f"buyer-{number}", "items": items}),
+            tuple(self._headers.items()),
+        )
+
+    async def truth(self) -> tuple[int, int]:
+        """Orders in the ledger, counted row by row, and units that can still be sold."""
+        orders, path = 0, f"/v1/sales/{self.id}/orders?limit=500"
+        while True:
+            page = await self._call("GET", path)
+            orders += len(page["data"])
+            if page["next_cursor"] is None:
+                break
+            path = f"/v1/sales/{self.id}/orders?limit=500&cursor={page['next_cursor']}"
+        sale = await self._call("GET", f"/v1/sales/{self.id}")
+        return orders, sale["items"][0]["available"]
+
+    async def close(self) -> None:
+        await self._call("POST", f"/v1/sales/{self.id}/close")
+
+    async def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=self._headers) as http,
+            http.request(method, f"{self.url}{path}", json=body) as response,
+        ):
+            answer: dict[str, Any] = await response.json(content_type=None)
+            if response.status >= 400:
+                raise FlashGuardError(f"{method} {path}: {answer.get('code')}: {answer.get('detail')}")
+            return answer

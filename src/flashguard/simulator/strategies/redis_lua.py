@@ -1,0 +1,20 @@
+"""The textbook: a script gets the stock and, if it is above zero, takes one; then one INSERT per order."""
+
+from flashguard.simulator.strategies.base import SKU, Strategy, lua, sql
+
+
+class RedisLua(Strategy):
+    name = "redis-lua"
+
+    async def set_up(self, stock: int) -> None:
+        await self.redis.set(f"{self.prefix}stock", stock)
+        self._take = self.redis.register_script(lua("take"))
+
+    async def buy(self, customer: str) -> str | None:
+        if not await self._take(keys=[f"{self.prefix}stock"]):
+            return None
+        async with self.pool.acquire() as connection:
+            return str(await connection.fetchval(sql("insert_order"), SKU, customer))
+
+    async def available(self) -> int:
+        return int(await self.redis.get(f"{self.prefix}stock"))

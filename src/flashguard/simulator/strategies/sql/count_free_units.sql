@@ -1,0 +1,1 @@
+SELECT count(*) FROM units WHERE sku = $1 AND NOT sold

@@ -1,0 +1,1 @@
+INSERT INTO orders (sku, customer) VALUES ($1, $2) RETURNING id

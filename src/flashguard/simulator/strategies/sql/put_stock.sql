@@ -1,0 +1,1 @@
+INSERT INTO items (sku, stock) VALUES ($1, $2)

@@ -1,0 +1,1 @@
+SELECT stock FROM items WHERE sku = $1

@@ -1,0 +1,1 @@
+SELECT stock, version FROM items WHERE sku = $1

@@ -1,0 +1,3 @@
+UPDATE units SET sold = true
+WHERE id = (SELECT id FROM units WHERE sku = $1 AND NOT sold ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id

@@ -1,0 +1,1 @@
+UPDATE items SET stock = $2 WHERE sku = $1

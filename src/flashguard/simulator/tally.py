@@ -1,0 +1,74 @@
+"""Counts answers while they come, and turns them into a result."""
+
+from flashguard.simulator.plan import RunResult
+
+
+class Tally:
+    """The answers of one run so far."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.locks = 0
+        self.sold_out = 0
+        self.errors = 0
+        self.retries = 0
+        self.latencies_ms: list[float] = []
+        self._sum_ms = 0.0
+
+    def answered(self, granted: bool, latency_ms: float) -> None:
+        self.requests += 1
+        if granted:
+            self.locks += 1
+        else:
+            self.sold_out += 1
+        self.latencies_ms.append(latency_ms)
+        self._sum_ms += latency_ms
+
+    def failed(self) -> None:
+        self.requests += 1
+        self.errors += 1
+
+    @property
+    def avg_latency_ms(self) -> float:
+        return round(self._sum_ms / len(self.latencies_ms), 2) if self.latencies_ms else 0.0
+
+    def result(self, strategy: str, seconds: float, oversold: int, leaked: int) -> RunResult:
+        """The run's figures; percentiles by nearest rank."""
+        ordered = sorted(self.latencies_ms)
+        return RunResult(
+            strategy=strategy,
+            total_requests=self.requests,
+            successful_locks=self.locks,
+            inventory_oversold=oversold,
+            units_leaked=leaked,
+            avg_latency_ms=self.avg_latency_ms,
+            p50_ms=percentile(ordered, 0.50),
+            p99_ms=percentile(ordered, 0.99),
+            errors=self.errors,
+            seconds=round(seconds, 3),
+            requests_per_second=round(self.requests / seconds, 1) if seconds else 0.0,
+            sold_out=self.sold_out,
+            retries=self.retries,
+            latency_histogram=histogram(ordered),
+        )
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """The nearest-rank percentile of an ordered list; 0 of an empty one."""
+    if not ordered:
+        return 0.0
+    rank = max(1, -(-len(ordered) * share // 1))
+    return round(ordered[min(len(ordered), int(rank)) - 1], 2)
+
+
+def histogram(ordered: list[float]) -> tuple[tuple[float, int], ...]:
+    """How many latencies lie below each edge: 1, 2, 4, 8, … ms."""
+    edges: list[tuple[float, int]] = []
+    at, edge = 0, 1.0
+    while at < len(ordered):
+        start = at
+        while at < len(ordered) and ordered[at] < edge:
+            at += 1
+        edges.append((edge, at - start))
+        edge *= 2
+    return tuple(edges)

@@ -85,3 +85,13 @@ class Settings(BaseSettings):
     """No extension carries a hold past this age."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """Largest request body; beyond: 413."""
+
+    embedded: bool = Field(
+        False, description="Set by `flashguard up` when both servers are its own; pages show it."
+    )
+    simulations: bool | None = Field(
+        None, description="Whether the API runs simulations; unset: in development only."
+    )
+    max_viewers: int = Field(
+        5_000, ge=1, description="Open event streams per process; beyond: 503 overloaded."
+    )

@@ -11,7 +11,7 @@ from flashguard.audit import SaleAudit, audit_sale
 from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
-from flashguard.ledger import Ledger, LedgerAway, StoredSale
+from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale
 from flashguard.ledger.sql import query
 from flashguard.model import Item, Refused, Reservation, Sale, SaleId, SaleStatus, Sku, is_sale_id, to_millis
 from flashguard.receipts import fingerprint
@@ -238,10 +238,14 @@ class Shop:
         return Refused(code=Code(result[0]))
 
     async def orders(
-        self, sale_id: SaleId, after: tuple[datetime, str] | None, limit: int
+        self,
+        sale_id: SaleId,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        which: OrderFilter = ALL_ORDERS,
     ) -> list[Reservation] | None:
-        """A page of orders, oldest first; None when there is no such sale."""
-        rows = await self._ledger.orders(sale_id, after, limit)
+        """A page of orders, oldest first unless asked otherwise; None when there is no such sale."""
+        rows = await self._ledger.orders(sale_id, after, limit, which)
         if not rows and await self._ledger.sale(sale_id) is None:
             return None
         return rows

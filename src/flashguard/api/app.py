@@ -14,10 +14,9 @@ from flashguard.guard import FlashGuard
 from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
-from . import ops, problems, reservations, sales
+from . import events, ops, problems, reservations, sales, simulations, system
 from .limits import Front
-
-VERSION = "0.1.0"
+from .system import VERSION
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -48,6 +47,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(sales.router)
     app.include_router(reservations.router)
+    app.include_router(events.router)
+    app.include_router(simulations.router)
+    app.include_router(system.router)
     app.include_router(ops.router)
     app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, counts=counts)
     if settings.cors_origins:

@@ -11,7 +11,20 @@ from starlette.responses import Response, StreamingResponse
 
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.model import Item, MinorUnits, Refused, Reservation, Sale, SaleId, Sku, is_sale_id
+from flashguard.ledger import OrderFilter
+from flashguard.model import (
+    MAX_NAME,
+    Item,
+    MinorUnits,
+    Refused,
+    Reservation,
+    Sale,
+    SaleId,
+    Sku,
+    is_name,
+    is_sale_id,
+    split_reservation_id,
+)
 from flashguard.shop import NewSale
 
 from .auth import Admin, Buyer
@@ -168,16 +181,27 @@ async def list_orders(
     cursor: Cursor = None,
     limit: Limit = 50,
     format: Annotated[Literal["json", "csv"] | None, Query()] = None,
+    newest: Annotated[bool, Query(description="Newest first")] = False,
+    customer: Annotated[str | None, Query(max_length=MAX_NAME, description="Only this customer's")] = None,
+    id: Annotated[str | None, Query(max_length=100, description="Only this order")] = None,
 ) -> Response:
     """Orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as CSV."""
     guard, sale_id = guard_of(request), known(sale)
     wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
-    rows = await guard.shop.orders(sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1)
+    if customer is not None and not is_name(customer):
+        return problem(Refused(code=Code.INVALID_REQUEST, detail="customer: not printable"))
+    order = None if id is None else split_reservation_id(id)
+    if id is not None and (order is None or order[0] != sale_id):
+        return json_response({"data": [], "next_cursor": None})
+    which = OrderFilter(newest=newest, customer=customer, short_id=order[1] if order else None)
+    rows = await guard.shop.orders(
+        sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1, which
+    )
     if rows is None:
         return problem(Refused(code=Code.UNKNOWN_SALE))
     if wants_csv:
         return StreamingResponse(
-            _csv(guard, sale_id, rows),
+            _csv(guard, sale_id, rows, which),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{sale_id}-orders.csv"'},
         )
@@ -190,7 +214,9 @@ def _order_cursor(order: Reservation) -> str:
     return encode_cursor(order.confirmed_at, order.id)
 
 
-async def _csv(guard: FlashGuard, sale: SaleId, rows: list[Reservation]) -> AsyncIterator[str]:
+async def _csv(
+    guard: FlashGuard, sale: SaleId, rows: list[Reservation], which: OrderFilter
+) -> AsyncIterator[str]:
     """All orders, a line per order line, page by page, so that memory stays flat."""
     out = io.StringIO()
     writer = csv.writer(out)
@@ -206,7 +232,7 @@ async def _csv(guard: FlashGuard, sale: SaleId, rows: list[Reservation]) -> Asyn
         last = rows[-1]
         if len(rows) < CSV_PAGE or last.confirmed_at is None:
             return
-        rows = await guard.shop.orders(sale, (last.confirmed_at, last.id), CSV_PAGE) or []
+        rows = await guard.shop.orders(sale, (last.confirmed_at, last.id), CSV_PAGE, which) or []
     yield out.getvalue()
 
 

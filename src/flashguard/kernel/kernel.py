@@ -94,6 +94,10 @@ class Kernel:
         for source in self._sources.values():
             await self._redis.script_load(source)
 
+    def script(self, verb: Verb) -> tuple[str, str]:
+        """A verb's script as this process calls it: its SHA-1 and its source."""
+        return self._shas[verb], self._sources[verb]
+
     async def run(
         self,
         verb: Verb,

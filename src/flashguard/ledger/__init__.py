@@ -1,5 +1,21 @@
 """PostgreSQL: the final source of truth and the last guard."""
 
-from flashguard.ledger.ledger import Installation, Ledger, LedgerAway, StoredSale, lines_from_flat
+from flashguard.ledger.ledger import (
+    ALL_ORDERS,
+    Installation,
+    Ledger,
+    LedgerAway,
+    OrderFilter,
+    StoredSale,
+    lines_from_flat,
+)
 
-__all__ = ["Installation", "Ledger", "LedgerAway", "StoredSale", "lines_from_flat"]
+__all__ = [
+    "ALL_ORDERS",
+    "Installation",
+    "Ledger",
+    "LedgerAway",
+    "OrderFilter",
+    "StoredSale",
+    "lines_from_flat",
+]

@@ -66,6 +66,17 @@ class StoredSale(Struct, frozen=True):
     creation_body: int | None = None
 
 
+class OrderFilter(Struct, frozen=True, kw_only=True):
+    """Which orders of a sale, and in which order. `short_id` is an order's id without its sale."""
+
+    newest: bool = False
+    customer: str | None = None
+    short_id: str | None = None
+
+
+ALL_ORDERS = OrderFilter()
+
+
 def lines_from_flat(flat: Sequence[Any]) -> tuple[Line, ...]:
     """sku, quantity, sku, quantity, … as lines."""
     return tuple(Line(Sku(sku), quantity) for sku, quantity in zip(flat[::2], flat[1::2], strict=True))
@@ -279,13 +290,17 @@ class Ledger:
         return {(row["sale_id"], row["id"]) for row in rows}
 
     async def orders(
-        self, sale_id: SaleId, after: tuple[datetime, str] | None, limit: int
+        self,
+        sale_id: SaleId,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        which: OrderFilter = ALL_ORDERS,
     ) -> list[Reservation]:
-        """A page of orders, oldest first."""
+        """A page of orders, oldest first unless asked otherwise."""
         at, id_ = after or (None, "")
-        return [
-            _reservation(row) for row in await self._fetch("orders_page", sale_id, at, _short(id_), limit)
-        ]
+        name = "newest_orders_page" if which.newest else "orders_page"
+        rows = await self._fetch(name, sale_id, at, _short(id_), limit, which.customer, which.short_id)
+        return [_reservation(row) for row in rows]
 
     async def audit_items(self, sale_id: SaleId) -> list[asyncpg.Record]:
         return await self._fetch("audit_items", sale_id)

@@ -16,11 +16,20 @@ JOIN flashguard.reservations r USING (sale_id, id);
 SELECT reason FROM flashguard.refusals WHERE sale_id = $1 AND id = $2 LIMIT 1;
 
 -- name: orders_page
--- Orders in the order of their confirmation, after the cursor (confirmed_at, id).
+-- Orders in the order of their confirmation, after the cursor (confirmed_at, id); all, one customer's, or one.
 SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at
 FROM flashguard.reservations
 WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
+  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6)
 ORDER BY confirmed_at, id LIMIT $4;
+
+-- name: newest_orders_page
+-- The same, newest first.
+SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at
+FROM flashguard.reservations
+WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
+  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6)
+ORDER BY confirmed_at DESC, id DESC LIMIT $4;
 
 -- name: reservations_to_load
 -- Every reservation of a sale, as memory needs it: streamed in the order of the primary key.

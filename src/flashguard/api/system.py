@@ -1,0 +1,67 @@
+"""What runs here: version, environment, components, and the kernel's scripts as this process calls them."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from flashguard.errors import Code
+from flashguard.kernel.kernel import Verb
+from flashguard.model import Refused
+from flashguard.settings import Mode, Settings
+from flashguard.simulator.plan import MAX_BUYERS, STRATEGIES, environment
+
+from .live_schemas import ScriptsView, ScriptView, SystemView
+from .ops import components_of
+from .problems import problem
+from .sales import guard_of
+from .schemas import problems
+from .views import json_response
+
+router = APIRouter(prefix="/v1", tags=["system"])
+
+VERSION = "0.1.0"
+
+
+def simulations_enabled(settings: Settings) -> bool:
+    """On in development, off in production, unless the setting says otherwise."""
+    return settings.mode is Mode.DEVELOPMENT if settings.simulations is None else settings.simulations
+
+
+def simulations_offered(settings: Settings) -> dict[str, Any]:
+    """What a simulation may be asked for."""
+    return {"enabled": simulations_enabled(settings), "max_buyers": MAX_BUYERS, "strategies": STRATEGIES}
+
+
+@router.get("/system", response_model=SystemView)
+async def system(request: Request) -> Response:
+    """Version, environment, and every component's state. Always 200: each part carries its own status."""
+    guard, settings = guard_of(request), request.app.state.settings
+    components = {"api": {"status": "ok", "version": VERSION}} | await components_of(guard)
+    return json_response(
+        {
+            "version": VERSION,
+            "mode": settings.mode,
+            "environment": environment(settings.embedded),
+            "partitions": guard.partitions,
+            "workers": settings.workers,
+            "components": components | {"live": {"status": "ok", "viewers": 0}},
+            "simulations": simulations_offered(settings),
+        }
+    )
+
+
+@router.get("/kernel/scripts", response_model=ScriptsView)
+async def list_scripts(request: Request) -> Response:
+    """The kernel's scripts."""
+    kernel = guard_of(request).kernel
+    return json_response({"data": [{"name": verb, "sha": kernel.script(verb)[0]} for verb in Verb]})
+
+
+@router.get("/kernel/scripts/{name}", response_model=ScriptView, responses=problems(404))
+async def read_script(request: Request, name: Annotated[str, Path(max_length=64)]) -> Response:
+    """A script of the kernel, as this process calls it."""
+    if name not in list(Verb):
+        return problem(Refused(code=Code.INVALID_REQUEST, detail="There is no such script."), status=404)
+    sha, source = guard_of(request).kernel.script(Verb(name))
+    return json_response({"name": name, "sha": sha, "source": source})

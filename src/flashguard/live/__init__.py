@@ -1,0 +1,1 @@
+"""What browsers see live: changes, fanned out to Server-Sent Events."""

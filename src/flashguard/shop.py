@@ -13,7 +13,18 @@ from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale
 from flashguard.ledger.sql import query
-from flashguard.model import Item, Refused, Reservation, Sale, SaleId, SaleStatus, Sku, is_sale_id, to_millis
+from flashguard.model import (
+    Item,
+    Refused,
+    Reservation,
+    Sale,
+    SaleId,
+    SaleStatus,
+    Sku,
+    from_millis,
+    is_sale_id,
+    to_millis,
+)
 from flashguard.receipts import fingerprint
 from flashguard.recorder.loading import LoadRefused, load_sale
 from flashguard.settings import Settings
@@ -125,27 +136,27 @@ class Shop:
         decision = await self._decisions.ask(Verb.LOOK, sale.id, ("",))
         if decision.fate is not Fate.DECIDED or decision.result[0] == "unknown-sale":
             return sale
-        status, starts_ms, ends_ms, hold_ms, _, limit, flat = decision.result
-        counters = {flat[at]: flat[at + 1 : at + 4] for at in range(0, len(flat), 4)}
-        items = tuple(
-            Item(
-                sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
-                stock=counters[item.sku][0], held=counters[item.sku][1], sold=counters[item.sku][2],
-            )
-            if item.sku in counters else item
-            for item in sale.items
-        )  # fmt: skip
-        return Sale(
-            id=sale.id,
-            name=sale.name,
-            status=SaleStatus(status),
-            items=items,
-            starts_at=sale.starts_at if starts_ms else None,
-            ends_at=sale.ends_at if ends_ms else None,
-            hold_seconds=hold_ms // 1000,
-            limit_per_customer=limit or None,
-            created_at=sale.created_at,
-        )
+        return _as_in_memory(sale, decision.result)
+
+    async def sale_in_memory(self, sale_id: SaleId) -> tuple[Sale, int, int, int] | None:
+        """A sale as memory has it, and when: epoch and sequence of the newest journal entry it includes, and
+        memory's clock in milliseconds. None when there is no such sale.
+
+        Raises:
+            MemoryAway: memory does not answer, or does not have this sale yet.
+        """
+        stored = await self._ledger.sale(sale_id)
+        if stored is None:
+            return None
+        reply = await self._kernel.run(Verb.LOOK, self._decisions.partition(sale_id), [sale_id], [(0, "")])
+        if reply.status:
+            raise MemoryAway(reply.status)
+        sale, result = stored.sale, reply.results[0]
+        if result[0] != "unknown-sale":
+            sale = _as_in_memory(sale, result)
+        elif sale.status is not SaleStatus.CLOSED:
+            raise MemoryAway(f"sale {sale_id} is not loaded yet")
+        return sale, reply.epoch, reply.seq, reply.now_ms
 
     async def sales(self, after: tuple[datetime, str] | None, limit: int) -> list[Sale]:
         """A page of sales, newest first."""
@@ -255,6 +266,31 @@ class Shop:
         if await self._ledger.sale(sale_id) is None:
             return None
         return await audit_sale(self._kernel, self._ledger, sale_id, self._decisions.partition(sale_id))
+
+
+def _as_in_memory(sale: Sale, result: list[Any]) -> Sale:
+    """The ledger's sale with memory's status, rules and counters."""
+    status, starts_ms, ends_ms, hold_ms, _, limit, flat = result
+    counters = {flat[at]: flat[at + 1 : at + 4] for at in range(0, len(flat), 4)}
+    items = tuple(
+        Item(
+            sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
+            stock=counters[item.sku][0], held=counters[item.sku][1], sold=counters[item.sku][2],
+        )
+        if item.sku in counters else item
+        for item in sale.items
+    )  # fmt: skip
+    return Sale(
+        id=sale.id,
+        name=sale.name,
+        status=SaleStatus(status),
+        items=items,
+        starts_at=from_millis(starts_ms) if starts_ms else None,
+        ends_at=from_millis(ends_ms) if ends_ms else None,
+        hold_seconds=hold_ms // 1000,
+        limit_per_customer=limit or None,
+        created_at=sale.created_at,
+    )
 
 
 def _not_open(status: str) -> Refused:

@@ -14,7 +14,7 @@ from flashguard.guard import FlashGuard
 from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
-from . import events, ops, problems, reservations, sales, simulations, system
+from . import events, live, ops, problems, reservations, sales, simulations, system
 from .limits import Front
 from .system import VERSION
 
@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with await FlashGuard.connect(settings) as guard:
+        async with await FlashGuard.connect(settings) as guard, live.watching(app, guard, settings):
             app.state.guard = guard
             yield
 
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.counts = counts
     problems.install(app)
+    live.install(app)
     app.include_router(sales.router)
     app.include_router(reservations.router)
     app.include_router(events.router)

@@ -8,28 +8,43 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.model import Refused
 
+from .live import hub_of
 from .live_schemas import SaleEvents, event_stream
-from .problems import problem
+from .problems import ProblemError
 from .sales import SaleParam, known
 from .schemas import problems
+from .streams import EventStream
 
 router = APIRouter(prefix="/v1/sales", tags=["live"])
 
-LastEventId = Annotated[str | None, Header(max_length=64, description="Sent by a browser that reconnects")]
-LastEventIdQuery = Annotated[
-    str | None, Query(max_length=64, description="The same, for a page that makes a new EventSource")
-]
+MAX_EVENT_ID = 64
 
 
 @router.get(
-    "/{sale}/events", response_class=Response, responses=event_stream(SaleEvents) | problems(404, 503)
+    "/{sale}/events",
+    status_code=200,
+    response_class=EventStream,
+    responses=event_stream(SaleEvents) | problems(404, 503),
 )
 async def sale_events(
     request: Request,
     sale: SaleParam,
-    last_event_id: LastEventIdQuery = None,
-    header_id: Annotated[LastEventId, Header(alias="Last-Event-ID")] = None,
+    last_event_id: Annotated[
+        str | None,
+        Query(max_length=MAX_EVENT_ID, description="The newest id seen, from a page that connects anew"),
+    ] = None,
+    reconnect: Annotated[
+        str | None,
+        Header(alias="Last-Event-ID", max_length=MAX_EVENT_ID, description="The same, from a browser"),
+    ] = None,
 ) -> Response:
-    """Server-Sent Events: the `sale` first, then its changed `stock` at most every 100 ms."""
-    known(sale)
-    return problem(Refused(code=Code.OVERLOADED, detail="Not built yet."))
+    """Server-Sent Events: the `sale` first, then its changed `stock` at most every 100 ms.
+
+    With the id of an event that is still in reach, only what changed since. `away` says that the numbers are
+    stale until the next `sale` or `stock`; `ping` comes every 5 s.
+    """
+    try:
+        viewer = await hub_of(request).watch_sale(known(sale), reconnect or last_event_id)
+    except LookupError:
+        raise ProblemError(Refused(code=Code.UNKNOWN_SALE)) from None
+    return EventStream(viewer)

@@ -220,7 +220,6 @@ def event_stream(events: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     return {
         200: {
             "model": events,
-            "content": {"text/event-stream": {"schema": {"$ref": f"#/components/schemas/{events.__name__}"}}},
             "description": "Server-Sent Events; each event's `data` is the member of its name.",
         }
     }

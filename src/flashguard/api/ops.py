@@ -11,6 +11,7 @@ from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 
+from .live import hub_of
 from .sales import guard_of
 from .views import json_response
 
@@ -93,7 +94,7 @@ async def metrics(request: Request) -> Response:
     lines: list[str] = []
     for (route, status), count in sorted(request.app.state.counts.items()):
         lines.append(f'flashguard_http_requests_total{{route="{route}",status="{status}"}} {count}')
-    guard = guard_of(request)
+    guard, hub = guard_of(request), hub_of(request)
     text = (
         "# HELP flashguard_http_requests_total Requests answered, by route and status.\n"
         "# TYPE flashguard_http_requests_total counter\n"
@@ -104,5 +105,11 @@ async def metrics(request: Request) -> Response:
         "# HELP flashguard_waiting_for_ledger Batches that wait for their commit.\n"
         "# TYPE flashguard_waiting_for_ledger gauge\n"
         f"flashguard_waiting_for_ledger {guard.watermark.waiting}\n"
+        "# HELP flashguard_live_viewers Open event streams.\n"
+        "# TYPE flashguard_live_viewers gauge\n"
+        f"flashguard_live_viewers {hub.viewers}\n"
+        "# HELP flashguard_live_reads_total Reads of the journal for all viewers together.\n"
+        "# TYPE flashguard_live_reads_total counter\n"
+        f"flashguard_live_reads_total {hub.reads}\n"
     )
     return Response(text, media_type="text/plain; version=0.0.4")

@@ -18,6 +18,7 @@ from .live_schemas import (
 )
 from .problems import problem
 from .schemas import problems
+from .streams import EventStream
 
 router = APIRouter(prefix="/v1/simulations", tags=["simulations"])
 
@@ -61,7 +62,8 @@ async def stop(request: Request, id: IdParam) -> Response:
 
 @router.get(
     "/{id}/events",
-    response_class=Response,
+    status_code=200,
+    response_class=EventStream,
     responses=event_stream(SimulationEvents) | problems(404, 503),
 )
 async def simulation_events(request: Request, id: IdParam) -> Response:

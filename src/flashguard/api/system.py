@@ -11,6 +11,7 @@ from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 from flashguard.simulator.plan import MAX_BUYERS, STRATEGIES, environment
 
+from .live import hub_of
 from .live_schemas import ScriptsView, ScriptView, SystemView
 from .ops import components_of
 from .problems import problem
@@ -45,7 +46,7 @@ async def system(request: Request) -> Response:
             "environment": environment(settings.embedded),
             "partitions": guard.partitions,
             "workers": settings.workers,
-            "components": components | {"live": {"status": "ok", "viewers": 0}},
+            "components": components | {"live": {"status": "ok", "viewers": hub_of(request).viewers}},
             "simulations": simulations_offered(settings),
         }
     )

@@ -1,1 +1,7 @@
-"""What browsers see live: changes, fanned out to Server-Sent Events."""
+"""What browsers see live: changes, encoded once and fanned out to all who view."""
+
+from flashguard.live.channel import Channel, Viewer
+from flashguard.live.hub import Ending, Full, Hub
+from flashguard.live.source import Snapshot, Source
+
+__all__ = ["Channel", "Ending", "Full", "Hub", "Snapshot", "Source", "Viewer"]

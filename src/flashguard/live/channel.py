@@ -1,0 +1,110 @@
+"""One subject's newest events, and those who view them.
+
+An event is encoded once; viewers share its bytes. What a viewer has not been sent yet is a place in the
+channel's ring, so a slow one costs nothing: once the ring has gone past its place, it gets a fresh snapshot.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Final
+
+RING_EVENTS: Final = 64
+"""How far a viewer may fall behind: at ten events per second, some six seconds."""
+
+
+class Channel:
+    """A ring of encoded events.
+
+    Parameters:
+        snapshot: the whole subject as it is now, as bytes; for viewers that are new or fell behind.
+    """
+
+    def __init__(self, snapshot: Callable[[], bytes]) -> None:
+        self.snapshot = snapshot
+        self.viewers: set[Viewer] = set()
+        self.ended = False
+        self.published = 0
+        self._ring: deque[bytes] = deque(maxlen=RING_EVENTS)
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def publish(self, event: bytes) -> None:
+        """Hands an event to every viewer; never waits for one."""
+        self._ring.append(event)
+        self.published += 1
+        self._wake()
+
+    def end(self) -> None:
+        """Ends every viewer's stream, once it has what was published before."""
+        self.ended = True
+        self._wake()
+
+    def since(self, place: int) -> bytes | None:
+        """All events from this place on; None when the ring does not reach back so far."""
+        count = self.published - place
+        if count == 1:
+            return self._ring[-1]
+        if count > len(self._ring):
+            return None
+        return b"".join(islice(self._ring, len(self._ring) - count, None))
+
+    def wait(self) -> "asyncio.Future[None]":
+        """A future of the caller's own that resolves at the next event."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return future
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+class Viewer:
+    """One open stream on a channel.
+
+    Parameters:
+        first: what it is sent before anything else.
+        left: called once, when the stream is over.
+    """
+
+    def __init__(self, channel: Channel, first: bytes, left: Callable[[], None]) -> None:
+        self._channel = channel
+        self._place = channel.published
+        self._first: bytes | None = first
+        self._left = left
+        self._wait: asyncio.Future[None] | None = None
+        self._gone = False
+        self.sending_since: float | None = None
+        """When it was last handed bytes that it has not taken yet, by the loop's clock."""
+        self.task: asyncio.Task[None] | None = None
+        channel.viewers.add(self)
+
+    async def next(self) -> bytes | None:
+        """Waits for what to send next; None when the stream is over."""
+        channel = self._channel
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        while not self._gone:
+            if self._place < channel.published:
+                events = channel.since(self._place)
+                self._place = channel.published
+                return channel.snapshot() if events is None else events
+            if channel.ended:
+                return None
+            self._wait = channel.wait()
+            await self._wait
+        return None
+
+    def leave(self) -> None:
+        """Ends this viewer's stream; the second time nothing happens."""
+        if self._gone:
+            return
+        self._gone = True
+        self._channel.viewers.discard(self)
+        if self._wait is not None and not self._wait.done():
+            self._wait.set_result(None)
+        self._left()

@@ -1,0 +1,186 @@
+"""One sale as its viewers should see it: a snapshot, kept up to date by journal entries. No I/O."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from flashguard.errors import Code
+from flashguard.journal import Counters, SaleChange
+from flashguard.live import sse
+from flashguard.live.channel import Channel
+from flashguard.live.source import Snapshot
+from flashguard.model import Item, Sale, SaleId, SaleStatus, Sku, from_millis, to_millis
+
+AWAY_DETAIL: Final = "Memory does not answer now; the numbers are those last known."
+
+SaleView = Callable[[Sale], dict[str, Any]]
+"""A sale as the API shows it."""
+News = Counters | SaleChange
+
+
+class Topic:
+    """A sale with viewers.
+
+    Its state holds everything up to journal entry `epoch`-`seq`. Counters are absolute, so all it takes to
+    resume after an event is to know which items changed since.
+    """
+
+    def __init__(self, sale_id: SaleId, sale_view: SaleView) -> None:
+        self.sale_id = sale_id
+        self.channel = Channel(self.snapshot_event)
+        self.away = True
+        self.epoch = 0
+        self.seq = 0
+        self.look_again_at = 0.0
+        """When to compare with a fresh snapshot, in seconds by the loop's clock."""
+        self._view = sale_view
+        self._sale: Sale | None = None
+        self._items: dict[Sku, Item] = {}
+        self._since = 0
+        self._sale_seq = 0
+        self._changed_at: dict[Sku, int] = {}
+        self._early: dict[Sku | None, tuple[int, int, News]] = {}
+        self._dirty: set[Sku] = set()
+        self._sale_dirty = False
+        self._encoded: bytes | None = None
+        self._skew_ms = 0.0
+
+    @property
+    def loaded(self) -> bool:
+        return self._sale is not None
+
+    def adopt(self, snapshot: Snapshot, local_ms: float) -> None:
+        """Takes a snapshot of memory. After an absence viewers get the whole sale, else what differs."""
+        fresh = self.away or snapshot.epoch != self.epoch
+        before, after = self._sale, snapshot.sale
+        self._skew_ms = snapshot.now_ms - local_ms
+        if fresh:
+            self.away, self.epoch, self._since, self._changed_at = False, snapshot.epoch, snapshot.seq, {}
+            self._items = {}
+        self.seq = snapshot.seq
+        if fresh or before is None or _face(before) != _face(after):
+            # What the clock or a new name changed has no journal entry: nobody resumes from before it.
+            self._renew(after, snapshot.seq if fresh else snapshot.seq + 1)
+        for item in after.items:
+            self._put(item, snapshot.seq)
+        early, self._early = self._early, {}
+        for epoch, seq, news in early.values():
+            self.take(epoch, seq, news)
+        if not self.channel.viewers:
+            self._dirty.clear()
+            self._sale_dirty = False
+
+    def adopt_last_known(self, sale: Sale) -> None:
+        """Takes the ledger's sale, for viewers who come while memory is away."""
+        self._sale = sale
+        self._items = {item.sku: item for item in sale.items}
+        self._encoded = None
+
+    def take(self, epoch: int, seq: int, news: News) -> None:
+        """Takes what a journal entry says of this sale, unless the snapshot had it already."""
+        if self.away:
+            self._early[news.sku if isinstance(news, Counters) else None] = (epoch, seq, news)
+        elif epoch != self.epoch or seq <= self.seq or self._sale is None:
+            return
+        elif isinstance(news, SaleChange):
+            self._renew(_changed(self._sale, news), seq)
+        elif item := self._items.get(news.sku):
+            counted = msgspec.structs.replace(item, stock=news.stock, held=news.held, sold=news.sold)
+            self._put(counted, seq)
+
+    def lose(self) -> None:
+        """Memory is away: says so, once, and trusts no entry until the next snapshot."""
+        self._early.clear()
+        if not self.away:
+            self.away = True
+            self._encoded = None
+            self.channel.publish(_away_event())
+
+    def flush(self, epoch: int, seq: int) -> None:
+        """Everything up to this entry was taken: hands viewers what changed, as one event."""
+        if self.away:
+            return
+        if epoch == self.epoch:
+            self.seq = max(self.seq, seq)
+        if self._sale_dirty:
+            self.channel.publish(self.snapshot_event())
+        elif self._dirty:
+            self.channel.publish(self._stock_event(sorted(self._dirty)))
+        self._sale_dirty = False
+        self._dirty.clear()
+
+    def snapshot_event(self) -> bytes:
+        """The whole sale, encoded once per change."""
+        if self._encoded is None:
+            assert self._sale is not None
+            sale = msgspec.structs.replace(self._sale, items=tuple(self._items.values()))
+            if self.away:
+                self._encoded = sse.event("sale", self._view(sale)) + _away_event()
+            else:
+                self._encoded = sse.event("sale", self._view(sale), self._id)
+        return self._encoded
+
+    def first_event(self, last_event_id: str | None) -> bytes:
+        """What a viewer gets first: what changed since its last event, where that is in reach; else all."""
+        epoch, _, seq = (last_event_id or "").partition("-")
+        if self.away or not (epoch.isdecimal() and seq.isdecimal()) or int(epoch) != self.epoch:
+            return self.snapshot_event()
+        last = int(seq)
+        if not max(self._since, self._sale_seq) <= last <= self.seq:
+            return self.snapshot_event()
+        return self._stock_event([sku for sku, at in self._changed_at.items() if at > last])
+
+    def next_turn_ms(self) -> float | None:
+        """When the clock next opens or ends the sale, by the local clock in Unix milliseconds."""
+        if self._sale is None or self.away:
+            return None
+        status, turns = self._sale.status, []
+        if status is SaleStatus.SCHEDULED and self._sale.starts_at:
+            turns.append(to_millis(self._sale.starts_at))
+        if status not in (SaleStatus.DRAFT, SaleStatus.CLOSED) and self._sale.ends_at:
+            turns.append(to_millis(self._sale.ends_at))
+        return min(turns) - self._skew_ms if turns else None
+
+    @property
+    def _id(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    def _renew(self, sale: Sale, seq: int) -> None:
+        self._sale, self._sale_seq, self._sale_dirty, self._encoded = sale, seq, True, None
+
+    def _put(self, item: Item, seq: int) -> None:
+        if self._items.get(item.sku) != item:
+            self._items[item.sku] = item
+            self._changed_at[item.sku] = seq
+            self._dirty.add(item.sku)
+            self._encoded = None
+
+    def _stock_event(self, skus: list[Sku]) -> bytes:
+        items = [
+            {"sku": i.sku, "stock": i.stock, "available": i.available, "held": i.held, "sold": i.sold}
+            for i in (self._items[sku] for sku in skus)
+        ]
+        data = {"sale_id": self.sale_id, "at": datetime.now(UTC), "items": items}
+        return sse.event("stock", data, self._id)
+
+
+def _face(sale: Sale) -> tuple[object, ...]:
+    """What of a sale is not its stock."""
+    return sale.name, sale.status, sale.starts_at, sale.ends_at, sale.hold_seconds, sale.limit_per_customer
+
+
+def _changed(sale: Sale, change: SaleChange) -> Sale:
+    return msgspec.structs.replace(
+        sale,
+        status=SaleStatus(change.status),
+        starts_at=from_millis(change.starts_ms) if change.starts_ms else None,
+        ends_at=from_millis(change.ends_ms) if change.ends_ms else None,
+        hold_seconds=change.hold_ms // 1000,
+        limit_per_customer=change.limit or None,
+    )
+
+
+def _away_event() -> bytes:
+    return sse.event("away", {"code": Code.RECOVERING, "detail": AWAY_DETAIL})

@@ -11,13 +11,14 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from flashguard.errors import Code
-from flashguard.guard import FlashGuard
+from flashguard.guard import FlashGuard, connect_memory
 from flashguard.live import Ending, Full, Hub
 from flashguard.model import Refused
 from flashguard.settings import Settings
 
 from .live_source import GuardSource
 from .problems import problem
+from .simulation_desk import Desk, Unknown
 from .views import sale_view
 
 RETRY_SECONDS: Final = 2.0
@@ -32,18 +33,24 @@ def install(app: FastAPI) -> None:
     """Makes what the hub raises problems."""
     app.add_exception_handler(Full, _full)
     app.add_exception_handler(Ending, _ending)
+    app.add_exception_handler(Unknown, _no_such_simulation)
 
 
 @asynccontextmanager
 async def watching(app: FastAPI, guard: FlashGuard, settings: Settings) -> AsyncIterator[None]:
-    """Gives the app its hub. A server that is told to end waits for open responses: end them at that word."""
+    """Gives the app its hub and its desk.
+
+    A server that is told to end waits for open responses: it is at that word that we end the streams.
+    """
     hub = Hub(GuardSource(guard), sale_view, max_viewers=settings.max_viewers)
-    app.state.hub = hub
+    desk = Desk(guard.ledger, connect_memory(settings.redis_url or "", settings), hub, settings)
+    app.state.hub, app.state.desk = hub, desk
     try:
         with at_the_first_word(hub.end):
             yield
     finally:
         await hub.close()
+        await desk.close()
 
 
 @contextmanager
@@ -79,6 +86,10 @@ def _full(_: Request, __: Exception) -> Response:
             retry_after_seconds=RETRY_SECONDS,
         )
     )
+
+
+def _no_such_simulation(_: Request, __: Exception) -> Response:
+    return problem(Refused(code=Code.INVALID_REQUEST, detail="There is no such simulation."), status=404)
 
 
 def _ending(_: Request, __: Exception) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from typing import Annotated, Final
 
@@ -32,6 +33,8 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     settings = _settings()
+    given = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
+    os.environ |= {f"FLASHGUARD_{name}": str(value) for name, value in given.items()}  # for the app itself
     uvicorn.run(
         "flashguard.api.app:create_app",
         factory=True,

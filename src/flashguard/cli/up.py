@@ -143,6 +143,7 @@ class Everything:
             "FLASHGUARD_REDIS_URL": redis_url,
             "FLASHGUARD_DATABASE_URL": database_url,
             "FLASHGUARD_ADMIN_KEY": self.admin_key,
+            "FLASHGUARD_EMBEDDED": str(not settings.redis_url and not settings.database_url).lower(),
             "PYTHONUNBUFFERED": "1",
         }
         await self._migrate(Program("migrate", [*self._flashguard, "migrate"], env, self.say))

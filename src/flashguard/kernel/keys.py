@@ -49,3 +49,21 @@ def sale(number: int, sale_id: SaleId) -> SaleKeys:
         f"{tag}deadlines:{sale_id}",
         f"{tag}used:{sale_id}",
     )
+
+
+# Simulations share a hash tag of their own.
+
+
+def simulation_running() -> str:
+    """String: the id of the simulation under way; expires unless its process renews it."""
+    return "fg:{simulation}:running"
+
+
+def simulation_events(id_: str) -> str:
+    """Stream: what happens in a simulation; bounded, and gone an hour after its last event."""
+    return f"fg:{{simulation}}:events:{id_}"
+
+
+def simulation_stop(id_: str) -> str:
+    """String: there when the simulation shall end early; expires."""
+    return f"fg:{{simulation}}:stop:{id_}"

@@ -1,0 +1,81 @@
+"""Where a simulation and those who follow it meet, whatever process they are in: a few keys in memory."""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from flashguard.kernel import keys
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.simulator.progress import Happened, decode_happened, encode_happened
+
+CLAIM_MS: Final = 10_000
+"""How long a claim stands without being renewed: so long after its process died, the next one may start."""
+EVENTS_KEPT: Final = 25_000
+"""More than a simulation of nine strategies can write."""
+EVENTS_SECONDS: Final = 3600
+STOP_SECONDS: Final = 3600
+PAGE_EVENTS: Final = 5_000
+
+
+class Board:
+    """Claims, events and requests to stop. Every method raises `MemoryAway` when memory does not answer."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+
+    async def claim(self, id_: str) -> bool:
+        """Takes the one place that there is; False when it is taken."""
+        return bool(await self._ask("SET", keys.simulation_running(), id_, "NX", "PX", CLAIM_MS))
+
+    async def running(self) -> str | None:
+        """The simulation that has the place."""
+        raw = cast("bytes | None", await self._ask("GET", keys.simulation_running()))
+        return None if raw is None else raw.decode()
+
+    async def renew(self, id_: str) -> bool:
+        """Keeps the place; False when it was lost."""
+        if await self.running() != id_:
+            return False
+        await self._ask("PEXPIRE", keys.simulation_running(), CLAIM_MS)
+        return True
+
+    async def free(self, id_: str) -> None:
+        """Gives the place back, if it is still ours."""
+        if await self.running() == id_:
+            await self._ask("DEL", keys.simulation_running())
+
+    async def ask_to_stop(self, id_: str) -> None:
+        await self._ask("SET", keys.simulation_stop(id_), "1", "EX", STOP_SECONDS)
+
+    async def asked_to_stop(self, id_: str) -> bool:
+        return bool(await self._ask("EXISTS", keys.simulation_stop(id_)))
+
+    async def write(self, id_: str, events: Sequence[Happened]) -> None:
+        """Adds events, in this order."""
+        key = keys.simulation_events(id_)
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for event in events:
+                    pipeline.xadd(key, {"e": encode_happened(event)}, maxlen=EVENTS_KEPT, approximate=True)
+                pipeline.expire(key, EVENTS_SECONDS)
+                await pipeline.execute()
+        except (RedisError, OSError) as error:
+            raise MemoryAway(f"simulation events: {error}") from error
+
+    async def read(self, id_: str, after: bytes, *, block_ms: int = 0) -> list[tuple[bytes, Happened]]:
+        """Events after this place, each with its own; waits so long for the first."""
+        command: list[object] = ["XREAD", "COUNT", PAGE_EVENTS]
+        if block_ms:
+            command += ["BLOCK", block_ms]
+        raw = await self._ask(*command, "STREAMS", keys.simulation_events(id_), after)
+        streams = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", raw or [])
+        entries = streams[0][1] if streams else []
+        return [(place, decode_happened(fields[b"e"])) for place, fields in entries]
+
+    async def _ask(self, *command: object) -> object:
+        try:
+            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise MemoryAway(f"{command[0]}: {error}") from error

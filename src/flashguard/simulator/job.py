@@ -31,8 +31,8 @@ log = logging.getLogger("flashguard")
 
 WRITE_SECONDS: Final = 0.1
 RENEW_SECONDS: Final = 1.0
-STOP_SECONDS: Final = 20.0
-"""How long a run that was told to stop may take to count what it sold."""
+STOP_SECONDS: Final = 3.0
+"""How long a run that was told to stop may take to count what it sold; then it goes uncounted."""
 REPORT_TRIES: Final = 30
 """How often, once a second, the report is written when the ledger does not answer."""
 MAX_UNWRITTEN: Final = 5_000
@@ -88,7 +88,7 @@ class Job:
             async with asyncio.timeout(STOP_SECONDS if self.stop.is_set() else None):
                 await running
         except TimeoutError:
-            return "failed", f"It did not end within {STOP_SECONDS:g} s after it was told to stop."
+            self._say("stopped before it was counted what the last strategy sold", "warning")
         except (FlashGuardError, OSError) as error:
             return "failed", str(error) or type(error).__name__
         except Exception as error:
@@ -99,6 +99,10 @@ class Job:
         if self._lost:
             return "failed", self._lost
         return ("stopped" if self.stop.is_set() else "finished"), None
+
+    def _say(self, text: str, level: str) -> None:
+        at_ms = self._progress.report.series[-1].at_ms if self._progress.report.series else 0
+        self._take(LogLine(at_ms=at_ms, text=text, level=level))
 
     def _take(self, event: Event) -> None:
         self._progress.take(event)
@@ -142,8 +146,7 @@ class Job:
         """The ledger first: once our place is free, an unfinished simulation counts as dead."""
         id_ = self._order.simulation.id
         if detail:
-            at_ms = self._progress.report.log[-1].at_ms if self._progress.report.log else 0
-            self._take(LogLine(at_ms=at_ms, text=detail, level="error"))
+            self._say(detail, "error")
         finished_at = None
         for _ in range(REPORT_TRIES):
             try:

@@ -1,0 +1,30 @@
+import createClient from "openapi-fetch";
+import type { components, paths } from "./schema";
+
+export const API_URL = process.env.NEXT_PUBLIC_API_URL ?? "";
+export const api = createClient<paths>({ baseUrl: API_URL });
+
+type Schemas = components["schemas"];
+export type Sale = Schemas["SaleView"];
+export type Item = Schemas["ItemView"];
+export type Reservation = Schemas["ReservationView"];
+export type System = Schemas["SystemView"];
+export type Component = Schemas["ComponentView"];
+export type Simulation = Schemas["SimulationView"];
+export type Counters = Schemas["CountersView"];
+export type RunResult = Schemas["RunResultView"];
+export type LogLine = Schemas["LogLineView"];
+export type SeriesPoint = Schemas["SeriesPointView"];
+export type Strategy = Schemas["SimulationBody"]["strategies"][number];
+export type Audit = Schemas["SaleAuditView"];
+export type SaleEvents = Schemas["SaleEvents"];
+export type SimulationEvents = Schemas["SimulationEvents"];
+export type Problem = Schemas["ProblemView"];
+
+/** What went wrong, in the API's own words where it gave some. */
+export function sentence(error: unknown): string {
+  if (error && typeof error === "object" && "detail" in error && typeof error.detail === "string") return error.detail;
+  return "FlashGuard does not answer.";
+}
+
+export const bearer = (key: string) => ({ Authorization: `Bearer ${key}` });

@@ -1,0 +1,10 @@
+/** Written by hand: a static export that the API serves, or any CDN. */
+export default {
+  output: "export",
+  trailingSlash: true,
+  skipTrailingSlashRedirect: true,
+  compress: false,
+  images: { unoptimized: true },
+  agentRules: false,
+  generateBuildId: () => "flashguard",
+};

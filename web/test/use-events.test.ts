@@ -1,0 +1,52 @@
+import { act, renderHook } from "@testing-library/react";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { useEvents } from "@/lib/use-events";
+
+class FakeSource extends EventTarget {
+  static all: FakeSource[] = [];
+  onerror: (() => void) | null = null;
+  closed = false;
+  constructor(readonly url: string) {
+    super();
+    FakeSource.all.push(this);
+  }
+  close() {
+    this.closed = true;
+  }
+  send(type: string, data: unknown, lastEventId = "") {
+    act(() => void this.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data), lastEventId })));
+  }
+}
+const newest = () => FakeSource.all.at(-1)!;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  FakeSource.all = [];
+  vi.stubGlobal("EventSource", FakeSource);
+});
+afterEach(() => vi.useRealTimers());
+
+test("a lost stream is opened again from the last id seen", () => {
+  const seen: unknown[] = [];
+  const { result } = renderHook(() => useEvents<{ stock: number }>("/e", { stock: (data) => seen.push(data) }));
+  newest().send("stock", 7, "1-9");
+  expect(result.current).toBe("live");
+  expect(seen).toEqual([7]);
+  act(() => newest().onerror!());
+  expect(result.current).toBe("lost");
+  act(() => void vi.advanceTimersByTime(600));
+  expect(FakeSource.all[0]!.closed).toBe(true);
+  expect(newest().url).toBe("/e?last_event_id=1-9");
+});
+test("a ping keeps silence from counting as lost, but does not make stale numbers live", () => {
+  const { result } = renderHook(() => useEvents<{ stock: number }>("/e", { stock: () => {} }));
+  newest().send("stock", 1);
+  newest().send("away", { code: "recovering" });
+  newest().send("ping", {});
+  expect(result.current).toBe("lost");
+  newest().send("stock", 2);
+  act(() => void vi.advanceTimersByTime(11_000));
+  expect(result.current).toBe("live");
+  act(() => void vi.advanceTimersByTime(1_500));
+  expect(result.current).toBe("lost");
+});

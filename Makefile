@@ -9,14 +9,14 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PIN := uv pip compile --generate-hashes -q --universal --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench pin clean redis
+.PHONY: help setup run test lint bench pin clean redis pages
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(DEV) ## Install all that the others need; start nothing
+setup: $(DEV) pages ## Install all that the others need, and build the pages; start nothing
 
-run: $(RUN) ## Start everything, with a demo sale; Ctrl-C ends it, the data stays
+run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the data stays
 	@$(BIN)/flashguard up
 
 test: lint redis ## Check the style and the types, then run every test, with coverage
@@ -40,7 +40,7 @@ pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	$(PIN) --extra dev -o requirements/dev.txt
 
 clean: ## Remove what was installed and built; the data in .flashguard stays
-	rm -rf .venv .coverage .coverage.* htmlcov dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf web/node_modules web/out web/.next .venv .coverage .coverage.* htmlcov dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Development's set holds all of the running one.
@@ -52,6 +52,24 @@ $(DEV): requirements/dev.txt pyproject.toml $(BIN)/pip
 $(RUN): requirements/run.txt pyproject.toml $(BIN)/pip
 	$(PIP_INSTALL) --require-hashes -r requirements/run.txt
 	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The pages are built where Node is; without it, everything else works, and `/` says how to get them.
+NODE_MAJOR := $(shell node -p 'process.versions.node.split(".")[0]' 2>/dev/null)
+ENOUGH_NODE := $(and $(shell command -v npm),$(filter-out 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19,$(NODE_MAJOR)))
+WEB := $(shell find web -type f -not -path '*/node_modules/*' -not -path 'web/out/*' -not -path '*/.next/*' \
+	-not -name '*.tsbuildinfo' -not -name next-env.d.ts -not -path 'web/lib/api/schema.d.ts' 2>/dev/null)
+
+pages: $(if $(ENOUGH_NODE),web/out/csp.json)
+	@$(if $(ENOUGH_NODE),,echo "There is no Node 20 or newer here: FlashGuard runs without its pages.")
+
+# csp.json is the last thing that the build writes.
+web/out/csp.json: $(WEB) web/node_modules/.package-lock.json
+	cd web && NEXT_TELEMETRY_DISABLED=1 npm run build --silent
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # pip is the last thing that venv makes, so an interrupted one is made again.

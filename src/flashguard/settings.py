@@ -95,3 +95,6 @@ class Settings(BaseSettings):
     max_viewers: int = Field(
         5_000, ge=1, description="Open event streams per process; beyond: 503 overloaded."
     )
+    web_dir: Path | None = Field(
+        None, description="Where the pages are; unset: those of the package, or of the repository."
+    )

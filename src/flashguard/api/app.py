@@ -14,7 +14,7 @@ from flashguard.guard import FlashGuard
 from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
-from . import events, live, ops, problems, reservations, sales, simulations, system
+from . import events, live, ops, pages, problems, reservations, sales, simulations, system
 from .limits import Front
 from .system import VERSION
 
@@ -41,6 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=VERSION,
         summary="Never oversells, never loses an order that it confirmed.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.counts = counts
@@ -52,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(simulations.router)
     app.include_router(system.router)
     app.include_router(ops.router)
+    pages.install(app, settings)
     app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, counts=counts)
     if settings.cors_origins:
         app.add_middleware(

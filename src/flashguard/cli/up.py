@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from flashguard.cli.demo import DemoSaleError, open_demo_sale, things_to_try
+from flashguard.api.export import find_folder
+from flashguard.cli.demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.admin_key import keep_admin_key
 from flashguard.embedded.places import DirectoryLock, open_data_dir
@@ -171,6 +172,11 @@ class Everything:
         show = self.console.print
         show()
         show(Text.assemble("FlashGuard is ready: ", (self.url, "bold green")))
+        pages = find_folder(self._settings.web_dir)
+        if pages is None:
+            show("Pages:               none yet; install Node 20 or newer, then `make run` builds them")
+        elif demo:
+            show(f"Demo storefront:     {self.url}/sale/?id={SALE_ID}")
         show(Text.assemble("Admin key:           ", (self.admin_key, "bold")))
         show(f"API docs:            {self.url}/docs")
         show("\nThree things to try:")

@@ -1,0 +1,140 @@
+"""Serves the pages for every path that is no call of the API, and the API's own documentation."""
+
+import base64
+import hashlib
+import logging
+import re
+import time
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from flashguard.settings import Settings
+
+from .export import Asset, Export, built, find_folder, policy
+
+log = logging.getLogger("flashguard")
+
+LOOK_SECONDS: Final = 1.0
+"""How often we look for a new build, at most."""
+API_PREFIXES: Final = ("/v1/", "/metrics", "/healthz", "/readyz")
+DOCS_HOST: Final = "https://cdn.jsdelivr.net"
+"""Where FastAPI's documentation page has its script and style; no other page loads from another host."""
+
+NO_PAGES: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>FlashGuard</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"></head>
+<body><h1>FlashGuard runs</h1>
+<p>To get its pages, install Node 20 or newer, run <code>make run</code> again, and reload;
+until then, see the <a href="/docs">API's documentation</a>.</p>
+</body></html>
+"""
+
+SAFE: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Pages:
+    """The router's answer to what matches no route."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._given = folder
+        self._export: Export | None = None
+        self._looked_at = float("-inf")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise HTTPException(404)
+        await self._answer(Request(scope))(scope, receive, send)
+
+    def _answer(self, request: Request) -> Response:
+        path = request.url.path
+        if f"{path}/".startswith(API_PREFIXES):
+            raise HTTPException(404, "There is no such call.")
+        if request.method not in ("GET", "HEAD"):
+            raise HTTPException(404)
+        self._look()
+        if self._export is None:
+            if path == "/":
+                return _page(NO_PAGES.encode(), policy([]))
+            raise HTTPException(404)
+        asset = self._export.find(path)
+        if asset is not None:
+            return _serve(request, asset, self._export, 200)
+        if self._export.is_folder(path):
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/{path.strip('/')}/{query}", 308)
+        missing = self._export.find("/404.html")
+        if missing is None:
+            raise HTTPException(404)
+        return _serve(request, missing, self._export, 404)
+
+    def _look(self) -> None:
+        """Takes a new build, if there is one."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            folder = find_folder(self._given)
+            if folder is None:
+                self._export = None
+            elif self._export is None or self._export.built != built(folder):
+                self._export = Export(folder)
+        except (OSError, ValueError) as error:  # it is being built right now, or broken
+            log.warning("the pages: %s", error)
+
+
+def _serve(request: Request, asset: Asset, build: Export, status: int) -> Response:
+    headers = SAFE | {"Cache-Control": asset.cache, "ETag": asset.etag, "Vary": "Accept-Encoding"}
+    if asset.page:
+        headers["Content-Security-Policy"] = build.policy
+    if status == 200 and asset.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    body = asset.body
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        compressed = asset.compressed()
+        if compressed is not None:
+            body = compressed
+            headers["Content-Encoding"] = "gzip"
+    return _response(request, body, status, headers | {"Content-Type": asset.kind})
+
+
+def _response(request: Request, body: bytes, status: int, headers: dict[str, str]) -> Response:
+    response = Response(body, status, headers)
+    if request.method == "HEAD":
+        response.body = b""  # its length stays that of the page
+    return response
+
+
+def _page(body: bytes, csp: str) -> Response:
+    headers = SAFE | {"Content-Security-Policy": csp, "Cache-Control": "no-cache"}
+    return Response(body, 200, headers, media_type="text/html")
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    """Has the app answer unknown paths with pages, and `/docs` under a policy of its own."""
+    app.router.default = Pages(settings.web_dir)
+    page = bytes(get_swagger_ui_html(openapi_url="/openapi.json", title="FlashGuard API").body)
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+        for script in re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
+    )
+    csp = (
+        f"default-src 'self'; script-src {DOCS_HOST} {hashes}; style-src {DOCS_HOST} 'unsafe-inline'; "
+        "img-src 'self' data: https://fastapi.tiangolo.com; connect-src 'self'; object-src 'none'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return _page(page, csp)

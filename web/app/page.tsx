@@ -1,1 +1,2 @@
-export default function Page() { return <h1 className="text-xl font-semibold">FlashGuard</h1>; }
+import { Home } from "@/components/home";
+export default function Page() { return <Home />; }

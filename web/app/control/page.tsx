@@ -1,1 +1,5 @@
-export default function Page() { return <h1 className="text-xl font-semibold">control</h1>; }
+import { Suspense } from "react";
+import { Control } from "@/components/control";
+
+export const metadata = { title: "Control room · FlashGuard" };
+export default function Page() { return <Suspense><Control /></Suspense>; }

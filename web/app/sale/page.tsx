@@ -1,1 +1,5 @@
-export default function Page() { return <h1 className="text-xl font-semibold">sale</h1>; }
+import { Suspense } from "react";
+import { Storefront } from "@/components/storefront";
+
+export const metadata = { title: "Storefront · FlashGuard" };
+export default function Page() { return <Suspense><Storefront /></Suspense>; }

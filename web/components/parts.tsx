@@ -1,6 +1,7 @@
 "use client";
 
-import { useState } from "react";
+import { useState, useSyncExternalStore } from "react";
+import { API_URL } from "@/lib/api/client";
 import type { Connection } from "@/lib/use-events";
 
 const TONES = { good: "text-good", warn: "text-warn", bad: "text-bad", info: "text-info", soft: "text-soft" };
@@ -37,9 +38,13 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
   );
 }
 
+const never = () => () => {};
+
 /** What the page just did, to be done again in a terminal. The admin key is never in it. */
 export function Curl({ method = "GET", path, body, admin }: { method?: string; path: string; body?: unknown; admin?: boolean }) {
-  const parts = [`curl -X ${method} ${typeof window === "undefined" ? "" : window.location.origin}${path}`];
+  // The exported page does not know its origin: read it after hydration, or the two differ.
+  const origin = useSyncExternalStore(never, () => API_URL || window.location.origin, () => API_URL);
+  const parts = [`curl -X ${method} ${origin}${path}`];
   if (admin) parts.push(`-H "Authorization: Bearer $FLASHGUARD_ADMIN_KEY"`);
   if (body !== undefined) parts.push("-H 'Content-Type: application/json'", `-d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`);
   const text = parts.join(" ");

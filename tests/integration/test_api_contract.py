@@ -317,7 +317,12 @@ async def test_what_does_not_exist_is_a_problem_with_a_code_of_its_own(service):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/nope", 404), ("POST", "/v1/nope", 404), ("POST", "/nope", 404), ("DELETE", "/v1/sales", 405)],
+    [
+        ("GET", "/v1/nope", 404),
+        ("POST", "/v1/nope", 404),
+        ("POST", "/nope", 404),
+        ("DELETE", "/v1/sales", 405),
+    ],
 )
 async def test_a_route_that_does_not_exist_is_a_problem(service, method, path, status):
     (await service.call(method, path)).problem(status, "invalid-request")

@@ -71,11 +71,9 @@ class Progress:
         report = self.report
         match event:
             case Counters():
-                report.counters = event
                 if len(report.series) < MAX_POINTS:
-                    report.series.append(
-                        Point(event.strategy, event.at_ms, event.requests_now, event.locks_now)
-                    )
+                    report.series.append(_point(report.counters, event))
+                report.counters = event
             case LogLine():
                 if len(report.log) < MAX_LOG_LINES:
                     report.log.append(event)
@@ -106,6 +104,14 @@ class Progress:
         if whole:
             view |= {"log": [untagged(line) for line in report.log], "series": report.series}
         return view
+
+
+def _point(before: Counters | None, now: Counters) -> Point:
+    """What came since the counters before, so that the points add up to the totals."""
+    if before is None or before.strategy != now.strategy:
+        return Point(now.strategy, now.at_ms, now.total_requests, now.successful_locks)
+    requests = now.total_requests - before.total_requests
+    return Point(now.strategy, now.at_ms, requests, now.successful_locks - before.successful_locks)
 
 
 def untagged(event: Counters | LogLine) -> dict[str, Any]:

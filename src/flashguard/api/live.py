@@ -16,6 +16,7 @@ from flashguard.live import Ending, Full, Hub
 from flashguard.model import Refused
 from flashguard.settings import Settings
 
+from .collector import spare_the_process
 from .live_source import GuardSource
 from .problems import problem
 from .simulation_desk import Desk, Unknown
@@ -45,6 +46,7 @@ async def watching(app: FastAPI, guard: FlashGuard, settings: Settings) -> Async
     hub = Hub(GuardSource(guard), sale_view, max_viewers=settings.max_viewers)
     desk = Desk(guard.ledger, connect_memory(settings.redis_url or "", settings), hub, settings)
     app.state.hub, app.state.desk = hub, desk
+    spare_the_process()
     try:
         with at_the_first_word(hub.end):
             yield

@@ -15,8 +15,8 @@ log = logging.getLogger("flashguard")
 
 EVENT_INTERVAL_SECONDS: Final = 0.1
 """Changes reach a viewer at most this often."""
-SECONDS_PER_VIEWER: Final = 50e-6
-"""The interval grows with the viewers, so that fanning out takes at most about half of a core."""
+SECONDS_PER_VIEWER: Final = 125e-6
+"""The interval grows beyond 800 viewers, so that fanning out takes less than half of a core."""
 PAGE_ENTRIES: Final = 500
 PAGES_PER_EVENT: Final = 20
 """A backlog is read on before it is shown, but not for ever."""

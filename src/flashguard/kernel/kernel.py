@@ -82,7 +82,8 @@ class Kernel:
         self._redis = redis
         self._sources = {verb: script_source(verb) for verb in Verb}
         self._shas = {
-            verb: hashlib.sha1(source.encode()).hexdigest() for verb, source in self._sources.items()
+            verb: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+            for verb, source in self._sources.items()
         }
         self._epochs: dict[int, int] = {}
         self.max_backlog = max_backlog
@@ -148,8 +149,10 @@ class Kernel:
     async def entries(
         self, partition: int, epoch: int, seq: int, *, count: int, block_ms: int = 0
     ) -> list[RawEntry]:
-        """Journal entries from this id on, the entry itself included. With `block_ms`: those after it, waiting
-        that long for the first."""
+        """Journal entries from this id on, the entry itself included.
+
+        With `block_ms`: those after it, waiting that long for the first.
+        """
         key, id_ = keys.journal(partition), f"{epoch}-{seq}"
         if not block_ms:
             raw = await self._ask("XRANGE", key, id_, "+", "COUNT", count)

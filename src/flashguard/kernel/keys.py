@@ -1,4 +1,7 @@
-"""Every key name, in one table. All keys of a partition share its hash tag, so that any script runs on a cluster."""
+"""Every key name, in one table.
+
+All keys of a partition share its hash tag, so that any script runs on a cluster.
+"""
 
 from functools import lru_cache
 from typing import NamedTuple

@@ -106,6 +106,18 @@ async def test_a_change_of_the_sale_brings_all_of_it_in_one_event():
     assert (name, id_, data["status"], data["items"][0]["sold"]) == ("sale", "1-6", "paused", 1)
 
 
+async def test_a_change_that_viewers_know_already_brings_nothing():
+    drop = topic()
+    watcher = Watcher(drop)
+    drop.adopt(Snapshot(sale(status=SaleStatus.PAUSED), 1, 5, 0), 0)  # the clock's doing, not journalled yet
+    drop.flush(1, 5)
+    assert [name for name, _, _ in await watcher.events()] == ["sale"]
+    paused = SaleChange(SALE, "paused", [], 0, 0, "", 0, 120_000, 120_000, 0)
+    drop.take(1, 6, paused)
+    drop.flush(1, 6)
+    assert await watcher.events() == []
+
+
 def test_to_resume_brings_what_changed_since_and_anything_else_a_snapshot():
     drop = topic(seq=5)
     drop.take(1, 6, counted("a", 1))

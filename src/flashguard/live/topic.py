@@ -85,7 +85,9 @@ class Topic:
         elif epoch != self.epoch or seq <= self.seq or self._sale is None:
             return
         elif isinstance(news, SaleChange):
-            self._renew(_changed(self._sale, news), seq)
+            changed = _changed(self._sale, news)
+            if _face(changed) != _face(self._sale):  # what the clock did may be known before it is journalled
+                self._renew(changed, seq)
         elif item := self._items.get(news.sku):
             counted = msgspec.structs.replace(item, stock=news.stock, held=news.held, sold=news.sold)
             self._put(counted, seq)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
+import aiohttp
 import msgspec
 import typer
 import uvloop
@@ -155,8 +156,6 @@ async def _own_service(directory: Path) -> AsyncIterator[tuple[Run, str]]:
 
 
 async def _until_ready(url: str, deadline: float) -> None:
-    import aiohttp
-
     async with aiohttp.ClientSession() as http:
         while time.monotonic() < deadline:
             with contextlib.suppress(aiohttp.ClientError):
@@ -217,8 +216,9 @@ def _table(runs: tuple[RunResult, ...]) -> Table:
     for run in runs:
         wrong = bool(run.inventory_oversold or run.units_leaked or run.errors)
         table.add_row(
-            run.strategy, f"{run.total_requests:,}", f"{run.successful_locks:,}", f"{run.inventory_oversold:,}",
-            f"{run.units_leaked:,}", f"{run.avg_latency_ms:,.0f}", f"{run.p50_ms:,.0f}", f"{run.p99_ms:,.0f}",
-            f"{run.errors:,}", f"{run.requests_per_second:,.0f}", style="red" if wrong else "",
+            run.strategy, f"{run.total_requests:,}", f"{run.successful_locks:,}",
+            f"{run.inventory_oversold:,}", f"{run.units_leaked:,}", f"{run.avg_latency_ms:,.0f}", f"{run.p50_ms:,.0f}",
+            f"{run.p99_ms:,.0f}", f"{run.errors:,}", f"{run.requests_per_second:,.0f}",
+            style="red" if wrong else "",
         )  # fmt: skip
     return table

@@ -11,13 +11,15 @@ import asyncpg
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 
 from flashguard.simulator.strategies import BASELINES
 from flashguard.simulator.strategies.base import Servers, sql
 
 POOL_SIZE = 20
+REDIS_CONNECTIONS = 50
 WAIT_SECONDS = 60.0
 
 
@@ -38,7 +40,11 @@ def create_app(strategy_name: str, stock: int, schema: str) -> FastAPI:
             server_settings={"search_path": schema},
             command_timeout=WAIT_SECONDS,
         )
-        redis = Redis.from_url(os.environ["FLASHGUARD_REDIS_URL"], protocol=2)
+        redis = Redis(
+            connection_pool=BlockingConnectionPool.from_url(
+                os.environ["FLASHGUARD_REDIS_URL"], max_connections=REDIS_CONNECTIONS, timeout=WAIT_SECONDS
+            )
+        )
         servers = Servers(pool, redis, f"fgsim:{schema}:")
         try:
             await pool.execute(await pool.fetchval(sql("create_schema"), schema))
@@ -59,7 +65,7 @@ def create_app(strategy_name: str, stock: int, schema: str) -> FastAPI:
     async def buy(click: Click) -> Response:
         try:
             order = await app.state.strategy.buy(click.customer)
-        except (TimeoutError, asyncpg.PostgresError) as error:
+        except (TimeoutError, asyncpg.PostgresError, RedisError) as error:
             return JSONResponse({"code": "overloaded", "detail": str(error)}, 503, {"Retry-After": "1"})
         if order is None:
             return JSONResponse({"code": "sold-out"}, 409)

@@ -24,6 +24,7 @@ MAX_TRIES: Final = 20
 """How often a buyer presses again when told 503 or cut off; always with the same idempotency key."""
 RETRY_SECONDS: Final = 1.0
 SPARE_FILES: Final = 200
+MAX_BODY_BYTES: Final = 4096
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ class Buyer(asyncio.Protocol):
         self._request = self._bytes()
         self._pressed_at = 0.0
         self._tries = 0
-        self._status = 0
+        self._body = b""
         self._retry_after = RETRY_SECONDS
         self.finished = False
 
@@ -111,17 +112,20 @@ class Buyer(asyncio.Protocol):
         if name.lower() == b"retry-after" and value.isdigit():
             self._retry_after = float(value)
 
+    def on_body(self, body: bytes) -> None:
+        self._body = (self._body + body)[:MAX_BODY_BYTES]
+
     def on_message_complete(self) -> None:
         assert self._parser is not None
-        status = self._parser.get_status_code()
+        status, body, self._body = self._parser.get_status_code(), self._body, b""
         self._parser = httptools.HttpResponseParser(self)
-        if status == 503 and self._tries < MAX_TRIES:
+        if status == 201:
+            self._finish(True)
+        elif status == 409 and b'"sold-out"' in body:
+            self._finish(False)
+        elif (status == 503 or b'"request-in-flight"' in body) and self._tries < MAX_TRIES:
             self._tally.retries += 1
             asyncio.get_running_loop().call_later(self._retry_after, self._send)
-        elif status == 201:
-            self._finish(True)
-        elif status == 409:
-            self._finish(False)
         else:
             self._finish(None)
 
@@ -143,7 +147,7 @@ class Buyer(asyncio.Protocol):
         address = urlsplit(self._target.url)
         try:
             await asyncio.get_running_loop().create_connection(
-                lambda: self, address.hostname, address.port or 80
+                lambda: self, address.hostname or "127.0.0.1", address.port or 80
             )
         except OSError as error:
             self.connection_lost(error)

@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -32,7 +32,8 @@ TICK_SECONDS: Final = 0.1
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
 
-Truth = Callable[[], "asyncio.Future[tuple[int, int]]"]
+Truth = Callable[[], Awaitable[tuple[int, int]]]
+"""Orders in the database, and units that can still be sold."""
 
 
 class Simulation:
@@ -117,7 +118,7 @@ class Simulation:
         )
 
     @asynccontextmanager
-    async def _flashguard(self) -> AsyncIterator[tuple[Target, Callable[[], object]]]:
+    async def _flashguard(self) -> AsyncIterator[tuple[Target, Truth]]:
         plan = self._plan
         for name, part in (await _components(plan.url)).items():
             self.say(f"{name} {part.get('version', '')} {part['status']}".replace("  ", " "))
@@ -130,7 +131,7 @@ class Simulation:
             await sale.close()
 
     @asynccontextmanager
-    async def _baseline(self, strategy: str) -> AsyncIterator[tuple[Target, Callable[[], object]]]:
+    async def _baseline(self, strategy: str) -> AsyncIterator[tuple[Target, Truth]]:
         async with baseline_service(
             strategy, self._plan.stock, self._plan.redis_url, self._plan.database_url
         ) as url:

@@ -16,7 +16,7 @@ class Optimistic(Strategy):
         for _ in range(MAX_TRIES):
             async with self.pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(sql("read_version"), SKU)
-                if row["stock"] < 1:
+                if row is None or row["stock"] < 1:
                     return None
                 status = await connection.execute(sql("write_version"), SKU, row["stock"] - 1, row["version"])
                 if status == "UPDATE 1":

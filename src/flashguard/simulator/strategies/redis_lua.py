@@ -17,4 +17,4 @@ class RedisLua(Strategy):
             return str(await connection.fetchval(sql("insert_order"), SKU, customer))
 
     async def available(self) -> int:
-        return int(await self.redis.get(f"{self.prefix}stock"))
+        return int(await self.redis.get(f"{self.prefix}stock") or 0)

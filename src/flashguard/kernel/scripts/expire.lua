@@ -27,7 +27,7 @@ for i = 1, #REQUESTS do
     end
     while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
   end
-  results[i] = {sale.reclaimed, not sale.drained}
+  results[i] = {sale.reclaimed, sale.config ~= nil and not sale.drained} -- a sale that is not here has none
 end
 flush()
 return answer('', results)

@@ -1,0 +1,388 @@
+"""A real Valkey or Redis, and partitions of it that are driven next to their models.
+
+The kernel's own code makes every call; only the client under it is a blocking one that sends many calls at
+once, because thousands of sequences of small calls are mostly waits and an event loop's overhead.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Coroutine, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hiredis
+import msgspec
+from model import Model, Reservation, Sale
+from redis.exceptions import NoScriptError
+
+from flashguard.embedded.valkey import find_valkey
+from flashguard.journal import Entry, decode_entry
+from flashguard.kernel import keys
+from flashguard.kernel.kernel import Kernel, Reply, Verb
+from flashguard.model import SaleId
+from flashguard.recorder.fold import New, fold
+
+T = TypeVar("T")
+_decode = msgspec.msgpack.Decoder().decode
+START_SECONDS = 10.0
+SERVERS = ["valkey", *(["redis"] if shutil.which("redis-server") else [])]
+RECORD_STATUS = {"held": 1, "confirmed": 2, "released": 3, "expired": 4}
+
+
+@contextmanager
+def memory_server(name: str) -> Iterator["Wire"]:
+    """An empty server of this kind that writes nothing to disk."""
+    folder = Path(tempfile.mkdtemp(prefix="fg-model-", dir="/tmp"))
+    path = folder / "s"
+    binary = find_valkey() if name == "valkey" else "redis-server"
+    options = {"port": "0", "unixsocket": path, "save": "", "appendonly": "no", "dir": folder}
+    words = [str(word) for option, value in options.items() for word in (f"--{option}", value)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([str(binary), *words], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not path.exists():
+            assert server.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        wire = Wire(path)
+        yield wire
+        wire.close()
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(folder)
+
+
+class Wire:
+    """A blocking client with the methods that the kernel calls."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(10)
+        self._socket.connect(os.fspath(path))
+        self._reader = hiredis.Reader()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def ask(self, *command: Any) -> Any:
+        return self.ask_all([command])[0]
+
+    def ask_all(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """All commands in one go, and their answers."""
+        self._socket.sendall(b"".join(hiredis.pack_command(tuple(command)) for command in commands))
+        answers: list[Any] = []
+        while len(answers) < len(commands):
+            answer = self._reader.gets()
+            if answer is False:
+                self._reader.feed(self._socket.recv(65536))
+            elif isinstance(answer, hiredis.ReplyError):
+                raise NoScriptError if str(answer).startswith("NOSCRIPT") else AssertionError(answer)
+            else:
+                answers.append(answer)
+        return answers
+
+    async def evalsha(self, sha: str, count: int, *rest: Any) -> Any:
+        return await _Sent("EVALSHA", sha, count, *rest)
+
+    async def eval(self, source: str, count: int, *rest: Any) -> Any:
+        return await _Sent("EVAL", source, count, *rest)
+
+    async def script_load(self, source: str) -> Any:
+        return await _Sent("SCRIPT", "LOAD", source)
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """The result of a call that may send several commands, one by one."""
+        answer = None
+        while True:
+            try:
+                answer = self.ask(*call.send(answer))
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+
+    def run_all(self, calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        """The results of calls that each send one command: all of them in one go, in this order."""
+        answers = self.ask_all([call.send(None) for call in calls])
+        return [_result(call, answer) for call, answer in zip(calls, answers, strict=True)]
+
+
+class _Sent:
+    """A command on its way: awaiting it hands it to whoever drives the coroutine, who sends the answer in."""
+
+    def __init__(self, *command: Any) -> None:
+        self._command = command
+
+    def __await__(self) -> Generator[tuple[Any, ...], Any, Any]:
+        return (yield self._command)
+
+
+def _result(call: Coroutine[Any, Any, T], answer: Any) -> T:
+    try:
+        call.send(answer)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    raise AssertionError("the call sends more than one command")
+
+
+class Partition:
+    """One partition of a real server beside its model: every step is made on both and compared.
+
+    Parameters:
+        batched: whether a step's requests go into one script call, or each into a call of its own.
+    """
+
+    def __init__(self, wire: Wire, kernel: Kernel, number: int, *, batched: bool) -> None:
+        self.model = Model()
+        self.number = number
+        self.batched = batched
+        self._wire = wire
+        self._kernel = kernel
+        self._token = ""
+        self._chapter: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._entries: list[Entry] = []
+        self.run(Verb.FENCE, [], ["1"])
+        self._unfence("1")
+
+    def run(self, verb: Verb, sales: Sequence[str], requests: Any) -> Reply:
+        return self._wire.run(self._call(verb, sales, requests))
+
+    def _call(self, verb: Verb, sales: Sequence[str], requests: Any) -> Coroutine[Any, Any, Reply]:
+        self._kernel.clock_ms = self.model.now_ms
+        ids = [SaleId(sale) for sale in sales]
+        more = (keys.sales(self.number),) if verb is Verb.LOAD else ()
+        return self._kernel.run(verb, self.number, ids, requests, more_keys=more)
+
+    # Steps
+
+    def call(self, verb: Verb, requests: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+        """These requests, in this order; their results without sequence numbers: grouping changes those."""
+        calls, expected = [], []
+        for some in [requests] if self.batched else [[request] for request in requests]:
+            indexes = {name: index for index, name in enumerate(dict.fromkeys(name for name, *_ in some))}
+            calls.append(self._call(verb, list(indexes), [(indexes[name], *rest) for name, *rest in some]))
+            results = self.model.call(verb, some)
+            expected.append(Reply("", self.model.epoch, self.model.seq, self.model.now_ms, results))
+        assert self._wire.run_all(calls) == expected
+        return [_without_seq(verb, result) for reply in expected for result in reply.results]
+
+    def load(self, name: str, sale: Sale) -> None:
+        """A new sale; the one that is there stays as it is."""
+        known = name in self.model.sales
+        self.close_chapter()
+        reply = self.run(Verb.LOAD, [name], ("new", "", _config(sale), _items(sale), [], [], []))
+        assert (reply.status, reply.results) == ("", ["exists" if known else "loaded"])
+        if not known:
+            items = {sku: replace(item) for sku, item in sale.items.items()}
+            self.model.sales[name] = Sale(replace(sale.config), items)
+        self.open_chapter()
+
+    def unload(self, name: str) -> None:
+        """Memory forgets the sale, unless a hold lives."""
+        sale = self.model.sales.get(name)
+        busy = sale is not None and any(one.status == "held" for one in sale.reservations.values())
+        self.close_chapter()
+        reply = self.run(Verb.LOAD, [name], ("unload", "", [], [], [], [], []))
+        assert (reply.status, reply.results) == ("", ["busy" if busy else "loaded"])
+        if not busy:
+            self.model.sales.pop(name, None)
+        self.open_chapter()
+
+    def note_recorded(self) -> None:
+        """The recorder says that the ledger has everything."""
+        seq, token = self._wire.ask("HMGET", keys.partition(self.number), "seq", "token")
+        assert int(seq) == self.model.seq
+        announcement = (self.model.epoch, int(seq), token.decode(), "nobody", "", True, 0)
+        assert self.run(Verb.ANNOUNCE, [], announcement).results == ["announced"]
+        self.model.recorded = self.model.seq
+
+    def rebuild(self) -> None:
+        """Fence, load all from what the ledger has, unfence; meanwhile nothing is decided."""
+        self.close_chapter()
+        epoch = str(self.model.epoch + 1)
+        assert self.run(Verb.FENCE, [], [epoch]).results == [epoch]
+        for name, sale in self.model.sales.items():
+            for verb in (Verb.CONFIRM, Verb.RESERVE, Verb.EXPIRE, Verb.CHANGE_SALE):
+                assert self.run(verb, [name], [(0,)]).status == "recovering"
+            assert self.run(Verb.LOAD, [name], ("more", "7", [], [], [], [], [])).status == "recovering"
+            for step, *what in (("first", [], [], [], [], []), ("more", *_in_ledger(sale))):
+                assert self.run(Verb.LOAD, [name], (step, epoch, *what)).results == ["loaded"]
+        self.model.rebuild()
+        self._unfence(epoch)
+        self.open_chapter()
+
+    def _unfence(self, fence: str) -> None:
+        assert self.run(Verb.UNFENCE, [], [fence, "of the ledger", "for the test"]).results == ["open"]
+        self._token = "of the ledger"
+        [(_, fields)] = self._wire.ask("XRANGE", keys.journal(self.number), "-", "+")
+        entry = decode_entry(f"{fence}-1".encode(), dict(zip(fields[::2], fields[1::2], strict=True)))
+        assert entry.previous == self._token
+        self._token = entry.token
+
+    # What must hold
+
+    def check(self) -> None:
+        """After every step: the same counters, the always-line, and the same journal, chained."""
+        model, names = self.model, list(self.model.sales)
+        journal = keys.journal(self.number)
+        *hashes, raw = self._wire.ask_all([
+            *(("HGETALL", keys.sale(self.number, SaleId(name)).sale) for name in names),
+            ("XRANGE", journal, f"{model.epoch}-{model.seq - len(model.journal) + 1}", "+"),
+        ])  # fmt: skip
+        for name, flat in zip(names, hashes, strict=True):
+            sale = model.sales[name]
+            counters = {
+                key.decode()[5:]: tuple(map(int, value.split()))
+                for key, value in zip(flat[::2], flat[1::2], strict=True)
+                if key != b"config"
+            }
+            assert counters == {sku: (item.stock, item.held, item.sold) for sku, item in sale.items.items()}
+            for sku, (stock, held, sold) in counters.items():
+                assert (held, sold) == (_units(sale, sku, "held"), _units(sale, sku, "confirmed"))
+                assert stock - held - sold >= 0
+
+        assert [int(id_.split(b"-")[1]) for id_, _ in raw] == [entry.seq for entry in model.journal]
+        for (id_, fields), expected in zip(raw, model.journal, strict=True):
+            entry = decode_entry(id_, dict(zip(fields[::2], fields[1::2], strict=True)))
+            assert entry.previous == self._token
+            self._token = entry.token
+            assert _decode(fields[5])[1] == expected.transitions
+            counters = {(c.sale, c.sku): (c.stock, c.held, c.sold) for c in entry.body.counters}
+            assert counters == expected.counters
+            self._entries.append(entry)
+        model.journal.clear()
+
+    def open_chapter(self) -> None:
+        """From here on the journal is folded: what was loaded is not in it."""
+        self._chapter = {
+            (name, sku): (item.stock, item.held, item.sold)
+            for name, sale in self.model.sales.items()
+            for sku, item in sale.items.items()
+        }
+        self._entries = []
+
+    def close_chapter(self) -> None:
+        """The journal, folded as the recorder does it, leads from the counters then to the counters now."""
+        self.check()
+        group = fold(self._entries)
+        for name, sale in self.model.sales.items():
+            for sku, item in sale.items.items():
+                before, moved = self._chapter[name, sku], group.items.get((name, sku))
+                sums = (moved.stock, moved.held, moved.sold) if moved else (0, 0, 0)
+                after = tuple(map(sum, zip(before, sums, strict=True)))
+                assert after == (item.stock, item.held, item.sold)
+                if moved:
+                    assert after == (moved.memory_stock, moved.memory_held, moved.memory_sold)
+        for (name, id_), row in [*group.new.items(), *group.changed.items()]:
+            one = self.model.sales[name].reservations[id_]
+            assert row.status == one.status
+            if one.status == "held":
+                assert row.expires_ms == one.until_ms
+            else:
+                assert row.ended_ms == one.until_ms
+            if isinstance(row, New):
+                assert (row.customer, row.lines, row.fingerprint) == (
+                    one.customer,
+                    one.lines,
+                    one.fingerprint,
+                )
+                assert (row.created_ms, row.hold_ms) == (one.created_ms, one.hold_ms)
+                assert (row.extensions or []) == one.extensions
+        for name, change in group.sale_changes.items():
+            rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
+            assert [*rules, change.limit] == _config(self.model.sales[name])
+
+    def close(self) -> None:
+        """At the end: everything else that memory keeps."""
+        self.close_chapter()
+        for name, sale in self.model.sales.items():
+            at = keys.sale(self.number, SaleId(name))
+            used, deadlines = self._wire.ask_all([
+                ("HGETALL", at.used), ("ZRANGE", at.deadlines, 0, -1, "WITHSCORES")
+            ])  # fmt: skip
+            customers = {one.customer for one in sale.reservations.values()}
+            assert dict(zip(used[::2], map(int, used[1::2]), strict=True)) == {
+                customer.encode(): sale.used(customer) for customer in customers if sale.used(customer)
+            }
+            live = {id_: one for id_, one in sale.reservations.items() if one.status == "held"}
+            assert dict(zip(deadlines[::2], map(int, deadlines[1::2]), strict=True)) == {
+                id_.encode(): one.until_ms for id_, one in live.items()
+            }
+            asked = [(0, ""), *((0, id_) for id_ in sale.reservations), (0, "nobody")]
+            status, *rest, flat = (results := self.run(Verb.LOOK, [name], asked).results)[0]
+            assert (status, rest) == (sale.config.status_at(self.model.now_ms), _config(sale)[1:])
+            assert len(flat) == 4 * len(sale.items)
+            for result, one in zip(results[1:], sale.reservations.values(), strict=False):
+                assert result == self._look(one)
+            assert results[-1] == ["unknown-reservation"]
+
+    def _look(self, one: Reservation) -> list[Any]:
+        if one.status != "held":
+            return [one.status, one.seq if one.seq > self.model.recorded else 0]
+        status = "held" if self.model.now_ms < one.until_ms else "expired"
+        return [status, one.customer, one.lines, one.created_ms, one.hold_ms, one.until_ms]
+
+
+def _units(sale: Sale, sku: str, status: str) -> int:
+    return sum(
+        quantity
+        for one in sale.reservations.values()
+        if one.status == status
+        for of, quantity in zip(one.lines[::2], one.lines[1::2], strict=True)
+        if of == sku
+    )
+
+
+def _config(sale: Sale) -> list[Any]:
+    c = sale.config
+    return [c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit]
+
+
+def _items(sale: Sale) -> list[Any]:
+    return [
+        value
+        for sku, item in sale.items.items()
+        for value in (f"item:{sku}", f"{item.stock} {item.held} {item.sold}")
+    ]
+
+
+def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
+    """A sale as the recorder loads it: config, items, records, deadlines, used."""
+    records: list[Any] = [
+        [key, "restock", one.fingerprint, one.stock, one.held, one.sold, 0]
+        for key, one in sale.restocks.items()
+    ]
+    deadlines: list[Any] = []
+    for id_, one in sale.reservations.items():
+        lasted = one.until_ms - one.created_ms
+        head = [id_, RECORD_STATUS[one.status], one.fingerprint, one.created_ms, one.hold_ms, lasted]
+        if one.status == "held":
+            records.append([*head, one.customer, one.lines, one.extensions])
+            deadlines += (one.until_ms, id_)
+        else:
+            records.append([*head, 0])
+    customers = {one.customer for one in sale.reservations.values() if sale.used(one.customer)}
+    used = [value for customer in customers for value in (customer, sale.used(customer))]
+    return _config(sale), _items(sale), records, deadlines, used
+
+
+_SEQ_AT = {
+    (Verb.RESERVE, "confirmed"): 5,
+    (Verb.CONFIRM, "confirmed"): 7,
+    (Verb.RELEASE, "released"): 7,
+    (Verb.CONFIRM, "as-it-is"): 1,
+    (Verb.RELEASE, "as-it-is"): 1,
+    (Verb.RESTOCK, "restocked"): 5,
+}
+
+
+def _without_seq(verb: Verb, result: list[Any]) -> list[Any]:
+    """The result, with its journal entry's number as a mere "there is one"."""
+    at = 2 if verb is Verb.CHANGE_SALE and len(result) == 3 else _SEQ_AT.get((verb, result[0]))
+    return result if at is None else [*result[:at], bool(result[at]), *result[at + 1 :]]

@@ -1,0 +1,355 @@
+"""The kernel once more, in plain Python: one request after the other, nothing prefetched, nothing grouped.
+
+It answers what the scripts must answer, and keeps the same journal. Where the Lua reads and writes each key
+once for a whole batch, this looks at one dict at a time: what both agree on is what the rules say.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flashguard.kernel.kernel import Verb
+
+RECLAIM_PAGE = 200
+EXTENSIONS_MOST = 32
+Lines = list[Any]
+"""sku, quantity, sku, quantity, …"""
+ENDS = {"confirmed": "confirm", "released": "release", "expired": "expire"}
+"""A hold's last status, and the verb that the journal has for it."""
+NEXT = {
+    "open": {"draft": "scheduled", "scheduled": "scheduled", "open": "open", "paused": "scheduled"},
+    "pause": {"scheduled": "paused", "open": "paused", "paused": "paused"},
+    "close": dict.fromkeys(("draft", "scheduled", "open", "paused", "closed"), "closed"),
+    "patch": {status: status for status in ("draft", "scheduled", "open", "paused")},
+}
+
+
+@dataclass
+class Config:
+    """A sale's rules; 0 means none."""
+
+    status: str = "open"
+    starts_ms: int = 0
+    ends_ms: int = 0
+    hold_ms: int = 1_000
+    max_hold_ms: int = 4_000
+    limit: int = 0
+
+    def status_at(self, now_ms: int) -> str:
+        status = self.status
+        if status == "scheduled" and now_ms >= self.starts_ms:
+            status = "open"
+        if status in ("scheduled", "open", "paused") and 0 < self.ends_ms <= now_ms:
+            status = "closed"
+        return status
+
+
+@dataclass
+class Item:
+    stock: int
+    held: int = 0
+    sold: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.stock - self.held - self.sold
+
+
+@dataclass
+class Reservation:
+    """`until_ms` is the deadline of a live hold, or when it ended."""
+
+    status: str
+    fingerprint: int
+    created_ms: int
+    hold_ms: int
+    until_ms: int
+    customer: str
+    lines: Lines
+    extensions: list[int] = field(default_factory=list)
+    seq: int = 0
+
+
+@dataclass
+class Restocked:
+    fingerprint: int
+    stock: int
+    held: int
+    sold: int
+    seq: int
+
+
+@dataclass
+class Sale:
+    config: Config
+    items: dict[str, Item]
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    restocks: dict[str, Restocked] = field(default_factory=dict)
+
+    def used(self, customer: str) -> int:
+        """The units that a customer holds or has bought: counted anew each time."""
+        return sum(
+            sum(one.lines[1::2])
+            for one in self.reservations.values()
+            if one.customer == customer and one.status in ("held", "confirmed")
+        )
+
+    def ended(self, now_ms: int) -> list[str]:
+        """Live holds whose time has ended, the oldest deadline first."""
+        return sorted(
+            (
+                id_
+                for id_, one in self.reservations.items()
+                if one.status == "held" and one.until_ms <= now_ms
+            ),
+            key=lambda id_: (self.reservations[id_].until_ms, id_),
+        )
+
+
+@dataclass
+class Entry:
+    """A journal entry: what it says happened, and the counters after it."""
+
+    seq: int
+    transitions: list[list[Any]]
+    counters: dict[tuple[str, str], tuple[int, int, int]]
+
+
+class Model:
+    """One partition."""
+
+    def __init__(self) -> None:
+        self.sales: dict[str, Sale] = {}
+        self.journal: list[Entry] = []
+        self.epoch = 1
+        self.seq = 1
+        self.recorded = 0
+        self.now_ms = 0
+        self._transitions: list[list[Any]] = []
+        self._touched: set[tuple[str, str]] = set()
+
+    def call(self, verb: Verb, requests: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+        """One script call: the requests one by one, in their order, then one journal entry for them all."""
+        decide: Callable[..., list[Any]] = getattr(self, f"_{verb.name.lower()}")
+        results = [decide(*request) for request in requests]
+        if self._transitions:
+            self.seq += 1
+            counters = {
+                (sale, sku): (item.stock, item.held, item.sold)
+                for sale, sku in self._touched
+                for item in (self.sales[sale].items[sku],)
+            }
+            self.journal.append(Entry(self.seq, self._transitions, counters))
+        self._transitions, self._touched = [], set()
+        return results
+
+    def rebuild(self) -> None:
+        """Memory comes back from the ledger under a new epoch: the same sales, a new journal."""
+        self.epoch, self.seq, self.recorded, self.journal = self.epoch + 1, 1, 0, []
+        for sale in self.sales.values():
+            for one in (*sale.reservations.values(), *sale.restocks.values()):
+                one.seq = 0
+
+    # Verbs. Each takes one request: the sale's id, then what the script takes.
+
+    def _reserve(
+        self, name: str, id_: str, fingerprint: int, customer: str, lines: Lines, buy: bool
+    ) -> list[Any]:
+        sale = self.sales.get(name)
+        if sale is None:
+            return ["unknown-sale"]
+        known = sale.reservations.get(id_)
+        if known is not None:
+            if known.fingerprint != fingerprint:
+                return ["idempotency-mismatch"]
+            if known.hold_ms == 0:
+                return ["confirmed", True, known.created_ms, 0, known.until_ms, self._unrecorded(known)]
+            return ["held", True, known.created_ms, known.hold_ms, 0, 0]
+        config = sale.config
+        if (status := config.status_at(self.now_ms)) != "open":
+            return ["sale-not-open", status, config.starts_ms]
+        for sku in lines[::2]:
+            if sku not in sale.items:
+                return ["unknown-item", sku]
+
+        def over_limit() -> bool:
+            return config.limit > 0 and sale.used(customer) + sum(lines[1::2]) > config.limit
+
+        while (short := _shortage(sale, lines)) or over_limit():
+            if not self._reclaim(name):
+                if over_limit():
+                    return ["limit-reached", config.limit, sale.used(customer)]
+                assert short is not None
+                return ["sold-out", *short]
+        now = self.now_ms
+        hold_ms = 0 if buy else config.hold_ms
+        status = "confirmed" if buy else "held"
+        sale.reservations[id_] = Reservation(
+            status, fingerprint, now, hold_ms, now + hold_ms, customer, lines, seq=self.seq + 1
+        )
+        self._move(name, lines, "sold" if buy else "held", 1)
+        verb = "buy" if buy else "hold"
+        self._transitions.append([verb, name, id_, lines, now, fingerprint, customer, hold_ms])
+        return [status, False, now, hold_ms, now if buy else 0, self.seq + 1 if buy else 0]
+
+    def _confirm(self, name: str, id_: str) -> list[Any]:
+        return self._end(name, id_, "confirmed")
+
+    def _release(self, name: str, id_: str) -> list[Any]:
+        return self._end(name, id_, "released")
+
+    def _end(self, name: str, id_: str, status: str) -> list[Any]:
+        known = self._reservation(name, id_)
+        if known is None:
+            return ["unknown-reservation"]
+        if known.status == status:
+            return ["as-it-is", self._unrecorded(known)]
+        if known.status != "held":
+            return [f"reservation-{known.status}"]
+        if self.now_ms >= known.until_ms:
+            self._finish(name, id_, "expired", known.until_ms)
+            return ["reservation-expired"]
+        times = [known.created_ms, known.hold_ms, known.until_ms, self.now_ms]
+        self._finish(name, id_, status, self.now_ms)
+        return [status, known.customer, known.lines, *times, self.seq + 1]
+
+    def _extend(self, name: str, id_: str, key: int) -> list[Any]:
+        known = self._reservation(name, id_)
+        if known is None:
+            return ["unknown-reservation"]
+        if known.status != "held":
+            return [f"reservation-{known.status}"]
+        if self.now_ms >= known.until_ms:
+            self._finish(name, id_, "expired", known.until_ms)
+            return ["reservation-expired"]
+        config = self.sales[name].config
+        keys = known.extensions[::2]
+        if key in keys:
+            until_ms = known.extensions[2 * keys.index(key) + 1]
+            return ["held", True, known.customer, known.lines, known.created_ms, known.hold_ms, until_ms]
+        if (status := config.status_at(self.now_ms)) != "open":
+            return ["sale-not-open", status, config.starts_ms]
+        if len(keys) >= EXTENSIONS_MOST:
+            return ["limit-reached", EXTENSIONS_MOST]
+        longest = min(self.now_ms + config.hold_ms, known.created_ms + config.max_hold_ms)
+        known.until_ms = max(known.until_ms, longest)
+        known.extensions = [*known.extensions, key, known.until_ms]
+        self._transitions.append(["extend", name, id_, [], self.now_ms, key, "", known.until_ms])
+        return ["held", False, known.customer, known.lines, known.created_ms, known.hold_ms, known.until_ms]
+
+    def _expire(self, name: str) -> list[Any]:
+        sale = self.sales.get(name)
+        if sale is None:
+            return [0, False]
+        status = sale.config.status_at(self.now_ms)
+        if status != sale.config.status:
+            sale.config.status = status
+            self._note_sale(name)
+        count = len(sale.ended(self.now_ms))
+        while self._reclaim(name):
+            pass
+        return [count, False]
+
+    def _restock(
+        self, name: str, sku: str, delta: int, reason: str, key: str, fingerprint: int, most: int
+    ) -> list[Any]:
+        sale = self.sales.get(name)
+        if sale is None:
+            return ["unknown-sale"]
+        known = sale.restocks.get(key)
+        if known is not None:
+            if known.fingerprint != fingerprint:
+                return ["idempotency-mismatch"]
+            return ["restocked", True, known.stock, known.held, known.sold, self._unrecorded(known)]
+        item = sale.items.get(sku)
+        if item is None:
+            return ["unknown-item", sku]
+        while item.available + delta < 0 and self._reclaim(name):
+            pass
+        if item.available + delta < 0 or item.stock + delta > most:
+            return ["invalid-request", item.available]
+        item.stock += delta
+        self._touched.add((name, sku))
+        after = [item.stock, item.held, item.sold]
+        sale.restocks[key] = Restocked(fingerprint, *after, self.seq + 1)
+        self._transitions.append(
+            ["restock", name, key, [sku, delta], self.now_ms, fingerprint, reason, 0, *after]
+        )
+        return ["restocked", False, *after, self.seq + 1]
+
+    def _change_sale(self, name: str, verb: str, changes: dict[str, int]) -> list[Any]:
+        sale = self.sales.get(name)
+        if sale is None:
+            return ["unknown-sale"]
+        before = sale.config
+        status = before.status_at(self.now_ms)
+        if status not in NEXT[verb]:
+            return ["sale-not-open", status]
+        after = replace(before, **changes, status=NEXT[verb][status])
+        changed = after != before
+        if verb == "patch" and after.status == "open" and after.starts_ms > self.now_ms:
+            after.status = "scheduled"
+        after.status = after.status_at(self.now_ms)
+        sale.config = after
+        if changed:
+            self._note_sale(name)
+        return [after.status, changed, self.seq + changed]
+
+    # What the verbs share.
+
+    def _reservation(self, name: str, id_: str) -> Reservation | None:
+        sale = self.sales.get(name)
+        return None if sale is None else sale.reservations.get(id_)
+
+    def _unrecorded(self, record: Reservation | Restocked) -> int:
+        return record.seq if record.seq > self.recorded else 0
+
+    def _reclaim(self, name: str) -> bool:
+        """Takes back a page of ended holds; False when there is none."""
+        sale = self.sales[name]
+        ended = sale.ended(self.now_ms)[:RECLAIM_PAGE]
+        for id_ in ended:
+            self._finish(name, id_, "expired", sale.reservations[id_].until_ms)
+        return bool(ended)
+
+    def _finish(self, name: str, id_: str, status: str, at_ms: int) -> None:
+        one = self.sales[name].reservations[id_]
+        one.status, one.until_ms, one.seq = status, at_ms, self.seq + 1
+        self._move(name, one.lines, "held", -1)
+        if status == "confirmed":
+            self._move(name, one.lines, "sold", 1)
+        self._transitions.append([ENDS[status], name, id_, one.lines, at_ms])
+
+    def _move(self, name: str, lines: Lines, counter: str, sign: int) -> None:
+        for sku, quantity in zip(lines[::2], lines[1::2], strict=True):
+            item = self.sales[name].items[sku]
+            setattr(item, counter, getattr(item, counter) + sign * quantity)
+            self._touched.add((name, sku))
+
+    def _note_sale(self, name: str) -> None:
+        c = self.sales[name].config
+        self._transitions.append(
+            [
+                "sale",
+                name,
+                c.status,
+                [],
+                self.now_ms,
+                c.starts_ms,
+                "",
+                c.ends_ms,
+                c.hold_ms,
+                c.max_hold_ms,
+                c.limit,
+            ]
+        )
+
+
+def _shortage(sale: Sale, lines: Lines) -> tuple[str, int] | None:
+    """The first line that, with the ones before it, asks for more than there is; and what there is."""
+    asked: dict[str, int] = {}
+    for sku, quantity in zip(lines[::2], lines[1::2], strict=True):
+        asked[sku] = asked.get(sku, 0) + quantity
+        if asked[sku] > sale.items[sku].available:
+            return sku, sale.items[sku].available
+    return None

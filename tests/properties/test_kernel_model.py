@@ -1,0 +1,241 @@
+"""The kernel against its model: thousands of sequences of calls, on a real server.
+
+Each sequence is played on two partitions: on one, a step's requests go into one script call, on the other
+each makes a call of its own. FLASHGUARD_LONG=1 plays many more.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from memory import SERVERS, Partition, Wire, memory_server
+from model import Config, Item, Sale
+
+from flashguard.kernel import kernel as kernel_module
+from flashguard.kernel.kernel import Kernel, Verb, script_source
+
+LONG = os.environ.get("FLASHGUARD_LONG") == "1"
+SEQUENCES = 50_000 if LONG else 1_500
+"""Of each server."""
+START_MS = 1_000_000
+SALES = ("one", "two")
+NOBODY = "three"
+"""A sale that memory has never heard of."""
+
+Step = tuple[Any, ...]
+
+
+def any_of(*choices: Sequence[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    """One of each, in a single draw: most of the time goes into drawing. The first is the simplest."""
+    return st.sampled_from(list(itertools.product(*choices)))
+
+
+NOTHING = 9
+BACK = [*range(NOTHING)] * 2 + [NOTHING]
+"""Which reservation: so many before the newest; NOTHING: one that nobody made."""
+NAMES = [*SALES * 6, NOBODY]
+SKUS = [*"ab" * 6, "c"]  # nobody sells c
+BODIES = [1, 1, 1, 1, 2]
+AT_MS = [0] * 6 + [START_MS + ms for ms in (500, 1_500, 6_000)]
+HOLD_MS = [1_000, 1_000, 2_500]
+LIMITS = [0, 0, 3, 6]
+CHANGES = [
+    {}, {"limit": 0}, {"limit": 4}, {"hold_ms": 1_500}, {"hold_ms": 1_000, "max_hold_ms": 2_000, "limit": 2},
+    *({name: ms} for name in ("starts_ms", "ends_ms") for ms in AT_MS[5:]),
+]  # fmt: skip
+LINES = [
+    *([sku, quantity] for quantity in (1, 2, 3) for sku in "ababc"),
+    *([*one, *other] for one in (["a", 1], ["b", 2]) for other in (["a", 2], ["b", 1], ["a", 3], ["c", 1])),
+    ["a", 1, "b", 1, "a", 1],
+    ["b", 3, "b", 3, "b", 1],
+]
+requests = {
+    Verb.RESERVE: any_of(NAMES, [None] * 5 + [0, 1, 4], BODIES, "xyz", LINES, [False, True]),
+    Verb.CONFIRM: any_of(BACK),
+    Verb.RELEASE: any_of(BACK),
+    Verb.EXTEND: any_of(BACK, [1, 2, 3]),
+    Verb.EXPIRE: any_of(NAMES),
+    Verb.RESTOCK: any_of(
+        NAMES, SKUS, range(-4, 7), ["why"], [f"restock:{n}" for n in range(5)], BODIES, [25]
+    ),
+    Verb.CHANGE_SALE: st.one_of(
+        any_of(NAMES, ["open", "open", "open", "pause", "close"], [{}]), any_of(NAMES, ["patch"], CHANGES)
+    ),
+}
+opened = any_of(["open"], [0], AT_MS, HOLD_MS, [1_400, 4_000], LIMITS)
+unopened = any_of(["scheduled", "draft"], AT_MS, AT_MS, HOLD_MS, [1_400, 4_000], LIMITS)
+sales = st.builds(
+    lambda config, stock: Sale(
+        Config(*config), {sku: Item(units) for sku, units in zip("ab", stock, strict=True)}
+    ),
+    st.one_of(opened, opened, opened, unopened),
+    any_of(range(13), range(13)),
+)
+
+
+def call(verb: Verb) -> st.SearchStrategy[Step]:
+    once = (lambda one: one[0],) if verb is Verb.EXPIRE else None  # the sweep names a sale once per call
+    return st.tuples(st.just(verb), st.lists(requests[verb], min_size=1, max_size=6, unique_by=once))
+
+
+often = [Verb.RESERVE] * 4 + [Verb.CONFIRM] * 2 + [Verb.RELEASE, Verb.EXTEND, Verb.EXTEND]
+seldom = [Verb.RESTOCK, Verb.CHANGE_SALE, Verb.EXPIRE]
+loads = st.one_of(st.tuples(st.just("load"), st.sampled_from(NAMES), sales), any_of(["unload"], NAMES))
+actions = st.one_of(*map(call, often + seldom), any_of(["note_recorded", "rebuild"]), loads)
+steps = st.tuples(st.sampled_from([0, 0, 0, 0, 1, 499, 1_000, 1_000]), actions)
+"""So many milliseconds later, this."""
+rush = st.tuples(
+    st.just(0), st.tuples(st.just(Verb.RESERVE), st.lists(requests[Verb.RESERVE], min_size=4, max_size=10))
+)
+plays = st.tuples(st.tuples(sales, sales), rush, st.lists(steps, min_size=4, max_size=20))
+
+
+class Play:
+    """One sequence, on two partitions beside their models: on the first a step's requests make one call."""
+
+    def __init__(self, wire: Wire, kernel: Kernel, number: int, started: Sequence[Sale]) -> None:
+        self.sides = [Partition(wire, kernel, number + n, batched=n == 0) for n in (0, 1)]
+        self._ids = itertools.count()
+        for side in self.sides:
+            side.model.now_ms = START_MS
+        for name, sale in zip(SALES, started, strict=True):
+            self.step(0, ("load", name, sale))
+
+    def step(self, later_ms: int, action: tuple[Any, ...]) -> None:
+        for side in self.sides:
+            side.model.now_ms += later_ms
+        verb, *rest = action
+        if isinstance(verb, Verb):
+            requests = self._named(verb, *rest)
+            batched, single = (side.call(verb, requests) for side in self.sides)
+            assert batched == single
+        else:
+            for side in self.sides:
+                getattr(side, verb)(*rest)
+        for side in self.sides:
+            side.check()
+        batched, single = ({n: sale.items for n, sale in side.model.sales.items()} for side in self.sides)
+        assert batched == single
+
+    def _named(self, verb: Verb, requests: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The requests with the ids of sale and reservation in place of "so many before the newest"."""
+        model = self.sides[0].model
+        known = [(name, id_) for name, sale in model.sales.items() for id_ in sale.reservations]
+        known.sort(key=lambda one: one[1])
+        named = []
+        for request in requests:
+            if verb is Verb.RESERVE:
+                name, back, *rest = request
+                if back is None or not known:
+                    known.append((name, f"r{next(self._ids):03}"))
+                    back = 0
+                named.append((*known[-1 - back % len(known)], *rest))
+            elif verb in (Verb.CONFIRM, Verb.RELEASE, Verb.EXTEND):
+                back, *rest = request
+                made = known and back != NOTHING
+                named.append((*(known[-1 - back % len(known)] if made else (SALES[0], "nobody")), *rest))
+            else:
+                named.append(request)
+        return named
+
+    def close(self) -> None:
+        for side in self.sides:
+            side.close()
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Wire]:
+    with memory_server("valkey") as started:
+        yield started
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    with memory_server(request.param) as started:
+        yield started
+
+
+MANY = settings(
+    max_examples=SEQUENCES,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def play_many(wire: Wire, how: settings) -> None:
+    kernel = Kernel(wire)  # type: ignore[arg-type]
+    wire.run(kernel.load_scripts())
+    numbers = itertools.count(step=2)
+
+    @how
+    @given(plays)
+    def every_sequence(drawn: tuple[tuple[Sale, Sale], Step, list[Step]]) -> None:
+        started, rush, steps = drawn
+        wire.ask("FLUSHALL")
+        play = Play(wire, kernel, next(numbers), started)
+        for step in (rush, *steps):
+            play.step(*step)
+        play.close()
+
+    every_sequence()
+
+
+@pytest.mark.timeout(7200 if LONG else 180)
+def test_the_kernel_decides_as_its_model_whether_batched_or_one_by_one(wire: Wire) -> None:
+    play_many(wire, MANY)
+
+
+BROKEN = {
+    "a limit that is off by one": ("+ units > config.limit", "+ units > config.limit + 1"),
+    "lines of one sku that don't add up": ("(sums[sku] or 0) + lines[i + 1]", "lines[i + 1]"),
+    "a release that is not journalled": (
+        "transitions[#transitions + 1] = {verb, sale.id",
+        "transitions[#transitions + (status == RELEASED and 0 or 1)] = {verb, sale.id",
+    ),
+    "a sold-out that forgets the ended holds": ("if not reclaim(sale) then", "if true then"),
+    "a hold that lives a millisecond longer": ("elseif NOW >= record[3]", "elseif NOW > record[3]"),
+    "an ended hold that still counts for the limit": ("add_used(sale, customer, -units_of(lines))", ""),
+    "a key that is looked up once per batch only": ("sale.records[id] = record\n  sale.rec", "sale.rec"),
+    "a key that takes any body": ("record[2] ~= fingerprint", "false"),
+    "a replay that is not told from a first time": (
+        "return {'held', true, record[3]",
+        "return {'held', false, record[3]",
+    ),
+    "an extension without end": ("created_ms + config.max_hold_ms", "NOW + config.hold_ms"),
+    "a restock below what is held": ("if available + delta < 0 or", "if"),
+    "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_the_model_notices(broken: str, valkey: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = BROKEN[broken]
+    sources = {verb: script_source(verb) for verb in Verb}
+    assert any(old in source for source in sources.values())
+    monkeypatch.setattr(kernel_module, "script_source", lambda verb: sources[verb].replace(old, new))
+    unshrunk = settings(
+        MANY, phases=(Phase.generate,), derandomize=True, report_multiple_bugs=False, print_blob=False
+    )
+    with pytest.raises(AssertionError):
+        play_many(valkey, unshrunk)
+
+
+def test_a_crowd_of_ended_holds_is_taken_back_page_by_page_and_nobody_is_told_sold_out(wire: Wire) -> None:
+    wire.ask("FLUSHALL")
+    crowd = 450
+    play = Play(wire, Kernel(wire), 0, [Sale(Config(), {"a": Item(crowd)})] * 2)  # type: ignore[arg-type]
+    everybody = [("one", None, 1, f"c{n}", ["a", 1], False) for n in range(crowd)]
+    for _ in range(2):
+        play.step(1_000, (Verb.RESERVE, everybody))
+    late = [("one", None, 1, "late", ["a", units], True) for units in (1, 199, 1, 240, 9, 1)]
+    play.step(1_000, (Verb.RESERVE, late))
+    assert [side.model.sales["one"].items["a"].sold for side in play.sides] == [crowd, crowd]
+    play.step(0, (Verb.EXPIRE, [("one",)]))
+    play.close()

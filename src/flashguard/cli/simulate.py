@@ -217,8 +217,8 @@ def _table(runs: tuple[RunResult, ...]) -> Table:
         wrong = bool(run.inventory_oversold or run.units_leaked or run.errors)
         table.add_row(
             run.strategy, f"{run.total_requests:,}", f"{run.successful_locks:,}",
-            f"{run.inventory_oversold:,}", f"{run.units_leaked:,}", f"{run.avg_latency_ms:,.0f}", f"{run.p50_ms:,.0f}",
-            f"{run.p99_ms:,.0f}", f"{run.errors:,}", f"{run.requests_per_second:,.0f}",
+            f"{run.inventory_oversold:,}", f"{run.units_leaked:,}", f"{run.avg_latency_ms:,.0f}",
+            f"{run.p50_ms:,.0f}", f"{run.p99_ms:,.0f}", f"{run.errors:,}", f"{run.requests_per_second:,.0f}",
             style="red" if wrong else "",
         )  # fmt: skip
     return table

@@ -15,6 +15,7 @@ from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
 from . import events, live, ops, pages, problems, reservations, sales, simulations, system
+from .express import Express
 from .limits import Front
 from .system import VERSION
 
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(ops.router)
     pages.install(app, settings)
     app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, counts=counts)
+    app.add_middleware(Express, settings=settings, counts=counts)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -34,17 +34,26 @@ def check_bearer(settings: Settings, authorization: str | None) -> bool:
 Authorization = Annotated[str | None, Header(description="Bearer and the key")]
 
 
-def admin(request: Request, authorization: Authorization = None) -> None:
+def may_buy(settings: Settings, authorization: str | None) -> None:
+    """In development a buyer needs no key; one that is sent is checked. In production it is needed.
+
+    Raises:
+        ProblemError: the caller may not.
+    """
+    if not check_bearer(settings, authorization) and settings.mode is Mode.PRODUCTION:
+        raise ProblemError(Refused(code=Code.UNAUTHENTICATED))
+
+
+# Coroutines, although they wait for nothing: the framework sends plain functions to a thread.
+async def admin(request: Request, authorization: Authorization = None) -> None:
     """Lets only the admin in."""
     if not check_bearer(request.app.state.settings, authorization):
         raise ProblemError(Refused(code=Code.UNAUTHENTICATED))
 
 
-def buyer(request: Request, authorization: Authorization = None) -> None:
-    """In development a buyer needs no key; one that is sent is checked. In production it is needed."""
-    settings: Settings = request.app.state.settings
-    if not check_bearer(settings, authorization) and settings.mode is Mode.PRODUCTION:
-        raise ProblemError(Refused(code=Code.UNAUTHENTICATED))
+async def buyer(request: Request, authorization: Authorization = None) -> None:
+    """Lets in whom `may_buy` lets in."""
+    may_buy(request.app.state.settings, authorization)
 
 
 Admin = Depends(admin)

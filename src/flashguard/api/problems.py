@@ -69,8 +69,13 @@ def _http_problem(_: Request, error: HTTPException) -> Response:
     return response
 
 
-def _away_problem(_: Request, error: Exception) -> Response:
+def away_problem(error: Exception) -> Response:
+    """Memory or ledger did not answer."""
     return problem(Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=RETRY_SECONDS))
+
+
+def _away_problem(_: Request, error: Exception) -> Response:
+    return away_problem(error)
 
 
 def _problem_error(_: Request, error: ProblemError) -> Response:

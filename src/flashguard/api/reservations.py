@@ -1,12 +1,11 @@
-"""What a buyer does: hold, buy, confirm, release, extend."""
+"""What a buyer does: hold, buy, confirm, release, extend. The hottest of these also have the express lane."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from flashguard.model import Line, Sku
-
+from . import selling
 from .auth import Buyer
 from .idempotency import IdempotencyKey, valid_key
 from .sales import SaleParam, guard_of, known
@@ -16,10 +15,6 @@ from .views import outcome_response
 router = APIRouter(prefix="/v1", tags=["reservations"], dependencies=[Buyer])
 
 IdParam = Annotated[str, Path(max_length=100, description="The reservation's id")]
-
-
-def _lines(body: BasketBody) -> list[Line]:
-    return [Line(Sku(line.sku), line.quantity) for line in body.items]
 
 
 @router.post(
@@ -32,10 +27,7 @@ async def reserve(
     request: Request, sale: SaleParam, body: BasketBody, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Sets units aside for a customer until `expires_at`."""
-    outcome = await guard_of(request).reserve(
-        known(sale), body.customer, _lines(body), key=valid_key(idempotency_key)
-    )
-    return outcome_response(outcome, 201)
+    return await selling.reserve(guard_of(request), known(sale), body, valid_key(idempotency_key))
 
 
 @router.post(
@@ -48,10 +40,7 @@ async def buy(
     request: Request, sale: SaleParam, body: BasketBody, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Reserves and confirms in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
-    outcome = await guard_of(request).buy(
-        known(sale), body.customer, _lines(body), key=valid_key(idempotency_key)
-    )
-    return outcome_response(outcome, 201)
+    return await selling.buy(guard_of(request), known(sale), body, valid_key(idempotency_key))
 
 
 @router.get("/reservations/{id}", response_model=ReservationView, responses=problems(401, 404, 503))
@@ -65,7 +54,7 @@ async def read_reservation(request: Request, id: IdParam) -> Response:
 )
 async def confirm(request: Request, id: IdParam) -> Response:
     """Turns a live hold into an order, committed in PostgreSQL."""
-    return outcome_response(await guard_of(request).confirm(id))
+    return await selling.confirm(guard_of(request), id)
 
 
 @router.post(
@@ -73,7 +62,7 @@ async def confirm(request: Request, id: IdParam) -> Response:
 )
 async def release(request: Request, id: IdParam) -> Response:
     """Gives a live hold's units back to stock."""
-    return outcome_response(await guard_of(request).release(id))
+    return await selling.release(guard_of(request), id)
 
 
 @router.post(

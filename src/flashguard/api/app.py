@@ -9,9 +9,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flashguard.errors import Code, ConfigurationError
+from flashguard.errors import ConfigurationError
 from flashguard.guard import FlashGuard
-from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
 from . import events, live, ops, pages, problems, reservations, sales, simulations, system
@@ -57,7 +56,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(ops.router)
     pages.install(app, settings)
     app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, counts=counts)
-    app.add_middleware(Express, settings=settings, counts=counts)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -69,11 +67,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @app.exception_handler(500)
     def internal_error(_: Request, __: Exception) -> Response:
-        return problems.problem(
-            Refused(
-                code=Code.RECOVERING, detail="An unexpected error; it was logged.", retry_after_seconds=1
-            ),
-            status=500,
-        )
+        return problems.unexpected_problem()
 
     return app
+
+
+def create_front_door(settings: Settings | None = None) -> Express:
+    """What the server runs: the application behind its express lane.
+
+    Raises:
+        ConfigurationError: production without an admin key.
+    """
+    return Express(create_app(settings))

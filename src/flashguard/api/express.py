@@ -7,13 +7,15 @@ framework, which answers it as it answers everything else. So the lane never has
 the two lanes can't differ: a test sends every kind of request through both and compares.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from fastapi import FastAPI
 from pydantic import ValidationError
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
@@ -24,8 +26,10 @@ from flashguard.settings import Settings
 from . import selling
 from .auth import may_buy
 from .idempotency import valid_key
-from .problems import ProblemError, away_problem
+from .problems import ProblemError, away_problem, unexpected_problem
 from .schemas import BasketBody
+
+log = logging.getLogger("flashguard")
 
 _basket: Final = BasketBody.__pydantic_validator__.validate_json
 
@@ -62,6 +66,8 @@ class Headers:
             elif name == b"authorization":
                 self.plain = self.plain and self.authorization is None
                 self.authorization = value.decode("latin-1")
+            elif name == b"origin":
+                self.plain = False  # CORS is the framework's
             elif name == b"content-type":
                 self.typed = value in PLAIN_JSON
             elif name == b"content-length":
@@ -72,14 +78,13 @@ class Express:
     """An ASGI front door that answers the hot calls itself and hands everything else on.
 
     Parameters:
-        app: the framework's lane.
-        counts: answers by route and status, shared with the framework's lane.
+        app: the framework's lane; its settings, guard and counts are shared.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, counts: "Counter[tuple[str, int]]") -> None:
+    def __init__(self, app: FastAPI) -> None:
         self.app = app
-        self._settings = settings
-        self._counts = counts
+        self._settings: Settings = app.state.settings
+        self._counts: Counter[tuple[str, int]] = app.state.counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
@@ -120,10 +125,7 @@ class Express:
         except (ProblemError, ValidationError):
             return None
         function, route = TAKES[noun]
-        try:
-            return await function(scope["app"].state.guard, sale, basket, key), route
-        except (MemoryAway, LedgerAway) as error:
-            return away_problem(error), route
+        return await _answer(function(self.app.state.guard, sale, basket, key)), route
 
     async def _end(self, scope: Scope, id_: str, verb: str) -> tuple[Response, str] | None:
         headers = Headers(scope["headers"])
@@ -134,10 +136,18 @@ class Express:
         except ProblemError:
             return None
         function, route = ENDS[verb]
-        try:
-            return await function(scope["app"].state.guard, id_), route
-        except (MemoryAway, LedgerAway) as error:
-            return away_problem(error), route
+        return await _answer(function(self.app.state.guard, id_)), route
+
+
+async def _answer(work: Awaitable[Response]) -> Response:
+    """The work's answer, or the problem that the framework's lane makes of its error."""
+    try:
+        return await work
+    except (MemoryAway, LedgerAway) as error:
+        return away_problem(error)
+    except Exception:
+        log.exception("a call failed")
+        return unexpected_problem()
 
 
 class Body:

@@ -74,6 +74,14 @@ def away_problem(error: Exception) -> Response:
     return problem(Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=RETRY_SECONDS))
 
 
+def unexpected_problem() -> Response:
+    """A defect of ours; the buyer may try again."""
+    refused = Refused(
+        code=Code.RECOVERING, detail="An unexpected error; it was logged.", retry_after_seconds=1
+    )
+    return problem(refused, status=500)
+
+
 def _away_problem(_: Request, error: Exception) -> Response:
     return away_problem(error)
 

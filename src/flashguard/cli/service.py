@@ -36,18 +36,19 @@ def api(
     given = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
     os.environ |= {f"FLASHGUARD_{name}": str(value) for name, value in given.items()}  # for the app itself
     uvicorn.run(
-        "flashguard.api.app:create_app",
+        "flashguard.api.app:create_front_door",
         factory=True,
         host=host or settings.host,
         port=settings.port if port is None else port,
         workers=workers or settings.workers,
         loop="uvloop",
-        http="httptools",
+        http="flashguard.api.wire:Wire",
         log_level=settings.log_level,
         access_log=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         server_header=False,
+        proxy_headers=False,
         h11_max_incomplete_event_size=16 * 1024,
     )
 

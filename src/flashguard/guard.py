@@ -90,7 +90,9 @@ class FlashGuard:
                 "Set FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, or run `flashguard up`, "
                 "which embeds both."
             )
-        ledger = await Ledger.connect(settings.database_url, connections=settings.ledger_connections)
+        ledger = await Ledger.connect(
+            settings.database_url, connections=settings.ledger_connections, prepared=settings.keeps_prepared
+        )
         redis = connect_memory(settings.redis_url, settings)
         try:
             guard = cls(settings, redis, ledger, await ledger.installation())

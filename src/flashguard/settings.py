@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     """How long a buy waits for its commit before the answer is 503; its outcome stays knowable by key."""
     ledger_connections: int = Field(8, ge=1, le=100)
     """Connections of one process to PostgreSQL."""
+    prepared_statements: bool | None = Field(
+        None,
+        description="Keep prepared statements; unset: with the embedded server only, for a transaction-mode "
+        "pooler may break them.",
+    )
     group_entries: int = Field(
         256, ge=1, le=5000, description="Journal entries that one recorder transaction takes at most."
     )
@@ -98,3 +103,8 @@ class Settings(BaseSettings):
     web_dir: Path | None = Field(
         None, description="Where the pages are; unset: those of the package, or of the repository."
     )
+
+    @property
+    def keeps_prepared(self) -> bool:
+        """Whether connections to PostgreSQL keep their prepared statements."""
+        return self.embedded if self.prepared_statements is None else self.prepared_statements

@@ -82,7 +82,9 @@ async def _patiently(database_url: str, settings: Settings) -> Ledger:
     """A ledger that is still coming up is waited for, for a minute."""
     for attempt in range(CONNECT_TRIES):
         try:
-            return await Ledger.connect(database_url, connections=settings.ledger_connections)
+            return await Ledger.connect(
+                database_url, connections=settings.ledger_connections, prepared=settings.keeps_prepared
+            )
         except LedgerAway as error:
             if attempt == CONNECT_TRIES - 1:
                 raise

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 from msgspec import Struct
@@ -111,6 +111,14 @@ def _item(row: asyncpg.Record) -> Item:
     )
 
 
+PREPARED_STATEMENTS: Final = 100
+"""Per connection; there are fewer queries than that."""
+
+
+async def _nothing_to_reset(_: object) -> None:
+    """No query of ours leaves anything behind in its session (asyncpg itself ends an open transaction)."""
+
+
 class Ledger:
     """A pool of connections to the ledger.
 
@@ -121,8 +129,14 @@ class Ledger:
         self._pool = pool
 
     @classmethod
-    async def connect(cls, url: str, *, connections: int = 8, timeout: float = 10.0) -> "Ledger":
-        """Opens a pool that also works through a transaction-mode pooler (no named prepared statements).
+    async def connect(
+        cls, url: str, *, connections: int = 8, prepared: bool = False, timeout: float = 10.0
+    ) -> "Ledger":
+        """Opens a pool.
+
+        Parameters:
+            prepared: keep prepared statements: half the round trips, but a transaction-mode pooler that
+                does not track them breaks them.
 
         Raises:
             LedgerAway: the server can't be reached.
@@ -134,7 +148,8 @@ class Ledger:
                 max_size=connections,
                 timeout=timeout,
                 command_timeout=timeout,
-                statement_cache_size=0,
+                statement_cache_size=PREPARED_STATEMENTS if prepared else 0,
+                reset=_nothing_to_reset,
                 server_settings={"timezone": "UTC", "application_name": "flashguard"},
             )
         except (*AWAY, asyncpg.PostgresError) as error:

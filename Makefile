@@ -6,7 +6,7 @@ RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 CHECKED := src tests bench
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-PIN := uv pip compile --generate-hashes -q --universal --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
+PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint bench pin clean redis pages

@@ -15,7 +15,7 @@ from flashguard.settings import Mode, Settings
 
 from . import events, live, ops, pages, problems, reservations, sales, simulations, system
 from .express import Express
-from .limits import Front
+from .limits import Front, TooLarge, too_large_problem
 from .system import VERSION
 
 
@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.counts = counts
     problems.install(app)
+    app.add_exception_handler(TooLarge, too_large_problem)
     live.install(app)
     app.include_router(sales.router)
     app.include_router(reservations.router)

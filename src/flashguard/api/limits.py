@@ -2,6 +2,9 @@
 
 from collections import Counter
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flashguard.errors import Code
@@ -10,8 +13,17 @@ from flashguard.model import Refused
 from .problems import problem
 
 
-class TooLarge(Exception):
-    """The body is larger than the bound."""
+class TooLarge(HTTPException):
+    """The body is larger than the bound. While a body is read, FastAPI passes on this kind of error alone."""
+
+    def __init__(self, max_body_bytes: int) -> None:
+        super().__init__(413, f"The body is larger than {max_body_bytes} bytes.")
+
+
+def too_large_problem(_: Request, error: Exception) -> Response:
+    """The bound as a problem."""
+    detail = error.detail if isinstance(error, TooLarge) else str(error)
+    return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), status=413)
 
 
 class Front:
@@ -34,7 +46,7 @@ class Front:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.max_body_bytes:
-                raise TooLarge
+                raise TooLarge(self.max_body_bytes)
             return message
 
         async def counted(message: Message) -> None:
@@ -48,11 +60,8 @@ class Front:
         try:
             for name, value in scope["headers"]:
                 if name == b"content-length" and int(value) > self.max_body_bytes:
-                    raise TooLarge
+                    raise TooLarge(self.max_body_bytes)
             await self.app(scope, bounded, counted)
-        except TooLarge:
+        except TooLarge as error:
             if not started:
-                refusal = Refused(
-                    code=Code.INVALID_REQUEST, detail=f"The body is larger than {self.max_body_bytes} bytes."
-                )
-                await problem(refusal, status=413)(scope, receive, counted)
+                await too_large_problem(Request(scope), error)(scope, receive, counted)

@@ -115,7 +115,8 @@ _state_command("pause", "Pause a sale: no new holds; live ones can still be conf
 _state_command("close", "Close a sale for good.")
 
 
-@app.command()
+# Else "-1" would be an option that is not there.
+@app.command(context_settings={"ignore_unknown_options": True})
 def restock(
     sale: SaleArgument,
     sku: Annotated[str, typer.Argument(help="The item.")],

@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench pin clean redis pages
+.PHONY: help setup run test lint bench pin clean redis chromium pages vitest
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ setup: $(DEV) pages ## Install all that the others need, and build the pages; st
 run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the data stays
 	@$(BIN)/flashguard up
 
-test: lint redis ## Check the style and the types, then run every test, with coverage
+test: lint redis chromium vitest ## Check the style and the types, then run every test, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -63,6 +63,9 @@ WEB := $(shell find web -type f -not -path '*/node_modules/*' -not -path 'web/ou
 pages: $(if $(ENOUGH_NODE),web/out/csp.json)
 	@$(if $(ENOUGH_NODE),,echo "There is no Node 20 or newer here: FlashGuard runs without its pages.")
 
+vitest: pages
+	@$(if $(ENOUGH_NODE),cd web && npm test --silent,echo "There is no Node 20 or newer here: the pages' unit tests are skipped.")
+
 # csp.json is the last thing that the build writes.
 web/out/csp.json: $(WEB) web/node_modules/.package-lock.json
 	cd web && NEXT_TELEMETRY_DISABLED=1 npm run build --silent
@@ -89,3 +92,10 @@ redis:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server; fi; } || true
 	@command -v redis-server >/dev/null || echo "There is no redis-server here: the tests on Redis 7 are skipped."
+
+# The pages are tested in Debian's own browser.
+chromium:
+	@test -x /usr/bin/chromium || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; fi; } || true
+	@test -x /usr/bin/chromium || echo "There is no /usr/bin/chromium here: the browser tests are skipped (on Debian: sudo apt-get install chromium)."

@@ -21,6 +21,8 @@ import pytest
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger
 
+pytest_plugins = ["browser"]
+
 ADMIN_KEY = "test-key"
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from streams import another_api
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 from redis.asyncio import Redis
-from streams import another_api, stream
 
 from flashguard.kernel import keys
+from streams import another_api, stream
 
 PATH = "/v1/simulations"
 SMALL = {"buyers": 200, "stock": 20, "strategies": ["flashguard"]}

@@ -87,9 +87,11 @@ async def stream(
 
 
 @asynccontextmanager
-async def another_api(service: Any, http: aiohttp.ClientSession, **env: str) -> AsyncIterator[Service]:
+async def another_api(
+    service: Any, http: aiohttp.ClientSession, *, port: int | None = None, **env: str
+) -> AsyncIterator[Service]:
     """One more API process on a running service's servers (or anything with their URLs); `.process` is it."""
-    port = free_port()
+    port = port or free_port()
     started = subprocess.Popen(
         [sys.executable, "-m", "flashguard", "api"],
         env=clean_env(

@@ -1,4 +1,4 @@
-"""Every page, in both themes, on a desk and on a phone: axe-core finds no violation, and nothing is cut off."""
+"""Every page, in both themes, on a desk and on a phone: axe-core finds no violation, nothing is cut off."""
 
 import json
 from pathlib import Path

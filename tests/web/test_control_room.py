@@ -121,7 +121,8 @@ async def test_a_wrong_key_is_told_and_changes_nothing(visit, service):
     await visitor.page.get_by_label("Admin key").fill("not-the-key")
     await visitor.button("Use this key").click()
     await visitor.button("Open").click()
-    await expect(visitor.page.get_by_role("main").get_by_role("alert").first).to_be_visible()
+    panel = visitor.page.locator("section").filter(has=visitor.button("Open"))
+    await expect(panel.get_by_role("alert")).to_contain_text("key")
     assert (await service.call("GET", f"/v1/sales/{sale}")).ok()["status"] == "draft"
 
 
@@ -132,6 +133,8 @@ async def test_the_admin_key_is_in_no_address_and_in_no_curl(visit, service):
     visitor.page.on("request", lambda request: asked.append(request.url))
     await visitor.page.get_by_label("Admin key").fill(ADMIN_KEY)
     await visitor.button("Use this key").click()
+    await expect(visitor.button("Forget the admin key")).to_be_visible()
+    assert ADMIN_KEY not in visitor.page.url
     await visitor.page.goto(f"/control/?id={sale}")
     await visitor.sees("available 10")
     assert len(asked) > 3

@@ -1,15 +1,18 @@
 """Asks the kernel in batches and, where the promise needs it, waits until the ledger has the answer."""
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
-from flashguard.journal import Recorded, Watermark
+from flashguard.journal import Recorded, Watermark, decode_sound
+from flashguard.kernel.circuit import Circuit
 from flashguard.kernel.coalescer import Coalescer, QueueFull
-from flashguard.kernel.kernel import Kernel, MemoryAway, Reply, Verb, new_token
-from flashguard.ledger import Ledger, LedgerAway
+from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone, Reply, Verb, new_token
+from flashguard.ledger import Ledger, LedgerAway, RecordedOrder
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings
 
@@ -17,6 +20,10 @@ log = logging.getLogger("flashguard")
 
 LEDGER_CHECK_SECONDS: Final = 1.0
 """How long a waiter relies on announcements before it asks the ledger itself."""
+
+
+WARN_SECONDS: Final = 1.0
+"""How often the log says that memory refuses: a crowd meets the same refusal."""
 
 
 class Fate(Enum):
@@ -44,8 +51,17 @@ class Decision:
         self.now_ms = now_ms
 
 
+Same = Callable[[list[Any], RecordedOrder], bool]
+"""Tells from the kernel's result whether an order of the ledger is the one that was asked for: a memory that
+lost its history may grant a key again that the ledger has for another basket."""
+
+
+def _any_order(_: list[Any], __: RecordedOrder) -> bool:
+    return True
+
+
 class _Ask:
-    __slots__ = ("durable", "future", "id", "request", "sale")
+    __slots__ = ("durable", "future", "id", "request", "sale", "same")
 
     def __init__(
         self,
@@ -53,12 +69,14 @@ class _Ask:
         id_: str,
         request: tuple[Any, ...],
         durable: Callable[[list[Any]], bool] | None,
+        same: Same,
         future: "asyncio.Future[Decision]",
     ) -> None:
         self.sale = sale
         self.id = id_
         self.request = request
         self.durable = durable
+        self.same = same
         self.future = future
 
     def settle(self, decision: Decision) -> None:
@@ -82,7 +100,8 @@ class Decisions:
         self._partitions = partitions
         self._coalescers: dict[tuple[int, Verb], Coalescer[_Ask]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._homes: dict[SaleId, int] = {}
+        self._warned_at = -WARN_SECONDS
+        self.circuit = Circuit(kernel.ping)
 
     def partition(self, sale: SaleId) -> int:
         return partition_of(sale, self._partitions)
@@ -95,6 +114,7 @@ class Decisions:
         *,
         id_: str = "",
         durable: Callable[[list[Any]], bool] | None = None,
+        same: Same = _any_order,
     ) -> Decision:
         """One request to the kernel, in whatever batch comes next.
 
@@ -102,6 +122,7 @@ class Decisions:
             request: what the verb takes, without the sale's index.
             id_: the reservation it is about, to ask the ledger for.
             durable: tells from the kernel's result whether the answer must wait for the ledger.
+            same: tells whether an order that the ledger has under this id is the one asked for.
         """
         partition = self.partition(sale)
         coalescer = self._coalescers.get((partition, verb))
@@ -111,7 +132,7 @@ class Decisions:
                 max_batch=self._settings.max_batch,
                 max_queue=self._settings.max_queue,
             )
-        ask = _Ask(sale, id_, request, durable, asyncio.get_running_loop().create_future())
+        ask = _Ask(sale, id_, request, durable, same, asyncio.get_running_loop().create_future())
         try:
             coalescer.submit(ask)
         except QueueFull:
@@ -119,6 +140,9 @@ class Decisions:
         return await ask.future
 
     async def _send(self, partition: int, verb: Verb, batch: list[_Ask]) -> None:
+        if self.circuit.open:
+            self._settle_all(batch, Fate.RECOVERING)
+            return
         token = new_token()
         recorded = None
         try:
@@ -128,8 +152,13 @@ class Decisions:
                 recorded = self._watermark.expect(token)
             async with asyncio.timeout(self._settings.memory_timeout_seconds):
                 reply = await self._kernel.run(verb, partition, list(sales), requests, token=token)
-        except (MemoryAway, TimeoutError) as error:
-            log.warning("memory did not answer %s: %s", verb, error or "timed out")
+        except (MemoryGone, TimeoutError) as error:
+            self.circuit.trip(error or f"{verb} timed out")
+            self._settle_all(batch, Fate.RECOVERING)
+        except MemoryAway as error:
+            if time.monotonic() - self._warned_at > WARN_SECONDS:
+                self._warned_at = time.monotonic()
+                log.warning("memory refused %s: %s", verb, error)
             self._settle_all(batch, Fate.RECOVERING)
         except Exception:
             log.exception("%s of %d requests failed", verb, len(batch))
@@ -198,7 +227,9 @@ class Decisions:
                             )
                         waiting = []
                         return
-                waiting = await self._ask_ledger(partition, reply, waiting)
+                with contextlib.suppress(TimeoutError, LedgerAway, MemoryAway):
+                    async with asyncio.timeout_at(deadline):
+                        waiting = await self._ask_ledger(partition, token, reply, waiting)
         except Exception:
             log.exception("waiting for entry %d-%d of partition %d", reply.epoch, reply.seq, partition)
         finally:
@@ -206,27 +237,40 @@ class Decisions:
             self._settle_all([ask for ask, _ in waiting], Fate.UNKNOWN)
 
     async def _ask_ledger(
-        self, partition: int, reply: Reply, waiting: list[tuple[_Ask, list[Any]]]
+        self, partition: int, token: str, reply: Reply, waiting: list[tuple[_Ask, list[Any]]]
     ) -> list[tuple[_Ask, list[Any]]]:
         """No announcement came: which of these does the ledger have? Returns those still open."""
-        try:
-            epoch = (await self._ledger.position(partition)).epoch
-            orders = await self._ledger.recorded_orders([(ask.sale, ask.id) for ask, _ in waiting])
-        except LedgerAway:
-            return waiting
+        epoch = (await self._ledger.position(partition)).epoch
+        noted = epoch == reply.epoch and await self._noted(partition, token, reply)
+        orders = await self._ledger.recorded_orders([(ask.sale, ask.id) for ask, _ in waiting])
         still: list[tuple[_Ask, list[Any]]] = []
         for ask, result in waiting:
-            if (ask.sale, ask.id) in orders:
-                ask.settle(Decision(Fate.DECIDED, result, reply.now_ms))
+            order = orders.get((ask.sale, ask.id))
+            if order is not None:
+                fate = Fate.DECIDED if ask.same(result, order) else Fate.LOST
+            elif noted:
+                fate = Fate.REFUSED_BY_LEDGER if ask.id else Fate.DECIDED
             elif epoch > reply.epoch:  # an older epoch's entry that is not in the ledger now never will be
-                ask.settle(Decision(Fate.LOST, []))
+                fate = Fate.LOST
             else:
                 still.append((ask, result))
+                continue
+            ask.settle(Decision(fate, result if fate is Fate.DECIDED else [], reply.now_ms))
         return still
 
+    async def _noted(self, partition: int, token: str, reply: Reply) -> bool:
+        """Whether memory says that our entry is in the ledger: it has that very entry, and one after it, or
+        itself, was noted as recorded."""
+        head = await self._kernel.head(partition)
+        if int(head.get("epoch", 0)) != reply.epoch or int(head.get("recorded", 0)) < reply.seq:
+            return False
+        entries, _ = decode_sound(await self._kernel.entries(partition, reply.epoch, reply.seq, count=1))
+        return bool(entries) and (entries[0].seq, entries[0].token) == (reply.seq, token)
+
     async def drain(self) -> None:
-        """Waits until everything asked so far is answered."""
+        """Waits until everything asked so far is answered; nothing is asked afterwards."""
         for coalescer in list(self._coalescers.values()):
             await coalescer.drain()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self.circuit.stop()

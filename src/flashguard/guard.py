@@ -6,12 +6,13 @@ The HTTP API is built on this class and on nothing else. Selling outcomes are va
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from flashguard.decisions import Decision, Decisions, Fate
@@ -19,7 +20,7 @@ from flashguard.errors import Code, ConfigurationError
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
-from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
+from flashguard.ledger import Installation, Ledger, LedgerAway, RecordedOrder, lines_from_flat
 from flashguard.model import (
     CustomerId,
     Granted,
@@ -44,14 +45,21 @@ from flashguard.shop import Shop, refused_by_fate
 log = logging.getLogger("flashguard")
 
 RESUBSCRIBE_SECONDS: Final = 0.2
+SILENCE_SECONDS: Final = 2.0
+"""How long the channel may be silent before we ask whether anybody is there."""
 IN_FLIGHT_RETRY_SECONDS: Final = 1.0
 LEDGER_POLL_SECONDS: Final = 0.02
 
 
 def connect_memory(url: str, settings: Settings) -> "Redis":
-    """A client for the kernel: bytes in and out, RESP2, bounded waits."""
+    """A client for the kernel: bytes in and out, RESP2, bounded waits, and nothing sent twice."""
     return Redis.from_url(
-        url, protocol=2, socket_connect_timeout=settings.memory_timeout_seconds, max_connections=256
+        url,
+        protocol=2,
+        socket_connect_timeout=settings.memory_timeout_seconds,
+        socket_timeout=settings.memory_timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=256,
     )
 
 
@@ -91,7 +99,10 @@ class FlashGuard:
                 "which embeds both."
             )
         ledger = await Ledger.connect(
-            settings.database_url, connections=settings.ledger_connections, prepared=settings.keeps_prepared
+            settings.database_url,
+            connections=settings.ledger_connections,
+            prepared=settings.keeps_prepared,
+            timeout=settings.ledger_timeout_seconds,
         )
         redis = connect_memory(settings.redis_url, settings)
         try:
@@ -155,7 +166,10 @@ class FlashGuard:
             (short, body, customer, flat, buy),
             id_=short,
             durable=_newly_confirmed if buy else None,
+            same=lambda _, order: order.fingerprint == body,
         )
+        if decision.fate is Fate.REFUSED_BY_LEDGER:
+            return await self._refused(sale, short, body)
         refused = refused_by_fate(decision)
         if refused:
             return refused
@@ -220,7 +234,9 @@ class FlashGuard:
         if name is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
         sale, short = name
-        decision = await self.decisions.ask(verb, sale, (short,), id_=short, durable=durable)
+        decision = await self.decisions.ask(
+            verb, sale, (short,), id_=short, durable=durable, same=_is_that_order
+        )
         refused = refused_by_fate(decision)
         if refused:
             return refused
@@ -340,11 +356,16 @@ class FlashGuard:
         except LedgerAway:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         if found is not None:
-            same = body == request_fingerprint(
-                "buy" if found.expires_at is None else "hold", found.customer, found.items
-            )
-            return Granted(found, True) if same else Refused(code=Code.IDEMPOTENCY_MISMATCH)
+            return _first_outcome(found, body)
         return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")
+
+    async def _refused(self, sale: SaleId, short: str, body: int) -> Outcome:
+        """The ledger refused what memory granted: memory had lost something, this very key perhaps."""
+        try:
+            found = await self.ledger.reservation(sale, short)
+        except LedgerAway:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        return Refused(code=Code.LEDGER_REFUSED) if found is None else _first_outcome(found, body)
 
     async def _not_in_memory(self, sale: SaleId, short: str, status: ReservationStatus) -> Outcome:
         """Memory has no such reservation: unknown, or of a sale that memory has forgotten."""
@@ -366,16 +387,41 @@ class FlashGuard:
         """Feeds the watermark from every partition's channel, for as long as the guard lives."""
         while True:
             try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    await pubsub.subscribe(*(keys.recorded(number) for number in range(self.partitions)))
-                    self._subscribed.set()
-                    async for message in pubsub.listen():
-                        self.watermark.announced(message["data"])
+                await self._follow_announcements()
             except (RedisError, OSError) as error:
                 log.warning("announcements stopped: %s", error)
-            except (ValueError, json.JSONDecodeError):
+            except Exception:
                 log.exception("an announcement can't be read")
             await asyncio.sleep(RESUBSCRIBE_SECONDS)
+
+    async def _follow_announcements(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(*(keys.recorded(number) for number in range(self.partitions)))
+            asked = False
+            while True:
+                message = await pubsub.get_message(timeout=SILENCE_SECONDS)
+                if message is None:
+                    if asked:
+                        raise OSError("the channel is dead")
+                    await pubsub.ping()
+                    asked = True
+                    continue
+                asked = False
+                self._subscribed.set()
+                if message["type"] == "message":
+                    self.watermark.announced(message["data"])
+
+
+def _first_outcome(found: Reservation, body: int) -> Outcome:
+    """What a key was answered before, as the ledger has it; or that it was of another request."""
+    verb = "buy" if found.expires_at is None else "hold"
+    if body != request_fingerprint(verb, found.customer, found.items):
+        return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+    return Granted(found, True)
+
+
+def _is_that_order(result: list[Any], order: RecordedOrder) -> bool:
+    return bool(result[1] == order.customer and result[2] == order.lines)
 
 
 def _newly_confirmed(result: list[Any]) -> bool:

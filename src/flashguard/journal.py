@@ -171,6 +171,17 @@ def decode_entry(raw_id: bytes, fields: dict[bytes, bytes]) -> Entry:
         raise BrokenEntry(f"journal entry {raw_id!r}: {error}") from error
 
 
+def decode_sound(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> tuple[list[Entry], str | None]:
+    """The entries up to the first that can't be decoded, and what is wrong with that one."""
+    entries: list[Entry] = []
+    for one in raw:
+        try:
+            entries.append(decode_entry(*one))
+        except BrokenEntry as error:
+            return entries, str(error)
+    return entries, None
+
+
 class Announcement(Struct, array_like=True, frozen=True):
     """What the recorder committed in one group: (seq, token) of every entry, and the orders it refused."""
 

@@ -59,9 +59,11 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         20_000, ge=1, description="Requests waiting for a script call, per process; beyond: 503 overloaded."
     )
-    memory_timeout_seconds: float = Field(3.0, gt=0)
-    """How long a script call may take before the answer is 503 recovering."""
-    record_timeout_seconds: float = Field(10.0, gt=0)
+    memory_timeout_seconds: float = Field(2.0, gt=0)
+    """How long a script call may take before the answer is 503 recovering; later ones get that at once."""
+    ledger_timeout_seconds: float = Field(5.0, gt=0)
+    """How long a statement, or the wait for a connection to PostgreSQL, may take."""
+    record_timeout_seconds: float = Field(5.0, gt=0)
     """How long a buy waits for its commit before the answer is 503; its outcome stays knowable by key."""
     ledger_connections: int = Field(8, ge=1, le=100)
     """Connections of one process to PostgreSQL."""

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from flashguard.errors import FlashGuardError
 from flashguard.kernel import keys
@@ -34,10 +34,19 @@ class Verb(StrEnum):
     UNFENCE = "unfence"
     ANNOUNCE = "announce"
     LOOK = "look"
+    VERIFY = "verify"
 
 
 class MemoryAway(FlashGuardError):
     """Valkey/Redis did not answer. Whether the call took effect is not known; its keys tell later."""
+
+
+class MemoryGone(MemoryAway):
+    """Nobody answered at all: the server is down, hangs, or can't be reached."""
+
+
+class MemoryBroken(MemoryAway):
+    """A key of ours holds something else: memory answers, but can't be used before it is built again."""
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
@@ -130,7 +139,7 @@ class Kernel:
             except NoScriptError:
                 raw = await self._redis.eval(self._sources[verb], len(names), *names, blob)
         except (RedisError, OSError) as error:
-            raise MemoryAway(f"{verb}: {error}") from error
+            raise await self._trouble(verb, error) from error
         reply = _decode_reply(raw)
         if not reply.status and reply.epoch > self._epochs.get(partition, 0):
             self._epochs[partition] = reply.epoch
@@ -145,6 +154,35 @@ class Kernel:
         """The sales in a partition's memory."""
         raw = await self._ask("SMEMBERS", keys.sales(partition))
         return {SaleId(name.decode()) for name in cast("set[bytes]", raw)}
+
+    async def wipe(self, partition: int) -> None:
+        """Empties what names a partition's history. Only for one that is fenced, or can't be read."""
+        await self._ask("UNLINK", keys.partition(partition), keys.journal(partition), keys.sales(partition))
+
+    async def beat(self, recorder: str, dead_after_ms: int) -> None:
+        """Notes that this recorder runs; forgets those that have not been heard of for so long."""
+        now_ms = await self.now_ms()
+        await self._ask("ZADD", keys.recorders(), now_ms, recorder)
+        await self._ask("ZREMRANGEBYSCORE", keys.recorders(), "-inf", now_ms - dead_after_ms)
+
+    async def recorders(self, within_ms: int) -> list[str]:
+        """The recorders that were heard of within so many milliseconds, by memory's clock."""
+        since = await self.now_ms() - within_ms
+        raw = await self._ask("ZRANGEBYSCORE", keys.recorders(), since, "+inf")
+        return [name.decode() for name in cast("list[bytes]", raw)]
+
+    async def ping(self) -> None:
+        """Whether the server answers and has its data loaded.
+
+        Raises:
+            MemoryAway: it does not.
+        """
+        await self._ask("PING")
+
+    async def now_ms(self) -> int:
+        """Memory's clock."""
+        seconds, micros = cast("tuple[int, int]", await self._ask("TIME"))
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def entries(
         self, partition: int, epoch: int, seq: int, *, count: int, block_ms: int = 0
@@ -171,4 +209,13 @@ class Kernel:
         try:
             return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
-            raise MemoryAway(f"{command[0]}: {error}") from error
+            raise await self._trouble(command[0], error) from error
+
+    async def _trouble(self, what: object, error: Exception) -> MemoryAway:
+        """What an error of the client means to those who called."""
+        if isinstance(error, ReadOnlyError):  # a primary that was demoted: find the new one
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
+        kind: type[MemoryAway] = MemoryGone
+        if isinstance(error, ResponseError):
+            kind = MemoryBroken if "WRONGTYPE" in str(error) else MemoryAway
+        return kind(f"{what}: {error}")

@@ -20,7 +20,7 @@ class SaleKeys(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def partition(number: int) -> str:
-    """Hash: epoch, seq, token, recorded, fence."""
+    """Hash: epoch, seq, token, recorded; while fenced also fence, why, builder, building_ms."""
     return f"fg:{{{number}}}:partition"
 
 
@@ -52,6 +52,11 @@ def sale(number: int, sale_id: SaleId) -> SaleKeys:
         f"{tag}deadlines:{sale_id}",
         f"{tag}used:{sale_id}",
     )
+
+
+def recorders() -> str:
+    """Sorted set: the recorders that run, by when they last said so."""
+    return "fg:{recorders}"
 
 
 # Simulations share a hash tag of their own.

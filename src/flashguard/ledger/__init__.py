@@ -6,6 +6,7 @@ from flashguard.ledger.ledger import (
     Ledger,
     LedgerAway,
     OrderFilter,
+    RecordedOrder,
     StoredSale,
     lines_from_flat,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Ledger",
     "LedgerAway",
     "OrderFilter",
+    "RecordedOrder",
     "StoredSale",
     "lines_from_flat",
 ]

@@ -41,7 +41,9 @@ AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.QueryCanceledError,
 )
 """What it looks like when PostgreSQL can't be reached, or is going down or coming up."""
 
@@ -72,6 +74,14 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
     newest: bool = False
     customer: str | None = None
     short_id: str | None = None
+
+
+class RecordedOrder(Struct, frozen=True):
+    """What tells one order of the ledger from another under the same id."""
+
+    fingerprint: int
+    customer: str
+    lines: list[Any]
 
 
 ALL_ORDERS = OrderFilter()
@@ -125,8 +135,9 @@ class Ledger:
     Every method raises `LedgerAway` when PostgreSQL does not answer.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", timeout: float) -> None:
         self._pool = pool
+        self._timeout = timeout
 
     @classmethod
     async def connect(
@@ -135,6 +146,7 @@ class Ledger:
         """Opens a pool.
 
         Parameters:
+            timeout: seconds that a connection, a statement, or the wait for a free connection may take.
             prepared: keep prepared statements: half the round trips, but a transaction-mode pooler that
                 does not track them breaks them.
 
@@ -154,7 +166,7 @@ class Ledger:
             )
         except (*AWAY, asyncpg.PostgresError) as error:
             raise LedgerAway(f"PostgreSQL: {error}") from error
-        return cls(pool)
+        return cls(pool, timeout)
 
     async def close(self) -> None:
         """Closes the pool; connections still busy after a few seconds are cut."""
@@ -168,9 +180,11 @@ class Ledger:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection from the pool; a lost server becomes `LedgerAway`."""
         try:
-            async with self._pool.acquire() as connection:
+            async with self._pool.acquire(timeout=self._timeout) as connection:
                 yield connection
         except AWAY as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # a primary that was demoted
+                await self._pool.expire_connections()
             raise LedgerAway(f"PostgreSQL: {error or type(error).__name__}") from error
 
     async def _fetch(self, name: str, *args: object) -> list[asyncpg.Record]:
@@ -225,6 +239,13 @@ class Ledger:
             row["partition"]: Position(row["epoch"], row["seq"], row["token"])
             for row in await self._fetch("positions")
         }
+
+    async def recoveries(self) -> asyncpg.Record:
+        """How often memory was built again, how long that took, and the newest time."""
+        row = await self._fetchrow("recoveries")
+        if row is None:
+            raise AssertionError("an aggregate always has one row")
+        return row
 
     # Sales
 
@@ -299,10 +320,17 @@ class Ledger:
         row = await self._fetchrow("refused_order", sale_id, id_)
         return None if row is None else str(row["reason"])
 
-    async def recorded_orders(self, ids: Sequence[tuple[SaleId, str]]) -> set[tuple[str, str]]:
-        """Which of these (sale, short id) are confirmed orders."""
+    async def recorded_orders(
+        self, ids: Sequence[tuple[SaleId, str]]
+    ) -> dict[tuple[str, str], RecordedOrder]:
+        """Those of these (sale, short id) that are confirmed orders."""
         rows = await self._fetch("recorded_orders", [sale for sale, _ in ids], [id_ for _, id_ in ids])
-        return {(row["sale_id"], row["id"]) for row in rows}
+        return {
+            (row["sale_id"], row["id"]): RecordedOrder(
+                row["fingerprint"], row["customer"], json.loads(row["lines"])
+            )
+            for row in rows
+        }
 
     async def orders(
         self,

@@ -4,7 +4,7 @@ FROM flashguard.reservations WHERE sale_id = $1 AND id = $2;
 
 -- name: recorded_orders
 -- Which of these are confirmed orders.
-SELECT r.sale_id, r.id FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
+SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
 JOIN flashguard.reservations r USING (sale_id, id) WHERE r.confirmed_at IS NOT NULL;
 
 -- name: known_reservations

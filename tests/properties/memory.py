@@ -307,11 +307,12 @@ class Partition:
                 ("HGETALL", at.used), ("ZRANGE", at.deadlines, 0, -1, "WITHSCORES")
             ])  # fmt: skip
             customers = {one.customer for one in sale.reservations.values()}
-            assert dict(zip(used[::2], map(int, used[1::2]), strict=True)) == {
+            assert dict(zip(used[::2], map(int, used[1::2]), strict=True)) == {b"": 0} | {
                 customer.encode(): sale.used(customer) for customer in customers if sale.used(customer)
             }
             live = {id_: one for id_, one in sale.reservations.items() if one.status == "held"}
-            assert dict(zip(deadlines[::2], map(int, deadlines[1::2]), strict=True)) == {
+            assert deadlines[-2:] == [b"", b"inf"]
+            assert dict(zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True)) == {
                 id_.encode(): one.until_ms for id_, one in live.items()
             }
             asked = [(0, ""), *((0, id_) for id_ in sale.reservations), (0, "nobody")]

@@ -13,7 +13,7 @@ from flashguard.errors import ConfigurationError
 from flashguard.guard import FlashGuard
 from flashguard.settings import Mode, Settings
 
-from . import events, live, ops, pages, problems, reservations, sales, simulations, system
+from . import events, live, metrics, ops, pages, problems, reservations, sales, simulations, system
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
 from .system import VERSION
@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(simulations.router)
     app.include_router(system.router)
     app.include_router(ops.router)
+    app.include_router(metrics.router)
     pages.install(app, settings)
     app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, counts=counts)
     if settings.cors_origins:

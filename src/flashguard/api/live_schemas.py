@@ -163,6 +163,15 @@ class SimulationEvents(BaseModel):
     ping: PingEvent
 
 
+class RecoveryView(BaseModel):
+    """A partition's memory that was built again from the ledger."""
+
+    partition: int
+    why: str
+    seconds: float = Field(description="from noticing to serving again")
+    at: datetime
+
+
 class ComponentView(BaseModel):
     """A component's state. What does not answer says why in `detail`."""
 
@@ -173,6 +182,9 @@ class ComponentView(BaseModel):
     lag_entries: int | None = Field(None, description="recorder: entries that the ledger does not have yet")
     partitions: int | None = None
     recovering_partitions: list[int] | None = None
+    recorders: int | None = Field(None, description="recorder: how many run")
+    recoveries: int | None = Field(None, description="recorder: how often memory was built again")
+    last_recovery: RecoveryView | None = None
     viewers: int | None = Field(None, description="live: open event streams of this process")
 
 

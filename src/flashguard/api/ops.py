@@ -1,4 +1,4 @@
-"""Liveness, readiness per component, and metrics."""
+"""Liveness, and readiness per component."""
 
 import asyncio
 import time
@@ -11,13 +11,14 @@ from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 
-from .live import hub_of
 from .sales import guard_of
 from .views import json_response
 
 router = APIRouter(tags=["operations"])
 
 CHECK_SECONDS = 2.0
+RECORDER_SILENT_MS = 5_000
+"""A recorder that was not heard of for so long is taken for dead; it says so every second."""
 
 
 @router.get("/healthz")
@@ -65,51 +66,53 @@ async def _ledger(guard: FlashGuard) -> dict[str, Any]:
 
 
 async def _recorder(guard: FlashGuard) -> dict[str, Any]:
-    """Fenced partitions and the lag: journal entries that the ledger does not have yet."""
-    fenced: list[int] = []
-    lag = 0
+    """Recorders that run, fenced partitions and why, the lag, and the newest recovery."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            positions = await guard.ledger.positions()
-            for partition in range(guard.partitions):
-                head = await guard.kernel.head(partition)
-                position = positions[partition]
-                if "epoch" not in head or "fence" in head or int(head["epoch"]) != position.epoch:
-                    fenced.append(partition)
-                else:
-                    lag += max(0, int(head["seq"]) - position.seq)
+            return await recorder_state(guard)
     except (MemoryAway, LedgerAway, TimeoutError) as error:
         return {"status": "unavailable", "detail": str(error) or "no answer in time"}
-    state = {"status": "recovering" if fenced else "ok", "lag_entries": lag, "partitions": guard.partitions}
-    return state | ({"recovering_partitions": fenced} if fenced else {})
+
+
+async def recorder_state(guard: FlashGuard) -> dict[str, Any]:
+    """The recorder's component, as readiness, the system page and `flashguard doctor` show it.
+
+    Raises:
+        MemoryAway, LedgerAway: a server does not answer.
+    """
+    fenced: dict[int, str] = {}
+    lag = 0
+    positions = await guard.ledger.positions()
+    for partition in range(guard.partitions):
+        head = await guard.kernel.head(partition)
+        position = positions[partition]
+        if "fence" in head or not (head.get("epoch", "").isdigit() and head.get("seq", "").isdigit()):
+            fenced[partition] = head.get("why", "memory is missing")
+        elif int(head["epoch"]) != position.epoch:
+            fenced[partition] = "memory and ledger are at different epochs"
+        else:
+            lag += max(0, int(head["seq"]) - position.seq)
+    recorders = len(await guard.kernel.recorders(RECORDER_SILENT_MS))
+    state: dict[str, Any] = {
+        "status": "recovering" if fenced else "ok" if recorders else "unavailable",
+        "lag_entries": lag,
+        "partitions": guard.partitions,
+        "recorders": recorders,
+    }
+    if fenced:
+        state["recovering_partitions"] = list(fenced)
+        state["detail"] = "; ".join(dict.fromkeys(fenced.values()))
+    elif not recorders:
+        state["detail"] = "no recorder runs: start `flashguard recorder`"
+    newest = await guard.ledger.recoveries()
+    state["recoveries"] = newest["count"]
+    if newest["count"]:
+        state["last_recovery"] = {
+            "partition": newest["partition"], "why": newest["why"],
+            "seconds": round(newest["newest_seconds"], 3), "at": newest["at"],
+        }  # fmt: skip
+    return state
 
 
 def _ms_since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 2)
-
-
-@router.get("/metrics")
-async def metrics(request: Request) -> Response:
-    """Counters in the Prometheus text format."""
-    lines: list[str] = []
-    for (route, status), count in sorted(request.app.state.counts.items()):
-        lines.append(f'flashguard_http_requests_total{{route="{route}",status="{status}"}} {count}')
-    guard, hub = guard_of(request), hub_of(request)
-    text = (
-        "# HELP flashguard_http_requests_total Requests answered, by route and status.\n"
-        "# TYPE flashguard_http_requests_total counter\n"
-        + "".join(f"{line}\n" for line in lines)
-        + "# HELP flashguard_script_calls_total Script calls to Valkey/Redis by this process.\n"
-        "# TYPE flashguard_script_calls_total counter\n"
-        f"flashguard_script_calls_total {guard.kernel.calls}\n"
-        "# HELP flashguard_waiting_for_ledger Batches that wait for their commit.\n"
-        "# TYPE flashguard_waiting_for_ledger gauge\n"
-        f"flashguard_waiting_for_ledger {guard.watermark.waiting}\n"
-        "# HELP flashguard_live_viewers Open event streams.\n"
-        "# TYPE flashguard_live_viewers gauge\n"
-        f"flashguard_live_viewers {hub.viewers}\n"
-        "# HELP flashguard_live_reads_total Reads of the journal for all viewers together.\n"
-        "# TYPE flashguard_live_reads_total counter\n"
-        f"flashguard_live_reads_total {hub.reads}\n"
-    )
-    return Response(text, media_type="text/plain; version=0.0.4")

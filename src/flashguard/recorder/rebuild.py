@@ -2,10 +2,13 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from typing import Final
 
-from flashguard.journal import decode_entry
+from msgspec import Struct
+
+from flashguard.journal import decode_sound
 from flashguard.kernel.kernel import Kernel, Verb, new_token
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
@@ -14,15 +17,18 @@ from flashguard.recorder.loading import LoadRefused, drop_sale, load_sale
 
 log = logging.getLogger("flashguard.recorder")
 
+LEASE_MS: Final = 2_000
+"""A rebuild that made no progress for so long may be taken over by another recorder."""
+
 
 class Memory(StrEnum):
     """What a partition's memory is, compared with the ledger's position."""
 
     SOUND = "sound"
     LOST = "lost"
-    """It misses something the ledger has: build it again."""
+    """It misses something the ledger has, or its journal misses something nobody has: build it again."""
     NEWER = "newer"
-    """The ledger misses something that memory no longer has in its journal: only an operator may decide."""
+    """The ledger has lost something that it once had: only an operator may decide."""
 
 
 def judge(position: Position, head: Mapping[str, str], link: str | None) -> tuple[Memory, str]:
@@ -30,28 +36,37 @@ def judge(position: Position, head: Mapping[str, str], link: str | None) -> tupl
 
     Parameters:
         head: the partition hash; empty when there is none.
-        link: the token that the journal gives for the position's entry: the entry's own, or the `prev` of
-            the one after it; None when the journal reaches back to neither.
+        link: the token that the entry after the position names as the one before it; None when the journal
+            has no such entry, or one that can't be read.
     """
-    if "epoch" not in head:
+    if not head or head.keys() == {"fence", "why"}:
         return Memory.LOST, "memory is empty"
-    epoch, seq, token = int(head["epoch"]), int(head["seq"]), head["token"]
+    try:
+        epoch, seq, token, recorded = (
+            int(head["epoch"]), int(head["seq"]), head["token"], int(head["recorded"])
+        )  # fmt: skip
+    except (KeyError, ValueError):
+        return Memory.LOST, "memory's own position is missing or can't be read"
     if epoch < position.epoch:
         return Memory.LOST, f"memory is at epoch {epoch}, the ledger at {position.epoch}"
     if epoch > position.epoch:
         return Memory.NEWER, f"memory is at epoch {epoch}, the ledger only at {position.epoch}"
-    if "fence" in head:
-        return Memory.LOST, "memory was fenced by a rebuild that did not end"
     if seq < position.seq:
         return Memory.LOST, f"memory ends at entry {seq}, the ledger has {position.seq}"
-    if seq == position.seq:
-        if token == position.token:
-            return Memory.SOUND, ""
+    if seq == position.seq and token != position.token:
         return Memory.LOST, f"entry {seq} is of another history"
-    if link is None:
-        return Memory.NEWER, f"the journal no longer reaches back to entry {position.seq}"
-    if link != position.token:
+    if seq > position.seq and link is None:
+        if recorded > position.seq:
+            return (
+                Memory.NEWER,
+                f"the ledger had entry {recorded} once, now it ends at {position.seq}, "
+                "and the journal does not reach back to that",
+            )
+        return Memory.LOST, f"the journal has a gap, or an entry that can't be read, after {position.seq}"
+    if seq > position.seq and link != position.token:
         return Memory.LOST, f"the entry after {position.seq} is of another history"
+    if "fence" in head:
+        return Memory.LOST, "memory was fenced by a rebuild that did not end"
     return Memory.SOUND, ""
 
 
@@ -59,16 +74,12 @@ async def inspect(kernel: Kernel, partition: int, position: Position) -> tuple[M
     """Reads memory's head and the journal around the position, and judges them.
 
     Raises:
-        MemoryAway: no answer.
+        MemoryAway: no answer. MemoryBroken: a key holds something that is not ours.
     """
     head = await kernel.head(partition)
-    after = await kernel.entries(partition, position.epoch, position.seq, count=1)
     link = None
-    if after:
-        entry = decode_entry(*after[0])
-        if (entry.epoch, entry.seq) == (position.epoch, position.seq):
-            link = entry.token
-        elif (entry.epoch, entry.seq) == (position.epoch, position.seq + 1):
+    for entry in decode_sound(await kernel.entries(partition, position.epoch, position.seq + 1, count=1))[0]:
+        if (entry.epoch, entry.seq) == (position.epoch, position.seq + 1):
             link = entry.previous
     return judge(position, head, link)
 
@@ -77,26 +88,56 @@ class Overtaken(Exception):
     """Another recorder moved the position or took the fence; look again."""
 
 
-async def fence(kernel: Kernel, partition: int, value: str = "0") -> str:
-    """Closes a partition to every decision; returns the fence that stands."""
-    reply = await kernel.run(Verb.FENCE, partition, [], [value])
-    return str(reply.results[0])
+async def fence(kernel: Kernel, partition: int, value: str = "0", *, builder: str, why: str) -> str:
+    """Closes a partition to every decision; returns the fence that stands.
+
+    Raises:
+        Overtaken: another builder is at it, and makes progress.
+    """
+    reply = await kernel.run(Verb.FENCE, partition, [], [value, builder, LEASE_MS, why])
+    stands, *busy = reply.results
+    if busy:
+        raise Overtaken
+    return str(stands)
+
+
+async def close_for_operator(kernel: Kernel, partition: int, why: str) -> None:
+    """Closes a partition until an operator decides."""
+    await kernel.run(Verb.FENCE, partition, [], ["0", None, 0, why])
+
+
+class Rebuilt(Struct, frozen=True):
+    """What a rebuild did."""
+
+    position: Position
+    sales: int
+    reservations: int
+    first: bool
+    """There was nothing before: a new installation, not a loss."""
 
 
 async def rebuild(
-    kernel: Kernel, ledger: Ledger, partition: int, *, why: str, closed_sale_hours: float
-) -> Position:
-    """Fences the partition, raises the epoch, loads every sale from the ledger, unfences.
+    kernel: Kernel,
+    ledger: Ledger,
+    partition: int,
+    *,
+    why: str,
+    closed_sale_hours: float,
+    drain: Callable[[Position], Awaitable[None]],
+) -> Rebuilt:
+    """Fences the partition, records what its journal still has, raises the epoch, loads every sale from the
+    ledger, unfences.
 
-    Returns:
-        the position of the new epoch's start.
+    Parameters:
+        drain: writes into the ledger whatever the fenced journal has after this position.
 
     Raises:
         Overtaken: another recorder did it, or is doing it.
         MemoryAway, LedgerAway: a server went away; the fence stays.
     """
-    started = time.monotonic()
-    await fence(kernel, partition)
+    builder = new_token()
+    await fence(kernel, partition, builder=builder, why=why)
+    await drain(await ledger.position(partition))
     position = await ledger.position(partition)
     token = new_token()
     sales = reservations = 0
@@ -104,7 +145,9 @@ async def rebuild(
         epoch = await connection.fetchval(
             query("raise_epoch"), partition, position.epoch, position.seq, position.token, token
         )
-        if epoch is None or await fence(kernel, partition, str(epoch)) != str(epoch):
+        if epoch is None:
+            raise Overtaken
+        if await fence(kernel, partition, str(epoch), builder=builder, why=why) != str(epoch):
             raise Overtaken
         try:
             wanted = await connection.fetch(query("sales_in_memory"), partition, closed_sale_hours * 3600)
@@ -119,9 +162,30 @@ async def rebuild(
     reply = await kernel.run(Verb.UNFENCE, partition, [], [str(epoch), token, why])
     if reply.status:
         raise Overtaken
-    if sales or position.epoch:
+    return Rebuilt(Position(epoch, 0, token), sales, reservations, first=position.epoch == 0)
+
+
+class Recovery:
+    """One recovery as it is told: from the moment memory was found wrong until buyers are served again."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self._noticed = time.monotonic()
+        self.entries = 0
+
+    async def tell(self, ledger: Ledger, why: str, done: Rebuilt) -> None:
+        """Says it in the log and in the ledger, where readiness and metrics look."""
+        seconds = time.monotonic() - self._noticed
+        if done.first:
+            return
         log.warning(
-            "partition %d rebuilt from the ledger (%s): %d sales, %d reservations, epoch %d, %.0f ms",
-            partition, why, sales, reservations, epoch, (time.monotonic() - started) * 1000,
+            "partition %d rebuilt from the ledger (%s): %d entries recorded first, %d sales, "
+            "%d reservations, epoch %d, %.0f ms",
+            self._partition, why, self.entries, done.sales, done.reservations, done.position.epoch,
+            seconds * 1000,
         )  # fmt: skip
-    return Position(epoch, 0, token)
+        async with ledger.connection() as connection:
+            await connection.execute(
+                query("note_recovery"), self._partition, done.position.epoch, why, seconds, self.entries,
+                done.sales, done.reservations,
+            )  # fmt: skip

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import secrets
+import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -12,17 +15,16 @@ import msgspec
 from flashguard.errors import FlashGuardError
 from flashguard.journal import (
     Announcement,
-    BrokenEntry,
     Entry,
-    decode_entry,
+    decode_sound,
     encode_announcement,
     last_position,
 )
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryBroken, Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position, ReservationId
-from flashguard.recorder.rebuild import Memory, Overtaken, fence, inspect, rebuild
+from flashguard.recorder.rebuild import Memory, Overtaken, Recovery, close_for_operator, inspect, rebuild
 from flashguard.recorder.sweep import sweep
 from flashguard.recorder.write import write_doubtful_group, write_group
 from flashguard.settings import Settings
@@ -35,6 +37,12 @@ NOTE_SECONDS = 0.1
 """How often the recorded position is noted in memory, where replays and the backlog bound look."""
 OTHER_RECORDER_SECONDS = 1.0
 """How long a recorder steps back after another one moved the position."""
+PAUSE_SECONDS_MOST = 0.25
+"""Between two looks at a server that is away: it shall not wait for us once it is back."""
+DEFECT_SECONDS = 1.0
+"""How long a partition rests after a fault that nobody foresaw."""
+BEAT_SECONDS = 1.0
+FORGET_RECORDER_MS = 60_000
 
 
 class LostHistory(FlashGuardError):
@@ -52,6 +60,7 @@ class PartitionRecorder:
         self._ledger = ledger
         self._settings = settings
         self._lost: str | None = None
+        self._recovery: Recovery | None = None
         self._tail: deque[tuple[float, int]] = deque()
         self._noted_at = 0.0
         self._noted_seq = 0
@@ -69,15 +78,23 @@ class PartitionRecorder:
                 await self._follow()
             except Overtaken:
                 pause = OTHER_RECORDER_SECONDS
-            except (LostHistory, BrokenEntry) as error:
-                self._say("recovering", str(error))
-                self._lost = str(error)
+            except (LostHistory, MemoryBroken) as error:
+                self.suspect(str(error))
             except (MemoryAway, LedgerAway) as error:
                 self._say("waiting", str(error))
-                pause = min(1.0, pause * 2 or 0.05)
+                pause = min(PAUSE_SECONDS_MOST, pause * 2 or 0.05)
             except asyncpg.PostgresError as error:
                 self._say("waiting", f"PostgreSQL: {error}")
-                pause = min(5.0, pause * 2 or 0.5)
+                pause = DEFECT_SECONDS
+            except Exception:
+                log.exception("partition %d", self.partition)
+                pause = DEFECT_SECONDS
+
+    def suspect(self, why: str) -> None:
+        """Memory was found wrong: it is built again at the next look."""
+        self._say("recovering", why)
+        self._lost = self._lost or why
+        self._recovery = self._recovery or Recovery(self.partition)
 
     def _say(self, state: str, why: str) -> None:
         if self.state != state:
@@ -87,22 +104,52 @@ class PartitionRecorder:
     async def _settle(self) -> None:
         """Finds the position; builds memory again when it is not the history the ledger recorded."""
         position = await self._ledger.position(self.partition)
-        memory, why = await inspect(self._kernel, self.partition, position)
+        try:
+            memory, why = await inspect(self._kernel, self.partition, position)
+            await self._kernel.sales(self.partition)
+        except MemoryBroken as error:
+            await self._kernel.wipe(self.partition)
+            memory, why = Memory.LOST, str(error)
         if memory is Memory.NEWER:
-            await fence(self._kernel, self.partition)
-            self._say("fenced", f"{why}; run `flashguard recover`")
+            if await self._ledger.position(self.partition) == position:
+                await close_for_operator(self._kernel, self.partition, why)
+                self._say("fenced", f"{why}; run `flashguard recover`")
             raise Overtaken
         if memory is Memory.LOST or self._lost:
-            position = await rebuild(
-                self._kernel, self._ledger, self.partition,
-                why=self._lost or why, closed_sale_hours=self._settings.closed_sale_hours,
-            )  # fmt: skip
-        self._lost = None
+            position = await self._recover(self._lost or why)
+        self._lost = self._recovery = None
         self.position = position
         self._tail.clear()
         self._trimmed = 0
         self._noted_seq = 0
         self.state = "recording"
+
+    async def _recover(self, why: str) -> Position:
+        """Builds memory again; what its journal still has that chains is recorded first."""
+        recovery = self._recovery = self._recovery or Recovery(self.partition)
+
+        async def drain(position: Position) -> None:
+            recovery.entries += await self._drain(position)
+
+        done = await rebuild(
+            self._kernel, self._ledger, self.partition,
+            why=why, closed_sale_hours=self._settings.closed_sale_hours, drain=drain,
+        )  # fmt: skip
+        await recovery.tell(self._ledger, why, done)
+        return done.position
+
+    async def _drain(self, position: Position) -> int:
+        """Writes all that the fenced journal has after this position; returns how many entries."""
+        count = 0
+        while True:
+            raw = await self._kernel.entries(
+                self.partition, position.epoch, position.seq + 1, count=self._settings.group_entries
+            )
+            run, end, _ = last_position(decode_sound(raw)[0], position)
+            if not run:
+                return count
+            await self._write(run, position, end)
+            position, count = end, count + len(run)
 
     async def _follow(self) -> None:
         """Reads and records group after group."""
@@ -115,10 +162,12 @@ class PartitionRecorder:
                 count=self._settings.group_entries,
                 block_ms=IDLE_MS,
             )
+            if self._lost:
+                raise LostHistory(self._lost)
             if not raw:
                 await self._look()
                 continue
-            entries = [decode_entry(*entry) for entry in raw]
+            entries, broken = decode_sound(raw)
             run, end, whole = last_position(entries, position)
             if run:
                 refused = await self._write(run, position, end)
@@ -128,6 +177,8 @@ class PartitionRecorder:
                     raise LostHistory(f"the ledger refused {len(refused)} of memory's grants")
             if not whole:
                 raise LostHistory(f"the journal does not continue entry {end.epoch}-{end.seq}")
+            if broken:
+                raise LostHistory(broken)
 
     def _at(self) -> Position:
         if self.position is None:
@@ -212,4 +263,22 @@ class Recorder:
         async with asyncio.TaskGroup() as tasks:
             for partition in self.partitions:
                 tasks.create_task(partition.run())
-            tasks.create_task(sweep(self._kernel, self._ledger, self._settings, len(self.partitions)))
+            tasks.create_task(self._beat())
+            tasks.create_task(
+                sweep(
+                    self._kernel,
+                    self._ledger,
+                    self._settings,
+                    {partition.partition: partition.suspect for partition in self.partitions},
+                )
+            )
+
+    async def _beat(self) -> None:
+        """Says that we run, where readiness and `flashguard doctor` look."""
+        name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        while True:
+            try:
+                await self._kernel.beat(name, FORGET_RECORDER_MS)
+            except MemoryAway as error:
+                log.debug("heartbeat: %s", error)
+            await asyncio.sleep(BEAT_SECONDS)

@@ -1,16 +1,22 @@
 #!lua
 -- fence: closes a partition, so that nothing is decided while its memory is rebuilt from the ledger.
--- The fence's value is the epoch being built, or 0 before there is one; a newer builder takes it over.
+-- The fence's value is the epoch being built, or 0 before there is one; a newer builder takes it over, but not
+-- from one that still makes progress: two that took turns would never end.
 --
 -- KEYS      partition, journal
--- requests  {fence}
--- results   {fence that stands now}
+-- requests  {fence, builder, lease_ms, why}; without a builder the fence just stands, for an operator
+-- results   {fence that stands now}, and true when another builder is at it
 
 --@include lib/partition.lua
 
-local fence = REQUESTS[1]
-if not FENCE or tonumber(fence) > tonumber(FENCE) then
-  redis.call('HSET', KEYS[1], 'fence', fence)
-  FENCE = fence
+local fence, builder, lease_ms, why = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
+local at = redis.call('HMGET', KEYS[1], 'builder', 'building_ms')
+local age_ms = NOW - tonumber(at[2] or 0)
+if FENCE and builder and at[1] and at[1] ~= builder and age_ms >= 0 and age_ms < lease_ms then
+  return answer('', {FENCE, true})
 end
+if not FENCE or tonumber(fence) > tonumber(FENCE) then FENCE = fence end
+redis.call('HSET', KEYS[1], 'fence', FENCE)
+if builder then redis.call('HSET', KEYS[1], 'builder', builder, 'building_ms', NOW) end
+if why then redis.call('HSET', KEYS[1], 'why', why) end
 return answer('', {FENCE})

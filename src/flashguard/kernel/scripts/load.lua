@@ -29,10 +29,12 @@ if step == 'new' or step == 'unload' then
   if refusal then return answer(refusal) end
 elseif FENCE ~= fence then
   return answer('recovering')
+else
+  redis.call('HSET', KEYS[1], 'building_ms', NOW) -- a builder that makes progress is left alone
 end
 
 if step == 'unload' then
-  if redis.call('ZCARD', KEYS[5]) > 0 then return answer('', {'busy'}) end
+  if redis.call('ZCOUNT', KEYS[5], '-inf', '(+inf') > 0 then return answer('', {'busy'}) end
   forget()
   return answer('', {'loaded'})
 elseif step == 'drop' then
@@ -56,5 +58,9 @@ call('HSET', KEYS[6], used)
 if #config > 0 then
   redis.call('HSET', KEYS[3], 'config', cmsgpack.pack(unpack(config)))
   redis.call('SADD', KEYS[7], name)
+  -- A mark in each key: one that is deleted or evicted, and filled anew by the next buyers, has lost it.
+  redis.call('HSET', KEYS[4], '', '')
+  redis.call('ZADD', KEYS[5], '+inf', '')
+  redis.call('HSET', KEYS[6], '', 0)
 end
 return answer('', {'loaded'})

@@ -28,3 +28,21 @@ WHERE (sale_id, sku) IN (SELECT * FROM unnest($1::text[], $2::text[])) FOR UPDAT
 -- Compare-and-set: only one builder gets the next epoch.
 UPDATE flashguard.partitions SET epoch = epoch + 1, seq = 0, token = $5, recorded_at = now()
 WHERE partition = $1 AND epoch = $2 AND seq = $3 AND token = $4 RETURNING epoch;
+
+-- name: note_recovery
+-- One more recovery; only so many newest ones are kept.
+WITH old AS (
+    DELETE FROM flashguard.recoveries WHERE (partition, epoch) IN (
+        SELECT partition, epoch FROM flashguard.recoveries ORDER BY at DESC OFFSET 10000)
+)
+INSERT INTO flashguard.recoveries (partition, epoch, why, seconds, entries, sales, reservations)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING;
+
+-- name: recoveries
+-- How many there were, how long they took together, and the newest one.
+SELECT count(*) AS count, coalesce(sum(seconds), 0) AS seconds, max(seconds) AS longest,
+       (SELECT why FROM flashguard.recoveries ORDER BY at DESC LIMIT 1) AS why,
+       (SELECT seconds FROM flashguard.recoveries ORDER BY at DESC LIMIT 1) AS newest_seconds,
+       (SELECT partition FROM flashguard.recoveries ORDER BY at DESC LIMIT 1) AS partition,
+       max(at) AS at
+FROM flashguard.recoveries;

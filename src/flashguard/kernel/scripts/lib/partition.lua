@@ -1,7 +1,8 @@
 -- The partition: fence, epoch, clock and journal. Included first by every verb.
 --
 -- KEYS[1]  partition hash: epoch, seq and token of the newest journal entry, recorded (newest seq in the
---          ledger, set now and then), fence (present while memory may not answer)
+--          ledger, set now and then), fence (present while memory may not answer), and beside a fence: why it
+--          stands, builder and building_ms (who rebuilds, and when they last made progress)
 -- KEYS[2]  journal stream; ids are <epoch>-<seq>, contiguous within an epoch
 -- ARGV[1]  msgpack {token, floor_epoch, max_backlog, now_ms, requests}
 --          token        random, names this call's journal entry
@@ -53,7 +54,7 @@ end
 
 -- closed(): why this partition may not decide now, or nil. A missing key means closed, never zero stock.
 local function closed()
-  if not EPOCH or not SEQ or FENCE or EPOCH < FLOOR_EPOCH then return 'recovering' end
+  if not EPOCH or not SEQ or not RECORDED or FENCE or EPOCH < FLOOR_EPOCH then return 'recovering' end
   if SEQ - RECORDED > MAX_BACKLOG then return 'overloaded' end
   return nil
 end

@@ -7,6 +7,8 @@
 --   deadlines     zset   id of each live hold, scored by expires_ms
 --   used          hash   customer -> units held or bought
 --
+-- The last three each have one entry named '', which load puts there; see verify.
+--
 -- Records:  held      HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines, extensions
 --           terminal  status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq of its journal entry
 -- hold_ms is how long the hold was first given: 0 for a direct buy. lines = {sku, quantity, sku, quantity, ...};

@@ -1,0 +1,25 @@
+#!lua flags=no-writes
+-- verify: does memory still have all that belongs to its sales? A key that was deleted or evicted takes holds,
+-- limits or idempotency keys with it, and no decision would notice.
+--
+-- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- requests  {{sale index}, ...}
+-- results   {'' or what is missing}
+
+--@include lib/partition.lua
+--@include lib/sales.lua
+
+local refusal = closed()
+if refusal == 'recovering' then return answer(refusal) end
+
+local function missing(sale)
+  if redis.call('HEXISTS', sale.key, 'config') == 0 then return 'its rules' end
+  if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end
+  if not redis.call('ZSCORE', sale.deadlines_key, '') then return 'its deadlines' end
+  if redis.call('HEXISTS', sale.used_key, '') == 0 then return 'its limits' end
+  return ''
+end
+
+local results = {}
+for i = 1, #REQUESTS do results[i] = {missing(sale_at(REQUESTS[i][1]))} end
+return answer('', results)

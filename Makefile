@@ -9,10 +9,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench pin clean redis chromium pages vitest
+.PHONY: help setup run test lint bench bench-quick load pin clean redis chromium pages vitest
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV) pages ## Install all that the others need, and build the pages; start nothing
 
@@ -31,8 +31,11 @@ lint: $(DEV) ## Check style, types and who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV) ## Measure
+bench: $(DEV) load ## Measure against all rivals, under 10 minutes; writes bench/results
 	$(BIN)/flashguard bench
+
+bench-quick: $(DEV) load ## A first look at the same, under 2 minutes; writes nothing
+	$(BIN)/flashguard bench quick
 
 pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }
@@ -85,6 +88,14 @@ $(BIN)/pip:
 	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv; \
 	  else echo "This Python comes without venv; install it first (on Debian and Ubuntu: sudo apt-get install python3-venv)."; exit 1; fi; }
 	$(PYTHON) -m venv --clear .venv
+
+# What the benchmark's load comes from; redis-tools only for redis-benchmark, beside which the engine is shown.
+load:
+	@command -v wrk >/dev/null && command -v redis-benchmark >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq wrk redis-tools; fi; } || true
+	@command -v wrk >/dev/null || { \
+	  echo "The load comes from wrk; install it first (on Debian and Ubuntu: sudo apt-get install wrk redis-tools)."; exit 1; }
 
 # The kernel is tested on Redis 7 too, where the machine has it.
 redis:

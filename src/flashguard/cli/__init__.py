@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flashguard.cli import audit, sale, service
+from flashguard.cli.bench import bench
 from flashguard.cli.simulate import simulate
 from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
@@ -26,6 +27,7 @@ app.command()(service.migrate)
 app.add_typer(sale.app, name="sale")
 app.command()(simulate)
 app.command("audit")(audit.audit)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@ pool of 20 connections, one request per click. Run by the simulator and the benc
 """
 
 import argparse
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,43 +22,65 @@ from flashguard.simulator.strategies.base import Servers, sql
 POOL_SIZE = 20
 REDIS_CONNECTIONS = 50
 WAIT_SECONDS = 60.0
+WORKER_VARIABLE = "FLASHGUARD_BASELINE"
 
 
 class Click(BaseModel):
     customer: str
 
 
-def create_app(strategy_name: str, stock: int, schema: str) -> FastAPI:
-    """The service of one strategy, with tables of its own that go when it stops."""
+@asynccontextmanager
+async def connected(schema: str) -> AsyncIterator[Servers]:
+    """Both servers, as one process of a rival reaches them."""
+    pool = await asyncpg.create_pool(
+        os.environ["FLASHGUARD_DATABASE_URL"],
+        min_size=POOL_SIZE,
+        max_size=POOL_SIZE,
+        server_settings={"search_path": schema},
+        command_timeout=WAIT_SECONDS,
+    )
+    redis = Redis(
+        connection_pool=BlockingConnectionPool.from_url(
+            os.environ["FLASHGUARD_REDIS_URL"], max_connections=REDIS_CONNECTIONS, timeout=WAIT_SECONDS
+        )
+    )
+    try:
+        yield Servers(pool, redis, f"fgsim:{schema}:")
+    finally:
+        await pool.close()
+        await redis.aclose()
+
+
+async def make_tables(servers: Servers, schema: str) -> None:
+    await servers.pool.execute(await servers.pool.fetchval(sql("create_schema"), schema))
+    await servers.pool.execute(sql("tables"))
+
+
+async def remove_tables(servers: Servers, schema: str) -> None:
+    await servers.pool.execute(await servers.pool.fetchval(sql("drop_schema"), schema))
+    async for key in servers.redis.scan_iter(match=f"{servers.prefix}*", count=1000):
+        await servers.redis.unlink(key)
+
+
+def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = True) -> FastAPI:
+    """The service of one strategy, with tables of its own that go when it stops.
+
+    Parameters:
+        alone: False for one worker of several, which find the tables made.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database_url = os.environ["FLASHGUARD_DATABASE_URL"]
-        pool = await asyncpg.create_pool(
-            database_url,
-            min_size=POOL_SIZE,
-            max_size=POOL_SIZE,
-            server_settings={"search_path": schema},
-            command_timeout=WAIT_SECONDS,
-        )
-        redis = Redis(
-            connection_pool=BlockingConnectionPool.from_url(
-                os.environ["FLASHGUARD_REDIS_URL"], max_connections=REDIS_CONNECTIONS, timeout=WAIT_SECONDS
-            )
-        )
-        servers = Servers(pool, redis, f"fgsim:{schema}:")
-        try:
-            await pool.execute(await pool.fetchval(sql("create_schema"), schema))
-            await pool.execute(sql("tables"))
+        async with connected(schema) as servers:
             app.state.strategy = BASELINES[strategy_name](servers)
-            await app.state.strategy.set_up(stock)
-            yield
-        finally:
-            await pool.execute(await pool.fetchval(sql("drop_schema"), schema))
-            async for key in redis.scan_iter(match=f"{servers.prefix}*", count=1000):
-                await redis.unlink(key)
-            await pool.close()
-            await redis.aclose()
+            try:
+                if alone:
+                    await make_tables(servers, schema)
+                    await app.state.strategy.set_up(stock)
+                yield
+            finally:
+                if alone:
+                    await remove_tables(servers, schema)
 
     app = FastAPI(title=strategy_name, lifespan=lifespan)
 
@@ -79,17 +102,48 @@ def create_app(strategy_name: str, stock: int, schema: str) -> FastAPI:
     return app
 
 
+def create_worker() -> FastAPI:
+    """One worker of several; the variable is set by the process that starts them."""
+    strategy_name, schema = os.environ[WORKER_VARIABLE].split()
+    return create_app(strategy_name, 0, schema, alone=False)
+
+
+async def around_workers(options: argparse.Namespace, *, before: bool) -> None:
+    """What `create_app` does for itself where it is alone."""
+    async with connected(options.schema) as servers:
+        if before:
+            await make_tables(servers, options.schema)
+            await BASELINES[options.strategy](servers).set_up(options.stock)
+        else:
+            await remove_tables(servers, options.schema)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--strategy", required=True, choices=sorted(BASELINES))
     parser.add_argument("--stock", type=int, required=True)
     parser.add_argument("--schema", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
+    if options.workers == 1:
+        serve(create_app(options.strategy, options.stock, options.schema), options.port)
+        return
+    os.environ[WORKER_VARIABLE] = f"{options.strategy} {options.schema}"
+    asyncio.run(around_workers(options, before=True))
+    try:
+        serve("flashguard.simulator.baseline:create_worker", options.port, options.workers)
+    finally:
+        asyncio.run(around_workers(options, before=False))
+
+
+def serve(app: FastAPI | str, port: int, workers: int = 1) -> None:
     uvicorn.run(
-        create_app(options.strategy, options.stock, options.schema),
+        app,
+        factory=workers > 1,
+        workers=workers,
         host="127.0.0.1",
-        port=options.port,
+        port=port,
         loop="uvloop",
         http="httptools",
         access_log=False,

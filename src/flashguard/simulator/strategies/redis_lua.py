@@ -1,14 +1,17 @@
 """The textbook: a script gets the stock and, if it is above zero, takes one; then one INSERT per order."""
 
-from flashguard.simulator.strategies.base import SKU, Strategy, lua, sql
+from flashguard.simulator.strategies.base import SKU, Servers, Strategy, lua, sql
 
 
 class RedisLua(Strategy):
     name = "redis-lua"
 
+    def __init__(self, servers: Servers) -> None:
+        super().__init__(servers)
+        self._take = self.redis.register_script(lua("take"))
+
     async def set_up(self, stock: int) -> None:
         await self.redis.set(f"{self.prefix}stock", stock)
-        self._take = self.redis.register_script(lua("take"))
 
     async def buy(self, customer: str) -> str | None:
         if not await self._take(keys=[f"{self.prefix}stock"]):

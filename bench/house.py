@@ -1,0 +1,269 @@
+"""Everything that runs during a benchmark: real servers, the service, its rivals. All are our children, and
+the kernel ends them when we die."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM
+from typing import Any
+
+import aiohttp
+import asyncpg
+from redis.asyncio import Redis
+
+from flashguard.embedded import EmbeddedServers
+from flashguard.embedded.child import end, spawn
+from flashguard.errors import FlashGuardError
+from flashguard.kernel import keys
+from flashguard.ledger import Ledger
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 8.0
+PARTITIONS = 16
+SCARCE_STOCK = {"skip-locked": 200_000}
+"""One row per unit: setting up more would take longer than measuring."""
+PLENTY = 50_000_000
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""The growth scenario creates a sale of 10,000 items in one call."""
+BASKET = '{"customer":"%s","items":[{"sku":"%s","quantity":1}]}'
+CLICK = '{"customer":"%s"}'
+
+
+@dataclass(frozen=True)
+class Target:
+    """What wrk presses on, and whose CPU time it costs."""
+
+    name: str
+    url: str
+    script: str
+    variables: dict[str, str]
+    parts: dict[str, int] = field(repr=False)
+    good: tuple[str, ...] = ("201",)
+    """The answers that the scenario is about; any other is an error."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class House:
+    """The two servers, migrated; more children on demand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.servers = EmbeddedServers(folder / "data")
+        self.log = folder / "children.log"
+        self.admin_key = f"bench-{secrets.token_hex(8)}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of the product's processes: as `flashguard up` sets it, in production mode."""
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
+        return bare | {
+            "FLASHGUARD_REDIS_URL": self.servers.redis_url,
+            "FLASHGUARD_DATABASE_URL": self.servers.database_url,
+            "FLASHGUARD_EMBEDDED": "true",
+            "FLASHGUARD_MODE": "production",
+            "FLASHGUARD_ADMIN_KEY": self.admin_key,
+            "FLASHGUARD_LOG_LEVEL": "warning",
+            "FLASHGUARD_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+        }
+
+    @property
+    def server_parts(self) -> dict[str, int]:
+        return {"valkey": self.servers.valkey.pid, "postgres": self.servers.postgres.pid}
+
+    async def __aenter__(self) -> "House":
+        await self.servers.__aenter__()
+        try:
+            ledger = await Ledger.connect(self.servers.database_url)
+            await ledger.migrate(PARTITIONS)
+            await ledger.close()
+        except BaseException:
+            await self.servers.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.servers.stop()
+
+    @asynccontextmanager
+    async def child(
+        self, module: str, *arguments: str, env: dict[str, str] | None = None, more: Sequence[str] = ()
+    ) -> AsyncIterator[Any]:
+        """`python -m module arguments`, ended with this context."""
+        with self.log.open("ab") as log:
+            process = await spawn(
+                [sys.executable, "-m", module, *arguments, *more],
+                death_signal=SIGTERM if module == "flashguard" else SIGKILL,
+                output=log,
+                env=env or self.env,
+                cwd=Path(__file__).parents[1],
+            )
+        try:
+            yield process
+        finally:
+            await end(process, [(SIGINT, STOP_SECONDS), (SIGTERM, STOP_SECONDS)])
+
+    @asynccontextmanager
+    async def recorder(self) -> AsyncIterator[int]:
+        async with self.child("flashguard", "recorder") as process:
+            yield process.pid
+
+    @asynccontextmanager
+    async def api(self, recorder_pid: int, *, workers: int = 1) -> AsyncIterator["Service"]:
+        """An API on the house's servers; the recorder is shared."""
+        port = free_port()
+        async with self.child("flashguard", "api", "--port", str(port), "--workers", str(workers)) as process:
+            url = f"http://127.0.0.1:{port}"
+            await self.answers(f"{url}/readyz", process, "the API")
+            name = "flashguard" if workers == 1 else f"flashguard×{workers}"
+            service = Service(
+                name, url, self.admin_key, {"api": process.pid, "recorder": recorder_pid} | self.server_parts
+            )
+            async with service:
+                yield service
+
+    @asynccontextmanager
+    async def rival(self, strategy: str, *, workers: int = 1) -> AsyncIterator[Target]:
+        """A strategy of the simulator as a service of its own."""
+        port, schema = free_port(), f"flashguard_bench_{secrets.token_hex(6)}"
+        stock = SCARCE_STOCK.get(strategy, PLENTY)
+        async with self.child(
+            "flashguard.simulator.baseline", "--strategy", strategy, "--stock", str(stock),
+            "--schema", schema, "--port", str(port), "--workers", str(workers),
+        ) as process:  # fmt: skip
+            url = f"http://127.0.0.1:{port}"
+            await self.answers(f"{url}/truth", process, strategy)
+            yield Target(
+                strategy if workers == 1 else f"{strategy}×{workers}", url, "press",
+                {"PATH": "/buy", "BODY": CLICK, "SCHEMA": schema}, {"api": process.pid} | self.server_parts,
+            )  # fmt: skip
+
+    @asynccontextmanager
+    async def small(self, name: str) -> AsyncIterator[Target]:
+        """One of `bench.rivals`: the floor, or a hold by one EVALSHA per request."""
+        port = free_port()
+        async with self.child(f"bench.rivals.{name}", str(port), self.servers.redis_url) as process:
+            url = f"http://127.0.0.1:{port}"
+            await self.answers(f"{url}/truth", process, name)
+            yield Target(
+                name.replace("_", "-"), url, "press",
+                {"PATH": "/hold", "BODY": CLICK}, {"api": process.pid} | self.server_parts,
+            )  # fmt: skip
+
+    @asynccontextmanager
+    async def memory(self) -> AsyncIterator[Redis]:
+        redis = Redis.from_url(self.servers.redis_url, protocol=2)
+        try:
+            yield redis
+        finally:
+            await redis.aclose()
+
+    async def versions(self) -> dict[str, str]:
+        """What the two servers are."""
+        connection = await self.database()
+        try:
+            postgres = connection.get_server_version()
+        finally:
+            await connection.close()
+        async with self.memory() as redis:
+            server = await redis.info("server")
+        return {"postgresql": f"{postgres.major}.{postgres.minor}", "valkey": server["valkey_version"]}
+
+    async def database(self) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(self.servers.database_url)
+
+    async def bytes_kept(self) -> int:
+        """What Valkey keeps, without the journals: their length is bounded, whatever was sold."""
+        async with self.memory() as redis:
+            memory = await redis.info("memory")
+            journals = [
+                await redis.memory_usage(keys.journal(partition), samples=0) or 0
+                for partition in range(PARTITIONS)
+            ]
+        return int(memory["used_memory_dataset"]) - sum(journals)
+
+    async def answers(self, url: str, process: Any, what: str) -> None:
+        """Waits until a child answers 200.
+
+        Raises:
+            FlashGuardError: it ended, or took too long.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        async with aiohttp.ClientSession() as http:
+            while time.monotonic() < deadline and process.returncode is None:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.get(url) as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+        raise FlashGuardError(f"{what} did not start; the end of {self.log}:\n{self.log_end()}")
+
+    def log_end(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+
+class Service:
+    """A running FlashGuard API, and its admin's calls."""
+
+    def __init__(self, name: str, url: str, admin_key: str, parts: dict[str, int]) -> None:
+        self.name = name
+        self.url = url
+        self.parts = parts
+        self.authorization = f"Bearer {admin_key}"
+
+    async def __aenter__(self) -> "Service":
+        self._http = aiohttp.ClientSession(
+            headers={"Authorization": self.authorization}, timeout=aiohttp.ClientTimeout(total=60)
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()
+
+    async def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """A call that must succeed."""
+        async with self._http.request(method, f"{self.url}{path}", json=body) as answer:
+            said: dict[str, Any] = await answer.json(content_type=None)
+            if answer.status >= 300:
+                raise FlashGuardError(f"{method} {path}: {answer.status} {said}")
+            return said
+
+    async def sale(
+        self, *, stock: int = PLENTY, skus: int = 0, id_: str | None = None, hold_seconds: int = 3600
+    ) -> str:
+        """Makes and opens a sale of one item "unit", or of "unit-0" and on."""
+        sale = id_ or f"bench-{secrets.token_hex(6)}"
+        items = [
+            {"sku": sku, "name": sku, "price_minor": 1999, "currency": "EUR", "stock": stock}
+            for sku in ([f"unit-{n}" for n in range(skus)] if skus else ["unit"])
+        ]
+        more = {"hold_seconds": hold_seconds, "limit_per_customer": 4, "items": items}
+        await self.call("POST", "/v1/sales", {"id": sale, "name": "Benchmark"} | more)
+        await self.call("POST", f"/v1/sales/{sale}/open")
+        return sale
+
+    def press(self, sale: str, noun: str, **more: str) -> Target:
+        """Where holds (`reservations`) or buys (`orders`) of a sale go."""
+        variables = {"PATH": f"/v1/sales/{sale}/{noun}", "BODY": BASKET, "AUTH": self.authorization}
+        return Target(self.name, self.url, "press", variables | more, self.parts)
+
+    def read(self, sale: str) -> Target:
+        return Target(
+            self.name, self.url, "read", {"PATH": f"/v1/sales/{sale}", "AUTH": self.authorization},
+            self.parts, ("200",),
+        )  # fmt: skip
+
+    async def committed(self, sale: str) -> int:
+        """Units sold, as the API shows them."""
+        return sum(item["sold"] for item in (await self.call("GET", f"/v1/sales/{sale}"))["items"])

@@ -1,0 +1,156 @@
+"""The scenarios that wrk alone can press: buy, hold, hold + confirm, sold-out, replay, read, spread."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+import aiohttp
+
+from bench import wrk
+from bench.house import House, Service, Target
+from bench.measure import Committed, rounds, variables, warm
+from bench.rows import Row
+from bench.say import Progress
+
+BUY_RIVALS = ("row-lock", "conditional-update", "skip-locked", "redis-lua", "sql-batched", "sql-batched×2")
+BUY_TARGETS = ("flashguard", *BUY_RIVALS, "flashguard×2", "floor")
+HOLD_TARGETS = ("flashguard", "evalsha-hold", "floor")
+REPLAY_KEYS = 1_000
+SPREAD_SKUS = 1_000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every scenario is given."""
+
+    house: House
+    service: Service
+    recorder_pid: int
+    progress: Progress
+    seconds: int = 3
+    times: int = 1
+    """Rounds."""
+    connections: tuple[int, ...] = (256,)
+    only: tuple[str, ...] = ()
+    """Targets to measure; empty: all."""
+
+    @property
+    def servers(self) -> dict[str, int]:
+        """The recorder and both servers: what the library needs, without the API."""
+        return {name: pid for name, pid in self.service.parts.items() if name != "api"}
+
+    def wants(self, target: str) -> bool:
+        return not self.only or target in self.only
+
+    async def measured(self, scenario: str, targets: Sequence[tuple[Target, Committed | None]]) -> list[Row]:
+        """All targets at all numbers of connections."""
+        rows: list[Row] = []
+        for connections in self.connections:
+            rows += await rounds(
+                scenario, targets, connections=connections, seconds=self.seconds,
+                times=self.times, progress=self.progress,
+            )  # fmt: skip
+        return rows
+
+
+async def open_targets(bench: Bench, stack: AsyncExitStack, names: Sequence[str], noun: str) -> list[
+    tuple[Target, Committed | None]
+]:  # fmt: skip
+    """Starts those of the named targets that are wanted; each with how to count what it committed."""
+    targets: list[tuple[Target, Committed | None]] = []
+    for name in filter(bench.wants, names):
+        bench.progress.doing(f"starting {name}")
+        kind, _, workers = name.partition("×")
+        if kind == "flashguard":
+            service = bench.service
+            if workers:
+                service = await stack.enter_async_context(
+                    bench.house.api(bench.recorder_pid, workers=int(workers))
+                )
+            targets.append(await sale_target(service, noun))
+        elif kind in ("floor", "evalsha-hold"):
+            target = await stack.enter_async_context(bench.house.small(kind.replace("-", "_")))
+            targets.append((target, None))
+        else:
+            target = await stack.enter_async_context(bench.house.rival(kind, workers=int(workers or 1)))
+            targets.append((target, rival_orders(target)))
+    await warm([target for target, _ in targets])
+    return targets
+
+
+async def sale_target(service: Service, noun: str) -> tuple[Target, Committed | None]:
+    sale = await service.sale()
+
+    async def committed() -> int:
+        return await service.committed(sale)
+
+    return service.press(sale, noun), committed if noun == "orders" else None
+
+
+def rival_orders(target: Target) -> Callable[[], Awaitable[int]]:
+    async def orders() -> int:
+        async with aiohttp.ClientSession() as http, http.get(f"{target.url}/truth") as answer:
+            return int((await answer.json())["orders"])
+
+    return orders
+
+
+async def buy(bench: Bench) -> list[Row]:
+    """Durable buys of one hot item: ours, and every way that a shop may do it."""
+    async with AsyncExitStack() as stack:
+        return await bench.measured("buy", await open_targets(bench, stack, BUY_TARGETS, "orders"))
+
+
+async def hold(bench: Bench) -> list[Row]:
+    """Holds of one hot item."""
+    async with AsyncExitStack() as stack:
+        return await bench.measured("hold", await open_targets(bench, stack, HOLD_TARGETS, "reservations"))
+
+
+async def hold_confirm(bench: Bench) -> list[Row]:
+    """A hold, then its confirm, in turn. The rate is that of the confirms; the holds are beside them."""
+    target = bench.service.press(await bench.service.sale(), "reservations")
+    target = replace(target, script="hold_confirm", good=("200", "201"))
+    await warm([target])
+    rows = await bench.measured("hold+confirm", [(target, None)])
+    for row in rows:
+        row.more = {
+            "holds_per_second": round(row.answers.get("201", 0) / row.seconds, 1),
+            "durable_confirmations_per_second": round(row.answers.get("200", 0) / row.seconds, 1),
+        }
+        row.per_second = row.more["durable_confirmations_per_second"]
+    return rows
+
+
+async def sold_out(bench: Bench) -> list[Row]:
+    """Rejections of a crowd that comes after the last unit, beside holds while there are units."""
+    empty = await bench.service.sale(stock=0)
+    nothing = replace(bench.service.press(empty, "reservations"), name="sold-out", good=("409 sold-out",))
+    plenty = replace(bench.service.press(await bench.service.sale(), "reservations"), name="hold")
+    await warm([nothing, plenty])
+    return await bench.measured("sold-out", [(nothing, None), (plenty, None)])
+
+
+async def replay(bench: Bench) -> list[Row]:
+    """Buys that were made before, asked again with their keys."""
+    target = bench.service.press(
+        await bench.service.sale(), "orders", KEYS=str(REPLAY_KEYS), RUN="replay", REPLAYS="1"
+    )
+    await wrk.run(target.url, target.script, variables(target), connections=64, seconds=1)
+    return await bench.measured("replay", [(replace(target, good=("201 replayed",)), None)])
+
+
+async def read(bench: Bench) -> list[Row]:
+    """A sale with its stock of this moment."""
+    return await bench.measured("read", [(bench.service.read(await bench.service.sale()), None)])
+
+
+async def spread(bench: Bench) -> list[Row]:
+    """Holds of one hot item, and of 1,000 items in turn."""
+    one = replace(bench.service.press(await bench.service.sale(), "reservations"), name="1 item")
+    sale = await bench.service.sale(skus=SPREAD_SKUS)
+    many = replace(
+        bench.service.press(sale, "reservations", SKUS=str(SPREAD_SKUS)), name=f"{SPREAD_SKUS:,} items"
+    )
+    await warm([one, many])
+    return await bench.measured("spread", [(one, None), (many, None)])

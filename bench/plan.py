@@ -1,0 +1,90 @@
+"""Which scenarios there are, and how long a whole run gives each."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from bench import engine, growth, loads, rush
+from bench.loads import Bench
+from bench.rows import Row
+
+SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
+    "buy": loads.buy,
+    "hold": loads.hold,
+    "hold+confirm": loads.hold_confirm,
+    "sold-out": loads.sold_out,
+    "replay": loads.replay,
+    "read": loads.read,
+    "spread": loads.spread,
+    "half-load": rush.half_load,
+    "burst": rush.burst,
+    "sell-out": rush.sell_out,
+    "engine": engine.engine,
+    "small": engine.small,
+    "bytes": growth.bytes_kept,
+    "growth": growth.growth,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One scenario with its measure of time and load."""
+
+    scenario: str
+    seconds: int = 3
+    rounds: int = 1
+    connections: tuple[int, ...] = (256,)
+    only: tuple[str, ...] = ()
+
+    def applied(self, bench: Bench) -> Bench:
+        return replace(
+            bench, seconds=self.seconds, times=self.rounds, connections=self.connections, only=self.only
+        )
+
+
+THREE = (64, 256, 1_000)
+SIZES: dict[str, tuple[Step, ...]] = {
+    "all": (
+        Step("buy", 3, 3, (1_000,)),
+        Step("buy", 2, 1, (64, 256)),
+        Step("hold", 3, 3, (256,)),
+        Step("hold", 2, 1, (64, 1_000)),
+        Step("hold+confirm", 2, 1, THREE),
+        Step("sold-out", 3, 3, (256,)),
+        Step("sold-out", 2, 1, (64, 1_000)),
+        Step("replay", 2, 1, THREE),
+        Step("read", 2, 1, THREE),
+        Step("spread", 3, 1, (256,)),
+        Step("half-load", 5, 3, (256,)),
+        Step("burst", 1, 3, (10_000,)),
+        Step("sell-out", 10, 1, (256,)),
+        Step("engine", 3, 3),
+        Step("small", 4, 3),
+        Step("bytes", 1, 1, (100_000,)),
+        Step("growth", 2, 3, (100_000, 1_000_000)),
+    ),
+    "quick": (
+        Step("buy", 2, 1, (1_000,), ("flashguard", "row-lock", "redis-lua", "sql-batched", "floor")),
+        Step("hold", 2, 1, (256,)),
+        Step("hold+confirm", 1, 1, (256,)),
+        Step("sold-out", 2, 1, (256,)),
+        Step("replay", 1, 1, (256,)),
+        Step("read", 1, 1, (256,)),
+        Step("half-load", 3, 1, (256,)),
+        Step("burst", 1, 1, (10_000,)),
+        Step("sell-out", 5, 1, (256,)),
+        Step("engine", 2, 1),
+        Step("small", 2, 1),
+        Step("bytes", 1, 1, (20_000,)),
+        Step("growth", 1, 1, (20_000,)),
+    ),
+    "short": (
+        Step("buy", 1, 1, (64,), ("flashguard", "row-lock", "sql-batched×2", "flashguard×2", "floor")),
+        Step("hold", 1, 1, (64,), ("flashguard", "evalsha-hold")),
+        Step("sold-out", 1, 1, (64,)),
+        Step("burst", 1, 1, (200,)),
+        Step("half-load", 1, 1, (64,)),
+        Step("engine", 1, 1),
+        Step("bytes", 1, 1, (2_000,)),
+    ),
+}
+"""Whole runs, by their size: `make bench`, `make bench-quick`, and the one that a test makes."""

@@ -1,0 +1,126 @@
+"""What a whole run leaves behind: the goals' table, latest.json and the plot."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from bench.figures import Figure, figures
+from bench.plot import plot
+from bench.rows import RULE, Row
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+LIBRARIES = (
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "pydantic",
+    "msgspec",
+    "redis",
+    "hiredis",
+    "asyncpg",
+)
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What `latest.json` holds."""
+
+    size: str
+    at: str
+    commit: str
+    seconds: float
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    rule: str
+    figures: dict[str, Figure]
+    rows: Sequence[Row]
+
+
+def make(size: str, rows: Sequence[Row], seconds: float, servers: dict[str, str]) -> Report:
+    """The report of what was measured."""
+    return Report(
+        size=size, at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), commit=commit(),
+        seconds=round(seconds, 1), machine=machine(), versions=versions() | servers, rule=RULE,
+        figures={figure.name: figure for figure in figures(rows)}, rows=rows,
+    )  # fmt: skip
+
+
+def write(report: Report, console: Console, json: Path | None, svg: Path | None) -> None:
+    """Prints the goals' table; writes the files that are asked for, and a full run's anyway."""
+    console.print(goals(report))
+    if report.size == "all":
+        json, svg = json or RESULTS / "latest.json", svg or RESULTS / "latest.svg"
+    if json:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        console.print(f"written: {json}")
+    if svg:
+        svg.write_text(plot(report.rows, f"{report.machine['cpu']}, {report.commit}"))
+        console.print(f"written: {svg}")
+
+
+def goals(report: Report) -> Table:
+    out = Table(title="The goals", title_justify="left")
+    for column in ("figure", "value", "goal", "met", "what"):
+        out.add_column(column, overflow="fold")
+    for figure in report.figures.values():
+        value = figure.value
+        text = (
+            ", ".join(f"{k} {v:,}" for k, v in value.items() if v is not None)
+            if isinstance(value, dict)
+            else value
+        )
+        out.add_row(
+            figure.name, "–" if text is None else str(text), figure.goal,
+            {True: "yes", False: "NO", None: "–"}[figure.met], figure.what,
+        )  # fmt: skip
+    return out
+
+
+def commit() -> str:
+    """The commit that was measured, with a mark where files differ from it; "unknown" outside of git."""
+    if shutil.which("git") is None:
+        return "unknown"
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True
+    )
+    return said.stdout.strip() or "unknown"
+
+
+def machine() -> dict[str, Any]:
+    """Which machine this is, as far as its figures depend on it."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _cpuinfo().splitlines() if line.startswith("model name")),
+        platform.processor() or "unknown",
+    )
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "shared": "load generator, API, recorder, Valkey and PostgreSQL share these cores",
+    }
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
+
+
+def versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split(" [")[0]
+    return {"python": platform.python_version(), "wrk": wrk.removeprefix("wrk ")} | found

@@ -1,0 +1,72 @@
+"""What one measurement says, and how several become one figure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+
+import msgspec
+
+RULE = (
+    "Every target of a scenario is measured once per round, one after the other, on the same servers; odd "
+    "rounds go through them backwards. A figure is the median over the rounds; a ratio is the median of the "
+    "rounds' ratios, each between two measurements of the same round. With two rounds that is their mean."
+)
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One target under one load for some seconds."""
+
+    scenario: str
+    target: str
+    connections: int = 0
+    round: int = 0
+    seconds: float = 0.0
+    per_second: float = 0.0
+    """Answers that the scenario is about, per second; nothing else is counted in."""
+    answers: dict[str, int] = {}
+    """All answers, by what they say."""
+    errors: int = 0
+    """Every other answer, and every connection that broke."""
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    committed: int | None = None
+    """Orders (or units held) in PostgreSQL afterwards, where that was looked up."""
+    cpu_us: dict[str, float] = {}
+    """CPU per answer, by part, in microseconds; what it still did after the load included."""
+    others_cores: float = 0.0
+    """What everything else took of this machine meanwhile, in cores: how noisy it was."""
+    more: dict[str, float] = {}
+    """Figures of this scenario alone."""
+
+    @property
+    def api_cpu_us(self) -> float:
+        return self.cpu_us["api"]
+
+    @property
+    def product_cpu_us(self) -> float:
+        """All of the product's CPU per answer: API, recorder and both servers."""
+        return sum(spent for part, spent in self.cpu_us.items() if part != "client")
+
+
+Rows = Sequence[Row]
+
+
+def select(rows: Rows, scenario: str, target: str, connections: int | None = None) -> list[Row]:
+    """These rows, in the order of their rounds."""
+    found = [
+        row
+        for row in rows
+        if row.scenario == scenario and row.target == target and connections in (None, row.connections)
+    ]
+    return sorted(found, key=lambda row: row.round)
+
+
+def middle(values: Iterable[float]) -> float | None:
+    """The median; None of nothing."""
+    listed = list(values)
+    return median(listed) if listed else None
+
+
+def ratio(ours: Rows, theirs: Rows, value: Callable[[Row], float]) -> float | None:
+    """The median of the rounds' ratios; None where no round has both."""
+    others = {row.round: value(row) for row in theirs}
+    return middle(value(row) / others[row.round] for row in ours if others.get(row.round))

@@ -19,6 +19,7 @@ from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code, ConfigurationError
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
+from flashguard.kernel.connection import Client
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Installation, Ledger, LedgerAway, RecordedOrder, lines_from_flat
 from flashguard.model import (
@@ -52,15 +53,24 @@ LEDGER_POLL_SECONDS: Final = 0.02
 
 
 def connect_memory(url: str, settings: Settings) -> "Redis":
-    """A client for the kernel: bytes in and out, RESP2, bounded waits, and nothing sent twice."""
+    """A client for what is not the hot path: announcements, simulations. Nothing is sent twice.
+
+    Its callers bound their waits: redis-py's own time-out for a command is `asyncio.wait_for`, which on
+    Python 3.11 loses a cancellation now and then.
+    """
     return Redis.from_url(
         url,
         protocol=2,
         socket_connect_timeout=settings.memory_timeout_seconds,
-        socket_timeout=settings.memory_timeout_seconds,
+        socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
         max_connections=256,
     )
+
+
+def connect_kernel(url: str, settings: Settings) -> Client:
+    """A client for the kernel."""
+    return Client(url, timeout_seconds=settings.memory_timeout_seconds)
 
 
 class FlashGuard:
@@ -70,16 +80,17 @@ class FlashGuard:
     """
 
     def __init__(
-        self, settings: Settings, redis: "Redis", ledger: Ledger, installation: Installation
+        self, settings: Settings, client: Client, redis: "Redis", ledger: Ledger, installation: Installation
     ) -> None:
         self.settings = settings
         self.ledger = ledger
-        self.kernel = Kernel(redis, max_backlog=settings.max_backlog_entries)
+        self.kernel = Kernel(client, max_backlog=settings.max_backlog_entries)
         self.partitions = installation.partitions
         self.signer = Signer(installation.secret)
         self.watermark = Watermark()
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
+        self._client = client
         self._redis = redis
         self._listener = asyncio.create_task(self._listen())
         self._subscribed = asyncio.Event()
@@ -104,9 +115,10 @@ class FlashGuard:
             prepared=settings.keeps_prepared,
             timeout=settings.ledger_timeout_seconds,
         )
+        client = connect_kernel(settings.redis_url, settings)
         redis = connect_memory(settings.redis_url, settings)
         try:
-            guard = cls(settings, redis, ledger, await ledger.installation())
+            guard = cls(settings, client, redis, ledger, await ledger.installation())
             await guard.kernel.load_scripts()
         except (RedisError, OSError) as error:
             await ledger.close()
@@ -130,6 +142,7 @@ class FlashGuard:
         self._listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._listener
+        await self._client.aclose()
         await self._redis.aclose()
         await self.ledger.close()
 
@@ -454,4 +467,4 @@ def refusal(result: list[Any]) -> Refused:
     raise AssertionError(f"the kernel answered {result!r}")
 
 
-__all__ = ["Decision", "FlashGuard", "connect_memory", "refusal"]
+__all__ = ["Decision", "FlashGuard", "connect_kernel", "connect_memory", "refusal"]

@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from flashguard.errors import ConfigurationError, FlashGuardError
-from flashguard.guard import connect_memory
+from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.recorder import Recorder
@@ -67,14 +67,14 @@ async def _record(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     redis_url, database_url = _urls(settings)
     ledger = await _patiently(database_url, settings)
-    redis = connect_memory(redis_url, settings)
+    memory = connect_kernel(redis_url, settings)
     try:
         installation = await ledger.installation()
-        kernel = Kernel(redis, max_backlog=settings.max_backlog_entries)
+        kernel = Kernel(memory, max_backlog=settings.max_backlog_entries)
         log.info("recording %d partitions", installation.partitions)
         await Recorder(kernel, ledger, settings, installation.partitions).run()
     finally:
-        await redis.aclose()
+        await memory.aclose()
         await ledger.close()
 
 

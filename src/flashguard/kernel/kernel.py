@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from flashguard.errors import FlashGuardError
 from flashguard.kernel import keys
+from flashguard.kernel.connection import Commands
 from flashguard.model import SaleId
 
 SCRIPTS: Final = Path(__file__).parent / "scripts"
@@ -82,12 +82,12 @@ class Kernel:
     """Calls the scripts on one Valkey/Redis.
 
     Parameters:
-        redis: a client with `decode_responses=False`.
+        redis: a client whose answers are bytes.
         max_backlog: unrecorded journal entries beyond which a partition answers overloaded.
         clock_ms: a fixed clock for tests; 0 means the server's own, as always in production.
     """
 
-    def __init__(self, redis: "Redis", *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
+    def __init__(self, redis: Commands, *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
         self._redis = redis
         self._sources = {verb: script_source(verb) for verb in Verb}
         self._shas = {
@@ -139,7 +139,7 @@ class Kernel:
             except NoScriptError:
                 raw = await self._redis.eval(self._sources[verb], len(names), *names, blob)
         except (RedisError, OSError) as error:
-            raise await self._trouble(verb, error) from error
+            raise _trouble(verb, error) from error
         reply = _decode_reply(raw)
         if not reply.status and reply.epoch > self._epochs.get(partition, 0):
             self._epochs[partition] = reply.epoch
@@ -207,15 +207,14 @@ class Kernel:
 
     async def _ask(self, *command: object) -> object:
         try:
-            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+            return await self._redis.execute_command(*command)
         except (RedisError, OSError) as error:
-            raise await self._trouble(command[0], error) from error
+            raise _trouble(command[0], error) from error
 
-    async def _trouble(self, what: object, error: Exception) -> MemoryAway:
-        """What an error of the client means to those who called."""
-        if isinstance(error, ReadOnlyError):  # a primary that was demoted: find the new one
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
-        kind: type[MemoryAway] = MemoryGone
-        if isinstance(error, ResponseError):
-            kind = MemoryBroken if "WRONGTYPE" in str(error) else MemoryAway
-        return kind(f"{what}: {error}")
+
+def _trouble(what: object, error: Exception) -> MemoryAway:
+    """What an error of the client means to those who called."""
+    kind: type[MemoryAway] = MemoryGone
+    if isinstance(error, ResponseError):
+        kind = MemoryBroken if "WRONGTYPE" in str(error) else MemoryAway
+    return kind(f"{what}: {error}")

@@ -1,5 +1,6 @@
 """Where a simulation and those who follow it meet, whatever process they are in: a few keys in memory."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -16,6 +17,8 @@ EVENTS_KEPT: Final = 25_000
 """More than a simulation of nine strategies can write."""
 EVENTS_SECONDS: Final = 3600
 STOP_SECONDS: Final = 3600
+ANSWER_SECONDS: Final = 5.0
+"""Longer than any read here blocks."""
 PAGE_EVENTS: Final = 5_000
 
 
@@ -56,13 +59,13 @@ class Board:
         """Adds events, in this order."""
         key = keys.simulation_events(id_)
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
+            async with asyncio.timeout(ANSWER_SECONDS), self._redis.pipeline(transaction=False) as pipeline:
                 for event in events:
                     pipeline.xadd(key, {"e": encode_happened(event)}, maxlen=EVENTS_KEPT, approximate=True)
                 pipeline.expire(key, EVENTS_SECONDS)
                 await pipeline.execute()
         except (RedisError, OSError) as error:
-            raise MemoryAway(f"simulation events: {error}") from error
+            raise MemoryAway(f"simulation events: {error or 'no answer in time'}") from error
 
     async def read(self, id_: str, after: bytes, *, block_ms: int = 0) -> list[tuple[bytes, Happened]]:
         """Events after this place, each with its own; waits so long for the first."""
@@ -76,6 +79,7 @@ class Board:
 
     async def _ask(self, *command: object) -> object:
         try:
-            return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
-            raise MemoryAway(f"{command[0]}: {error}") from error
+            raise MemoryAway(f"{command[0]}: {error or 'no answer in time'}") from error

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code, ConfigurationError
+from flashguard.honour import grant_of, lines_of, read_receipt, too_late
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
 from flashguard.kernel.connection import Client
@@ -231,24 +232,46 @@ class FlashGuard:
         pairs = tuple((line.sku, line.quantity) for line in lines)
         return self.signer.sign(Receipt(id_, customer, pairs, created_ms, expires_ms))
 
-    async def confirm(self, id_: str) -> Outcome:
+    async def confirm(self, id_: str, *, receipt: str | None = None) -> Outcome:
         """Turns a live hold into an order, committed in PostgreSQL. A second confirm answers the same order.
 
-        A hold whose time has ended is not confirmed: `reservation-expired`.
+        A hold whose time has ended is not confirmed: `reservation-expired`, with what to refund.
+
+        Parameters:
+            receipt: what the hold was answered with. It has a hold that ended, or that a lost memory forgot,
+                honoured while its units can be had.
         """
-        return await self._end(id_, Verb.CONFIRM, ReservationStatus.CONFIRMED, _is_confirmed)
+        shown = None
+        if receipt is not None:
+            read = read_receipt(self.signer, receipt, ReservationId(id_))
+            if isinstance(read, Refused):
+                return read
+            shown = read
+        return await self._end(id_, Verb.CONFIRM, ReservationStatus.CONFIRMED, _is_confirmed, shown)
 
     async def release(self, id_: str) -> Outcome:
         """Gives a live hold's units back to stock at once."""
         return await self._end(id_, Verb.RELEASE, ReservationStatus.RELEASED, None)
 
-    async def _end(self, id_: str, verb: Verb, status: ReservationStatus, durable: Any) -> Outcome:
+    async def _end(
+        self,
+        id_: str,
+        verb: Verb,
+        status: ReservationStatus,
+        durable: Any,
+        receipt: Receipt | None = None,
+    ) -> Outcome:
         name = split_reservation_id(id_)
         if name is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
         sale, short = name
         decision = await self.decisions.ask(
-            verb, sale, (short,), id_=short, durable=durable, same=_is_that_order
+            verb,
+            sale,
+            (short,) if receipt is None else (short, grant_of(receipt)),
+            id_=short,
+            durable=durable,
+            same=_is_that_order,
         )
         refused = refused_by_fate(decision)
         if refused:
@@ -259,8 +282,12 @@ class FlashGuard:
         if result[0] == "as-it-is":
             found = await self._recorded(sale, short, status, wait=bool(result[1]))
             return found if isinstance(found, Refused) else Granted(found, True)
-        if result[0] == "unknown-reservation":
-            return await self._not_in_memory(sale, short, status)
+        if result[0] in ("unknown-reservation", "unknown-sale"):
+            return await self._not_in_memory(sale, short, status, receipt)
+        if verb is Verb.CONFIRM and result[0] in ("reservation-expired", *_CANT_BE_HONOURED):
+            why = str(result[1]) if result[0] == "reservation-expired" and len(result) > 1 else None
+            lines = () if receipt is None else lines_of(receipt)
+            return await too_late(self.ledger, sale, short, refusal(result), why, lines)
         return refusal(result)
 
     def _ended(self, sale: SaleId, short: str, status: ReservationStatus, result: list[Any]) -> Reservation:
@@ -380,7 +407,9 @@ class FlashGuard:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         return Refused(code=Code.LEDGER_REFUSED) if found is None else _first_outcome(found, body)
 
-    async def _not_in_memory(self, sale: SaleId, short: str, status: ReservationStatus) -> Outcome:
+    async def _not_in_memory(
+        self, sale: SaleId, short: str, status: ReservationStatus, receipt: Receipt | None = None
+    ) -> Outcome:
         """Memory has no such reservation: unknown, or of a sale that memory has forgotten."""
         try:
             found = await self.ledger.reservation(sale, short)
@@ -388,6 +417,8 @@ class FlashGuard:
                 return Refused(code=Code.LEDGER_REFUSED)
         except LedgerAway:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        if found is None and receipt is not None:
+            return await self._forgotten_with_its_sale(sale, short, receipt)
         if found is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
         if found.status == status:
@@ -395,6 +426,17 @@ class FlashGuard:
         if found.status is ReservationStatus.HELD:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         return Refused(code=Code(f"reservation-{found.status}"))
+
+    async def _forgotten_with_its_sale(self, sale: SaleId, short: str, receipt: Receipt) -> Outcome:
+        """A good receipt of a hold that nobody knows, of a sale that memory does not have."""
+        try:
+            stored = await self.ledger.sale(sale)
+        except LedgerAway:
+            stored = None
+        if stored is None or stored.sale.status is not SaleStatus.CLOSED:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        refused = Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed: refund the payment.")
+        return await too_late(self.ledger, sale, short, refused, None, lines_of(receipt))
 
     async def _listen(self) -> None:
         """Feeds the watermark from every partition's channel, for as long as the guard lives."""
@@ -423,6 +465,9 @@ class FlashGuard:
                 self._subscribed.set()
                 if message["type"] == "message":
                     self.watermark.announced(message["data"])
+
+
+_CANT_BE_HONOURED: Final = ("sold-out", "limit-reached", "sale-not-open", "unknown-item")
 
 
 def _first_outcome(found: Reservation, body: int) -> Outcome:
@@ -460,6 +505,8 @@ def refusal(result: list[Any]) -> Refused:
             return Refused(
                 code=Code.INVALID_REQUEST, detail="Stock can't go below held + sold.", available=available
             )
+        case ["reservation-expired", *_]:
+            return Refused(code=Code.RESERVATION_EXPIRED)
         case ["overloaded"]:
             return Refused(code=Code.OVERLOADED, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         case [code, *_]:

@@ -69,6 +69,19 @@ class Extend(Struct, array_like=True, tag="extend", frozen=True):
     expires_ms: int
 
 
+class Honour(Struct, array_like=True, tag="honour", frozen=True):
+    """A hold that was over, or forgotten, and became an order because the buyer had its receipt."""
+
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+    fingerprint: int
+    customer: CustomerId
+    hold_ms: int
+    created_ms: int
+
+
 class Restock(Struct, array_like=True, tag="restock", frozen=True):
     """`lines` is the sku and the signed number of units; stock, held and sold are those after it."""
 
@@ -108,7 +121,7 @@ class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):
     at_ms: int
 
 
-Transition = Hold | Buy | Confirm | Release | Expire | Extend | Restock | SaleChange | Rebuilt
+Transition = Hold | Buy | Confirm | Release | Expire | Extend | Honour | Restock | SaleChange | Rebuilt
 
 
 class Counters(Struct, array_like=True, frozen=True):

@@ -96,6 +96,20 @@ class Reservation(Struct, frozen=True, kw_only=True):
     receipt: str | None = None
 
 
+class Amount(Struct, frozen=True):
+    """Money in the currency's minor unit."""
+
+    currency: str
+    amount_minor: int
+
+
+class Refund(Struct, frozen=True, kw_only=True):
+    """What a shop that was paid for a hold should give back: the units at the sale's prices, per currency."""
+
+    items: tuple[Line, ...]
+    amounts: tuple[Amount, ...]
+
+
 class Granted(Struct, frozen=True):
     """The request took effect. `replayed`: it had taken effect before, under the same key."""
 
@@ -112,6 +126,7 @@ class Refused(Struct, frozen=True, kw_only=True):
     available: int | None = None
     limit: int | None = None
     retry_after_seconds: float | None = None
+    refund: Refund | None = None
 
 
 Outcome = Granted | Refused

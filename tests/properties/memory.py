@@ -294,6 +294,15 @@ class Partition:
                 )
                 assert (row.created_ms, row.hold_ms) == (one.created_ms, one.hold_ms)
                 assert (row.extensions or []) == one.extensions
+        for (name, id_), honoured in group.honours.items():
+            one = self.model.sales[name].reservations[id_]
+            assert (one.status, one.until_ms) == ("confirmed", honoured.at_ms)
+            assert (one.customer, one.lines) == (honoured.customer, honoured.lines)
+            assert (one.fingerprint, one.created_ms, one.hold_ms) == (
+                honoured.fingerprint,
+                honoured.created_ms,
+                honoured.hold_ms,
+            )
         for name, change in group.sale_changes.items():
             rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
             assert [*rules, change.limit] == _config(self.model.sales[name])

@@ -168,19 +168,8 @@ class Model:
         config = sale.config
         if (status := config.status_at(self.now_ms)) != "open":
             return ["sale-not-open", status, config.starts_ms]
-        for sku in lines[::2]:
-            if sku not in sale.items:
-                return ["unknown-item", sku]
-
-        def over_limit() -> bool:
-            return config.limit > 0 and sale.used(customer) + sum(lines[1::2]) > config.limit
-
-        while (short := _shortage(sale, lines)) or over_limit():
-            if not self._reclaim(name):
-                if over_limit():
-                    return ["limit-reached", config.limit, sale.used(customer)]
-                assert short is not None
-                return ["sold-out", *short]
+        if (refused := self._lacks(name, customer, lines)) is not None:
+            return refused
         now = self.now_ms
         hold_ms = 0 if buy else config.hold_ms
         status = "confirmed" if buy else "held"
@@ -192,8 +181,51 @@ class Model:
         self._transitions.append([verb, name, id_, lines, now, fingerprint, customer, hold_ms])
         return [status, False, now, hold_ms, now if buy else 0, self.seq + 1 if buy else 0]
 
-    def _confirm(self, name: str, id_: str) -> list[Any]:
-        return self._end(name, id_, "confirmed")
+    def _confirm(self, name: str, id_: str, grant: list[Any] | None = None) -> list[Any]:
+        known = self._reservation(name, id_)
+        ended = known is not None and (
+            known.status == "expired" or (known.status == "held" and self.now_ms >= known.until_ms)
+        )
+        if grant is None or not (known is None or ended):
+            return self._end(name, id_, "confirmed")
+        return self._honour(name, id_, known, *grant)
+
+    def _honour(
+        self, name: str, id_: str, known: Reservation | None,
+        fingerprint: int, customer: str, lines: Lines, created_ms: int, hold_ms: int,
+    ) -> list[Any]:  # fmt: skip
+        """A receipt for a hold that is over or forgotten: an order while its units can be had."""
+        sale = self.sales.get(name)
+        if sale is None:
+            return ["unknown-sale"]
+        if known is not None and known.fingerprint != fingerprint:
+            return ["idempotency-mismatch"]
+        status = sale.config.status_at(self.now_ms)
+        if known is not None and known.status == "held":
+            if status not in ("open", "paused"):
+                return self._end(name, id_, "confirmed")
+            times = [known.created_ms, known.hold_ms, known.until_ms, self.now_ms]
+            self._finish(name, id_, "confirmed", self.now_ms)
+            return ["confirmed", known.customer, known.lines, *times, self.seq + 1]
+        if status in ("open", "paused"):
+            refused = self._lacks(name, customer, lines)
+        else:
+            refused = ["sale-not-open", status, sale.config.starts_ms]
+        expires_ms = created_ms + hold_ms
+        if refused is not None:
+            return ["reservation-expired", refused[0]] if self.now_ms >= expires_ms else refused
+        if known is not None:
+            created_ms, hold_ms = known.created_ms, known.hold_ms
+        times = [created_ms, hold_ms, expires_ms, self.now_ms]
+        sale.reservations[id_] = Reservation(
+            "confirmed", fingerprint, created_ms, hold_ms, self.now_ms, customer, lines,
+            known.extensions if known is not None else [], self.seq + 1,
+        )  # fmt: skip
+        self._move(name, lines, "sold", 1)
+        self._transitions.append(
+            ["honour", name, id_, lines, self.now_ms, fingerprint, customer, hold_ms, created_ms]
+        )
+        return ["confirmed", customer, lines, *times, self.seq + 1]
 
     def _release(self, name: str, id_: str) -> list[Any]:
         return self._end(name, id_, "released")
@@ -212,6 +244,24 @@ class Model:
         times = [known.created_ms, known.hold_ms, known.until_ms, self.now_ms]
         self._finish(name, id_, status, self.now_ms)
         return [status, known.customer, known.lines, *times, self.seq + 1]
+
+    def _lacks(self, name: str, customer: str, lines: Lines) -> list[Any] | None:
+        """Why these units can't be given; ended holds are taken back before it says so."""
+        sale = self.sales[name]
+        for sku in lines[::2]:
+            if sku not in sale.items:
+                return ["unknown-item", sku]
+
+        def over_limit() -> bool:
+            return sale.config.limit > 0 and sale.used(customer) + sum(lines[1::2]) > sale.config.limit
+
+        while (short := _shortage(sale, lines)) or over_limit():
+            if not self._reclaim(name):
+                if over_limit():
+                    return ["limit-reached", sale.config.limit, sale.used(customer)]
+                assert short is not None
+                return ["sold-out", *short]
+        return None
 
     def _extend(self, name: str, id_: str, key: int) -> list[Any]:
         known = self._reservation(name, id_)

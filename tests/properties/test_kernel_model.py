@@ -55,7 +55,9 @@ LINES = [
 ]
 requests = {
     Verb.RESERVE: any_of(NAMES, [None] * 5 + [0, 1, 4], BODIES, "xyz", LINES, [False, True]),
-    Verb.CONFIRM: any_of(BACK),
+    Verb.CONFIRM: any_of(
+        BACK, [*[None] * 4, *itertools.product("xyz", ["ok", "ok", "late", "forged"])], LINES
+    ),
     Verb.RELEASE: any_of(BACK),
     Verb.EXTEND: any_of(BACK, [1, 2, 3]),
     Verb.EXPIRE: any_of(NAMES),
@@ -134,13 +136,34 @@ class Play:
                     known.append((name, f"r{next(self._ids):03}"))
                     back = 0
                 named.append((*known[-1 - back % len(known)], *rest))
-            elif verb in (Verb.CONFIRM, Verb.RELEASE, Verb.EXTEND):
+            elif verb is Verb.CONFIRM and request[1] is not None:
+                named.append(self._with_receipt(known, *request))
+            elif verb is Verb.CONFIRM:
+                back = request[0]
+                named.append(
+                    known[-1 - back % len(known)] if known and back != NOTHING else (SALES[0], "nobody")
+                )
+            elif verb in (Verb.RELEASE, Verb.EXTEND):
                 back, *rest = request
                 made = known and back != NOTHING
                 named.append((*(known[-1 - back % len(known)] if made else (SALES[0], "nobody")), *rest))
             else:
                 named.append(request)
         return named
+
+    def _with_receipt(
+        self, known: list[tuple[str, str]], back: int, how: tuple[str, str], lines: list[Any]
+    ) -> tuple[Any, ...]:
+        """A confirm that shows a receipt: of a hold that was made, or of one that memory has forgotten."""
+        (customer, kind), model = how, self.sides[0].model
+        if known and back != NOTHING:
+            name, id_ = known[-1 - back % len(known)]
+            if (one := model.sales[name].reservations.get(id_)) is not None:
+                held_ms = one.extensions[-1] - one.created_ms if one.extensions else one.hold_ms
+                body = one.fingerprint + (kind == "forged")
+                return name, id_, [body, one.customer, one.lines, one.created_ms, held_ms]
+        created_ms = model.now_ms - (1_500 if kind == "late" else 500)
+        return SALES[back % 2], f"r{next(self._ids):03}", [1, customer, lines, created_ms, 1_000]
 
     def close(self) -> None:
         for side in self.sides:
@@ -210,6 +233,15 @@ BROKEN = {
     ),
     "an extension without end": ("created_ms + config.max_hold_ms", "NOW + config.hold_ms"),
     "a restock below what is held": ("if available + delta < 0 or", "if"),
+    "a receipt that is honoured beyond the stock": ("    no = lacks(sale, customer, lines)", ""),
+    "a receipt that revives whatever ended": (
+        "if not over then return nil end",
+        "if not over and record[1] == HELD then return nil end",
+    ),
+    "a receipt for another basket under the same id": (
+        "if record[2] ~= fingerprint then return {'idempotency-mismatch'} end\n  end",
+        "end",
+    ),
     "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
 }
 

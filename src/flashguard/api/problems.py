@@ -38,7 +38,7 @@ def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Resp
         "detail": refused.detail or kind.title,
         "code": refused.code,
     }
-    for name in ("sku", "available", "limit", "retry_after_seconds"):
+    for name in ("sku", "available", "limit", "retry_after_seconds", "refund"):
         value = getattr(refused, name)
         if value is not None:
             body[name] = value

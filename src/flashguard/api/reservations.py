@@ -9,7 +9,7 @@ from . import selling
 from .auth import Buyer
 from .idempotency import IdempotencyKey, valid_key
 from .sales import SaleParam, guard_of, known
-from .schemas import BasketBody, ReservationView, problems
+from .schemas import BasketBody, ConfirmBody, ReservationView, problems
 from .views import outcome_response
 
 router = APIRouter(prefix="/v1", tags=["reservations"], dependencies=[Buyer])
@@ -50,11 +50,15 @@ async def read_reservation(request: Request, id: IdParam) -> Response:
 
 
 @router.post(
-    "/reservations/{id}/confirm", response_model=ReservationView, responses=problems(401, 404, 409, 503)
+    "/reservations/{id}/confirm", response_model=ReservationView, responses=problems(401, 404, 409, 422, 503)
 )
-async def confirm(request: Request, id: IdParam) -> Response:
-    """Turns a live hold into an order, committed in PostgreSQL."""
-    return await selling.confirm(guard_of(request), id)
+async def confirm(request: Request, id: IdParam, body: ConfirmBody | None = None) -> Response:
+    """Turns a live hold into an order, committed in PostgreSQL.
+
+    With its receipt, a hold that ended or was lost is honoured while its units can be had; else the problem
+    says what to refund.
+    """
+    return await selling.confirm(guard_of(request), id, body.receipt if body else None)
 
 
 @router.post(

@@ -46,6 +46,16 @@ class BasketBody(_Body):
     items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
 
 
+class ConfirmBody(_Body):
+    """What a confirm may bring along."""
+
+    receipt: str | None = Field(
+        None,
+        max_length=16 * 1024,
+        description="The hold's receipt: has one that ended or was lost honoured",
+    )
+
+
 class ItemBody(_Body):
     """An item to sell."""
 
@@ -169,6 +179,18 @@ class SaleAuditView(BaseModel):
     items: list[ItemAuditView]
 
 
+class AmountView(BaseModel):
+    currency: str
+    amount_minor: int
+
+
+class RefundView(BaseModel):
+    """What a shop that was paid for the hold should give back."""
+
+    items: list[LineView]
+    amounts: list[AmountView]
+
+
 class FieldError(BaseModel):
     where: str
     what: str
@@ -186,6 +208,7 @@ class ProblemView(BaseModel):
     available: int | None = None
     limit: int | None = None
     retry_after_seconds: float | None = None
+    refund: RefundView | None = None
     errors: list[FieldError] | None = None
 
 

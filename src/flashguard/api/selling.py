@@ -23,9 +23,9 @@ async def buy(guard: FlashGuard, sale: str, body: BasketBody, key: str | None) -
     return outcome_response(await guard.buy(sale, body.customer, _lines(body), key=key), 201)
 
 
-async def confirm(guard: FlashGuard, id_: str) -> Response:
+async def confirm(guard: FlashGuard, id_: str, receipt: str | None = None) -> Response:
     """200 with the order, or the problem."""
-    return outcome_response(await guard.confirm(id_))
+    return outcome_response(await guard.confirm(id_, receipt=receipt))
 
 
 async def release(guard: FlashGuard, id_: str) -> Response:

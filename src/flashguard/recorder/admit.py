@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from flashguard.journal import Buy, Confirm, Entry, Expire, Extend, Hold, Release, Restock, Transition
+from flashguard.journal import Buy, Confirm, Entry, Expire, Extend, Hold, Honour, Release, Restock, Transition
+
+_ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
 
 
 class Counts(Struct):
@@ -26,7 +28,7 @@ class Counts(Struct):
 class Refusal(Struct, frozen=True):
     """A grant of memory's that the ledger does not accept, and why."""
 
-    transition: Hold | Buy
+    transition: Hold | Buy | Honour
     reason: str
 
 
@@ -50,12 +52,12 @@ def admit(
     for entry in entries:
         for transition in entry.body.transitions:
             match transition:
-                case Hold() | Buy():
+                case Hold() | Buy() | Honour():
                     reason = _why_not(transition, counts, known)
                     if reason:
                         refused.append(Refusal(transition, reason))
                         continue
-                    sold = isinstance(transition, Buy)
+                    sold = not isinstance(transition, Hold)
                     _move(
                         transition.sale,
                         transition.lines,
@@ -73,7 +75,7 @@ def admit(
                     if not isinstance(transition, Extend):
                         sold = isinstance(transition, Confirm)
                         _move(transition.sale, transition.lines, counts, held=-1, sold=1 if sold else 0)
-                        known[key] = "confirmed" if sold else "released"
+                        known[key] = _ENDED[type(transition)]
                 case Restock():
                     item = counts.get((transition.sale, transition.lines[0]))
                     if item is None or item.available + transition.lines[1] < 0:
@@ -86,9 +88,10 @@ def admit(
 
 
 def _why_not(
-    grant: Hold | Buy, counts: dict[tuple[str, str], Counts], known: dict[tuple[str, str], str]
+    grant: Hold | Buy | Honour, counts: dict[tuple[str, str], Counts], known: dict[tuple[str, str], str]
 ) -> str | None:
-    if (grant.sale, grant.id) in known:
+    status = known.get((grant.sale, grant.id))
+    if status is not None and not (isinstance(grant, Honour) and status == "expired"):
         return "this id is taken in the ledger"
     for at in range(0, len(grant.lines), 2):
         item = counts.get((grant.sale, grant.lines[at]))

@@ -12,6 +12,7 @@ from flashguard.journal import (
     Expire,
     Extend,
     Hold,
+    Honour,
     Lines,
     Rebuilt,
     Release,
@@ -70,6 +71,7 @@ class Group(Struct):
     new: dict[tuple[str, str], New] = field(default_factory=dict)
     changed: dict[tuple[str, str], Changed] = field(default_factory=dict)
     items: dict[tuple[str, str], Moved] = field(default_factory=dict)
+    honours: dict[tuple[str, str], Honour] = field(default_factory=dict)
     restocks: list[Restock] = field(default_factory=list)
     sale_changes: dict[str, SaleChange] = field(default_factory=dict)
 
@@ -96,6 +98,13 @@ class Group(Struct):
                 row.status = _ENDS[type(transition)]
                 row.ended_ms = at_ms
                 self._move(sale, lines, held=-1, sold=1 if row.status == "confirmed" else 0)
+            case Honour(sale, id_, lines, at_ms):
+                known = self.new.get((sale, id_)) or self.changed.get((sale, id_))
+                if known is None:
+                    self.honours[sale, id_] = transition
+                else:  # it ended in this very group
+                    known.status, known.ended_ms = "confirmed", at_ms
+                self._move(sale, lines, sold=1)
             case Extend(sale, id_, _, _, key, _, expires_ms):
                 row = self._row(sale, id_)
                 row.expires_ms = expires_ms
@@ -154,9 +163,9 @@ class Group(Struct):
             [item.memory_sold for item in items],
         )  # fmt: skip
 
-    def rare_arguments(self) -> tuple[str, str] | None:
-        """Restocks and sale changes as the JSON that `record_changes` takes; None when there are none."""
-        if not self.restocks and not self.sale_changes:
+    def rare_arguments(self) -> tuple[str, str, str] | None:
+        """What is seldom in a group, as the JSON that `record_changes` takes; None when there is none."""
+        if not self.restocks and not self.sale_changes and not self.honours:
             return None
         restocks = [
             {
@@ -173,7 +182,15 @@ class Group(Struct):
             }
             for c in self.sale_changes.values()
         ]  # fmt: skip
-        return _json(restocks).decode(), _json(changes).decode()
+        honours = [
+            {
+                "sale": h.sale, "id": h.id, "customer": h.customer, "lines": h.lines,
+                "fingerprint": h.fingerprint, "created_ms": h.created_ms, "hold_ms": h.hold_ms,
+                "at_ms": h.at_ms,
+            }
+            for h in self.honours.values()
+        ]  # fmt: skip
+        return _json(restocks).decode(), _json(changes).decode(), _json(honours).decode()
 
 
 def fold(entries: Iterable[Entry]) -> Group:

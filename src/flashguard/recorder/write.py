@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from flashguard.journal import Buy, Entry, Hold, Restock
+from flashguard.journal import Buy, Entry, Hold, Honour, Restock
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Position, ReservationId
@@ -61,7 +61,10 @@ async def write_doubtful_group(
     transitions = [transition for entry in run for transition in entry.body.transitions]
     ids = [(t.sale, t.id) for t in transitions if not isinstance(t, Restock) and hasattr(t, "id")]
     items = {
-        (t.sale, sku) for t in transitions if isinstance(t, Hold | Buy | Restock) for sku in t.lines[::2]
+        (t.sale, sku)
+        for t in transitions
+        if isinstance(t, Hold | Buy | Honour | Restock)
+        for sku in t.lines[::2]
     }
     async with connection.transaction():
         counts = {

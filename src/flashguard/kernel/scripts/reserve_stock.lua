@@ -13,6 +13,7 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/taking.lua
 
 local refusal = closed()
 if refusal then return answer(refusal) end
@@ -25,25 +26,6 @@ for i = 1, #REQUESTS do
   for j = 1, #lines, 2 do add_sku(request[1], lines[j]) end
 end
 prefetch(wants)
-
--- shortage(sale, lines): the first line that can't be had in full: its sku and what is available; or nil.
-local function shortage(sale, lines)
-  if #lines == 2 then
-    local item = sale.items[lines[1]]
-    local available = item.stock - item.held - item.sold
-    if available < lines[2] then return lines[1], available end
-    return nil
-  end
-  local sums = {}
-  for i = 1, #lines, 2 do
-    local sku = lines[i]
-    sums[sku] = (sums[sku] or 0) + lines[i + 1] -- the same item on two lines adds up before the check
-    local item = sale.items[sku]
-    local available = item.stock - item.held - item.sold
-    if available < sums[sku] then return sku, available end
-  end
-  return nil
-end
 
 local function decide(request)
   local sale = SALES[request[1]]
@@ -60,24 +42,10 @@ local function decide(request)
   local config = sale.config
   local status = status_now(config)
   if status ~= 'open' then return {'sale-not-open', status, config.starts_ms} end
-  for i = 1, #lines, 2 do
-    if not sale.items[lines[i]] then return {'unknown-item', lines[i]} end
-  end
+  local no = lacks(sale, customer, lines)
+  if no then return no end
 
-  local units = units_of(lines)
-  local sku, available = shortage(sale, lines)
-  while sku or (config.limit > 0 and used_by(sale, customer) + units > config.limit) do
-    if sale.reclaimed >= RECLAIM_MOST then return {'overloaded'} end -- too many to look at: no false sold-out
-    if not reclaim(sale) then
-      if config.limit > 0 and used_by(sale, customer) + units > config.limit then
-        return {'limit-reached', config.limit, used_by(sale, customer)}
-      end
-      return {'sold-out', sku, available}
-    end
-    sku, available = shortage(sale, lines)
-  end
-
-  add_used(sale, customer, units)
+  add_used(sale, customer, units_of(lines))
   if buy then
     move(sale, lines, 'sold', 1)
     put_record(sale, id, {CONFIRMED, fingerprint, NOW, 0, 0, SEQ + 1})

@@ -12,7 +12,7 @@ SELECT applied, drift FROM flashguard.record_group(
     $24, $25, $26, $27, $28, $29, $30, $31);
 
 -- name: record_changes
-SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb);
+SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb, $3::text::jsonb);
 
 -- name: record_refusals
 INSERT INTO flashguard.refusals (sale_id, id, customer, lines, reason, epoch)

@@ -96,9 +96,10 @@ def stop_at_signals() -> None:
             cancelled = True
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has a say
-            loop.add_signal_handler(number, cancel)
+    loop.add_signal_handler(signal.SIGINT, cancel)  # though a shell has its background jobs ignore it
+    loop.add_signal_handler(signal.SIGTERM, cancel)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has a say
+        loop.add_signal_handler(signal.SIGHUP, cancel)
 
 
 class Everything:

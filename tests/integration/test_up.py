@@ -4,16 +4,10 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -28,73 +22,9 @@ from flashguard.embedded.run_file import Run, find_run, started_of, write_run
 from flashguard.embedded.supervisor import PartFailedError, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.settings import Mode
+from running import READY, Up, alive, folder, sh, wait_until
 
-READY = "Ctrl-C ends it"
-START_TIMEOUT_SECONDS = 60.0
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
-
-
-class Up:
-    """A `flashguard up` in another process, its output in a file."""
-
-    def __init__(self, folder: Path, *options: str, **env: str) -> None:
-        self.data_dir = folder / "data"
-        self._output = folder / f"output-{time.monotonic_ns()}"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
-        with self._output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "flashguard", "up", "--data-dir", str(self.data_dir), *options],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=clean | env,
-            )
-
-    def __enter__(self) -> "Up":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text()
-
-    def wait_for(self, text: str) -> str:
-        wait_until(lambda: text in self.output or self.process.poll() is not None, START_TIMEOUT_SECONDS)
-        assert text in self.output, self.output
-        return self.output
-
-    def run(self) -> Run:
-        run = find_run(self.data_dir)
-        assert run is not None, self.output
-        return run
-
-
-def wait_until(holds: Callable[[], bool], timeout_seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def sh(line: str) -> str:
-    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+__all__ = ["folder"]
 
 
 def available(url: str) -> int:

@@ -5,10 +5,9 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption
+from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption, console_for_tables
 
 
 def audit(
@@ -43,7 +42,7 @@ def _all_sales(remote: Remote) -> list[str]:
 
 
 def _print(reports: list[dict[str, Any]], ok: bool) -> None:
-    console = Console()
+    console = console_for_tables()
     table = Table("sale", "item", "stock", "available", "held", "sold", "memory", "journal tail", "verdict")
     for report in reports:
         for item in report["items"]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, cast
 
 import aiohttp
 import typer
+from rich.console import Console
 
 from flashguard.embedded.admin_key import read_admin_key
 from flashguard.embedded.run_file import find_run
@@ -13,6 +14,7 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.settings import Settings
 
 TIMEOUT_SECONDS: Final = 60
+PIPED_COLUMNS: Final = 160
 
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="A FlashGuard elsewhere; default: the one that runs here.")
@@ -20,6 +22,12 @@ UrlOption = Annotated[
 KeyOption = Annotated[str | None, typer.Option("--admin-key", help="Its admin key.")]
 DirOption = Annotated[Path | None, typer.Option("--data-dir", help="The data directory of `flashguard up`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+def console_for_tables() -> Console:
+    """Where tables go: as wide as the terminal; wide enough to cut nothing short where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPED_COLUMNS)
 
 
 class ProblemAnswer(FlashGuardError):

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption
+from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption, console_for_tables
 from flashguard.errors import FlashGuardError
 
 app = typer.Typer(help="Sales: create, look at, open, pause, close, restock.", no_args_is_help=True)
@@ -81,7 +80,7 @@ def list_(
             sum(item[field] for item in sale["items"]) for field in ("stock", "available", "held", "sold")
         ]
         table.add_row(sale["id"], sale["name"], sale["status"], *(f"{units:,}" for units in sums))
-    Console().print(table)
+    console_for_tables().print(table)
 
 
 @app.command()
@@ -133,7 +132,7 @@ def restock(
     if as_json:
         _print_json(item)
     else:
-        Console().print(_items_table([item]))
+        console_for_tables().print(_items_table([item]))
 
 
 def _show(sale: dict[str, Any], as_json: bool) -> None:
@@ -141,11 +140,11 @@ def _show(sale: dict[str, Any], as_json: bool) -> None:
         _print_json(sale)
         return
     limit = sale["limit_per_customer"] or "none"
-    Console().print(
+    console_for_tables().print(
         f"[bold]{sale['id']}[/] {sale['name']}: {sale['status']}, holds last {sale['hold_seconds']} s, "
         f"limit per customer {limit}"
     )
-    Console().print(_items_table(sale["items"]))
+    console_for_tables().print(_items_table(sale["items"]))
 
 
 def _items_table(items: list[dict[str, Any]]) -> Table:

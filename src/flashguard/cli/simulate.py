@@ -16,12 +16,13 @@ import aiohttp
 import msgspec
 import typer
 import uvloop
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flashguard.cli.remote import DirOption, KeyOption, Remote, UrlOption
+from flashguard.cli.remote import DirOption, KeyOption, Remote, UrlOption, console_for_tables
 from flashguard.embedded.admin_key import read_admin_key
 from flashguard.embedded.run_file import Run, find_run
 from flashguard.errors import ConfigurationError, FlashGuardError
@@ -33,6 +34,7 @@ from flashguard.simulator.plan import STRATEGIES, Event
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 15.0
 LOG_LINES: Final = 8
+WIDE_COLUMNS: Final = 100
 
 
 def simulate(
@@ -60,7 +62,8 @@ def simulate(
         else:
             Path(json).write_text(text)
     if json != "-":
-        Console().print(_table(report.runs))
+        console = console_for_tables()
+        console.print(_table(report.runs, wide=console.width >= WIDE_COLUMNS))
     raise typer.Exit(0 if as_promised(report, chosen) else 1)
 
 
@@ -209,10 +212,17 @@ class _Screen:
         return Group(table, *self._lines)
 
 
-def _table(runs: tuple[RunResult, ...]) -> Table:
-    table = Table(
-        "strategy", "requests", "locks", "oversold", "leaked", "avg ms", "p50", "p99", "errors", "req/s"
+def _table(runs: tuple[RunResult, ...], *, wide: bool) -> Table:
+    """One row per strategy; with short headings it fits on 80 columns."""
+    names = (
+        ("Total\nRequests", "Successful\nLocks", "Inventory\nOversold", "Units\nLeaked")
+        if wide
+        else ("total", "locks", "over-\nsold", "leaked")
     )
+    table = Table(box=box.SIMPLE_HEAD if wide else None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("strategy", vertical="bottom", no_wrap=True)
+    for name in (*names, "avg ms", "p50", "p99", "errors", "req/s"):
+        table.add_column(name, justify="right", vertical="bottom", no_wrap=True)
     for run in runs:
         wrong = bool(run.inventory_oversold or run.units_leaked or run.errors)
         table.add_row(

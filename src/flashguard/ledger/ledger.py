@@ -200,7 +200,8 @@ class Ledger:
 
     async def version(self) -> str:
         async with self.connection() as connection:
-            return ".".join(str(part) for part in connection.get_server_version()[:2])
+            version = connection.get_server_version()  # 15.18 is read as 15.0.18, as it was before PostgreSQL 10
+            return f"{version.major}.{version.micro}"
 
     async def migrate(self, partitions: int) -> list[str]:
         """Brings the schema up to date; returns the names of the migrations applied now."""

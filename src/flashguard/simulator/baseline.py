@@ -4,6 +4,7 @@ pool of 20 connections, one request per click. Run by the simulator and the benc
 
 import argparse
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -77,6 +78,8 @@ def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = Tru
                 if alone:
                     await make_tables(servers, schema)
                     await app.state.strategy.set_up(stock)
+                # From here on a fault is an answer that the simulator counts, not a page of traceback each.
+                logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
                 yield
             finally:
                 if alone:

@@ -4,12 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
-CHECKED := src tests bench
+CHECKED := src tests bench docs
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench bench-quick load pin clean redis chromium pages vitest
+.PHONY: help setup run test lint bench bench-quick load pin clean redis chromium pages vitest docs
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: $(DEV) load ## Measure against all rivals, under 10 minutes; writes bench
 
 bench-quick: $(DEV) load ## A first look at the same, under 2 minutes; writes nothing
 	$(BIN)/flashguard bench quick
+
+docs: $(DEV) ## Write the reference's tables anew, from the code
+	$(BIN)/python docs/generate.py
 
 pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }

@@ -28,8 +28,8 @@ def folder() -> Iterator[Path]:
 class Up:
     """A `flashguard up` in another process, its output in a file."""
 
-    def __init__(self, folder: Path, *options: str, **env: str) -> None:
-        self.data_dir = folder / "data"
+    def __init__(self, folder: Path, *options: str, data: str = "data", **env: str) -> None:
+        self.data_dir = folder / data
         self._output = folder / f"output-{time.monotonic_ns()}"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
         with self._output.open("wb") as output:

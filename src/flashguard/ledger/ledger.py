@@ -200,7 +200,7 @@ class Ledger:
 
     async def version(self) -> str:
         async with self.connection() as connection:
-            version = connection.get_server_version()  # 15.18 is read as 15.0.18, as it was before PostgreSQL 10
+            version = connection.get_server_version()  # 15.18 comes as 15, 0, 18
             return f"{version.major}.{version.micro}"
 
     async def migrate(self, partitions: int) -> list[str]:

@@ -1,0 +1,140 @@
+"""Writes the tables of docs/reference from the code they describe: `make docs`. A test keeps them equal.
+
+A table stands between `<!-- from the code: NAME -->` and `<!-- end -->`; the words around it are by hand.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import annotated_types
+import typer
+from pydantic.fields import FieldInfo
+from typer.core import TyperArgument, TyperGroup, TyperOption
+
+from flashguard.api.app import create_app
+from flashguard.cli import app as command_line
+from flashguard.errors import PROBLEMS, Code
+from flashguard.settings import Settings
+
+REFERENCE: Final = Path(__file__).parent / "reference"
+BLOCK: Final = re.compile(r"(<!-- from the code: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+WHAT_TO_DO: Final[dict[Code, str]] = {
+    Code.SOLD_OUT: "Try again when a hold may have ended; `sku` and `available` say what is short.",
+    Code.LIMIT_REACHED: "`limit` is the sale's. Ended and released holds count no more.",
+    Code.SALE_NOT_OPEN: "`detail` names the sale's status. Wait for `starts_at`, or give up.",
+    Code.RESERVATION_EXPIRED: "Reserve again, with a new key.",
+    Code.RESERVATION_RELEASED: "Reserve again, with a new key.",
+    Code.RESERVATION_CONFIRMED: "It is an order; read it.",
+    Code.REQUEST_IN_FLIGHT: "Send the same request with the same key after `retry_after_seconds`.",
+    Code.UNKNOWN_SALE: "Check the sale's id.",
+    Code.UNKNOWN_ITEM: "`sku` names what the sale does not have.",
+    Code.UNKNOWN_RESERVATION: "Check the id.",
+    Code.IDEMPOTENCY_MISMATCH: "A defect of the caller: one key belongs to one request.",
+    Code.INVALID_REQUEST: "`errors` says where and what. Also the code of unknown calls (404), wrong methods "
+    "(405) and bodies that are too large (413).",
+    Code.UNAUTHENTICATED: "Send `Authorization: Bearer` and a valid key.",
+    Code.FORBIDDEN: "The key is valid, but not for this; or the feature is turned off here.",
+    Code.RATE_LIMITED: "Wait for `retry_after_seconds`. For limits per key; nothing answers it yet.",
+    Code.OVERLOADED: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
+    Code.RECOVERING: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
+    Code.LEDGER_REFUSED: "Memory had lost data and granted what the ledger could not. Try with a new key.",
+}
+
+
+def problems() -> Iterator[str]:
+    yield "| code | status | means | what to do |"
+    yield "|---|---|---|---|"
+    for code, kind in PROBLEMS.items():
+        yield f"| `{code}` | {kind.status} | {kind.title} | {WHAT_TO_DO[code]} |"
+
+
+def settings() -> Iterator[str]:
+    yield "| variable | default | bounds | what it is |"
+    yield "|---|---|---|---|"
+    told = _docstrings()
+    for name, field in Settings.model_fields.items():
+        text = " ".join((field.description or told[name]).split())
+        yield f"| `FLASHGUARD_{name.upper()}` | {_default(field)} | {_bounds(field)} | {text} |"
+
+
+def _docstrings() -> dict[str, str]:
+    """The string under each field of the settings class."""
+    source = Path(Settings.__module__.replace(".", "/"))
+    text = (Path(__file__).parents[1] / "src" / source.with_suffix(".py")).read_text()
+    return dict(re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""$', text, re.MULTILINE | re.DOTALL))
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value == ():
+        return "unset"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _bounds(field: FieldInfo) -> str:
+    signs = {
+        annotated_types.Ge: ("≥", "ge"),
+        annotated_types.Gt: (">", "gt"),
+        annotated_types.Le: ("≤", "le"),
+    }
+    parts = [
+        f"{sign} {getattr(bound, name)}"
+        for bound in field.metadata
+        for sign, name in [signs.get(type(bound), ("", ""))]
+        if sign
+    ]
+    return ", ".join(parts)
+
+
+def calls() -> Iterator[str]:
+    yield "| call | what it does | answers |"
+    yield "|---|---|---|"
+    for path, methods in create_app().openapi()["paths"].items():
+        for method, call in methods.items():
+            sentence = call.get("description", call["summary"]).split("\n")[0]
+            yield f"| `{method.upper()} {path}` | {sentence} | {' '.join(sorted(call['responses']))} |"
+
+
+def commands() -> Iterator[str]:
+    group = typer.main.get_command(command_line)
+    assert isinstance(group, TyperGroup)
+    yield from _commands(group, "flashguard")
+
+
+def _commands(group: TyperGroup, above: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, f"{above} {name}")
+            continue
+        arguments = [f"<{each.name}>" for each in command.params if isinstance(each, TyperArgument)]
+        yield f"### `{' '.join([above, name, *arguments])}`\n"
+        yield f"{' '.join((command.help or '').split())}\n"
+        options = [each for each in command.params if isinstance(each, TyperOption)]
+        for option in options:
+            default = "" if option.default in (None, False, True) else f" Default: {option.default}."
+            yield f"- `{' / '.join([*option.opts, *option.secondary_opts])}`: {option.help}{default}"
+        if options:
+            yield ""
+
+
+BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
+    "problems": problems,
+    "settings": settings,
+    "calls": calls,
+    "commands": commands,
+}
+
+
+def filled(page: str) -> str:
+    """The page with its tables as the code has them now."""
+    return BLOCK.sub(
+        lambda block: block[1] + "\n" + "\n".join(BLOCKS[block[2]]()).rstrip() + "\n\n" + block[3], page
+    )
+
+
+if __name__ == "__main__":
+    for path in sorted(REFERENCE.glob("*.md")):
+        path.write_text(filled(path.read_text()))

@@ -19,6 +19,7 @@ START_TIMEOUT_SECONDS = 60.0
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
+    """A folder that every account can pass; pytest's own are private, out of reach for root's PostgreSQL."""
     path = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
     path.chmod(0o755)
     yield path

@@ -14,9 +14,7 @@ import asyncpg
 import pytest
 
 from conftest import clean_env
-from running import READY, Up, alive, folder, wait_until
-
-__all__ = ["folder"]
+from running import READY, Up, alive, wait_until
 
 STOCK = 400
 BUYERS = 30

@@ -7,9 +7,6 @@ import stat
 import subprocess
 import sys
 import sysconfig
-import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -23,6 +20,7 @@ from flashguard.embedded.places import DirectoryLock, reachable
 from flashguard.embedded.postgres_home import find_binaries
 from flashguard.embedded.server import processes_in
 from flashguard.errors import ConfigurationError, FlashGuardError
+from running import alive, wait_until
 
 AS_ROOT = os.geteuid() == 0
 NOBODY = Account.of(65534)
@@ -39,15 +37,6 @@ async def main() -> None:
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that every account can pass; pytest's own are private, out of reach for root's PostgreSQL."""
-    path = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def run_servers(
@@ -79,20 +68,6 @@ def first_line(process: subprocess.Popen[str]) -> list[str]:
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.communicate()
-
-
-def wait_until(holds: Callable[[], bool], timeout_seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def modes_above(path: Path) -> dict[Path, tuple[int, int]]:

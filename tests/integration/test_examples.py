@@ -11,9 +11,7 @@ import pytest
 
 from conftest import clean_env
 from flashguard.embedded.run_file import Run
-from running import READY, Up, folder
-
-__all__ = ["folder"]
+from running import READY, Up
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,9 +22,7 @@ from flashguard.embedded.run_file import Run, find_run, started_of, write_run
 from flashguard.embedded.supervisor import PartFailedError, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.settings import Mode
-from running import READY, Up, alive, folder, sh, wait_until
-
-__all__ = ["folder"]
+from running import READY, Up, alive, sh, wait_until
 
 
 def available(url: str) -> int:

@@ -11,9 +11,11 @@ from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 
+from .auth import Buyer
 from .live import hub_of
 from .ops import CHECK_SECONDS, recorder_state
 from .sales import guard_of
+from .schemas import problems
 
 router = APIRouter(tags=["operations"])
 
@@ -22,7 +24,7 @@ Sample = tuple[str, float]
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 
 
-@router.get("/metrics")
+@router.get("/metrics", responses=problems(401), dependencies=[Buyer])
 async def metrics(request: Request) -> Response:
     """Counters and gauges of this process, and of the installation as memory and ledger have it."""
     guard, hub = guard_of(request), hub_of(request)

@@ -11,6 +11,7 @@ from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 from flashguard.simulator.plan import MAX_BUYERS, STRATEGIES, environment
 
+from .auth import Buyer
 from .live import hub_of
 from .live_schemas import ScriptsView, ScriptView, SystemView
 from .ops import components_of
@@ -19,7 +20,7 @@ from .sales import guard_of
 from .schemas import problems
 from .views import json_response
 
-router = APIRouter(prefix="/v1", tags=["system"])
+router = APIRouter(prefix="/v1", tags=["system"], dependencies=[Buyer], responses=problems(401))
 
 VERSION = "0.1.0"
 

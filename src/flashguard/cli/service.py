@@ -11,12 +11,14 @@ import typer
 import uvicorn
 import uvloop
 
+from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
+from flashguard.embedded.places import open_data_dir
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.recorder import Recorder
-from flashguard.settings import Settings
+from flashguard.settings import Mode, Settings
 
 log = logging.getLogger("flashguard")
 
@@ -33,7 +35,12 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     settings = _settings()
+    _urls(settings)  # say what is missing here, in a sentence
     given = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
+    if settings.admin_key is None and settings.mode is Mode.DEVELOPMENT:
+        data_dir = open_data_dir(settings.data_dir)
+        given["ADMIN_KEY"] = keep_admin_key(data_dir)
+        typer.echo(f"The admin key is in {data_dir / FILE_NAME}.")
     os.environ |= {f"FLASHGUARD_{name}": str(value) for name, value in given.items()}  # for the app itself
     uvicorn.run(
         "flashguard.api.app:create_front_door",

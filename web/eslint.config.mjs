@@ -1,8 +1,10 @@
 import next from "eslint-config-next/core-web-vitals";
 import typescript from "eslint-config-next/typescript";
 
-export default [
+const config = [
   ...next,
   ...typescript,
   { ignores: [".next/**", "out/**", "lib/api/schema.d.ts", "next-env.d.ts"] },
 ];
+
+export default config;

@@ -1,5 +1,5 @@
 /** Written by hand: a static export that the API serves, or any CDN. */
-export default {
+const config = {
   output: "export",
   trailingSlash: true,
   skipTrailingSlashRedirect: true,
@@ -8,3 +8,5 @@ export default {
   agentRules: false,
   generateBuildId: () => "flashguard",
 };
+
+export default config;

@@ -1,6 +1,9 @@
 "use client";
 
-import { useState, useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { KeyRound } from "lucide-react";
+import { keyInFragment } from "@/lib/key-fragment";
+import { Panel } from "./parts";
 
 const NAME = "flashguard:admin-key";
 const CHANGED = "flashguard:admin-key-changed";
@@ -10,27 +13,51 @@ function subscribe(listener: () => void) {
   return () => window.removeEventListener(CHANGED, listener);
 }
 
+function setKey(value: string) {
+  if (value) sessionStorage.setItem(NAME, value);
+  else sessionStorage.removeItem(NAME);
+  window.dispatchEvent(new Event(CHANGED));
+}
+
 /** Kept for this tab only. */
 export function useAdminKey(): [string, (key: string) => void] {
   const key = useSyncExternalStore(subscribe, () => sessionStorage.getItem(NAME) ?? "", () => "");
-  return [key, (value) => {
-    if (value) sessionStorage.setItem(NAME, value);
-    else sessionStorage.removeItem(NAME);
-    window.dispatchEvent(new Event(CHANGED));
-  }];
+  return [key, setKey];
 }
 
-export function AdminKey() {
-  const [key, setKey] = useAdminKey();
+/** Takes the key from the address that `flashguard up` prints. A fragment is never sent to any server; it goes at once. */
+export function useKeyFromAddress() {
+  useEffect(() => {
+    function take() {
+      const key = keyInFragment(window.location.hash);
+      if (!key) return;
+      setKey(key);
+      window.history.replaceState(window.history.state, "", window.location.pathname + window.location.search);
+    }
+    take();
+    window.addEventListener("hashchange", take);
+    return () => window.removeEventListener("hashchange", take);
+  }, []);
+}
+
+export function ForgetKey() {
+  return <button className="btn btn-small" onClick={() => setKey("")}><KeyRound size={13} aria-hidden />Forget the admin key</button>;
+}
+
+export function AdminKey({ why }: { why: string }) {
   const [typed, setTyped] = useState("");
-  if (key) return <button className="btn" onClick={() => setKey("")}>Forget the admin key</button>;
   return (
-    <form className="panel flex flex-wrap items-end gap-3" onSubmit={(event) => { event.preventDefault(); setKey(typed.trim()); setTyped(""); }}>
-      <label className="grid min-w-56 flex-1 gap-1">Admin key
-        <input className="field" type="password" autoComplete="off" value={typed} onChange={(event) => setTyped(event.target.value)} required />
-      </label>
-      <button className="btn btn-main">Use this key</button>
-      <p className="basis-full text-soft">FlashGuard prints it at its first start, and keeps it in <code>admin.key</code> in its data directory. It stays in this tab.</p>
-    </form>
+    <Panel title="Admin key needed" aside={<KeyRound size={15} aria-hidden className="text-soft" />}>
+      <form className="grid gap-3" onSubmit={(event) => { event.preventDefault(); setKey(typed.trim()); setTyped(""); }}>
+        <p className="text-soft">{why}</p>
+        <div className="flex flex-wrap items-end gap-3">
+          <label className="label min-w-40 flex-1">Admin key
+            <input className="field" type="password" autoComplete="off" placeholder="fg_admin_…" value={typed} onChange={(event) => setTyped(event.target.value)} required />
+          </label>
+          <button className="btn btn-main min-h-[34px]">Use this key</button>
+        </div>
+        <p className="text-xs text-soft">FlashGuard prints it when it starts, with a link that signs you in. It is kept in <code>.flashguard/admin.key</code>; here, it stays in this tab.</p>
+      </form>
+    </Panel>
   );
 }

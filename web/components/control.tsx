@@ -5,8 +5,9 @@ import { useCallback, useEffect, useState } from "react";
 import { api, API_URL, bearer, sentence, type Audit, type Reservation, type Sale } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
 import { useSale } from "@/lib/use-sale";
-import { AdminKey, useAdminKey } from "./admin-key";
-import { Banner, Curl, Panel, Pill } from "./parts";
+import { AdminKey, ForgetKey, useAdminKey } from "./admin-key";
+import { Curl } from "./curl";
+import { Banner, Panel, Pill } from "./parts";
 import { SALE_TONES, SaleList } from "./sale-list";
 
 export function Control() {
@@ -15,8 +16,8 @@ export function Control() {
   const [created, setCreated] = useState(0);
   return (
     <>
-      <div className="flex flex-wrap items-center justify-between gap-3"><h1 className="text-xl font-semibold">Control room</h1>{key && <AdminKey />}</div>
-      {!key && <AdminKey />}
+      <div className="flex flex-wrap items-center justify-between gap-3"><h1 className="text-xl font-semibold">Control room</h1>{key && <ForgetKey />}</div>
+      {!key && <AdminKey why="Creating, changing and looking into sales needs the admin key." />}
       {id && key && <OneSale key={id} id={id} admin={key} />}
       <Panel title="Sales"><SaleList to="/control/" changed={created} /></Panel>
       {key && <Create admin={key} done={() => setCreated((n) => n + 1)} />}

@@ -3,7 +3,8 @@
 import { useEffect, useState } from "react";
 import { api, type Component, type System } from "@/lib/api/client";
 import { count, milliseconds } from "@/lib/format";
-import { Banner, Curl, Panel, Pill } from "./parts";
+import { Curl } from "./curl";
+import { Banner, Panel, Pill } from "./parts";
 
 const EVERY_MS = 3000;
 const WAY = [["api", "API", "compute", "collects clicks into batches"], ["memory", "Valkey / Redis", "concurrency", "decides in one unbreakable step"],

@@ -1,57 +1,86 @@
 "use client";
 
-import { useState, useSyncExternalStore } from "react";
-import { API_URL } from "@/lib/api/client";
 import type { Connection } from "@/lib/use-events";
 
 const TONES = { good: "text-good", warn: "text-warn", bad: "text-bad", info: "text-info", soft: "text-soft" };
 export type Tone = keyof typeof TONES;
 
-export function Pill({ tone, children }: { tone: Tone; children: React.ReactNode }) {
-  return <span className={`inline-block rounded-full border border-current px-2 text-xs font-medium ${TONES[tone]}`}>{children}</span>;
+/** A status: a dot and its word, never colour alone. */
+export function Pill({ tone, busy, children }: { tone: Tone; busy?: boolean; children: React.ReactNode }) {
+  return (
+    <span className={`inline-flex items-center gap-1.5 rounded-full border border-line bg-panel px-2 py-px text-xs font-medium whitespace-nowrap ${TONES[tone]}`}>
+      <span aria-hidden className={`size-1.5 rounded-full bg-current ${busy ? "pulse" : ""}`} />
+      {children}
+    </span>
+  );
 }
 
-export function Panel({ title, aside, children }: { title: string; aside?: React.ReactNode; children: React.ReactNode }) {
+export function Panel({ title, aside, children, className = "" }: { title: string; aside?: React.ReactNode; children: React.ReactNode; className?: string }) {
   return (
-    <section className="panel">
-      <div className="mb-2 flex flex-wrap items-center justify-between gap-2"><h2 className="font-semibold">{title}</h2>{aside}</div>
+    <section className={`panel ${className}`}>
+      <div className="mb-3 flex min-h-7 flex-wrap items-center justify-between gap-x-3 gap-y-2"><h2>{title}</h2>{aside}</div>
       {children}
     </section>
+  );
+}
+
+/** A page's name, one sentence, and what one can do with all of it. */
+export function PageHead({ title, aside, children }: { title: React.ReactNode; aside?: React.ReactNode; children?: React.ReactNode }) {
+  return (
+    <div className="flex flex-wrap items-end justify-between gap-3">
+      <div className="grid max-w-3xl gap-1"><h1>{title}</h1>{children && <p className="text-soft">{children}</p>}</div>
+      {aside && <div className="flex flex-wrap items-center gap-2">{aside}</div>}
+    </div>
+  );
+}
+
+/** Nothing to show yet, and what to do about it. */
+export function Empty({ title, children }: { title: string; children?: React.ReactNode }) {
+  return (
+    <div className="grid justify-items-center gap-1 rounded-md border border-dashed border-line px-4 py-8 text-center">
+      <p className="font-medium">{title}</p>
+      {children && <div className="max-w-md text-soft">{children}</div>}
+    </div>
+  );
+}
+
+/** Wide content that scrolls by itself, by keyboard too. */
+export function Scroll({ label, children, className = "" }: { label: string; children: React.ReactNode; className?: string }) {
+  return <div className={`scroll ${className}`} tabIndex={0} role="region" aria-label={label}>{children}</div>;
+}
+
+/** One figure: what it is, how much, and against what. */
+export function Stat({ label, value, hint, tone, stale, big, children }: {
+  label: string; value: string; hint?: React.ReactNode; tone?: Tone; stale?: boolean; big?: boolean; children?: React.ReactNode;
+}) {
+  return (
+    <div role="group" aria-label={label} className="panel flex flex-col gap-1">
+      <p className="flex min-h-6 items-center justify-between gap-2 text-soft">{label}{stale && <Pill tone="warn">stale</Pill>}</p>
+      <p className={`${big ? "text-3xl sm:text-4xl" : "text-2xl"} leading-tight font-semibold tracking-tight ${tone ? TONES[tone] : ""} ${stale ? "stale" : ""}`}>{value}</p>
+      {hint && <p className="text-xs text-soft">{hint}</p>}
+      {children && <div className="mt-auto pt-2">{children}</div>}
+    </div>
   );
 }
 
 /** Only the connection's state is announced; numbers that tick are not. */
 export function Banner({ connection }: { connection: Connection }) {
   return (
-    <div role="status">
-      {connection === "lost" && <p className="panel text-warn">Connection lost: trying again. The numbers below are stale.</p>}
+    <div role="status" className="empty:hidden">
+      {connection === "lost" && (
+        <p className="rounded-lg border border-current bg-panel px-4 py-2 font-medium text-warn">Connection lost: trying again. The numbers below are stale.</p>
+      )}
     </div>
   );
 }
 
-export function Copy({ text, label = "Copy" }: { text: string; label?: string }) {
-  const [done, setDone] = useState(false);
+/** A few choices of which one holds. */
+export function Choice<T extends string>({ label, options, value, onChange }: {
+  label: string; options: readonly (readonly [T, React.ReactNode])[]; value: T; onChange: (value: T) => void;
+}) {
   return (
-    <button className="btn" onClick={() => void navigator.clipboard?.writeText(text).then(() => setDone(true))}>
-      {done ? "Copied" : label}
-    </button>
-  );
-}
-
-const never = () => () => {};
-
-/** What the page just did, to be done again in a terminal. The admin key is never in it. */
-export function Curl({ method = "GET", path, body, admin }: { method?: string; path: string; body?: unknown; admin?: boolean }) {
-  // The exported page does not know its origin: read it after hydration, or the two differ.
-  const origin = useSyncExternalStore(never, () => API_URL || window.location.origin, () => API_URL);
-  const parts = [`curl -X ${method} ${origin}${path}`];
-  if (admin) parts.push(`-H "Authorization: Bearer $FLASHGUARD_ADMIN_KEY"`);
-  if (body !== undefined) parts.push("-H 'Content-Type: application/json'", `-d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`);
-  const text = parts.join(" ");
-  return (
-    <details>
-      <summary className="cursor-pointer text-soft">curl</summary>
-      <div className="mt-2 flex items-start gap-2"><pre className="min-w-0 flex-1 break-all whitespace-pre-wrap">{text}</pre><Copy text={text} /></div>
-    </details>
+    <div className="seg" role="group" aria-label={label}>
+      {options.map(([name, text]) => <button key={name} type="button" aria-pressed={name === value} onClick={() => onChange(name)}>{text}</button>)}
+    </div>
   );
 }

@@ -3,10 +3,23 @@
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { useSyncExternalStore } from "react";
+import { Monitor, Moon, Sun, Zap } from "lucide-react";
+import { useSystem } from "@/lib/use-system";
+import { useKeyFromAddress } from "./admin-key";
+import { Choice, Pill } from "./parts";
 
 const PAGES = [["/", "Home"], ["/simulator/", "Simulator"], ["/sale/", "Storefront"], ["/control/", "Control room"]] as const;
-const THEMES = ["system", "dark", "light"] as const;
+type Theme = "system" | "light" | "dark";
+const THEMES = [
+  ["system", <Named key="system" icon={<Monitor size={13} aria-hidden />} name="System theme" />],
+  ["light", <Named key="light" icon={<Sun size={13} aria-hidden />} name="Light theme" />],
+  ["dark", <Named key="dark" icon={<Moon size={13} aria-hidden />} name="Dark theme" />],
+] as const satisfies readonly (readonly [Theme, React.ReactNode])[];
 const CHANGED = "flashguard:theme";
+
+function Named({ icon, name }: { icon: React.ReactNode; name: string }) {
+  return <>{icon}<span className="sr-only">{name}</span></>;
+}
 
 function subscribe(listener: () => void) {
   window.addEventListener(CHANGED, listener);
@@ -14,39 +27,56 @@ function subscribe(listener: () => void) {
 }
 
 function ThemeSwitch() {
-  const theme = useSyncExternalStore(subscribe, () => localStorage.getItem("theme") ?? "system", () => "system");
-  return (
-    <label className="flex items-center gap-2 text-soft">
-      Theme
-      <select className="field !w-auto text-ink" value={theme} onChange={(event) => {
-        localStorage.setItem("theme", event.target.value);
-        if (event.target.value === "system") delete document.documentElement.dataset.theme;
-        else document.documentElement.dataset.theme = event.target.value;
-        window.dispatchEvent(new Event(CHANGED));
-      }}>
-        {THEMES.map((name) => <option key={name}>{name}</option>)}
-      </select>
-    </label>
-  );
+  const theme = useSyncExternalStore(subscribe, () => (localStorage.getItem("theme") ?? "system") as Theme, () => "system");
+  return <Choice label="Theme" options={THEMES} value={theme} onChange={(name) => {
+    localStorage.setItem("theme", name);
+    if (name === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = name;
+    window.dispatchEvent(new Event(CHANGED));
+  }} />;
+}
+
+/** In one word, how the whole does; the home page has the parts. */
+function Health() {
+  const { system, lost } = useSystem();
+  if (lost) return <Pill tone="bad">no answer</Pill>;
+  if (!system) return <Pill tone="soft">connecting</Pill>;
+  const bad = Object.values(system.components).filter((part) => part.status !== "ok").length;
+  return <Pill tone={bad ? "warn" : "good"}>{bad ? `${bad} ${bad > 1 ? "parts" : "part"} not ready` : "all parts ok"}</Pill>;
 }
 
 export function Shell({ children }: { children: React.ReactNode }) {
   const path = usePathname();
+  useKeyFromAddress();
   return (
-    <>
-      <header className="border-b border-line bg-panel">
-        <div className="mx-auto flex max-w-7xl flex-wrap items-center gap-x-5 gap-y-2 px-4 py-2">
-          <Link href="/" className="font-semibold">FlashGuard</Link>
-          <nav aria-label="Pages" className="flex flex-wrap gap-4">
+    <div className="flex min-h-dvh flex-col">
+      <a href="#main" className="btn sr-only focus:not-sr-only focus:absolute focus:top-2 focus:left-2 focus:z-20">Skip to the content</a>
+      <header className="sticky top-0 z-10 border-b border-line bg-panel">
+        <div className="mx-auto flex max-w-[90rem] flex-wrap items-center gap-x-6 px-4 lg:px-6">
+          <Link href="/" className="flex items-center gap-1.5 py-2.5 font-semibold tracking-tight"><Zap size={16} aria-hidden className="fill-current" />FlashGuard</Link>
+          <div className="ml-auto flex items-center gap-3 py-2 md:order-last"><Health /><ThemeSwitch /></div>
+          <nav aria-label="Pages" className="-mx-4 flex basis-[calc(100%+2rem)] overflow-x-auto px-2 md:mx-0 md:basis-auto md:px-0">
             {PAGES.map(([href, name]) => (
               <Link key={href} href={href} aria-current={path === href ? "page" : undefined}
-                className={path === href ? "font-medium underline underline-offset-4" : "text-soft hover:text-ink"}>{name}</Link>
+                className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${path === href ? "border-ink font-medium" : "border-transparent text-soft hover:text-ink"}`}>{name}</Link>
             ))}
           </nav>
-          <div className="ml-auto"><ThemeSwitch /></div>
         </div>
       </header>
-      <main className="mx-auto grid max-w-7xl grid-cols-[minmax(0,1fr)] gap-4 px-4 py-5">{children}</main>
-    </>
+      <main id="main" tabIndex={-1} className="mx-auto grid w-full max-w-[90rem] flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 px-4 py-6 lg:px-6">{children}</main>
+      <Foot />
+    </div>
+  );
+}
+
+function Foot() {
+  const { system } = useSystem();
+  return (
+    <footer className="border-t border-line">
+      <div className="mx-auto flex max-w-[90rem] flex-wrap gap-x-4 gap-y-1 px-4 py-3 text-xs text-soft lg:px-6">
+        <span>FlashGuard {system?.version}</span>{system && <span>{system.environment}, {system.mode}</span>}
+        <a className="link ml-auto" href="/docs">API documentation</a><a className="link" href="/openapi.json">OpenAPI</a>
+      </div>
+    </footer>
   );
 }

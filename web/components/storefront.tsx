@@ -8,7 +8,8 @@ import { count, countdown, money, time } from "@/lib/format";
 import { backoff_ms } from "@/lib/retry";
 import { useSale } from "@/lib/use-sale";
 import type { Connection } from "@/lib/use-events";
-import { Banner, Curl, Panel, Pill } from "./parts";
+import { Curl } from "./curl";
+import { Banner, Panel, Pill } from "./parts";
 import { SALE_TONES, SaleList } from "./sale-list";
 
 const MOST_TRIES = 8;

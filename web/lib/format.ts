@@ -24,3 +24,22 @@ export function countdown(left_ms: number): string {
   const two = (part: number) => String(part).padStart(2, "0");
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
+
+/** A moment of a run: 12.345 s. */
+export const seconds = (ms: number, locale?: Locale) =>
+  `${new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms / 1000)} s`;
+
+/** A rate with as many digits as say something. */
+export const rate = (value: number, locale?: Locale) =>
+  new Intl.NumberFormat(locale, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+
+/** 1.2k: for axes, where there is no room. */
+export const short = (value: number, locale?: Locale) =>
+  new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 }).format(value);
+
+/** A duration as one says it: 250 ms, 1.5 s, 2 min. */
+export function duration(ms: number, locale?: Locale): string {
+  const text = (value: number, digits = 1) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);
+  if (ms < 1000) return `${text(ms, 0)} ms`;
+  return ms < 60_000 ? `${text(ms / 1000)} s` : `${text(ms / 60_000)} min`;
+}

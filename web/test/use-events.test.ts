@@ -1,22 +1,8 @@
 import { act, renderHook } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { useEvents } from "@/lib/use-events";
+import { FakeSource } from "./fake-source";
 
-class FakeSource extends EventTarget {
-  static all: FakeSource[] = [];
-  onerror: (() => void) | null = null;
-  closed = false;
-  constructor(readonly url: string) {
-    super();
-    FakeSource.all.push(this);
-  }
-  close() {
-    this.closed = true;
-  }
-  send(type: string, data: unknown, lastEventId = "") {
-    act(() => void this.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data), lastEventId })));
-  }
-}
 const newest = () => FakeSource.all.at(-1)!;
 
 beforeEach(() => {

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -176,8 +177,13 @@ class Everything:
         pages = find_folder(self._settings.web_dir)
         if pages is None:
             show("Pages:               none yet; install Node 20 or newer, then `make run` builds them")
-        elif demo:
-            show(f"Demo storefront:     {self.url}/sale/?id={SALE_ID}")
+        else:
+            if demo:
+                show(f"Demo storefront:     {self.url}/sale/?id={SALE_ID}")
+            # A fragment stays in the browser, in no request and no log; the page takes it off its address.
+            signed_in = f"#key={quote(self.admin_key, safe='')}"
+            show(f"Simulator:           {self.url}/simulator/{signed_in}")
+            show(f"Control room:        {self.url}/control/{signed_in}")
         show(Text.assemble("Admin key:           ", (self.admin_key, "bold")))
         show(f"API docs:            {self.url}/docs")
         show("\nThree things to try:")

@@ -1,1 +1,5 @@
-export default function Page() { return <h1 className="text-xl font-semibold">simulator</h1>; }
+import { Suspense } from "react";
+import { Simulator } from "@/components/simulator/simulator";
+
+export const metadata = { title: "Simulator · FlashGuard" };
+export default function Page() { return <Suspense><Simulator /></Suspense>; }

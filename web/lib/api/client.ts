@@ -11,6 +11,7 @@ export type Reservation = Schemas["ReservationView"];
 export type System = Schemas["SystemView"];
 export type Component = Schemas["ComponentView"];
 export type Simulation = Schemas["SimulationView"];
+export type SimulationSummary = Schemas["SimulationSummary"];
 export type Counters = Schemas["CountersView"];
 export type RunResult = Schemas["RunResultView"];
 export type LogLine = Schemas["LogLineView"];
@@ -20,6 +21,11 @@ export type Audit = Schemas["SaleAuditView"];
 export type SaleEvents = Schemas["SaleEvents"];
 export type SimulationEvents = Schemas["SimulationEvents"];
 export type Problem = Schemas["ProblemView"];
+
+type Loose<T> = T extends readonly (infer Each)[] ? Loose<Each>[] : T extends object ? { [Name in keyof T]: Loose<T[Name]> } : T;
+
+/** An answer under its own type: openapi-fetch 0.17 forgets how long tuples are. */
+export const exact = <T>(answer: Loose<T>): T => answer as T;
 
 /** What went wrong, in the API's own words where it gave some. */
 export function sentence(error: unknown): string {

@@ -1,0 +1,53 @@
+"use client";
+
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { Check, Copy as CopyIcon, Terminal } from "lucide-react";
+import { API_URL } from "@/lib/api/client";
+import { curlOf, type Call } from "@/lib/curl";
+
+const SHOWN_MS = 1500;
+
+export function Copy({ text, label = "Copy" }: { text: string; label?: string }) {
+  const [done, setDone] = useState(false);
+  useEffect(() => {
+    if (!done) return;
+    const timer = setTimeout(() => setDone(false), SHOWN_MS);
+    return () => clearTimeout(timer);
+  }, [done]);
+  return (
+    <button type="button" className="btn btn-small" onClick={() => void copy(text).then(setDone)}>
+      {done ? <Check size={13} aria-hidden /> : <CopyIcon size={13} aria-hidden />}{done ? "Copied" : label}
+    </button>
+  );
+}
+
+/** Browsers offer the clipboard over HTTPS and on localhost only; the old way works elsewhere. */
+async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+const never = () => () => {};
+
+/** What the page just did, to be done again in a terminal. The admin key is never in it. */
+export function Curl(call: Call) {
+  // The exported page does not know its origin: read it after hydration, or the two differ.
+  const origin = useSyncExternalStore(never, () => API_URL || window.location.origin, () => API_URL);
+  const text = curlOf(origin, call);
+  return (
+    <details className="mt-3 border-t border-line pt-2">
+      <summary className="flex w-fit cursor-pointer items-center gap-1.5 text-xs text-soft hover:text-ink"><Terminal size={13} aria-hidden />The same by curl</summary>
+      <div className="mt-2 flex items-start gap-2 rounded-md bg-raised p-2"><pre className="min-w-0 flex-1 break-all whitespace-pre-wrap">{text}</pre><Copy text={text} /></div>
+    </details>
+  );
+}

@@ -1,0 +1,78 @@
+"use client";
+
+import { useState } from "react";
+import { Play } from "lucide-react";
+import { api, bearer, sentence, type Problem, type Simulation, type Strategy, type System } from "@/lib/api/client";
+import { count } from "@/lib/format";
+import { isOver, STRATEGY_NOTES } from "@/lib/simulation";
+import { useAdminKey } from "../admin-key";
+import { Curl } from "../curl";
+import { Panel } from "../parts";
+
+const BUYERS = [1_000, 10_000, 20_000];
+const USUAL: Strategy[] = ["naive", "flashguard"];
+
+export function Setup({ last, system }: { last: Simulation | null; system: System | null }) {
+  const [key, setKey] = useAdminKey();
+  const [buyers, setBuyers] = useState(last?.buyers ?? 10_000);
+  const [stock, setStock] = useState(last?.stock ?? 100);
+  const [strategies, setStrategies] = useState<Strategy[]>(last?.strategies ?? USUAL);
+  const [error, setError] = useState("");
+  const [other, setOther] = useState("");
+  const [starting, setStarting] = useState(false);
+  const offered = system?.simulations;
+  const running = last !== null && !isOver(last);
+  const body = { buyers, stock, strategies };
+  const most = offered?.max_buyers ?? 20_000;
+  const why = offered && !offered.enabled ? "Simulations are off here (production); FLASHGUARD_SIMULATIONS=true turns them on."
+    : !key ? "Start needs the admin key." : running ? "One simulation at a time: this one is still running."
+    : !strategies.length ? "Choose at least one strategy." : "";
+
+  async function start() {
+    setStarting(true);
+    setError("");
+    setOther("");
+    const answer = await api.POST("/v1/simulations", { headers: bearer(key), body }).catch(() => null);
+    setStarting(false);
+    if (answer?.data) return history.pushState(null, "", `/simulator/?id=${answer.data.id}`);
+    const problem = answer?.error as Problem | undefined;
+    if (problem?.code === "unauthenticated") setKey("");
+    setError(problem?.code === "unauthenticated" ? "This is not the admin key of this installation." : sentence(problem));
+    if (problem?.code !== "request-in-flight") return;
+    const { data } = await api.GET("/v1/simulations", { headers: bearer(key) }).catch(() => ({ data: undefined }));
+    setOther(data?.data.find((simulation) => !isOver(simulation))?.id ?? "");
+  }
+  const toggle = (name: Strategy) => setStrategies((old) => offered?.strategies.filter((each) => (each === name ? !old.includes(each) : old.includes(each))) ?? old);
+  return (
+    <Panel title="New simulation">
+      <form className="grid gap-4" onSubmit={(event) => { event.preventDefault(); if (!why) void start(); }}>
+        <div className="grid grid-cols-2 gap-3">
+          <label className="label">Buyers
+            <input className="field" type="number" min={1} max={most} value={buyers || ""} onChange={(event) => setBuyers(event.target.valueAsNumber || 0)} required />
+            <small>at most {count(most)}</small>
+          </label>
+          <label className="label">Stock
+            <input className="field" type="number" min={0} max={1_000_000} value={Number.isNaN(stock) ? "" : stock} onChange={(event) => setStock(event.target.valueAsNumber)} required />
+            <small>units on sale</small>
+          </label>
+        </div>
+        <div className="-mt-2 flex gap-2">{BUYERS.filter((many) => many <= most).map((many) => <button key={many} type="button" className="btn btn-small" aria-label={`${count(many)} people`} onClick={() => setBuyers(many)}>{count(many)}</button>)}</div>
+        <fieldset className="grid gap-1">
+          <legend className="mb-1 font-medium">Strategies</legend>
+          {(offered?.strategies ?? USUAL).map((name) => (
+            <label key={name} className="-mx-2 flex cursor-pointer items-start gap-2.5 rounded-md px-2 py-1 hover:bg-raised">
+              <input type="checkbox" className="mt-1 size-3.5 accent-[var(--info)]" checked={strategies.includes(name)} onChange={() => toggle(name)} aria-describedby={`note-${name}`} aria-label={name} />
+              <span className="min-w-0"><span className="font-medium">{name}</span><span id={`note-${name}`} className="block text-xs text-soft">{STRATEGY_NOTES[name]}</span></span>
+            </label>
+          ))}
+        </fieldset>
+        <div className="grid gap-2">
+          <button className="btn btn-main w-full" disabled={!!why || starting} aria-describedby="why-not"><Play size={14} aria-hidden />{starting ? "Starting…" : "Start"}</button>
+          <p id="why-not" className="text-xs text-soft empty:hidden">{why}</p>
+          {error && <p role="alert" className="text-bad">{error} {other && <a className="link" href={`/simulator/?id=${other}`}>Watch it</a>}</p>}
+        </div>
+      </form>
+      <Curl method="POST" path="/v1/simulations" body={body} admin />
+    </Panel>
+  );
+}

@@ -1,0 +1,100 @@
+"use client";
+
+import { useSearchParams } from "next/navigation";
+import { useState } from "react";
+import { bearer, api, sentence, type Simulation } from "@/lib/api/client";
+import { currentOf, isOver } from "@/lib/simulation";
+import { useSimulation } from "@/lib/use-simulation";
+import { useSystem } from "@/lib/use-system";
+import { AdminKey, useAdminKey } from "../admin-key";
+import { Curl } from "../curl";
+import { Banner, Choice, Empty, PageHead, Panel, Pill, type Tone } from "../parts";
+import { Comparison } from "./comparison";
+import { Counters } from "./counters";
+import { Histogram } from "./histogram";
+import { LogConsole } from "./log-console";
+import { Past } from "./past";
+import { Setup } from "./setup";
+import { Share } from "./share";
+import { Timeline } from "./timeline";
+
+export const SIMULATION_TONES: Record<Simulation["status"], Tone> = { starting: "info", running: "info", finished: "good", stopped: "warn", failed: "bad" };
+
+export function Simulator() {
+  const id = useSearchParams().get("id");
+  const { system, lost } = useSystem();
+  const { simulation, missing, connection } = useSimulation(id);
+  const [key] = useAdminKey();
+  return (
+    <>
+      <PageHead title="Simulator" aside={<Pill tone={lost || !system ? "warn" : "info"}>environment: {lost ? "not reachable" : (simulation?.environment ?? system?.environment ?? "…")}</Pill>}>
+        Real buyers, real connections, all pressing Buy at the same moment on this very service and its two servers. Nothing is mocked.
+      </PageHead>
+      <Banner connection={connection === "over" || !id || missing ? (lost ? "lost" : "live") : connection} />
+      <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[20rem_minmax(0,1fr)]">
+        <aside className="grid grid-cols-[minmax(0,1fr)] gap-4">
+          <Setup key={simulation ? "from" : "new"} last={simulation} system={system} />
+          {!key && <AdminKey why="Start, Stop and the list of past simulations need the admin key." />}
+        </aside>
+        <div className="grid grid-cols-[minmax(0,1fr)] gap-4">
+          {missing ? <Empty title="There is no simulation at this address">It may belong to another installation. Start one on this page, and its address can be shared.</Empty>
+            : simulation ? <Result key={simulation.id} simulation={simulation} live={connection === "live" || connection === "over"} />
+            : <Waiting id={id} />}
+        </div>
+      </div>
+      <Past admin={key} changed={`${id} ${simulation?.status}`} />
+    </>
+  );
+}
+
+function Waiting({ id }: { id: string | null }) {
+  return (
+    <>
+      <Counters figures={null} simulation={null} live />
+      <Empty title={id ? "Reading the simulation…" : "No simulation is shown yet"}>
+        {!id && <>Choose the buyers, the stock and one or more strategies, and press <strong>Start</strong>. “naive” beside “flashguard” shows what a race costs.</>}
+      </Empty>
+    </>
+  );
+}
+
+function Result({ simulation, live }: { simulation: Simulation; live: boolean }) {
+  const [chosen, setChosen] = useState<string | null>(null);
+  const [key] = useAdminKey();
+  const [asked, setAsked] = useState(false);
+  const [error, setError] = useState("");
+  const begun = simulation.strategies.filter((name) => name === simulation.counters?.strategy || simulation.runs.some((run) => run.strategy === name));
+  const shown = chosen ?? currentOf(simulation);
+  const over = isOver(simulation);
+  const run = simulation.runs.find((run) => run.strategy === shown);
+
+  async function stop() {
+    setAsked(true);
+    const { error } = await api.POST("/v1/simulations/{id}/stop", { params: { path: { id: simulation.id } }, headers: bearer(key) }).catch(() => ({ error: null }));
+    if (error === undefined) return setError("");
+    setAsked(false);
+    setError(sentence(error));
+  }
+  return (
+    <>
+      <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
+        <Pill tone={SIMULATION_TONES[simulation.status]} busy={!over}>{asked && !over ? "stopping" : simulation.status}</Pill>
+        {begun.length > 0 && <Choice label="Strategy shown" value={shown} onChange={(name) => setChosen(over || name !== currentOf(simulation) ? name : null)} options={begun.map((name) => [name, name] as const)} />}
+        <div className="ml-auto flex flex-wrap gap-2">
+          {!over && <button className="btn btn-bad" disabled={!key || asked} onClick={() => void stop()}>Stop</button>}
+          {over && <Share simulation={simulation} />}
+        </div>
+        {simulation.detail && <p className="basis-full text-bad">{simulation.detail}</p>}
+        {error && <p role="alert" className="basis-full text-bad">{error}</p>}
+      </div>
+      <Counters figures={shown} simulation={simulation} live={live} />
+      {simulation.runs.length > 1 && <Comparison simulation={simulation} />}
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+        <Panel title="Requests and locks per 100 ms"><Timeline series={simulation.series} stale={!live} /></Panel>
+        <Panel title={`Latency of ${shown}`}><Histogram run={run} /></Panel>
+      </div>
+      <LogConsole log={simulation.log} live={live && !over} />
+      <Curl path={`/v1/simulations/${simulation.id}`} />
+    </>
+  );
+}

@@ -1,0 +1,19 @@
+"use client";
+
+import { useMemo } from "react";
+import type { SeriesPoint } from "@/lib/api/client";
+import { count } from "@/lib/format";
+import { columnsOf } from "@/lib/simulation";
+import { Chart } from "../chart";
+
+/** What came in and what was granted, one chart each, for one is a hundred times the other. */
+export function Timeline({ series, stale }: { series: SeriesPoint[]; stale: boolean }) {
+  const { seconds, requests, locks, starts } = useMemo(() => columnsOf(series), [series]);
+  const most = (values: (number | null)[]) => values.reduce<number>((top, value) => Math.max(top, value ?? 0), 0);
+  return (
+    <div className={`grid gap-2 ${stale ? "stale" : ""}`}>
+      <Chart label="Requests answered" summary={`At most ${count(most(requests))} in 100 ms.`} seconds={seconds} values={requests} parts={starts} token="info" together="simulation" />
+      <Chart label="Locks granted" summary={`At most ${count(most(locks))} in 100 ms.`} seconds={seconds} values={locks} parts={starts} token="good" together="simulation" />
+    </div>
+  );
+}

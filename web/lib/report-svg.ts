@@ -1,0 +1,36 @@
+import type { RunResult, Simulation } from "./api/client";
+import { count, milliseconds, rate, time } from "./format";
+
+const WIDTH = 900, ROW = 74, HEAD = 96, FOOT = 36, BAR = 520;
+const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+const text = (x: number, y: number, words: string, more = "") => `<text x="${x}" y="${y}" ${more}>${escaped(words)}</text>`;
+
+/** A finished simulation as one picture that stands by itself, in light colours, without a script. */
+export function reportSvg(simulation: Simulation): string {
+  const { runs, stock, buyers } = simulation;
+  const height = HEAD + ROW * Math.max(1, runs.length) + FOOT;
+  const most = Math.max(1, stock, ...runs.map((run) => stock + run.inventory_oversold));
+  const rows = runs.map((run, at) => row(run, HEAD + at * ROW, stock, BAR / most));
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="13" fill="#17181c">
+<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>
+${text(32, 42, `${count(buyers)} buyers, ${count(stock)} units`, 'font-size="22" font-weight="600"')}
+${text(32, 66, `FlashGuard simulation, ${simulation.status}, ${simulation.environment}, ${time(simulation.created_at)}`, 'fill="#5a5c66"')}
+${rows.join("\n") || text(32, HEAD + 24, "No strategy came to its end.")}
+${text(32, height - 16, simulation.id, 'font-size="11" fill="#5a5c66"')}
+</svg>
+`;
+}
+
+function row(run: RunResult, y: number, stock: number, unit: number): string {
+  const within = Math.min(stock, run.successful_locks) * unit;
+  const over = run.inventory_oversold;
+  return [
+    `<line x1="32" x2="${WIDTH - 32}" y1="${y}" y2="${y}" stroke="#e2e2e7"/>`,
+    text(32, y + 26, run.strategy, 'font-weight="600"'),
+    text(32, y + 46, `${rate(run.requests_per_second)} requests/s`, 'fill="#5a5c66"'),
+    `<rect x="200" y="${y + 14}" width="${within}" height="16" fill="#126c3a"/>`,
+    over ? `<rect x="${200 + within}" y="${y + 14}" width="${over * unit}" height="16" fill="#b3171f"/>` : "",
+    text(200, y + 50, `${count(run.total_requests)} requests, ${count(run.successful_locks)} locks, average ${milliseconds(run.avg_latency_ms)}, p99 ${milliseconds(run.p99_ms)}`, 'fill="#5a5c66"'),
+    text(WIDTH - 32, y + 27, `${count(over)} oversold`, `text-anchor="end" font-weight="600" fill="${over ? "#b3171f" : "#126c3a"}"`),
+  ].filter(Boolean).join("\n");
+}

@@ -1,0 +1,83 @@
+import type { Counters, LogLine, RunResult, SeriesPoint, Simulation, SimulationEvents, Strategy } from "./api/client";
+
+export type Level = LogLine["level"];
+/** As many as the service keeps. */
+export const MOST_LINES = 1_000;
+export const MOST_POINTS = 20_000;
+
+type Happened = { [Name in keyof SimulationEvents]: [Name, SimulationEvents[Name]] }[keyof SimulationEvents];
+
+export const isOver = (simulation: Pick<Simulation, "status">) =>
+  simulation.status === "finished" || simulation.status === "stopped" || simulation.status === "failed";
+
+/** A simulation as it stands after this event; a whole `simulation` replaces what was known. */
+export function fold(old: Simulation | null, ...[name, data]: Happened): Simulation | null {
+  if (name === "simulation") return data;
+  if (!old || name === "ping") return old;
+  const status = old.status === "starting" ? "running" : old.status;
+  if (name === "log") return { ...old, status, log: [...old.log, data].slice(0, MOST_LINES) };
+  if (name === "run") return { ...old, status, runs: [...old.runs, data] };
+  return { ...old, status, counters: data, series: [...old.series, pointBetween(old.counters, data)].slice(0, MOST_POINTS) };
+}
+
+/** What came since the counters before, so that the points add up to the totals. */
+function pointBetween(before: Counters | null, now: Counters): SeriesPoint {
+  const { strategy, at_ms, total_requests, successful_locks } = now;
+  if (!before || before.strategy !== strategy) return { strategy, at_ms, requests: total_requests, locks: successful_locks };
+  return { strategy, at_ms, requests: total_requests - before.total_requests, locks: successful_locks - before.successful_locks };
+}
+
+export type Figures = Pick<RunResult, "total_requests" | "successful_locks" | "inventory_oversold" | "avg_latency_ms"> & { run: RunResult | null };
+
+/** One strategy's four counters: its result once it has one, what is counted so far until then. */
+export function figuresOf(simulation: Simulation, strategy: string): Figures | null {
+  const run = simulation.runs.find((run) => run.strategy === strategy) ?? null;
+  if (run) return { ...run, run };
+  const { counters } = simulation;
+  return counters?.strategy === strategy ? { ...counters, run: null } : null;
+}
+
+/** The strategy that is at it, or was last. */
+export const currentOf = (simulation: Simulation): string =>
+  simulation.counters?.strategy ?? simulation.runs.at(-1)?.strategy ?? simulation.strategies[0] ?? "";
+
+export function linesOf(log: LogLine[], level: Level | "all", search: string): LogLine[] {
+  const wanted = search.trim().toLowerCase();
+  return log.filter((line) => (level === "all" || line.level === level) && (!wanted || line.text.toLowerCase().includes(wanted)));
+}
+
+/** The series as columns; a gap between strategies is drawn as a gap. */
+export function columnsOf(series: SeriesPoint[]): { seconds: number[]; requests: (number | null)[]; locks: (number | null)[]; starts: { strategy: string; from: number; to: number }[] } {
+  const seconds: number[] = [], requests: (number | null)[] = [], locks: (number | null)[] = [];
+  const starts: { strategy: string; from: number; to: number }[] = [];
+  for (const point of series) {
+    const at = point.at_ms / 1000;
+    const part = starts.at(-1);
+    if (part?.strategy === point.strategy) part.to = at;
+    else {
+      if (part) {
+        seconds.push((part.to + at) / 2);
+        requests.push(null);
+        locks.push(null);
+      }
+      starts.push({ strategy: point.strategy, from: at, to: at });
+    }
+    seconds.push(at);
+    requests.push(point.requests);
+    locks.push(point.locks);
+  }
+  return { seconds, requests, locks, starts };
+}
+
+/** What each way of selling does; a strategy that the contract does not know fails the type check. */
+export const STRATEGY_NOTES: Record<Strategy, string> = {
+  naive: "Reads the stock, then writes it, without a lock.",
+  "row-lock": "SELECT … FOR UPDATE: everybody queues for one row.",
+  optimistic: "A version column: write only if nobody wrote, else retry.",
+  "conditional-update": "UPDATE … WHERE stock > 0, one statement per buyer.",
+  "skip-locked": "A row per unit, taken with SKIP LOCKED.",
+  "redis-lock": "A lock in Redis around a check in SQL.",
+  "redis-lua": "The textbook: a script takes one, then one INSERT.",
+  "sql-batched": "PostgreSQL alone, clicks grouped into statements.",
+  flashguard: "Batched clicks, one script, a journal, grouped commits.",
+};

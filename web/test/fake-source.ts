@@ -1,0 +1,18 @@
+import { act } from "@testing-library/react";
+
+/** An EventSource whose events a test sends. */
+export class FakeSource extends EventTarget {
+  static all: FakeSource[] = [];
+  onerror: (() => void) | null = null;
+  closed = false;
+  constructor(readonly url: string) {
+    super();
+    FakeSource.all.push(this);
+  }
+  close() {
+    this.closed = true;
+  }
+  send(type: string, data: unknown, lastEventId = "") {
+    act(() => void this.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(data), lastEventId })));
+  }
+}

@@ -6,20 +6,13 @@ import { useSyncExternalStore } from "react";
 import { Monitor, Moon, Sun, Zap } from "lucide-react";
 import { useSystem } from "@/lib/use-system";
 import { useKeyFromAddress } from "./admin-key";
-import { Choice, Pill } from "./parts";
+import { Pill } from "./parts";
 
 const PAGES = [["/", "Home"], ["/simulator/", "Simulator"], ["/sale/", "Storefront"], ["/control/", "Control room"]] as const;
-type Theme = "system" | "light" | "dark";
-const THEMES = [
-  ["system", <Named key="system" icon={<Monitor size={13} aria-hidden />} name="System theme" />],
-  ["light", <Named key="light" icon={<Sun size={13} aria-hidden />} name="Light theme" />],
-  ["dark", <Named key="dark" icon={<Moon size={13} aria-hidden />} name="Dark theme" />],
-] as const satisfies readonly (readonly [Theme, React.ReactNode])[];
+const THEMES = ["system", "light", "dark"] as const;
+type Theme = (typeof THEMES)[number];
+const ICONS = { system: Monitor, light: Sun, dark: Moon };
 const CHANGED = "flashguard:theme";
-
-function Named({ icon, name }: { icon: React.ReactNode; name: string }) {
-  return <>{icon}<span className="sr-only">{name}</span></>;
-}
 
 function subscribe(listener: () => void) {
   window.addEventListener(CHANGED, listener);
@@ -27,13 +20,22 @@ function subscribe(listener: () => void) {
 }
 
 function ThemeSwitch() {
-  const theme = useSyncExternalStore(subscribe, () => (localStorage.getItem("theme") ?? "system") as Theme, () => "system");
-  return <Choice label="Theme" options={THEMES} value={theme} onChange={(name) => {
-    localStorage.setItem("theme", name);
-    if (name === "system") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = name;
-    window.dispatchEvent(new Event(CHANGED));
-  }} />;
+  const theme = useSyncExternalStore<Theme>(subscribe, () => THEMES.find((name) => name === localStorage.getItem("theme")) ?? "system", () => "system");
+  const Icon = ICONS[theme];
+  return (
+    <label className="relative flex items-center">
+      <span className="sr-only">Theme</span>
+      <Icon size={13} aria-hidden className="pointer-events-none absolute left-2.5" />
+      <select className="btn btn-small appearance-none !pl-7" value={theme} onChange={(event) => {
+        localStorage.setItem("theme", event.target.value);
+        if (event.target.value === "system") delete document.documentElement.dataset.theme;
+        else document.documentElement.dataset.theme = event.target.value;
+        window.dispatchEvent(new Event(CHANGED));
+      }}>
+        {THEMES.map((name) => <option key={name}>{name}</option>)}
+      </select>
+    </label>
+  );
 }
 
 /** In one word, how the whole does; the home page has the parts. */

@@ -40,10 +40,12 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".flashguard"), description="Where the embedded servers and the admin key live."
     )
-    redis_url: str | None = Field(None)
+    redis_url: str | None = Field(None, pattern=r"^(rediss?|unix)://")
     """Valkey/Redis >= 7 of your own; unset: embedded Valkey."""
     database_url: str | None = Field(
-        None, description="PostgreSQL >= 15 of your own; unset: embedded PostgreSQL."
+        None,
+        pattern=r"^postgres(ql)?://",
+        description="PostgreSQL >= 15 of your own; unset: embedded PostgreSQL.",
     )
     cors_origins: tuple[str, ...] = Field(())
     """Origins whose browsers may call the API."""

@@ -7,12 +7,15 @@ import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from conftest import clean_env
 from flashguard.cli.demo import DemoSaleError, open_demo_sale
 from flashguard.cli.up import claim_port, reachable_host
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
@@ -130,10 +133,30 @@ async def test_a_ledger_that_cant_be_migrated_ends_it_with_a_sentence(folder: Pa
             assert "`flashguard migrate` ended with exit code" in up.output
 
 
-def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(folder: Path) -> None:
-    with Up(folder, "--port", "70000") as up:
-        assert up.process.wait(30) != 0
-        assert "65535" in up.output
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "70000", "FLASHGUARD_PORT: Input should be less than or equal to 65535\n"),
+        ("CORS_ORIGINS", "https://shop.example", "FLASHGUARD_CORS_ORIGINS: must be JSON\n"),
+        ("DATABASE_URL", "mysql://secret@x", "FLASHGUARD_DATABASE_URL: String should match pattern"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(
+    folder: Path, name: str, value: str, sentence: str
+) -> None:
+    commands = [["up", "--data-dir", str(folder / "data")], ["migrate"], ["sale", "list"], ["simulate"]]
+    for command in commands:
+        ended = subprocess.run(
+            [sys.executable, "-m", "flashguard", *command],
+            env=clean_env(**{f"FLASHGUARD_{name}": value}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(sentence)
+        assert len(ended.stderr.splitlines()) == 1
+        assert "secret" not in ended.stderr
 
 
 def test_in_production_a_taken_port_is_a_fault() -> None:

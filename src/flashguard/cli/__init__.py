@@ -1,9 +1,13 @@
 """The command line: one file per group of commands."""
 
 import logging
+import re
 import sys
+from typing import Final
 
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.text import Text
 
@@ -12,6 +16,9 @@ from flashguard.cli.bench import bench
 from flashguard.cli.simulate import simulate
 from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
+
+UNREADABLE: Final = re.compile(r'error parsing value for field "(\w+)"')
+"""What pydantic-settings says of a variable that is not the JSON it should be."""
 
 app = typer.Typer(
     name="flashguard",
@@ -38,5 +45,29 @@ def main() -> None:
     try:
         app()
     except FlashGuardError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(Text(str(error)))
+        _say(str(error))
         sys.exit(1)
+    except (ValidationError, SettingsError) as error:
+        _say("\n".join(wrong_settings(error)))
+        sys.exit(1)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
+
+
+def wrong_settings(error: ValidationError | SettingsError) -> list[str]:
+    """A sentence per setting that can't be, by its name; never its value, which may be secret."""
+    if isinstance(error, SettingsError):
+        return [_wrong_setting("settings", str(error))]
+    return [
+        _wrong_setting(str(each["loc"][0]) if each["loc"] else "settings", each["msg"])
+        for each in error.errors()
+    ]
+
+
+def _wrong_setting(name: str, what: str) -> str:
+    unreadable = UNREADABLE.search(what)
+    if unreadable:
+        name, what = unreadable[1], "must be JSON"
+    return f"FLASHGUARD_{name.upper()}: {what}"

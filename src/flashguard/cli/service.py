@@ -13,7 +13,7 @@ import uvloop
 
 from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
 from flashguard.embedded.places import open_data_dir
-from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.errors import ConfigurationError
 from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
@@ -34,7 +34,7 @@ def api(
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
 ) -> None:
     """Serve the HTTP API."""
-    settings = _settings()
+    settings = Settings()
     _urls(settings)  # say what is missing here, in a sentence
     given = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
     if settings.admin_key is None and settings.mode is Mode.DEVELOPMENT:
@@ -62,7 +62,7 @@ def api(
 
 def recorder() -> None:
     """Write the journal into the ledger, give ended holds back, and rebuild memory when it is lost."""
-    settings = _settings()
+    settings = Settings()
     with contextlib.suppress(asyncio.CancelledError):
         uvloop.run(_record(settings))
 
@@ -102,7 +102,7 @@ async def _patiently(database_url: str, settings: Settings) -> Ledger:
 
 def migrate() -> None:
     """Bring the ledger's schema up to date."""
-    for name in asyncio.run(_migrate(_settings())):
+    for name in asyncio.run(_migrate(Settings())):
         typer.echo(f"applied {name}")
 
 
@@ -112,13 +112,6 @@ async def _migrate(settings: Settings) -> list[str]:
         return await ledger.migrate(settings.partitions)
     finally:
         await ledger.close()
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValueError as error:
-        raise FlashGuardError(str(error)) from error
 
 
 def _urls(settings: Settings) -> tuple[str, str]:

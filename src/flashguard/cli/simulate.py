@@ -16,6 +16,8 @@ import aiohttp
 import msgspec
 import typer
 import uvloop
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
@@ -53,6 +55,8 @@ def simulate(
     chosen = STRATEGIES if "all" in names else names
     try:
         report = uvloop.run(_simulate(buyers, stock, chosen, url, admin_key, data_dir, quiet=json == "-"))
+    except (ValidationError, SettingsError):
+        raise
     except ValueError as error:
         raise FlashGuardError(str(error)) from error
     if json is not None:

@@ -15,7 +15,6 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -61,7 +60,7 @@ def up(
             {name: value for name, value in given.items() if value is not None}
         )
         asyncio.run(run(settings, demo=demo and settings.mode is Mode.DEVELOPMENT))
-    except (FlashGuardError, ValidationError) as problem:
+    except FlashGuardError as problem:
         Console(stderr=True, soft_wrap=True, highlight=False).print(Text(str(problem)))
         raise typer.Exit(1) from problem
 

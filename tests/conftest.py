@@ -21,7 +21,7 @@ import pytest
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger
 
-pytest_plugins = ["browser", "running"]
+pytest_plugins = ["browser", "running", "simulations"]
 
 ADMIN_KEY = "test-key"
 READY_SECONDS = 60.0

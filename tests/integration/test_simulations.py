@@ -8,12 +8,10 @@ import time
 
 import psutil
 import pytest
-from redis.asyncio import Redis
 
-from flashguard.kernel import keys
+from simulations import PATH, over
 from streams import another_api, stream
 
-PATH = "/v1/simulations"
 SMALL = {"buyers": 200, "stock": 20, "strategies": ["flashguard"]}
 LARGE = {"buyers": 5_000, "stock": 50, "strategies": ["row-lock", "optimistic"]}
 
@@ -21,16 +19,6 @@ LARGE = {"buyers": 5_000, "stock": 50, "strategies": ["row-lock", "optimistic"]}
 async def start(service, body) -> dict:
     answer = await service.call("POST", PATH, body, admin=True)
     return answer.ok(202)
-
-
-async def over(service, id_: str, seconds: float = 60.0) -> dict:
-    """The simulation once it has ended."""
-    async with asyncio.timeout(seconds):
-        while True:
-            simulation = (await service.call("GET", f"{PATH}/{id_}")).ok()
-            if simulation["finished_at"]:
-                return simulation
-            await asyncio.sleep(0.1)
 
 
 def jobs_of(id_: str) -> list[psutil.Process]:
@@ -48,26 +36,6 @@ async def no_jobs(id_: str, seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
         while jobs_of(id_):
             await asyncio.sleep(0.05)
-
-
-@pytest.fixture
-async def quiet(service):
-    """Nothing runs before, nothing after."""
-    yield
-    page = await service.admin("GET", PATH)
-    for simulation in page["data"]:
-        if simulation["finished_at"] is None:
-            await service.admin("POST", f"{PATH}/{simulation['id']}/stop")
-            await over(service, simulation["id"])
-    async with asyncio.timeout(10):
-        while await _place_taken(service):
-            await asyncio.sleep(0.1)
-
-
-async def _place_taken(service) -> bool:
-
-    async with Redis.from_url(service.redis_url) as redis:
-        return await redis.get(keys.simulation_running()) is not None
 
 
 async def test_a_simulation_runs_tells_what_happens_and_keeps_its_address(service, quiet):

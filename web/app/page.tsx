@@ -1,2 +1,2 @@
-import { Home } from "@/components/home";
+import { Home } from "@/components/home/home";
 export default function Page() { return <Home />; }

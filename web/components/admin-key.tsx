@@ -1,29 +1,10 @@
 "use client";
 
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useState } from "react";
 import { KeyRound } from "lucide-react";
 import { keyInFragment } from "@/lib/key-fragment";
+import { setAdminKey } from "@/lib/key-store";
 import { Panel } from "./parts";
-
-const NAME = "flashguard:admin-key";
-const CHANGED = "flashguard:admin-key-changed";
-
-function subscribe(listener: () => void) {
-  window.addEventListener(CHANGED, listener);
-  return () => window.removeEventListener(CHANGED, listener);
-}
-
-function setKey(value: string) {
-  if (value) sessionStorage.setItem(NAME, value);
-  else sessionStorage.removeItem(NAME);
-  window.dispatchEvent(new Event(CHANGED));
-}
-
-/** Kept for this tab only. */
-export function useAdminKey(): [string, (key: string) => void] {
-  const key = useSyncExternalStore(subscribe, () => sessionStorage.getItem(NAME) ?? "", () => "");
-  return [key, setKey];
-}
 
 /** Takes the key from the address that `flashguard up` prints. A fragment is never sent to any server; it goes at once. */
 export function useKeyFromAddress() {
@@ -31,7 +12,7 @@ export function useKeyFromAddress() {
     function take() {
       const key = keyInFragment(window.location.hash);
       if (!key) return;
-      setKey(key);
+      setAdminKey(key);
       window.history.replaceState(window.history.state, "", window.location.pathname + window.location.search);
     }
     take();
@@ -41,14 +22,14 @@ export function useKeyFromAddress() {
 }
 
 export function ForgetKey() {
-  return <button className="btn btn-small" onClick={() => setKey("")}><KeyRound size={13} aria-hidden />Forget the admin key</button>;
+  return <button className="btn btn-small" onClick={() => setAdminKey("")}><KeyRound size={13} aria-hidden />Forget the admin key</button>;
 }
 
 export function AdminKey({ why }: { why: string }) {
   const [typed, setTyped] = useState("");
   return (
     <Panel title="Admin key needed" aside={<KeyRound size={15} aria-hidden className="text-soft" />}>
-      <form className="grid gap-3" onSubmit={(event) => { event.preventDefault(); setKey(typed.trim()); setTyped(""); }}>
+      <form className="grid gap-3" onSubmit={(event) => { event.preventDefault(); setAdminKey(typed.trim()); setTyped(""); }}>
         <p className="text-soft">{why}</p>
         <div className="flex flex-wrap items-end gap-3">
           <label className="label min-w-40 flex-1">Admin key

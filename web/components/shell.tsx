@@ -40,7 +40,8 @@ function ThemeSwitch() {
 
 /** In one word, how the whole does; the home page has the parts. */
 function Health() {
-  const { system, lost } = useSystem();
+  const { system, lost, locked } = useSystem();
+  if (locked) return <Pill tone="soft">needs a key</Pill>;
   if (lost) return <Pill tone="bad">no answer</Pill>;
   if (!system) return <Pill tone="soft">connecting</Pill>;
   const bad = Object.values(system.components).filter((part) => part.status !== "ok").length;

@@ -1,22 +1,27 @@
 "use client";
 
 import { useSyncExternalStore } from "react";
-import { api, type System } from "./api/client";
+import { api, bearer, type System } from "./api/client";
+import { adminKey } from "./key-store";
 
 const EVERY_MS = 3000;
 const TIMEOUT_MS = 5000;
 
-export type SystemState = { system: System | null; lost: boolean };
+/** `locked`: it answers, but in production only to those who show a key. */
+export type SystemState = { system: System | null; lost: boolean; locked: boolean };
 
-let state: SystemState = { system: null, lost: false };
+let state: SystemState = { system: null, lost: false, locked: false };
 const BEFORE = state;
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
 async function look() {
   if (document.hidden) return;
-  const { data } = await api.GET("/v1/system", { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(() => ({ data: undefined }));
-  state = { system: data ?? state.system, lost: !data };
+  const key = adminKey();
+  const headers = key ? bearer(key) : undefined;
+  const answer = await api.GET("/v1/system", { signal: AbortSignal.timeout(TIMEOUT_MS), headers }).catch(() => null);
+  const locked = answer?.response.status === 401;
+  state = { system: answer?.data ?? state.system, lost: !answer?.data && !locked, locked };
   for (const listener of listeners) listener();
 }
 

@@ -5,7 +5,7 @@ import { Play } from "lucide-react";
 import { api, bearer, sentence, type Problem, type Simulation, type Strategy, type System } from "@/lib/api/client";
 import { count } from "@/lib/format";
 import { isOver, STRATEGY_NOTES } from "@/lib/simulation";
-import { useAdminKey } from "../admin-key";
+import { useAdminKey } from "@/lib/key-store";
 import { Curl } from "../curl";
 import { Panel } from "../parts";
 

@@ -1,0 +1,33 @@
+"use client";
+
+import Link from "next/link";
+import { ArrowRight } from "lucide-react";
+import { useSystem } from "@/lib/use-system";
+import { AdminKey } from "../admin-key";
+import { Banner } from "../parts";
+import { Challenge } from "./challenge";
+import { DataWay } from "./data-way";
+import { Layers } from "./layers";
+import { Script } from "./script";
+
+export function Home() {
+  const { system, lost, locked } = useSystem();
+  return (
+    <>
+      <div className="grid gap-3 py-2 lg:py-4">
+        <h1 className="!text-2xl sm:!text-3xl">One unit, ten thousand buyers, no overselling</h1>
+        <p className="max-w-2xl text-base text-soft">An inventory engine for the moment when everybody presses Buy. Memory decides in one unbreakable step, a journal carries every decision, and “confirmed” is said after the commit in PostgreSQL.</p>
+        <div className="flex flex-wrap gap-2">
+          <Link className="btn btn-main" href="/simulator/">Run the race yourself<ArrowRight size={14} aria-hidden /></Link>
+          <Link className="btn" href="/sale/">Buy in the storefront</Link>
+        </div>
+      </div>
+      <Banner connection={lost ? "lost" : "live"} />
+      {locked && <AdminKey why="In production, the state of the parts and the kernel’s scripts are shown to those who have a key." />}
+      <Challenge />
+      <DataWay system={system} lost={lost} />
+      <Layers system={system} lost={lost} />
+      <Script />
+    </>
+  );
+}

@@ -1,0 +1,60 @@
+"use client";
+
+import { useEffect, useState } from "react";
+import { api, bearer } from "@/lib/api/client";
+import { count } from "@/lib/format";
+import { useAdminKey } from "@/lib/key-store";
+import { blocksOf, tokensOf, type Block } from "@/lib/lua";
+import { Curl } from "../curl";
+import { Empty, Panel } from "../parts";
+
+const COLORS = { comment: "text-soft italic", string: "text-good", word: "text-info", plain: "" };
+
+/** The kernel's heart as the running service calls it, with its rules beside the lines that keep them. */
+export function Script() {
+  const [key] = useAdminKey();
+  const [script, setScript] = useState<{ sha: string; source: string } | null>(null);
+  useEffect(() => {
+    let gone = false;
+    void api.GET("/v1/kernel/scripts/{name}", { params: { path: { name: "reserve_stock" } }, headers: key ? bearer(key) : undefined })
+      .then(({ data }) => { if (data && !gone) setScript(data); }, () => {});
+    return () => { gone = true; };
+  }, [key]);
+  return (
+    <Panel title="reserve_stock.lua, as the running kernel has it" aside={script && <span className="font-mono text-xs text-soft">sha {script.sha.slice(0, 12)}</span>}>
+      {!script ? <Empty title="Not read yet">It is read from the running service; reload when FlashGuard answers again.</Empty> : (
+        <div className="overflow-hidden rounded-md border border-line">
+          {blocksOf(script.source).map((block) => <Row key={block.from} block={block} />)}
+        </div>
+      )}
+      <Curl path="/v1/kernel/scripts/reserve_stock" />
+    </Panel>
+  );
+}
+
+function Row({ block }: { block: Block }) {
+  const { note, lines, from } = block;
+  return (
+    <div className="grid grid-cols-[minmax(0,1fr)] border-b border-line last:border-b-0 lg:grid-cols-[minmax(0,1fr)_20rem]">
+      {note?.library ? (
+        <details className="min-w-0 bg-page"><summary className="cursor-pointer px-3 py-2 text-xs text-soft hover:text-ink">Lines {count(from)} to {count(from + lines.length - 1)}: show the library</summary><Code lines={lines} from={from} label={note.title} /></details>
+      ) : <Code lines={lines} from={from} label={note?.title ?? "reserve_stock.lua"} />}
+      <div className="order-first border-line bg-panel px-4 py-3 max-lg:border-b lg:order-none lg:border-l">
+        {note && <><h3 className="font-semibold">{note.title}</h3><p className="mt-0.5 text-soft">{note.text}</p></>}
+      </div>
+    </div>
+  );
+}
+
+function Code({ lines, from, label }: { lines: string[]; from: number; label: string }) {
+  return (
+    <pre className="min-w-0 overflow-x-auto bg-page py-2 leading-5" tabIndex={0} role="region" aria-label={`Lines from ${from}: ${label}`}>
+      {lines.map((line, at) => (
+        <span key={at} className="block pr-4">
+          <span aria-hidden className="mr-3 inline-block w-10 text-right text-soft select-none">{from + at}</span>
+          {tokensOf(line).map((token, index) => <span key={index} className={COLORS[token.kind]}>{token.text}</span>)}
+        </span>
+      ))}
+    </pre>
+  );
+}

@@ -88,7 +88,7 @@ def test_every_part_that_crashes_comes_back_and_a_second_run_is_refused(folder: 
         for pid in first.pids.values():
             os.kill(pid, signal.SIGKILL)
         for name in first.pids:
-            up.wait_for(f"{name} ended with exit code -9; starting it again in 0.2 s")
+            up.wait_for(f"{name} ended with exit code -9; starting it again in 0.05 s")
         wait_until(lambda: not set(up.run().pids.values()) & set(first.pids.values()))
         wait_until(
             lambda: "200" in sh(f"curl -s -o /dev/null -w '%{{http_code}}' {first.url}/readyz || true")

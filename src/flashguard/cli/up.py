@@ -26,7 +26,7 @@ from flashguard.embedded.places import DirectoryLock, open_data_dir
 from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, remove_run, started_of, write_run
 from flashguard.embedded.server import logger
-from flashguard.embedded.supervisor import Part, Supervisor
+from flashguard.embedded.supervisor import STEADY_SERVER_SECONDS, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.settings import Mode, Settings
 
@@ -150,7 +150,8 @@ class Everything:
         }
         await self._migrate(Program("migrate", [*self._flashguard, "migrate"], env, self.say))
         for name, death_signal in DEATH_SIGNALS.items():
-            await self._add(Program(name, [*self._flashguard, name], env, self.say, death_signal))
+            program = Program(name, [*self._flashguard, name], env, self.say, death_signal)
+            await self.supervisor.add(program, PATIENCE_SECONDS[name])
         self._run = Run(
             url=self.url,
             redis_url=redis_url,
@@ -200,11 +201,8 @@ class Everything:
         logger.propagate = True
 
     async def _start_server(self, server: EmbeddedValkey | EmbeddedPostgres) -> str:
-        await self._add(server)
+        await self.supervisor.add(server, PATIENCE_SECONDS[server.name], STEADY_SERVER_SECONDS)
         return server.url
-
-    async def _add(self, part: Part) -> None:
-        await self.supervisor.add(part, PATIENCE_SECONDS[part.name])
 
     async def _migrate(self, migrate: Program) -> None:
         try:

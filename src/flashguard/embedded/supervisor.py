@@ -9,12 +9,14 @@ from typing import Final, NamedTuple, Protocol
 from flashguard.embedded.program import Say
 from flashguard.errors import FlashGuardError
 
-FIRST_DELAY_SECONDS: Final = 0.2
+FIRST_DELAY_SECONDS: Final = 0.05
 MAX_DELAY_SECONDS: Final = 10.0
 MAX_FAILURES: Final = 20
-"""In a row, some three minutes in all: then nobody is helped by one more try."""
-STEADY_SECONDS: Final = 30.0
-"""A part that ran for so long before it ended starts with a clean slate."""
+"""In a row, some two minutes in all: then nobody is helped by one more try."""
+STEADY_SECONDS: Final = 5.0
+"""A part that ran for so long before it ended was killed, and did not fail by itself: a clean slate."""
+STEADY_SERVER_SECONDS: Final = 0.5
+"""The same for one whose `start` returns only once it answers: nobody waits longer for it the tenth time."""
 
 
 class Part(Protocol):
@@ -51,10 +53,16 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         return {each.part.name: each.part.pid for each in self._watched}
 
-    async def add(self, part: Part, patience_seconds: float) -> None:
-        """Starts a part and keeps it running. `patience_seconds`: what it gets to end by itself."""
+    async def add(self, part: Part, patience_seconds: float, steady_seconds: float = STEADY_SECONDS) -> None:
+        """Starts a part and keeps it running.
+
+        Parameters:
+            patience_seconds: what it gets to end by itself.
+            steady_seconds: how long it must have run for its end not to count as one more failure.
+        """
         await part.start()
-        self._watched.append(_Watched(part, patience_seconds, asyncio.create_task(self._watch(part))))
+        watch = asyncio.create_task(self._watch(part, steady_seconds))
+        self._watched.append(_Watched(part, patience_seconds, watch))
 
     async def failure(self) -> None:
         """Waits until a part is given up, and raises that; else it waits for ever."""
@@ -73,12 +81,12 @@ class Supervisor:
             await part.stop(patience_seconds)
             self._watched.pop()
 
-    async def _watch(self, part: Part) -> None:
+    async def _watch(self, part: Part, steady_seconds: float) -> None:
         failures = 0
         started = time.monotonic()
         while True:
             reason = f"ended with exit code {await part.wait()}"
-            if time.monotonic() - started > STEADY_SECONDS:
+            if time.monotonic() - started > steady_seconds:
                 failures = 0
             failures += 1
             while not await self._start_again(part, reason, failures):

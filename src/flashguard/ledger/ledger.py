@@ -156,7 +156,7 @@ class Ledger:
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                min_size=0,
                 max_size=connections,
                 timeout=timeout,
                 command_timeout=timeout,
@@ -166,7 +166,16 @@ class Ledger:
             )
         except (*AWAY, asyncpg.PostgresError) as error:
             raise LedgerAway(f"PostgreSQL: {error}") from error
-        return cls(pool, timeout)
+        ledger = cls(pool, timeout)
+        try:
+            await ledger.ping()
+        except asyncpg.PostgresError as error:
+            pool.terminate()
+            raise LedgerAway(f"PostgreSQL: {error}") from error
+        except BaseException:
+            pool.terminate()
+            raise
+        return ledger
 
     async def close(self) -> None:
         """Closes the pool; connections still busy after a few seconds are cut."""

@@ -1,5 +1,6 @@
 """Loads sales from the ledger into memory: the same code for a new sale and for a rebuild after a loss."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -12,10 +13,11 @@ from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import SaleId, to_millis
 
-PAGE: Final = 1_000
+PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
-_STATUS: Final = {"held": 1, "confirmed": 2, "released": 3, "expired": 4}
-"""The numbers that the kernel's records use; see scripts/lib/sales.lua."""
+HELD: Final = 1
+"""A live hold in the kernel's records; see scripts/lib/sales.lua."""
+NOTHING: Final[list[Any]] = []
 
 
 class LoadRefused(Exception):
@@ -46,14 +48,19 @@ async def load_sale(
     ]
 
     async def send(
-        config: list[Any], items: list[Any], records: list[Any], deadlines: list[Any], used: list[Any]
+        config: list[Any] = NOTHING,
+        items: list[Any] = NOTHING,
+        records: list[Any] = NOTHING,
+        deadlines: list[Any] = NOTHING,
+        used: list[Any] = NOTHING,
+        ended: list[Any] | None = None,
     ) -> str:
         nonlocal step
         reply = await kernel.run(
             Verb.LOAD,
             partition,
             [sale_id],
-            (step, fence, config, items, records, deadlines, used),
+            (step, fence, config, items, records, deadlines, used, ended),
             more_keys=(keys.sales(partition),),
         )
         if reply.status:
@@ -63,19 +70,26 @@ async def load_sale(
         return str(reply.results[0])
 
     loaded = 0
-    used: dict[str, int] = {}
     if fence:
-        await send([], [], [], [], [])
-        async for records, deadlines in _reservations(connection, sale_id, used):
-            await send([], [], records, deadlines, [])
-            loaded += len(records)
-        flat = [value for pair in used.items() for value in pair]
-        for at in range(0, len(flat), 2 * PAGE):
-            await send([], [], [], [], flat[at : at + 2 * PAGE])
+        await send()
+        restocks = await connection.fetch(query("restocks_to_load"), sale_id)
+        for at in range(0, len(restocks), PAGE):
+            await send(records=[_restock_record(row) for row in restocks[at : at + PAGE]])
+        async for ended in _ended(connection, sale_id):
+            await send(ended=ended)
+            loaded += len(ended[0])
+        async with connection.transaction():  # a cursor needs one
+            async for rows in _pages(connection, "holds_to_load", sale_id):
+                records, deadlines = _hold_records(rows)
+                await send(records=records, deadlines=deadlines)
+                loaded += len(records)
+            async for (row,) in _pages(connection, "used_to_load", sale_id, PAGE, rows=1):
+                pairs = zip(row["customers"], row["units"], strict=True)
+                await send(used=[value for pair in pairs for value in pair])
     for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
-        await send([], items[at : at + 2 * PAGE], [], [], [])
+        await send(items=items[at : at + 2 * PAGE])
     rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
-    await send(_config(sale), rest, [], [], [])
+    await send(_config(sale), rest)
     return loaded
 
 
@@ -91,39 +105,55 @@ def _config(sale: asyncpg.Record) -> list[Any]:
     ]
 
 
-async def _reservations(
-    connection: Connection, sale_id: SaleId, used: dict[str, int]
-) -> AsyncIterator[tuple[list[Any], list[Any]]]:
-    """Pages of records and deadlines; adds each customer's live and sold units to `used`."""
-    restocks = await connection.fetch(query("restocks_to_load"), sale_id)
-    for at in range(0, len(restocks), PAGE):
-        yield (
-            [
-                [r["key"], "restock", r["fingerprint"], r["stock"], r["held"], r["sold"], 0]
-                for r in restocks[at : at + PAGE]
-            ],
-            [],
-        )
-    after = ""
-    while rows := await connection.fetch(query("reservations_to_load"), sale_id, after, PAGE):
-        records: list[Any] = []
-        deadlines: list[Any] = []
-        for row in rows:
-            status = row["status"]
-            created_ms = to_millis(row["created_at"])
-            head = [row["id"], _STATUS[status], row["fingerprint"], created_ms, row["hold_ms"]]
-            lines = json.loads(row["lines"])
-            if status == "held":
-                expires_ms = to_millis(row["expires_at"])
-                extensions = json.loads(row["extensions"] or "[]")
-                records.append([*head, expires_ms - created_ms, row["customer"], lines, extensions])
-                deadlines += (expires_ms, row["id"])
-            else:
-                records.append([*head, to_millis(row["ended_at"]) - created_ms, 0])
-            if status in ("held", "confirmed"):
-                used[row["customer"]] = used.get(row["customer"], 0) + sum(lines[1::2])
-        yield records, deadlines
-        after = rows[-1]["id"]
+def _restock_record(row: asyncpg.Record) -> list[Any]:
+    return [row["key"], "restock", row["fingerprint"], row["stock"], row["held"], row["sold"], 0]
+
+
+def _hold_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
+    """The records and deadlines of live holds."""
+    records: list[Any] = []
+    deadlines: list[Any] = []
+    for row in rows:
+        created_ms, expires_ms = row["created_ms"], row["expires_ms"]
+        extensions = json.loads(row["extensions"]) if row["extensions"] else []
+        head = [row["id"], HELD, row["fingerprint"], created_ms, row["hold_ms"], expires_ms - created_ms]
+        records.append([*head, row["customer"], json.loads(row["lines"]), extensions])
+        deadlines += (expires_ms, row["id"])
+    return records, deadlines
+
+
+async def _ended(connection: Connection, sale_id: SaleId) -> AsyncIterator[list[Any]]:
+    """Pages of terminal records, in columns; the next page is read while memory takes this one."""
+
+    async def page(after: str) -> list[Any]:
+        row = await connection.fetchrow(query("ended_to_load"), sale_id, after, PAGE)
+        return list(row.values()) if row is not None and row["ids"] else []
+
+    next_page = asyncio.create_task(page(""))
+    try:
+        while columns := await next_page:
+            next_page = asyncio.create_task(page(columns[0][-1]))
+            yield columns
+    finally:
+        if not next_page.done():
+            next_page.cancel()
+            await asyncio.wait([next_page])
+
+
+async def _pages(
+    connection: Connection, name: str, *args: object, rows: int = PAGE
+) -> AsyncIterator[list[asyncpg.Record]]:
+    """A query's rows through a cursor; the next ones are read while memory takes these."""
+    cursor = await connection.cursor(query(name), *args)
+    next_rows = asyncio.create_task(cursor.fetch(rows))
+    try:
+        while found := await next_rows:
+            next_rows = asyncio.create_task(cursor.fetch(rows))
+            yield found
+    finally:
+        if not next_rows.done():
+            next_rows.cancel()
+            await asyncio.wait([next_rows])
 
 
 async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:

@@ -3,7 +3,7 @@
 -- the same verb; a long sale comes in several calls.
 --
 -- KEYS      partition, journal, then sale, reservations, deadlines, used of the one sale, then the set of sales
--- requests  {step, fence, config, items, records, deadlines, used}
+-- requests  {step, fence, config, items, records, deadlines, used, ended}
 --             step      'new': the partition is open and the sale not in memory yet
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
 --                       'drop': a rebuild drops a sale that the ledger does not want in memory
@@ -11,6 +11,8 @@
 --             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit}, or {} when it came before
 --             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
+--             ended     columns of terminal records: {{id, ...}, {status, ...}, fingerprints, created_ms, hold_ms,
+--                       ended_ms - created_ms}, or nothing
 -- results   {'loaded'} {'exists'} {'busy'}; status 'recovering' when the fence is not ours
 
 --@include lib/partition.lua
@@ -51,6 +53,16 @@ local fields = {}
 for i = 1, #records do
   fields[#fields + 1] = records[i][1]
   fields[#fields + 1] = cmsgpack.pack(unpack(records[i], 2))
+end
+local ended = REQUESTS[8]
+if ended then
+  local ids, statuses, fingerprints, created_ms, hold_ms, lasted_ms = unpack(ended)
+  local pack, count = cmsgpack.pack, #fields
+  for i = 1, #ids do
+    fields[count + 1] = ids[i]
+    fields[count + 2] = pack(statuses[i], fingerprints[i], created_ms[i], hold_ms[i], lasted_ms[i], 0)
+    count = count + 2
+  end
 end
 call('HSET', KEYS[4], fields)
 call('ZADD', KEYS[5], deadlines)

@@ -31,10 +31,33 @@ WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR 
   AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6)
 ORDER BY confirmed_at DESC, id DESC LIMIT $4;
 
--- name: reservations_to_load
--- Every reservation of a sale, as memory needs it: streamed in the order of the primary key.
-SELECT id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at, ended_at, extensions
-FROM flashguard.reservations WHERE sale_id = $1 AND id > $2 ORDER BY id LIMIT $3;
+-- name: ended_to_load
+-- A page of a sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired): one row of
+-- columns, for a million of them shall take seconds.
+SELECT array_agg(id) AS ids, array_agg(status) AS statuses, array_agg(fingerprint) AS fingerprints,
+       array_agg(created_ms) AS created_ms, array_agg(hold_ms) AS hold_ms, array_agg(ended_ms - created_ms) AS lasted_ms
+FROM (SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 ELSE 4 END AS status, fingerprint, hold_ms,
+             round(date_part('epoch', created_at) * 1000)::bigint AS created_ms,
+             round(date_part('epoch', ended_at) * 1000)::bigint AS ended_ms
+      FROM flashguard.reservations WHERE sale_id = $1 AND id > $2 AND status <> 'held' ORDER BY id LIMIT $3) AS page;
+
+-- name: holds_to_load
+-- A sale's live holds, for a cursor.
+SELECT id, customer, lines, fingerprint, hold_ms, extensions,
+       round(date_part('epoch', created_at) * 1000)::bigint AS created_ms,
+       round(date_part('epoch', expires_at) * 1000)::bigint AS expires_ms
+FROM flashguard.reservations WHERE sale_id = $1 AND status = 'held';
+
+-- name: used_to_load
+-- The units that each customer of a sale holds or has bought, in columns of $2 customers, for a cursor.
+SELECT array_agg(customer) AS customers, array_agg(units) AS units
+FROM (SELECT customer, units, row_number() OVER () / $2::bigint AS page
+      FROM (SELECT customer, sum(CASE jsonb_array_length(lines) WHEN 2 THEN (lines ->> 1)::bigint
+                                 ELSE (SELECT sum((lines ->> (2 * n - 1))::bigint)
+                                       FROM generate_series(1, jsonb_array_length(lines) / 2) AS n) END)::bigint AS units
+            FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed')
+            GROUP BY customer) AS customers) AS pages
+GROUP BY page;
 
 -- name: restocks_to_load
 SELECT key, fingerprint, stock, held, sold FROM flashguard.restocks WHERE sale_id = $1 ORDER BY key;

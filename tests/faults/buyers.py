@@ -1,0 +1,160 @@
+"""Real HTTP clients that write down what they asked and what they were told."""
+
+import asyncio
+import json
+import random
+import time
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+from history import UNANSWERED, Ask, History, Told
+from plan import Plan
+from up_stack import ADMIN_KEY
+
+REQUEST_SECONDS = 2.5
+GIVE_UP_SECONDS = 40.0
+"""A client that is told nothing for so long has found a defect."""
+AGAIN_SECONDS = 0.1
+"""After a connection that failed, which names no time to wait."""
+PACE_SECONDS = 0.12
+PROBE_EVERY_SECONDS = 0.05
+PROBES_MOST = 50
+SCARCE, OTHER, PROBE = "scarce", "other", "probe"
+
+
+class Clients:
+    """Everybody who shops in one round."""
+
+    def __init__(self, plan: Plan, url: str, history: History, http: aiohttp.ClientSession) -> None:
+        self.plan = plan
+        self.history = history
+        self.closing = False
+        self.served: list[tuple[float, float]] = []
+        """Probes that were confirmed: asked and answered when."""
+        self._url = url
+        self._http = http
+
+    async def ask(self, ask: Ask, *, phase: str = "selling") -> Told:
+        """One attempt."""
+        sale = self.history.sale
+        body: dict[str, Any] | None = None
+        headers = {"Idempotency-Key": ask.key}
+        if ask.verb in ("hold", "buy"):
+            path = f"sales/{sale}/{'reservations' if ask.verb == 'hold' else 'orders'}"
+            items = [{"sku": sku, "quantity": units} for sku, units in ask.lines]
+            body = {"customer": ask.customer, "items": items}
+        elif ask.verb == "restock":
+            [(sku, units)] = ask.lines
+            path = f"sales/{sale}/items/{sku}/restock"
+            body = {"delta": units, "reason": "campaign"}
+            headers["Authorization"] = f"Bearer {ADMIN_KEY}"
+        else:
+            path = f"reservations/{ask.about}/{ask.verb}"
+        started = time.monotonic()
+        word, status, id_, replayed, expires_in = UNANSWERED, 0, "", False, 0.0
+        try:
+            async with self._http.post(f"{self._url}/v1/{path}", json=body, headers=headers) as answer:
+                status, raw = answer.status, await answer.read()
+                seen = json.loads(raw)
+                replayed = answer.headers.get("Idempotent-Replayed") == "true"
+            if status < 300:
+                word = "restocked" if ask.verb == "restock" else seen["status"]
+                id_ = seen.get("id", "")
+                if seen.get("expires_at"):
+                    expires_in = datetime.fromisoformat(seen["expires_at"]).timestamp() - time.time()
+            else:
+                word = seen["code"]
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            word = UNANSWERED
+        told = Told(ask, started, time.monotonic(), word, status, id_, replayed, expires_in, phase)
+        self.history.told.append(told)
+        return told
+
+    async def settle(self, ask: Ask, *, phase: str = "selling") -> Told | None:
+        """Asks until told something, as told: with the same key, after the time named. None: given up."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            told = await self.ask(ask, phase=phase)
+            if told.settles:
+                return told
+            if time.monotonic() > deadline:
+                self.history.unsettled.append(ask)
+                return None
+            await asyncio.sleep(AGAIN_SECONDS if told.word == UNANSWERED else 1.0)
+
+    async def shop(self) -> None:
+        """All buyers, the prober and now and then the shop itself, until `closing`."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(self.plan.buyers):
+                tasks.create_task(self._buyer(number))
+            tasks.create_task(self._prober())
+            tasks.create_task(self._shopkeeper())
+
+    async def _buyer(self, number: int) -> None:
+        rng = self.plan.rng(f"buyer {number}")
+        count = 0
+        while not self.closing:
+            count += 1
+            await self._visit(f"{number}-{count}", rng)
+            await asyncio.sleep(rng.uniform(0, PACE_SECONDS))
+
+    async def _visit(self, key: str, rng: random.Random) -> None:
+        customer = f"c{rng.randrange(self.plan.customers)}"
+        lines = rng.choice([
+            ((SCARCE, 1),), ((SCARCE, 1),), ((SCARCE, 2),), ((OTHER, 1),), ((SCARCE, 1), (OTHER, 2)), ((OTHER, 3),),
+        ])  # fmt: skip
+        if rng.random() < 0.4:
+            await self.settle(Ask(f"buy-{key}", "buy", customer, lines))
+            return
+        held = await self.settle(Ask(f"hold-{key}", "hold", customer, lines))
+        if held is None or held.word != "held":
+            return
+        for verb in rng.choice([
+            ["confirm"], ["confirm"], ["confirm", "confirm"], ["release"], ["extend", "confirm"], ["confirm", "release"],
+            ["release", "confirm"], [],
+        ]):  # fmt: skip
+            await asyncio.sleep(rng.uniform(0, PACE_SECONDS))
+            if (
+                await self.settle(Ask(f"{verb}-{key}-{rng.random():.6f}", verb, customer, about=held.id))
+                is None
+            ):
+                return
+
+    async def _shopkeeper(self) -> None:
+        rng = self.plan.rng("shopkeeper")
+        count = 0
+        while not self.closing:
+            await asyncio.sleep(rng.uniform(0.1, 1.5))
+            count += 1
+            await self.settle(Ask(f"restock-{count}", "restock", lines=((SCARCE, rng.randint(1, 10)),)))
+
+    async def _prober(self) -> None:
+        """A buyer at every moment, who asks once: how long until one is served again?"""
+        count = 0
+        running: set[asyncio.Task[None]] = set()
+        while not self.closing:
+            if len(running) < PROBES_MOST:
+                count += 1
+                task = asyncio.create_task(self._probe(count))
+                running.add(task)
+                task.add_done_callback(running.discard)
+            await asyncio.sleep(PROBE_EVERY_SECONDS)
+        if running:
+            await asyncio.wait(running)
+
+    async def _probe(self, count: int) -> None:
+        told = await self.ask(Ask(f"probe-{count}", "buy", f"prober-{count}", ((PROBE, 1),)))
+        if told.word == "confirmed":
+            self.served.append((told.started, told.ended))
+
+    def served_after(self, moment: float, *, asked_after: bool) -> float | None:
+        """When the first probe was served after this moment; asked after it as well, where it matters."""
+        return min(
+            (
+                ended
+                for started, ended in self.served
+                if ended > moment and (started > moment or not asked_after)
+            ),
+            default=None,
+        )

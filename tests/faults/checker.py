@@ -1,0 +1,202 @@
+"""Compares what clients were told with what the ledger has.
+
+What is allowed, exactly:
+
+- An answer in `RETRY` promises nothing. What was asked may have happened or not; the key tells.
+- A refusal (`sold-out`, `limit-reached`) takes nothing and is not remembered: the same key may be granted later.
+- `confirmed` holds for ever, whatever is lost. There is no fault for which an order may go.
+- `held` and `released` hold for ever as well, unless the fault made memory forget its newest entries
+  (`memory_forgets`): a hold that was not recorded yet is then not an order and not a hold, and its buyer is
+  told so; a release that was not recorded is undone, and the hold then expires. Both give the units back.
+- The ledger may refuse a grant of memory's (`ledger-refused`) only after memory forgot.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from history import History, Ledger, Told
+
+ENDED = {
+    "confirmed": "confirmed",
+    "released": "released",
+    "reservation-confirmed": "confirmed",
+    "reservation-released": "released",
+    "reservation-expired": "expired",
+}
+"""What an answer to a verb about a hold says of the hold."""
+
+
+class Violation(NamedTuple):
+    """A promise that was broken, and by what."""
+
+    promise: str
+    what: str
+
+
+def check(
+    history: History, ledger: Ledger, short_id: Callable[[str], str], *, memory_forgets: bool
+) -> list[Violation]:
+    """Every broken promise of one round.
+
+    Parameters:
+        short_id: the reservation id that a key of this sale leads to, without the sale.
+        memory_forgets: whether the round's fault may lose memory's newest entries.
+    """
+    keys: dict[str, list[Told]] = defaultdict(list)
+    for told in history.told:
+        keys[told.ask.key].append(told)
+    found = [
+        *_counters(history, ledger),
+        *_limit(history, ledger),
+        *_asked_for(history, ledger, keys, short_id),
+        *_orders_kept(history, ledger),
+        *_one_outcome(keys, memory_forgets),
+        *_holds_end_once(history, ledger, memory_forgets),
+        *_restocks(history, ledger),
+        *_manners(history, memory_forgets),
+    ]
+    return [Violation(promise, what) for promise, what in found]
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def _counters(history: History, ledger: Ledger) -> Found:
+    sold: dict[str, int] = defaultdict(int)
+    held: dict[str, int] = defaultdict(int)
+    for row in ledger.rows:
+        for sku, units in row.lines:
+            if row.status == "confirmed":
+                sold[sku] += units
+            elif row.status == "held":
+                held[sku] += units
+    for sku, item in ledger.items.items():
+        if max(sold[sku], item.sold) > item.stock:
+            yield "oversold", f"{sku}: {sold[sku]} sold of {item.stock}"
+        if sold[sku] != item.sold:
+            yield "doubled", f"{sku}: orders add up to {sold[sku]}, the counter says {item.sold}"
+        if item.held or held[sku]:
+            yield (
+                "leaked",
+                f"{sku}: {item.held} units are still held ({held[sku]} by rows) after every hold ended",
+            )
+        if ledger.memory.get(sku) != item:
+            yield "leaked", f"{sku}: memory has {ledger.memory.get(sku)}, the ledger {item}"
+    told_sold: dict[str, int] = defaultdict(int)
+    for id_, lines in {
+        t.id: t.ask.lines for t in history.told if t.word == "confirmed" and t.ask.lines
+    }.items():
+        for sku, units in lines if id_ else ():
+            told_sold[sku] += units
+    for sku, units in told_sold.items():
+        if units > ledger.items[sku].stock:
+            yield "oversold", f"{sku}: buyers were told of {units} sold, there were {ledger.items[sku].stock}"
+    if not ledger.audit_ok:
+        yield "audit", f"the audit found differences: {ledger.audit}"
+
+
+def _limit(history: History, ledger: Ledger) -> Found:
+    if history.limit is None:
+        return
+    bought: dict[str, int] = defaultdict(int)
+    for row in ledger.rows:
+        if row.status == "confirmed":
+            bought[row.customer] += sum(units for _, units in row.lines)
+    for customer, units in bought.items():
+        if units > history.limit:
+            yield "limit exceeded", f"{customer} bought {units} of at most {history.limit}"
+
+
+def _asked_for(
+    history: History, ledger: Ledger, keys: dict[str, list[Told]], short_id: Callable[[str], str]
+) -> Found:
+    """Every reservation was asked for, by that key, with that basket; each key leads to one."""
+    asks = {short_id(key): told[0].ask for key, told in keys.items() if told[0].ask.verb in ("hold", "buy")}
+    for row in ledger.rows:
+        ask = asks.get(row.id)
+        if ask is None:
+            yield "doubled", f"nobody asked for {row.id} ({row.status})"
+        elif (ask.customer, sorted(ask.lines)) != (row.customer, sorted(row.lines)):
+            yield "doubled", f"{ask.key} asked for {ask.customer} {ask.lines}, the ledger has {row}"
+    for id_, ask in asks.items():
+        others = {told.id for told in keys[ask.key] if told.id} - {f"{history.sale}.{id_}"}
+        if others:
+            yield "doubled", f"{ask.key} leads to {others}, not to {id_} alone"
+
+
+def _orders_kept(history: History, ledger: Ledger) -> Found:
+    rows = {f"{history.sale}.{row.id}": row for row in ledger.rows}
+    for told in history.told:
+        if told.word != "confirmed":
+            continue
+        row = rows.get(told.id or told.ask.about)
+        if row is None or row.status != "confirmed":
+            yield "lost order", f"{told.ask.key} was told confirmed, the ledger has {row and row.status}"
+
+
+def _one_outcome(keys: dict[str, list[Told]], memory_forgets: bool) -> Found:
+    """After a grant, the same key never tells anything else."""
+    for key, attempts in keys.items():
+        if attempts[0].ask.verb not in ("hold", "buy"):
+            continue
+        word = "confirmed" if attempts[0].ask.verb == "buy" else "held"
+        granted = min((told.ended for told in attempts if told.word == word), default=None)
+        if granted is None or (memory_forgets and word == "held"):
+            continue
+        for told in attempts:
+            if told.started > granted and told.settles and told.word != word:
+                yield "two outcomes", f"{key} was told {word}, later {told.word}"
+
+
+def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> Found:
+    rows = {f"{history.sale}.{row.id}": row for row in ledger.rows}
+    ends: dict[str, dict[str, Told]] = defaultdict(dict)
+    until: dict[str, float] = {}
+    for told in history.told:
+        if told.word == "held" and told.id:
+            until[told.id] = max(until.get(told.id, 0.0), told.ended + told.expires_in)
+    for told in history.told:
+        if not told.ask.about or told.ask.verb == "extend":
+            continue
+        about, word = told.ask.about, told.word
+        if word in ENDED:
+            ends[about][ENDED[word]] = told
+        early = told.ended < until.get(about, 0.0)
+        if not memory_forgets and (
+            word == "unknown-reservation" or (word == "reservation-expired" and early)
+        ):
+            yield "lost hold", f"{told.ask.key} was told {word} of a live hold"
+    for about, words in ends.items():
+        row = rows.get(about)
+        if len(words) > 1 and ("confirmed" in words or not memory_forgets):
+            yield "two outcomes", f"{about} was told {sorted(words)}"
+        if row is not None and row.status == "confirmed" and "confirmed" not in words and not memory_forgets:
+            yield "two outcomes", f"{about} was told {sorted(words)}, the ledger has an order"
+        if "released" in words and not memory_forgets and (row is None or row.status != "released"):
+            yield "two outcomes", f"{about} was told released, the ledger has {row and row.status}"
+
+
+def _restocks(history: History, ledger: Ledger) -> Found:
+    """Every restock that was answered is there, once; the stock is what was there and what came."""
+    recorded = {key: (sku, units) for key, sku, units in ledger.restocks}
+    asked = {f"restock:{told.ask.key}": told for told in history.told if told.ask.verb == "restock"}
+    for field, told in asked.items():
+        if told.word == "restocked" and field not in recorded:
+            yield "lost restock", f"{told.ask.key} was told restocked, the ledger has none"
+    for field in recorded.keys() - asked.keys():
+        yield "doubled", f"nobody asked for {field}"
+    for sku, item in ledger.items.items():
+        stock = history.stock[sku] + sum(units for its_sku, units in recorded.values() if its_sku == sku)
+        if item.stock != stock:
+            yield "leaked", f"{sku}: the stock is {item.stock}, it should be {stock}"
+
+
+def _manners(history: History, memory_forgets: bool) -> Found:
+    for ask in history.unsettled:
+        yield "never answered", f"{ask.verb} {ask.key}"
+    for told in history.told:
+        if told.http >= 500 and told.http != 503:
+            yield "server error", f"{told.ask.key} got {told.http} {told.word}"
+        if told.word == "ledger-refused" and not memory_forgets:
+            yield "refused by the ledger", f"{told.ask.key}, and memory had lost nothing"

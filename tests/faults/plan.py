@@ -1,0 +1,81 @@
+"""What happens in a round, all from its seed: which fault, when, for how long, and how the sale is shaped."""
+
+import random
+from typing import Any
+
+from msgspec import Struct
+
+UP = [
+    "kill valkey", "kill valkey", "kill postgres", "kill postgres", "kill api worker", "kill recorder", "kill up",
+    "stop valkey", "stop postgres", "stop api worker", "stop recorder", "flushall",
+]  # fmt: skip
+LINK_MODES = ["delay", "drop", "cut", "half-close"]
+LAB = [
+    "older valkey copy", "append-only file cut", "failover by hand", "failover by hand", "failover by sentinel",
+    "postgres failover", "two recorders", "full disk", "api clock steps",
+    *(f"api-valkey {mode}" for mode in LINK_MODES), *(f"recorder-postgres {mode}" for mode in LINK_MODES),
+    "other link",
+]  # fmt: skip
+KINDS = [*UP, *LAB]
+"""One deck: every kind comes once or twice before any comes again."""
+OTHER_LINKS = ["recorder-valkey", "api-postgres"]
+FORGETTING = {
+    "flushall",
+    "older valkey copy",
+    "append-only file cut",
+    "failover by hand",
+    "failover by sentinel",
+}
+"""The faults that may lose what memory answered last."""
+MEASURED_FROM_STRIKE = {
+    "kill valkey", "kill postgres", "kill api worker", "kill recorder", "kill up", "flushall", "older valkey copy",
+    "append-only file cut", "failover by hand", "failover by sentinel", "postgres failover",
+}  # fmt: skip
+"""Where the fault lasts as long as we like, the way back counts from its end."""
+
+
+class Plan(Struct, frozen=True):
+    """A round."""
+
+    seed: str
+    number: int
+    kind: str
+    stack: str
+    strike_after: float
+    lasts: float
+    also: str | None
+    """A part that is killed in the same moment: two faults at once."""
+    buyers: int
+    customers: int
+    limit: int | None
+    stock: int
+    hold_seconds: int
+
+    @property
+    def memory_forgets(self) -> bool:
+        return self.kind in FORGETTING
+
+    def rng(self, what: str) -> random.Random:
+        """Chance for one purpose; the same for the same seed."""
+        return random.Random(f"{self.seed}/{self.number}/{what}")
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
+def plan(seed: str, number: int, only: str | None = None) -> Plan:
+    """Round `number` of a seed. `only`: this kind, whatever the deck says."""
+    deck = random.Random(f"{seed}/deck/{number // len(KINDS)}").sample(KINDS, len(KINDS))
+    kind = only or deck[number % len(KINDS)]
+    stack = "up" if kind in UP else "lab"
+    rng = random.Random(f"{seed}/{number}/plan")
+    strike_after, lasts = rng.uniform(0.2, 0.6), rng.uniform(0.3, 1.1)
+    company = rng.choice(["recorder", "api", None, None, None, None])
+    if kind == "other link":
+        kind = f"{rng.choice(OTHER_LINKS)} {rng.choice(LINK_MODES)}"
+    lonely = kind == "kill up" or any(part in kind for part in ("recorder", "api"))
+    return Plan(
+        seed=seed, number=number, kind=kind, stack=stack, strike_after=strike_after, lasts=lasts,
+        also=None if lonely else company, buyers=rng.randint(8, 20), customers=rng.randint(8, 40),
+        limit=rng.choice([None, 3, 5, 8]), stock=rng.randint(10, 120), hold_seconds=rng.choice([1, 1, 1, 2]),
+    )  # fmt: skip

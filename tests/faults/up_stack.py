@@ -1,0 +1,116 @@
+"""The installation that `flashguard up` runs: everything embedded, restarted by up itself."""
+
+import asyncio
+import re
+import signal
+import time
+from asyncio.subprocess import Process
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+from processes import FLASHGUARD, children, clean_env, free_port, hit, workers
+
+from flashguard.embedded.child import end, spawn
+from flashguard.embedded.run_file import Run, find_run
+
+ADMIN_KEY = "chaos"
+READY_SECONDS = 60.0
+ENDED = re.compile(r"(\w+) ended with exit code")
+
+
+class UpStack:
+    """One `flashguard up` with two api workers, on its own data directory."""
+
+    name = "up"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.output = folder / "up.log"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        self.folder.mkdir(mode=0o755, exist_ok=True)
+        env = clean_env(
+            FLASHGUARD_ADMIN_KEY=ADMIN_KEY,
+            FLASHGUARD_CLOSED_SALE_HOURS="0",
+            FLASHGUARD_LOG_LEVEL="warning",
+            FLASHGUARD_SIMULATIONS="false",
+            PYTHONUNBUFFERED="1",
+        )
+        options = ("--no-demo", "--port", str(self.port), "--workers", "2", "--data-dir", str(self.data_dir))
+        with self.output.open("ab") as output:
+            self._process = await spawn(
+                [*FLASHGUARD, "up", *options], death_signal=signal.SIGTERM, output=output, env=env
+            )
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await end(self._process, [(signal.SIGTERM, 20.0)])
+
+    async def again(self) -> None:
+        """Starts `up` once more, after it was killed."""
+        assert self._process is not None
+        await self._process.wait()
+        await self.start()
+
+    @property
+    def run(self) -> Run:
+        run = find_run(self.data_dir)
+        assert run is not None, "flashguard up does not run"
+        return run
+
+    @property
+    def database_url(self) -> str:
+        return self.run.database_url
+
+    @property
+    def memory_socket(self) -> str:
+        return unquote(urlsplit(self.run.redis_url).path)
+
+    @property
+    def up(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def processes_of(self, part: str) -> list[int]:
+        """A part's processes: of PostgreSQL all, of the api its workers."""
+        pid = self.run.pids[part]
+        if part == "postgres":
+            return [pid, *children(pid)]
+        return workers(pid) if part == "api" else [pid]
+
+    def hit(self, part: str, number: signal.Signals, pids: list[int] | None = None) -> list[int]:
+        pids = self.processes_of(part) if pids is None else pids
+        hit(number, *pids)
+        return pids
+
+    def mark(self) -> int:
+        """A place in the output, for `ended_since`."""
+        return self.output.stat().st_size
+
+    def ended_since(self, mark: int) -> set[str]:
+        """The parts that ended since then, by up's own words."""
+        with self.output.open("rb") as output:
+            output.seek(mark)
+            return set(ENDED.findall(output.read().decode(errors="replace")))
+
+
+async def until_ready(url: str, seconds: float = READY_SECONDS) -> float:
+    """Waits until /readyz answers 200; returns how long it took."""
+    started = time.monotonic()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
+        while True:
+            try:
+                async with http.get(f"{url}/readyz") as answer:
+                    if answer.status == 200:
+                        return time.monotonic() - started
+                    text = await answer.text()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                text = repr(error)
+            if time.monotonic() - started > seconds:
+                raise TimeoutError(f"{url} is not ready after {seconds:g} s: {text}")
+            await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from history import UNANSWERED, Ask, History, Told
 from plan import Plan
-from up_stack import ADMIN_KEY
+from up_stack import ADMIN_KEY, HasUrl
 
 REQUEST_SECONDS = 2.5
 GIVE_UP_SECONDS = 40.0
@@ -26,13 +26,13 @@ SCARCE, OTHER, PROBE = "scarce", "other", "probe"
 class Clients:
     """Everybody who shops in one round."""
 
-    def __init__(self, plan: Plan, url: str, history: History, http: aiohttp.ClientSession) -> None:
+    def __init__(self, plan: Plan, stack: HasUrl, history: History, http: aiohttp.ClientSession) -> None:
         self.plan = plan
         self.history = history
         self.closing = False
         self.served: list[tuple[float, float]] = []
         """Probes that were confirmed: asked and answered when."""
-        self._url = url
+        self._stack = stack
         self._http = http
 
     async def ask(self, ask: Ask, *, phase: str = "selling") -> Told:
@@ -54,7 +54,7 @@ class Clients:
         started = time.monotonic()
         word, status, id_, replayed, expires_in = UNANSWERED, 0, "", False, 0.0
         try:
-            async with self._http.post(f"{self._url}/v1/{path}", json=body, headers=headers) as answer:
+            async with self._http.post(f"{self._stack.url}/v1/{path}", json=body, headers=headers) as answer:
                 status, raw = answer.status, await answer.read()
                 seen = json.loads(raw)
                 replayed = answer.headers.get("Idempotent-Replayed") == "true"

@@ -76,7 +76,7 @@ class Lane:
             self._admin = admin
             await self.stack.start()
             try:
-                await until_ready(self.stack.url)
+                await until_ready(self.stack)
                 for each in rounds:
                     self._out.write(await self._round(each))
             finally:
@@ -94,7 +94,7 @@ class Lane:
         steps = fault_of(the.kind)(scene)
         try:
             await anext(steps)
-            await until_ready(self.stack.url, READY_SECONDS)
+            await until_ready(self.stack, READY_SECONDS)
             mark = self.stack.mark()
             await self._open_sale(the, history)
             await self._sell(the, history, scene, steps, result)
@@ -123,7 +123,7 @@ class Lane:
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=2.5)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
-            clients = Clients(the, self.stack.url, history, http)
+            clients = Clients(the, self.stack, history, http)
             shopping = asyncio.create_task(clients.shop())
             try:
                 await asyncio.sleep(the.strike_after)
@@ -196,7 +196,7 @@ class Lane:
 
     async def _quiet(self, history: History) -> tuple[Ledger, Any]:
         """Waits until every hold has ended and everything is recorded, then reads it all."""
-        await until_ready(self.stack.url, READY_SECONDS)
+        await until_ready(self.stack, READY_SECONDS)
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             seen = await self._call("GET", f"sales/{history.sale}")
@@ -246,7 +246,7 @@ class Lane:
         found: list[Violation] = []
         gate = asyncio.Semaphore(REPLAYS_AT_ONCE)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
-            clients = Clients(the, self.stack.url, history, http)
+            clients = Clients(the, self.stack, history, http)
 
             async def once(first: Any) -> None:
                 async with gate:

@@ -289,6 +289,18 @@ async def _two_recorders(scene: Scene) -> AsyncIterator[None]:
     await second.stop()
 
 
+async def _two_recorders_flushall(scene: Scene) -> AsyncIterator[None]:
+    second = Kept("recorder", scene.lab.env_of("recorder"), scene.lab.say)
+    await second.start()
+    await asyncio.sleep(0.6)  # it has to come up first
+    yield
+    await scene.lab.memory.ask("FLUSHALL")
+    yield
+    yield
+    hit(KILL, second.pid)
+    await second.stop()
+
+
 async def _full_disk(scene: Scene) -> AsyncIterator[None]:
     lab = scene.lab
     home = lab.memory
@@ -386,6 +398,7 @@ _FAULTS: dict[str, Fault] = {
     "failover by sentinel": _failover_by_sentinel,
     "postgres failover": _postgres_failover,
     "two recorders": _two_recorders,
+    "two recorders, flushall": _two_recorders_flushall,
     "full disk": _full_disk,
     "api clock steps": _clock_steps,
 }

@@ -12,7 +12,7 @@ UP = [
 LINK_MODES = ["delay", "drop", "cut", "half-close"]
 LAB = [
     "older valkey copy", "append-only file cut", "failover by hand", "failover by hand", "failover by sentinel",
-    "postgres failover", "two recorders", "full disk", "api clock steps",
+    "postgres failover", "two recorders", "two recorders, flushall", "full disk", "api clock steps",
     *(f"api-valkey {mode}" for mode in LINK_MODES), *(f"recorder-postgres {mode}" for mode in LINK_MODES),
     "other link",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import signal
 import time
 from asyncio.subprocess import Process
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -29,7 +30,6 @@ class UpStack:
         self.data_dir = folder / "data"
         self.output = folder / "up.log"
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         self._process: Process | None = None
 
     async def start(self) -> None:
@@ -56,6 +56,12 @@ class UpStack:
         assert self._process is not None
         await self._process.wait()
         await self.start()
+
+    @property
+    def url(self) -> str:
+        """Where it is now: after a crash the old api may still keep its port for some seconds."""
+        run = find_run(self.data_dir)
+        return run.url if run is not None else f"http://127.0.0.1:{self.port}"
 
     @property
     def run(self) -> Run:
@@ -99,18 +105,23 @@ class UpStack:
             return set(ENDED.findall(output.read().decode(errors="replace")))
 
 
-async def until_ready(url: str, seconds: float = READY_SECONDS) -> float:
-    """Waits until /readyz answers 200; returns how long it took."""
+class HasUrl(Protocol):
+    @property
+    def url(self) -> str: ...
+
+
+async def until_ready(stack: "HasUrl", seconds: float = READY_SECONDS) -> float:
+    """Waits until /readyz of an installation answers 200; returns how long it took."""
     started = time.monotonic()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
         while True:
             try:
-                async with http.get(f"{url}/readyz") as answer:
+                async with http.get(f"{stack.url}/readyz") as answer:
                     if answer.status == 200:
                         return time.monotonic() - started
                     text = await answer.text()
             except (aiohttp.ClientError, TimeoutError) as error:
                 text = repr(error)
             if time.monotonic() - started > seconds:
-                raise TimeoutError(f"{url} is not ready after {seconds:g} s: {text}")
+                raise TimeoutError(f"{stack.url} is not ready after {seconds:g} s: {text}")
             await asyncio.sleep(0.05)

@@ -116,19 +116,24 @@ class FlashGuard:
             prepared=settings.keeps_prepared,
             timeout=settings.ledger_timeout_seconds,
         )
-        client = connect_kernel(settings.redis_url, settings)
-        redis = connect_memory(settings.redis_url, settings)
         try:
-            guard = cls(settings, client, redis, ledger, await ledger.installation())
-            await guard.kernel.load_scripts()
-        except (RedisError, OSError) as error:
-            await ledger.close()
-            raise MemoryAway(str(error)) from error
+            installation = await ledger.installation()
         except BaseException:
             await ledger.close()
             raise
-        async with asyncio.timeout(settings.memory_timeout_seconds):
-            await guard._subscribed.wait()
+        client = connect_kernel(settings.redis_url, settings)
+        redis = connect_memory(settings.redis_url, settings)
+        guard = cls(settings, client, redis, ledger, installation)
+        try:
+            async with asyncio.timeout(settings.memory_timeout_seconds):
+                await guard.kernel.load_scripts()
+                await guard._subscribed.wait()
+        except (RedisError, OSError, TimeoutError) as error:
+            await guard.close()
+            raise MemoryAway(str(error) or "no answer in time") from error
+        except BaseException:
+            await guard.close()
+            raise
         return guard
 
     async def __aenter__(self) -> Self:

@@ -1,8 +1,12 @@
 """The ASGI application."""
 
+import asyncio
+import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -11,12 +15,32 @@ from starlette.responses import Response
 
 from flashguard.errors import ConfigurationError
 from flashguard.guard import FlashGuard
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.ledger import LedgerAway
 from flashguard.settings import Mode, Settings
 
 from . import events, live, metrics, ops, pages, problems, reservations, sales, simulations, system
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
 from .system import VERSION
+
+log = logging.getLogger("flashguard")
+
+CONNECT_AGAIN_SECONDS: Final = 0.2
+CONNECT_FOR_SECONDS: Final = 60.0
+
+
+async def _connect(settings: Settings) -> FlashGuard:
+    """A server that is away is waited for: uvicorn takes a worker that can't start for the end of all of them."""
+    deadline = time.monotonic() + CONNECT_FOR_SECONDS
+    while True:
+        try:
+            return await FlashGuard.connect(settings)
+        except (MemoryAway, LedgerAway) as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(CONNECT_AGAIN_SECONDS)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -32,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with await FlashGuard.connect(settings) as guard, live.watching(app, guard, settings):
+        async with await _connect(settings) as guard, live.watching(app, guard, settings):
             app.state.guard = guard
             yield
 

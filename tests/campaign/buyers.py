@@ -9,8 +9,9 @@ from typing import Any
 
 import aiohttp
 from history import UNANSWERED, Ask, History, Told
-from plan import Plan
 from up_stack import ADMIN_KEY, HasUrl
+
+from plan import Plan
 
 REQUEST_SECONDS = 2.5
 GIVE_UP_SECONDS = 40.0
@@ -102,7 +103,8 @@ class Clients:
     async def _visit(self, key: str, rng: random.Random) -> None:
         customer = f"c{rng.randrange(self.plan.customers)}"
         lines = rng.choice([
-            ((SCARCE, 1),), ((SCARCE, 1),), ((SCARCE, 2),), ((OTHER, 1),), ((SCARCE, 1), (OTHER, 2)), ((OTHER, 3),),
+            ((SCARCE, 1),), ((SCARCE, 1),), ((SCARCE, 2),), ((OTHER, 1),), ((OTHER, 3),),
+            ((SCARCE, 1), (OTHER, 2)),
         ])  # fmt: skip
         if rng.random() < 0.4:
             await self.settle(Ask(f"buy-{key}", "buy", customer, lines))
@@ -111,8 +113,8 @@ class Clients:
         if held is None or held.word != "held":
             return
         for verb in rng.choice([
-            ["confirm"], ["confirm"], ["confirm", "confirm"], ["release"], ["extend", "confirm"], ["confirm", "release"],
-            ["release", "confirm"], [],
+            ["confirm"], ["confirm"], ["confirm", "confirm"], ["release"], ["extend", "confirm"],
+            ["confirm", "release"], ["release", "confirm"], [],
         ]):  # fmt: skip
             await asyncio.sleep(rng.uniform(0, PACE_SECONDS))
             if (

@@ -3,11 +3,12 @@
 What is allowed, exactly:
 
 - An answer in `RETRY` promises nothing. What was asked may have happened or not; the key tells.
-- A refusal (`sold-out`, `limit-reached`) takes nothing and is not remembered: the same key may be granted later.
+- A refusal (`sold-out`, `limit-reached`) takes nothing and is not remembered: the same key may be granted
+  later.
 - `confirmed` holds for ever, whatever is lost. There is no fault for which an order may go.
 - `held` and `released` hold for ever as well, unless the fault made memory forget its newest entries
   (`memory_forgets`): a hold that was not recorded yet is then not an order and not a hold, and its buyer is
-  told so; a release that was not recorded is undone, and the hold then expires. Both give the units back.
+  told so; a release that was not recorded is undone: the hold then expires, or is confirmed if that is asked.
 - The ledger may refuse a grant of memory's (`ledger-refused`) only after memory forgot.
 """
 
@@ -161,7 +162,9 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
             continue
         about, word = told.ask.about, told.word
         if word in ENDED:
-            ends[about][ENDED[word]] = told
+            end = ENDED[word]
+            if end != "confirmed" or end not in ends[about]:
+                ends[about][end] = told  # the first word of an order, the last one of anything else
         early = told.ended < until.get(about, 0.0)
         if not memory_forgets and (
             word == "unknown-reservation" or (word == "reservation-expired" and early)
@@ -169,12 +172,18 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
             yield "lost hold", f"{told.ask.key} was told {word} of a live hold"
     for about, words in ends.items():
         row = rows.get(about)
-        if len(words) > 1 and ("confirmed" in words or not memory_forgets):
+        if len(words) > 1 and not (memory_forgets and _order_came_last(words)):
             yield "two outcomes", f"{about} was told {sorted(words)}"
         if row is not None and row.status == "confirmed" and "confirmed" not in words and not memory_forgets:
             yield "two outcomes", f"{about} was told {sorted(words)}, the ledger has an order"
         if "released" in words and not memory_forgets and (row is None or row.status != "released"):
             yield "two outcomes", f"{about} was told released, the ledger has {row and row.status}"
+
+
+def _order_came_last(words: dict[str, Told]) -> bool:
+    """No order among these ends, or one that was asked for after all else was answered."""
+    order = words.get("confirmed")
+    return order is None or all(told is order or told.ended < order.started for told in words.values())
 
 
 def _restocks(history: History, ledger: Ledger) -> Found:

@@ -19,6 +19,7 @@ from flashguard.ledger import Ledger
 
 PG_SOCKET = ".s.PGSQL.5432"
 CAUGHT_UP_SECONDS = 20.0
+CAUGHT_UP = "SELECT pg_current_wal_lsn() <= replay_lsn FROM pg_stat_replication WHERE state = 'streaming'"
 PARTITIONS = 4
 
 
@@ -112,12 +113,7 @@ class LedgerNode(EmbeddedPostgres):
         (self.cluster / "standby.signal").touch()
         await self.start()
         async with asyncio.timeout(CAUGHT_UP_SECONDS):
-            while (
-                await primary.ask(
-                    "SELECT pg_current_wal_lsn() <= replay_lsn FROM pg_stat_replication WHERE state = 'streaming'"
-                )
-                is not True
-            ):
+            while await primary.ask(CAUGHT_UP) is not True:
                 await asyncio.sleep(0.05)
 
     async def stop_hard(self) -> None:

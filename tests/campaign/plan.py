@@ -6,21 +6,23 @@ from typing import Any
 from msgspec import Struct
 
 UP = [
-    "kill valkey", "kill valkey", "kill postgres", "kill postgres", "kill api worker", "kill recorder", "kill up",
-    "stop valkey", "stop postgres", "stop api worker", "stop recorder", "flushall",
+    "kill valkey", "kill valkey", "kill postgres", "kill postgres", "kill api worker", "kill recorder",
+    "kill up", "stop valkey", "stop postgres", "stop api worker", "stop recorder", "flushall",
 ]  # fmt: skip
 LINK_MODES = ["delay", "drop", "cut", "half-close"]
 LAB = [
-    "older valkey copy", "append-only file cut", "failover by hand", "failover by hand", "failover by sentinel",
-    "postgres failover", "two recorders", "two recorders, flushall", "full disk", "api clock steps",
+    "older valkey copy", "append-only file cut", "failover by hand", "failover by hand",
+    "failover by sentinel", "postgres failover", "two recorders", "two recorders, flushall",
+    "full disk", "api clock steps",
     *(f"api-valkey {mode}" for mode in LINK_MODES), *(f"recorder-postgres {mode}" for mode in LINK_MODES),
     "other link",
 ]  # fmt: skip
-KINDS = [*UP, *LAB]
-"""One deck: every kind comes once or twice before any comes again."""
+KINDS = [*UP, *UP, *LAB]
+"""One deck: every kind comes once to four times before any comes again. Rounds on `up` are the shorter ones."""
 OTHER_LINKS = ["recorder-valkey", "api-postgres"]
 FORGETTING = {
     "flushall",
+    "two recorders, flushall",
     "older valkey copy",
     "append-only file cut",
     "failover by hand",
@@ -28,7 +30,8 @@ FORGETTING = {
 }
 """The faults that may lose what memory answered last."""
 MEASURED_FROM_STRIKE = {
-    "kill valkey", "kill postgres", "kill api worker", "kill recorder", "kill up", "flushall", "older valkey copy",
+    "kill valkey", "kill postgres", "kill api worker", "kill recorder", "kill up", "flushall",
+    "older valkey copy",
     "append-only file cut", "failover by hand", "failover by sentinel", "postgres failover",
 }  # fmt: skip
 """Where the fault lasts as long as we like, the way back counts from its end."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 import struct
 from asyncio import StreamReader, StreamWriter
@@ -136,5 +135,5 @@ def _reset(writer: StreamWriter) -> None:
 def unix_place(folder: Path, name: str) -> Path:
     """A short path for a socket that other accounts may connect to."""
     folder.mkdir(mode=0o755, exist_ok=True)
-    os.chmod(folder, 0o755)
+    folder.chmod(0o755)
     return folder / name

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import hiredis
 import msgspec
-from model import Model, Reservation, Sale
 from redis.exceptions import NoScriptError
 
 from flashguard.embedded.valkey import find_valkey
@@ -27,6 +26,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Reply, Verb
 from flashguard.model import SaleId
 from flashguard.recorder.fold import New, fold
+from model import Model, Reservation, Sale
 
 T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder().decode

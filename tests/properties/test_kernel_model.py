@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from memory import SERVERS, Partition, Wire, memory_server
-from model import Config, Item, Sale
 
 from flashguard.kernel import kernel as kernel_module
 from flashguard.kernel.kernel import Kernel, Verb, script_source
+from model import Config, Item, Sale
 
 LONG = os.environ.get("FLASHGUARD_LONG") == "1"
 SEQUENCES = 50_000 if LONG else 1_500

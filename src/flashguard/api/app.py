@@ -31,7 +31,7 @@ CONNECT_FOR_SECONDS: Final = 60.0
 
 
 async def _connect(settings: Settings) -> FlashGuard:
-    """A server that is away is waited for: uvicorn takes a worker that can't start for the end of all of them."""
+    """Waits for a server that is away: uvicorn takes a worker that can't start for the end of all of them."""
     deadline = time.monotonic() + CONNECT_FOR_SECONDS
     while True:
         try:

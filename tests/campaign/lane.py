@@ -1,0 +1,274 @@
+"""One round after the other on one installation: sell, strike, heal, wait until all is quiet, compare."""
+
+import asyncio
+import json
+import time
+import traceback
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import asyncpg
+import msgspec
+from buyers import OTHER, PROBE, SCARCE, Clients
+from checker import Violation, check
+from history import Counters, History, Ledger, Row
+from lab_stack import LabStack
+from nemesis import KILL, fault_of
+from processes import hit
+from scene import Scene
+from up_stack import ADMIN_KEY, UpStack, until_ready
+
+from flashguard.model import SaleId
+from flashguard.receipts import Signer
+from plan import MEASURED_FROM_STRIKE, Plan
+
+READY_SECONDS = 30.0
+SERVE_SECONDS = 30.0
+"""Not serving for so long after the fault is a violation."""
+SETTLE_SECONDS = 20.0
+AFTERWARDS_SECONDS = 0.4
+"""How long buyers go on once they are served again."""
+REPLAYS_AT_ONCE = 16
+REPLAYS_MOST = 150
+PLENTY = 100_000
+
+Stack = UpStack | LabStack
+
+
+class Result(msgspec.Struct):
+    """One round, as it is written down."""
+
+    plan: dict[str, Any]
+    violations: list[Violation]
+    words: dict[str, int]
+    seconds: float
+    serve_seconds: float | None = None
+    note: str = ""
+    orders: int = 0
+    refused_by_ledger: int = 0
+    lost_holds: int = 0
+    """Allowed ones: of memory's newest entries, where the fault loses those."""
+    refused_then_sold: int = 0
+    commit: str = ""
+
+
+class Lane:
+    """Runs the rounds of one installation, one after the other."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        commit: str,
+        write: Callable[[Result], None],
+        keep: Callable[[Plan, History], None],
+    ) -> None:
+        self.stack = stack
+        self._write = write
+        self._keep = keep
+        self._commit = commit
+
+    async def run(self, rounds: list[Plan]) -> None:
+        async with aiohttp.ClientSession() as admin:
+            self._admin = admin
+            await self.stack.start()
+            try:
+                await until_ready(self.stack)
+                for each in rounds:
+                    self._write(await self._round(each))
+            finally:
+                await self.stack.stop()
+
+    async def _round(self, the: Plan) -> Result:
+        started = time.monotonic()
+        sale = f"s{the.number}-{zlib.crc32(the.seed.encode()):x}"
+        history = History(sale, the.limit, {SCARCE: the.stock, OTHER: the.stock, PROBE: PLENTY})
+        result = Result(the.as_json(), [], {}, 0.0, commit=self._commit)
+        scene = Scene(
+            the, self.stack if isinstance(self.stack, UpStack) else None,
+            self.stack if isinstance(self.stack, LabStack) else None,
+        )  # fmt: skip
+        steps = fault_of(the.kind)(scene)
+        try:
+            await anext(steps)
+            await until_ready(self.stack, READY_SECONDS)
+            mark = self.stack.mark()
+            await self._open_sale(the, history)
+            await self._sell(the, history, scene, steps, result)
+            ledger, short_id = await self._quiet(history)
+            result.violations = check(history, ledger, short_id, memory_forgets=the.memory_forgets)
+            result.violations += await self._replay(the, history, ledger)
+            crashed = self.stack.ended_since(mark) - scene.expected
+            result.violations += [Violation("crashed", part) for part in sorted(crashed)]
+            _figures(result, history, ledger, short_id)
+        except Exception as error:
+            result.violations.append(
+                Violation("harness or recovery failed", "".join(traceback.format_exception(error))[-1500:])
+            )
+        finally:
+            with suppress(StopAsyncIteration):
+                while True:
+                    await anext(steps)
+            await self._close_sale(sale)
+        result.note = scene.note
+        result.seconds = round(time.monotonic() - started, 3)
+        if result.violations:
+            self._keep(the, history)
+        return result
+
+    async def _sell(self, the: Plan, history: History, scene: Scene, steps: Any, result: Result) -> None:
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=2.5)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+            clients = Clients(the, self.stack, history, http)
+            shopping = asyncio.create_task(clients.shop())
+            try:
+                await asyncio.sleep(the.strike_after)
+                before = time.monotonic()
+                await anext(steps)
+                if the.also:
+                    part = "api" if the.also == "api" else the.also
+                    hit(KILL, self.stack.processes_of(part)[0])
+                if the.kind not in MEASURED_FROM_STRIKE:
+                    await asyncio.sleep(the.lasts)
+                with suppress(StopAsyncIteration):
+                    await anext(steps)
+                from_strike = the.kind in MEASURED_FROM_STRIKE
+                moment = (scene.struck_at or before) if from_strike else time.monotonic()
+                deadline = time.monotonic() + SERVE_SECONDS
+                while (at := clients.served_after(moment, asked_after=from_strike)) is None:
+                    if time.monotonic() > deadline:
+                        result.violations.append(
+                            Violation("not serving", f"{SERVE_SECONDS:g} s after the fault")
+                        )
+                        break
+                    await asyncio.sleep(0.02)
+                result.serve_seconds = None if at is None else round(at - moment, 3)
+                await asyncio.sleep(AFTERWARDS_SECONDS)
+            finally:
+                clients.closing = True
+                await shopping
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """A call by the shop, made until it succeeds."""
+        deadline = time.monotonic() + READY_SECONDS
+        headers = {
+            "Authorization": f"Bearer {ADMIN_KEY}",
+            "Idempotency-Key": f"{path} {(body or {}).get('id')}",
+        }
+        while True:
+            try:
+                async with self._admin.request(
+                    method,
+                    f"{self.stack.url}/v1/{path}",
+                    json=body,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=15),
+                ) as answer:
+                    seen = await answer.json(content_type=None)
+                    if answer.status < 300:
+                        return seen
+                    problem = f"{answer.status} {seen}"
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+                problem = repr(error)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{method} {path}: {problem}")
+            await asyncio.sleep(0.1)
+
+    async def _open_sale(self, the: Plan, history: History) -> None:
+        items = [
+            {"sku": sku, "name": sku, "price_minor": 100, "currency": "EUR", "stock": stock}
+            for sku, stock in history.stock.items()
+        ]
+        sale = {
+            "id": history.sale, "name": f"Round {the.number}", "hold_seconds": the.hold_seconds,
+            "limit_per_customer": the.limit, "items": items,
+        }  # fmt: skip
+        await self._call("POST", "sales", sale)
+        await self._call("POST", f"sales/{history.sale}/open")
+
+    async def _close_sale(self, sale: str) -> None:
+        with suppress(Exception):
+            await self._call("POST", f"sales/{sale}/close")
+
+    async def _quiet(self, history: History) -> tuple[Ledger, Any]:
+        """Waits until every hold has ended and everything is recorded, then reads it all."""
+        await until_ready(self.stack, READY_SECONDS)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            seen = await self._call("GET", f"sales/{history.sale}")
+            memory = {
+                item["sku"]: Counters(item["stock"], item["held"], item["sold"]) for item in seen["items"]
+            }
+            ledger, secret = await self._read_ledger(history, memory)
+            settled = ledger.items == memory and not any(item.held for item in memory.values())
+            if settled or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.1)
+        report = await self._call("GET", f"sales/{history.sale}/audit")
+        ledger = msgspec.structs.replace(
+            ledger, audit_ok=report["ok"], audit=None if report["ok"] else report
+        )
+        signer = Signer(secret)
+        return ledger, lambda key: signer.short_id(SaleId(history.sale), key)
+
+    async def _read_ledger(self, history: History, memory: dict[str, Counters]) -> tuple[Ledger, str]:
+        connection = await asyncpg.connect(self.stack.database_url, timeout=10)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                sql = "SELECT {} FROM flashguard.{} WHERE sale_id = $1"
+                rows = await connection.fetch(
+                    sql.format("id, customer, status, lines", "reservations"), history.sale
+                )
+                items = await connection.fetch(sql.format("sku, stock, held, sold", "items"), history.sale)
+                restocks = await connection.fetch(sql.format("key, sku, delta", "restocks"), history.sale)
+                refused = await connection.fetch(sql.format("id", "refusals"), history.sale)
+                secret = await connection.fetchval("SELECT secret FROM flashguard.installation")
+        finally:
+            await connection.close()
+        return Ledger(
+            rows=tuple(
+                Row(r["id"], r["customer"], r["status"], _pairs(json.loads(r["lines"]))) for r in rows
+            ),
+            items={r["sku"]: Counters(r["stock"], r["held"], r["sold"]) for r in items},
+            memory=memory,
+            restocks=tuple((r["key"], r["sku"], r["delta"]) for r in restocks),
+            refused=tuple(r["id"] for r in refused),
+        ), secret
+
+    async def _replay(self, the: Plan, history: History, ledger: Ledger) -> list[Violation]:
+        """Every key that bought is asked for once more: the same order, and nothing new."""
+        bought = {t.ask.key: t for t in history.told if t.ask.verb == "buy" and t.word == "confirmed"}
+        again = list(bought.values())[-REPLAYS_MOST:]
+        found: list[Violation] = []
+        gate = asyncio.Semaphore(REPLAYS_AT_ONCE)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+            clients = Clients(the, self.stack, history, http)
+
+            async def once(first: Any) -> None:
+                async with gate:
+                    told = await clients.settle(first.ask, phase="replay")
+                if told is None or (told.word, told.id) != ("confirmed", first.id):
+                    found.append(
+                        Violation("two outcomes", f"{first.ask.key}: {first.word}, when all was quiet {told}")
+                    )
+
+            await asyncio.gather(*map(once, again))
+        return found
+
+
+def _pairs(flat: list[Any]) -> tuple[tuple[str, int], ...]:
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _figures(result: Result, history: History, ledger: Ledger, short_id: Any) -> None:
+    result.words = dict(Counter(f"{told.ask.verb} {told.word}" for told in history.told))
+    result.orders = sum(row.status == "confirmed" for row in ledger.rows)
+    result.refused_by_ledger = len(ledger.refused)
+    sold = {row.id for row in ledger.rows if row.status == "confirmed"}
+    last = {t.ask.key: t for t in history.told if t.ask.verb == "buy" and t.settles and t.phase == "selling"}
+    result.refused_then_sold = sum(t.word != "confirmed" and short_id(key) in sold for key, t in last.items())
+    result.lost_holds = sum(t.word == "unknown-reservation" for t in history.told)

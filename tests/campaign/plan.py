@@ -18,7 +18,7 @@ LAB = [
     "other link",
 ]  # fmt: skip
 KINDS = [*UP, *UP, *LAB]
-"""One deck: every kind comes once to four times before any comes again. Rounds on `up` are the shorter ones."""
+"""One deck: every kind comes once to four times before any comes again."""
 OTHER_LINKS = ["recorder-valkey", "api-postgres"]
 FORGETTING = {
     "flushall",

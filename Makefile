@@ -8,8 +8,11 @@ CHECKED := src tests bench docs
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
 
+SEED ?= $(shell date +%s)
+ROUNDS ?= 43
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench bench-quick load pin clean redis chromium pages vitest docs
+.PHONY: help setup run test lint chaos bench bench-quick load pin clean redis chromium pages vitest docs
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +42,9 @@ bench-quick: $(DEV) load ## A first look at the same, under 2 minutes; writes no
 
 docs: $(DEV) ## Write the reference's tables anew, from the code
 	$(BIN)/python docs/generate.py
+
+chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SEED=… ROUNDS=…
+	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS)
 
 pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }

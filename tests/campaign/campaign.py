@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="append each round's result to this file, as JSON lines")
     parser.add_argument("--keep", type=Path, default=Path(".chaos"), help="where histories of violations go")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended early, it still cleans up
     rounds = [
         plan(given.seed, number, given.kind) for number in range(given.first, given.first + given.rounds)
     ]

@@ -1,0 +1,46 @@
+"""What the fault campaign found, each once more on its own."""
+
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+from real_stack import Stack, started, until
+
+from conftest import Service, free_port, unique
+
+
+@pytest.fixture(scope="module")
+async def stack(http) -> AsyncIterator[Stack]:
+    async with started(http, FLASHGUARD_RECORD_TIMEOUT_SECONDS="0.5") as running:
+        yield running
+
+
+async def test_a_restock_that_memory_alone_knows_is_not_called_done(stack: Stack) -> None:
+    sale, key = await stack.service.create_sale(stock=1), unique()
+    await stack.recorded(sale)
+
+    async def restock():  # type: ignore[no-untyped-def]
+        path, body = f"/v1/sales/{sale}/items/unit/restock", {"delta": 2, "reason": "more came"}
+        return await stack.service.call("POST", path, body, key=key, admin=True)
+
+    recorder = stack.children["recorder"]
+    recorder.send_signal(signal.SIGSTOP)
+    (await restock()).problem(503, "overloaded")
+    (await restock()).problem(409, "request-in-flight")
+    recorder.send_signal(signal.SIGCONT)
+    item = (await stack.retried(restock)).ok()
+    assert item["stock"] == 3
+    await stack.recorded(sale)
+    await stack.service.audit(sale)
+
+
+async def test_an_api_that_starts_while_postgresql_is_away_waits_for_it(stack: Stack, http) -> None:  # type: ignore[no-untyped-def]
+    port = free_port()
+    late = Service(f"http://127.0.0.1:{port}", stack.servers, http)
+    await stack.servers.postgres.kill()
+    stack.start("api-late", "api", FLASHGUARD_PORT=str(port), FLASHGUARD_WORKERS="2")
+    with pytest.raises(AssertionError):
+        await until(late.ready, "it can't be ready", 3.0)
+    assert stack.children["api-late"].poll() is None
+    await stack.servers.postgres.start()
+    await until(late.ready, "the late api is ready", 60.0)

@@ -229,7 +229,8 @@ class Shop:
         if stored is None:
             return Refused(code=Code.UNKNOWN_SALE)
         result = decision.result
-        if result[0] == "restocked" and result[1] and result[5]:  # memory alone has it, and may lose it
+        unsure = result[0] == "restocked" and result[1] and result[5]  # memory alone may have it, and lose it
+        if unsure and not await self._ledger.has_restock(sale_id, field):
             return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
         if result[0] == "restocked":
             item = next(item for item in stored.sale.items if item.sku == sku)

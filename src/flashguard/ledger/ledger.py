@@ -326,6 +326,10 @@ class Ledger:
         row = await self._fetchrow("reservation", sale_id, id_)
         return None if row is None else _reservation(row)
 
+    async def has_restock(self, sale_id: SaleId, key: str) -> bool:
+        """Whether the restock of this key is recorded."""
+        return await self._fetchrow("restock_recorded", sale_id, key) is not None
+
     async def refusal(self, sale_id: SaleId, id_: str) -> str | None:
         """Why the ledger refused an order that memory granted; None when it did not."""
         row = await self._fetchrow("refused_order", sale_id, id_)

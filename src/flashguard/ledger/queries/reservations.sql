@@ -59,5 +59,8 @@ FROM (SELECT customer, units, row_number() OVER () / $2::bigint AS page
             GROUP BY customer) AS customers) AS pages
 GROUP BY page;
 
+-- name: restock_recorded
+SELECT 1 FROM flashguard.restocks WHERE sale_id = $1 AND key = $2;
+
 -- name: restocks_to_load
 SELECT key, fingerprint, stock, held, sold FROM flashguard.restocks WHERE sale_id = $1 ORDER BY key;

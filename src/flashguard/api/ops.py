@@ -10,6 +10,7 @@ from starlette.responses import Response
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
+from flashguard.recorder.state import recorder_state as state_of
 
 from .sales import guard_of
 from .views import json_response
@@ -17,8 +18,6 @@ from .views import json_response
 router = APIRouter(tags=["operations"])
 
 CHECK_SECONDS = 2.0
-RECORDER_SILENT_MS = 5_000
-"""A recorder that was not heard of for so long is taken for dead; it says so every second."""
 
 
 @router.get("/healthz")
@@ -80,22 +79,11 @@ async def recorder_state(guard: FlashGuard) -> dict[str, Any]:
     Raises:
         MemoryAway, LedgerAway: a server does not answer.
     """
-    fenced: dict[int, str] = {}
-    lag = 0
-    positions = await guard.ledger.positions()
-    for partition in range(guard.partitions):
-        head = await guard.kernel.head(partition)
-        position = positions[partition]
-        if "fence" in head or not (head.get("epoch", "").isdigit() and head.get("seq", "").isdigit()):
-            fenced[partition] = head.get("why", "memory is missing")
-        elif int(head["epoch"]) != position.epoch:
-            fenced[partition] = "memory and ledger are at different epochs"
-        else:
-            lag += max(0, int(head["seq"]) - position.seq)
-    recorders = len(await guard.kernel.recorders(RECORDER_SILENT_MS))
+    now = await state_of(guard.kernel, guard.ledger, guard.partitions)
+    fenced, recorders = now.fenced, now.recorders
     state: dict[str, Any] = {
         "status": "recovering" if fenced else "ok" if recorders else "unavailable",
-        "lag_entries": lag,
+        "lag_entries": now.lag_entries,
         "partitions": guard.partitions,
         "recorders": recorders,
     }

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from flashguard.cli import audit, sale, service
 from flashguard.cli.bench import bench
+from flashguard.cli.doctor import doctor
 from flashguard.cli.simulate import simulate
 from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
@@ -34,6 +35,7 @@ app.command()(service.migrate)
 app.add_typer(sale.app, name="sale")
 app.command()(simulate)
 app.command("audit")(audit.audit)
+app.command()(doctor)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench)
 
 

@@ -11,6 +11,7 @@ import typer
 import uvicorn
 import uvloop
 
+from flashguard.doctor import examine_at_start
 from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
 from flashguard.embedded.places import open_data_dir
 from flashguard.errors import ConfigurationError
@@ -35,7 +36,7 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     settings = Settings()
-    _urls(settings)  # say what is missing here, in a sentence
+    asyncio.run(_examine_for_api(settings))
     given = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
     if settings.admin_key is None and settings.mode is Mode.DEVELOPMENT:
         data_dir = open_data_dir(settings.data_dir)
@@ -78,8 +79,30 @@ async def _record(settings: Settings) -> None:
     try:
         installation = await ledger.installation()
         kernel = Kernel(memory, max_backlog=settings.max_backlog_entries)
+        await _examine(settings, kernel, ledger)
         log.info("recording %d partitions", installation.partitions)
         await Recorder(kernel, ledger, settings, installation.partitions).run()
+    finally:
+        await memory.aclose()
+        await ledger.close()
+
+
+async def _examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> None:
+    """The cheap part of `flashguard doctor`: in production we don't start where a promise would be a lie."""
+    for finding in await examine_at_start(settings, kernel, ledger):
+        log.warning("%s: %s. %s", finding.name, finding.found, finding.todo)
+
+
+async def _examine_for_api(settings: Settings) -> None:
+    redis_url, database_url = _urls(settings)
+    try:
+        ledger = await Ledger.connect(database_url, connections=1, timeout=settings.ledger_timeout_seconds)
+    except LedgerAway as error:
+        log.warning("%s", error)  # the workers say so too, and end
+        return
+    memory = connect_kernel(redis_url, settings)
+    try:
+        await _examine(settings, Kernel(memory), ledger)
     finally:
         await memory.aclose()
         await ledger.close()

@@ -171,6 +171,27 @@ class Kernel:
         raw = await self._ask("ZRANGEBYSCORE", keys.recorders(), since, "+inf")
         return [name.decode() for name in cast("list[bytes]", raw)]
 
+    async def info(self, section: str) -> dict[str, str]:
+        """A section of the server's INFO."""
+        return {
+            str(k): str(v) for k, v in cast("dict[str, object]", await self._ask("INFO", section)).items()
+        }
+
+    async def config(self, *names: str) -> dict[str, str]:
+        """Settings of the server.
+
+        Raises:
+            MemoryAway: no answer, or it does not let us look.
+        """
+        raw = cast("list[bytes]", await self._ask("CONFIG", "GET", *names))
+        return {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
+
+    async def cluster_info(self) -> dict[str, str]:
+        """What a cluster says of itself."""
+        raw = cast("bytes", await self._ask("CLUSTER", "INFO"))
+        lines = (line.partition(":") for line in raw.decode().splitlines())
+        return {name: value for name, colon, value in lines if colon}
+
     async def ping(self) -> None:
         """Whether the server answers and has its data loaded.
 

@@ -208,6 +208,20 @@ class Ledger:
     async def ping(self) -> None:
         await self._fetchrow("ping")
 
+    async def now_ms(self) -> float:
+        """PostgreSQL's clock."""
+        row = await self._fetchrow("doctor_settings")
+        if row is None:
+            raise AssertionError("current_setting always answers")
+        return float(row["now_ms"])
+
+    async def applied_migrations(self) -> set[str]:
+        """The names of the migrations that the ledger has; none before the first one ran."""
+        try:
+            return {row["name"] for row in await self._fetch("applied_migrations")}
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            return set()
+
     async def version(self) -> str:
         async with self.connection() as connection:
             version = connection.get_server_version()  # 15.18 comes as 15, 0, 18
@@ -224,11 +238,8 @@ class Ledger:
         Raises:
             ConfigurationError: the ledger has not been migrated to this version.
         """
-        try:
-            known = {row["name"] for row in await self._fetch("applied_migrations")}
-            row = await self._fetchrow("installation")
-        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
-            known, row = set(), None
+        known = await self.applied_migrations()
+        row = await self._fetchrow("installation") if known else None
         if pending(known) or row is None:
             raise ConfigurationError("The ledger's schema is not up to date: run `flashguard migrate`.")
         return Installation(row["secret"], row["partitions"])

@@ -1,0 +1,85 @@
+"""`flashguard doctor`: can this deployment keep the promises? One row per finding, exit code 1 when not."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flashguard.cli.remote import JsonOption, console_for_tables
+from flashguard.doctor import Finding, State, examine
+from flashguard.embedded.run_file import find_run
+from flashguard.errors import ConfigurationError
+from flashguard.guard import connect_kernel
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.settings import Settings
+
+_STYLE = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red"}
+
+
+def doctor(
+    as_json: JsonOption = False,
+    data_dir: Annotated[Path | None, typer.Option(help="The data directory of `flashguard up`.")] = None,
+) -> None:
+    """Check a deployment before the sale: servers, durability, recorder, clocks. Exit code 1 on a failure."""
+    findings = asyncio.run(_examine(settings_here(data_dir)))
+    healthy = all(each.state is not State.FAILED for each in findings)
+    if as_json:
+        sys.stdout.write(
+            msgspec.json.format(msgspec.json.encode({"ok": healthy, "findings": findings})).decode()
+        )
+        sys.stdout.write("\n")
+    else:
+        _print(console_for_tables(), findings, healthy)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def settings_here(data_dir: Path | None) -> Settings:
+    """The settings with the servers that they name, or those of the `flashguard up` on the data directory.
+
+    Raises:
+        ConfigurationError: neither is there.
+    """
+    settings = Settings()
+    if settings.redis_url and settings.database_url:
+        return settings
+    run = find_run(data_dir or settings.data_dir)
+    if run is None:
+        raise ConfigurationError(
+            "No servers: set FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, or use `flashguard up`."
+        )
+    return settings.model_copy(
+        update={"redis_url": run.redis_url, "database_url": run.database_url, "embedded": True}
+    )
+
+
+async def _examine(settings: Settings) -> list[Finding]:
+    client = connect_kernel(settings.redis_url or "", settings)
+    try:
+        try:
+            ledger = await Ledger.connect(
+                settings.database_url or "", connections=2, timeout=settings.ledger_timeout_seconds
+            )
+        except LedgerAway as error:
+            return [Finding("ledger", State.FAILED, str(error), "Is the server up, and the address right?")]
+        try:
+            return await examine(settings, Kernel(client), ledger)
+        finally:
+            await ledger.close()
+    finally:
+        await client.aclose()
+
+
+def _print(console: Console, findings: list[Finding], healthy: bool) -> None:
+    table = Table("finding", "state", "what was found", "what to do")
+    for each in findings:
+        table.add_row(each.name, f"[{_STYLE[each.state]}]{each.state}[/]", each.found, each.todo)
+    console.print(table)
+    console.print(
+        "Every promise can be kept here." if healthy else "A promise can't be kept here: see what failed."
+    )

@@ -1,0 +1,92 @@
+"""Looks at everything, and says what it could not look at."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from flashguard.doctor.finding import Finding, State, check
+from flashguard.doctor.ledger import examine_commits, examine_ledger
+from flashguard.doctor.memory import examine_memory, examine_policy
+from flashguard.errors import ConfigurationError
+from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.recorder.state import recorder_state
+from flashguard.settings import Mode, Settings
+
+CLOCKS_APART_MS_MOST: Final = 500
+LAG_ENTRIES_MOST: Final = 1_000
+
+
+async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Finding]:
+    """Every finding about this deployment. What does not answer is a finding too."""
+    prepared, connections = settings.keeps_prepared, settings.ledger_connections
+    return [
+        *await _try("memory", lambda: examine_memory(kernel)),
+        *await _try("ledger", lambda: examine_ledger(ledger, prepared=prepared, connections=connections)),
+        *await _try("clocks", lambda: _clocks(kernel, ledger)),
+        *await _try("recorder", lambda: _recorder(kernel, ledger)),
+    ]
+
+
+async def examine_at_start(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Finding]:
+    """The cheap part: what would make a promise a lie.
+
+    Returns:
+        what an operator should see.
+
+    Raises:
+        ConfigurationError: in production, a promise can't be kept on this deployment.
+    """
+    found = [
+        *await _try("memory", lambda: examine_policy(kernel), away=State.WARNING),
+        *await _try("ledger", lambda: examine_commits(ledger), away=State.WARNING),
+    ]
+    failed = [each for each in found if each.state is State.FAILED]
+    if failed and settings.mode is Mode.PRODUCTION:
+        lines = "".join(f"\n  {each.name}: {each.found}. {each.todo}" for each in failed)
+        raise ConfigurationError(f"FlashGuard can't keep its promises on this deployment:{lines}")
+    return [each for each in found if each.state is not State.OK]
+
+
+async def _try(
+    what: str, look: Callable[[], Awaitable[list[Finding]]], *, away: State = State.FAILED
+) -> list[Finding]:
+    try:
+        return await look()
+    except (MemoryAway, LedgerAway) as error:
+        return [Finding(what, away, str(error), "Is the server up, and the address right?")]
+
+
+async def _clocks(kernel: Kernel, ledger: Ledger) -> list[Finding]:
+    memory_ms, here_ms = await kernel.now_ms(), time.time() * 1000
+    ledger_ms = await ledger.now_ms()
+    apart = max(abs(memory_ms - here_ms), abs(ledger_ms - here_ms))
+    return [
+        check(
+            "clocks", apart <= CLOCKS_APART_MS_MOST,
+            f"memory {memory_ms - here_ms:+.0f} ms, ledger {ledger_ms - here_ms:+.0f} ms beside this machine",
+            "Run NTP everywhere: holds end by memory's clock, pages count down by the visitor's.",
+            otherwise=State.WARNING,
+        )
+    ]  # fmt: skip
+
+
+async def _recorder(kernel: Kernel, ledger: Ledger) -> list[Finding]:
+    partitions = (await ledger.installation()).partitions
+    state = await recorder_state(kernel, ledger, partitions)
+    return [
+        check(
+            "recorder: running", state.recorders > 0, f"{state.recorders} running",
+            "Start `flashguard recorder`: without it no order is confirmed and no hold ends.",
+        ),
+        check(
+            "recorder: lag", state.lag_entries <= LAG_ENTRIES_MOST, f"{state.lag_entries} entries",
+            "Is PostgreSQL slow? Beyond FLASHGUARD_MAX_BACKLOG_ENTRIES holds are refused.",
+            otherwise=State.WARNING,
+        ),
+        check(
+            "partitions", not state.fenced,
+            "all open" if not state.fenced else "; ".join(f"{n}: {why}" for n, why in state.fenced.items()),
+            "A recorder mends them by itself; where it says so, run `flashguard recover`.",
+        ),
+    ]  # fmt: skip

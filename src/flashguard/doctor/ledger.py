@@ -1,0 +1,93 @@
+"""PostgreSQL: does a commit outlive a crash, and can we work through what is in front of it?"""
+
+from typing import Final
+
+import asyncpg
+
+from flashguard.doctor.finding import Finding, State, check
+from flashguard.ledger import Ledger
+from flashguard.ledger.migrate import pending
+from flashguard.ledger.sql import query
+
+OLDEST: Final = 150_000
+ROUNDS: Final = 6
+"""Statements by which a transaction-mode pooler gives itself away."""
+
+
+async def examine_commits(ledger: Ledger) -> list[Finding]:
+    """What `confirmed` stands on."""
+    async with ledger.connection() as connection:
+        row = await connection.fetchrow(query("doctor_settings"))
+    if row is None:
+        raise AssertionError("current_setting always answers")
+    commit = row["synchronous_commit"]
+    return [
+        check(
+            "ledger: version", row["version"] >= OLDEST, row["version_text"], "Use PostgreSQL 15 or newer."
+        ),
+        check(
+            "ledger: role", not row["read_only"], "read only" if row["read_only"] else "takes writes",
+            "Point FLASHGUARD_DATABASE_URL at the primary.",
+        ),
+        check(
+            "ledger: fsync", row["fsync"] == "on" and row["full_page_writes"] == "on",
+            f"fsync {row['fsync']}, full_page_writes {row['full_page_writes']}",
+            "Switch both on: a crash of the host may lose or break confirmed orders.",
+        ),
+        check(
+            "ledger: commit", commit != "off", f"synchronous_commit {commit}",
+            "synchronous_commit on (or local): off loses orders that were confirmed.",
+        ),
+    ]  # fmt: skip
+
+
+async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) -> list[Finding]:
+    """Everything about the ledger's server.
+
+    Raises:
+        LedgerAway: it does not answer.
+    """
+    found = await examine_commits(ledger)
+    async with ledger.connection() as connection:
+        row = await connection.fetchrow(query("doctor_settings"))
+        backends = {await connection.fetchval(query("doctor_backend")) for _ in range(ROUNDS)}
+        try:
+            standbys = await connection.fetchrow(query("doctor_standbys"))
+        except asyncpg.InsufficientPrivilegeError:
+            standbys = None
+    pooled = len(backends) > 1
+    found.append(
+        check(
+            "ledger: pooler", not (pooled and prepared),
+            "in transaction mode" if pooled else "none, or in session mode",
+            "FLASHGUARD_PREPARED_STATEMENTS=false: this pooler may break them.",
+        )
+    )  # fmt: skip
+    if row is not None:
+        most = row["max_connections"]
+        found.append(
+            check(
+                "ledger: connections", connections * 4 <= most, f"{most} at most, {connections} per process",
+                "Lower FLASHGUARD_LEDGER_CONNECTIONS or put a pooler in front.", otherwise=State.WARNING,
+            )
+        )  # fmt: skip
+    if standbys is not None and standbys["count"]:
+        found.append(
+            check(
+                "ledger: standbys", standbys["synchronous"] > 0,
+                f"{standbys['count']}, {standbys['synchronous']} of them synchronous, "
+                f"{standbys['lag_seconds'] or 0:.1f} s behind",
+                "With none synchronous, a failover may lose the newest commits; the journal's tail replays "
+                "them, unless memory was lost with the primary.",
+                otherwise=State.WARNING,
+            )
+        )  # fmt: skip
+    names = await ledger.applied_migrations()
+    waiting = pending(names)
+    found.append(
+        check(
+            "ledger: schema", not waiting, ", ".join(waiting) or f"{len(names)} migrations, none pending",
+            "Run `flashguard migrate`.",
+        )
+    )  # fmt: skip
+    return found

@@ -1,0 +1,149 @@
+"""Valkey/Redis: will it keep what it was told?"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from flashguard.doctor.finding import Finding, State, check
+from flashguard.kernel.kernel import Kernel, MemoryAway
+
+OLDEST: Final = 7
+REPLICA_LAG_SECONDS_MOST: Final = 2
+CONFIG: Final = ("appendonly", "appendfsync", "maxmemory-policy", "min-replicas-to-write")
+POLICY: Final = "memory: eviction"
+
+
+async def examine_policy(kernel: Kernel) -> list[Finding]:
+    """What must be right before anything is sold: a key that is evicted is forgotten stock."""
+    policy = (await _config(kernel)).get("maxmemory-policy") or (await kernel.info("memory")).get(
+        "maxmemory_policy"
+    )
+    if policy is None:
+        return [
+            Finding(POLICY, State.WARNING, "can't be read", "Make sure that maxmemory-policy is noeviction.")
+        ]
+    return [
+        check(
+            POLICY,
+            policy == "noeviction",
+            f"maxmemory-policy {policy}",
+            "CONFIG SET maxmemory-policy noeviction, and in the server's configuration: any other policy may "
+            "evict stock, holds or limits.",
+        )
+    ]
+
+
+async def examine_memory(kernel: Kernel) -> list[Finding]:
+    """Everything about the memory server.
+
+    Raises:
+        MemoryAway: it does not answer.
+    """
+    server, stats = await kernel.info("server"), await kernel.info("stats")
+    replication, persistence = await kernel.info("replication"), await kernel.info("persistence")
+    config = await _config(kernel)
+    version = server.get("valkey_version") or server.get("redis_version", "0")
+    evicted = int(stats.get("evicted_keys", 0))
+    return [
+        check(
+            "memory: version", int(version.split(".")[0]) >= OLDEST, version,
+            f"Use Valkey or Redis {OLDEST} or newer: the scripts need it.",
+        ),
+        *await examine_policy(kernel),
+        check(
+            "memory: evictions", evicted == 0, f"{evicted} keys evicted since the server started",
+            "Set maxmemory-policy noeviction, and give it more memory; the recorder mends what was lost.",
+        ),
+        check(
+            "memory: role", replication.get("role") == "master", replication.get("role", "unknown"),
+            "Point FLASHGUARD_REDIS_URL at the primary: a replica takes no writes.",
+        ),
+        *_durability(config, persistence),
+        *_replicas(config, replication),
+        *await _cluster(kernel, server),
+    ]  # fmt: skip
+
+
+def _durability(config: Mapping[str, str], persistence: Mapping[str, str]) -> list[Finding]:
+    name = "memory: disk"
+    if not config:
+        on = persistence.get("aof_enabled") == "1"
+        return [
+            check(
+                name, on, f"append-only file {'on' if on else 'off'}; CONFIG is not allowed here",
+                "A crash of the server forgets holds that were not recorded yet: switch appendonly on.",
+                otherwise=State.WARNING,
+            )
+        ]  # fmt: skip
+    appendonly, fsync = config.get("appendonly"), config.get("appendfsync")
+    if appendonly != "yes":
+        todo = "appendonly yes: a crash of the server forgets holds that were not recorded yet."
+        return [Finding(name, State.WARNING, "appendonly no", todo)]
+    found = [
+        check(
+            name, fsync == "always", f"appendonly yes, appendfsync {fsync}",
+            "appendfsync always: else a crash of the host forgets up to a second (everysec) or more (no) of "
+            "holds. Orders are safe either way.",
+            otherwise=State.WARNING,
+        )
+    ]  # fmt: skip
+    if persistence.get("aof_last_write_status", "ok") != "ok":
+        todo = "The append-only file can't be written; is the disk full? Every write is refused until it can."
+        found.append(Finding("memory: disk", State.FAILED, "the last write failed", todo))
+    return found
+
+
+def _replicas(config: Mapping[str, str], replication: Mapping[str, str]) -> list[Finding]:
+    count = int(replication.get("connected_slaves", 0))
+    if count == 0:
+        todo = "With a replica a sale goes on when this host is lost; without, it waits for a new one."
+        return [Finding("memory: replicas", State.WARNING, "none", todo)]
+    states = [
+        dict(part.split("=", 1) for part in replication.get(f"slave{number}", "").split(",") if "=" in part)
+        for number in range(count)
+    ]
+    lag = max(int(state.get("lag", 0)) for state in states)
+    online = all(state.get("state") == "online" for state in states)
+    found = [
+        check(
+            "memory: replicas", online and lag <= REPLICA_LAG_SECONDS_MOST,
+            f"{count}, the slowest {lag} s behind{'' if online else ', not all online'}",
+            "A failover to one that lags forgets holds; their receipts are honoured while units are left.",
+            otherwise=State.WARNING,
+        )
+    ]  # fmt: skip
+    least = config.get("min-replicas-to-write")
+    if least is not None:
+        found.append(
+            check(
+                "memory: split brain", int(least) > 0, f"min-replicas-to-write {least}",
+                "min-replicas-to-write 1, min-replicas-max-lag 2: else a primary that is cut off goes on "
+                "granting holds that nobody will know. Orders are safe: the ledger takes one history.",
+                otherwise=State.WARNING,
+            )
+        )  # fmt: skip
+    return found
+
+
+async def _cluster(kernel: Kernel, server: Mapping[str, str]) -> list[Finding]:
+    if server.get("redis_mode", server.get("server_mode")) != "cluster":
+        return []
+    try:
+        info = await kernel.cluster_info()
+    except MemoryAway as error:
+        return [Finding("memory: cluster", State.WARNING, str(error), "CLUSTER INFO must be allowed.")]
+    covered = info.get("cluster_slots_ok", "0")
+    return [
+        check(
+            "memory: cluster", info.get("cluster_state") == "ok" and covered == "16384",
+            f"state {info.get('cluster_state')}, {covered} of 16384 slots served",
+            "Cover every slot: the partitions on the missing ones answer 503.",
+        )
+    ]  # fmt: skip
+
+
+async def _config(kernel: Kernel) -> dict[str, str]:
+    """The server's configuration; empty where CONFIG is not allowed, as on managed servers."""
+    try:
+        return await kernel.config(*CONFIG)
+    except MemoryAway:
+        return {}

@@ -1,0 +1,114 @@
+"""`flashguard doctor` on real servers: sound ones pass, and each fault is a row with what to do about it."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from real_stack import Stack, started, until
+
+from conftest import clean_env
+from flashguard.kernel import keys
+
+
+@pytest.fixture(scope="module")
+async def stack(http) -> AsyncIterator[Stack]:
+    async with started(http) as running:
+        yield running
+
+
+def doctor(stack: Stack, **env: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Its exit code and its findings by name."""
+    ran = run(stack, "doctor", "--json", **env)
+    report = json.loads(ran.stdout)
+    assert (ran.returncode == 0) == report["ok"]
+    return ran.returncode, {finding["name"]: finding for finding in report["findings"]}
+
+
+def run(stack: Stack, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    where = {
+        "FLASHGUARD_REDIS_URL": stack.servers.redis_url,
+        "FLASHGUARD_DATABASE_URL": stack.servers.database_url,
+        "FLASHGUARD_PORT": "0",
+    }
+    command = [sys.executable, "-m", "flashguard", *words]
+    return subprocess.run(command, env=clean_env(**(where | env)), capture_output=True, text=True, timeout=60)
+
+
+async def test_a_sound_deployment_passes_with_a_row_for_each_thing(stack: Stack) -> None:
+    code, found = doctor(stack)
+    assert code == 0, found
+    assert set(found) >= {
+        "memory: version", "memory: eviction", "memory: role", "memory: disk", "memory: replicas",
+        "ledger: version", "ledger: fsync", "ledger: commit", "ledger: pooler", "ledger: schema",
+        "ledger: role", "clocks", "recorder: running", "recorder: lag", "partitions",
+    }  # fmt: skip
+    for finding in found.values():
+        assert finding["found"]
+        assert finding["state"] == "ok" or finding["todo"]
+    table = run(stack, "doctor").stdout
+    assert "memory: disk" in table
+    assert "Every promise can be kept here." in table
+
+
+async def test_a_server_that_may_evict_stock_fails_and_is_refused_in_production(stack: Stack) -> None:
+    await stack.memory.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        code, found = doctor(stack)
+        assert (code, found["memory: eviction"]["state"]) == (1, "failed")
+        for command in ("api", "recorder"):
+            refused = run(stack, command, FLASHGUARD_MODE="production", FLASHGUARD_ADMIN_KEY="a-long-key")
+            assert refused.returncode == 1
+            assert "maxmemory-policy allkeys-lru" in refused.stderr
+            assert "noeviction" in refused.stderr
+    finally:
+        await stack.memory.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_weaker_disks_are_told(stack: Stack) -> None:
+    await stack.memory.config_set("appendfsync", "everysec")
+    try:
+        code, found = doctor(stack)
+        assert (code, found["memory: disk"]["state"]) == (0, "warning")
+    finally:
+        await stack.memory.config_set("appendfsync", "always")
+
+
+async def test_a_ledger_that_forgets_commits_fails(stack: Stack) -> None:
+    connection = await asyncpg.connect(stack.servers.database_url)
+    await connection.execute("ALTER DATABASE flashguard SET synchronous_commit = off")
+    try:
+        code, found = doctor(stack)
+        assert (code, found["ledger: commit"]["state"]) == (1, "failed")
+    finally:
+        await connection.execute("ALTER DATABASE flashguard RESET synchronous_commit")
+        await connection.close()
+
+
+async def test_a_partition_that_is_closed_and_a_recorder_that_is_missing_fail(stack: Stack) -> None:
+    sale = await stack.service.create_sale()
+    await stack.recorded(sale)
+    await stack.end("recorder", signal.SIGTERM)
+    head = keys.partition(stack.partition(sale))
+    await stack.memory.hset(head, mapping={"fence": "0", "why": "for a test"})
+
+    async def silent() -> bool:
+        return doctor(stack)[1]["recorder: running"]["state"] == "failed"
+
+    await until(silent, "the recorder counts as gone")
+    code, found = doctor(stack)
+    assert code == 1
+    assert f"{stack.partition(sale)}: for a test" in found["partitions"]["found"]
+    stack.start("recorder")
+    await stack.ready()
+
+
+async def test_a_server_that_does_not_answer_is_a_finding(stack: Stack) -> None:
+    code, found = doctor(stack, FLASHGUARD_REDIS_URL="unix:///nowhere/at/all.sock")
+    assert (code, found["memory"]["state"]) == (1, "failed")
+    code, found = doctor(stack, FLASHGUARD_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert (code, found["ledger"]["state"]) == (1, "failed")

@@ -4,6 +4,7 @@ import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { useSyncExternalStore } from "react";
 import { Monitor, Moon, Sun, Zap } from "lucide-react";
+import { API_URL } from "@/lib/api/client";
 import { useSystem } from "@/lib/use-system";
 import { useKeyFromAddress } from "./admin-key";
 import { Pill } from "./parts";
@@ -78,7 +79,7 @@ function Foot() {
     <footer className="border-t border-line">
       <div className="mx-auto flex max-w-[90rem] flex-wrap gap-x-4 gap-y-1 px-4 py-3 text-xs text-soft lg:px-6">
         <span>FlashGuard {system?.version}</span>{system && <span>{system.environment}, {system.mode}</span>}
-        <a className="link ml-auto" href="/docs">API documentation</a><a className="link" href="/openapi.json">OpenAPI</a>
+        <a className="link ml-auto" href={`${API_URL}/docs`}>API documentation</a><a className="link" href={`${API_URL}/openapi.json`}>OpenAPI</a>
       </div>
     </footer>
   );

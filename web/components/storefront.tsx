@@ -1,5 +1,6 @@
 "use client";
 
+import Link from "next/link";
 import { useSearchParams } from "next/navigation";
 import { useEffect, useRef, useState } from "react";
 import { api, type Item, type Problem, type Reservation, type Sale } from "@/lib/api/client";
@@ -9,7 +10,7 @@ import { backoff_ms } from "@/lib/retry";
 import { useSale } from "@/lib/use-sale";
 import type { Connection } from "@/lib/use-events";
 import { Curl } from "./curl";
-import { Banner, Panel, Pill } from "./parts";
+import { Banner, Empty, PageHead, Panel, Pill } from "./parts";
 import { SALE_TONES, SaleList } from "./sale-list";
 
 const MOST_TRIES = 8;
@@ -27,14 +28,14 @@ function useNow() {
 export function Storefront() {
   const id = useSearchParams().get("id");
   const { sale, connection } = useSale(id);
-  if (!id) return <><h1 className="text-xl font-semibold">Storefront</h1><Panel title="Choose a sale"><SaleList to="/sale/" /></Panel></>;
+  if (!id) return <><PageHead title="Storefront">What a buyer sees. Choose a sale; its stock is live, and its button tells the truth.</PageHead><Panel title="Choose a sale"><SaleList to="/sale/" /></Panel></>;
   return (
-    <>
-      <h1 className="text-xl font-semibold">{sale?.name ?? "Sale"} {sale && <Pill tone={SALE_TONES[sale.status]}>{sale.status}</Pill>}</h1>
+    <div className="mx-auto grid w-full max-w-2xl grid-cols-[minmax(0,1fr)] gap-4">
+      <PageHead title={sale?.name ?? "Sale"} aside={sale && <Pill tone={SALE_TONES[sale.status]} busy={sale.status === "open"}>{sale.status}</Pill>} />
       <Banner connection={connection} />
-      {!sale && <p className="text-soft">Loading… If nothing comes, there may be no sale with the id “{id}”.</p>}
+      {!sale && <Empty title="Loading…">If nothing comes, there may be no sale with the id “{id}”. <Link className="link" href="/sale/">All sales</Link></Empty>}
       {sale?.items.map((item) => <Offer key={`${sale.id} ${item.sku}`} sale={sale} item={item} connection={connection} />)}
-    </>
+    </div>
   );
 }
 
@@ -115,17 +116,23 @@ function Offer({ sale, item, connection }: { sale: Sale; item: Item; connection:
   const live = connection === "live";
   const left_ms = reservation?.expires_at ? Date.parse(reservation.expires_at) - now : 0;
   const opens_ms = sale.starts_at ? Date.parse(sale.starts_at) - now : 0;
+  const ends_ms = sale.ends_at ? Date.parse(sale.ends_at) - now : 0;
   const status = reservation?.status === "held" && left_ms <= 0 ? "expired" : reservation?.status;
   const label = busy ? "Working…" : !live ? (connection === "lost" ? "You are offline" : "Connecting…")
     : sale.status === "paused" ? "Paused" : sale.status === "closed" ? "Closed"
     : sale.status !== "open" ? "Not open yet" : item.available < 1 ? "Sold out" : "Buy";
   return (
-    <Panel title={item.name} aside={<span className="text-lg font-semibold">{money(item.price_minor, item.currency)}</span>}>
+    <Panel title={item.name} aside={<span className="text-xl font-semibold tracking-tight">{money(item.price_minor, item.currency)}</span>}>
       <p className={live ? "" : "stale"}>{count(item.available)} of {count(item.stock)} available {!live && <Pill tone="warn">stale</Pill>}</p>
-      {sale.status !== "open" && opens_ms > 0 && <p>Opens in {countdown(opens_ms)} ({time(sale.starts_at!)})</p>}
-      {sale.limit_per_customer && <p className="text-soft">At most {count(sale.limit_per_customer)} per customer.</p>}
-      <div className="mt-3 flex flex-wrap items-center gap-3">
-        {!reservation && <button className="btn btn-main" disabled={label !== "Buy"} onClick={() => void buy()}>{label}</button>}
+      <div aria-hidden className="mt-2 h-1.5 overflow-hidden rounded-full bg-raised"><div className={`h-full bg-good ${live ? "" : "stale"}`} style={{ width: `${item.stock ? (item.available / item.stock) * 100 : 0}%` }} /></div>
+      <dl className="mt-3 flex flex-wrap gap-x-8 gap-y-1 text-soft">
+        {sale.status !== "open" && opens_ms > 0 && <Fact name="Opens in">{countdown(opens_ms)} <span className="text-soft">({time(sale.starts_at!)})</span></Fact>}
+        {sale.status === "open" && ends_ms > 0 && <Fact name="Ends in">{countdown(ends_ms)}</Fact>}
+        <Fact name="A hold lasts">{countdown(sale.hold_seconds * 1000)}</Fact>
+        {sale.limit_per_customer && <Fact name="At most">{count(sale.limit_per_customer)} per customer</Fact>}
+      </dl>
+      <div className="mt-4 flex flex-wrap items-center gap-3 border-t border-line pt-4">
+        {!reservation && <button className="btn btn-main min-h-11 w-full text-base" disabled={label !== "Buy"} onClick={() => void buy()}>{label}</button>}
         {status === "held" && <>
           <Pill tone="info">held for you: {countdown(left_ms)}</Pill>
           <button className="btn btn-main" disabled={busy} onClick={() => void verb("confirm")}>Confirm</button>
@@ -136,8 +143,10 @@ function Offer({ sale, item, connection }: { sale: Sale; item: Item; connection:
         {status === "released" && <Pill tone="soft">given back</Pill>}
         {status && status !== "held" && <button className="btn" onClick={again}>Start again</button>}
       </div>
-      <p className="mt-2" aria-live="polite">{message}</p>
+      <p className="mt-3 empty:hidden" aria-live="polite">{message}</p>
       <Curl method="POST" path={`/v1/sales/${sale.id}/reservations`} body={{ customer: "me", items: [{ sku: item.sku, quantity: 1 }] }} />
     </Panel>
   );
 }
+
+const Fact = ({ name, children }: { name: string; children: React.ReactNode }) => <div className="flex gap-1.5"><dt>{name}</dt><dd className="font-medium text-ink">{children}</dd></div>;

@@ -19,10 +19,10 @@ export type Note = { at: string; title: string; text: string; library?: boolean 
 
 /** The rules of reserve_stock.lua, each with the start of the line where it begins, in the file's order. */
 export const NOTES: Note[] = [
-  { at: "-- reserve_stock:", title: "One step, unbreakable", text: "Valkey runs a script to its end before it looks at any other command. Nobody can come between the check and the decrement: that is all the locking there is." },
+  { at: "#!lua", title: "One step, unbreakable", text: "Valkey runs a script to its end before it looks at any other command. Nobody can come between the check and the decrement: that is all the locking there is." },
   { at: "-- The partition:", title: "Shared library", text: "Fence and epoch, the clock, reading sales and items in one round.", library: true },
   { at: "-- reclaim(", title: "Ended holds come back first", text: "A hold that ran out is somebody's chance. Before a buyer hears sold-out, holds past their deadline are taken back." },
-  { at: "local function flush", title: "One journal entry for the whole batch", text: "Counters, records and the entry are written in this same step. What memory decided is on its way to PostgreSQL, or it did not happen." },
+  { at: "local function flush", title: "One journal entry for the whole batch", text: "Counters, records and the entry are written in this same step. What memory decided is on its way to PostgreSQL, or it did not happen.", library: true },
   { at: "-- shortage(", title: "A unit is given only while stock − held − sold > 0", text: "The same item on two lines adds up before the check. A basket is all or nothing." },
   { at: "-- lacks(", title: "A limit per customer, and no false sold-out", text: "The check is repeated after every page of holds taken back. Too many to look at is answered overloaded, never sold-out." },
   { at: "local refusal = closed()", title: "No memory is closed, not empty", text: "A fenced partition, a lost history or a missing key answers recovering: never zero units, never unlimited ones." },

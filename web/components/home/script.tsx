@@ -37,7 +37,7 @@ function Row({ block }: { block: Block }) {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] border-b border-line last:border-b-0 lg:grid-cols-[minmax(0,1fr)_20rem]">
       {note?.library ? (
-        <details className="min-w-0 bg-page"><summary className="cursor-pointer px-3 py-2 text-xs text-soft hover:text-ink">Lines {count(from)} to {count(from + lines.length - 1)}: show the library</summary><Code lines={lines} from={from} label={note.title} /></details>
+        <details className="min-w-0 bg-page"><summary className="cursor-pointer px-3 py-2 text-xs text-soft hover:text-ink">Lines {count(from)} to {count(from + lines.length - 1)}: show them</summary><Code lines={lines} from={from} label={note.title} /></details>
       ) : <Code lines={lines} from={from} label={note?.title ?? "reserve_stock.lua"} />}
       <div className="order-first border-line bg-panel px-4 py-3 max-lg:border-b lg:order-none lg:border-l">
         {note && <><h3 className="font-semibold">{note.title}</h3><p className="mt-0.5 text-soft">{note.text}</p></>}

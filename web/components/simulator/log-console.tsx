@@ -31,7 +31,7 @@ export function LogConsole({ log, live }: { log: LogLine[]; live: boolean }) {
         onWheel={(event) => { if (event.deltaY < 0) setFollows(false); }}
         className="h-56 overflow-auto rounded-md border border-line bg-page px-3 py-2 font-mono text-xs leading-5">
         {lines.map((line, at) => (
-          <p key={at} className="grid grid-cols-[4.5rem_4.5rem_minmax(0,1fr)] gap-2">
+          <p key={at} className="grid grid-cols-[3rem_3.75rem_minmax(0,1fr)] sm:grid-cols-[4.5rem_4.5rem_minmax(0,1fr)] gap-2">
             <span className="text-right text-soft">{seconds(line.at_ms)}</span>
             <span className={`${LOOK[line.level]} font-medium uppercase`}>{line.level}</span>
             <span className={line.level === "info" ? "" : LOOK[line.level]}>{line.text}</span>

@@ -33,7 +33,7 @@ export function Simulator() {
       </PageHead>
       <Banner connection={connection === "over" || !id || missing ? (lost ? "lost" : "live") : connection} />
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[20rem_minmax(0,1fr)]">
-        <aside className="grid grid-cols-[minmax(0,1fr)] gap-4">
+        <aside className={`grid grid-cols-[minmax(0,1fr)] gap-4 ${simulation ? "max-lg:order-last" : ""}`}>
           <Setup key={simulation ? "from" : "new"} last={simulation} system={system} />
           {!key && <AdminKey why="Start, Stop and the list of past simulations need the admin key." />}
         </aside>

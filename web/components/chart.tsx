@@ -95,7 +95,9 @@ function drawParts(plot: uPlot, parts: Part[], text: string, grid: string, page:
   const ratio = devicePixelRatio || 1;
   ctx.save();
   ctx.font = font.replace("11px", `${11 * ratio}px`);
-  let free = bbox.left;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "alphabetic";
+  let free = bbox.left + 2 * ratio;
   for (const part of parts) {
     const from = plot.valToPos(part.from, "x", true);
     ctx.strokeStyle = grid;
@@ -104,7 +106,7 @@ function drawParts(plot: uPlot, parts: Part[], text: string, grid: string, page:
     ctx.moveTo(from, bbox.top - 4 * ratio);
     ctx.lineTo(from, bbox.top + bbox.height);
     ctx.stroke();
-    const x = Math.max(from, free);
+    const x = Math.max(from + 2 * ratio, free);
     const width = ctx.measureText(part.strategy).width;
     if (x + width > bbox.left + bbox.width + 8 * ratio) continue;
     ctx.fillStyle = page;

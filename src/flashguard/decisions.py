@@ -12,7 +12,7 @@ from flashguard.journal import Recorded, Watermark, decode_sound
 from flashguard.kernel.circuit import Circuit
 from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone, Reply, Verb, new_token
-from flashguard.ledger import Ledger, LedgerAway, RecordedOrder
+from flashguard.ledger import Ledger, LedgerAway, RecordedReservation
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings
 
@@ -51,12 +51,12 @@ class Decision:
         self.now_ms = now_ms
 
 
-Same = Callable[[list[Any], RecordedOrder], bool]
+Same = Callable[[list[Any], RecordedReservation], bool]
 """Tells from the kernel's result whether an order of the ledger is the one that was asked for: a memory that
 lost its history may grant a key again that the ledger has for another basket."""
 
 
-def _any_order(_: list[Any], __: RecordedOrder) -> bool:
+def _any_order(_: list[Any], __: RecordedReservation) -> bool:
     return True
 
 
@@ -242,7 +242,7 @@ class Decisions:
         """No announcement came: which of these does the ledger have? Returns those still open."""
         epoch = (await self._ledger.position(partition)).epoch
         noted = epoch == reply.epoch and await self._noted(partition, token, reply)
-        orders = await self._ledger.recorded_orders([(ask.sale, ask.id) for ask, _ in waiting])
+        orders = await self._ledger.recorded([(ask.sale, ask.id) for ask, _ in waiting])
         still: list[tuple[_Ask, list[Any]]] = []
         for ask, result in waiting:
             order = orders.get((ask.sale, ask.id))

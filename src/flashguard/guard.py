@@ -15,6 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from flashguard.copies import Copies
 from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code, ConfigurationError
 from flashguard.honour import grant_of, lines_of, read_receipt, too_late
@@ -22,9 +23,10 @@ from flashguard.journal import Watermark
 from flashguard.kernel import keys
 from flashguard.kernel.connection import Client
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
-from flashguard.ledger import Installation, Ledger, LedgerAway, RecordedOrder, lines_from_flat
+from flashguard.ledger import Installation, Ledger, LedgerAway, RecordedReservation, lines_from_flat
 from flashguard.model import (
     CustomerId,
+    Durability,
     Granted,
     Line,
     Outcome,
@@ -93,6 +95,7 @@ class FlashGuard:
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
         self._client = client
         self._redis = redis
+        self.copies = Copies(redis, settings.hold_replicas, settings.memory_timeout_seconds)
         self._listener = asyncio.create_task(self._listen())
         self._subscribed = asyncio.Event()
 
@@ -184,8 +187,8 @@ class FlashGuard:
             sale,
             (short, body, customer, flat, buy),
             id_=short,
-            durable=_newly_confirmed if buy else None,
-            same=lambda _, order: order.fingerprint == body,
+            durable=_newly_confirmed if buy else _newly_held_for_good,
+            same=lambda _, found: found.fingerprint == body and (found.confirmed or not buy),
         )
         if decision.fate is Fate.REFUSED_BY_LEDGER:
             return await self._refused(sale, short, body)
@@ -203,12 +206,22 @@ class FlashGuard:
     async def _granted(
         self, sale: SaleId, short: str, customer: CustomerId, lines: tuple[Line, ...], result: list[Any]
     ) -> Outcome:
-        word, replayed, created_ms, hold_ms, ended_ms, seq = result
+        word, replayed, created_ms, hold_ms, ended_ms, seq, *durability = result
         if word == "confirmed" and replayed and seq:
             found = await self._recorded(sale, short, ReservationStatus.CONFIRMED, wait=False)
             if isinstance(found, Refused):
                 return found
         held = word == "held"
+        if (
+            held
+            and (durability or not self.copies.server_waits)
+            and not await self._kept(sale, short, durability, replayed=replayed)
+        ):
+            return Refused(
+                code=Code.OVERLOADED,
+                detail="Not kept as the sale demands in time. The same idempotency key tells the outcome.",
+                retry_after_seconds=IN_FLIGHT_RETRY_SECONDS,
+            )
         id_ = ReservationId(f"{sale}.{short}")
         receipt = None
         if held:
@@ -225,6 +238,25 @@ class FlashGuard:
             receipt=receipt,
         )
         return Granted(reservation, replayed)
+
+    async def _kept(self, sale: SaleId, short: str, durability: list[str], *, replayed: bool) -> bool:
+        """Whether a hold is kept as its sale demands; a new one of `ledger` has waited already."""
+        if not durability:
+            return await self.copies.reach(Durability.DISK)
+        if durability[0] == Durability.LEDGER:
+            return not replayed or await self._is_recorded(sale, short)
+        return await self.copies.reach(Durability(durability[0]))
+
+    async def _is_recorded(self, sale: SaleId, short: str) -> bool:
+        """Whether the ledger has this reservation, in any state; waits for the recorder."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.record_timeout_seconds
+        while loop.time() < deadline:
+            with contextlib.suppress(LedgerAway):
+                if await self.ledger.reservation(sale, short) is not None:
+                    return True
+            await asyncio.sleep(LEDGER_POLL_SECONDS)
+        return False
 
     def _receipt(
         self,
@@ -483,12 +515,16 @@ def _first_outcome(found: Reservation, body: int) -> Outcome:
     return Granted(found, True)
 
 
-def _is_that_order(result: list[Any], order: RecordedOrder) -> bool:
-    return bool(result[1] == order.customer and result[2] == order.lines)
+def _is_that_order(result: list[Any], order: RecordedReservation) -> bool:
+    return bool(order.confirmed and result[1] == order.customer and result[2] == order.lines)
 
 
 def _newly_confirmed(result: list[Any]) -> bool:
     return result[0] == "confirmed" and not result[1]
+
+
+def _newly_held_for_good(result: list[Any]) -> bool:
+    return len(result) > 6 and result[6] == Durability.LEDGER and not result[1]
 
 
 def _is_confirmed(result: list[Any]) -> bool:

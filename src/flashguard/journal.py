@@ -110,6 +110,7 @@ class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
     hold_ms: int
     max_hold_ms: int
     limit: int
+    durability: str = ""
 
 
 class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):

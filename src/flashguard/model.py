@@ -45,6 +45,15 @@ class ReservationStatus(StrEnum):
     EXPIRED = "expired"
 
 
+class Durability(StrEnum):
+    """What a hold has reached before it is answered."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+    REPLICATED = "replicated"
+    LEDGER = "ledger"
+
+
 class Line(Struct, frozen=True):
     """So many units of one item."""
 
@@ -79,6 +88,7 @@ class Sale(Struct, frozen=True, kw_only=True):
     ends_at: datetime | None = None
     hold_seconds: int = 120
     limit_per_customer: int | None = None
+    hold_durability: Durability = Durability.DISK
     created_at: datetime | None = None
 
 

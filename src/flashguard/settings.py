@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     )
     memory_timeout_seconds: float = Field(2.0, gt=0)
     """How long a script call may take before the answer is 503 recovering; later ones get that at once."""
+    hold_replicas: int = Field(
+        1, ge=1, le=8, description="Replicas that must have a hold of a sale with hold_durability replicated."
+    )
     ledger_timeout_seconds: float = Field(5.0, gt=0)
     """How long a statement, or the wait for a connection to PostgreSQL, may take."""
     record_timeout_seconds: float = Field(5.0, gt=0)

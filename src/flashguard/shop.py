@@ -15,6 +15,7 @@ from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale
 from flashguard.ledger.sql import query
 from flashguard.model import (
+    Durability,
     Item,
     Refused,
     Reservation,
@@ -64,6 +65,7 @@ class NewSale:
     ends_at: datetime | None = None
     hold_seconds: int = 120
     limit_per_customer: int | None = None
+    hold_durability: Durability = Durability.DISK
 
 
 class Shop:
@@ -95,6 +97,7 @@ class Shop:
                 ends_at=new.ends_at,
                 hold_seconds=new.hold_seconds,
                 limit_per_customer=new.limit_per_customer,
+                hold_durability=new.hold_durability,
             ),
             max(new.hold_seconds, self._settings.max_hold_seconds),
             key,
@@ -169,9 +172,10 @@ class Shop:
 
         Parameters:
             verb: open, pause, close or patch.
-            changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears).
+            changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears),
+                hold_durability.
         """
-        kernel_changes: dict[str, int] = {}
+        kernel_changes: dict[str, int | str] = {}
         for name in ("starts_at", "ends_at"):
             if name in changes:
                 kernel_changes[f"{name[:-3]}_ms"] = to_millis(changes[name]) if changes[name] else 0
@@ -180,6 +184,9 @@ class Shop:
             kernel_changes["max_hold_ms"] = (
                 max(changes["hold_seconds"], self._settings.max_hold_seconds) * 1000
             )
+        if "hold_durability" in changes:
+            wanted = Durability(changes["hold_durability"])
+            kernel_changes["durability"] = "" if wanted is Durability.DISK else wanted
         if "limit_per_customer" in changes:
             kernel_changes["limit"] = changes["limit_per_customer"] or 0
         stored = await self._ledger.sale(sale_id)
@@ -294,6 +301,7 @@ def _as_in_memory(sale: Sale, result: list[Any]) -> Sale:
         ends_at=from_millis(ends_ms) if ends_ms else None,
         hold_seconds=hold_ms // 1000,
         limit_per_customer=limit or None,
+        hold_durability=sale.hold_durability,
         created_at=sale.created_at,
     )
 

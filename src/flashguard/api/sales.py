@@ -14,6 +14,7 @@ from flashguard.guard import FlashGuard
 from flashguard.ledger import OrderFilter
 from flashguard.model import (
     MAX_NAME,
+    Durability,
     Item,
     MinorUnits,
     Refused,
@@ -94,6 +95,7 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
         ends_at=body.ends_at,
         hold_seconds=body.hold_seconds,
         limit_per_customer=body.limit_per_customer,
+        hold_durability=Durability(body.hold_durability),
     )
     answer = await guard_of(request).shop.create_sale(new, key=valid_key(idempotency_key))
     if isinstance(answer, Refused):

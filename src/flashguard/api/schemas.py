@@ -25,6 +25,7 @@ def _sale_id(text: str) -> str:
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_name)]
 SaleSlug = Annotated[str, Field(min_length=1, max_length=64, examples=["demo"]), AfterValidator(_sale_id)]
 HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
+HoldDurability = Literal["memory", "disk", "replicated", "ledger"]
 Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
 
 
@@ -76,6 +77,7 @@ class SaleBody(_Body):
     ends_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     hold_seconds: HoldSeconds = 120
     limit_per_customer: Limit | None = None
+    hold_durability: HoldDurability = "disk"
 
     @model_validator(mode="after")
     def _consistent(self) -> "SaleBody":
@@ -94,10 +96,11 @@ class SalePatch(_Body):
     ends_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     hold_seconds: HoldSeconds | None = None
     limit_per_customer: Limit | None = None
+    hold_durability: HoldDurability | None = None
 
     @model_validator(mode="after")
     def _not_cleared(self) -> "SalePatch":
-        for name in ("name", "hold_seconds"):
+        for name in ("name", "hold_seconds", "hold_durability"):
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} can't be null")
         return self
@@ -129,6 +132,7 @@ class SaleView(BaseModel):
     ends_at: datetime | None
     hold_seconds: int
     limit_per_customer: int | None
+    hold_durability: HoldDurability
     created_at: datetime | None
     items: list[ItemView]
 

@@ -59,6 +59,11 @@ def recorders() -> str:
     return "fg:{recorders}"
 
 
+def mark() -> str:
+    """String: written to wait for; means nothing."""
+    return "fg:{mark}"
+
+
 # Simulations share a hash tag of their own.
 
 

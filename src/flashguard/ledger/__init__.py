@@ -6,7 +6,7 @@ from flashguard.ledger.ledger import (
     Ledger,
     LedgerAway,
     OrderFilter,
-    RecordedOrder,
+    RecordedReservation,
     StoredSale,
     lines_from_flat,
 )
@@ -17,7 +17,7 @@ __all__ = [
     "Ledger",
     "LedgerAway",
     "OrderFilter",
-    "RecordedOrder",
+    "RecordedReservation",
     "StoredSale",
     "lines_from_flat",
 ]

@@ -15,6 +15,7 @@ from flashguard.ledger.migrate import migrate, pending
 from flashguard.ledger.sql import query
 from flashguard.model import (
     CustomerId,
+    Durability,
     Item,
     Line,
     MinorUnits,
@@ -77,12 +78,13 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
     short_id: str | None = None
 
 
-class RecordedOrder(Struct, frozen=True):
-    """What tells one order of the ledger from another under the same id."""
+class RecordedReservation(Struct, frozen=True):
+    """What tells one reservation of the ledger from another under the same id."""
 
     fingerprint: int
     customer: str
     lines: list[Any]
+    confirmed: bool
 
 
 ALL_ORDERS = OrderFilter()
@@ -281,7 +283,7 @@ class Ledger:
                 stored.max_hold_seconds, sale.limit_per_customer, stored.creation_key, stored.creation_body,
                 [item.sku for item in sale.items], [item.name for item in sale.items],
                 [item.price_minor for item in sale.items], [item.currency for item in sale.items],
-                [item.stock for item in sale.items],
+                [item.stock for item in sale.items], sale.hold_durability,
             )  # fmt: skip
         return status != "INSERT 0 0"
 
@@ -328,6 +330,7 @@ class Ledger:
             ends_at=row["ends_at"],
             hold_seconds=row["hold_seconds"],
             limit_per_customer=row["limit_per_customer"],
+            hold_durability=Durability(row["hold_durability"]),
             created_at=row["created_at"],
         )
 
@@ -346,14 +349,12 @@ class Ledger:
         row = await self._fetchrow("refused_order", sale_id, id_)
         return None if row is None else str(row["reason"])
 
-    async def recorded_orders(
-        self, ids: Sequence[tuple[SaleId, str]]
-    ) -> dict[tuple[str, str], RecordedOrder]:
-        """Those of these (sale, short id) that are confirmed orders."""
-        rows = await self._fetch("recorded_orders", [sale for sale, _ in ids], [id_ for _, id_ in ids])
+    async def recorded(self, ids: Sequence[tuple[SaleId, str]]) -> dict[tuple[str, str], RecordedReservation]:
+        """Those of these (sale, short id) that the ledger has, in any state."""
+        rows = await self._fetch("recorded", [sale for sale, _ in ids], [id_ for _, id_ in ids])
         return {
-            (row["sale_id"], row["id"]): RecordedOrder(
-                row["fingerprint"], row["customer"], json.loads(row["lines"])
+            (row["sale_id"], row["id"]): RecordedReservation(
+                row["fingerprint"], row["customer"], json.loads(row["lines"]), row["confirmed_at"] is not None
             )
             for row in rows
         }

@@ -11,7 +11,7 @@ from flashguard.journal import Counters, SaleChange
 from flashguard.live import sse
 from flashguard.live.channel import Channel
 from flashguard.live.source import Snapshot
-from flashguard.model import Item, Sale, SaleId, SaleStatus, Sku, from_millis, to_millis
+from flashguard.model import Durability, Item, Sale, SaleId, SaleStatus, Sku, from_millis, to_millis
 
 AWAY_DETAIL: Final = "Memory does not answer now; the numbers are those last known."
 
@@ -181,6 +181,7 @@ def _changed(sale: Sale, change: SaleChange) -> Sale:
         ends_at=from_millis(change.ends_ms) if change.ends_ms else None,
         hold_seconds=change.hold_ms // 1000,
         limit_per_customer=change.limit or None,
+        hold_durability=Durability(change.durability or Durability.DISK),
     )
 
 

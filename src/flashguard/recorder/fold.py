@@ -178,7 +178,8 @@ class Group(Struct):
         changes = [
             {
                 "sale": c.sale, "status": c.status, "starts_ms": c.starts_ms, "ends_ms": c.ends_ms,
-                "hold_ms": c.hold_ms, "max_hold_ms": c.max_hold_ms, "limit": c.limit, "at_ms": c.at_ms,
+                "hold_ms": c.hold_ms, "max_hold_ms": c.max_hold_ms, "limit": c.limit,
+                "durability": c.durability, "at_ms": c.at_ms,
             }
             for c in self.sale_changes.values()
         ]  # fmt: skip

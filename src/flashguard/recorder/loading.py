@@ -11,7 +11,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Verb
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
-from flashguard.model import SaleId, to_millis
+from flashguard.model import Durability, SaleId, to_millis
 
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
@@ -102,6 +102,7 @@ def _config(sale: asyncpg.Record) -> list[Any]:
         sale["hold_seconds"] * 1000,
         sale["max_hold_seconds"] * 1000,
         sale["limit_per_customer"] or 0,
+        *([] if sale["hold_durability"] == Durability.DISK else [sale["hold_durability"]]),
     ]
 
 

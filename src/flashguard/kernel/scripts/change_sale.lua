@@ -3,7 +3,7 @@
 --
 -- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
 -- requests  {{sale index, verb, changes}, ...}; verb is open, pause, close or patch;
---           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit to new values
+--           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values
 -- results   {status, changed, seq} {'sale-not-open', status} {'unknown-sale'}
 
 --@include lib/partition.lua
@@ -40,7 +40,7 @@ local function decide(sale, verb, changes)
   if changed then
     sale.config_changed = true
     transitions[#transitions + 1] = {'sale', sale.id, config.status, {}, NOW, config.starts_ms, '', config.ends_ms,
-      config.hold_ms, config.max_hold_ms, config.limit}
+      config.hold_ms, config.max_hold_ms, config.limit, more_than_disk(config)}
   end
   return {config.status, changed, changed and SEQ + 1 or SEQ}
 end

@@ -23,7 +23,7 @@ for i = 1, #REQUESTS do
       sale.config.status = status
       sale.config_changed = true
       transitions[#transitions + 1] = {'sale', sale.id, status, {}, NOW, sale.config.starts_ms, '', sale.config.ends_ms,
-        sale.config.hold_ms, sale.config.max_hold_ms, sale.config.limit}
+        sale.config.hold_ms, sale.config.max_hold_ms, sale.config.limit, more_than_disk(sale.config)}
     end
     while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
   end

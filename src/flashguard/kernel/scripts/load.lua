@@ -8,7 +8,8 @@
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
 --                       'drop': a rebuild drops a sale that the ledger does not want in memory
 --                       'unload': the sale is closed and done with; forget it
---             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit}, or {} when it came before
+--             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability unless it is the
+--                       disk}, or {} when it came before
 --             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
 --             ended     columns of terminal records: {{id, ...}, {status, ...}, fingerprints, created_ms, hold_ms,

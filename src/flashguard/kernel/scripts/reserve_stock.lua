@@ -7,7 +7,8 @@
 --
 -- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
 -- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy}, ...}
--- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}
+-- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}, a hold also with what
+--           must be done before it is answered, where the sale wants more, or less, than the disk
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
 --           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'}
 
@@ -36,7 +37,7 @@ local function decide(request)
   if record then
     if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
     if record[4] == 0 then return {'confirmed', true, record[3], 0, record[3] + record[5], unrecorded(record)} end
-    return {'held', true, record[3], record[4], 0, 0}
+    return {'held', true, record[3], record[4], 0, 0, more_than_disk(sale.config)}
   end
 
   local config = sale.config
@@ -58,7 +59,7 @@ local function decide(request)
   added[#added + 1] = NOW + config.hold_ms
   added[#added + 1] = id
   transitions[#transitions + 1] = {'hold', sale.id, id, lines, NOW, fingerprint, customer, config.hold_ms}
-  return {'held', false, NOW, config.hold_ms, 0, 0}
+  return {'held', false, NOW, config.hold_ms, 0, 0, more_than_disk(config)}
 end
 
 local results = {}

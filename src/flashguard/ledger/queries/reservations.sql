@@ -2,10 +2,10 @@
 SELECT sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at, confirmed_at, ended_at
 FROM flashguard.reservations WHERE sale_id = $1 AND id = $2;
 
--- name: recorded_orders
--- Which of these are confirmed orders.
-SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
-JOIN flashguard.reservations r USING (sale_id, id) WHERE r.confirmed_at IS NOT NULL;
+-- name: recorded
+-- Which of these the ledger has, and what they are of.
+SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines, r.confirmed_at FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
+JOIN flashguard.reservations r USING (sale_id, id);
 
 -- name: known_reservations
 -- Which of these the ledger has, in any state.

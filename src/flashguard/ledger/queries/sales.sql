@@ -2,8 +2,8 @@
 -- One sale with its items; nothing when the id is taken.
 WITH sale AS (
     INSERT INTO flashguard.sales (id, name, partition, starts_at, ends_at, hold_seconds, max_hold_seconds,
-                                  limit_per_customer, creation_key, creation_body)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                  limit_per_customer, creation_key, creation_body, hold_durability)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $16)
     ON CONFLICT DO NOTHING
     RETURNING id
 )
@@ -14,7 +14,7 @@ FROM sale, unnest($11::text[], $12::text[], $13::bigint[], $14::text[], $15::big
 
 -- name: sale_by_id
 SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
-       creation_key, creation_body
+       hold_durability, creation_key, creation_body
 FROM flashguard.sales WHERE id = $1;
 
 -- name: sale_by_creation_key
@@ -22,7 +22,8 @@ SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 
 -- name: sales_page
 -- Newest first, after the cursor (created_at, id).
-SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at
+SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
+       hold_durability
 FROM flashguard.sales
 WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
 ORDER BY created_at DESC, id DESC LIMIT $3;
@@ -36,7 +37,7 @@ UPDATE flashguard.sales SET name = $2 WHERE id = $1;
 
 -- name: sales_in_memory
 -- The sales of a partition that memory must hold: all but those closed for longer than their keys live.
-SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer
+SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, hold_durability
 FROM flashguard.sales
 WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2))
 ORDER BY id;

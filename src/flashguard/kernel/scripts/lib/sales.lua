@@ -1,7 +1,8 @@
 -- The sales a batch touches: each key is read once and written once, however many requests name it.
 --
 -- From KEYS[3] on, four keys per sale, in this order:
---   sale          hash   config -> msgpack status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit (0: none)
+--   sale          hash   config -> msgpack status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit (0: none), and
+--                                  durability of its holds, unless that is the disk
 --                        item:<sku> -> "stock held sold"
 --   reservations  hash   id -> msgpack record (see below)
 --   deadlines     zset   id of each live hold, scored by expires_ms
@@ -81,9 +82,9 @@ local function prefetch(wants)
     for i = 1, #want.skus do fields[i + 1] = 'item:' .. want.skus[i] end
     local values = hmget(sale.key, fields)
     if values[1] then
-      local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit = cmsgpack.unpack(values[1])
+      local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability = cmsgpack.unpack(values[1])
       sale.config = {status = status, starts_ms = starts_ms, ends_ms = ends_ms, hold_ms = hold_ms,
-        max_hold_ms = max_hold_ms, limit = limit}
+        max_hold_ms = max_hold_ms, limit = limit, durability = durability or ''}
     end
     for i = 1, #want.skus do
       local text = values[i + 1]
@@ -108,6 +109,11 @@ local function status_now(config)
     status = 'closed'
   end
   return status
+end
+
+-- more_than_disk(config): how a hold must be kept before it is answered, where the sale says so; else nil.
+local function more_than_disk(config)
+  return config.durability ~= '' and config.durability or nil
 end
 
 -- move(sale, lines, field, sign): adds sign * quantity to one counter of each line's item.
@@ -192,7 +198,8 @@ local function flush()
     if sale.config_changed then
       local c = sale.config
       fields[#fields + 1] = 'config'
-      fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit)
+      fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit,
+        more_than_disk(c))
     end
     call('HSET', sale.key, fields)
     fields = {}

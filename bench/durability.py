@@ -1,4 +1,4 @@
-"""What each `hold_durability` costs: latencies of holds, from inside a Python program, on the embedded servers.
+"""What each `hold_durability` costs: latencies of holds, from inside a program, on the embedded servers.
 
     .venv/bin/python bench/durability.py --json bench/results/durability.json
 

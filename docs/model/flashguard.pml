@@ -16,10 +16,22 @@
 #ifndef KILLS
 #define KILLS 1               /* times that a recorder is killed */
 #endif
+#ifndef HURRIED
+#define HURRIED 0             /* times that a caller's deadline passes though the answer was on its way */
+#endif
+#ifndef OUTDATED_MOST
+#define OUTDATED_MOST 1
+#endif
+#ifndef TAKEOVERS
+#define TAKEOVERS 1
+#endif
 #ifndef RECORDERS
 #define RECORDERS 2
 #endif
-#define ATTEMPTS (FAULTS + 2) /* how often a call may have to be decided afresh */
+#ifndef RESENDS
+#define RESENDS 0             /* times that a call is sent twice under one token */
+#endif
+#define ATTEMPTS (FAULTS + 3) /* how often a call may have to be decided afresh; asserted below */
 #define ENTRIES 3             /* most journal entries of one epoch */
 #define STOCK 2
 
@@ -51,7 +63,7 @@ byte l_epoch = 1, l_seq, l_token = 100, l_sold, l_orders;  /* the ledger: positi
 bit registered[TOKENS];
 byte said_epoch[TOKENS], said_seq[TOKENS], said_refused[TOKENS];
 
-byte kills = KILLS, resends = 1, losses = FAULTS;
+byte hurried = HURRIED, kills = KILLS, resends = RESENDS, losses = FAULTS;
 
 #ifdef NO_FENCE
 #define CLOSED(floor) (m.epoch == 0 || m.epoch < floor)
@@ -116,10 +128,13 @@ inline hear(who) {   /* the announcement of the entry */
   fi
 }
 
+/* The ledger has dealt with our entry's id: what it does not have by now, it never will. */
+#define PAST (l_epoch > epoch || (l_epoch == epoch && l_seq >= seq))
+
 inline ask_ledger(who) {
   if
   :: (waiting & who) && (l_orders & who) -> tell(who, confirmed); waiting = waiting & ~who
-  :: (waiting & who) && !(l_orders & who) && l_epoch > epoch -> lost = lost | who; waiting = waiting & ~who
+  :: (waiting & who) && !(l_orders & who) && PAST -> lost = lost | who; waiting = waiting & ~who
   :: else
   fi
 }
@@ -176,13 +191,18 @@ send:
   do
   :: atomic { waiting && ANNOUNCED -> hear(A); hear(B); hear(C) }
 #ifndef NO_ASK
-  :: atomic { waiting && ((l_orders & waiting) || l_epoch > epoch) -> ask_ledger(A); ask_ledger(B); ask_ledger(C) }
+  :: atomic { waiting && ((l_orders & waiting) || PAST) -> ask_ledger(A); ask_ledger(B); ask_ledger(C) }
+#endif
+  /* The deadline: the client asks again under the same key. At any moment a few times, and when nothing else goes on. */
+  :: atomic { waiting && hurried > 0 -> hurried = hurried - 1; lost = lost | waiting; waiting = 0 }
+#ifndef NO_DEADLINE
+  :: atomic { waiting && timeout -> lost = lost | waiting; waiting = 0 }
 #endif
   :: atomic { !waiting -> asking = asking | lost; break }
   od;
   if
   :: atomic { asking && lost -> lost = 0; epoch = 0; seq = 0;
-       if :: token < first + ATTEMPTS - 1 -> token = token + 1 :: else fi; goto again }
+       assert(token < first + ATTEMPTS - 1); token = token + 1; goto again }
   :: atomic { asking && !lost -> epoch = 0; seq = 0; goto send }  /* a replay writes nothing, so it needs no new token */
   :: else
   fi
@@ -208,6 +228,25 @@ inline record(who) {   /* one row of the group; the ledger's own constraints are
   fi
 }
 
+inline commit() {   /* one transaction: rows, counters, position */
+  atomic {
+    applied = 0; e_refused = 0;
+    if
+#ifdef NO_CAS
+    :: true ->
+#else
+    :: l_epoch == p_epoch && l_seq == p_seq && l_token == p_token ->
+#endif
+         record(A); record(B); record(C);
+         p_seq = p_seq + 1; p_token = e_token;
+         l_epoch = p_epoch; l_seq = p_seq; l_token = p_token; applied = 1
+#ifndef NO_CAS
+    :: else
+#endif
+    fi
+  }
+}
+
 inline say() {   /* PUBLISH, which may not arrive */
   if
   :: registered[e_token] -> said_epoch[e_token] = p_epoch; said_seq[e_token] = p_seq; said_refused[e_token] = e_refused
@@ -220,8 +259,11 @@ inline say() {   /* PUBLISH, which may not arrive */
 
 #define KILLED kills > 0 -> kills = kills - 1; goto restarted
 
+/* Somebody else has mended memory since this recorder looked. It may begin a rebuild all the same, a few times. */
+#define OUTDATED (l_epoch != p_epoch || (SOUND && !e_refused))
 bit rebuilding[2];
-byte takeovers = 1;   /* of a rebuild that another recorder is in the middle of; the code's pauses keep them few */
+byte takeovers = (RECORDERS > 1 -> TAKEOVERS : 0);  /* of a rebuild whose builder lives, but let its lease run out */
+byte outdated = (RECORDERS > 1 -> OUTDATED_MOST : 0);           /* rebuilds begun on a judgement that was out of date */
 
 proctype Recorder(bit me) {
   byte p_epoch, p_seq, p_token, e_token, e_got, e_refused, mine;
@@ -239,23 +281,7 @@ end_idle:
      :: atomic { SOUND && !FOLLOWS && (m.seq > p_seq || l_epoch != p_epoch || l_seq != p_seq || l_token != p_token || m.seq != p_seq) -> goto restarted }
      fi;
      if :: atomic { KILLED } :: true fi;
-     /* one transaction: rows, counters, position */
-     atomic {
-       applied = 0;
-       if
-#ifdef NO_CAS
-       :: true ->
-#else
-       :: l_epoch == p_epoch && l_seq == p_seq && l_token == p_token ->
-#endif
-            record(A); record(B); record(C);
-            p_seq = p_seq + 1; p_token = e_token;
-            l_epoch = p_epoch; l_seq = p_seq; l_token = p_token; applied = 1
-#ifndef NO_CAS
-       :: else
-#endif
-       fi
-     }
+     commit();
      if
      :: atomic { !applied -> goto restarted }   /* overtaken */
      :: else
@@ -275,8 +301,13 @@ end_idle:
      fi
   od;
 
-lost_history:   /* rebuild */
+lost_history:   /* rebuild: fence ... */
   atomic {
+    if
+    :: OUTDATED && outdated == 0 -> goto restarted
+    :: OUTDATED && outdated > 0 -> outdated = outdated - 1
+    :: !OUTDATED
+    fi;
     if
     :: !rebuilding[1 - me]
     :: rebuilding[1 - me] && takeovers > 0 -> takeovers = takeovers - 1
@@ -285,6 +316,18 @@ lost_history:   /* rebuild */
     rebuilding[me] = 1;
     m.fenced = 1; e_token = 0; e_got = 0; e_refused = 0; applied = 0
   }
+  /* ... record what the fenced journal still has ... */
+  atomic { p_epoch = l_epoch; p_seq = l_seq; p_token = l_token }
+  do
+  :: atomic { m.epoch == p_epoch && FOLLOWS -> e_token = m.token[p_seq + 1]; e_got = m.got[p_seq + 1] }
+     commit();
+     if
+     :: atomic { !applied -> goto restarted }
+     :: else
+     fi
+  :: atomic { !(m.epoch == p_epoch && FOLLOWS) -> e_token = 0; e_got = 0; e_refused = 0; applied = 0; break }
+  od;
+  if :: atomic { KILLED } :: true fi;
   atomic { p_epoch = l_epoch; p_seq = l_seq; p_token = l_token }
   atomic {   /* raise the epoch by compare-and-set */
     if
@@ -296,7 +339,6 @@ lost_history:   /* rebuild */
     :: else -> goto restarted
     fi
   }
-  if :: atomic { KILLED } :: true fi;
   atomic {   /* take the fence over */
     m.fenced = 1;
     if :: mine > m.fence -> m.fence = mine :: else fi;
@@ -304,13 +346,13 @@ lost_history:   /* rebuild */
     if :: m.fence != mine -> goto restarted :: else fi
 #endif
   }
+  if :: atomic { KILLED } :: true fi;
   atomic {   /* load */
     if
     :: m.fenced && m.fence == mine -> m.sold = l_sold; m.known = l_orders
     :: else -> goto restarted
     fi
   }
-  if :: atomic { KILLED } :: true fi;
   atomic {
     if
     :: m.fenced && m.fence == mine ->

@@ -240,9 +240,11 @@ class Decisions:
         self, partition: int, token: str, reply: Reply, waiting: list[tuple[_Ask, list[Any]]]
     ) -> list[tuple[_Ask, list[Any]]]:
         """No announcement came: which of these does the ledger have? Returns those still open."""
-        epoch = (await self._ledger.position(partition)).epoch
-        noted = epoch == reply.epoch and await self._noted(partition, token, reply)
+        position = await self._ledger.position(partition)
+        noted = position.epoch == reply.epoch and await self._noted(partition, token, reply)
         orders = await self._ledger.recorded([(ask.sale, ask.id) for ask, _ in waiting])
+        # Past our entry's id, in whatever history: what the ledger does not have by now, it never will.
+        past = (position.epoch, position.seq) >= (reply.epoch, reply.seq)
         still: list[tuple[_Ask, list[Any]]] = []
         for ask, result in waiting:
             order = orders.get((ask.sale, ask.id))
@@ -250,7 +252,7 @@ class Decisions:
                 fate = Fate.DECIDED if ask.same(result, order) else Fate.LOST
             elif noted:
                 fate = Fate.REFUSED_BY_LEDGER if ask.id else Fate.DECIDED
-            elif epoch > reply.epoch:  # an older epoch's entry that is not in the ledger now never will be
+            elif position.epoch > reply.epoch or (ask.id and past):
                 fate = Fate.LOST
             else:
                 still.append((ask, result))

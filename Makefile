@@ -12,7 +12,7 @@ SEED ?= $(shell date +%s)
 ROUNDS ?= 43
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint chaos bench bench-quick load pin clean redis chromium pages vitest docs
+.PHONY: help setup run test lint chaos bench bench-quick load pin clean redis spin chromium pages vitest docs
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ setup: $(DEV) pages ## Install all that the others need, and build the pages; st
 run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the data stays
 	@$(BIN)/flashguard up
 
-test: lint redis chromium vitest ## Check the style and the types, then run every test, with coverage
+test: lint redis spin chromium vitest ## Check the style and the types, then run every test, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -105,6 +105,13 @@ load:
 	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq wrk redis-tools; fi; } || true
 	@command -v wrk >/dev/null || { \
 	  echo "The load comes from wrk; install it first (on Debian and Ubuntu: sudo apt-get install wrk redis-tools)."; exit 1; }
+
+# The protocol's model is checked where the machine has spin.
+spin:
+	@command -v spin >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq spin gcc libc6-dev; fi; } || true
+	@command -v spin >/dev/null || echo "There is no spin here: the check of the protocol's model is skipped."
 
 # The kernel is tested on Redis 7 too, where the machine has it.
 redis:

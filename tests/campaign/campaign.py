@@ -28,7 +28,8 @@ from plan import Plan, plan
 class Output:
     """The results file, and a line per round for whoever watches."""
 
-    def __init__(self, path: Path | None, keep: Path) -> None:
+    def __init__(self, path: Path | None, keep: Path, *, until_broken: bool) -> None:
+        self._until_broken = until_broken
         self._file: TextIO | None = path.open("a") if path else None
         self._keep = keep
         self.results: list[Result] = []
@@ -50,6 +51,10 @@ class Output:
         for promise, what in result.violations[:6]:
             print(f"    VIOLATED {promise}: {what}", flush=True)
 
+    @property
+    def enough(self) -> bool:
+        return self._until_broken and any(result.violations for result in self.results)
+
     def keep(self, the: Plan, history: History) -> None:
         """The whole history of a round that broke a promise."""
         self._keep.mkdir(exist_ok=True, parents=True)
@@ -69,7 +74,7 @@ async def run(rounds: list[Plan], out: Output, folder: Path) -> None:
         for stack in stacks:
             mine = [each for each in rounds if each.stack == stack.name]
             if mine:
-                tasks.create_task(Lane(stack, commit, out.write, out.keep).run(mine))
+                tasks.create_task(Lane(stack, commit, out).run(mine))
 
 
 def make_folder() -> Path:
@@ -91,20 +96,20 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--rounds", type=int, default=28)
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
-    parser.add_argument("--kind", help="only rounds of this kind")
+    parser.add_argument("--kind", action="append", help="only rounds of this kind; several take turns")
+    parser.add_argument("--until-broken", action="store_true", help="stop after the first broken promise")
     parser.add_argument("--out", type=Path, help="append each round's result to this file, as JSON lines")
     parser.add_argument("--keep", type=Path, default=Path(".chaos"), help="where histories of violations go")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended early, it still cleans up
-    rounds = [
-        plan(given.seed, number, given.kind) for number in range(given.first, given.first + given.rounds)
-    ]
+    numbers = range(given.first, given.first + given.rounds)
+    rounds = [plan(given.seed, n, given.kind and given.kind[n % len(given.kind)]) for n in numbers]
     for kind in sorted({each.kind for each in rounds}):
         if why := possible(kind):
             print(f"left out: {kind}: {why}")
     rounds = [each for each in rounds if possible(each.kind) is None]
     print(f"seed {given.seed}, rounds {given.first} to {given.first + given.rounds - 1}")
-    out = Output(given.out, given.keep)
+    out = Output(given.out, given.keep, until_broken=given.until_broken)
     folder = make_folder()
     try:
         asyncio.run(run(rounds, out, folder))

@@ -198,6 +198,9 @@ class LabStack:
             "FLASHGUARD_DATABASE_URL": f"postgresql://flashguard@/flashguard?host={ledger.parent}",
         }
 
+    async def go_on(self) -> None:
+        """Its parts are kept running anyway."""
+
     async def stop(self) -> None:
         await self.api.stop()
         await self.recorder.stop()

@@ -6,9 +6,9 @@ import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import asyncpg
@@ -56,19 +56,21 @@ class Result(msgspec.Struct):
     commit: str = ""
 
 
+class Notes(Protocol):
+    """Where results go."""
+
+    @property
+    def enough(self) -> bool: ...
+    def write(self, result: Result) -> None: ...
+    def keep(self, the: Plan, history: History) -> None: ...
+
+
 class Lane:
     """Runs the rounds of one installation, one after the other."""
 
-    def __init__(
-        self,
-        stack: Stack,
-        commit: str,
-        write: Callable[[Result], None],
-        keep: Callable[[Plan, History], None],
-    ) -> None:
+    def __init__(self, stack: Stack, commit: str, notes: Notes) -> None:
         self.stack = stack
-        self._write = write
-        self._keep = keep
+        self._notes = notes
         self._commit = commit
 
     async def run(self, rounds: list[Plan]) -> None:
@@ -78,7 +80,9 @@ class Lane:
             try:
                 await until_ready(self.stack)
                 for each in rounds:
-                    self._write(await self._round(each))
+                    self._notes.write(await self._round(each))
+                    if self._notes.enough:
+                        break
             finally:
                 await self.stack.stop()
 
@@ -93,6 +97,7 @@ class Lane:
         )  # fmt: skip
         steps = fault_of(the.kind)(scene)
         try:
+            await self.stack.go_on()
             await anext(steps)
             await until_ready(self.stack, READY_SECONDS)
             mark = self.stack.mark()
@@ -109,15 +114,22 @@ class Lane:
                 Violation("harness or recovery failed", "".join(traceback.format_exception(error))[-1500:])
             )
         finally:
-            with suppress(StopAsyncIteration):
-                while True:
-                    await anext(steps)
+            await self._put_back(steps, result)
             await self._close_sale(sale)
         result.note = scene.note
         result.seconds = round(time.monotonic() - started, 3)
         if result.violations:
-            self._keep(the, history)
+            self._notes.keep(the, history)
         return result
+
+    @staticmethod
+    async def _put_back(steps: AsyncIterator[None], result: Result) -> None:
+        """The rest of a fault's steps, whatever became of the round."""
+        try:
+            async for _ in steps:
+                pass
+        except Exception as error:
+            result.violations.append(Violation("harness or recovery failed", repr(error)))
 
     async def _sell(self, the: Plan, history: History, scene: Scene, steps: Any, result: Result) -> None:
         connector = aiohttp.TCPConnector(limit=0)

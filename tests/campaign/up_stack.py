@@ -51,6 +51,11 @@ class UpStack:
         if self._process is not None:
             await end(self._process, [(signal.SIGTERM, 20.0)])
 
+    async def go_on(self) -> None:
+        """Starts `up` again if it gave up by itself."""
+        if self._process is None or self._process.returncode is not None:
+            await self.start()
+
     async def again(self) -> None:
         """Starts `up` once more, after it was killed."""
         assert self._process is not None

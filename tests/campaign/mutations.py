@@ -1,0 +1,198 @@
+"""Seeded bugs: is each one caught? `python tests/campaign/mutations.py` breaks a copy of the code in one way
+after the other, and lets the campaign (at most 50 rounds of the kinds named) or a test find it.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+ROUNDS_MOST = 50
+
+
+class Mutation(NamedTuple):
+    """A bug, as replacements in the source, and who has to find it."""
+
+    name: str
+    edits: list[tuple[str, str, str]]
+    """(file below src/flashguard, old text, new text)."""
+    kinds: list[str]
+    """Kinds of fault under which it must show; none: it shows in a test."""
+    test: str = ""
+
+
+MUTATIONS = [
+    Mutation(
+        "a buy is answered before its commit",
+        [("guard.py", "durable=_newly_confirmed if buy else None", "durable=None")],
+        ["failover by hand", "older valkey copy"],
+    ),
+    Mutation(
+        "the recorder announces a group before it commits it",
+        [
+            (
+                "recorder/recorder.py",
+                "refused = await self._write(run, position, end)\n                self.position = end",
+                "self.position = end\n                await self._announce(run, ())\n"
+                "                refused = await self._write(run, position, end)",
+            )
+        ],
+        ["two recorders, flushall", "failover by hand", "recorder-postgres drop", "older valkey copy"],
+    ),
+    Mutation(
+        "the journal is trimmed before the commit",
+        [
+            (
+                "recorder/recorder.py",
+                "            if run:\n                refused",
+                "            if run:\n                await self._kernel._ask("
+                '"XTRIM", keys.journal(self.partition), "MINID", f"{end.epoch}-{end.seq + 1}")\n'
+                "                refused",
+            )
+        ],
+        ["recorder-postgres drop", "recorder-postgres cut", "two recorders"],
+    ),
+    Mutation(
+        "the position moves without compare-and-set",
+        [
+            (
+                "ledger/migrations/0002_record_group.sql",
+                "AND epoch = p_epoch AND seq = p_from_seq AND token = p_from_token",
+                "",
+            )
+        ],
+        ["two recorders"],
+    ),
+    Mutation(
+        "a release is not journalled",
+        [
+            (
+                "kernel/scripts/lib/sales.lua",
+                "transitions[#transitions + 1] = {verb, sale.id",
+                "transitions[#transitions + (status == RELEASED and 0 or 1)] = {verb, sale.id",
+            )
+        ],
+        ["kill api worker", "stop recorder"],
+    ),
+    Mutation(
+        "nobody looks at the chain of tokens",
+        [
+            ("journal.py", " and self.previous == position.token", ""),
+            ("recorder/rebuild.py", "if seq == position.seq and token != position.token:", "if False:"),
+            ("recorder/rebuild.py", "if seq > position.seq and link != position.token:", "if False:"),
+            ("kernel/scripts/announce.lua", "or entry[2][2] ~= token ", ""),
+        ],
+        ["failover by hand", "older valkey copy"],
+    ),
+    Mutation(
+        "a fenced partition still decides",
+        [("kernel/scripts/lib/partition.lua", "not RECORDED or FENCE or EPOCH", "not RECORDED or EPOCH")],
+        [],
+        "tests/properties/test_kernel_model.py",
+    ),
+    Mutation(
+        "a caller takes answers from an epoch older than one it has seen",
+        [("kernel/scripts/lib/partition.lua", " or EPOCH < FLOOR_EPOCH", "")],
+        [],
+        "tests/properties/test_kernel_model.py",
+    ),
+    Mutation(
+        "a rebuild forgets what each customer has used of the limit",
+        [("recorder/loading.py", "await send(used=[value for pair in pairs for value in pair])", "pass")],
+        ["flushall"],
+    ),
+    Mutation(
+        "a rebuild forgets the keys of what has ended",
+        [("recorder/loading.py", "            await send(ended=ended)\n", "")],
+        ["flushall", "older valkey copy"],
+    ),
+    Mutation(
+        "ended holds are not given back",
+        [("recorder/sweep.py", "more = True\n        while more", "more = False\n        while more")],
+        ["stop valkey", "kill api worker"],
+    ),
+    Mutation(
+        "a waiting buyer is told confirmed when the ledger is past the entry's id",
+        [("decisions.py", "fate = Fate.LOST\n            else", "fate = Fate.DECIDED\n            else")],
+        ["failover by hand", "failover by sentinel", "flushall"],
+    ),
+]  # fmt: skip
+
+
+def copy_with(mutation: Mutation, folder: Path) -> Path:
+    """The source with this bug in it; what must be in it is checked."""
+    source = folder / "src"
+    shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in mutation.edits:
+        path = source / "flashguard" / name
+        text = path.read_text()
+        assert text.count(old) >= 1, f"{name} has no {old!r} any more"
+        path.write_text(text.replace(old, new))
+    return source
+
+
+def catch(mutation: Mutation, seed: str) -> tuple[str, float]:
+    """Who caught it, in words, and how long that took; '' when nobody did."""
+    folder = Path(tempfile.mkdtemp(prefix="fg-mutant-", dir="/tmp"))
+    folder.chmod(0o755)
+    started = time.monotonic()
+    try:
+        env = os.environ | {"PYTHONPATH": str(copy_with(mutation, folder))}
+        if mutation.test:
+            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test]
+        else:
+            command = [sys.executable, str(Path(__file__).with_name("campaign.py")), "--until-broken"]
+            command += ["--seed", seed, "--rounds", str(ROUNDS_MOST), "--keep", str(folder / "kept")]
+            command += [word for kind in mutation.kinds for word in ("--kind", kind)]
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    seconds = time.monotonic() - started
+    if done.returncode == 0:
+        return "", seconds
+    lines = done.stdout.splitlines()
+    if mutation.test:
+        return next((line for line in reversed(lines) if line.startswith("FAILED")), lines[-1])[:160], seconds
+    broken = [line.strip() for line in lines if line.strip().startswith("VIOLATED")]
+    if not broken:
+        return f"nothing ran: {done.stderr[-300:]}", seconds
+    rounds = sum(" answers " in line for line in lines)
+    return f"the campaign, within {rounds} rounds: {broken[0].removeprefix('VIOLATED ')[:140]}", seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", default="mutants")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of the mutations to try")
+    parser.add_argument("--into", type=Path, help="write the table into this page")
+    given = parser.parse_args()
+    rows, missed = [], 0
+    for number, mutation in enumerate(MUTATIONS, 1):
+        if given.only and number not in given.only:
+            continue
+        by, seconds = catch(mutation, given.seed)
+        missed += not by
+        print(f"{number:>2} {mutation.name}: {by or 'NOT CAUGHT'} ({seconds:.0f} s)", flush=True)
+        rows.append(f"| {number} | {mutation.name} | {by or '**not caught**'} | {seconds:.0f} |")
+    if given.into:
+        head = [
+            "# Seeded bugs, and who catches them",
+            "",
+            "The checker is checked: `tests/campaign/mutations.py` puts one bug after another in a copy of",
+            "the code and runs the fault campaign (at most 50 rounds, of the kinds named there) or a test.",
+            "",
+            "| | bug | caught by | after s |",
+            "|--:|---|---|--:|",
+        ]
+        given.into.write_text("\n".join([*head, *rows, ""]))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

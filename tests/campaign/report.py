@@ -1,0 +1,159 @@
+"""Sums up the campaign: `report.py RESULTS.jsonl … --into docs/explanation` writes page and data."""
+
+import argparse
+import json
+import platform
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+PROMISES = [
+    "oversold", "lost order", "doubled", "two outcomes", "limit exceeded", "leaked", "lost hold",
+    "lost restock", "refused by the ledger",
+    "never answered", "not serving", "server error", "audit", "crashed",
+    "harness or recovery failed",
+]  # fmt: skip
+Round = dict[str, Any]
+
+
+def read(paths: Iterable[Path]) -> list[Round]:
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def seconds(values: list[float]) -> str:
+    if not values:
+        return "- | -"
+    return f"{statistics.median(values):.2f} | {max(values):.2f}"
+
+
+def table(rounds: list[Round]) -> list[str]:
+    """A row per kind of fault."""
+    kinds: dict[str, list[Round]] = defaultdict(list)
+    for each in rounds:
+        kinds[each["plan"]["kind"]].append(each)
+    lines = [
+        "| fault | rounds | answers | orders | broken promises | serving again, median s | worst s |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for kind, some in sorted(kinds.items()):
+        answers = sum(sum(each["words"].values()) for each in some)
+        orders = sum(each["orders"] for each in some)
+        broken = sum(bool(each["violations"]) for each in some)
+        served = [each["serve_seconds"] for each in some if each["serve_seconds"] is not None]
+        lines.append(f"| {kind} | {len(some)} | {answers:,} | {orders:,} | {broken} | {seconds(served)} |")
+    return lines
+
+
+def summary(rounds: list[Round]) -> dict[str, Any]:
+    seeds: dict[str, list[int]] = defaultdict(list)
+    for each in rounds:
+        seeds[each["plan"]["seed"]].append(each["plan"]["number"])
+    broken = Counter(promise for each in rounds for promise in {v[0] for v in each["violations"]})
+    alone = {
+        kind: [
+            each["serve_seconds"]
+            for each in rounds
+            if each["plan"]["kind"] == kind and not each["plan"]["also"] and each["serve_seconds"] is not None
+        ]
+        for kind in ("kill valkey", "kill postgres")
+    }
+    return {
+        "rounds": len(rounds),
+        "seeds": {seed: f"{min(n)} to {max(n)}, {len(n)} rounds" for seed, n in seeds.items()},
+        "commits": dict(Counter(each["commit"] for each in rounds)),
+        "answers": sum(sum(each["words"].values()) for each in rounds),
+        "orders": sum(each["orders"] for each in rounds),
+        "two_faults_at_once": sum(each["plan"]["also"] is not None for each in rounds),
+        "rounds_with_a_broken_promise": {promise: broken[promise] for promise in PROMISES},
+        "allowed": {
+            "refused_by_the_ledger_after_memory_forgot": sum(each["refused_by_ledger"] for each in rounds),
+            "told_unknown_of_a_hold_that_memory_forgot": sum(each["lost_holds"] for each in rounds),
+            "told_a_refusal_while_an_earlier_attempt_of_the_key_was_under_way": sum(
+                each["refused_then_sold"] for each in rounds
+            ),
+        },
+        "serve_seconds_alone": {
+            kind: {"median": statistics.median(values), "worst": max(values), "rounds": len(values)}
+            for kind, values in alone.items()
+            if values
+        },
+    }  # fmt: skip
+
+
+def page(rounds: list[Round], sums: dict[str, Any]) -> str:
+    broken = [each for each in rounds if each["violations"]]
+    lines = [
+        "# The fault campaign: what was run and what came of it",
+        "",
+        "Made by `tests/campaign/report.py` from the rounds' own lines. What exactly is allowed stands on",
+        "top of `tests/campaign/checker.py`. A seed plays the same plan again: `make chaos SEED=… ROUNDS=…`.",
+        "",
+        f"- {sums['rounds']:,} rounds, {sums['answers']:,} answers to clients, {sums['orders']:,} orders; in",
+        f"  {sums['two_faults_at_once']} rounds a recorder or an api worker was killed in the same moment.",
+        *(f"- seed `{seed}`: rounds {numbers}" for seed, numbers in sums["seeds"].items()),
+        *(f"- commit `{commit}`: {count} rounds" for commit, count in sums["commits"].items()),
+        f"- machine: {platform.machine()}, 2 cores, shared with other work and at low priority (`nice`), so",
+        "  times to serve again are upper bounds.",
+        "",
+        "## Broken promises",
+        "",
+        "| promise | rounds |",
+        "|---|--:|",
+        *(f"| {promise} | {count} |" for promise, count in sums["rounds_with_a_broken_promise"].items()),
+        "",
+        *(
+            f"- `{each['plan']['seed']}/{each['plan']['number']}` {each['plan']['kind']}, commit "
+            f"`{each['commit']}`: {promise}: {what.splitlines()[-1][:160]}"
+            for each in broken
+            for promise, what in each["violations"][:1]
+        ),
+        "",
+        "What is allowed and was counted:",
+        "",
+        *(f"- {what.replace('_', ' ')}: {count}" for what, count in sums["allowed"].items()),
+        "",
+        "## Serving again",
+        "",
+        "From the kill to the first buy that was asked after it and is `confirmed`; kills alone, `up`:",
+        "",
+        "| killed with `kill -9` | rounds | median s | worst s |",
+        "|---|--:|--:|--:|",
+        *(
+            f"| {kind.removeprefix('kill ')} | {v['rounds']} | {v['median']:.2f} | {v['worst']:.2f} |"
+            for kind, v in sums["serve_seconds_alone"].items()
+        ),
+        "",
+        "`flashguard up` starts a part again after 0.2 s, and later each time when it ends again in 30 s,",
+        "as it often does here; that delay is part of these figures.",
+        "",
+        "## By fault",
+        "",
+        *table(rounds),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path, nargs="+")
+    parser.add_argument("--into", type=Path, required=True)
+    given = parser.parse_args()
+    rounds = read(given.results)
+    sums = summary(rounds)
+    (given.into / "fault-campaign.md").write_text(page(rounds, sums))
+    brief = [
+        [r["plan"]["seed"], r["plan"]["number"], r["plan"]["kind"], r["plan"]["also"], r["serve_seconds"],
+         r["seconds"], r["orders"], [v[0] for v in r["violations"]], r["commit"]]
+        for r in rounds
+    ]  # fmt: skip
+    names = ["seed", "number", "kind", "also", "serve_seconds", "seconds", "orders", "broken", "commit"]
+    text = ",\n".join(json.dumps(each) for each in brief)
+    head = f'{{"summary": {json.dumps(sums, indent=1)},\n"columns": {json.dumps(names)}'
+    (given.into / "fault-campaign.json").write_text(f'{head},\n"rounds": [\n{text}\n]}}\n')
+
+
+if __name__ == "__main__":
+    main()

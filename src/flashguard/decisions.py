@@ -248,8 +248,8 @@ class Decisions:
         still: list[tuple[_Ask, list[Any]]] = []
         for ask, result in waiting:
             order = orders.get((ask.sale, ask.id))
-            if order is not None:
-                fate = Fate.DECIDED if ask.same(result, order) else Fate.LOST
+            if order is not None and ask.same(result, order):
+                fate = Fate.DECIDED
             elif noted:
                 fate = Fate.REFUSED_BY_LEDGER if ask.id else Fate.DECIDED
             elif position.epoch > reply.epoch or (ask.id and past):

@@ -20,6 +20,8 @@ from flashguard.recorder.fold import fold
 
 TRIES: Final = 50
 TRY_AGAIN_SECONDS: Final = 0.2
+RETURN_SECONDS_MOST: Final = 60.0
+"""Ended holds are taken back every quarter of a second; this long after, something is wrong."""
 TAIL_ENTRIES_MOST: Final = 20_000
 
 
@@ -35,6 +37,10 @@ class ItemAudit(Struct, frozen=True, kw_only=True):
     memory_held: int | None
     memory_sold: int | None
     tail_entries: int
+    returning: int
+    """Units of holds that ended and were not taken back yet."""
+    returning_seconds: float
+    """How long the oldest of them has been over."""
     oversold: int
     differences: tuple[str, ...]
     ok: bool
@@ -99,6 +105,11 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         oversold = max(0, row["sold_by_rows"] - row["stock"])
         if oversold:
             differences.append(f"{oversold} units are oversold")
+        late = row["returning_seconds"] or 0.0
+        if row["returning"] and not tail and late > RETURN_SECONDS_MOST:
+            differences.append(
+                f"{row['returning']} units are held by holds that ended {late:.0f} s ago; no recorder?"
+            )
         stock, held, sold = in_memory or ledger_side
         if stock - held - sold < 0:
             differences.append("available is below zero")
@@ -113,6 +124,8 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
                 memory_held=in_memory and in_memory[1],
                 memory_sold=in_memory and in_memory[2],
                 tail_entries=len(tail),
+                returning=row["returning"],
+                returning_seconds=round(late, 3) if row["returning"] else 0.0,
                 oversold=oversold,
                 differences=tuple(differences),
                 ok=not differences,

@@ -41,6 +41,7 @@ class Stack:
 
     def __init__(self, servers: EmbeddedServers, http: aiohttp.ClientSession, **settings: str) -> None:
         self.servers = servers
+        self._http = http
         self.port = free_port()
         self.service = Service(f"http://127.0.0.1:{self.port}", servers, http)
         self.memory = Redis.from_url(servers.redis_url)
@@ -125,6 +126,17 @@ class Stack:
                 answer = None
             assert time.monotonic() < deadline, answer
             await asyncio.sleep(0.05)
+
+    def at(self, url: str) -> Service:
+        """The service at another address."""
+        return Service(url, self.servers, self._http)
+
+    async def once(self, call: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """The answer; None when the connection was refused or cut."""
+        try:
+            return await call()
+        except (aiohttp.ClientError, OSError):
+            return None
 
     async def metric(self, name: str) -> float:
         text = (await self.service.call("GET", "/metrics", admin=True)).body

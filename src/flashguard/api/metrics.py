@@ -52,6 +52,7 @@ async def _installation(guard: FlashGuard) -> str:
         async with asyncio.timeout(CHECK_SECONDS):
             recorder = await recorder_state(guard)
             recoveries = await guard.ledger.recoveries()
+            out = await guard.ledger.units_out()
     except (MemoryAway, LedgerAway, TimeoutError):
         return ""
     recovering = len(recorder.get("recovering_partitions", ()))
@@ -59,6 +60,9 @@ async def _installation(guard: FlashGuard) -> str:
         _gauge("recorders", "Recorders that run.", recorder["recorders"])
         + _gauge("recorder_lag_entries", "Journal entries that the ledger lacks.", recorder["lag_entries"])
         + _gauge("partitions_recovering", "Partitions that answer 503 until they are rebuilt.", recovering)
+        + _gauge("units_returning", "Units of ended holds, not taken back yet.", out["returning"])
+        + _gauge("units_returning_seconds", "The oldest of them is over for.", out["oldest_seconds"] or 0)
+        + _gauge("units_leaked", "Units counted as held that no hold has.", out["leaked"])
         + _counter("recoveries_total", "Times a partition was rebuilt from the ledger.", recoveries["count"])
         + _counter("recovery_seconds_total", "From noticing to serving, all added.", recoveries["seconds"])
         + _gauge("recovery_seconds_longest", "The longest of them.", recoveries["longest"] or 0)

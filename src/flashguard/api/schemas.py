@@ -169,6 +169,8 @@ class ItemAuditView(BaseModel):
     memory_held: int | None
     memory_sold: int | None
     tail_entries: int
+    returning: int = Field(description="Units of holds that ended and were not taken back yet")
+    returning_seconds: float = Field(description="How long the oldest of them has been over")
     oversold: int
     differences: list[str]
     ok: bool

@@ -264,6 +264,13 @@ class Ledger:
             for row in await self._fetch("positions")
         }
 
+    async def units_out(self) -> asyncpg.Record:
+        """Units that are neither sold, nor rightly held, nor available."""
+        row = await self._fetchrow("units_out")
+        if row is None:
+            raise AssertionError("an aggregate always has one row")
+        return row
+
     async def recoveries(self) -> asyncpg.Record:
         """How often memory was built again, how long that took, and the newest time."""
         row = await self._fetchrow("recoveries")

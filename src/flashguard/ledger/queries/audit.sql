@@ -3,13 +3,16 @@
 WITH units AS (
     SELECT r.lines ->> (2 * n) AS sku,
            sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'confirmed') AS sold,
-           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held') AS held
+           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held') AS held,
+           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held' AND r.expires_at < now()) AS returning,
+           max(date_part('epoch', now() - r.expires_at)) FILTER (WHERE r.status = 'held') AS returning_seconds
     FROM flashguard.reservations r
     CROSS JOIN LATERAL generate_series(0, jsonb_array_length(r.lines) / 2 - 1) AS n
     WHERE r.sale_id = $1 AND r.status IN ('confirmed', 'held')
     GROUP BY 1
 )
-SELECT i.sku, i.stock, i.held, i.sold, coalesce(u.held, 0)::bigint AS held_by_rows, coalesce(u.sold, 0)::bigint AS sold_by_rows
+SELECT i.sku, i.stock, i.held, i.sold, coalesce(u.held, 0)::bigint AS held_by_rows, coalesce(u.sold, 0)::bigint AS sold_by_rows,
+       coalesce(u.returning, 0)::bigint AS returning, greatest(u.returning_seconds, 0) AS returning_seconds
 FROM flashguard.items i LEFT JOIN units u USING (sku)
 WHERE i.sale_id = $1 ORDER BY i.ordinal;
 
@@ -18,3 +21,16 @@ WHERE i.sale_id = $1 ORDER BY i.ordinal;
 SELECT (SELECT count(*) FROM flashguard.reservations WHERE sale_id = $1 AND status = 'confirmed') AS orders,
        (SELECT count(*) FROM flashguard.order_lines WHERE sale_id = $1 AND (currency IS NULL OR quantity <= 0)) AS broken_lines,
        (SELECT count(*) FROM flashguard.refusals WHERE sale_id = $1) AS refused;
+
+-- name: units_out
+-- Units that nobody can buy and nobody will get: of holds that ended and were not taken back yet, with the oldest's
+-- age, and of no hold at all. They are neither sold, nor rightly held, nor available.
+WITH held AS (
+    SELECT expires_at, (SELECT sum((lines ->> (2 * n + 1))::bigint)
+                        FROM generate_series(0, jsonb_array_length(lines) / 2 - 1) AS n) AS units
+    FROM flashguard.reservations WHERE status = 'held'
+)
+SELECT coalesce(sum(units) FILTER (WHERE expires_at < now()), 0)::bigint AS returning,
+       greatest(max(date_part('epoch', now() - expires_at)), 0) AS oldest_seconds,
+       ((SELECT coalesce(sum(held), 0) FROM flashguard.items) - coalesce(sum(units), 0))::bigint AS leaked
+FROM held;

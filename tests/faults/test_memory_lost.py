@@ -191,3 +191,25 @@ async def test_two_recorders_mend_a_loss_together(stack: Stack) -> None:
         await until(both, "both recorders are counted")
     finally:
         await stack.end("recorder-2")
+
+
+async def test_an_order_of_another_basket_is_never_acknowledged(stack: Stack) -> None:
+    """Memory forgot the key that the ledger has, and grants it again for two units."""
+    sale = await open_sale(stack)
+    for number in range(4):
+        (await stack.service.buy(sale, "ann", key=f"other-{number}")).ok(201)
+    order = (await stack.service.buy(sale, "ann", 1, key="one")).ok(201)
+    await stack.recorded(sale)
+    before = await stack.epoch(sale)
+    await stack.end("recorder")
+    await fall_back(stack, sale)
+    name = keys.sale(stack.partition(sale), SaleId(sale)).reservations
+    assert await stack.memory.hdel(name, order["id"].partition(".")[2]) == 1
+    (await stack.service.buy(sale, "ann", 2, key="one")).problem(503, "recovering")
+    stack.start("recorder")
+    await stack.rebuilt(sale, before)
+    other = await stack.retried(lambda: stack.service.buy(sale, "ann", 2, key="one"))
+    other.problem(422, "idempotency-mismatch")
+    assert (await stack.retried(lambda: stack.service.buy(sale, "ann", 1, key="one"))).replayed
+    await stack.recorded(sale)
+    assert (await stack.service.audit(sale))["orders"] == 5

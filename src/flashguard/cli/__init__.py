@@ -14,6 +14,7 @@ from rich.text import Text
 from flashguard.cli import audit, sale, service
 from flashguard.cli.bench import bench
 from flashguard.cli.doctor import doctor
+from flashguard.cli.recover import recover
 from flashguard.cli.simulate import simulate
 from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
@@ -36,6 +37,7 @@ app.add_typer(sale.app, name="sale")
 app.command()(simulate)
 app.command("audit")(audit.audit)
 app.command()(doctor)
+app.command()(recover)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, cast
@@ -16,6 +16,8 @@ from flashguard.kernel import keys
 from flashguard.kernel.connection import Commands
 from flashguard.model import SaleId
 
+CONFIRMED_RECORD: Final = b"\x02"
+"""How the record of an order begins: see scripts/lib/sales.lua."""
 SCRIPTS: Final = Path(__file__).parent / "scripts"
 
 
@@ -204,6 +206,29 @@ class Kernel:
         """Memory's clock."""
         seconds, micros = cast("tuple[int, int]", await self._ask("TIME"))
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def counters(self, partition: int, sale: SaleId) -> dict[str, tuple[int, int, int]]:
+        """Stock, held and sold of each item, read past a fence: for an operator."""
+        raw = cast("dict[bytes, bytes]", await self._ask("HGETALL", keys.sale(partition, sale).sale))
+        return {
+            name.decode().removeprefix("item:"): cast("tuple[int, int, int]", tuple(map(int, value.split())))
+            for name, value in raw.items()
+            if name.startswith(b"item:")
+        }
+
+    async def confirmed_ids(self, partition: int, sale: SaleId) -> AsyncIterator[list[str]]:
+        """The ids of a sale's orders, page by page, read past a fence: for an operator."""
+        cursor: object = b"0"
+        while True:
+            answer = await self._ask("HSCAN", keys.sale(partition, sale).reservations, cursor, "COUNT", 1000)
+            cursor, flat = cast("tuple[object, list[bytes]]", answer)
+            yield [
+                name.decode()
+                for name, record in zip(flat[::2], flat[1::2], strict=True)
+                if record[:1] == CONFIRMED_RECORD
+            ]
+            if cursor in (b"0", 0):
+                return
 
     async def entries(
         self, partition: int, epoch: int, seq: int, *, count: int, block_ms: int = 0

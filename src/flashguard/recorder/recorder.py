@@ -42,6 +42,7 @@ PAUSE_SECONDS_MOST = 0.25
 DEFECT_SECONDS = 1.0
 """How long a partition rests after a fault that nobody foresaw."""
 BEAT_SECONDS = 1.0
+LEDGER_WATCH_SECONDS = 2.0
 FORGET_RECORDER_MS = 60_000
 
 
@@ -60,6 +61,7 @@ class PartitionRecorder:
         self._ledger = ledger
         self._settings = settings
         self._lost: str | None = None
+        self._fell_back = False
         self._recovery: Recovery | None = None
         self._tail: deque[tuple[float, int]] = deque()
         self._noted_at = 0.0
@@ -96,6 +98,15 @@ class PartitionRecorder:
         self._lost = self._lost or why
         self._recovery = self._recovery or Recovery(self.partition)
 
+    def compare(self, ours: Position | None, ledgers: Position) -> None:
+        """Looks whether the ledger is behind where we once left it: it was restored, or failed over."""
+        if ours is not None and (ledgers.epoch, ledgers.seq) < (ours.epoch, ours.seq):
+            log.error(
+                "partition %d: the ledger fell back from %d-%d to %d-%d",
+                self.partition, ours.epoch, ours.seq, ledgers.epoch, ledgers.seq,
+            )  # fmt: skip
+            self._fell_back = True
+
     def _say(self, state: str, why: str) -> None:
         if self.state != state:
             log.warning("partition %d is %s: %s", self.partition, state, why)
@@ -118,6 +129,7 @@ class PartitionRecorder:
         if memory is Memory.LOST or self._lost:
             position = await self._recover(self._lost or why)
         self._lost = self._recovery = None
+        self._fell_back = False
         self.position = position
         self._tail.clear()
         self._trimmed = 0
@@ -164,6 +176,8 @@ class PartitionRecorder:
             )
             if self._lost:
                 raise LostHistory(self._lost)
+            if self._fell_back:
+                raise Overtaken
             if not raw:
                 await self._look()
                 continue
@@ -264,6 +278,7 @@ class Recorder:
             for partition in self.partitions:
                 tasks.create_task(partition.run())
             tasks.create_task(self._beat())
+            tasks.create_task(self._watch_the_ledger())
             tasks.create_task(
                 sweep(
                     self._kernel,
@@ -272,6 +287,18 @@ class Recorder:
                     {partition.partition: partition.suspect for partition in self.partitions},
                 )
             )
+
+    async def _watch_the_ledger(self) -> None:
+        """Compares the ledger's positions with ours: while nothing is sold, nothing else would notice."""
+        while True:
+            ours = [partition.position for partition in self.partitions]
+            try:
+                ledgers = await self._ledger.positions()
+                for partition, mine in zip(self.partitions, ours, strict=True):
+                    partition.compare(mine, ledgers[partition.partition])
+            except (LedgerAway, asyncpg.PostgresError) as error:
+                log.debug("the ledger's positions: %s", error)
+            await asyncio.sleep(LEDGER_WATCH_SECONDS)
 
     async def _beat(self) -> None:
         """Says that we run, where readiness and `flashguard doctor` look."""

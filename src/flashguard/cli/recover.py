@@ -1,0 +1,100 @@
+"""`flashguard recover`: for a ledger that lost what it had, shows what is lost either way; you choose."""
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flashguard.cli.doctor import settings_here
+from flashguard.cli.remote import JsonOption, console_for_tables
+from flashguard.guard import connect_kernel
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger
+from flashguard.recorder.choose import Dilemma, dilemma, take_ledger, take_memory
+from flashguard.settings import Settings
+
+
+class Take(StrEnum):
+    LEDGER = "ledger"
+    MEMORY = "memory"
+
+
+def recover(
+    take: Annotated[
+        Take | None, typer.Option(help="ledger: sell again what it does not know; memory: keep it back.")
+    ] = None,
+    as_json: JsonOption = False,
+    data_dir: Annotated[Path | None, typer.Option(help="The data directory of `flashguard up`.")] = None,
+) -> None:
+    """Decide about partitions whose ledger is older than memory. Without --take it only shows. Exit code 1
+    while something is undecided."""
+    choices, unwritten = asyncio.run(_recover(settings_here(data_dir), take))
+    if as_json:
+        report = msgspec.json.encode({"partitions": choices, "taken": take, "unwritten_orders": unwritten})
+        sys.stdout.write(msgspec.json.format(report).decode() + "\n")
+    else:
+        _print(console_for_tables(), choices, take, unwritten)
+    raise typer.Exit(1 if choices and take is None else 0)
+
+
+async def _recover(settings: Settings, take: Take | None) -> tuple[list[Dilemma], list[str]]:
+    client = connect_kernel(settings.redis_url or "", settings)
+    ledger = await Ledger.connect(settings.database_url or "", connections=2)
+    kernel = Kernel(client)
+    choices: list[Dilemma] = []
+    unwritten: list[str] = []
+    try:
+        for partition in range((await ledger.installation()).partitions):
+            choice = await dilemma(kernel, ledger, partition)
+            if choice is None:
+                continue
+            choices.append(choice)
+            if take is Take.LEDGER:
+                await take_ledger(ledger, choice)
+            elif take is Take.MEMORY:
+                unwritten += await take_memory(kernel, ledger, choice)
+    finally:
+        await client.aclose()
+        await ledger.close()
+    return choices, unwritten
+
+
+def _print(console: Console, choices: list[Dilemma], take: Take | None, unwritten: list[str]) -> None:
+    if not choices:
+        console.print("There is nothing to decide: no ledger is older than its memory.")
+        return
+    for choice in choices:
+        console.print(f"[bold]partition {choice.partition}[/]: {choice.why}")
+        console.print(
+            f"  memory is at entry {choice.memory_epoch}-{choice.memory_seq}, the ledger at "
+            f"{choice.ledger_epoch}-{choice.ledger_seq}; the journal has {choice.journal_entries} more"
+        )
+        console.print(f"  {len(choice.lost_orders)} orders are known to memory and not to the ledger")
+    console.print(_items(choices))
+    if take is None:
+        console.print(
+            "--take memory: write what the journal still has; the other orders' units leave the stock.\n"
+            "--take ledger: forget what only memory knows; its units are sold again, its orders never were."
+        )
+        return
+    console.print(f"Taken: {take}. A recorder builds memory from the ledger now.")
+    for id_ in unwritten:
+        console.print(f"  not written: {id_}")
+
+
+def _items(choices: list[Dilemma]) -> Table:
+    table = Table("sale", "item", "memory: stock / held / sold", "ledger: stock / held / sold")
+    for choice in choices:
+        for item in choice.items:
+            table.add_row(item.sale, item.sku, _three(item.memory), _three(item.ledger))
+    return table
+
+
+def _three(counters: tuple[Any, ...]) -> str:
+    return " / ".join(f"{each:,}" for each in counters)

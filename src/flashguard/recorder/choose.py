@@ -1,0 +1,148 @@
+"""A ledger that lost what it once had, from a backup or a failover too far back: an operator's choice.
+
+Memory then knows of orders that the ledger does not have. To repair that unasked would sell their units
+again, so the partition stays fenced. Either way something is lost; what, is shown first.
+"""
+
+from msgspec import Struct
+
+from flashguard.journal import Entry, decode_sound
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger
+from flashguard.ledger.sql import query
+from flashguard.model import Position, SaleId
+from flashguard.recorder.rebuild import Memory, inspect
+from flashguard.recorder.write import write_doubtful_group
+
+PAGE = 1_000
+IDS_SHOWN = 10_000
+"""Of lost orders; there may be more."""
+
+
+class ItemGap(Struct, frozen=True):
+    """An item whose counters the ledger has lost track of."""
+
+    sale: str
+    sku: str
+    memory: tuple[int, int, int]
+    """stock, held, sold"""
+    ledger: tuple[int, int, int]
+
+
+class Dilemma(Struct, frozen=True):
+    """What stands on both sides of one partition."""
+
+    partition: int
+    why: str
+    memory_epoch: int
+    memory_seq: int
+    ledger_epoch: int
+    ledger_seq: int
+    journal_entries: int
+    """Entries that the ledger lacks and the journal still has."""
+    items: list[ItemGap]
+    lost_orders: list[str]
+    """Orders that memory knows and the ledger does not; who bought them only the journal's tail can say."""
+
+
+async def dilemma(kernel: Kernel, ledger: Ledger, partition: int) -> Dilemma | None:
+    """What an operator must decide about this partition; None when there is nothing to decide.
+
+    Raises:
+        MemoryAway, LedgerAway: a server does not answer.
+    """
+    position = await ledger.position(partition)
+    memory, why = await inspect(kernel, partition, position)
+    if memory is not Memory.NEWER:
+        return None
+    head = await kernel.head(partition)
+    tail = await _tail(kernel, partition, position, int(head["epoch"]))
+    gaps: list[ItemGap] = []
+    lost: list[str] = []
+    for sale_id in sorted(await kernel.sales(partition)):
+        stored = await ledger.sale(sale_id)
+        known = {} if stored is None else {item.sku: item for item in stored.sale.items}
+        for sku, counters in (await kernel.counters(partition, sale_id)).items():
+            item = known.get(sku)  # type: ignore[call-overload]
+            theirs = (0, 0, 0) if item is None else (item.stock, item.held, item.sold)
+            if counters != theirs:
+                gaps.append(ItemGap(sale_id, sku, counters, theirs))
+        lost += await _lost_orders(kernel, ledger, partition, sale_id, IDS_SHOWN - len(lost))
+    return Dilemma(
+        partition,
+        why,
+        int(head["epoch"]),
+        int(head["seq"]),
+        position.epoch,
+        position.seq,
+        len(tail),
+        gaps,
+        lost,
+    )
+
+
+async def _lost_orders(
+    kernel: Kernel, ledger: Ledger, partition: int, sale_id: SaleId, most: int
+) -> list[str]:
+    lost: list[str] = []
+    async for ids in kernel.confirmed_ids(partition, sale_id):
+        if len(lost) >= most:
+            break
+        known = await ledger.recorded([(sale_id, id_) for id_ in ids])
+        lost += [
+            f"{sale_id}.{id_}" for id_ in ids
+            if (sale_id, id_) not in known or not known[sale_id, id_].confirmed
+        ]  # fmt: skip
+    return lost[:most]
+
+
+async def _tail(kernel: Kernel, partition: int, position: Position, epoch: int) -> list[Entry]:
+    """What the journal still has of memory's epoch after the ledger's position; unbroken within itself."""
+    start = position.seq + 1 if epoch == position.epoch else 1
+    tail: list[Entry] = []
+    while True:
+        entries, broken = decode_sound(await kernel.entries(partition, epoch, start, count=PAGE))
+        for entry in entries:
+            if tail and not entry.follows(tail[-1].position):
+                return tail
+            tail.append(entry)
+        if broken or len(entries) < PAGE:
+            return tail
+        start = tail[-1].seq + 1
+
+
+async def take_ledger(ledger: Ledger, choice: Dilemma) -> None:
+    """The ledger as it is becomes the truth: the recorder may build memory from it. What memory knew is lost,
+    and its units are on sale again."""
+    await _adopt_epoch(ledger, choice)
+
+
+async def take_memory(kernel: Kernel, ledger: Ledger, choice: Dilemma) -> list[str]:
+    """Keeps what memory knows: writes into the ledger what the journal still has, and takes off the stock the
+    units of the orders whose entries are gone, so that nobody is sold them again.
+
+    Returns:
+        the orders that could not be written, of the journal's tail; their units are taken off the stock too.
+    """
+    position = await ledger.position(choice.partition)
+    refused: list[str] = []
+    tail = await _tail(kernel, choice.partition, position, choice.memory_epoch)
+    async with ledger.connection() as connection:
+        for at in range(0, len(tail), PAGE):
+            run = tail[at : at + PAGE]
+            end = Position(position.epoch, run[-1].seq, run[-1].token)
+            applied, names = await write_doubtful_group(connection, choice.partition, run, position, end)
+            if not applied:
+                raise RuntimeError("a recorder moved the position: it needs no decision any more")
+            position, refused = end, refused + [str(name) for name in names]
+        for sale in await kernel.sales(choice.partition):
+            for sku, (stock, _, sold) in (await kernel.counters(choice.partition, sale)).items():
+                await connection.execute(query("keep_back"), sale, sku, stock, sold, choice.memory_epoch)
+    await _adopt_epoch(ledger, choice)
+    return refused
+
+
+async def _adopt_epoch(ledger: Ledger, choice: Dilemma) -> None:
+    """Has the ledger know memory's epoch: the next one is then newer for everybody."""
+    async with ledger.connection() as connection:
+        await connection.execute(query("adopt_epoch"), choice.partition, choice.memory_epoch)

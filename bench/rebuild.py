@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import asyncpg
+import psutil
 from redis.asyncio import Redis
 
 from flashguard.embedded import EmbeddedServers
@@ -66,10 +67,12 @@ async def measure(folder: Path, orders: int, holds: int) -> dict[str, object]:
         await fill(servers.database_url, orders, holds)
         recorder = asyncio.create_task(Recorder(Kernel(client), ledger, settings, PARTITIONS).run())
         await _epoch(memory, partition, 0)
+        spent = cpu_seconds(servers)
         begun, epoch = time.monotonic(), int(await memory.hget(keys.partition(partition), "epoch") or 0)
         await memory.flushall()
         await _epoch(memory, partition, epoch)
         total = time.monotonic() - begun
+        spent = {name: round(after - spent[name], 2) for name, after in cpu_seconds(servers).items()}
         names = keys.sale(partition, SALE)
         loaded, live = await memory.hlen(names.reservations), await memory.zcard(names.deadlines)
         assert (loaded, live) == (orders + holds + 1, holds + 1), (loaded, live)
@@ -89,6 +92,23 @@ async def measure(folder: Path, orders: int, holds: int) -> dict[str, object]:
         "live_holds": holds,
         "seconds_from_noticing": round(told["newest_seconds"], 2),
         "seconds_from_the_loss": round(total, 2),
+        "cpu_seconds": spent,
+        "load_average_of_the_machine": round(os.getloadavg()[0], 1),
+    }
+
+
+def cpu_seconds(servers: EmbeddedServers) -> dict[str, float]:
+    """What each part has used so far: on a busy machine the wall clock says little."""
+
+    def used(process: psutil.Process) -> float:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+
+    postgres = psutil.Process(servers.postgres.pid)
+    return {
+        "valkey": used(psutil.Process(servers.valkey.pid)),
+        "postgres": sum(used(each) for each in (postgres, *postgres.children())),
+        "recorder": used(psutil.Process()),
     }
 
 

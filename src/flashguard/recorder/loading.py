@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
 import asyncpg
@@ -18,6 +18,37 @@ PAGE: Final = 2_000
 HELD: Final = 1
 """A live hold in the kernel's records; see scripts/lib/sales.lua."""
 NOTHING: Final[list[Any]] = []
+
+
+IN_FLIGHT: Final = 3
+"""Pages on their way at once: the server takes them with one write to its disk."""
+
+
+class Abreast:
+    """A few calls at once; the first fault is raised by whoever adds or ends next.
+
+    A page that is still on its way after a fault changes nothing that counts: the fence is checked with each.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[str]] = set()
+
+    async def add(self, call: Coroutine[Any, Any, str]) -> None:
+        """Starts a call; waits while there are enough."""
+        self._tasks.add(asyncio.create_task(call))
+        if len(self._tasks) >= IN_FLIGHT:
+            await self._wait(asyncio.FIRST_COMPLETED)
+
+    async def all_done(self) -> None:
+        if self._tasks:
+            await self._wait(asyncio.ALL_COMPLETED)
+
+    async def _wait(self, until: str) -> None:
+        done, self._tasks = await asyncio.wait(self._tasks, return_when=until)
+        faults = [fault for task in done if (fault := task.exception()) is not None]
+        if faults:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            raise faults[0]
 
 
 class LoadRefused(Exception):
@@ -72,20 +103,22 @@ async def load_sale(
     loaded = 0
     if fence:
         await send()
+        abreast = Abreast()
         restocks = await connection.fetch(query("restocks_to_load"), sale_id)
         for at in range(0, len(restocks), PAGE):
-            await send(records=[_restock_record(row) for row in restocks[at : at + PAGE]])
+            await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
         async for ended in _ended(connection, sale_id):
-            await send(ended=ended)
+            await abreast.add(send(ended=ended))
             loaded += len(ended[0])
         async with connection.transaction():  # a cursor needs one
             async for rows in _pages(connection, "holds_to_load", sale_id):
                 records, deadlines = _hold_records(rows)
-                await send(records=records, deadlines=deadlines)
+                await abreast.add(send(records=records, deadlines=deadlines))
                 loaded += len(records)
             async for (row,) in _pages(connection, "used_to_load", sale_id, PAGE, rows=1):
                 pairs = zip(row["customers"], row["units"], strict=True)
-                await send(used=[value for pair in pairs for value in pair])
+                await abreast.add(send(used=[value for pair in pairs for value in pair]))
+        await abreast.all_done()
     for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
         await send(items=items[at : at + 2 * PAGE])
     rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]

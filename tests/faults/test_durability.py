@@ -51,6 +51,7 @@ async def test_a_sales_choice_is_kept_shown_changed_and_survives_a_rebuild(stack
     before = await stack.epoch(sale)
     await stack.memory.flushall()
     await stack.rebuilt(sale, before)
+    await stack.ready()
     held = (await stack.retried(lambda: stack.service.hold(sale, "ann", key="a"))).ok(201)
     assert await in_ledger(stack, held["id"])
     for durability in ("memory", "replicated", "disk"):

@@ -18,6 +18,7 @@ async def stack(http) -> AsyncIterator[Stack]:
 
 
 async def open_sale(stack: Stack, stock: int = 50, **more: object) -> str:
+    await stack.ready()  # every partition, after what the test before did to them
     sale = await stack.service.create_sale(stock=stock, **more)  # type: ignore[arg-type]
     await stack.recorded(sale)
     return sale

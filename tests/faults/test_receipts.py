@@ -48,6 +48,7 @@ async def test_a_hold_that_memory_lost_is_honoured_once_with_its_receipt(stack: 
     before = await stack.epoch(sale)
     await stack.memory.flushall()
     await stack.rebuilt(sale, before)
+    await stack.ready()
     assert (await confirm(stack, held, held["receipt"])).ok()["status"] == "confirmed"
     (await stack.retried(lambda: stack.service.buy(sale, "ann"))).problem(409, "limit-reached")
     await stack.service.audit(sale)
@@ -118,6 +119,7 @@ async def test_a_receipt_revives_nothing_that_was_released_and_sells_nothing_twi
         before = await stack.epoch(sale)
         await stack.memory.flushall()
         await stack.rebuilt(sale, before)
+        await stack.ready()
     (await confirm(stack, released, released["receipt"])).problem(409, "reservation-released")
     again = (await confirm(stack, sold, sold["receipt"])).ok()
     assert again["confirmed_at"] == order["confirmed_at"]

@@ -30,6 +30,7 @@ async def stack(http) -> AsyncIterator[Stack]:
 
 
 async def open_sale(stack: Stack, stock: int = 1_000) -> str:
+    await stack.ready()  # every partition, after what the test before did to them
     sale = await stack.service.create_sale(stock=stock)
     await stack.recorded(sale)
     return sale

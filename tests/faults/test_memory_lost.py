@@ -167,6 +167,17 @@ async def test_what_the_journal_still_has_is_recorded_before_memory_is_built_aga
     ] == "confirmed"
 
 
+async def test_a_rebuild_that_was_broken_off_loses_nothing_that_the_journal_has(stack: Stack) -> None:
+    sale = await open_sale(stack)
+    before = await stack.epoch(sale)
+    await stack.end("recorder")
+    held = (await stack.service.hold(sale, "c", key="held")).ok(201)
+    await stack.memory.hset(keys.partition(stack.partition(sale)), "fence", "0")
+    stack.start("recorder")
+    await stack.rebuilt(sale, before)
+    assert (await stack.confirm(held["id"]))["status"] == "confirmed"
+
+
 async def test_two_recorders_mend_a_loss_together(stack: Stack) -> None:
     sale = await open_sale(stack, stock=100_000)
     before = await stack.epoch(sale)

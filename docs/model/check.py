@@ -105,7 +105,8 @@ def main() -> int:
         found = run(check)
         bad = bool(found.error) != check.broken
         wrong += bad
-        what = f"`{found.error}`" if found.error else "nothing: every promise holds"
+        error = found.error.replace("|", "\\|")
+        what = f"`{error}`" if found.error else "nothing: every promise holds"
         rows.append(f"| {check.name} | {found.states:,} | {found.seconds:.1f} | {what} |")
         print(rows[-1] + ("   <-- NOT AS IT MUST BE" if bad else ""), flush=True)
     if given.into:

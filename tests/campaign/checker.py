@@ -55,7 +55,7 @@ def check(
         *_one_outcome(keys, memory_forgets),
         *_holds_end_once(history, ledger, memory_forgets),
         *_restocks(history, ledger),
-        *_manners(history, memory_forgets),
+        *_manners(history, ledger, memory_forgets),
     ]
     return [Violation(promise, what) for promise, what in found]
 
@@ -201,7 +201,9 @@ def _restocks(history: History, ledger: Ledger) -> Found:
             yield "leaked", f"{sku}: the stock is {item.stock}, it should be {stock}"
 
 
-def _manners(history: History, memory_forgets: bool) -> Found:
+def _manners(history: History, ledger: Ledger, memory_forgets: bool) -> Found:
+    if ledger.refused and not memory_forgets:
+        yield "refused by the ledger", f"{ledger.refused}, and memory had lost nothing"
     for ask in history.unsettled:
         yield "never answered", f"{ask.verb} {ask.key}"
     for told in history.told:

@@ -43,7 +43,8 @@ MUTATIONS = [
                 "                refused = await self._write(run, position, end)",
             )
         ],
-        ["two recorders, flushall", "failover by hand", "recorder-postgres drop", "older valkey copy"],
+        [],
+        "tests/faults/test_servers_away.py",
     ),
     Mutation(
         "the journal is trimmed before the commit",
@@ -100,7 +101,7 @@ MUTATIONS = [
         "a caller takes answers from an epoch older than one it has seen",
         [("kernel/scripts/lib/partition.lua", " or EPOCH < FLOOR_EPOCH", "")],
         [],
-        "tests/properties/test_kernel_model.py",
+        "tests/properties/test_protocol.py",
     ),
     Mutation(
         "a rebuild forgets what each customer has used of the limit",

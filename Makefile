@@ -10,9 +10,10 @@ PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --c
 
 SEED ?= $(shell date +%s)
 ROUNDS ?= 43
+MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint chaos bench bench-quick load pin clean redis spin chromium pages vitest docs
+.PHONY: help setup run test lint chaos soak bench bench-quick load pin clean redis spin chromium pages vitest docs
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ docs: $(DEV) ## Write the reference's tables anew, from the code
 
 chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SEED=… ROUNDS=…
 	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS)
+
+soak: $(DEV) ## Sell for half an hour with a fault a minute; nothing may grow: MINUTES=…
+	$(BIN)/python tests/campaign/soak.py --seconds $$(( $(MINUTES) * 60 ))
 
 pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }

@@ -44,7 +44,7 @@ MUTATIONS = [
             )
         ],
         [],
-        "tests/faults/test_servers_away.py",
+        "tests/properties/test_protocol.py",
     ),
     Mutation(
         "the journal is trimmed before the commit",

@@ -44,11 +44,20 @@ class Mortal(Kernel):
 
     calls_left = NEVER
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.verbs: list[Verb] = []
+
     async def run(self, *args: Any, **more: Any) -> Reply:
         if self.calls_left == 0:
             raise Crash
         self.calls_left -= 1
+        self.verbs.append(args[0])
         return await super().run(*args, **more)
+
+
+async def _dies(*_: object) -> None:
+    raise Crash
 
 
 class Real:
@@ -104,7 +113,7 @@ class Play:
         self.stale: tuple[PartitionRecorder, list[Any], Position, Position] | None = None
         self.seen = 0
         self.died = False
-        real.buyers = Kernel(real.client)
+        real.buyers, real.replica = Kernel(real.client), {}
 
     async def start(self, stock: int) -> None:
         real = self.real
@@ -170,6 +179,13 @@ class Play:
             return
         self.stale = (recorder, run, position, end)
         if crash == "before the commit":
+            kernel = self.real.kernel
+            kernel.verbs.clear()
+            recorder._write = _dies  # type: ignore[method-assign]
+            with pytest.raises(Crash):
+                await recorder._follow()
+            assert Verb.ANNOUNCE not in kernel.verbs
+            self.stale = None
             return
         assert list(await recorder._write(run, position, end)) == []
         self.spec.record(len(run))

@@ -15,6 +15,13 @@ PROMISES = [
     "never answered", "not serving", "server error", "audit", "crashed",
     "harness or recovery failed",
 ]  # fmt: skip
+BECAME = {
+    "alpha/39": "Fixed: a repeated restock was called done while memory alone had it.",
+    "gamma/84": "Of the harness: it had let `up` choose a port from the range that clients get; it no longer does.",
+    "theta/56": "Open: a memory that fell back answered a release of what was an order by then. The order stands; "
+    "the buyer was told two things. `released` does not wait for the ledger, as `confirmed` does.",
+}
+"""What was done about a broken promise."""
 Round = dict[str, Any]
 
 
@@ -26,6 +33,10 @@ def seconds(values: list[float]) -> str:
     if not values:
         return "- | -"
     return f"{statistics.median(values):.2f} | {max(values):.2f}"
+
+
+def became(each: Round) -> str:
+    return BECAME.get(f"{each['plan']['seed']}/{each['plan']['number']}", "")
 
 
 def table(rounds: list[Round]) -> list[str]:
@@ -105,7 +116,7 @@ def page(rounds: list[Round], sums: dict[str, Any]) -> str:
         "",
         *(
             f"- `{each['plan']['seed']}/{each['plan']['number']}` {each['plan']['kind']}, commit "
-            f"`{each['commit']}`: {promise}: {what.splitlines()[-1][:160]}"
+            f"`{each['commit']}`: {promise}: {what.splitlines()[-1][:160]}. {became(each)}"
             for each in broken
             for promise, what in each["violations"][:1]
         ),

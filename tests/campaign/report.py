@@ -17,9 +17,9 @@ PROMISES = [
 ]  # fmt: skip
 BECAME = {
     "alpha/39": "Fixed: a repeated restock was called done while memory alone had it.",
-    "gamma/84": "Of the harness: it had let `up` choose a port from the range that clients get; it no longer does.",
-    "theta/56": "Open: a memory that fell back answered a release of what was an order by then. The order stands; "
-    "the buyer was told two things. `released` does not wait for the ledger, as `confirmed` does.",
+    "gamma/84": "The harness's: it let `up` take a port that clients get too; it no longer does.",
+    "theta/56": "Open: a memory that fell back answered the release of what was an order by then. The order "
+    "stands, but the buyer was told two things: `released` does not wait for the ledger.",
 }
 """What was done about a broken promise."""
 Round = dict[str, Any]

@@ -12,7 +12,7 @@ from history import Ask, Counters, History, Ledger, Row, Told
 from plan import KINDS, plan
 
 CAMPAIGN = Path(__file__).with_name("campaign.py")
-ROUNDS = 8
+ROUNDS = 6
 
 
 @pytest.mark.timeout(300)

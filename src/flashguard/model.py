@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NewType
 
 from msgspec import Struct
@@ -160,11 +161,13 @@ def merge_lines(lines: list[Line] | tuple[Line, ...]) -> tuple[Line, ...]:
     return tuple(Line(sku, quantity) for sku, quantity in quantities.items())
 
 
+@lru_cache(maxsize=4096)
 def partition_of(sale: SaleId, partitions: int) -> int:
     """The partition a sale lives on: CRC-32 of its id, modulo the installation's fixed count."""
     return zlib.crc32(sale.encode()) % partitions
 
 
+@lru_cache(maxsize=4096)  # one batch has one time
 def from_millis(millis: int) -> datetime:
     """The UTC time of a server's millisecond clock reading."""
     return datetime.fromtimestamp(millis / 1000, UTC)
@@ -181,6 +184,7 @@ MAX_NAME: Final = 128
 """Characters of a sku or a customer id."""
 
 
+@lru_cache(maxsize=4096)  # few sales, many buyers
 def is_sale_id(text: str) -> bool:
     """Whether the text can be a sale's id."""
     return _SLUG.fullmatch(text) is not None

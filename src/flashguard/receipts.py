@@ -1,6 +1,7 @@
 """Reservation ids, request fingerprints and signed receipts: derived from the installation's secret."""
 
 import base64
+import binascii
 import hashlib
 import secrets
 from typing import Final
@@ -84,8 +85,11 @@ def request_fingerprint(verb: str, customer: CustomerId, lines: tuple[Line, ...]
     return fingerprint(verb, customer, [(line.sku, line.quantity) for line in lines])
 
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+
 def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _bytes(text: str) -> bytes:

@@ -7,24 +7,25 @@ framework, which answers it as it answers everything else. So the lane never has
 the two lanes can't differ: a test sends every kind of request through both and compares.
 """
 
+import hmac
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import ValidationError
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import is_sale_id, split_reservation_id
-from flashguard.settings import Settings
+from flashguard.settings import Mode, Settings
 
 from . import selling
-from .auth import may_buy
 from .idempotency import valid_key
 from .problems import ProblemError, away_problem, unexpected_problem
 from .schemas import BasketBody
@@ -35,6 +36,7 @@ _basket: Final = BasketBody.__pydantic_validator__.validate_json
 
 Take = Callable[[FlashGuard, str, BasketBody, str | None], Awaitable[Response]]
 End = Callable[[FlashGuard, str], Awaitable[Response]]
+Call = Coroutine[Any, Any, Response]
 
 TAKES: Final[dict[str, tuple[Take, str]]] = {
     "reservations": (selling.reserve, "/v1/sales/{sale}/reservations"),
@@ -45,37 +47,40 @@ ENDS: Final[dict[str, tuple[End, str]]] = {
     "release": (selling.release, "/v1/reservations/{id}/release"),
 }
 PLAIN_JSON: Final = (b"application/json", b"application/json; charset=utf-8")
+ENDINGS: Final = tuple(f"/{noun}".encode() for noun in (*TAKES, *ENDS))
+"""How the address of a hot call ends."""
 
 
-class Headers:
-    """The three headers that the hot calls look at."""
+class Path(NamedTuple):
+    """A hot call's path: what is taken in which sale, or which reservation is ended how."""
 
-    __slots__ = ("authorization", "idempotency_key", "length", "plain", "typed")
+    take: Take | None
+    end: End | None
+    name: str
+    route: str
 
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
-        self.authorization: str | None = None
-        self.idempotency_key: str | None = None
-        self.length = 0
-        self.typed = False
-        self.plain = True
-        """False: something that only the framework should answer."""
-        for name, value in raw:
-            if name == b"idempotency-key":
-                self.plain = self.plain and self.idempotency_key is None
-                self.idempotency_key = value.decode("latin-1")
-            elif name == b"authorization":
-                self.plain = self.plain and self.authorization is None
-                self.authorization = value.decode("latin-1")
-            elif name == b"origin":
-                self.plain = False  # CORS is the framework's
-            elif name == b"content-type":
-                self.typed = value in PLAIN_JSON
-            elif name == b"content-length":
-                self.length = int(value) if value.isdigit() else -1
+
+def path_of(url: bytes) -> Path | None:
+    """What a hot call's address asks for; None for any other, also when it only looks unusual."""
+    parts = url.decode("latin-1").split("/")
+    if len(parts) != 5 or parts[0] or parts[1] != "v1":
+        return None
+    _, _, noun, name, verb = parts
+    if noun == "sales" and verb in TAKES and is_sale_id(name):
+        take, route = TAKES[verb]
+        return Path(take, None, name, route)
+    if noun == "reservations" and verb in ENDS and split_reservation_id(name) is not None:
+        end, route = ENDS[verb]
+        return Path(None, end, name, route)
+    return None
+
+
+_path_of_sale = lru_cache(maxsize=4096)(path_of)
+"""Few sales, many buyers. Reservations are not worth remembering: each is asked for once or twice."""
 
 
 class Express:
-    """An ASGI front door that answers the hot calls itself and hands everything else on.
+    """The server's front door: the application, and the lane past it that `Wire` takes.
 
     Parameters:
         app: the framework's lane; its settings, guard and counts are shared.
@@ -83,104 +88,70 @@ class Express:
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
-        self._settings: Settings = app.state.settings
+        settings: Settings = app.state.settings
+        self.max_body_bytes = settings.max_body_bytes
         self._counts: Counter[tuple[str, int]] = app.state.counts
+        self._open = settings.mode is not Mode.PRODUCTION
+        self._bearer = (
+            f"Bearer {settings.admin_key.get_secret_value()}".encode() if settings.admin_key else b""
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
-            await self.app(scope, receive, send)
-            return
-        parts = scope["path"].split("/")
-        replay = receive
-        answer: tuple[Response, str] | None = None
-        if len(parts) == 5 and parts[1] == "v1" and parts[2] == "sales" and parts[4] in TAKES:
-            body = Body(receive, self._settings.max_body_bytes)
-            replay = body.replay
-            answer = await self._take(scope, parts[3], parts[4], body)
-        elif len(parts) == 5 and parts[1] == "v1" and parts[2] == "reservations" and parts[4] in ENDS:
-            answer = await self._end(scope, parts[3], parts[4])
-        if answer is None:
-            await self.app(scope, replay, send)
-            return
-        response, route = answer
-        self._counts[route, response.status_code] += 1
-        await send(
-            {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
-        )
-        await send({"type": "http.response.body", "body": response.body})
+        await self.app(scope, receive, send)
 
-    async def _take(self, scope: Scope, sale: str, noun: str, body: "Body") -> tuple[Response, str] | None:
-        headers = Headers(scope["headers"])
-        if not (headers.plain and headers.typed and 0 <= headers.length <= self._settings.max_body_bytes):
+    def plan(self, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Call | None:
+        """The work of a POST that is plain and good; None when it is for the framework to answer.
+
+        Parameters:
+            headers: names in lower case.
+        """
+        path = _path_of_sale(url) if url.startswith(b"/v1/sales/") else path_of(url)
+        if path is None:
             return None
-        if not is_sale_id(sale):
+        authorization = key = kind = None
+        for name, value in headers:
+            if name == b"idempotency-key":
+                if key is not None:
+                    return None
+                key = value
+            elif name == b"authorization":
+                if authorization is not None:
+                    return None
+                authorization = value
+            elif name == b"content-type":
+                kind = value
+            elif name == b"origin":
+                return None  # CORS is the framework's
+        if not self._may_buy(authorization):
+            return None
+        guard: FlashGuard = self.app.state.guard
+        if path.take is None or path.end is not None:
+            if body or path.end is None:
+                return None
+            return self._answer(path.end(guard, path.name), path.route)
+        if kind not in PLAIN_JSON:
             return None
         try:
-            may_buy(self._settings, headers.authorization)
-            key = valid_key(headers.idempotency_key)
-            raw = await body.whole()
-            if raw is None:
-                return None
-            basket = _basket(raw)
+            named = valid_key(None if key is None else key.decode("latin-1"))
+            basket = _basket(body)
         except (ProblemError, ValidationError):
             return None
-        function, route = TAKES[noun]
-        return await _answer(function(self.app.state.guard, sale, basket, key)), route
+        return self._answer(path.take(guard, path.name, basket, named), path.route)
 
-    async def _end(self, scope: Scope, id_: str, verb: str) -> tuple[Response, str] | None:
-        headers = Headers(scope["headers"])
-        if not headers.plain or headers.length or split_reservation_id(id_) is None:
-            return None
+    def _may_buy(self, authorization: bytes | None) -> bool:
+        """Whether the caller is plainly allowed; whoever is not is looked at by the framework's lane."""
+        if authorization is None:
+            return self._open
+        return bool(self._bearer) and hmac.compare_digest(authorization, self._bearer)
+
+    async def _answer(self, work: Awaitable[Response], route: str) -> Response:
+        """The work's answer, or the problem that the framework's lane makes of its error."""
         try:
-            may_buy(self._settings, headers.authorization)
-        except ProblemError:
-            return None
-        function, route = ENDS[verb]
-        return await _answer(function(self.app.state.guard, id_)), route
-
-
-async def _answer(work: Awaitable[Response]) -> Response:
-    """The work's answer, or the problem that the framework's lane makes of its error."""
-    try:
-        return await work
-    except (MemoryAway, LedgerAway) as error:
-        return away_problem(error)
-    except Exception:
-        log.exception("a call failed")
-        return unexpected_problem()
-
-
-class Body:
-    """A request's body, read once; what was read can be handed on to the framework.
-
-    Parameters:
-        max_bytes: beyond it reading stops, and the framework's lane refuses.
-    """
-
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
-        self._receive = receive
-        self._max_bytes = max_bytes
-        self._taken: list[Message] = []
-
-    async def whole(self) -> bytes | None:
-        """The body; None when it is too long or the client went away."""
-        message = await self._receive()
-        self._taken.append(message)
-        if message["type"] != "http.request":
-            return None
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return first if len(first) <= self._max_bytes else None
-        parts, size = [first], len(first)
-        while message.get("more_body") and size <= self._max_bytes:
-            message = await self._receive()
-            self._taken.append(message)
-            if message["type"] != "http.request":
-                return None
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-        return b"".join(parts) if size <= self._max_bytes else None
-
-    async def replay(self) -> Message:
-        """What was read so far, then what comes."""
-        return self._taken.pop(0) if self._taken else await self._receive()
+            response = await work
+        except (MemoryAway, LedgerAway) as error:
+            response = away_problem(error)
+        except Exception:
+            log.exception("a call failed")
+            response = unexpected_problem()
+        self._counts[route, response.status_code] += 1
+        return response

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
@@ -16,12 +16,23 @@ from .problems import ProblemError, problem
 _encode = msgspec.json.Encoder().encode
 
 
+class Encoded(Response):
+    """A response whose body and headers are bytes already: Starlette need not make them."""
+
+    def __init__(self, body: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), *headers]
+
+
+_JSON: Final = [(b"content-type", b"application/json")]
+_JSON_REPLAYED: Final = [*_JSON, (b"idempotent-replayed", b"true")]
+
+
 def json_response(value: object, status: int = 200, *, replayed: bool = False) -> Response:
     """Any msgspec-encodable value as a JSON response."""
-    response = Response(_encode(value), status, media_type="application/json")
-    if replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+    return Encoded(_encode(value), status, _JSON_REPLAYED if replayed else _JSON)
 
 
 def item_view(item: Item) -> dict[str, Any]:

@@ -1,0 +1,237 @@
+"""The express lane answers as the framework does, byte for byte, whatever is asked and however it comes."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from conftest import ADMIN_KEY, unique
+from flashguard.api.app import create_front_door
+from flashguard.settings import Settings
+
+FRAMEWORK = {"Origin": "http://elsewhere.example"}
+"""A header that takes a request past the express lane, and changes nothing else while CORS is off."""
+ANSWER_SECONDS = 20.0
+
+
+async def exchange(service, *requests: bytes, pieces: int = 1, answers: int | None = None) -> list[bytes]:
+    """Sends requests down one connection, each in so many pieces; the raw answers."""
+    host, port = service.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            for raw in requests:
+                size = -(-len(raw) // pieces)
+                for at in range(0, len(raw), size):
+                    writer.write(raw[at : at + size])
+                    await writer.drain()
+                    if pieces > 1:
+                        await asyncio.sleep(0.01)
+            return [await read_answer(reader) for _ in range(len(requests) if answers is None else answers)]
+    finally:
+        writer.close()
+
+
+async def read_answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 100"):
+        return head + await read_answer(reader)
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length is not None, head
+    return head + await reader.readexactly(int(length[1]))
+
+
+def request(
+    path: str, body: object = None, *, method: str = "POST", version: str = "1.1", **headers: str
+) -> bytes:
+    raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = {"Host": "shop", "Content-Length": str(len(raw))} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+    return f"{method} {path} HTTP/{version}\r\n{head}\r\n".encode() + raw
+
+
+def comparable(answer: bytes) -> bytes:
+    """An answer without what differs from one request to the next: time, id, receipt."""
+    answer = re.sub(rb"date: [^\r]+", b"date", answer)
+    answer = re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+Z", b"TIME", answer)
+    answer = re.sub(rb"\.[0-9a-f]{24}", b".ID", answer)
+    answer = re.sub(rb'"receipt":"[^"]+"', b'"receipt":"R"', answer)
+    answer = answer.replace(b"idempotent-replayed: true\r\n", b"")  # the same key twice; see the test of keys
+    return re.sub(rb"content-length: \d+", b"content-length", answer)
+
+
+JSON = {"Content_Type": "application/json"}
+BASKET = {"customer": "ann", "items": [{"sku": "unit", "quantity": 1}]}
+BODIES: Mapping[str, object] = {
+    "good": BASKET,
+    "two lines": {"customer": "ann", "items": [{"sku": "unit", "quantity": 1}] * 2},
+    "too many": {"customer": "ann", "items": [{"sku": "unit", "quantity": 5000}]},
+    "unknown item": {"customer": "ann", "items": [{"sku": "nope", "quantity": 1}]},
+    "no items": {"customer": "ann", "items": []},
+    "no customer": {"items": [{"sku": "unit", "quantity": 1}]},
+    "zero": {"customer": "ann", "items": [{"sku": "unit", "quantity": 0}]},
+    "fraction": {"customer": "ann", "items": [{"sku": "unit", "quantity": 1.5}]},
+    "text": {"customer": "ann", "items": [{"sku": "unit", "quantity": "1"}]},
+    "more": {"customer": "ann", "items": [{"sku": "unit", "quantity": 1}], "price": 1},
+    "unprintable": {"customer": "a\u0000nn", "items": [{"sku": "unit", "quantity": 1}]},
+    "look-alike": {"customer": "änn ", "items": [{"sku": "unit", "quantity": 1}]},
+    "empty": b"",
+    "broken": b'{"customer": "ann", "items": [',
+    "not utf-8": b'{"customer": "\xff", "items": [{"sku": "unit", "quantity": 1}]}',
+    "list": [],
+    "doubled": b'{"customer": "ann", "customer": "bob", "items": [{"sku": "unit", "quantity": 1}]}',
+}
+HEADERS: Mapping[str, dict[str, str]] = {
+    "plain": JSON,
+    "charset": {"Content_Type": "application/json; charset=utf-8"},
+    "no type": {},
+    "form": {"Content_Type": "application/x-www-form-urlencoded"},
+    "key": JSON | {"Authorization": f"Bearer {ADMIN_KEY}"},
+    "small bearer": JSON | {"Authorization": f"bearer {ADMIN_KEY}"},
+    "wrong key": JSON | {"Authorization": "Bearer nope"},
+    "basic": JSON | {"Authorization": "Basic abc"},
+    "empty idempotency key": JSON | {"Idempotency_Key": '""'},
+    "long idempotency key": JSON | {"Idempotency_Key": "k" * 300},
+    "latin": JSON | {"Idempotency_Key": "ké"},
+    "closing": JSON | {"Connection": "close"},
+    "expecting": JSON | {"Expect": "100-continue"},
+}
+
+
+async def same_in_both(service, path: str, body: object, headers: dict[str, str], **how: Any) -> bytes:
+    one = (await exchange(service, request(path, body, **headers), **how))[0]
+    other = (await exchange(service, request(path, body, **headers, **FRAMEWORK), **how))[0]
+    assert comparable(one) == comparable(other)
+    return one
+
+
+@pytest.mark.parametrize("noun", ["reservations", "orders"])
+async def test_both_lanes_answer_every_body_alike(service, noun):
+    sale = await service.create_sale(stock=1000)
+    path = f"/v1/sales/{sale}/{noun}"
+    for name, body in BODIES.items():
+        answer = await same_in_both(service, path, body, JSON)
+        assert answer.startswith(b"HTTP/1.1 201") == (
+            name in ("good", "two lines", "doubled", "look-alike")
+        ), name
+
+
+@pytest.mark.parametrize("noun", ["reservations", "orders"])
+async def test_both_lanes_answer_every_header_alike(service, noun):
+    sale = await service.create_sale(stock=1000)
+    for headers in HEADERS.values():
+        await same_in_both(service, f"/v1/sales/{sale}/{noun}", BASKET, headers)
+
+
+async def test_both_lanes_answer_every_sale_alike(service):
+    limited = await service.create_sale(stock=5, limit=1)
+    await service.buy(limited, "ann")
+    gone = await service.create_sale(stock=0)
+    draft = await service.create_sale(opened=False)
+    for sale in (limited, gone, draft, unique(), "Not-a-slug", "%41", "x" * 65):
+        for tail in ("", "?x=1", "/"):
+            answer = await same_in_both(service, f"/v1/sales/{sale}/orders{tail}", BASKET, JSON)
+            assert answer[9:10] in (b"4", b"3")
+
+
+async def test_both_lanes_know_each_others_keys(service):
+    sale = await service.create_sale(stock=10)
+    first, again, other, framework = await exchange(
+        service,
+        request(f"/v1/sales/{sale}/orders", BASKET, **JSON, Idempotency_Key="k"),
+        request(f"/v1/sales/{sale}/orders", BASKET, **JSON, Idempotency_Key="k"),
+        request(f"/v1/sales/{sale}/orders", BODIES["two lines"], **JSON, Idempotency_Key="k"),
+        request(f"/v1/sales/{sale}/orders", BASKET, **JSON, **FRAMEWORK, Idempotency_Key="k"),
+    )
+    assert first.split(b"\r\n\r\n")[1] == again.split(b"\r\n\r\n")[1] == framework.split(b"\r\n\r\n")[1]
+    assert comparable(again) == comparable(framework)
+    assert b"idempotent-replayed: true" in again
+    assert other.startswith(b"HTTP/1.1 422")
+    assert (await service.item(sale))["sold"] == 1
+
+
+async def test_both_lanes_end_reservations_alike(service):
+    sale = await service.create_sale(stock=100)
+    for verb in ("confirm", "release"):
+        held = [(await service.hold(sale, f"c{n}")).body["id"] for n in range(2)]
+        for id_, more in zip(held, ({}, FRAMEWORK), strict=True):
+            done, again, crossed = await exchange(
+                service,
+                request(f"/v1/reservations/{id_}/{verb}", **more),
+                request(f"/v1/reservations/{id_}/{verb}", **more),
+                request(f"/v1/reservations/{id_}/{'release' if verb == 'confirm' else 'confirm'}", **more),
+            )
+            assert (done[9:12], again[9:12], crossed[9:12]) == (b"200", b"200", b"409")
+        await same_in_both(service, f"/v1/reservations/{held[0]}/{verb}", None, {})
+    for id_ in (f"{sale}.{'0' * 24}", f"{sale}.xyz", "nope", f"{unique()}.{'0' * 24}"):
+        for body in (None, {"receipt": "forged"}, b"x"):
+            await same_in_both(service, f"/v1/reservations/{id_}/confirm", body, JSON)
+
+
+@pytest.mark.parametrize("pieces", [2, 7, 40])
+async def test_a_request_may_come_in_pieces(service, pieces):
+    sale = await service.create_sale(stock=1000)
+    for body in (BASKET, BODIES["broken"], BODIES["zero"]):
+        await same_in_both(service, f"/v1/sales/{sale}/orders", body, JSON, pieces=pieces)
+
+
+async def test_requests_sent_ahead_are_answered_in_their_order(service):
+    sale = await service.create_sale(stock=1000)
+    path = f"/v1/sales/{sale}/orders"
+    mixed = [
+        request(path, BASKET | {"customer": f"c{n}"}, **JSON, **(FRAMEWORK if n % 3 == 0 else {}))
+        for n in range(30)
+    ]
+    mixed.insert(10, request(f"/v1/sales/{sale}", method="GET"))
+    answers = await exchange(service, b"".join(mixed), answers=31)
+    assert b'"stock"' in answers.pop(10)
+    assert [json.loads(answer.split(b"\r\n\r\n")[1])["customer"] for answer in answers] == [
+        f"c{n}" for n in range(30)
+    ]
+
+
+async def test_a_body_beyond_the_bound_is_refused_in_both(service):
+    sale = await service.create_sale()
+    await same_in_both(service, f"/v1/sales/{sale}/orders", b" " * 70_000, JSON)
+
+
+async def test_an_old_client_that_keeps_nothing_alive_is_answered(service):
+    sale = await service.create_sale()
+    answer = (await exchange(service, request(f"/v1/sales/{sale}/orders", BASKET, version="1.0", **JSON)))[0]
+    assert answer.startswith(b"HTTP/1.1 201")
+    assert b"connection: close" in answer
+
+
+def test_the_hot_calls_do_take_the_lane():
+    door = create_front_door(Settings(admin_key=ADMIN_KEY))  # type: ignore[arg-type]
+    door.app.state.guard = object()
+    kind = (b"content-type", b"application/json")
+    body = json.dumps(BASKET).encode()
+    short = "0" * 24
+    for url, headers, sent in (
+        (b"/v1/sales/s/orders", [kind, (b"idempotency-key", b"k")], body),
+        (b"/v1/sales/s/reservations", [kind, (b"authorization", f"Bearer {ADMIN_KEY}".encode())], body),
+        (f"/v1/reservations/s.{short}/confirm".encode(), [], b""),
+        (f"/v1/reservations/s.{short}/release".encode(), [], b""),
+    ):
+        calls = []
+        door.app.state.guard = _Guard(calls)
+        work = door.plan(url, headers, sent)
+        assert work is not None, url
+        work.close()
+
+
+class _Guard:
+    """Takes every call, and does nothing."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        self._calls.append(name)
+        return lambda *_, **__: None

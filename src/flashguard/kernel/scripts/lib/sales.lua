@@ -74,7 +74,7 @@ local function used_by(sale, customer)
 end
 
 -- prefetch(): the config of each sale, and all that the requests name, in three commands per sale.
--- wants: index -> {skus = {...}, ids = {...}, customers = {...}}, each a list without doubles.
+-- wants: index -> {skus = {...}, ids = {...}, customers = {...}}, as `wanted` collects them.
 local function prefetch(wants)
   for index, want in pairs(wants) do
     local sale = sale_at(index)
@@ -225,20 +225,24 @@ local function flush()
   if #transitions > 0 then append(transitions, counters) end
 end
 
--- wanted(): collects, without doubles, what a batch will read. add(index, sku, id, customer): any may be nil.
+-- wanted(): collects what a batch will read. add(index, id, customer) and add_sku(index, sku): any may be nil.
+-- Few items, many buyers: a sku is read once, while an id or a customer named twice is simply read twice.
 local function wanted()
   local wants, seen = {}, {}
-  local function once(index, list, name)
-    local mark = index .. list .. name
-    if not seen[mark] then
-      seen[mark] = true
-      local names = wants[index][list]
-      names[#names + 1] = name
-    end
+  local function want_of(index)
+    local want = {skus = {}, ids = {}, customers = {}}
+    wants[index], seen[index] = want, {}
+    return want
   end
   return wants, function(index, id, customer)
-    if not wants[index] then wants[index] = {skus = {}, ids = {}, customers = {}} end
-    if id then once(index, 'ids', id) end
-    if customer then once(index, 'customers', customer) end
-  end, function(index, sku) once(index, 'skus', sku) end
+    local want = wants[index] or want_of(index)
+    if id then want.ids[#want.ids + 1] = id end
+    if customer then want.customers[#want.customers + 1] = customer end
+  end, function(index, sku)
+    local want = wants[index] or want_of(index)
+    if not seen[index][sku] then
+      seen[index][sku] = true
+      want.skus[#want.skus + 1] = sku
+    end
+  end
 end

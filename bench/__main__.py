@@ -30,6 +30,8 @@ from bench.table import table
 from flashguard.errors import FlashGuardError
 
 TABLE_WIDTH = 150
+MOST_SECONDS = 1_800
+"""A whole run takes less than a third of it on a quiet machine."""
 
 
 def options() -> argparse.Namespace:
@@ -98,12 +100,17 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         wrk.needed()
-        uvloop.run(run(given))
+        uvloop.run(asyncio.wait_for(run(given), MOST_SECONDS))
     except FlashGuardError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
         return 1
     except asyncio.CancelledError:
         return 130
+    except TimeoutError:
+        print(
+            f"The benchmark was ended after {MOST_SECONDS} s; what it had started is gone.", file=sys.stderr
+        )
+        return 1
     return 0
 
 

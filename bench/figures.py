@@ -241,10 +241,10 @@ def engine(rows: Rows) -> Figure:
     beside = short(ratio(ours, textbook, rate))
     met = None
     if holds is not None and evalshas is not None:
-        # The goal is for a machine of a certain speed; on a slower one, its share of it.
-        met = holds >= ENGINE_GOAL * min(1.0, evalshas / TEXTBOOK_GOAL_RATE)
+        # The goal is for a machine of a certain speed; a slower one can meet it but not miss it.
+        met = True if holds >= ENGINE_GOAL else False if evalshas >= TEXTBOOK_GOAL_RATE else None
     return Figure(
         name="engine_holds_per_second_64", what="holds/s by the library without HTTP, 64 in flight",
         value={"holds": holds, "redis_benchmark_evalshas": evalshas, "ratio": beside},
-        goal=">= 60000 where redis-benchmark reaches 130000 (ratio >= 0.46)", met=met,
+        goal=">= 60000 where redis-benchmark reaches 130000; the ratio", met=met,
     )  # fmt: skip

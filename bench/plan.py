@@ -78,7 +78,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("growth", 1, 1, (20_000,)),
     ),
     "short": (
-        Step("buy", 1, 1, (64,), ("flashguard", "row-lock", "sql-batched×2", "flashguard×2", "floor")),
+        Step("buy", 1, 1, (64,), ("flashguard", "row-lock", "floor")),
         Step("hold", 1, 1, (64,), ("flashguard", "evalsha-hold")),
         Step("sold-out", 1, 1, (64,)),
         Step("burst", 1, 1, (200,)),

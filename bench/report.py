@@ -17,9 +17,11 @@ from rich.table import Table
 
 from bench.figures import Figure, figures
 from bench.plot import plot
-from bench.rows import RULE, Row
+from bench.rows import RULE, Row, middle
 
 ROOT = Path(__file__).parents[1]
+QUIET_CORES = 0.2
+"""Beyond it a run is not to be quoted."""
 RESULTS = ROOT / "bench" / "results"
 LIBRARIES = (
     "fastapi",
@@ -44,6 +46,8 @@ class Report(msgspec.Struct, kw_only=True):
     machine: dict[str, Any]
     versions: dict[str, str]
     rule: str
+    others_cores: float
+    """What everything else took of the machine: the median over all measurements, in cores."""
     figures: dict[str, Figure]
     rows: Sequence[Row]
 
@@ -53,14 +57,20 @@ def make(size: str, rows: Sequence[Row], seconds: float, servers: dict[str, str]
     return Report(
         size=size, at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), commit=commit(),
         seconds=round(seconds, 1), machine=machine(), versions=versions() | servers, rule=RULE,
+        others_cores=round(middle(row.others_cores for row in rows) or 0.0, 2),
         figures={figure.name: figure for figure in figures(rows)}, rows=rows,
     )  # fmt: skip
 
 
 def write(report: Report, console: Console, json: Path | None, svg: Path | None) -> None:
-    """Prints the goals' table; writes the files that are asked for, and a full run's anyway."""
+    """Prints the goals' table; writes the files that are asked for, and a quiet full run's anyway."""
     console.print(goals(report))
-    if report.size == "all":
+    if report.others_cores > QUIET_CORES:
+        console.print(
+            f"NOT A QUIET MACHINE: other programs took {report.others_cores} cores meanwhile. Rates and "
+            "latencies say little; CPU per answer says more, but batches were not what they would be."
+        )
+    if report.size == "all" and report.others_cores <= QUIET_CORES:
         json, svg = json or RESULTS / "latest.json", svg or RESULTS / "latest.svg"
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")

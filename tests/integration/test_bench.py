@@ -22,7 +22,8 @@ FIGURES = {
     "growth_worst", "valkey_bytes_per_hold", "valkey_bytes_per_order", "engine_holds_per_second_64",
 }  # fmt: skip
 MEASURED = FIGURES - {
-    "durable_buy_vs_redis_lua", "durable_buy_vs_sql_batched", "small_processes_vs_conditional_update", "growth_worst",
+    "durable_buy_vs_redis_lua", "durable_buy_vs_sql_batched", "small_processes_vs_conditional_update",
+    "growth_worst",
 }  # fmt: skip
 """What the short run has rows for."""
 

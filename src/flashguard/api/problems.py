@@ -1,6 +1,7 @@
 """RFC 9457 problems: every error answer of the API has this one shape."""
 
 import math
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,8 @@ from flashguard.errors import PROBLEMS, Code
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Refused
+
+from .encoded import Encoded
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 1.0
@@ -30,6 +33,12 @@ class ProblemError(Exception):
 
 def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Response:
     """The response for a refusal. `more` adds members, for example `errors`."""
+    if more or refused.refund is not None:
+        return _problem(refused, status, more)
+    return _plain_problem(refused, status)
+
+
+def _problem(refused: Refused, status: int | None, more: dict[str, Any]) -> Encoded:
     kind = PROBLEMS[refused.code]
     body: dict[str, Any] = {
         "type": f"urn:flashguard:problem:{refused.code}",
@@ -43,12 +52,23 @@ def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Resp
         if value is not None:
             body[name] = value
     body.update(more)
-    response = Response(_encode(body), status or kind.status, media_type=MEDIA_TYPE)
+    headers = [(b"content-type", MEDIA_TYPE.encode())]
     if refused.retry_after_seconds is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(refused.retry_after_seconds)))
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(refused.retry_after_seconds))))
     if refused.code is Code.UNAUTHENTICATED:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+        headers.append((b"www-authenticate", b"Bearer"))
+    return Encoded(_encode(body), status or kind.status, headers)
+
+
+@lru_cache(maxsize=1024)
+def _encoded_problem(refused: Refused, status: int | None) -> tuple[bytes, int, list[tuple[bytes, bytes]]]:
+    made = _problem(refused, status, {})
+    return bytes(made.body), made.status_code, made.raw_headers[1:]
+
+
+def _plain_problem(refused: Refused, status: int | None) -> Response:
+    """A sold-out crowd is told the same thing: it is encoded once."""
+    return Encoded(*_encoded_problem(refused, status))
 
 
 def _validation_problem(_: Request, error: RequestValidationError) -> Response:

@@ -11,19 +11,10 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.model import Granted, Item, Outcome, Refused, Reservation, Sale
 
+from .encoded import Encoded
 from .problems import ProblemError, problem
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Encoded(Response):
-    """A response whose body and headers are bytes already: Starlette need not make them."""
-
-    def __init__(self, body: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status_code = status
-        self.background = None
-        self.body = body
-        self.raw_headers = [(b"content-length", b"%d" % len(body)), *headers]
 
 
 _JSON: Final = [(b"content-type", b"application/json")]

@@ -25,7 +25,7 @@ run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the dat
 
 test: lint redis spin chromium vitest ## Check the style and the types, then run every test, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 

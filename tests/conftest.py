@@ -11,6 +11,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,13 @@ class Service:
 @pytest.fixture(scope="session")
 async def servers() -> AsyncIterator[EmbeddedServers]:
     """Valkey and PostgreSQL of this test session, migrated."""
+    async with migrated_servers() as started:
+        yield started
+
+
+@asynccontextmanager
+async def migrated_servers() -> AsyncIterator[EmbeddedServers]:
+    """Valkey and PostgreSQL in a folder of their own, without a recorder."""
     folder = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
     folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
     try:

@@ -16,7 +16,7 @@ import pytest
 from conftest import clean_env
 from running import READY, Up, alive, wait_until
 
-STOCK = 400
+STOCK = 10_000
 BUYERS = 30
 
 
@@ -55,7 +55,9 @@ class Rush:
                     await self.one(http, url, f"k-{next(self._number)}")
                 except (aiohttp.ClientError, OSError):
                     return
-                if up.process.poll() is None and len(self.confirmed) >= kill_after:
+                if up.process.poll() is not None:
+                    return  # what is left of it would go on for as long as it is asked
+                if len(self.confirmed) >= kill_after:
                     up.process.kill()
 
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:

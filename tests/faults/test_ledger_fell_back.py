@@ -11,6 +11,9 @@ import pytest
 from real_stack import Stack, started, until
 
 from conftest import clean_env
+from flashguard.kernel import keys
+
+TAIL_ENTRIES = 2
 
 
 @asynccontextmanager
@@ -39,6 +42,10 @@ def recover(stack: Stack, *words: str) -> tuple[int, dict[str, Any]]:
     return ran.returncode, json.loads(ran.stdout)
 
 
+async def trimmed(stack: Stack, sale: str) -> bool:
+    return int(await stack.memory.xlen(keys.journal(stack.partition(sale)))) <= TAIL_ENTRIES + 1
+
+
 async def bought(stack: Stack, sale: str, *keys: str) -> list[str]:
     answers = [await stack.retried(lambda key=key: stack.service.buy(sale, key, key=key)) for key in keys]
     return [str(answer.ok(201)["id"]) for answer in answers]
@@ -61,7 +68,7 @@ async def test_a_ledger_that_fell_back_within_the_journals_tail_replays(http) ->
 
 @pytest.mark.parametrize("take", ["memory", "ledger"])
 async def test_one_that_fell_back_further_waits_for_an_operator(http, take: str) -> None:
-    short = {"FLASHGUARD_JOURNAL_TAIL_ENTRIES": "2", "FLASHGUARD_JOURNAL_TAIL_SECONDS": "0"}
+    short = {"FLASHGUARD_JOURNAL_TAIL_ENTRIES": str(TAIL_ENTRIES), "FLASHGUARD_JOURNAL_TAIL_SECONDS": "0"}
     async with started(http, **short) as stack:
         sale = await stack.service.create_sale(stock=10)
         await bought(stack, sale, "a", "b")
@@ -69,6 +76,7 @@ async def test_one_that_fell_back_further_waits_for_an_operator(http, take: str)
         async with set_back(stack):
             lost = await bought(stack, sale, *"cdefg")
             await stack.recorded(sale)
+            await until(lambda: trimmed(stack, sale), "the journal's tail is short")
 
         async def fenced() -> bool:
             return "once" in (await stack.head(sale)).get("why", "")

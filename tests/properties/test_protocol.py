@@ -5,6 +5,7 @@ FLASHGUARD_LONG=1 plays many more sequences; a failing one is printed with what 
 """
 
 import asyncio
+import contextlib
 import copy
 import itertools
 import os
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from protocol import Protocol
 
+from conftest import migrated_servers
 from flashguard.embedded import EmbeddedServers
 from flashguard.guard import connect_kernel
 from flashguard.journal import decode_entry, last_position
@@ -288,7 +290,8 @@ steps = st.one_of(calls, calls, calls, records, records, looks, losses)
 
 
 @pytest.mark.timeout(7200 if LONG else 180)
-def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies(servers: EmbeddedServers) -> None:
+def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies() -> None:
+    """On servers of its own: the other tests' recorder would take part."""
     numbers = itertools.count()
 
     async def play(stock: int, some: list[tuple[Any, ...]]) -> None:
@@ -309,6 +312,8 @@ def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies(servers: 
         runner.run(play(stock, copy.deepcopy(some)))
 
     with asyncio.Runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        servers = runner.run(stack.enter_async_context(migrated_servers()))
         ledger = runner.run(Ledger.connect(servers.database_url))
 
         async def connect() -> Real:
@@ -320,3 +325,4 @@ def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies(servers: 
         finally:
             runner.run(real.client.aclose())
             runner.run(ledger.close())
+            runner.run(stack.aclose())

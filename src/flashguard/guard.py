@@ -188,7 +188,9 @@ class FlashGuard:
             (short, body, customer, flat, buy),
             id_=short,
             durable=_newly_confirmed if buy else _newly_held_for_good,
-            same=lambda _, found: found.fingerprint == body and (found.confirmed or not buy),
+            same=lambda _, found: (
+                found.fingerprint == body and (found.status is ReservationStatus.CONFIRMED or not buy)
+            ),
         )
         if decision.fate is Fate.REFUSED_BY_LEDGER:
             return await self._refused(sale, short, body)
@@ -287,8 +289,8 @@ class FlashGuard:
         return await self._end(id_, Verb.CONFIRM, ReservationStatus.CONFIRMED, _is_confirmed, shown)
 
     async def release(self, id_: str) -> Outcome:
-        """Gives a live hold's units back to stock at once."""
-        return await self._end(id_, Verb.RELEASE, ReservationStatus.RELEASED, None)
+        """Gives a live hold's units back to stock at once; `released` means written down in PostgreSQL."""
+        return await self._end(id_, Verb.RELEASE, ReservationStatus.RELEASED, _is_released)
 
     async def _end(
         self,
@@ -308,8 +310,10 @@ class FlashGuard:
             (short,) if receipt is None else (short, grant_of(receipt)),
             id_=short,
             durable=durable,
-            same=_is_that_order,
+            same=lambda result, found: found.status is status and _is_of_that(result, found),
         )
+        if verb is Verb.RELEASE and decision.fate in (Fate.REFUSED_BY_LEDGER, Fate.LOST):
+            return await self._not_in_memory(sale, short, status)
         refused = refused_by_fate(decision)
         if refused:
             return refused
@@ -515,8 +519,8 @@ def _first_outcome(found: Reservation, body: int) -> Outcome:
     return Granted(found, True)
 
 
-def _is_that_order(result: list[Any], order: RecordedReservation) -> bool:
-    return bool(order.confirmed and result[1] == order.customer and result[2] == order.lines)
+def _is_of_that(result: list[Any], found: RecordedReservation) -> bool:
+    return bool(result[1] == found.customer and result[2] == found.lines)
 
 
 def _newly_confirmed(result: list[Any]) -> bool:
@@ -529,6 +533,10 @@ def _newly_held_for_good(result: list[Any]) -> bool:
 
 def _is_confirmed(result: list[Any]) -> bool:
     return bool(result[0] == "confirmed")
+
+
+def _is_released(result: list[Any]) -> bool:
+    return bool(result[0] == "released")
 
 
 def refusal(result: list[Any]) -> Refused:

@@ -6,9 +6,9 @@ What is allowed, exactly:
 - A refusal (`sold-out`, `limit-reached`) takes nothing and is not remembered: the same key may be granted
   later.
 - `confirmed` holds for ever, whatever is lost. There is no fault for which an order may go.
-- `held` and `released` hold for ever as well, unless the fault made memory forget its newest entries
-  (`memory_forgets`): a hold that was not recorded yet is then not an order and not a hold, and its buyer is
-  told so; a release that was not recorded is undone: the hold then expires, or is confirmed if that is asked.
+- `released` holds for ever as well: the ledger has it before it is told.
+- `held` holds for ever, unless the fault made memory forget its newest entries (`memory_forgets`): a hold
+  that was not recorded yet is then not an order and not a hold, and its buyer is told so.
 - The ledger may refuse a grant of memory's (`ledger-refused`) only after memory forgot.
 """
 
@@ -170,13 +170,14 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
             word == "unknown-reservation" or (word == "reservation-expired" and early)
         ):
             yield "lost hold", f"{told.ask.key} was told {word} of a live hold"
+    released = {told.ask.about for told in history.told if told.word == "released"}
     for about, words in ends.items():
         row = rows.get(about)
         if len(words) > 1 and not (memory_forgets and _order_came_last(words)):
             yield "two outcomes", f"{about} was told {sorted(words)}"
         if row is not None and row.status == "confirmed" and "confirmed" not in words and not memory_forgets:
             yield "two outcomes", f"{about} was told {sorted(words)}, the ledger has an order"
-        if "released" in words and not memory_forgets and (row is None or row.status != "released"):
+        if about in released and (row is None or row.status != "released"):
             yield "two outcomes", f"{about} was told released, the ledger has {row and row.status}"
 
 

@@ -151,6 +151,11 @@ def test_an_order_and_its_release_are_a_contradiction_whatever_memory_forgot(see
     assert seen.promises(memory_forgets=True) == {"two outcomes"}
 
 
+def test_a_release_is_kept_whatever_memory_forgot(seen: Seen) -> None:
+    seen.rows[1] = Row("id-h", "c", "expired", (("a", 1),))
+    assert seen.promises(memory_forgets=True) == {"two outcomes"}
+
+
 def test_a_hold_may_be_lost_only_where_memory_forgets(seen: Seen) -> None:
     seen.told("hold", "h2", "held", id="id-h2", http=201)
     seen.told("confirm", "c", "unknown-reservation", about="id-h2", http=404)

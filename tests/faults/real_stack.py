@@ -101,6 +101,19 @@ class Stack:
         await until(same, "all is recorded")
         await ledger.close()
 
+    async def copy(self, sale: str) -> dict[str, bytes]:
+        """What memory has of a sale and its partition, as a replica would."""
+        number = self.partition(sale)
+        names = [keys.partition(number), keys.journal(number), *keys.sale(number, SaleId(sale))]
+        return {name: await self.memory.dump(name) for name in names}
+
+    async def put_back(self, older: dict[str, bytes]) -> None:
+        """Memory falls back to a copy, as when a stale replica is promoted."""
+        async with self.memory.pipeline(transaction=True) as all_at_once:
+            for name, value in older.items():
+                all_at_once.restore(name, 0, value, replace=True)
+            await all_at_once.execute()
+
     async def rebuilt(self, sale: str, before: int) -> None:
         """Waits until the partition is open under a newer epoch."""
 

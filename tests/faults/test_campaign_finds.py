@@ -34,6 +34,24 @@ async def test_a_restock_that_memory_alone_knows_is_not_called_done(stack: Stack
     await stack.service.audit(sale)
 
 
+async def test_a_memory_that_fell_back_does_not_release_an_order(stack: Stack) -> None:
+    sale = await stack.service.create_sale(stock=1)
+    held = (await stack.service.hold(sale, "ann")).ok(201)
+    await stack.recorded(sale)
+    older = await stack.copy(sale)
+    assert (await stack.service.verb(held["id"], "confirm")).ok()["status"] == "confirmed"
+    await stack.recorded(sale)
+    recorder = stack.children["recorder"]
+    recorder.send_signal(signal.SIGSTOP)
+    await stack.put_back(older)
+    (await stack.service.verb(held["id"], "release")).problem(503, "overloaded")
+    recorder.send_signal(signal.SIGCONT)
+    answer = await stack.retried(lambda: stack.service.verb(held["id"], "release"))
+    answer.problem(409, "reservation-confirmed")
+    await stack.recorded(sale)
+    await stack.service.audit(sale)
+
+
 async def test_an_api_that_starts_while_postgresql_is_away_waits_for_it(stack: Stack, http) -> None:  # type: ignore[no-untyped-def]
     port = free_port()
     late = Service(f"http://127.0.0.1:{port}", stack.servers, http)

@@ -84,7 +84,7 @@ class RecordedReservation(Struct, frozen=True):
     fingerprint: int
     customer: str
     lines: list[Any]
-    confirmed: bool
+    status: ReservationStatus
 
 
 ALL_ORDERS = OrderFilter()
@@ -361,7 +361,10 @@ class Ledger:
         rows = await self._fetch("recorded", [sale for sale, _ in ids], [id_ for _, id_ in ids])
         return {
             (row["sale_id"], row["id"]): RecordedReservation(
-                row["fingerprint"], row["customer"], json.loads(row["lines"]), row["confirmed_at"] is not None
+                row["fingerprint"],
+                row["customer"],
+                json.loads(row["lines"]),
+                ReservationStatus(row["status"]),
             )
             for row in rows
         }

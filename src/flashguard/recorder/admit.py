@@ -44,11 +44,12 @@ def admit(
         known: the status of every reservation named that the ledger has, by (sale, id); changed in place.
 
     Returns:
-        the transitions to apply, the refused grants, and the (sale, id) of confirms that had no live hold.
+        the transitions to apply, the refused grants, and the (sale, id) of confirms and releases without
+        a live hold.
     """
     accepted: list[Transition] = []
     refused: list[Refusal] = []
-    unconfirmed: list[tuple[str, str]] = []
+    not_ended: list[tuple[str, str]] = []
     for entry in entries:
         for transition in entry.body.transitions:
             match transition:
@@ -69,8 +70,8 @@ def admit(
                 case Confirm() | Release() | Expire() | Extend():
                     key = (transition.sale, transition.id)
                     if known.get(key) != "held":
-                        if isinstance(transition, Confirm):
-                            unconfirmed.append(key)
+                        if isinstance(transition, Confirm | Release):
+                            not_ended.append(key)
                         continue
                     if not isinstance(transition, Extend):
                         sold = isinstance(transition, Confirm)
@@ -84,7 +85,7 @@ def admit(
                 case _:
                     pass
             accepted.append(transition)
-    return accepted, refused, unconfirmed
+    return accepted, refused, not_ended
 
 
 def _why_not(

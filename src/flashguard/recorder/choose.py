@@ -10,7 +10,7 @@ from flashguard.journal import Entry, decode_sound
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
-from flashguard.model import Position, SaleId
+from flashguard.model import Position, ReservationStatus, SaleId
 from flashguard.recorder.rebuild import Memory, inspect
 from flashguard.recorder.write import write_doubtful_group
 
@@ -91,7 +91,8 @@ async def _lost_orders(
         known = await ledger.recorded([(sale_id, id_) for id_ in ids])
         lost += [
             f"{sale_id}.{id_}" for id_ in ids
-            if (sale_id, id_) not in known or not known[sale_id, id_].confirmed
+            if (sale_id, id_) not in known
+            or known[sale_id, id_].status is not ReservationStatus.CONFIRMED
         ]  # fmt: skip
     return lost[:most]
 

@@ -56,7 +56,7 @@ async def write_doubtful_group(
     """Applies what the ledger can accept of a run that it refused as a whole, and writes down the rest.
 
     Returns:
-        whether the position was still ours, and the ids of the refused orders and holds.
+        whether the position was still ours, and the ids of the orders, holds and releases that it refused.
     """
     transitions = [transition for entry in run for transition in entry.body.transitions]
     ids = [(t.sale, t.id) for t in transitions if not isinstance(t, Restock) and hasattr(t, "id")]
@@ -79,7 +79,7 @@ async def write_doubtful_group(
                 query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
             )
         }
-        accepted, refused, unconfirmed = admit(run, counts, known)
+        accepted, refused, not_ended = admit(run, counts, known)
         group = Group()
         for transition in accepted:
             group.add(transition)
@@ -94,5 +94,5 @@ async def write_doubtful_group(
                 [r.reason for r in refused],
                 position.epoch,
             )
-    names = [(r.transition.sale, r.transition.id) for r in refused] + unconfirmed
+    names = [(r.transition.sale, r.transition.id) for r in refused] + not_ended
     return applied, [ReservationId(f"{sale}.{id_}") for sale, id_ in dict.fromkeys(names)]

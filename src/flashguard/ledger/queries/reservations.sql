@@ -4,7 +4,7 @@ FROM flashguard.reservations WHERE sale_id = $1 AND id = $2;
 
 -- name: recorded
 -- Which of these the ledger has, and what they are of.
-SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines, r.confirmed_at FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
+SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines, r.status FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
 JOIN flashguard.reservations r USING (sale_id, id);
 
 -- name: known_reservations

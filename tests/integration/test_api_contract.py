@@ -296,6 +296,8 @@ async def test_what_does_not_exist_is_a_problem_with_a_code_of_its_own(service):
         ("POST", "/v1/sales/no-such-sale/items/unit/restock", restock),
         ("GET", "/v1/sales/no-such-sale/orders", None),
         ("GET", "/v1/sales/no-such-sale/orders?format=csv", None),
+        ("GET", "/v1/sales/no-such-sale/orders?id=no-such-sale.000000000000000000000000", None),
+        ("GET", "/v1/sales/no-such-sale/orders?id=nonsense", None),
         ("GET", "/v1/sales/no-such-sale/audit", None),
     ):
         (await service.call(method, path, body, admin=True)).problem(404, "unknown-sale")

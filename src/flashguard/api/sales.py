@@ -194,6 +194,8 @@ async def list_orders(
         return problem(Refused(code=Code.INVALID_REQUEST, detail="customer: not printable"))
     order = None if id is None else split_reservation_id(id)
     if id is not None and (order is None or order[0] != sale_id):
+        if await guard.ledger.sale(sale_id) is None:
+            return problem(Refused(code=Code.UNKNOWN_SALE))
         return json_response({"data": [], "next_cursor": None})
     which = OrderFilter(newest=newest, customer=customer, short_id=order[1] if order else None)
     rows = await guard.shop.orders(

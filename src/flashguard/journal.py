@@ -98,19 +98,20 @@ class Restock(Struct, array_like=True, tag="restock", frozen=True):
 
 
 class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
-    """A sale's status and rules as they are from now on; 0 means none."""
+    """A sale's status and rules as they are from now on; 0 means none. `verb` and `key`: how it was asked."""
 
     sale: SaleId
     status: str
     lines: Lines
     at_ms: int
     starts_ms: int
-    unused: str
+    key: str
     ends_ms: int
     hold_ms: int
     max_hold_ms: int
     limit: int
     durability: str = ""
+    verb: str = ""
 
 
 class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from flashguard.audit import SaleAudit, audit_sale
 from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code
@@ -167,13 +169,19 @@ class Shop:
         stored = await self._ledger.sales(after, limit)
         return list(await asyncio.gather(*map(self._live, stored)))  # together: a few script calls
 
-    async def change(self, sale_id: SaleId, verb: str, **changes: Any) -> Sale | Refused:
+    async def change(
+        self, sale_id: SaleId, verb: str, *, key: str | None = None, **changes: Any
+    ) -> tuple[Sale, bool] | Refused:
         """Opens, pauses, closes or patches a sale; the answer waits until the ledger has it.
 
         Parameters:
             verb: open, pause, close or patch.
+            key: an idempotency key; the same one again changes nothing and answers the status of then.
             changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears),
                 hold_durability.
+
+        Returns:
+            the sale after it, and whether the same key had done it before; or why not.
         """
         kernel_changes: dict[str, int | str] = {}
         for name in ("starts_at", "ends_at"):
@@ -196,22 +204,43 @@ class Shop:
         ends_at = changes.get("ends_at", stored.sale.ends_at)
         if starts_at and ends_at and ends_at <= starts_at:
             return Refused(code=Code.INVALID_REQUEST, detail="ends_at: must be after starts_at")
+        field = "" if key is None else f"sale-change:{key}"
         decision = await self._decisions.ask(
-            Verb.CHANGE_SALE, sale_id, (verb, kernel_changes), durable=lambda result: result[1:2] == [True]
+            Verb.CHANGE_SALE,
+            sale_id,
+            (verb, kernel_changes, field),
+            durable=lambda result: result[1:2] == [False],
         )
         refused = refused_by_fate(decision)
         if refused:
             return refused
         result = decision.result
         if result[0] == "unknown-sale":
-            if stored.sale.status is SaleStatus.CLOSED:
-                return stored.sale if verb == "close" else _not_open(SaleStatus.CLOSED)
-            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+            return await self._change_closed(stored.sale, verb, field)
         if result[0] == "sale-not-open":
             return _not_open(result[1])
+        if result[0] == Code.IDEMPOTENCY_MISMATCH:
+            return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+        status, replayed, seq = result
+        if replayed and seq and await self._ledger.sale_change(sale_id, field) is None:
+            return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
         if "name" in changes:
             await self._ledger.rename_sale(sale_id, changes["name"])
-        return await self.sale(sale_id) or Refused(code=Code.UNKNOWN_SALE)
+        now = await self.sale(sale_id)
+        if now is None:
+            return Refused(code=Code.UNKNOWN_SALE)
+        return (msgspec.structs.replace(now, status=SaleStatus(status)) if replayed else now), replayed
+
+    async def _change_closed(self, sale: Sale, verb: str, field: str) -> tuple[Sale, bool] | Refused:
+        """Memory does not have the sale: closed long ago, or not loaded yet."""
+        if sale.status is not SaleStatus.CLOSED:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+        earlier = await self._ledger.sale_change(sale.id, field) if field else None
+        if earlier is not None:
+            if earlier[0] != verb:
+                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+            return msgspec.structs.replace(sale, status=earlier[1]), True
+        return (sale, False) if verb == "close" else _not_open(SaleStatus.CLOSED)
 
     async def restock(
         self, sale_id: SaleId, sku: str, delta: int, reason: str, *, key: str | None = None

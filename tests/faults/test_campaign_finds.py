@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from real_stack import Stack, started, until
 
-from conftest import Service, free_port, unique
+from conftest import Answer, Service, free_port, unique
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,38 @@ async def test_a_restock_that_memory_alone_knows_is_not_called_done(stack: Stack
     assert item["stock"] == 3
     await stack.recorded(sale)
     await stack.service.audit(sale)
+
+
+@pytest.mark.parametrize("keys", [("one", "one"), (None, None)], ids=["by its key", "without a key"])
+async def test_an_opening_that_memory_alone_knows_is_not_called_done(
+    stack: Stack, keys: tuple[str, str]
+) -> None:
+    sale = await stack.service.create_sale(opened=False)
+    await stack.recorded(sale)
+    recorder = stack.children["recorder"]
+    recorder.send_signal(signal.SIGSTOP)
+    answers = [await change_sale(stack, sale, "open", key) for key in keys]
+    recorder.send_signal(signal.SIGCONT)
+    assert [answer.status for answer in answers] == [503, 409 if keys[1] else 503]
+    answer = await stack.retried(lambda: change_sale(stack, sale, "open", keys[0]))
+    assert (answer.ok()["status"], answer.replayed) == ("open", keys[0] is not None)
+
+
+async def test_the_key_of_an_opening_outlives_memory(stack: Stack) -> None:
+    sale = await stack.service.create_sale(opened=False)
+    (await change_sale(stack, sale, "open", "morning")).ok()
+    (await change_sale(stack, sale, "pause", "noon")).ok()
+    before = await stack.epoch(sale)
+    await stack.memory.flushall()
+    await stack.rebuilt(sale, before)
+    again = await stack.retried(lambda: change_sale(stack, sale, "open", "morning"))
+    assert (again.ok()["status"], again.replayed) == ("open", True)
+    (await change_sale(stack, sale, "close", "noon")).problem(422, "idempotency-mismatch")
+    (await stack.service.hold(sale, "ann")).problem(409, "sale-not-open")
+
+
+async def change_sale(stack: Stack, sale: str, verb: str, key: str | None) -> Answer:
+    return await stack.service.call("POST", f"/v1/sales/{sale}/{verb}", key=key, admin=True)
 
 
 async def test_a_memory_that_fell_back_does_not_release_an_order(stack: Stack) -> None:

@@ -378,7 +378,13 @@ async def test_only_an_open_sale_sells_but_a_live_hold_can_still_be_confirmed(se
     await service.admin("POST", f"/v1/sales/{sale}/open")
     first, second, third = [(await service.hold(sale, "ann")).ok(201) for _ in range(3)]
 
+    opened = await service.call("POST", f"/v1/sales/{sale}/open", key="k1", admin=True)
+    assert (opened.ok()["status"], opened.replayed) == ("open", False)
     assert (await service.admin("POST", f"/v1/sales/{sale}/pause"))["status"] == "paused"
+    again = await service.call("POST", f"/v1/sales/{sale}/open", key="k1", admin=True)
+    assert (again.ok()["status"], again.replayed) == ("open", True)
+    other = await service.call("POST", f"/v1/sales/{sale}/close", key="k1", admin=True)
+    other.problem(422, "idempotency-mismatch")
     assert (await service.admin("POST", f"/v1/sales/{sale}/pause"))["status"] == "paused"
     await refused_as(service, sale, "paused")
     (await service.verb(third["id"], "extend")).problem(409, "sale-not-open")

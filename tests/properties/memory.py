@@ -306,6 +306,9 @@ class Partition:
         for name, change in group.sale_changes.items():
             rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
             assert [*rules, change.limit] == _config(self.model.sales[name])
+        for change in group.keyed_changes:
+            kept = self.model.sales[change.sale].changes[change.key]
+            assert (change.verb, change.status) == (kept.verb, kept.status)
 
     def close(self) -> None:
         """At the end: everything else that memory keeps."""
@@ -368,6 +371,7 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
         [key, "restock", one.fingerprint, one.stock, one.held, one.sold, 0]
         for key, one in sale.restocks.items()
     ]
+    records += [[key, "sale-change", one.verb, one.status, 0, 0, 0] for key, one in sale.changes.items()]
     deadlines: list[Any] = []
     for id_, one in sale.reservations.items():
         lasted = one.until_ms - one.created_ms

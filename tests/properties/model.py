@@ -80,11 +80,21 @@ class Restocked:
 
 
 @dataclass
+class Keyed:
+    """A change of the sale that was asked for under a key."""
+
+    verb: str
+    status: str
+    seq: int
+
+
+@dataclass
 class Sale:
     config: Config
     items: dict[str, Item]
     reservations: dict[str, Reservation] = field(default_factory=dict)
     restocks: dict[str, Restocked] = field(default_factory=dict)
+    changes: dict[str, Keyed] = field(default_factory=dict)
 
     def used(self, customer: str) -> int:
         """The units that a customer holds or has bought: counted anew each time."""
@@ -147,7 +157,7 @@ class Model:
         """Memory comes back from the ledger under a new epoch: the same sales, a new journal."""
         self.epoch, self.seq, self.recorded, self.journal = self.epoch + 1, 1, 0, []
         for sale in self.sales.values():
-            for one in (*sale.reservations.values(), *sale.restocks.values()):
+            for one in (*sale.reservations.values(), *sale.restocks.values(), *sale.changes.values()):
                 one.seq = 0
 
     # Verbs. Each takes one request: the sale's id, then what the script takes.
@@ -327,23 +337,28 @@ class Model:
         )
         return ["restocked", False, *after, self.seq + 1]
 
-    def _change_sale(self, name: str, verb: str, changes: dict[str, int]) -> list[Any]:
+    def _change_sale(self, name: str, verb: str, changes: dict[str, int], key: str) -> list[Any]:
         sale = self.sales.get(name)
         if sale is None:
             return ["unknown-sale"]
+        known = sale.changes.get(key)
+        if known is not None:
+            if known.verb != verb:
+                return ["idempotency-mismatch"]
+            return [known.status, True, self._unrecorded(known)]
         before = sale.config
         status = before.status_at(self.now_ms)
         if status not in NEXT[verb]:
             return ["sale-not-open", status]
         after = replace(before, **changes, status=NEXT[verb][status])
-        changed = after != before
         if verb == "patch" and after.status == "open" and after.starts_ms > self.now_ms:
             after.status = "scheduled"
         after.status = after.status_at(self.now_ms)
         sale.config = after
-        if changed:
-            self._note_sale(name)
-        return [after.status, changed, self.seq + changed]
+        if key:
+            sale.changes[key] = Keyed(verb, after.status, self.seq + 1)
+        self._note_sale(name, key, "", verb)
+        return [after.status, False, self.seq + 1]
 
     # What the verbs share.
 
@@ -351,7 +366,7 @@ class Model:
         sale = self.sales.get(name)
         return None if sale is None else sale.reservations.get(id_)
 
-    def _unrecorded(self, record: Reservation | Restocked) -> int:
+    def _unrecorded(self, record: Reservation | Restocked | Keyed) -> int:
         return record.seq if record.seq > self.recorded else 0
 
     def _reclaim(self, name: str) -> bool:
@@ -376,7 +391,7 @@ class Model:
             setattr(item, counter, getattr(item, counter) + sign * quantity)
             self._touched.add((name, sku))
 
-    def _note_sale(self, name: str) -> None:
+    def _note_sale(self, name: str, key: str = "", *asked: str) -> None:
         c = self.sales[name].config
         self._transitions.append(
             [
@@ -386,11 +401,12 @@ class Model:
                 [],
                 self.now_ms,
                 c.starts_ms,
-                "",
+                key,
                 c.ends_ms,
                 c.hold_ms,
                 c.max_hold_ms,
                 c.limit,
+                *asked,
             ]
         )
 

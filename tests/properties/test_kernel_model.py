@@ -47,6 +47,7 @@ CHANGES = [
     {}, {"limit": 0}, {"limit": 4}, {"hold_ms": 1_500}, {"hold_ms": 1_000, "max_hold_ms": 2_000, "limit": 2},
     *({name: ms} for name in ("starts_ms", "ends_ms") for ms in AT_MS[5:]),
 ]  # fmt: skip
+CHANGE_KEYS = ["", "", "sale-change:1", "sale-change:2"]
 LINES = [
     *([sku, quantity] for quantity in (1, 2, 3) for sku in "ababc"),
     *([*one, *other] for one in (["a", 1], ["b", 2]) for other in (["a", 2], ["b", 1], ["a", 3], ["c", 1])),
@@ -65,7 +66,8 @@ requests = {
         NAMES, SKUS, range(-4, 7), ["why"], [f"restock:{n}" for n in range(5)], BODIES, [25]
     ),
     Verb.CHANGE_SALE: st.one_of(
-        any_of(NAMES, ["open", "open", "open", "pause", "close"], [{}]), any_of(NAMES, ["patch"], CHANGES)
+        any_of(NAMES, ["open", "open", "open", "pause", "close"], [{}], CHANGE_KEYS),
+        any_of(NAMES, ["patch"], CHANGES, [""]),
     ),
 }
 opened = any_of(["open"], [0], AT_MS, HOLD_MS, [1_400, 4_000], LIMITS)
@@ -232,6 +234,8 @@ BROKEN = {
         "return {'held', false, record[3]",
     ),
     "an extension without end": ("created_ms + config.max_hold_ms", "NOW + config.hold_ms"),
+    "a key for any change of a sale": ("record[2] ~= verb", "false"),
+    "a change of a sale that forgets its key": ("local record = key ~= '' and", "local record = false and"),
     "a restock below what is held": ("if available + delta < 0 or", "if"),
     "a receipt that is honoured beyond the stock": ("    no = lacks(sale, customer, lines)", ""),
     "a receipt that revives whatever ended": (

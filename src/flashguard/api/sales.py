@@ -64,12 +64,10 @@ def known(sale: str) -> SaleId:
     return SaleId(sale)
 
 
-def _sale_or_problem(answer: Sale | Refused | None) -> Response:
-    if answer is None:
-        return problem(Refused(code=Code.UNKNOWN_SALE))
+def _changed(answer: tuple[Sale, bool] | Refused) -> Response:
     if isinstance(answer, Refused):
         return problem(answer)
-    return json_response(sale_view(answer))
+    return json_response(sale_view(answer[0]), replayed=answer[1])
 
 
 @router.post(
@@ -113,7 +111,8 @@ async def list_sales(request: Request, cursor: Cursor = None, limit: Limit = 50)
 @router.get("/{sale}", response_model=SaleView, responses=problems(404, 503), dependencies=[Buyer])
 async def read_sale(request: Request, sale: SaleParam) -> Response:
     """A sale with its counters of this moment."""
-    return _sale_or_problem(await guard_of(request).shop.sale(known(sale)))
+    answer = await guard_of(request).shop.sale(known(sale))
+    return problem(Refused(code=Code.UNKNOWN_SALE)) if answer is None else json_response(sale_view(answer))
 
 
 @router.patch(
@@ -122,31 +121,43 @@ async def read_sale(request: Request, sale: SaleParam) -> Response:
 async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
     """Changes a sale's name, times or rules. Holds already given keep theirs."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
-    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "patch", **changes))
+    return _changed(await guard_of(request).shop.change(known(sale), "patch", **changes))
 
 
 @router.post(
-    "/{sale}/open", response_model=SaleView, responses=problems(401, 404, 409, 503), dependencies=[Admin]
+    "/{sale}/open",
+    response_model=SaleView,
+    responses=problems(401, 404, 409, 422, 503),
+    dependencies=[Admin],
 )
-async def open_sale(request: Request, sale: SaleParam) -> Response:
+async def open_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
     """Opens a sale now, or at its `starts_at`."""
-    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "open"))
+    key = valid_key(idempotency_key)
+    return _changed(await guard_of(request).shop.change(known(sale), "open", key=key))
 
 
 @router.post(
-    "/{sale}/pause", response_model=SaleView, responses=problems(401, 404, 409, 503), dependencies=[Admin]
+    "/{sale}/pause",
+    response_model=SaleView,
+    responses=problems(401, 404, 409, 422, 503),
+    dependencies=[Admin],
 )
-async def pause_sale(request: Request, sale: SaleParam) -> Response:
+async def pause_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
     """Pauses a sale: no new holds; live ones can still be confirmed."""
-    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "pause"))
+    key = valid_key(idempotency_key)
+    return _changed(await guard_of(request).shop.change(known(sale), "pause", key=key))
 
 
 @router.post(
-    "/{sale}/close", response_model=SaleView, responses=problems(401, 404, 409, 503), dependencies=[Admin]
+    "/{sale}/close",
+    response_model=SaleView,
+    responses=problems(401, 404, 409, 422, 503),
+    dependencies=[Admin],
 )
-async def close_sale(request: Request, sale: SaleParam) -> Response:
+async def close_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
     """Closes a sale for good; live holds can still be confirmed."""
-    return _sale_or_problem(await guard_of(request).shop.change(known(sale), "close"))
+    key = valid_key(idempotency_key)
+    return _changed(await guard_of(request).shop.change(known(sale), "close", key=key))
 
 
 @router.post(

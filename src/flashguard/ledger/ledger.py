@@ -351,6 +351,11 @@ class Ledger:
         """Whether the restock of this key is recorded."""
         return await self._fetchrow("restock_recorded", sale_id, key) is not None
 
+    async def sale_change(self, sale_id: SaleId, key: str) -> tuple[str, SaleStatus] | None:
+        """The verb that was recorded under this key, and the sale's status after it."""
+        row = await self._fetchrow("sale_change", sale_id, key)
+        return None if row is None else (row["verb"], SaleStatus(row["status"]))
+
     async def refusal(self, sale_id: SaleId, id_: str) -> str | None:
         """Why the ledger refused an order that memory granted; None when it did not."""
         row = await self._fetchrow("refused_order", sale_id, id_)

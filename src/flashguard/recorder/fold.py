@@ -74,6 +74,7 @@ class Group(Struct):
     honours: dict[tuple[str, str], Honour] = field(default_factory=dict)
     restocks: list[Restock] = field(default_factory=list)
     sale_changes: dict[str, SaleChange] = field(default_factory=dict)
+    keyed_changes: list[SaleChange] = field(default_factory=list)
 
     def add(self, transition: Transition) -> None:
         """Takes the next transition of the journal."""
@@ -114,6 +115,8 @@ class Group(Struct):
                 self._item(sale, lines[0]).stock += lines[1]
             case SaleChange(sale):
                 self.sale_changes[sale] = transition
+                if transition.key:
+                    self.keyed_changes.append(transition)
             case Rebuilt():
                 pass
 
@@ -161,6 +164,14 @@ class Group(Struct):
             [item.held for item in items], [item.sold for item in items],
             [item.memory_stock for item in items], [item.memory_held for item in items],
             [item.memory_sold for item in items],
+        )  # fmt: skip
+
+    def key_arguments(self) -> tuple[list[object], ...]:
+        """The keys under which sales were changed, as the arrays that `record_change_keys` takes."""
+        keyed = self.keyed_changes
+        return (
+            [c.sale for c in keyed], [c.key for c in keyed], [c.verb for c in keyed],
+            [c.status for c in keyed], [c.at_ms for c in keyed],
         )  # fmt: skip
 
     def rare_arguments(self) -> tuple[str, str, str] | None:

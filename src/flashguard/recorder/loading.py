@@ -107,6 +107,9 @@ async def load_sale(
         restocks = await connection.fetch(query("restocks_to_load"), sale_id)
         for at in range(0, len(restocks), PAGE):
             await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
+        changes = await connection.fetch(query("sale_changes_to_load"), sale_id)
+        for at in range(0, len(changes), PAGE):
+            await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))
         async for ended in _ended(connection, sale_id):
             await abreast.add(send(ended=ended))
             loaded += len(ended[0])
@@ -141,6 +144,10 @@ def _config(sale: asyncpg.Record) -> list[Any]:
 
 def _restock_record(row: asyncpg.Record) -> list[Any]:
     return [row["key"], "restock", row["fingerprint"], row["stock"], row["held"], row["sold"], 0]
+
+
+def _change_record(row: asyncpg.Record) -> list[Any]:
+    return [row["key"], "sale-change", row["verb"], row["status"], 0, 0, 0]
 
 
 def _hold_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:

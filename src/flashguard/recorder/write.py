@@ -45,6 +45,8 @@ async def _apply(
             row = await connection.fetchrow(query("record_group"), *arguments)
             if row is not None and row["applied"]:
                 await connection.execute(query("record_changes"), *rare)
+                if group.keyed_changes:
+                    await connection.execute(query("record_change_keys"), *group.key_arguments())
     if row is None:
         raise AssertionError("record_group always answers")
     return row["applied"], list(row["drift"])

@@ -14,6 +14,13 @@ SELECT applied, drift FROM flashguard.record_group(
 -- name: record_changes
 SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb, $3::text::jsonb);
 
+-- name: record_change_keys
+-- The first outcome stands, should a memory that forgot a key take it again.
+INSERT INTO flashguard.sale_changes (sale_id, key, verb, status, at)
+SELECT sale, key, verb, status, to_timestamp(at_ms::float8 / 1000)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) AS c (sale, key, verb, status, at_ms)
+ON CONFLICT DO NOTHING;
+
 -- name: record_refusals
 INSERT INTO flashguard.refusals (sale_id, id, customer, lines, reason, epoch)
 SELECT sale_id, id, customer, lines::jsonb, reason, $6

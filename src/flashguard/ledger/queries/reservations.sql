@@ -64,3 +64,9 @@ SELECT 1 FROM flashguard.restocks WHERE sale_id = $1 AND key = $2;
 
 -- name: restocks_to_load
 SELECT key, fingerprint, stock, held, sold FROM flashguard.restocks WHERE sale_id = $1 ORDER BY key;
+
+-- name: sale_change
+SELECT verb, status FROM flashguard.sale_changes WHERE sale_id = $1 AND key = $2;
+
+-- name: sale_changes_to_load
+SELECT key, verb, status FROM flashguard.sale_changes WHERE sale_id = $1 ORDER BY key;

@@ -12,6 +12,7 @@
 --
 -- Records:  held      HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines, extensions
 --           terminal  status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq of its journal entry
+--           restock   'restock', fingerprint, stock, held, sold, seq; change 'sale-change', verb, status, 0, 0, seq
 -- hold_ms is how long the hold was first given: 0 for a direct buy. lines = {sku, quantity, sku, quantity, ...};
 -- extensions = {key fingerprint, expires_ms, ...}.
 

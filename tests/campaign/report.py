@@ -18,8 +18,8 @@ PROMISES = [
 BECAME = {
     "alpha/39": "Fixed: a repeated restock was called done while memory alone had it.",
     "gamma/84": "The harness's: it let `up` take a port that clients get too; it no longer does.",
-    "theta/56": "Open: a memory that fell back answered the release of what was an order by then. The order "
-    "stands, but the buyer was told two things: `released` does not wait for the ledger.",
+    "theta/56": "Fixed in `cfea5d0`: a memory that fell back answered the release of what was an order by "
+    "then; `released` now waits for the ledger, as `confirmed` does.",
 }
 """What was done about a broken promise."""
 Round = dict[str, Any]

@@ -110,6 +110,23 @@ def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_works(folder: Pa
         assert available(again.run().url) == 100
 
 
+def test_the_next_up_takes_the_port_of_one_that_was_killed_while_its_api_still_ends(folder: Path) -> None:
+    up = Up(folder, "--port", "0", "--workers", "2")
+    up.wait_for(READY)
+    run = up.run()
+    port = int(run.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as slow:  # half a request: the API waits for the rest
+        head = f"POST /v1/sales HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {read_admin_key(up.data_dir)}"
+        slow.sendall(f"{head}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{".encode())
+        assert available(run.url) == 100
+        up.process.kill()
+        up.process.wait()
+        assert alive(run.pids["api"])
+        with Up(folder, "--port", str(port), "--no-demo") as again:
+            again.wait_for(READY)
+            assert again.run().url == run.url
+
+
 async def test_servers_of_ones_own_are_used_as_they_are(folder: Path) -> None:
     async with EmbeddedServers(folder / "own") as own:
         env = {"FLASHGUARD_REDIS_URL": own.redis_url, "FLASHGUARD_DATABASE_URL": own.database_url}

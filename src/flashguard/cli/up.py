@@ -24,7 +24,7 @@ from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.admin_key import keep_admin_key
 from flashguard.embedded.places import DirectoryLock, open_data_dir
 from flashguard.embedded.program import Program
-from flashguard.embedded.run_file import Run, remove_run, started_of, write_run
+from flashguard.embedded.run_file import Run, remove_run, started_of, still_ends, write_run
 from flashguard.embedded.server import logger
 from flashguard.embedded.supervisor import STEADY_SERVER_SECONDS, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
@@ -131,6 +131,7 @@ class Everything:
         self.admin_key = (
             settings.admin_key.get_secret_value() if settings.admin_key else keep_admin_key(self.data_dir)
         )
+        await self._outlive_dead_api()
         port, self._claim = claim_port(settings.host, settings.port, settings.mode)
         if settings.port not in (0, port):
             self.say("flashguard", f"port {settings.port} is taken; taking {port}")
@@ -199,6 +200,13 @@ class Everything:
         self._lock.release()
         logger.removeHandler(self._log_handler)
         logger.propagate = True
+
+    async def _outlive_dead_api(self) -> None:
+        """The API of a run that was killed answers what it was asked, some seconds long, on its port."""
+        for _ in range(round(PATIENCE_SECONDS["api"] / READY_POLL_SECONDS)):
+            if not still_ends(self.data_dir, "api"):
+                return
+            await asyncio.sleep(READY_POLL_SECONDS)
 
     async def _start_server(self, server: EmbeddedValkey | EmbeddedPostgres) -> str:
         await self.supervisor.add(server, PATIENCE_SECONDS[server.name], STEADY_SERVER_SECONDS)

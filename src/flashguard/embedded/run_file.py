@@ -38,6 +38,17 @@ def find_run(data_dir: Path) -> Run | None:
         return None
 
 
+def still_ends(data_dir: Path, part: str) -> bool:
+    """Whether a part of a dead run is still there: it was told to end, and finishes what it was asked."""
+    try:
+        run = msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=Run)
+        if find_run(data_dir) is not None:
+            return False
+        return part.encode() in Path(f"/proc/{run.pids[part]}/cmdline").read_bytes().split(b"\0")
+    except (OSError, KeyError, msgspec.DecodeError):
+        return False
+
+
 def started_of(pid: int) -> int:
     """When a process started, in the kernel's clock ticks since boot: the 22nd field of its `stat`."""
     try:

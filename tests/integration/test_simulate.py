@@ -1,0 +1,64 @@
+"""`flashguard simulate`: every strategy, for real, on a FlashGuard that it starts itself."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import clean_env
+from flashguard.simulator.plan import STRATEGIES
+
+BUYERS, STOCK = 400, 20
+ROW = {
+    "strategy", "total_requests", "successful_locks", "inventory_oversold", "units_leaked", "avg_latency_ms",
+    "p50_ms", "p99_ms", "errors", "seconds", "requests_per_second",
+}  # fmt: skip
+"""The names of the contract."""
+
+
+async def simulate(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "flashguard", "simulate", "--data-dir", str(folder / "none"), *arguments,
+        cwd=folder, env=clean_env(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.timeout(300)
+async def test_every_strategy_is_raced_naive_oversells_and_flashguard_sells_what_it_had(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "out.json"
+    code, out, err = await simulate(
+        tmp_path, "--buyers", str(BUYERS), "--stock", str(STOCK), "--strategy", "all", "--json", str(file)
+    )
+    assert code == 0, err
+    report = json.loads(file.read_text())
+    assert report["environment"] == "embedded"
+    rows = {run["strategy"]: run for run in report["runs"]}
+    assert list(rows) == list(STRATEGIES)
+    for row in rows.values():
+        assert row.keys() >= ROW
+        assert row["total_requests"] == BUYERS, row
+        assert row["errors"] == row["units_leaked"] == 0, row
+    assert rows["naive"]["inventory_oversold"] > 0
+    for name in set(STRATEGIES) - {"naive"}:
+        assert (rows[name]["successful_locks"], rows[name]["inventory_oversold"]) == (STOCK, 0), name
+    for text in ("naive", "flashguard", "opened with 20 units", "press Buy at once", "first sold-out"):
+        assert text in out + err
+
+
+async def test_what_can_not_be_simulated_is_one_sentence(tmp_path: Path) -> None:
+    for arguments, sentence in (
+        (("--buyers", "50000"), "buyers: 1 to 20000"),
+        (("--strategy", "hope"), "strategies: choose from"),
+        (("--url", "http://192.0.2.1:1"), "admin"),
+    ):
+        code, _, err = await simulate(tmp_path, *arguments, "--json", "-")
+        assert code == 1
+        assert sentence in err
+        assert "Traceback" not in err

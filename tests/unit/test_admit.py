@@ -1,0 +1,107 @@
+"""The last guard, transition by transition: what the ledger accepts of a memory that lost data."""
+
+from typing import Any
+
+import pytest
+
+from flashguard.journal import (
+    Body,
+    Buy,
+    Confirm,
+    Entry,
+    Expire,
+    Extend,
+    Hold,
+    Rebuilt,
+    Release,
+    Restock,
+    Transition,
+)
+from flashguard.recorder.admit import Counts, admit
+
+SALE = "s"
+LINES = ["unit", 2]
+
+
+def of(*transitions: Transition) -> list[Entry]:
+    """A run of entries, one for each transition."""
+    return [
+        Entry(1, seq, f"t{seq}", f"t{seq - 1}", Body(0, [transition], []))
+        for seq, transition in enumerate(transitions, 1)
+    ]
+
+
+def hold(id_: str, lines: Any = None) -> Hold:
+    return Hold(SALE, id_, LINES if lines is None else lines, 0, 0, "ann", 1000)  # type: ignore[arg-type]
+
+
+def buy(id_: str) -> Buy:
+    return Buy(SALE, id_, LINES, 0, 0, "ann")  # type: ignore[arg-type]
+
+
+def end(kind: Any, id_: str) -> Transition:
+    return kind(SALE, id_, LINES, 0)  # type: ignore[no-any-return]
+
+
+def restock(delta: int) -> Restock:
+    return Restock(SALE, "k", ["unit", delta], 0, 0, "", 0, 0, 0, 0)  # type: ignore[arg-type]
+
+
+def test_grants_are_accepted_until_the_ledgers_own_stock_is_gone():
+    counts = {(SALE, "unit"): Counts(stock=5, held=0, sold=0)}
+    accepted, refused, unconfirmed = admit(of(hold("a"), buy("b"), buy("c")), counts, {})
+    assert [t.id for t in accepted] == ["a", "b"]  # type: ignore[union-attr]
+    assert [(r.transition.id, r.reason) for r in refused] == [("c", "the ledger has 1 of unit left")]
+    assert not unconfirmed
+    assert counts[SALE, "unit"] == Counts(stock=5, held=2, sold=2)
+
+
+def test_a_unit_that_came_back_can_be_granted_again():
+    counts = {(SALE, "unit"): Counts(stock=2, held=0, sold=0)}
+    run = of(hold("a"), end(Release, "a"), hold("b"), end(Expire, "b"), buy("c"))
+    accepted, refused, _ = admit(run, counts, {})
+    assert (len(accepted), refused) == (5, [])
+    assert counts[SALE, "unit"] == Counts(stock=2, held=0, sold=2)
+
+
+def test_an_id_that_the_ledger_has_is_not_granted_twice():
+    counts = {(SALE, "unit"): Counts(stock=10, held=0, sold=2)}
+    _, [refused], _ = admit(of(buy("a")), counts, {(SALE, "a"): "confirmed"})
+    assert refused.reason == "this id is taken in the ledger"
+    assert counts[SALE, "unit"].sold == 2
+
+
+def test_an_item_that_the_ledger_does_not_have_is_refused():
+    _, [refused], _ = admit(of(hold("a", ["ghost", 1])), {}, {})
+    assert refused.reason == "the ledger has no item ghost"
+
+
+@pytest.mark.parametrize("status", [None, "released", "expired", "confirmed"])
+def test_what_is_not_held_in_the_ledger_can_not_be_ended_there(status):
+    known = {} if status is None else {(SALE, "a"): status}
+    counts = {(SALE, "unit"): Counts(stock=2, held=0, sold=0)}
+    extend = Extend(SALE, "a", [], 0, 1, "", 5)  # type: ignore[arg-type]
+    run = of(end(Confirm, "a"), end(Release, "a"), end(Expire, "a"), extend)
+    accepted, refused, unconfirmed = admit(run, counts, known)
+    assert (accepted, refused) == ([], [])
+    assert set(unconfirmed) == {(SALE, "a")}  # a confirm or a release: their askers wait for an answer
+    assert counts[SALE, "unit"] == Counts(stock=2, held=0, sold=0)
+
+
+def test_a_live_hold_is_extended_and_confirmed_once():
+    counts = {(SALE, "unit"): Counts(stock=2, held=2, sold=0)}
+    extend = Extend(SALE, "a", [], 0, 1, "", 5)  # type: ignore[arg-type]
+    run = of(extend, end(Confirm, "a"), end(Confirm, "a"))
+    accepted, _, unconfirmed = admit(run, counts, {(SALE, "a"): "held"})
+    assert accepted == [extend, end(Confirm, "a")]
+    assert unconfirmed == [(SALE, "a")]
+    assert counts[SALE, "unit"] == Counts(stock=2, held=0, sold=2)
+
+
+def test_stock_goes_up_and_never_below_what_is_taken():
+    counts = {(SALE, "unit"): Counts(stock=3, held=1, sold=1)}
+    up, down, most = restock(2), restock(-4), restock(-3)
+    accepted, refused, _ = admit(of(up, down, most, Rebuilt("", "new", [], 0)), counts, {})
+    assert [t for t in accepted if isinstance(t, Restock)] == [up, most]
+    assert not refused
+    assert counts[SALE, "unit"].stock == 2

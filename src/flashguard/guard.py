@@ -23,7 +23,7 @@ from flashguard.journal import Watermark
 from flashguard.kernel import keys
 from flashguard.kernel.connection import Client
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
-from flashguard.ledger import Installation, Ledger, LedgerAway, RecordedReservation, lines_from_flat
+from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
 from flashguard.model import (
     CustomerId,
     Durability,
@@ -36,13 +36,22 @@ from flashguard.model import (
     ReservationStatus,
     SaleId,
     SaleStatus,
-    Sku,
     from_millis,
     invalid_basket,
     merge_lines,
     split_reservation_id,
 )
 from flashguard.receipts import Receipt, Signer, fingerprint, request_fingerprint
+from flashguard.results import (
+    IN_FLIGHT_RETRY_SECONDS,
+    first_outcome,
+    is_confirmed,
+    is_of_that,
+    is_released,
+    newly_confirmed,
+    newly_held_for_good,
+    refusal,
+)
 from flashguard.settings import Settings
 from flashguard.shop import Shop, refused_by_fate
 
@@ -51,7 +60,6 @@ log = logging.getLogger("flashguard")
 RESUBSCRIBE_SECONDS: Final = 0.2
 SILENCE_SECONDS: Final = 2.0
 """How long the channel may be silent before we ask whether anybody is there."""
-IN_FLIGHT_RETRY_SECONDS: Final = 1.0
 LEDGER_POLL_SECONDS: Final = 0.02
 
 
@@ -187,7 +195,7 @@ class FlashGuard:
             sale,
             (short, body, customer, flat, buy),
             id_=short,
-            durable=_newly_confirmed if buy else _newly_held_for_good,
+            durable=newly_confirmed if buy else newly_held_for_good,
             same=lambda _, found: (
                 found.fingerprint == body and (found.status is ReservationStatus.CONFIRMED or not buy)
             ),
@@ -286,11 +294,11 @@ class FlashGuard:
             if isinstance(read, Refused):
                 return read
             shown = read
-        return await self._end(id_, Verb.CONFIRM, ReservationStatus.CONFIRMED, _is_confirmed, shown)
+        return await self._end(id_, Verb.CONFIRM, ReservationStatus.CONFIRMED, is_confirmed, shown)
 
     async def release(self, id_: str) -> Outcome:
         """Gives a live hold's units back to stock at once; `released` means written down in PostgreSQL."""
-        return await self._end(id_, Verb.RELEASE, ReservationStatus.RELEASED, _is_released)
+        return await self._end(id_, Verb.RELEASE, ReservationStatus.RELEASED, is_released)
 
     async def _end(
         self,
@@ -310,7 +318,7 @@ class FlashGuard:
             (short,) if receipt is None else (short, grant_of(receipt)),
             id_=short,
             durable=durable,
-            same=lambda result, found: found.status is status and _is_of_that(result, found),
+            same=lambda result, found: found.status is status and is_of_that(result, found),
         )
         if verb is Verb.RELEASE and decision.fate in (Fate.REFUSED_BY_LEDGER, Fate.LOST):
             return await self._not_in_memory(sale, short, status)
@@ -437,7 +445,7 @@ class FlashGuard:
         except LedgerAway:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         if found is not None:
-            return _first_outcome(found, body)
+            return first_outcome(found, body)
         return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")
 
     async def _refused(self, sale: SaleId, short: str, body: int) -> Outcome:
@@ -446,7 +454,7 @@ class FlashGuard:
             found = await self.ledger.reservation(sale, short)
         except LedgerAway:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
-        return Refused(code=Code.LEDGER_REFUSED) if found is None else _first_outcome(found, body)
+        return Refused(code=Code.LEDGER_REFUSED) if found is None else first_outcome(found, body)
 
     async def _not_in_memory(
         self, sale: SaleId, short: str, status: ReservationStatus, receipt: Receipt | None = None
@@ -511,56 +519,4 @@ class FlashGuard:
 _CANT_BE_HONOURED: Final = ("sold-out", "limit-reached", "sale-not-open", "unknown-item")
 
 
-def _first_outcome(found: Reservation, body: int) -> Outcome:
-    """What a key was answered before, as the ledger has it; or that it was of another request."""
-    verb = "buy" if found.expires_at is None else "hold"
-    if body != request_fingerprint(verb, found.customer, found.items):
-        return Refused(code=Code.IDEMPOTENCY_MISMATCH)
-    return Granted(found, True)
-
-
-def _is_of_that(result: list[Any], found: RecordedReservation) -> bool:
-    return bool(result[1] == found.customer and result[2] == found.lines)
-
-
-def _newly_confirmed(result: list[Any]) -> bool:
-    return result[0] == "confirmed" and not result[1]
-
-
-def _newly_held_for_good(result: list[Any]) -> bool:
-    return len(result) > 6 and result[6] == Durability.LEDGER and not result[1]
-
-
-def _is_confirmed(result: list[Any]) -> bool:
-    return bool(result[0] == "confirmed")
-
-
-def _is_released(result: list[Any]) -> bool:
-    return bool(result[0] == "released")
-
-
-def refusal(result: list[Any]) -> Refused:
-    """The kernel's refusal as a value with what its code calls for."""
-    match result:
-        case ["sold-out", sku, available]:
-            return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available)
-        case ["limit-reached", limit, *_]:
-            return Refused(code=Code.LIMIT_REACHED, limit=limit)
-        case ["unknown-item", sku]:
-            return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
-        case ["sale-not-open", status, *_]:
-            return Refused(code=Code.SALE_NOT_OPEN, detail=f"The sale is {status}.")
-        case ["invalid-request", available]:
-            return Refused(
-                code=Code.INVALID_REQUEST, detail="Stock can't go below held + sold.", available=available
-            )
-        case ["reservation-expired", *_]:
-            return Refused(code=Code.RESERVATION_EXPIRED)
-        case ["overloaded"]:
-            return Refused(code=Code.OVERLOADED, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
-        case [code, *_]:
-            return Refused(code=Code(code))
-    raise AssertionError(f"the kernel answered {result!r}")
-
-
-__all__ = ["Decision", "FlashGuard", "connect_kernel", "connect_memory", "refusal"]
+__all__ = ["Decision", "FlashGuard", "connect_kernel", "connect_memory"]

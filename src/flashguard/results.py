@@ -1,0 +1,67 @@
+"""The kernel's results, read: what they promise, what they refuse, and what a key was answered before."""
+
+from typing import Any, Final
+
+from flashguard.errors import Code
+from flashguard.ledger import RecordedReservation
+from flashguard.model import Durability, Granted, Outcome, Refused, Reservation, Sku
+from flashguard.receipts import request_fingerprint
+
+IN_FLIGHT_RETRY_SECONDS: Final = 1.0
+
+
+def first_outcome(found: Reservation, body: int) -> Outcome:
+    """What a key was answered before, as the ledger has it; or that it was of another request."""
+    verb = "buy" if found.expires_at is None else "hold"
+    if body != request_fingerprint(verb, found.customer, found.items):
+        return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+    return Granted(found, True)
+
+
+def is_of_that(result: list[Any], found: RecordedReservation) -> bool:
+    """Whether a record of the ledger is of the reservation that the result is about."""
+    return bool(result[1] == found.customer and result[2] == found.lines)
+
+
+def newly_confirmed(result: list[Any]) -> bool:
+    """Whether an order was made now, and not before under the same key."""
+    return result[0] == "confirmed" and not result[1]
+
+
+def newly_held_for_good(result: list[Any]) -> bool:
+    """Whether a hold was made now that its sale wants in the ledger."""
+    return len(result) > 6 and result[6] == Durability.LEDGER and not result[1]
+
+
+def is_confirmed(result: list[Any]) -> bool:
+    """Whether the reservation was confirmed by this call."""
+    return bool(result[0] == "confirmed")
+
+
+def is_released(result: list[Any]) -> bool:
+    """Whether the reservation was released by this call."""
+    return bool(result[0] == "released")
+
+
+def refusal(result: list[Any]) -> Refused:
+    """The kernel's refusal as a value with what its code calls for."""
+    match result:
+        case ["sold-out", sku, available]:
+            return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available)
+        case ["limit-reached", limit, *_]:
+            return Refused(code=Code.LIMIT_REACHED, limit=limit)
+        case ["unknown-item", sku]:
+            return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
+        case ["sale-not-open", status, *_]:
+            return Refused(code=Code.SALE_NOT_OPEN, detail=f"The sale is {status}.")
+        case ["invalid-request", available]:
+            return Refused(
+                code=Code.INVALID_REQUEST, detail="Stock can't go below held + sold.", available=available
+            )
+        case ["reservation-expired", *_]:
+            return Refused(code=Code.RESERVATION_EXPIRED)
+        case ["overloaded"]:
+            return Refused(code=Code.OVERLOADED, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        case [code, *_]:
+            return Refused(code=Code(code))
+    raise AssertionError(f"the kernel answered {result!r}")

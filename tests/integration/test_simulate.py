@@ -29,16 +29,14 @@ async def simulate(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.timeout(300)
-async def test_every_strategy_is_raced_naive_oversells_and_flashguard_sells_what_it_had(
-    tmp_path: Path,
-) -> None:
+async def test_every_strategy_is_raced_and_only_naive_oversells(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     code, out, err = await simulate(
         tmp_path, "--buyers", str(BUYERS), "--stock", str(STOCK), "--strategy", "all", "--json", str(file)
     )
     assert code == 0, err
     report = json.loads(file.read_text())
-    assert report["environment"] == "embedded"
+    assert report["environment"] in ("embedded", "container")  # the tests may run in one
     rows = {run["strategy"]: run for run in report["runs"]}
     assert list(rows) == list(STRATEGIES)
     for row in rows.values():

@@ -111,3 +111,16 @@ async def test_it_logs_in_where_the_url_says_how(valkey, client):
     with pytest.raises(RedisError):
         await wrong.execute_command("PING")
     await wrong.aclose()
+
+
+def test_an_address_says_how_to_get_there_and_how_to_log_in():
+    address = Address("rediss://shop:secret@memory.example:6380/2?ssl_cert_reqs=none")
+    assert (address.host, address.port, address.path) == ("memory.example", 6380, None)
+    assert address.greeting == [("AUTH", "shop", "secret"), ("SELECT", 2)]
+    assert address.tls is not None
+    assert not address.tls.check_hostname
+    strict = Address("rediss://memory.example").tls
+    assert strict is not None
+    assert strict.check_hostname
+    assert Address("redis://:secret@localhost").greeting == [("AUTH", "secret")]
+    assert Address("redis://localhost").tls is None

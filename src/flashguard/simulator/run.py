@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -181,7 +182,7 @@ async def baseline_service(
         yield url
     finally:
         if process.returncode is None:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # uvicorn ends with it like a program that is done
         try:
             await asyncio.wait_for(process.wait(), STOP_SECONDS)
         except TimeoutError:

@@ -32,14 +32,19 @@ async def set_back(stack: Stack) -> AsyncIterator[None]:
     await stack.servers.postgres.start()
 
 
-def recover(stack: Stack, *words: str) -> tuple[int, dict[str, Any]]:
+def told(stack: Stack, *words: str) -> tuple[int, str]:
     env = clean_env(
         FLASHGUARD_REDIS_URL=stack.servers.redis_url, FLASHGUARD_DATABASE_URL=stack.servers.database_url
     )
-    command = [sys.executable, "-m", "flashguard", "recover", "--json", *words]
+    command = [sys.executable, "-m", "flashguard", "recover", *words]
     ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert ran.stdout, ran.stderr
-    return ran.returncode, json.loads(ran.stdout)
+    return ran.returncode, ran.stdout
+
+
+def recover(stack: Stack, *words: str) -> tuple[int, dict[str, Any]]:
+    code, text = told(stack, "--json", *words)
+    return code, json.loads(text)
 
 
 async def trimmed(stack: Stack, sale: str) -> bool:
@@ -90,6 +95,16 @@ async def test_one_that_fell_back_further_waits_for_an_operator(http, take: str)
         assert set(choice["lost_orders"]) == set(lost)
         [item] = choice["items"]
         assert (item["memory"], item["ledger"]) == ([10, 0, 7], [10, 0, 2])
+        code, text = told(stack)
+        assert code == 1
+        for part in (
+            f"partition {stack.partition(sale)}",
+            "5 orders",
+            "10 / 0 / 7",
+            "--take memory",
+            "--take ledger",
+        ):
+            assert part in text
         assert "fence" in await stack.head(sale)  # looking decides nothing
 
         code, taken = recover(stack, "--take", take)
@@ -98,6 +113,7 @@ async def test_one_that_fell_back_further_waits_for_an_operator(http, take: str)
         await stack.ready()
         code, shown = recover(stack)
         assert (code, shown["partitions"]) == (0, [])
+        assert "nothing to decide" in told(stack)[1]
         now = await stack.service.item(sale)
         report = await stack.service.audit(sale)
         if take == "ledger":

@@ -1,6 +1,7 @@
 """FlashGuard as processes that a test may kill, stop and start: servers, recorders, an API."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -73,11 +74,13 @@ class Stack:
     def hang(self, pid: int) -> None:
         """Stops a server, its children too, until `go_on`."""
         for each in family(pid):
-            os.kill(each, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):  # PostgreSQL's helpers come and go
+                os.kill(each, signal.SIGSTOP)
 
     def go_on(self, pid: int) -> None:
         for each in family(pid):
-            os.kill(each, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGCONT)
 
     def partition(self, sale: str) -> int:
         return partition_of(SaleId(sale), PARTITIONS)

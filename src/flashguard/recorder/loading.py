@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
 from typing import Any, Final
 
 import asyncpg
@@ -110,17 +111,21 @@ async def load_sale(
         changes = await connection.fetch(query("sale_changes_to_load"), sale_id)
         for at in range(0, len(changes), PAGE):
             await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))
-        async for ended in _ended(connection, sale_id):
-            await abreast.add(send(ended=ended))
-            loaded += len(ended[0])
+        # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
+        async with aclosing(_ended(connection, sale_id)) as ended_pages:
+            async for ended in ended_pages:
+                await abreast.add(send(ended=ended))
+                loaded += len(ended[0])
         async with connection.transaction():  # a cursor needs one
-            async for rows in _pages(connection, "holds_to_load", sale_id):
-                records, deadlines = _hold_records(rows)
-                await abreast.add(send(records=records, deadlines=deadlines))
-                loaded += len(records)
-            async for (row,) in _pages(connection, "used_to_load", sale_id, PAGE, rows=1):
-                pairs = zip(row["customers"], row["units"], strict=True)
-                await abreast.add(send(used=[value for pair in pairs for value in pair]))
+            async with aclosing(_pages(connection, "holds_to_load", sale_id)) as hold_pages:
+                async for rows in hold_pages:
+                    records, deadlines = _hold_records(rows)
+                    await abreast.add(send(records=records, deadlines=deadlines))
+                    loaded += len(records)
+            async with aclosing(_pages(connection, "used_to_load", sale_id, PAGE, rows=1)) as used_pages:
+                async for (row,) in used_pages:
+                    pairs = zip(row["customers"], row["units"], strict=True)
+                    await abreast.add(send(used=[value for pair in pairs for value in pair]))
         await abreast.all_done()
     for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
         await send(items=items[at : at + 2 * PAGE])
@@ -163,7 +168,7 @@ def _hold_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
     return records, deadlines
 
 
-async def _ended(connection: Connection, sale_id: SaleId) -> AsyncIterator[list[Any]]:
+async def _ended(connection: Connection, sale_id: SaleId) -> AsyncGenerator[list[Any], None]:
     """Pages of terminal records, in columns; the next page is read while memory takes this one."""
 
     async def page(after: str) -> list[Any]:
@@ -183,7 +188,7 @@ async def _ended(connection: Connection, sale_id: SaleId) -> AsyncIterator[list[
 
 async def _pages(
     connection: Connection, name: str, *args: object, rows: int = PAGE
-) -> AsyncIterator[list[asyncpg.Record]]:
+) -> AsyncGenerator[list[asyncpg.Record], None]:
     """A query's rows through a cursor; the next ones are read while memory takes these."""
     cursor = await connection.cursor(query(name), *args)
     next_rows = asyncio.create_task(cursor.fetch(rows))

@@ -21,6 +21,7 @@ from flashguard.errors import Code, ConfigurationError
 from flashguard.honour import grant_of, lines_of, read_receipt, too_late
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
+from flashguard.kernel.announcements import Announcements
 from flashguard.kernel.connection import Client
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
@@ -57,14 +58,11 @@ from flashguard.shop import Shop, refused_by_fate
 
 log = logging.getLogger("flashguard")
 
-RESUBSCRIBE_SECONDS: Final = 0.2
-SILENCE_SECONDS: Final = 2.0
-"""How long the channel may be silent before we ask whether anybody is there."""
 LEDGER_POLL_SECONDS: Final = 0.02
 
 
 def connect_memory(url: str, settings: Settings) -> "Redis":
-    """A client for what is not the hot path: announcements, simulations. Nothing is sent twice.
+    """A client for what is not the hot path: simulations, replicas. Nothing is sent twice.
 
     Its callers bound their waits: redis-py's own time-out for a command is `asyncio.wait_for`, which on
     Python 3.11 loses a cancellation now and then.
@@ -104,8 +102,9 @@ class FlashGuard:
         self._client = client
         self._redis = redis
         self.copies = Copies(redis, settings.hold_replicas, settings.memory_timeout_seconds)
-        self._listener = asyncio.create_task(self._listen())
-        self._subscribed = asyncio.Event()
+        channels = [keys.recorded(number) for number in range(installation.partitions)]
+        self._announcements = Announcements(settings.redis_url or "", channels, self.watermark.announced)
+        self._listener = asyncio.create_task(self._announcements.run())
 
     @classmethod
     async def connect(cls, settings: Settings | None = None) -> Self:
@@ -138,7 +137,7 @@ class FlashGuard:
         try:
             async with asyncio.timeout(settings.memory_timeout_seconds):
                 await guard.kernel.load_scripts()
-                await guard._subscribed.wait()
+                await guard._announcements.subscribed.wait()
         except (RedisError, OSError, TimeoutError) as error:
             await guard.close()
             raise MemoryAway(str(error) or "no answer in time") from error
@@ -486,34 +485,6 @@ class FlashGuard:
             return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         refused = Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed: refund the payment.")
         return await too_late(self.ledger, sale, short, refused, None, lines_of(receipt))
-
-    async def _listen(self) -> None:
-        """Feeds the watermark from every partition's channel, for as long as the guard lives."""
-        while True:
-            try:
-                await self._follow_announcements()
-            except (RedisError, OSError) as error:
-                log.warning("announcements stopped: %s", error)
-            except Exception:
-                log.exception("an announcement can't be read")
-            await asyncio.sleep(RESUBSCRIBE_SECONDS)
-
-    async def _follow_announcements(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(*(keys.recorded(number) for number in range(self.partitions)))
-            asked = False
-            while True:
-                message = await pubsub.get_message(timeout=SILENCE_SECONDS)
-                if message is None:
-                    if asked:
-                        raise OSError("the channel is dead")
-                    await pubsub.ping()
-                    asked = True
-                    continue
-                asked = False
-                self._subscribed.set()
-                if message["type"] == "message":
-                    self.watermark.announced(message["data"])
 
 
 _CANT_BE_HONOURED: Final = ("sold-out", "limit-reached", "sale-not-open", "unknown-item")

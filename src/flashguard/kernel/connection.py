@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import hiredis
 from redis.asyncio.connection import parse_url
@@ -129,13 +129,18 @@ class Connection(asyncio.Protocol):
         """
         if self.lost is not None:
             raise self.lost
-        if len(self._waiting) >= MAX_IN_FLIGHT or self._transport is None:
+        if len(self._waiting) >= MAX_IN_FLIGHT:
             raise LostConnection("too many commands wait for their answers")
         future = self._loop.create_future()
         self._waiting.append(future)
         self._sent += 1
-        self._transport.write(hiredis.pack_command(command))
+        self.write(command)
         return future
+
+    def write(self, command: tuple[Any, ...]) -> None:
+        """Sends a command whose answer nobody waits for."""
+        if self._transport is not None:
+            self._transport.write(hiredis.pack_command(command))
 
     async def ask(self, command: tuple[Any, ...], seconds: float) -> Any:
         """Sends a command and returns its answer.
@@ -151,6 +156,30 @@ class Connection(asyncio.Protocol):
     def _late(self, number: int, seconds: float) -> None:
         if self._sent - len(self._waiting) < number:
             self.end(NoAnswer(f"no answer within {seconds:g} s"))
+
+
+Made = TypeVar("Made", bound=Connection)
+
+
+async def connect(address: Address, factory: Callable[[], Made]) -> Made:
+    """A connection that has logged in.
+
+    Raises:
+        redis.exceptions.RedisError, OSError, TimeoutError: it can't be made.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(CONNECT_SECONDS):
+        if address.path is not None:
+            _, connection = await loop.create_unix_connection(factory, address.path)
+        else:
+            _, connection = await loop.create_connection(factory, address.host, address.port, ssl=address.tls)
+    try:
+        for command in address.greeting:
+            await connection.ask(command, CONNECT_SECONDS)
+    except BaseException:
+        connection.end(LostConnection("the greeting failed"))
+        raise
+    return connection
 
 
 ERRORS: Final[dict[str, type[RedisError]]] = {
@@ -228,21 +257,7 @@ class Client:
     async def _connect(self) -> Connection:
         if self._closed:
             raise LostConnection("the client is closed")
-        address, loop = self._address, asyncio.get_running_loop()
-        async with asyncio.timeout(CONNECT_SECONDS):
-            if address.path is not None:
-                _, connection = await loop.create_unix_connection(Connection, address.path)
-            else:
-                _, connection = await loop.create_connection(
-                    Connection, address.host, address.port, ssl=address.tls
-                )
-        try:
-            for command in address.greeting:
-                await connection.ask(command, CONNECT_SECONDS)
-        except BaseException:
-            connection.end(LostConnection("the greeting failed"))
-            raise
-        return connection
+        return await connect(self._address, Connection)
 
     async def _ask_blocking(self, command: tuple[Any, ...]) -> Any:
         block_seconds = command[command.index("BLOCK") + 1] / 1000

@@ -24,7 +24,7 @@ from flashguard.ledger import Ledger
 
 pytest_plugins = ["browser", "running", "simulations"]
 
-ADMIN_KEY = "test-key"
+ADMIN_KEY = "fg_admin_of-the-tests-0123456789"
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 

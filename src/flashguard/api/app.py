@@ -15,11 +15,13 @@ from starlette.responses import Response
 
 from flashguard.errors import ConfigurationError
 from flashguard.guard import FlashGuard
+from flashguard.identities import Identities
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.settings import Mode, Settings
 
 from . import events, live, metrics, ops, pages, problems, reservations, sales, simulations, system
+from .caller import Callers
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
 from .system import VERSION
@@ -53,10 +55,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.mode is Mode.PRODUCTION and settings.admin_key is None:
         raise ConfigurationError("In production FLASHGUARD_ADMIN_KEY must be set.")
     counts: Counter[tuple[str, int]] = Counter()
+    identities = Identities()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with await _connect(settings) as guard, live.watching(app, guard, settings):
+        async with (
+            await _connect(settings) as guard,
+            identities.following(guard.ledger),
+            live.watching(app, guard, settings),
+        ):
             app.state.guard = guard
             yield
 
@@ -70,6 +77,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.counts = counts
+    app.state.identities = identities
+    app.state.callers = Callers(settings, identities)
     problems.install(app)
     app.add_exception_handler(TooLarge, too_large_problem)
     live.install(app)

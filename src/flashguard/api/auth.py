@@ -1,60 +1,92 @@
-"""Who is calling: one admin key for now, compared in constant time."""
+"""Who may make which call. Every route has an `Access`, or is on the list of those that anybody may make.
 
-import hmac
-from typing import Annotated
+The access is a dependency: it tells who calls, keeps it in `request.state.caller`, and refuses whoever may
+not.
+"""
 
-from fastapi import Depends, Header, Request
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from flashguard.errors import Code
 from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
+from .caller import ANONYMOUS, REFUSED, Caller, Callers, Scope
 from .problems import ProblemError
 
 
-def check_bearer(settings: Settings, authorization: str | None) -> bool:
-    """Whether the caller proved to be the admin; False when no key was sent.
+class _Bearer(SecurityBase):
+    """The `Authorization` header as it came, for the OpenAPI document a bearer."""
 
-    Raises:
-        ProblemError: a key was sent and it is not valid.
+    def __init__(self) -> None:
+        self.scheme_name = "bearer"
+        self.model = HTTPBearer(
+            description="An API key, or a buyer's token. In development buyers need none."
+        )
+
+    async def __call__(self, request: Request) -> bytes | None:
+        sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        if len(sent) > 1:
+            raise ProblemError(REFUSED)
+        return sent[0] if sent else None
+
+
+Authorization = Annotated[bytes | None, Depends(_Bearer())]
+
+
+class Access:
+    """Who may make a call.
+
+    Parameters:
+        scopes: a key needs one of these; one with `admin` has them all.
+        buyer: whether a buyer's token will do; what it may do then is the call's to say.
+        anonymous: whether in development nothing is needed; what is sent is checked all the same.
     """
-    if authorization is None:
-        return False
-    scheme, _, key = authorization.partition(" ")
-    expected = settings.admin_key.get_secret_value() if settings.admin_key else ""
-    if (
-        scheme.lower() != "bearer"
-        or not expected
-        or not hmac.compare_digest(key.strip().encode("utf-8", "replace"), expected.encode())
-    ):
-        raise ProblemError(Refused(code=Code.UNAUTHENTICATED))
-    return True
+
+    def __init__(self, *scopes: Scope, buyer: bool = False, anonymous: bool = False) -> None:
+        self.scopes = frozenset((Scope.ADMIN, *scopes))
+        self.buyer = buyer
+        self.anonymous = anonymous
+
+    # A coroutine also where it waits for nothing: the framework sends plain functions to a thread.
+    async def __call__(self, request: Request, authorization: Authorization) -> Caller:
+        state: Any = request.app.state
+        settings: Settings = state.settings
+        if authorization is None:
+            if not self.anonymous or settings.mode is Mode.PRODUCTION:
+                raise ProblemError(REFUSED)
+            caller = ANONYMOUS
+        else:
+            callers: Callers = state.callers
+            caller = await callers.find(authorization)
+            if not self.lets(caller):
+                raise ProblemError(Refused(code=Code.FORBIDDEN))
+        request.state.caller = caller
+        return caller
+
+    def lets(self, caller: Caller) -> bool:
+        """Whether one who said who they are may make the call."""
+        return self.buyer if caller.customer is not None else not self.scopes.isdisjoint(caller.scopes)
 
 
-Authorization = Annotated[str | None, Header(description="Bearer and the key")]
+ADMIN: Final = Access()
+SHOP: Final = Access(Scope.SHOP)
+REPORTS: Final = Access(Scope.SHOP, Scope.READ)
+AUDIT: Final = Access(Scope.READ)
+SELLING: Final = Access(Scope.SHOP, buyer=True, anonymous=True)
+LOOKING: Final = Access(Scope.SHOP, Scope.READ, buyer=True, anonymous=True)
+OPERATING: Final = Access(Scope.READ, anonymous=True)
+
+Admin = Depends(ADMIN)
+Buyer = Depends(SELLING)
+Selling = Annotated[Caller, Depends(SELLING)]
+Looking = Annotated[Caller, Depends(LOOKING)]
 
 
-def may_buy(settings: Settings, authorization: str | None) -> None:
-    """In development a buyer needs no key; one that is sent is checked. In production it is needed.
-
-    Raises:
-        ProblemError: the caller may not.
-    """
-    if not check_bearer(settings, authorization) and settings.mode is Mode.PRODUCTION:
-        raise ProblemError(Refused(code=Code.UNAUTHENTICATED))
-
-
-# Coroutines, although they wait for nothing: the framework sends plain functions to a thread.
-async def admin(request: Request, authorization: Authorization = None) -> None:
-    """Lets only the admin in."""
-    if not check_bearer(request.app.state.settings, authorization):
-        raise ProblemError(Refused(code=Code.UNAUTHENTICATED))
-
-
-async def buyer(request: Request, authorization: Authorization = None) -> None:
-    """Lets in whom `may_buy` lets in."""
-    may_buy(request.app.state.settings, authorization)
-
-
-Admin = Depends(admin)
-Buyer = Depends(buyer)
+def caller_of(request: Request) -> Caller:
+    """Who makes this call, as its access found."""
+    caller: Caller = request.state.caller
+    return caller

@@ -7,7 +7,6 @@ framework, which answers it as it answers everything else. So the lane never has
 the two lanes can't differ: a test sends every kind of request through both and compares.
 """
 
-import hmac
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
@@ -26,6 +25,8 @@ from flashguard.model import is_sale_id, split_reservation_id
 from flashguard.settings import Mode, Settings
 
 from . import selling
+from .auth import SELLING
+from .caller import ANONYMOUS, Caller, Callers
 from .idempotency import valid_key
 from .problems import ProblemError, away_problem, unexpected_problem
 from .schemas import BasketBody
@@ -34,8 +35,8 @@ log = logging.getLogger("flashguard")
 
 _basket: Final = BasketBody.__pydantic_validator__.validate_json
 
-Take = Callable[[FlashGuard, str, BasketBody, str | None], Awaitable[Response]]
-End = Callable[[FlashGuard, str], Awaitable[Response]]
+Take = Callable[[FlashGuard, Caller, str, BasketBody, str | None], Awaitable[Response]]
+End = Callable[[FlashGuard, Caller, str], Awaitable[Response]]
 Call = Coroutine[Any, Any, Response]
 
 TAKES: Final[dict[str, tuple[Take, str]]] = {
@@ -91,10 +92,8 @@ class Express:
         settings: Settings = app.state.settings
         self.max_body_bytes = settings.max_body_bytes
         self._counts: Counter[tuple[str, int]] = app.state.counts
-        self._open = settings.mode is not Mode.PRODUCTION
-        self._bearer = (
-            f"Bearer {settings.admin_key.get_secret_value()}".encode() if settings.admin_key else b""
-        )
+        self._callers: Callers = app.state.callers
+        self._nobody = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
@@ -122,13 +121,14 @@ class Express:
                 kind = value
             elif name == b"origin":
                 return None  # CORS is the framework's
-        if not self._may_buy(authorization):
+        caller = self._nobody if authorization is None else self._callers.of(authorization)
+        if not isinstance(caller, Caller) or not (caller is ANONYMOUS or SELLING.lets(caller)):
             return None
         guard: FlashGuard = self.app.state.guard
         if path.take is None or path.end is not None:
             if body or path.end is None:
                 return None
-            return self._answer(path.end(guard, path.name), path.route)
+            return self._answer(path.end(guard, caller, path.name), path.route)
         if kind not in PLAIN_JSON:
             return None
         try:
@@ -136,13 +136,7 @@ class Express:
             basket = _basket(body)
         except (ProblemError, ValidationError):
             return None
-        return self._answer(path.take(guard, path.name, basket, named), path.route)
-
-    def _may_buy(self, authorization: bytes | None) -> bool:
-        """Whether the caller is plainly allowed; whoever is not is looked at by the framework's lane."""
-        if authorization is None:
-            return self._open
-        return bool(self._bearer) and hmac.compare_digest(authorization, self._bearer)
+        return self._answer(path.take(guard, caller, path.name, basket, named), path.route)
 
     async def _answer(self, work: Awaitable[Response], route: str) -> Response:
         """The work's answer, or the problem that the framework's lane makes of its error."""

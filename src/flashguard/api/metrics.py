@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 
-from .auth import Buyer
+from .auth import OPERATING
 from .live import hub_of
 from .ops import CHECK_SECONDS, recorder_state
 from .sales import guard_of
@@ -24,7 +24,7 @@ Sample = tuple[str, float]
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 
 
-@router.get("/metrics", responses=problems(401), dependencies=[Buyer])
+@router.get("/metrics", responses=problems(401, 403), dependencies=[Depends(OPERATING)])
 async def metrics(request: Request) -> Response:
     """Counters and gauges of this process, and of the installation as memory and ledger have it."""
     guard, hub = guard_of(request), hub_of(request)

@@ -6,13 +6,12 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from . import selling
-from .auth import Buyer
+from .auth import Looking, Selling
 from .idempotency import IdempotencyKey, valid_key
 from .sales import SaleParam, guard_of, known
 from .schemas import BasketBody, ConfirmBody, ReservationView, problems
-from .views import outcome_response
 
-router = APIRouter(prefix="/v1", tags=["reservations"], dependencies=[Buyer])
+router = APIRouter(prefix="/v1", tags=["reservations"])
 
 IdParam = Annotated[str, Path(max_length=100, description="The reservation's id")]
 
@@ -21,61 +20,76 @@ IdParam = Annotated[str, Path(max_length=100, description="The reservation's id"
     "/sales/{sale}/reservations",
     status_code=201,
     response_model=ReservationView,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def reserve(
-    request: Request, sale: SaleParam, body: BasketBody, idempotency_key: IdempotencyKey = None
+    request: Request,
+    caller: Selling,
+    sale: SaleParam,
+    body: BasketBody,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Sets units aside for a customer until `expires_at`."""
-    return await selling.reserve(guard_of(request), known(sale), body, valid_key(idempotency_key))
+    return await selling.reserve(guard_of(request), caller, known(sale), body, valid_key(idempotency_key))
 
 
 @router.post(
     "/sales/{sale}/orders",
     status_code=201,
     response_model=ReservationView,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def buy(
-    request: Request, sale: SaleParam, body: BasketBody, idempotency_key: IdempotencyKey = None
+    request: Request,
+    caller: Selling,
+    sale: SaleParam,
+    body: BasketBody,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Reserves and confirms in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
-    return await selling.buy(guard_of(request), known(sale), body, valid_key(idempotency_key))
+    return await selling.buy(guard_of(request), caller, known(sale), body, valid_key(idempotency_key))
 
 
-@router.get("/reservations/{id}", response_model=ReservationView, responses=problems(401, 404, 503))
-async def read_reservation(request: Request, id: IdParam) -> Response:
+@router.get("/reservations/{id}", response_model=ReservationView, responses=problems(401, 403, 404, 503))
+async def read_reservation(request: Request, caller: Looking, id: IdParam) -> Response:
     """A reservation as it is now."""
-    return outcome_response(await guard_of(request).reservation(id))
+    return await selling.read(guard_of(request), caller, id)
 
 
 @router.post(
-    "/reservations/{id}/confirm", response_model=ReservationView, responses=problems(401, 404, 409, 422, 503)
+    "/reservations/{id}/confirm",
+    response_model=ReservationView,
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
-async def confirm(request: Request, id: IdParam, body: ConfirmBody | None = None) -> Response:
+async def confirm(
+    request: Request, caller: Selling, id: IdParam, body: ConfirmBody | None = None
+) -> Response:
     """Turns a live hold into an order, committed in PostgreSQL.
 
     With its receipt, a hold that ended or was lost is honoured while its units can be had; else the problem
     says what to refund.
     """
-    return await selling.confirm(guard_of(request), id, body.receipt if body else None)
+    return await selling.confirm(guard_of(request), caller, id, body.receipt if body else None)
 
 
 @router.post(
-    "/reservations/{id}/release", response_model=ReservationView, responses=problems(401, 404, 409, 503)
+    "/reservations/{id}/release", response_model=ReservationView, responses=problems(401, 403, 404, 409, 503)
 )
-async def release(request: Request, id: IdParam) -> Response:
+async def release(request: Request, caller: Selling, id: IdParam) -> Response:
     """Gives a live hold's units back to stock."""
-    return await selling.release(guard_of(request), id)
+    return await selling.release(guard_of(request), caller, id)
 
 
 @router.post(
-    "/reservations/{id}/extend", response_model=ReservationView, responses=problems(401, 404, 409, 422, 503)
+    "/reservations/{id}/extend",
+    response_model=ReservationView,
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def extend(
     request: Request,
+    caller: Selling,
     id: IdParam,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Gives a live hold more time, never past the sale's absolute hold limit."""
-    return outcome_response(await guard_of(request).extend(id, key=valid_key(idempotency_key)))
+    return await selling.extend(guard_of(request), caller, id, valid_key(idempotency_key))

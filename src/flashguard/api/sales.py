@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from flashguard.errors import Code
@@ -28,7 +28,7 @@ from flashguard.model import (
 )
 from flashguard.shop import NewSale
 
-from .auth import Admin, Buyer
+from .auth import AUDIT, LOOKING, REPORTS, Admin
 from .idempotency import IdempotencyKey, valid_key
 from .problems import ProblemError, problem
 from .schemas import (
@@ -71,7 +71,7 @@ def _changed(answer: tuple[Sale, bool] | Refused) -> Response:
 
 
 @router.post(
-    "", status_code=201, response_model=SaleView, responses=problems(401, 422, 503), dependencies=[Admin]
+    "", status_code=201, response_model=SaleView, responses=problems(401, 403, 422, 503), dependencies=[Admin]
 )
 async def create_sale(request: Request, body: SaleBody, idempotency_key: IdempotencyKey = None) -> Response:
     """Creates a sale as a draft."""
@@ -101,14 +101,21 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
     return json_response(sale_view(answer[0]), 201, replayed=answer[1])
 
 
-@router.get("", response_model=Page[SaleView], responses=problems(422, 503), dependencies=[Buyer])
+@router.get(
+    "", response_model=Page[SaleView], responses=problems(401, 403, 422, 503), dependencies=[Depends(LOOKING)]
+)
 async def list_sales(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """Sales, newest first."""
     rows = await guard_of(request).shop.sales(decode_cursor(cursor), limit + 1)
     return json_response(page(rows, limit, lambda sale: encode_cursor(sale.created_at, sale.id), sale_view))
 
 
-@router.get("/{sale}", response_model=SaleView, responses=problems(404, 503), dependencies=[Buyer])
+@router.get(
+    "/{sale}",
+    response_model=SaleView,
+    responses=problems(401, 403, 404, 503),
+    dependencies=[Depends(LOOKING)],
+)
 async def read_sale(request: Request, sale: SaleParam) -> Response:
     """A sale with its counters of this moment."""
     answer = await guard_of(request).shop.sale(known(sale))
@@ -116,7 +123,7 @@ async def read_sale(request: Request, sale: SaleParam) -> Response:
 
 
 @router.patch(
-    "/{sale}", response_model=SaleView, responses=problems(401, 404, 409, 422, 503), dependencies=[Admin]
+    "/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 409, 422, 503), dependencies=[Admin]
 )
 async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
     """Changes a sale's name, times or rules. Holds already given keep theirs."""
@@ -127,7 +134,7 @@ async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Res
 @router.post(
     "/{sale}/open",
     response_model=SaleView,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[Admin],
 )
 async def open_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
@@ -139,7 +146,7 @@ async def open_sale(request: Request, sale: SaleParam, idempotency_key: Idempote
 @router.post(
     "/{sale}/pause",
     response_model=SaleView,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[Admin],
 )
 async def pause_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
@@ -151,7 +158,7 @@ async def pause_sale(request: Request, sale: SaleParam, idempotency_key: Idempot
 @router.post(
     "/{sale}/close",
     response_model=SaleView,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[Admin],
 )
 async def close_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
@@ -163,7 +170,7 @@ async def close_sale(request: Request, sale: SaleParam, idempotency_key: Idempot
 @router.post(
     "/{sale}/items/{sku}/restock",
     response_model=ItemView,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[Admin],
 )
 async def restock(
@@ -185,8 +192,8 @@ async def restock(
 @router.get(
     "/{sale}/orders",
     response_model=Page[ReservationView],
-    responses=problems(401, 404, 422, 503),
-    dependencies=[Admin],
+    responses=problems(401, 403, 404, 422, 503),
+    dependencies=[Depends(REPORTS)],
 )
 async def list_orders(
     request: Request,
@@ -257,7 +264,10 @@ def _plain(text: str) -> str:
 
 
 @router.get(
-    "/{sale}/audit", response_model=SaleAuditView, responses=problems(401, 404, 503), dependencies=[Admin]
+    "/{sale}/audit",
+    response_model=SaleAuditView,
+    responses=problems(401, 403, 404, 503),
+    dependencies=[Depends(AUDIT)],
 )
 async def audit(request: Request, sale: SaleParam) -> Response:
     """Proves stock = available + held + sold across memory, journal tail and ledger."""

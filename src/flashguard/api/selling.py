@@ -1,33 +1,101 @@
-"""What a buyer's calls do, apart from how they came in: both lanes call these."""
+"""What a buyer's calls do, apart from how they came in: both lanes call these.
+
+A buyer with a token acts as one customer in one sale. Another's reservation is for them one that does not
+exist, whatever is wrong with it otherwise, so that nobody learns anything by asking.
+"""
 
 from starlette.responses import Response
 
+from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.model import Line, Sku
+from flashguard.honour import read_receipt
+from flashguard.model import Line, Refused, ReservationId, Sku
 
+from .caller import Caller
+from .problems import problem
 from .schemas import BasketBody
 from .views import outcome_response
+
+NOT_THEIRS = Refused(code=Code.FORBIDDEN, detail="This token is for another customer or another sale.")
+UNKNOWN = Refused(code=Code.UNKNOWN_RESERVATION)
 
 
 def _lines(body: BasketBody) -> list[Line]:
     return [Line(Sku(line.sku), line.quantity) for line in body.items]
 
 
-async def reserve(guard: FlashGuard, sale: str, body: BasketBody, key: str | None) -> Response:
+def _key(caller: Caller, key: str | None) -> str | None:
+    """A buyer's keys are their own: nobody can use up another's, or learn that it was used."""
+    return key if key is None or caller.customer is None else f"{caller.customer}\0{key}"
+
+
+def may_take(caller: Caller, sale: str, customer: str) -> bool:
+    """Whether the caller may reserve and buy in this sale as this customer."""
+    return caller.customer is None or (caller.sale == sale and caller.customer == customer)
+
+
+async def reserve(
+    guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None
+) -> Response:
     """201 with the hold, or the problem."""
-    return outcome_response(await guard.reserve(sale, body.customer, _lines(body), key=key), 201)
+    if not may_take(caller, sale, body.customer):
+        return problem(NOT_THEIRS)
+    return outcome_response(
+        await guard.reserve(sale, body.customer, _lines(body), key=_key(caller, key)), 201
+    )
 
 
-async def buy(guard: FlashGuard, sale: str, body: BasketBody, key: str | None) -> Response:
+async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None) -> Response:
     """201 with the order, or the problem."""
-    return outcome_response(await guard.buy(sale, body.customer, _lines(body), key=key), 201)
+    if not may_take(caller, sale, body.customer):
+        return problem(NOT_THEIRS)
+    return outcome_response(await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key)), 201)
 
 
-async def confirm(guard: FlashGuard, id_: str, receipt: str | None = None) -> Response:
+async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
+    """200 with the reservation, or the problem."""
+    if caller.customer is not None and not id_.startswith(f"{caller.sale}."):
+        return problem(UNKNOWN)
+    found = await guard.reservation(id_)
+    if caller.customer is not None and not isinstance(found, Refused) and found.customer != caller.customer:
+        return problem(UNKNOWN)
+    return outcome_response(found)
+
+
+async def confirm(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Response:
     """200 with the order, or the problem."""
-    return outcome_response(await guard.confirm(id_, receipt=receipt))
+    return await _not_theirs(guard, caller, id_, receipt) or outcome_response(
+        await guard.confirm(id_, receipt=receipt)
+    )
 
 
-async def release(guard: FlashGuard, id_: str) -> Response:
+async def release(guard: FlashGuard, caller: Caller, id_: str) -> Response:
     """200 with the released reservation, or the problem."""
-    return outcome_response(await guard.release(id_))
+    return await _not_theirs(guard, caller, id_) or outcome_response(await guard.release(id_))
+
+
+async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -> Response:
+    """200 with the reservation and its new end, or the problem."""
+    return await _not_theirs(guard, caller, id_) or outcome_response(await guard.extend(id_, key=key))
+
+
+async def _not_theirs(
+    guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None
+) -> Response | None:
+    """The answer to a buyer who asks for a reservation of somebody else; None where it may be theirs.
+
+    Whose a reservation is never changes, so that to look first is as good as to look meanwhile.
+    """
+    if caller.customer is None:
+        return None
+    if not id_.startswith(f"{caller.sale}."):
+        return problem(UNKNOWN)
+    if receipt is not None:  # it may be of a hold that nobody but the buyer remembers
+        shown = read_receipt(guard.signer, receipt, ReservationId(id_))
+        if isinstance(shown, Refused) or shown.customer == caller.customer:
+            return None
+        return problem(UNKNOWN)
+    found = await guard.reservation(id_)
+    if isinstance(found, Refused):
+        return problem(found)
+    return None if found.customer == caller.customer else problem(UNKNOWN)

@@ -68,7 +68,7 @@ async def start(request: Request, body: SimulationBody) -> Response:
     return json_response(progress.view(), 202)
 
 
-@router.get("", response_model=SimulationsPage, responses=problems(401, 503), dependencies=[Admin])
+@router.get("", response_model=SimulationsPage, responses=problems(401, 403, 503), dependencies=[Admin])
 async def list_simulations(request: Request) -> Response:
     """The newest 50 simulations, without their logs and series."""
     settings = request.app.state.settings
@@ -91,7 +91,7 @@ async def read_simulation(request: Request, id: IdParam) -> Response:
 @router.post(
     "/{id}/stop",
     response_model=SimulationView,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503),
     dependencies=[Admin],
 )
 async def stop(request: Request, id: IdParam) -> Response:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from flashguard.errors import Code
@@ -11,7 +11,7 @@ from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 from flashguard.simulator.plan import MAX_BUYERS, STRATEGIES, environment
 
-from .auth import Buyer
+from .auth import OPERATING
 from .live import hub_of
 from .live_schemas import ScriptsView, ScriptView, SystemView
 from .ops import components_of
@@ -20,7 +20,9 @@ from .sales import guard_of
 from .schemas import problems
 from .views import json_response
 
-router = APIRouter(prefix="/v1", tags=["system"], dependencies=[Buyer], responses=problems(401))
+router = APIRouter(
+    prefix="/v1", tags=["system"], dependencies=[Depends(OPERATING)], responses=problems(401, 403)
+)
 
 VERSION = "0.1.0"
 

@@ -1,0 +1,165 @@
+"""Identities in the ledger: the API's keys, as hashes, and the secrets that sign tokens."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+from msgspec import Struct
+
+from flashguard.ledger.ledger import Ledger
+from flashguard.ledger.sql import query
+
+MAX_LIVE_KEYS: Final = 1_000
+"""Every process holds them all."""
+MAX_REVOKED_TOKENS: Final = 100_000
+"""That have not ended yet; every process holds them all. Beyond, rotate the signing key."""
+
+
+class SigningKey(Struct, frozen=True):
+    """A secret that signs tokens. Times are seconds since the Unix epoch."""
+
+    id: str
+    secret: bytes
+    signs_from: float
+    ends_at: float | None
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.id})"
+
+
+class LiveKey(Struct, frozen=True):
+    """A key of the API as a process needs it to let its caller in."""
+
+    id: str
+    hash: bytes
+    scopes: tuple[str, ...]
+    expires_at: float | None
+
+    def __repr__(self) -> str:
+        return f"LiveKey({self.id})"
+
+
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """A key of the API as its owner sees it: everything but the key."""
+
+    id: str
+    name: str
+    hint: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    rotated_to: str | None
+
+
+class Known(Struct, frozen=True):
+    """All that counts at a moment."""
+
+    signing_keys: tuple[SigningKey, ...]
+    api_keys: tuple[LiveKey, ...]
+    revoked_tokens: Mapping[str, float]
+
+
+class IdentityBook:
+    """Reads and writes identities. Every method raises `LedgerAway` when PostgreSQL does not answer."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def known(self, spare: tuple[str, bytes]) -> Known:
+        """All that counts now.
+
+        Parameters:
+            spare: id and secret of a signing key, for a ledger that has none yet.
+        """
+        async with self._ledger.connection() as connection:
+            rows = await connection.fetch(query("signing_keys"))
+            if not any(row["ends_at"] is None for row in rows):
+                await connection.execute(query("first_signing_key"), *spare)
+                rows = await connection.fetch(query("signing_keys"))
+            keys = await connection.fetch(query("live_api_keys"), 2 * MAX_LIVE_KEYS)
+            revoked = await connection.fetch(query("revoked_tokens"), MAX_REVOKED_TOKENS)
+        return Known(
+            tuple(map(_signing_key, rows)),
+            tuple(
+                LiveKey(row["id"], row["hash"], tuple(row["scopes"]), _seconds(row["expires_at"]))
+                for row in keys
+            ),
+            {row["id"]: row["ends_at"].timestamp() for row in revoked},
+        )
+
+    async def signing_keys(self) -> list[SigningKey]:
+        async with self._ledger.connection() as connection:
+            return [_signing_key(row) for row in await connection.fetch(query("signing_keys"))]
+
+    async def rotate_signing_keys(
+        self, id_: str, secret: bytes, *, signs_in_seconds: float, old_end_in_seconds: float
+    ) -> None:
+        """Adds a signing key and gives all others their end."""
+        async with self._ledger.connection() as connection:
+            await connection.execute(
+                query("rotate_signing_keys"), id_, secret, signs_in_seconds, old_end_in_seconds
+            )
+
+    async def revoke_token(self, id_: str, seconds: float) -> bool:
+        """Has a token count no more, for as long as it could; False when too many are revoked already."""
+        async with self._ledger.connection() as connection:
+            done = await connection.fetchval(query("revoke_token"), id_, seconds, MAX_REVOKED_TOKENS)
+        return done is not None
+
+    async def create_key(
+        self, id_: str, name: str, hint: str, hash_: bytes, scopes: Sequence[str], expires_at: datetime | None
+    ) -> ApiKey | None:
+        """Writes a new key; None when `MAX_LIVE_KEYS` are live."""
+        async with self._ledger.connection() as connection:
+            row = await connection.fetchrow(
+                query("create_api_key"), id_, name, hint, hash_, list(scopes), expires_at, MAX_LIVE_KEYS
+            )
+        return None if row is None else _api_key(row)
+
+    async def rotate_key(
+        self, old: str, id_: str, hint: str, hash_: bytes, grace_seconds: float
+    ) -> ApiKey | None:
+        """Writes a key in place of another, which ends after the grace; None when that is no live key."""
+        async with self._ledger.connection() as connection, connection.transaction():
+            before = await connection.fetchrow(query("live_api_key"), old)
+            if before is None:
+                return None
+            row = await connection.fetchrow(
+                query("create_api_key"),
+                id_, before["name"], hint, hash_, before["scopes"], before["expires_at"], 2 * MAX_LIVE_KEYS,
+            )  # fmt: skip
+            await connection.execute(query("end_rotated_api_key"), old, id_, grace_seconds)
+        return None if row is None else _api_key(row)
+
+    async def revoke_key(self, id_: str) -> ApiKey | None:
+        """Ends a key now; None when there is no such key."""
+        async with self._ledger.connection() as connection:
+            row = await connection.fetchrow(query("revoke_api_key"), id_)
+        return None if row is None else _api_key(row)
+
+    async def keys(self, after: tuple[datetime, str] | None, limit: int) -> list[ApiKey]:
+        """A page of keys, newest first, also those that are over."""
+        at, id_ = after or (None, "")
+        async with self._ledger.connection() as connection:
+            return [_api_key(row) for row in await connection.fetch(query("api_keys_page"), at, id_, limit)]
+
+    async def note_used(self, used: Mapping[str, datetime]) -> None:
+        """Notes when keys were last used."""
+        async with self._ledger.connection() as connection:
+            await connection.execute(query("note_api_keys_used"), list(used), list(used.values()))
+
+
+def _seconds(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
+
+
+def _signing_key(row: asyncpg.Record) -> SigningKey:
+    return SigningKey(row["id"], row["secret"], row["signs_from"].timestamp(), _seconds(row["ends_at"]))
+
+
+def _api_key(row: asyncpg.Record) -> ApiKey:
+    values: dict[str, Any] = dict(row)
+    return ApiKey(**(values | {"scopes": tuple(row["scopes"])}))

@@ -40,6 +40,11 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.RATE_LIMITED: "Wait for `retry_after_seconds`. For limits per key; nothing answers it yet.",
     Code.OVERLOADED: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
     Code.RECOVERING: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
+    Code.QUEUE_REQUIRED: "Take a ticket and wait for its `admission`; or the one sent has run out, or is "
+    "another buyer's or sale's.",
+    Code.UNKNOWN_TICKET: "It has left, its session is over, or memory was lost: take it again, and show the "
+    "signed `ticket`, which keeps the place.",
+    Code.PROOF_REQUIRED: "Ask for a challenge, solve it, and send the solution as `proof`; each counts once.",
     Code.LEDGER_REFUSED: "Memory had lost data and granted what the ledger could not. Try with a new key.",
 }
 

@@ -29,6 +29,9 @@ class Code(StrEnum):
     OVERLOADED = "overloaded"
     RECOVERING = "recovering"
     LEDGER_REFUSED = "ledger-refused"
+    QUEUE_REQUIRED = "queue-required"
+    UNKNOWN_TICKET = "unknown-ticket"
+    PROOF_REQUIRED = "proof-required"
 
 
 class Problem(NamedTuple):
@@ -57,6 +60,9 @@ PROBLEMS: Final[dict[Code, Problem]] = {
     Code.OVERLOADED: Problem(503, "The service is at its limit; try again shortly."),
     Code.RECOVERING: Problem(503, "The service is recovering; try again shortly."),
     Code.LEDGER_REFUSED: Problem(409, "The ledger refused this order; nothing was sold."),
+    Code.QUEUE_REQUIRED: Problem(403, "The sale has a waiting room, and it has not admitted this buyer."),
+    Code.UNKNOWN_TICKET: Problem(404, "There is no such ticket in the waiting room."),
+    Code.PROOF_REQUIRED: Problem(403, "A solved challenge is needed to take a ticket."),
 }
 
 

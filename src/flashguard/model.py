@@ -55,6 +55,26 @@ class Durability(StrEnum):
     LEDGER = "ledger"
 
 
+class RoomMode(StrEnum):
+    """In which order a waiting room admits those who came before the opening."""
+
+    LOTTERY = "lottery"
+    FIFO = "fifo"
+
+
+class WaitingRoom(Struct, frozen=True, kw_only=True):
+    """How a sale lets its buyers in: so many a second, so many at once, each for so long."""
+
+    mode: RoomMode = RoomMode.LOTTERY
+    admit_per_second: float = 50.0
+    max_active: int = 1_000
+    session_seconds: int = 300
+    max_waiting: int = 1_000_000
+    proof_of_work: bool = False
+    commitment: str | None = None
+    """SHA-256 of the lottery's seed, in hex."""
+
+
 class Line(Struct, frozen=True):
     """So many units of one item."""
 
@@ -90,6 +110,7 @@ class Sale(Struct, frozen=True, kw_only=True):
     hold_seconds: int = 120
     limit_per_customer: int | None = None
     hold_durability: Durability = Durability.DISK
+    waiting_room: WaitingRoom | None = None
     created_at: datetime | None = None
 
 

@@ -16,6 +16,7 @@ from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale
 from flashguard.ledger.sql import query
+from flashguard.lottery import new_seed
 from flashguard.model import (
     Durability,
     Item,
@@ -25,6 +26,7 @@ from flashguard.model import (
     SaleId,
     SaleStatus,
     Sku,
+    WaitingRoom,
     from_millis,
     is_sale_id,
     to_millis,
@@ -68,6 +70,7 @@ class NewSale:
     hold_seconds: int = 120
     limit_per_customer: int | None = None
     hold_durability: Durability = Durability.DISK
+    waiting_room: WaitingRoom | None = None
 
 
 class Shop:
@@ -100,10 +103,12 @@ class Shop:
                 hold_seconds=new.hold_seconds,
                 limit_per_customer=new.limit_per_customer,
                 hold_durability=new.hold_durability,
+                waiting_room=new.waiting_room,
             ),
             max(new.hold_seconds, self._settings.max_hold_seconds),
             key,
             body,
+            None if new.waiting_room is None else new_seed(),
         )
         partition = self._decisions.partition(sale_id)
         created = await self._ledger.create_sale(stored, partition)
@@ -321,17 +326,14 @@ def _as_in_memory(sale: Sale, result: list[Any]) -> Sale:
         if item.sku in counters else item
         for item in sale.items
     )  # fmt: skip
-    return Sale(
-        id=sale.id,
-        name=sale.name,
+    return msgspec.structs.replace(
+        sale,
         status=SaleStatus(status),
         items=items,
         starts_at=from_millis(starts_ms) if starts_ms else None,
         ends_at=from_millis(ends_ms) if ends_ms else None,
         hold_seconds=hold_ms // 1000,
         limit_per_customer=limit or None,
-        hold_durability=sale.hold_durability,
-        created_at=sale.created_at,
     )
 
 

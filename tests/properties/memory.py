@@ -26,6 +26,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Reply, Verb
 from flashguard.model import SaleId
 from flashguard.recorder.fold import New, fold
+from flashguard.recorder.loading import more_keys
 from model import Model, Reservation, Sale
 
 T = TypeVar("T")
@@ -156,7 +157,7 @@ class Partition:
     def _call(self, verb: Verb, sales: Sequence[str], requests: Any) -> Coroutine[Any, Any, Reply]:
         self._kernel.clock_ms = self.model.now_ms
         ids = [SaleId(sale) for sale in sales]
-        more = (keys.sales(self.number),) if verb is Verb.LOAD else ()
+        more = more_keys(self.number, ids[0]) if verb is Verb.LOAD else ()
         return self._kernel.run(verb, self.number, ids, requests, more_keys=more)
 
     # Steps
@@ -176,7 +177,7 @@ class Partition:
         """A new sale; the one that is there stays as it is."""
         known = name in self.model.sales
         self.close_chapter()
-        reply = self.run(Verb.LOAD, [name], ("new", "", _config(sale), _items(sale), [], [], []))
+        reply = self.run(Verb.LOAD, [name], ("new", "", _loaded(sale), _items(sale), [], [], []))
         assert (reply.status, reply.results) == ("", ["exists" if known else "loaded"])
         if not known:
             items = {sku: replace(item) for sku, item in sale.items.items()}
@@ -357,6 +358,10 @@ def _config(sale: Sale) -> list[Any]:
     return [c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit]
 
 
+def _loaded(sale: Sale) -> list[Any]:
+    return [*_config(sale), *(["", {"room": {}}] if sale.config.room else [])]
+
+
 def _items(sale: Sale) -> list[Any]:
     return [
         value
@@ -383,7 +388,7 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
             records.append([*head, 0])
     customers = {one.customer for one in sale.reservations.values() if sale.used(one.customer)}
     used = [value for customer in customers for value in (customer, sale.used(customer))]
-    return _config(sale), _items(sale), records, deadlines, used
+    return _loaded(sale), _items(sale), records, deadlines, used
 
 
 _SEQ_AT = {

@@ -34,6 +34,7 @@ class Config:
     hold_ms: int = 1_000
     max_hold_ms: int = 4_000
     limit: int = 0
+    room: bool = False
 
     def status_at(self, now_ms: int) -> str:
         status = self.status
@@ -163,8 +164,9 @@ class Model:
     # Verbs. Each takes one request: the sale's id, then what the script takes.
 
     def _reserve(
-        self, name: str, id_: str, fingerprint: int, customer: str, lines: Lines, buy: bool
-    ) -> list[Any]:
+        self, name: str, id_: str, fingerprint: int, customer: str, lines: Lines, buy: bool,
+        admitted_until_ms: int = 0,
+    ) -> list[Any]:  # fmt: skip
         sale = self.sales.get(name)
         if sale is None:
             return ["unknown-sale"]
@@ -178,6 +180,8 @@ class Model:
         config = sale.config
         if (status := config.status_at(self.now_ms)) != "open":
             return ["sale-not-open", status, config.starts_ms]
+        if config.room and self.now_ms >= admitted_until_ms:
+            return ["queue-required"]
         if (refused := self._lacks(name, customer, lines)) is not None:
             return refused
         now = self.now_ms
@@ -337,7 +341,7 @@ class Model:
         )
         return ["restocked", False, *after, self.seq + 1]
 
-    def _change_sale(self, name: str, verb: str, changes: dict[str, int], key: str) -> list[Any]:
+    def _change_sale(self, name: str, verb: str, changes: dict[str, Any], key: str) -> list[Any]:
         sale = self.sales.get(name)
         if sale is None:
             return ["unknown-sale"]
@@ -350,7 +354,9 @@ class Model:
         status = before.status_at(self.now_ms)
         if status not in NEXT[verb]:
             return ["sale-not-open", status]
-        after = replace(before, **changes, status=NEXT[verb][status])
+        rules = {name: rule is not False for name, rule in changes.get("rules", {}).items()}
+        changes = {name: value for name, value in changes.items() if name != "rules"}
+        after = replace(before, **changes, **rules, status=NEXT[verb][status])
         if verb == "patch" and after.status == "open" and after.starts_ms > self.now_ms:
             after.status = "scheduled"
         after.status = after.status_at(self.now_ms)

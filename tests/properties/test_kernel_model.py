@@ -46,6 +46,7 @@ LIMITS = [0, 0, 3, 6]
 CHANGES = [
     {}, {"limit": 0}, {"limit": 4}, {"hold_ms": 1_500}, {"hold_ms": 1_000, "max_hold_ms": 2_000, "limit": 2},
     *({name: ms} for name in ("starts_ms", "ends_ms") for ms in AT_MS[5:]),
+    *({"rules": {"room": rule}} for rule in ({}, False)),
 ]  # fmt: skip
 CHANGE_KEYS = ["", "", "sale-change:1", "sale-change:2"]
 LINES = [
@@ -55,7 +56,9 @@ LINES = [
     ["b", 3, "b", 3, "b", 1],
 ]
 requests = {
-    Verb.RESERVE: any_of(NAMES, [None] * 5 + [0, 1, 4], BODIES, "xyz", LINES, [False, True]),
+    Verb.RESERVE: any_of(
+        NAMES, [None] * 5 + [0, 1, 4], BODIES, "xyz", LINES, [False, True], [0, START_MS + 1_500]
+    ),
     Verb.CONFIRM: any_of(
         BACK, [*[None] * 4, *itertools.product("xyz", ["ok", "ok", "late", "forged"])], LINES
     ),
@@ -70,8 +73,9 @@ requests = {
         any_of(NAMES, ["patch"], CHANGES, [""]),
     ),
 }
-opened = any_of(["open"], [0], AT_MS, HOLD_MS, [1_400, 4_000], LIMITS)
-unopened = any_of(["scheduled", "draft"], AT_MS, AT_MS, HOLD_MS, [1_400, 4_000], LIMITS)
+ROOM = [False] * 4 + [True]
+opened = any_of(["open"], [0], AT_MS, HOLD_MS, [1_400, 4_000], LIMITS, ROOM)
+unopened = any_of(["scheduled", "draft"], AT_MS, AT_MS, HOLD_MS, [1_400, 4_000], LIMITS, ROOM)
 sales = st.builds(
     lambda config, stock: Sale(
         Config(*config), {sku: Item(units) for sku, units in zip("ab", stock, strict=True)}
@@ -246,6 +250,9 @@ BROKEN = {
         "if record[2] ~= fingerprint then return {'idempotency-mismatch'} end\n  end",
         "end",
     ),
+    "a waiting room that anybody walks past": ("if config.rules.room and", "if false and"),
+    "an admission without end": ("NOW >= (request[7] or 0)", "not request[7]"),
+    "a change that forgets the rules": ("      if next(c.rules) then", "      if false then"),
     "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
 }
 

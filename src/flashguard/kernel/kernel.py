@@ -37,6 +37,14 @@ class Verb(StrEnum):
     ANNOUNCE = "announce"
     LOOK = "look"
     VERIFY = "verify"
+    TAKE_TICKET = "take_ticket"
+    LOOK_AT_TICKET = "look_at_ticket"
+    LEAVE_ROOM = "leave_room"
+    LOOK_AT_ROOM = "look_at_room"
+
+
+IN_THE_ROOM: Final = frozenset((Verb.TAKE_TICKET, Verb.LOOK_AT_TICKET, Verb.LEAVE_ROOM, Verb.LOOK_AT_ROOM))
+"""Verbs whose scripts take the keys of waiting rooms too."""
 
 
 class MemoryAway(FlashGuardError):
@@ -130,6 +138,9 @@ class Kernel:
         names = [keys.partition(partition), keys.journal(partition)]
         for sale_id in sales:
             names += keys.sale(partition, sale_id)
+        if verb in IN_THE_ROOM:
+            for sale_id in sales:
+                names += keys.room(partition, sale_id)
         names += more_keys
         blob = _encode(
             (token or new_token(), self._epochs.get(partition, 0), self.max_backlog, self.clock_ms, requests)

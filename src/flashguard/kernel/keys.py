@@ -54,6 +54,29 @@ def sale(number: int, sale_id: SaleId) -> SaleKeys:
     )
 
 
+class RoomKeys(NamedTuple):
+    """The keys of a sale's waiting room, in the order that its scripts expect."""
+
+    room: str
+    waiting: str
+    active: str
+    lottery: str
+    spent: str
+
+
+@lru_cache(maxsize=16_384)
+def room(number: int, sale_id: SaleId) -> RoomKeys:
+    """The keys of a sale's waiting room: see scripts/lib/room.lua."""
+    tag = f"fg:{{{number}}}:room"
+    return RoomKeys(
+        f"{tag}:{sale_id}",
+        f"{tag}-waiting:{sale_id}",
+        f"{tag}-active:{sale_id}",
+        f"{tag}-lottery:{sale_id}",
+        f"{tag}-spent:{sale_id}",
+    )
+
+
 def recorders() -> str:
     """Sorted set: the recorders that run, by when they last said so."""
     return "fg:{recorders}"

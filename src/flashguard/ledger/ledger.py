@@ -28,6 +28,7 @@ from flashguard.model import (
     SaleStatus,
     Sku,
 )
+from flashguard.rooms import encode_room, stored_room
 
 if TYPE_CHECKING:  # asyncpg's classes are generic for the type checker alone
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -68,6 +69,7 @@ class StoredSale(Struct, frozen=True):
     max_hold_seconds: int
     creation_key: str | None = None
     creation_body: int | None = None
+    room_seed: str | None = None
 
 
 class OrderFilter(Struct, frozen=True, kw_only=True):
@@ -291,6 +293,7 @@ class Ledger:
                 [item.sku for item in sale.items], [item.name for item in sale.items],
                 [item.price_minor for item in sale.items], [item.currency for item in sale.items],
                 [item.stock for item in sale.items], sale.hold_durability,
+                None if sale.waiting_room is None else encode_room(sale.waiting_room), stored.room_seed,
             )  # fmt: skip
         return status != "INSERT 0 0"
 
@@ -304,6 +307,7 @@ class Ledger:
             row["max_hold_seconds"],
             row["creation_key"],
             row["creation_body"],
+            row["room_seed"],
         )
 
     async def sale_created_with(self, key: str) -> SaleId | None:
@@ -338,6 +342,7 @@ class Ledger:
             hold_seconds=row["hold_seconds"],
             limit_per_customer=row["limit_per_customer"],
             hold_durability=Durability(row["hold_durability"]),
+            waiting_room=stored_room(row["waiting_room"], row["room_seed"]),
             created_at=row["created_at"],
         )
 

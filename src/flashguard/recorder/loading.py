@@ -13,6 +13,7 @@ from flashguard.kernel.kernel import Kernel, Verb
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Durability, SaleId, to_millis
+from flashguard.rooms import decode_room, room_rule
 
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
@@ -56,6 +57,11 @@ class LoadRefused(Exception):
     """Memory did not take the load: it is fenced by somebody else, or not there."""
 
 
+def more_keys(partition: int, sale_id: SaleId) -> tuple[str, ...]:
+    """What load.lua takes beside the sale's own keys."""
+    return keys.sales(partition), *keys.room(partition, sale_id)
+
+
 async def load_sale(
     kernel: Kernel, connection: Connection, partition: int, sale: asyncpg.Record, *, fence: str = ""
 ) -> int:
@@ -93,7 +99,7 @@ async def load_sale(
             partition,
             [sale_id],
             (step, fence, config, items, records, deadlines, used, ended),
-            more_keys=(keys.sales(partition),),
+            more_keys=more_keys(partition, sale_id),
         )
         if reply.status:
             raise LoadRefused(f"sale {sale_id}: memory is {reply.status}")
@@ -143,8 +149,20 @@ def _config(sale: asyncpg.Record) -> list[Any]:
         sale["hold_seconds"] * 1000,
         sale["max_hold_seconds"] * 1000,
         sale["limit_per_customer"] or 0,
-        *([] if sale["hold_durability"] == Durability.DISK else [sale["hold_durability"]]),
+        *_options(sale),
     ]
+
+
+def _options(sale: asyncpg.Record) -> list[Any]:
+    """What most sales do without: another durability than the disk, and optional rules."""
+    durability = "" if sale["hold_durability"] == Durability.DISK else sale["hold_durability"]
+    rules: dict[str, Any] = {}
+    if sale["waiting_room"] is not None:
+        room = decode_room(sale["waiting_room"])
+        rules["room"] = room_rule(room, opened=sale["room_opened_at"] is not None)
+    if rules:
+        return [durability, rules]
+    return [durability] if durability else []
 
 
 def _restock_record(row: asyncpg.Record) -> list[Any]:
@@ -210,7 +228,7 @@ async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: s
         partition,
         [sale_id],
         (step, fence, [], [], [], [], []),
-        more_keys=(keys.sales(partition),),
+        more_keys=more_keys(partition, sale_id),
     )
     if reply.status:
         raise LoadRefused(f"sale {sale_id}: memory is {reply.status}")

@@ -3,7 +3,8 @@
 --
 -- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
 -- requests  {{sale index, verb, changes, key field or ''}, ...}; verb is open, pause, close or patch;
---           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values
+--           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values, and rules to
+--           those of the optional rules that change; false takes one away
 -- results   {status, replayed, seq} {'sale-not-open', status} {'unknown-sale'} {'idempotency-mismatch'}
 --
 -- A change that changes nothing is journalled like any other: once its entry is recorded, so is the change that
@@ -26,6 +27,13 @@ local wants, add = wanted()
 for i = 1, #REQUESTS do add(REQUESTS[i][1], REQUESTS[i][4] ~= '' and REQUESTS[i][4] or nil) end
 prefetch(wants)
 
+local function with_rules(rules, changes)
+  local after = {}
+  for name, rule in pairs(rules) do after[name] = rule end
+  for name, rule in pairs(changes) do after[name] = rule or nil end
+  return after
+end
+
 local function decide(sale, verb, changes, key)
   local config = sale.config
   if not config then return {'unknown-sale'} end
@@ -37,7 +45,10 @@ local function decide(sale, verb, changes, key)
   local from = status_now(config)
   local to = NEXT[verb][from]
   if not to then return {'sale-not-open', from} end
-  for name, value in pairs(changes) do config[name] = value end
+  for name, value in pairs(changes) do
+    if name == 'rules' then value = with_rules(config.rules, value) end
+    config[name] = value
+  end
   if verb == 'patch' and to == 'open' and config.starts_ms > NOW then to = 'scheduled' end
   config.status = to
   config.status = status_now(config)

@@ -2,14 +2,15 @@
 -- load: writes one sale into memory from the ledger. A new sale, and a rebuild after memory was lost, are
 -- the same verb; a long sale comes in several calls.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used of the one sale, then the set of sales
+-- KEYS      partition, journal, then sale, reservations, deadlines, used of the one sale, then the set of sales,
+--           then the keys of its waiting room (see lib/room.lua)
 -- requests  {step, fence, config, items, records, deadlines, used, ended}
 --             step      'new': the partition is open and the sale not in memory yet
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
 --                       'drop': a rebuild drops a sale that the ledger does not want in memory
 --                       'unload': the sale is closed and done with; forget it
 --             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability unless it is the
---                       disk}, or {} when it came before
+--                       disk, rules unless it has none}, or {} when it came before
 --             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
 --             ended     columns of terminal records: {{id, ...}, {status, ...}, fingerprints, created_ms, hold_ms,
@@ -27,6 +28,11 @@ local function forget()
   redis.call('SREM', KEYS[7], name)
 end
 
+-- A rebuild leaves the waiting room as it is: it is nowhere else, and what is there of it is true.
+local function forget_room()
+  redis.call('UNLINK', unpack(KEYS, 8))
+end
+
 if step == 'new' or step == 'unload' then
   local refusal = closed()
   if refusal then return answer(refusal) end
@@ -39,9 +45,11 @@ end
 if step == 'unload' then
   if redis.call('ZCOUNT', KEYS[5], '-inf', '(+inf') > 0 then return answer('', {'busy'}) end
   forget()
+  forget_room()
   return answer('', {'loaded'})
 elseif step == 'drop' then
   forget()
+  forget_room()
   return answer('', {'loaded'})
 elseif step == 'new' and redis.call('HEXISTS', KEYS[3], 'config') == 1 then
   return answer('', {'exists'})
@@ -75,5 +83,6 @@ if #config > 0 then
   redis.call('HSET', KEYS[4], '', '')
   redis.call('ZADD', KEYS[5], '+inf', '')
   redis.call('HSET', KEYS[6], '', 0)
+  if step == 'new' and config[8] and config[8].room then redis.call('HSET', KEYS[8], 'born_ms', NOW) end
 end
 return answer('', {'loaded'})

@@ -29,7 +29,7 @@ local function whole(sale)
   end
   if not config then return {'unknown-sale'} end
   config[1] = status_now({status = config[1], starts_ms = config[2], ends_ms = config[3]})
-  config[7] = counters
+  config[7], config[8] = counters, nil
   return config
 end
 

@@ -6,11 +6,12 @@
 -- be taken back.
 --
 -- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
--- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy}, ...}
+-- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy, admitted_until_ms}, ...}; the last
+--           only from a buyer whom the sale's waiting room admitted
 -- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}, a hold also with what
 --           must be done before it is answered, where the sale wants more, or less, than the disk
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
---           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'}
+--           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'} {'queue-required'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -43,6 +44,7 @@ local function decide(request)
   local config = sale.config
   local status = status_now(config)
   if status ~= 'open' then return {'sale-not-open', status, config.starts_ms} end
+  if config.rules.room and NOW >= (request[7] or 0) then return {'queue-required'} end
   local no = lacks(sale, customer, lines)
   if no then return no end
 

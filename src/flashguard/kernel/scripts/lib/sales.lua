@@ -2,7 +2,9 @@
 --
 -- From KEYS[3] on, four keys per sale, in this order:
 --   sale          hash   config -> msgpack status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit (0: none), and
---                                  durability of its holds, unless that is the disk
+--                                  durability of its holds, unless that is the disk ('' when rules follow), and
+--                                  rules: a map of optional rules by name, unless it has none
+--                                    room   the sale has a waiting room: who takes units must have been admitted
 --                        item:<sku> -> "stock held sold"
 --   reservations  hash   id -> msgpack record (see below)
 --   deadlines     zset   id of each live hold, scored by expires_ms
@@ -20,6 +22,7 @@ local HELD, CONFIRMED, RELEASED, EXPIRED = 1, 2, 3, 4
 local REFUSAL = {[CONFIRMED] = 'reservation-confirmed', [RELEASED] = 'reservation-released', [EXPIRED] = 'reservation-expired'}
 local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time, and by one call
 
+local NO_RULES = {}
 local transitions = {} -- of this batch, in order
 local SALES = {}       -- index -> sale, index as the requests name it (0-based)
 
@@ -83,9 +86,9 @@ local function prefetch(wants)
     for i = 1, #want.skus do fields[i + 1] = 'item:' .. want.skus[i] end
     local values = hmget(sale.key, fields)
     if values[1] then
-      local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability = cmsgpack.unpack(values[1])
+      local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability, rules = cmsgpack.unpack(values[1])
       sale.config = {status = status, starts_ms = starts_ms, ends_ms = ends_ms, hold_ms = hold_ms,
-        max_hold_ms = max_hold_ms, limit = limit, durability = durability or ''}
+        max_hold_ms = max_hold_ms, limit = limit, durability = durability or '', rules = rules or NO_RULES}
     end
     for i = 1, #want.skus do
       local text = values[i + 1]
@@ -199,8 +202,13 @@ local function flush()
     if sale.config_changed then
       local c = sale.config
       fields[#fields + 1] = 'config'
-      fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit,
-        more_than_disk(c))
+      if next(c.rules) then
+        fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit,
+          c.durability, c.rules)
+      else
+        fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit,
+          more_than_disk(c))
+      end
     end
     call('HSET', sale.key, fields)
     fields = {}

@@ -1,0 +1,37 @@
+#!lua
+-- leave_room: buyers who go, or who took what they came for: their places are given to those who wait.
+--
+-- KEYS      partition, journal, then sale, reservations, deadlines, used per sale, then five per room (see lib/)
+-- requests  {{sale index, ticket, units taken}, ...}
+-- results   {'left'} {'unknown-sale'} {'no-room'} {'unknown-ticket'}
+
+--@include lib/partition.lua
+--@include lib/sales.lua
+--@include lib/room.lua
+
+local refusal = closed()
+if refusal then return answer(refusal) end
+local wants, add = wanted()
+for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
+prefetch(wants)
+
+local function decide(sale, index, id, taken)
+  if not sale.config then return {'unknown-sale'} end
+  local room = room_of(sale, index)
+  if not room then return {'no-room'} end
+  if taken > 0 then
+    put(room, 'taken', room.taken + taken)
+    put(room, 'recount_ms', 0) -- the units it was admitted for are gone
+  end
+  local gone = redis.call('ZREM', room.active_key, id) + redis.call('ZREM', room.waiting_key, id)
+  if not room.opened_ms then redis.call('ZREM', room.lottery_key, id) end
+  return {gone > 0 and 'left' or 'unknown-ticket'}
+end
+
+local results = {}
+for i = 1, #REQUESTS do
+  local request = REQUESTS[i]
+  results[i] = decide(SALES[request[1]], request[1], request[2], request[3])
+end
+save_rooms()
+return answer('', results)

@@ -1,0 +1,184 @@
+-- The waiting rooms of the sales that a batch touches: who waits, in which order, and who is let in.
+--
+-- After the keys of all sales, five keys per sale, in the same order of sales:
+--   room     hash   born_ms            when memory came to know the room
+--                   opened_ms          when the sale was first seen open: the lottery takes no ticket from then on
+--                   settle_ms          nobody is admitted before: those whose places memory lost come back first
+--                   last               the newest place that was given by time
+--                   credit, credit_ms  how many may be admitted, as of when: a bucket that the rate fills
+--                   pace, pace_ms      how many were admitted a second of late, as of when
+--                   free, held, sold, recount_ms   the sale's units, and when to count them again
+--                   taken, base        units that admitted buyers took; those held or sold when the room was born
+--                   admitted           how many were, in all
+--   waiting  zset   ticket -> place; the lowest place is the next
+--   active   zset   ticket -> when its turn ends; with a half: admitted, and has not come for it yet
+--   lottery  zset   ticket -> number: all who took part
+--   spent    zset   what counts once (a solved challenge, a ticket shown after a loss) -> until when it is remembered
+--
+-- Places: a number of the lottery (below 2^48), or for who came after it the server's time in 1/1024 ms, which is
+-- above every such number and below 2^53. Nothing of this is journalled: a ticket says its own place, see take_ticket.
+
+local ROOM_KEYS, PLACES_PER_MS = 5, 1024
+local SETTLE_MS, PICKUP_MS = 15000, 15000 -- above the longest time between two looks that a buyer is told
+local BURST_SECONDS = 2 -- so much of the rate is kept for later when nobody looks for a moment
+local ADMIT_MOST = 1000 -- by one call
+local COUNT_MS, COUNTED_PER_MS = 100, 10 -- units are counted anew after so long; longer where there are many items
+local PACE_MS = 10000 -- over which the pace is smoothed
+local FIRMNESS = 10 -- orders that weigh as much as what was seen so far, before holds are expected to lapse
+local FIELDS = {'born_ms', 'opened_ms', 'settle_ms', 'last', 'credit', 'credit_ms', 'pace', 'pace_ms', 'free', 'held',
+  'sold', 'recount_ms', 'taken', 'base', 'admitted'}
+local SALE_COUNT = (#KEYS - 2) / (4 + ROOM_KEYS)
+
+-- put(room, field, value): changes a field; save_rooms writes all that changed.
+local function put(room, field, value)
+  room[field] = value
+  room.changed[field] = value
+end
+
+-- count_stock(sale, room): the sale's units, counted again when that is due.
+local function count_stock(sale, room)
+  if NOW < (room.recount_ms or 0) then return end
+  local free, held, sold, items = 0, 0, 0, 0
+  local all = redis.call('HGETALL', sale.key)
+  for i = 1, #all, 2 do
+    if all[i] ~= 'config' then
+      local item = parse_item(all[i + 1])
+      free, held, sold, items = free + item.stock - item.held - item.sold, held + item.held, sold + item.sold, items + 1
+    end
+  end
+  if room.free ~= free then put(room, 'free', free) end
+  if room.held ~= held then put(room, 'held', held) end
+  if room.sold ~= sold then put(room, 'sold', sold) end
+  if not room.base then put(room, 'base', held + sold) end
+  put(room, 'recount_ms', NOW + math.max(COUNT_MS, items / COUNTED_PER_MS))
+end
+
+-- returning(sale, room): how many holds will likely come back within a session, by what became of those before.
+local function returning(sale, room)
+  local lapsed = math.max(0, room.taken - (room.held + room.sold - room.base))
+  if lapsed == 0 or room.held == 0 then return 0 end
+  local soon = redis.call('ZCOUNT', sale.deadlines_key, NOW, NOW + room.rule.session_ms)
+  return soon * lapsed / (lapsed + room.sold + FIRMNESS)
+end
+
+-- admit(sale, room): lets in as many as the rate, the free places and the units allow, whoever asks.
+local function admit(sale, room)
+  redis.call('ZREMRANGEBYSCORE', room.active_key, '-inf', NOW)
+  count_stock(sale, room)
+  local rule = room.rule
+  room.active = redis.call('ZCARD', room.active_key)
+  room.full = room.active >= rule.most
+  if room.status ~= 'open' or NOW < room.settle_ms then return end
+  local credit = math.min(math.max(1, rule.rate * BURST_SECONDS),
+    room.credit + math.max(0, NOW - room.credit_ms) * rule.rate / 1000)
+  local units = room.free + returning(sale, room)
+  local most = math.floor(math.min(credit, rule.most - room.active, units - room.active, ADMIT_MOST))
+  local admitted = most >= 1 and redis.call('ZPOPMIN', room.waiting_key, most) or {}
+  if #admitted == 0 then return end
+  local turns = {}
+  for i = 1, #admitted, 2 do
+    turns[i], turns[i + 1] = NOW + PICKUP_MS + 0.5, admitted[i]
+  end
+  call('ZADD', room.active_key, turns)
+  local count = #turns / 2
+  room.active = room.active + count
+  room.full = room.active >= rule.most
+  put(room, 'credit', credit - count)
+  put(room, 'credit_ms', NOW)
+  put(room, 'admitted', room.admitted + count)
+  local kept = math.exp(-math.max(0, NOW - room.pace_ms) / PACE_MS)
+  put(room, 'pace', room.pace * kept + count * 1000 / PACE_MS)
+  put(room, 'pace_ms', NOW)
+end
+
+-- room_of(sale, index): the sale's waiting room, with everybody admitted who may be; nil when it has none.
+local function room_of(sale, index)
+  if sale.room ~= nil then return sale.room or nil end
+  local rule = sale.config and sale.config.rules.room
+  sale.room = rule and {rule = rule, changed = {}} or false
+  if not rule then return nil end
+  local room, at = sale.room, 3 + SALE_COUNT * 4 + index * ROOM_KEYS
+  room.key, room.waiting_key, room.active_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
+  room.lottery_key, room.spent_key = KEYS[at + 3], KEYS[at + 4]
+  local values = redis.call('HMGET', room.key, unpack(FIELDS))
+  for i = 1, #FIELDS do room[FIELDS[i]] = tonumber(values[i]) end
+  room.status = status_now(sale.config)
+  if not room.born_ms then -- it was there since the sale was made: memory has lost it
+    put(room, 'born_ms', NOW)
+    put(room, 'settle_ms', NOW + SETTLE_MS)
+  end
+  if not room.opened_ms and (room.status == 'open' or rule.opened) then
+    put(room, 'opened_ms', NOW)
+    put(room, 'credit', math.max(1, rule.rate))
+    put(room, 'credit_ms', NOW)
+  end
+  room.settle_ms, room.credit, room.credit_ms = room.settle_ms or 0, room.credit or 0, room.credit_ms or NOW
+  room.pace, room.pace_ms = room.pace or 0, room.pace_ms or NOW
+  room.taken, room.admitted, room.last = room.taken or 0, room.admitted or 0, room.last or 0
+  admit(sale, room)
+  room.total = redis.call('ZCARD', room.waiting_key)
+  return room
+end
+
+-- place_by_time(room): behind everybody who is there.
+local function place_by_time(room)
+  put(room, 'last', math.max(room.last + 1, NOW * PLACES_PER_MS))
+  return room.last
+end
+
+-- outlook(room, position): what somebody there may hope for, if everybody before takes one unit.
+local function outlook(room, position)
+  local before = position + room.active
+  if room.free == 0 and room.held == 0 then return 'sold-out' end
+  if before <= room.free then return 'likely' end
+  return before <= room.free + room.held and 'possible' or 'unlikely'
+end
+
+-- wait_ms(room, position): how long it takes to let in so many; -1 where that hangs on units that come back.
+local function wait_ms(sale, room, position)
+  local rule = room.rule
+  if position + room.active > room.free then return -1 end
+  local speed = rule.rate
+  if room.full then
+    local pace = room.pace * math.exp(-math.max(0, NOW - room.pace_ms) / PACE_MS)
+    speed = math.min(speed, math.max(pace, rule.most * 1000 / rule.session_ms))
+  end
+  local opens_ms = room.status == 'scheduled' and sale.config.starts_ms or 0
+  return math.max(0, opens_ms - NOW, room.settle_ms - NOW) + position * 1000 / speed
+end
+
+-- standing(sale, room, id, place): where a ticket stands, as a result; nil when the room does not have it.
+--   {'admitted', until_ms}
+--   {'waiting', place, position (0: not drawn yet), how many wait, wait_ms or -1, outlook, opens_ms or 0}
+local function standing(sale, room, id)
+  local ends = tonumber(redis.call('ZSCORE', room.active_key, id) or nil)
+  if ends then
+    if ends % 1 ~= 0 then -- comes for it now
+      ends = NOW + room.rule.session_ms
+      redis.call('ZADD', room.active_key, ends, id)
+    end
+    return {'admitted', ends}
+  end
+  local place = tonumber(redis.call('ZSCORE', room.waiting_key, id) or nil)
+  if not place then return nil end
+  local opens_ms = room.status == 'scheduled' and sale.config.starts_ms or 0
+  if room.rule.mode == 'lottery' and not room.opened_ms then
+    return {'waiting', place, 0, room.total, -1, outlook(room, 1), opens_ms}
+  end
+  local position = redis.call('ZRANK', room.waiting_key, id) + 1
+  return {'waiting', place, position, room.total, wait_ms(sale, room, position), outlook(room, position), opens_ms}
+end
+
+-- save_rooms(): writes what changed of every room, once.
+local function save_rooms()
+  for _, sale in pairs(SALES) do
+    if sale.room and next(sale.room.changed) then
+      local fields = {}
+      for field, value in pairs(sale.room.changed) do
+        fields[#fields + 1] = field
+        fields[#fields + 1] = value
+      end
+      call('HSET', sale.room.key, fields)
+    end
+  end
+end

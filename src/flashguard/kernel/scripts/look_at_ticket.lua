@@ -1,0 +1,31 @@
+#!lua
+-- look_at_ticket: where tickets stand now. Whoever looks also has everybody admitted who may be, so that the room
+-- goes on by the server's clock, however many processes ask, and needs nobody who leads.
+--
+-- KEYS      partition, journal, then sale, reservations, deadlines, used per sale, then five per room (see lib/)
+-- requests  {{sale index, ticket}, ...}
+-- results   {'admitted' | 'waiting', ...} as lib/room.lua's standing
+--           {'unknown-sale'} {'no-room'} {'unknown-ticket'} {'sale-not-open', status, starts_ms}
+
+--@include lib/partition.lua
+--@include lib/sales.lua
+--@include lib/room.lua
+
+local refusal = closed()
+if refusal then return answer(refusal) end
+local wants, add = wanted()
+for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
+prefetch(wants)
+
+local function decide(sale, index, id)
+  if not sale.config then return {'unknown-sale'} end
+  local room = room_of(sale, index)
+  if not room then return {'no-room'} end
+  if room.status == 'closed' then return {'sale-not-open', room.status, sale.config.starts_ms} end
+  return standing(sale, room, id) or {'unknown-ticket'}
+end
+
+local results = {}
+for i = 1, #REQUESTS do results[i] = decide(SALES[REQUESTS[i][1]], REQUESTS[i][1], REQUESTS[i][2]) end
+save_rooms()
+return answer('', results)

@@ -1,0 +1,66 @@
+#!lua
+-- take_ticket: gives buyers a place in a sale's waiting room. The same ticket again is the same place.
+--
+-- Before the sale opens, a lottery's ticket gets its number as its place; everybody else stands behind those who
+-- are there. A ticket that memory does not know, and may have lost since the ticket was signed, gets the place that
+-- is written on it, once.
+--
+-- KEYS      partition, journal, then sale, reservations, deadlines, used per sale, then five per room (see lib/)
+-- requests  {{sale index, ticket, number, shown, proof, proof_until_ms}, ...}
+--             number  of the lottery    shown  {place, issued_ms, epoch} of a signed ticket, or {}
+--             proof   of a solved challenge, or ''
+-- results   {known, 'admitted' | 'waiting', ...} as lib/room.lua's standing
+--           {'unknown-sale'} {'no-room'} {'sale-not-open', status, starts_ms} {'proof-required'} {'overloaded'}
+
+--@include lib/partition.lua
+--@include lib/sales.lua
+--@include lib/room.lua
+
+local refusal = closed()
+if refusal then return answer(refusal) end
+local wants, add = wanted()
+for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
+prefetch(wants)
+
+-- once(room, what, until_ms): whether this was not seen before.
+local function once(room, what, until_ms)
+  redis.call('ZREMRANGEBYSCORE', room.spent_key, '-inf', NOW)
+  return redis.call('ZADD', room.spent_key, 'NX', until_ms, what) == 1
+end
+
+local REMEMBER_MS = 86400000 -- no signed ticket counts for longer
+
+local function given_back(room, id, shown)
+  local place, issued_ms, epoch = shown[1], shown[2], shown[3]
+  if not place or not (epoch < EPOCH or issued_ms < room.born_ms) then return nil end
+  return once(room, string.format('%s %.0f', id, epoch), NOW + REMEMBER_MS) and place or nil
+end
+
+local function decide(request)
+  local sale, id, number, shown = SALES[request[1]], request[2], request[3], request[4]
+  if not sale.config then return {'unknown-sale'} end
+  local room = room_of(sale, request[1])
+  if not room then return {'no-room'} end
+  if room.status == 'closed' then return {'sale-not-open', room.status, sale.config.starts_ms} end
+  local known = standing(sale, room, id)
+  if known then return {true, unpack(known)} end
+  if room.total >= room.rule.waiting then return {'overloaded'} end
+
+  local drawing = room.rule.mode == 'lottery' and not room.opened_ms
+  local place = given_back(room, id, shown)
+  if not place then
+    if room.rule.proof and not (request[5] ~= '' and request[6] > NOW and once(room, request[5], request[6])) then
+      return {'proof-required'}
+    end
+    place = drawing and number or place_by_time(room)
+  end
+  if room.rule.mode == 'lottery' and place == number then redis.call('ZADD', room.lottery_key, number, id) end
+  redis.call('ZADD', room.waiting_key, place, id)
+  room.total = room.total + 1
+  return {false, unpack(standing(sale, room, id))}
+end
+
+local results = {}
+for i = 1, #REQUESTS do results[i] = decide(REQUESTS[i]) end
+save_rooms()
+return answer('', results)

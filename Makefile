@@ -13,7 +13,7 @@ ROUNDS ?= 43
 MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin chromium pages vitest docs
+.PHONY: help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ setup: $(DEV) pages ## Install all that the others need, and build the pages; st
 run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the data stays
 	@$(BIN)/flashguard up
 
-test: lint redis spin wrk chromium vitest ## Check the style and the types, then run every test, with coverage
+test: lint redis spin promtool wrk chromium vitest ## Check the style and the types, then run every test, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile
 	$(BIN)/coverage combine --quiet
@@ -126,6 +126,13 @@ redis:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server; fi; } || true
 	@command -v redis-server >/dev/null || echo "There is no redis-server here: the tests on Redis 7 are skipped."
+
+# Metrics, alerts and the dashboard's queries are checked by Prometheus' own tool, where the machine has it.
+promtool:
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus; fi; } || true
+	@command -v promtool >/dev/null || echo "There is no promtool here: what it checks is skipped (on Debian: sudo apt-get install prometheus)."
 
 # The pages are tested in Debian's own browser.
 chromium:

@@ -80,6 +80,7 @@ class Service:
     def __init__(self, url: str, servers: EmbeddedServers, http: aiohttp.ClientSession) -> None:
         self.url = url
         self.admin_key = ADMIN_KEY
+        self.recorder_metrics_url = ""
         self.redis_url = servers.redis_url
         self.database_url = servers.database_url
         self._http = http
@@ -218,16 +219,18 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture(scope="session")
 async def service(servers: EmbeddedServers, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
     """The real service: `flashguard recorder` and `flashguard api` as children."""
-    port = free_port()
+    port, recorder_port = free_port(), free_port()
     env = clean_env(
         FLASHGUARD_REDIS_URL=servers.redis_url,
         FLASHGUARD_DATABASE_URL=servers.database_url,
         FLASHGUARD_ADMIN_KEY=ADMIN_KEY,
         FLASHGUARD_PORT=str(port),
+        FLASHGUARD_RECORDER_METRICS_PORT=str(recorder_port),
         FLASHGUARD_LOG_LEVEL="warning",
         PYTHONUNBUFFERED="1",
     )
     running = Service(f"http://127.0.0.1:{port}", servers, http)
+    running.recorder_metrics_url = f"http://127.0.0.1:{recorder_port}/metrics"
     children = {
         name: subprocess.Popen([sys.executable, "-m", "flashguard", name], env=env)
         for name in ("recorder", "api")

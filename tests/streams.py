@@ -129,4 +129,4 @@ async def _alive(service: Service, http: aiohttp.ClientSession) -> bool:
 async def metric(service: Service, name: str) -> int:
     """A counter of the service's process."""
     text = (await service.call("GET", "/metrics")).body
-    return int(next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[1])
+    return int(float(next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[1]))

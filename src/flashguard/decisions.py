@@ -13,6 +13,7 @@ from flashguard.kernel.circuit import Circuit
 from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone, Reply, Verb, new_token
 from flashguard.ledger import Ledger, LedgerAway, RecordedReservation
+from flashguard.metrics import Batches
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings
 
@@ -102,6 +103,12 @@ class Decisions:
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_at = -WARN_SECONDS
         self.circuit = Circuit(kernel.ping)
+        self.batches = Batches()
+
+    @property
+    def waiting(self) -> int:
+        """Requests in all queues that are in no script call yet."""
+        return sum(coalescer.waiting for coalescer in self._coalescers.values())
 
     def partition(self, sale: SaleId) -> int:
         return partition_of(sale, self._partitions)
@@ -145,6 +152,7 @@ class Decisions:
             return
         token = new_token()
         recorded = None
+        started = time.perf_counter()
         try:
             sales: dict[SaleId, int] = {}
             requests = [(sales.setdefault(ask.sale, len(sales)), *ask.request) for ask in batch]
@@ -171,6 +179,8 @@ class Decisions:
             else:
                 for ask, result in zip(batch, reply.results, strict=True):
                     ask.settle(Decision(Fate.DECIDED, result, reply.now_ms))
+        finally:
+            self.batches.note(verb, len(batch), time.perf_counter() - started)
         self._watermark.forget(token)
 
     @staticmethod
@@ -211,13 +221,15 @@ class Decisions:
         waiting: list[tuple[_Ask, list[Any]]],
     ) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settings.record_timeout_seconds
+        since = loop.time()
+        deadline = since + self._settings.record_timeout_seconds
         try:
             while waiting and loop.time() < deadline:
                 await asyncio.wait([recorded], timeout=min(LEDGER_CHECK_SECONDS, deadline - loop.time()))
                 if recorded.done():
                     fate = recorded.result()
                     if (fate.epoch, fate.seq) == (reply.epoch, reply.seq):
+                        self.batches.ledger_wait.note(loop.time() - since)
                         for ask, result in waiting:
                             refused = f"{ask.sale}.{ask.id}" in fate.refused
                             ask.settle(

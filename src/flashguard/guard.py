@@ -7,6 +7,7 @@ The HTTP API is built on this class and on nothing else. Selling outcomes are va
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
@@ -97,6 +98,7 @@ class FlashGuard:
         self.partitions = installation.partitions
         self.signer = Signer(installation.secret)
         self.watermark = Watermark()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
         self._client = client

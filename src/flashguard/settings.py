@@ -51,6 +51,15 @@ class Settings(BaseSettings):
     """Origins whose browsers may call the API."""
     log_level: str = Field("info")
     """debug, info, warning or error."""
+    metrics_max_items: int = Field(
+        100, ge=0, le=10_000, description="Items of running sales that /metrics shows the stock of; 0: none."
+    )
+    metrics_dir: Path | None = Field(
+        None, description="Where worker processes add up their metrics; set by `flashguard api`."
+    )
+    recorder_metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of HOST where a recorder answers /metrics; unset: nowhere."
+    )
 
     partitions: int = Field(
         16, ge=1, le=256, description="Fixed at the installation's first migration; kept in the ledger."

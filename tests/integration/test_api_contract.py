@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 UNKNOWN_ID = "no-such-sale." + "0" * 24
 ITEM = {"sku": "unit", "name": "Unit", "price_minor": 1999, "currency": "EUR", "stock": 3}
@@ -646,9 +647,7 @@ async def test_health_readiness_and_metrics(service):
     metrics = await service.call("GET", "/metrics")
     assert metrics.status == 200
     assert metrics.headers["Content-Type"].startswith("text/plain")
-    for line in metrics.body.splitlines():
-        if not line.startswith("#"):
-            float(line.rpartition(" ")[2])
+    assert list(text_string_to_metric_families(metrics.body))
     assert 'flashguard_http_requests_total{route="/healthz",status="200"}' in metrics.body
 
 

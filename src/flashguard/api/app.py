@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -18,6 +17,7 @@ from flashguard.guard import FlashGuard
 from flashguard.identities import Identities
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
+from flashguard.metrics import Answers
 from flashguard.settings import Mode, Settings
 
 from . import events, live, metrics, ops, pages, problems, reservations, sales, simulations, system
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     if settings.mode is Mode.PRODUCTION and settings.admin_key is None:
         raise ConfigurationError("In production FLASHGUARD_ADMIN_KEY must be set.")
-    counts: Counter[tuple[str, int]] = Counter()
+    answers = Answers()
     identities = Identities()
 
     @asynccontextmanager
@@ -65,7 +65,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             live.watching(app, guard, settings),
         ):
             app.state.guard = guard
-            yield
+            async with metrics.counting(app, settings):
+                yield
 
     app = FastAPI(
         title="FlashGuard",
@@ -76,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings
-    app.state.counts = counts
+    app.state.answers = answers
     app.state.identities = identities
     app.state.callers = Callers(settings, identities)
     problems.install(app)
@@ -90,7 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(ops.router)
     app.include_router(metrics.router)
     pages.install(app, settings)
-    app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, counts=counts)
+    app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, answers=answers)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

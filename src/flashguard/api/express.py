@@ -8,9 +8,9 @@ the two lanes can't differ: a test sends every kind of request through both and 
 """
 
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
+from flashguard.metrics import Answers
 from flashguard.model import is_sale_id, split_reservation_id
 from flashguard.settings import Mode, Settings
 
@@ -84,14 +85,14 @@ class Express:
     """The server's front door: the application, and the lane past it that `Wire` takes.
 
     Parameters:
-        app: the framework's lane; its settings, guard and counts are shared.
+        app: the framework's lane; its settings, guard and meters are shared.
     """
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
         settings: Settings = app.state.settings
         self.max_body_bytes = settings.max_body_bytes
-        self._counts: Counter[tuple[str, int]] = app.state.counts
+        self._answers: Answers = app.state.answers
         self._callers: Callers = app.state.callers
         self._nobody = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
 
@@ -104,6 +105,7 @@ class Express:
         Parameters:
             headers: names in lower case.
         """
+        came = perf_counter()
         path = _path_of_sale(url) if url.startswith(b"/v1/sales/") else path_of(url)
         if path is None:
             return None
@@ -128,7 +130,7 @@ class Express:
         if path.take is None or path.end is not None:
             if body or path.end is None:
                 return None
-            return self._answer(path.end(guard, caller, path.name), path.route)
+            return self._answer(path.end(guard, caller, path.name), path.route, came)
         if kind not in PLAIN_JSON:
             return None
         try:
@@ -136,9 +138,9 @@ class Express:
             basket = _basket(body)
         except (ProblemError, ValidationError):
             return None
-        return self._answer(path.take(guard, caller, path.name, basket, named), path.route)
+        return self._answer(path.take(guard, caller, path.name, basket, named), path.route, came)
 
-    async def _answer(self, work: Awaitable[Response], route: str) -> Response:
+    async def _answer(self, work: Awaitable[Response], route: str, came: float) -> Response:
         """The work's answer, or the problem that the framework's lane makes of its error."""
         try:
             response = await work
@@ -147,5 +149,5 @@ class Express:
         except Exception:
             log.exception("a call failed")
             response = unexpected_problem()
-        self._counts[route, response.status_code] += 1
+        self._answers.note(route, response.status_code, perf_counter() - came)
         return response

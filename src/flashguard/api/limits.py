@@ -1,6 +1,6 @@
 """A bound on request bodies, and counts of answers, as plain ASGI."""
 
-from collections import Counter
+from time import perf_counter
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flashguard.errors import Code
+from flashguard.metrics import Answers
 from flashguard.model import Refused
 
 from .problems import problem
@@ -29,15 +30,16 @@ def too_large_problem(_: Request, error: Exception) -> Response:
 class Front:
     """Refuses bodies beyond the bound with 413 and counts answers by route and status."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, counts: "Counter[tuple[str, int]]") -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, answers: Answers) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
-        self.counts = counts
+        self.answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        came = perf_counter()
         received = 0
         started = False
 
@@ -54,7 +56,7 @@ class Front:
             if message["type"] == "http.response.start":
                 started = True
                 route = getattr(scope.get("route"), "path", "unmatched")
-                self.counts[route, message["status"]] += 1
+                self.answers.note(route, message["status"], perf_counter() - came)
             await send(message)
 
         try:

@@ -1,86 +1,121 @@
-"""Metrics in the Prometheus text format."""
+"""Metrics, as Prometheus reads them: of this service's processes, and of the whole installation."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
+from flashguard.ledger.on_sale import items_on_sale
+from flashguard.live import Hub
+from flashguard.metrics import Answers, Family, counter, gauge
+from flashguard.metrics.exposition import exposition
+from flashguard.metrics.siblings import Siblings
+from flashguard.settings import Settings
 
 from .auth import OPERATING
-from .live import hub_of
 from .ops import CHECK_SECONDS, recorder_state
 from .sales import guard_of
 from .schemas import problems
 
 router = APIRouter(tags=["operations"])
 
-Sample = tuple[str, float]
-"""The labels as they are written, and the value."""
-MEDIA_TYPE: Final = "text/plain; version=0.0.4"
+
+@asynccontextmanager
+async def counting(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    """Has this process add its figures to those of its siblings, where it has any."""
+    app.state.siblings = None
+    if settings.metrics_dir is None:
+        yield
+        return
+    siblings = app.state.siblings = Siblings(settings.metrics_dir, lambda: _own(app))
+    writing = asyncio.create_task(siblings.write_regularly())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        siblings.close()
 
 
 @router.get("/metrics", responses=problems(401, 403), dependencies=[Depends(OPERATING)])
 async def metrics(request: Request) -> Response:
-    """Counters and gauges of this process, and of the installation as memory and ledger have it."""
-    guard, hub = guard_of(request), hub_of(request)
-    requests = (
-        (f'{{route="{route}",status="{status}"}}', count)
-        for (route, status), count in sorted(request.app.state.counts.items())
-    )
-    circuit = guard.decisions.circuit
-    text = (
-        _counter("http_requests_total", "Requests answered, by route and status.", requests)
-        + _counter("script_calls_total", "Script calls to Valkey/Redis by this process.", guard.kernel.calls)
-        + _gauge("waiting_for_ledger", "Batches that wait for their commit.", guard.watermark.waiting)
-        + _gauge("memory_circuit_open", "1 while memory does not answer this process.", circuit.open)
-        + _counter("memory_circuit_opened_total", "Times memory stopped answering.", circuit.opened_total)
-        + _gauge("live_viewers", "Open event streams.", hub.viewers)
-        + _counter("live_reads_total", "Reads of the journal for all viewers together.", hub.reads)
-        + await _installation(guard)
-    )
-    return Response(text, media_type=MEDIA_TYPE)
+    """Counters, gauges and histograms of all processes of this service, and of the installation as memory and
+    ledger have it."""
+    app: FastAPI = request.app
+    siblings: Siblings | None = app.state.siblings
+    processes = _own(app) if siblings is None else siblings.all()
+    families = processes + await _installation(guard_of(request), app.state.settings.metrics_max_items)
+    body, media_type = exposition(families, request.headers.get("accept", ""))
+    return Response(body, headers={"content-type": media_type})
 
 
-async def _installation(guard: FlashGuard) -> str:
+def _own(app: FastAPI) -> list[Family]:
+    """What this process counted."""
+    guard: FlashGuard = app.state.guard
+    answers: Answers = app.state.answers
+    hub: Hub = app.state.hub
+    decisions, circuit = guard.decisions, guard.decisions.circuit
+    return [
+        *answers.families(),
+        counter(
+            "outcomes_total",
+            "What buyers were told, in the shop's words: held, confirmed, or a problem's code.",
+            guard.outcomes,
+            ("verb", "outcome"),
+        ),
+        *decisions.batches.families(),
+        counter("script_calls_total", "Script calls to Valkey/Redis.", guard.kernel.calls),
+        gauge("waiting_requests", "Requests that wait for a script call.", decisions.waiting),
+        gauge("waiting_for_ledger", "Batches that wait for their commit.", guard.watermark.waiting),
+        gauge("memory_circuit_open", "Processes that memory does not answer.", circuit.open),
+        counter("memory_circuit_opened_total", "Times memory stopped answering.", circuit.opened_total),
+        gauge("live_viewers", "Open event streams.", hub.viewers),
+        counter("live_reads_total", "Reads of the journal for all viewers together.", hub.reads),
+    ]
+
+
+async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
     """What every process would say alike; nothing while a server is away."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             recorder = await recorder_state(guard)
             recoveries = await guard.ledger.recoveries()
             out = await guard.ledger.units_out()
+            items = await items_on_sale(guard.ledger, max(1, most_items))
     except (MemoryAway, LedgerAway, TimeoutError):
-        return ""
+        return []
     recovering = len(recorder.get("recovering_partitions", ()))
-    return (
-        _gauge("recorders", "Recorders that run.", recorder["recorders"])
-        + _gauge("recorder_lag_entries", "Journal entries that the ledger lacks.", recorder["lag_entries"])
-        + _gauge("partitions_recovering", "Partitions that answer 503 until they are rebuilt.", recovering)
-        + _gauge("units_returning", "Units of ended holds, not taken back yet.", out["returning"])
-        + _gauge("units_returning_seconds", "The oldest of them is over for.", out["oldest_seconds"] or 0)
-        + _gauge("units_leaked", "Units counted as held that no hold has.", out["leaked"])
-        + _counter("recoveries_total", "Times a partition was rebuilt from the ledger.", recoveries["count"])
-        + _counter("recovery_seconds_total", "From noticing to serving, all added.", recoveries["seconds"])
-        + _gauge("recovery_seconds_longest", "The longest of them.", recoveries["longest"] or 0)
-        + _gauge("recovery_seconds_last", "The newest of them.", recoveries["newest_seconds"] or 0)
-    )
-
-
-def _counter(name: str, what: str, samples: Iterable[Sample] | float) -> str:
-    return _metric("counter", name, what, samples)
-
-
-def _gauge(name: str, what: str, samples: Iterable[Sample] | float) -> str:
-    return _metric("gauge", name, what, samples)
-
-
-def _metric(kind: str, name: str, what: str, samples: Iterable[Sample] | float) -> str:
-    name = f"flashguard_{name}"
-    if isinstance(samples, int | float):
-        samples = [("", samples)]
-    lines = "".join(f"{name}{labels} {float(value):.10g}\n" for labels, value in samples)
-    return f"# HELP {name} {what}\n# TYPE {name} {kind}\n{lines}"
+    shown = items[:most_items]
+    stock = {
+        (row["sale_id"], row["sku"], state): float(units)
+        for row in shown
+        for state, units in (
+            ("available", row["stock"] - row["held"] - row["sold"]),
+            ("held", row["held"]),
+            ("sold", row["sold"]),
+        )
+    }
+    hidden = items[0]["items"] - len(shown) if items else 0
+    return [
+        gauge("recorders", "Recorders that run.", recorder["recorders"]),
+        gauge("recorder_lag_entries", "Journal entries that the ledger lacks.", recorder["lag_entries"]),
+        gauge("recorder_lag_seconds", "How long the oldest of them has waited.", recorder["lag_seconds"]),
+        gauge("partitions_recovering", "Partitions that answer 503 until they are rebuilt.", recovering),
+        gauge(
+            "item_units", "Units of running sales, as the ledger has them.", stock, ("sale", "sku", "state")
+        ),
+        gauge("items_not_shown", "Items of running sales beyond FLASHGUARD_METRICS_MAX_ITEMS.", hidden),
+        gauge("units_returning", "Units of ended holds, not taken back yet.", out["returning"]),
+        gauge("units_returning_seconds", "The oldest of them is over for.", out["oldest_seconds"] or 0),
+        gauge("units_leaked", "Units counted as held that no hold has.", out["leaked"]),
+        counter("recoveries_total", "Times a partition was rebuilt from the ledger.", recoveries["count"]),
+        counter(
+            "recovery_seconds_total", "From noticing to serving, all added.", float(recoveries["seconds"])
+        ),
+        gauge("recovery_seconds_longest", "The longest of them.", recoveries["longest"] or 0),
+        gauge("recovery_seconds_last", "The newest of them.", recoveries["newest_seconds"] or 0),
+    ]

@@ -84,6 +84,7 @@ async def recorder_state(guard: FlashGuard) -> dict[str, Any]:
     state: dict[str, Any] = {
         "status": "recovering" if fenced else "ok" if recorders else "unavailable",
         "lag_entries": now.lag_entries,
+        "lag_seconds": now.lag_seconds,
         "partitions": guard.partitions,
         "recorders": recorders,
     }

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.honour import read_receipt
-from flashguard.model import Line, Refused, ReservationId, Sku
+from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, Sku
 
 from .caller import Caller
 from .problems import problem
@@ -34,14 +34,21 @@ def may_take(caller: Caller, sale: str, customer: str) -> bool:
     return caller.customer is None or (caller.sale == sale and caller.customer == customer)
 
 
+def _told(guard: FlashGuard, verb: str, outcome: Outcome, status: int = 200) -> Response:
+    """The answer, counted in the shop's words."""
+    word = outcome.reservation.status if isinstance(outcome, Granted) else outcome.code
+    guard.outcomes[verb, word.value] += 1  # an enumeration's own hash is slow
+    return outcome_response(outcome, status)
+
+
 async def reserve(
     guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None
 ) -> Response:
     """201 with the hold, or the problem."""
     if not may_take(caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    return outcome_response(
-        await guard.reserve(sale, body.customer, _lines(body), key=_key(caller, key)), 201
+    return _told(
+        guard, "reserve", await guard.reserve(sale, body.customer, _lines(body), key=_key(caller, key)), 201
     )
 
 
@@ -49,7 +56,7 @@ async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, ke
     """201 with the order, or the problem."""
     if not may_take(caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    return outcome_response(await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key)), 201)
+    return _told(guard, "buy", await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key)), 201)
 
 
 async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
@@ -64,19 +71,19 @@ async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
 
 async def confirm(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Response:
     """200 with the order, or the problem."""
-    return await _not_theirs(guard, caller, id_, receipt) or outcome_response(
-        await guard.confirm(id_, receipt=receipt)
+    return await _not_theirs(guard, caller, id_, receipt) or _told(
+        guard, "confirm", await guard.confirm(id_, receipt=receipt)
     )
 
 
 async def release(guard: FlashGuard, caller: Caller, id_: str) -> Response:
     """200 with the released reservation, or the problem."""
-    return await _not_theirs(guard, caller, id_) or outcome_response(await guard.release(id_))
+    return await _not_theirs(guard, caller, id_) or _told(guard, "release", await guard.release(id_))
 
 
 async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -> Response:
     """200 with the reservation and its new end, or the problem."""
-    return await _not_theirs(guard, caller, id_) or outcome_response(await guard.extend(id_, key=key))
+    return await _not_theirs(guard, caller, id_) or _told(guard, "extend", await guard.extend(id_, key=key))
 
 
 async def _not_theirs(

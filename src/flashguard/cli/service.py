@@ -5,12 +5,14 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
 from typing import Annotated, Final
 
 import typer
 import uvicorn
 import uvloop
 
+from flashguard.cli.recorder_metrics import answering_metrics
 from flashguard.doctor import examine_at_start
 from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
 from flashguard.embedded.places import open_data_dir
@@ -37,18 +39,31 @@ def api(
     """Serve the HTTP API."""
     settings = Settings()
     asyncio.run(_examine_for_api(settings))
-    given = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
+    given: dict[str, str | int] = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
     if settings.admin_key is None and settings.mode is Mode.DEVELOPMENT:
         data_dir = open_data_dir(settings.data_dir)
         given["ADMIN_KEY"] = keep_admin_key(data_dir)
         typer.echo(f"The admin key is in {data_dir / FILE_NAME}.")
-    os.environ |= {f"FLASHGUARD_{name}": str(value) for name, value in given.items()}  # for the app itself
+    if int(given["WORKERS"]) > 1 and settings.metrics_dir is None:
+        with tempfile.TemporaryDirectory(prefix="flashguard-metrics-") as folder:
+            _serve(settings, host, port, given | {"METRICS_DIR": folder})
+    else:
+        _serve(settings, host, port, given)
+
+
+def _serve(settings: Settings, host: str | None, port: int | None, given: dict[str, str | int]) -> None:
+    """Serves until told to end.
+
+    Parameters:
+        given: settings that the application finds in its environment.
+    """
+    os.environ |= {f"FLASHGUARD_{name}": str(value) for name, value in given.items()}
     uvicorn.run(
         "flashguard.api.app:create_front_door",
         factory=True,
         host=host or settings.host,
         port=settings.port if port is None else port,
-        workers=workers or settings.workers,
+        workers=int(given["WORKERS"]),
         loop="uvloop",
         http="flashguard.api.wire:Wire",
         log_level=settings.log_level,
@@ -81,7 +96,9 @@ async def _record(settings: Settings) -> None:
         kernel = Kernel(memory, max_backlog=settings.max_backlog_entries)
         await _examine(settings, kernel, ledger)
         log.info("recording %d partitions", installation.partitions)
-        await Recorder(kernel, ledger, settings, installation.partitions).run()
+        recorder = Recorder(kernel, ledger, settings, installation.partitions)
+        async with answering_metrics(recorder, settings):
+            await recorder.run()
     finally:
         await memory.aclose()
         await ledger.close()

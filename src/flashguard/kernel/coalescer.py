@@ -53,6 +53,10 @@ class Coalescer(Generic[T]):
         finally:
             self._runner = None
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     async def drain(self) -> None:
         """Waits until nothing is queued or in flight."""
         while self._runner is not None:

@@ -24,6 +24,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryBroken, Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position, ReservationId
+from flashguard.recorder.meters import Meters
 from flashguard.recorder.rebuild import Memory, Overtaken, Recovery, close_for_operator, inspect, rebuild
 from flashguard.recorder.sweep import sweep
 from flashguard.recorder.write import write_doubtful_group, write_group
@@ -53,13 +54,16 @@ class LostHistory(FlashGuardError):
 class PartitionRecorder:
     """Records one partition."""
 
-    def __init__(self, partition: int, kernel: Kernel, ledger: Ledger, settings: Settings) -> None:
+    def __init__(
+        self, partition: int, kernel: Kernel, ledger: Ledger, settings: Settings, meters: Meters | None = None
+    ) -> None:
         self.partition = partition
         self.position: Position | None = None
         self.state = "starting"
         self._kernel = kernel
         self._ledger = ledger
         self._settings = settings
+        self._meters = meters or Meters()
         self._lost: str | None = None
         self._fell_back = False
         self._recovery: Recovery | None = None
@@ -213,6 +217,7 @@ class PartitionRecorder:
         self, run: Sequence[Entry], position: Position, end: Position
     ) -> Sequence[ReservationId]:
         """One transaction; what the ledger refuses is found and left out. Returns the refused orders."""
+        started = time.perf_counter()
         async with self._ledger.connection() as connection:
             try:
                 applied, drift = await write_group(connection, self.partition, run, position, end)
@@ -223,6 +228,7 @@ class PartitionRecorder:
                 drift = []
         if not applied:
             raise Overtaken
+        self._meters.note_group(run, refused, time.perf_counter() - started)
         if drift:
             self._lost = f"memory's counters differ from the ledger's: {', '.join(drift)}"
             log.error("partition %d: %s", self.partition, self._lost)
@@ -266,8 +272,9 @@ class Recorder:
     """Records every partition of an installation, and gives ended holds back."""
 
     def __init__(self, kernel: Kernel, ledger: Ledger, settings: Settings, partitions: int) -> None:
+        self.meters = Meters()
         self.partitions = [
-            PartitionRecorder(number, kernel, ledger, settings) for number in range(partitions)
+            PartitionRecorder(number, kernel, ledger, settings, self.meters) for number in range(partitions)
         ]
         self._kernel = kernel
         self._ledger = ledger

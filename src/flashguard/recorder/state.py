@@ -1,9 +1,11 @@
 """How the recorders and their partitions do, from memory and ledger alone: any process may ask."""
 
+import sys
 from typing import Final
 
 from msgspec import Struct
 
+from flashguard.journal import decode_sound
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 
@@ -15,6 +17,8 @@ class RecorderState(Struct, frozen=True):
     recorders: int
     lag_entries: int
     """Journal entries that the ledger does not have yet, of all partitions."""
+    lag_seconds: float
+    """How long the oldest of them has waited, by memory's clock."""
     fenced: dict[int, str]
     """Partitions that answer 503 until they are rebuilt, and why."""
 
@@ -26,7 +30,7 @@ async def recorder_state(kernel: Kernel, ledger: Ledger, partitions: int) -> Rec
         MemoryAway, LedgerAway: a server does not answer.
     """
     fenced: dict[int, str] = {}
-    lag = 0
+    lag = oldest_ms = 0
     positions = await ledger.positions()
     for partition in range(partitions):
         head = await kernel.head(partition)
@@ -36,5 +40,11 @@ async def recorder_state(kernel: Kernel, ledger: Ledger, partitions: int) -> Rec
         elif int(head["epoch"]) != position.epoch:
             fenced[partition] = "memory and ledger are at different epochs"
         else:
-            lag += max(0, int(head["seq"]) - position.seq)
-    return RecorderState(len(await kernel.recorders(SILENT_MS)), lag, fenced)
+            behind = max(0, int(head["seq"]) - position.seq)
+            lag += behind
+            if behind:
+                raw = await kernel.entries(partition, position.epoch, position.seq + 1, count=1)
+                next_ones, _ = decode_sound(raw)
+                oldest_ms = min([oldest_ms or sys.maxsize, *(entry.body.at_ms for entry in next_ones)])
+    waited_ms = await kernel.now_ms() - oldest_ms if 0 < oldest_ms < sys.maxsize else 0
+    return RecorderState(len(await kernel.recorders(SILENT_MS)), lag, max(0, waited_ms) / 1000, fenced)

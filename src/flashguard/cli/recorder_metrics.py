@@ -1,0 +1,55 @@
+"""A recorder's own metrics, on a small port: it serves nothing else, so no web framework comes along."""
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import hdrs, web
+
+from flashguard.errors import ConfigurationError
+from flashguard.metrics.exposition import exposition
+from flashguard.recorder import Recorder
+from flashguard.settings import Mode, Settings
+
+
+@asynccontextmanager
+async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIterator[None]:
+    """Answers `GET /metrics` meanwhile, where a port is set; in production only with the admin key.
+
+    Raises:
+        ConfigurationError: the port can't be had, or production has no admin key.
+    """
+    port = settings.recorder_metrics_port
+    if port is None:
+        yield
+        return
+    key = settings.admin_key.get_secret_value() if settings.admin_key else ""
+    closed = settings.mode is Mode.PRODUCTION
+    if closed and not key:
+        raise ConfigurationError(
+            "In production a recorder's metrics need a key: set FLASHGUARD_ADMIN_KEY, or leave "
+            "FLASHGUARD_RECORDER_METRICS_PORT unset."
+        )
+
+    async def metrics(request: web.Request) -> web.Response:
+        sent = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "replace")
+        if closed and not hmac.compare_digest(sent, f"Bearer {key}".encode()):
+            return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+        states = [partition.state for partition in recorder.partitions]
+        body, media_type = exposition(recorder.meters.families(states), request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type})
+
+    app = web.Application(client_max_size=1024)
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, settings.host, port).start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"Can't listen on {settings.host}, port {port}, for the recorder's metrics: {error.strerror}."
+            ) from error
+        yield
+    finally:
+        await runner.cleanup()

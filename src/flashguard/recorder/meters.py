@@ -1,0 +1,42 @@
+"""What one recorder process counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from flashguard.journal import Entry
+from flashguard.metrics import Family, Histogram, counter, gauge, histograms
+from flashguard.metrics.meters import COUNTS, SECONDS
+
+
+class Meters:
+    """The groups that were committed, by all partitions of one recorder."""
+
+    def __init__(self) -> None:
+        self._entries = Histogram(COUNTS)
+        self._seconds = Histogram(SECONDS)
+        self._transitions = 0
+        self._refused = 0
+
+    def note_group(self, run: Sequence[Entry], refused: Sequence[object], seconds: float) -> None:
+        """One transaction committed these entries, without what the ledger refused."""
+        self._entries.note(len(run))
+        self._seconds.note(seconds)
+        self._transitions += sum(len(entry.body.transitions) for entry in run)
+        self._refused += len(refused)
+
+    def families(self, states: Iterable[str]) -> list[Family]:
+        """Parameters:
+        states: what each partition's recorder does just now.
+        """
+        by_state = {(state,): float(count) for state, count in Counter(states).items()}
+        return [
+            histograms(
+                "recorder_group_entries", "Journal entries that one transaction took.", {(): self._entries}
+            ),
+            histograms(
+                "recorder_group_duration_seconds", "From a group in hand to its commit.", {(): self._seconds}
+            ),
+            counter("recorder_transitions_total", "Changes written into the ledger.", self._transitions),
+            counter("recorder_refused_total", "Grants of memory that the ledger refused.", self._refused),
+            gauge("recorder_partitions", "Partitions by what their recorder does.", by_state, ("state",)),
+        ]

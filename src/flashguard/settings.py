@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +52,10 @@ class Settings(BaseSettings):
     """Origins whose browsers may call the API."""
     log_level: str = Field("info")
     """debug, info, warning or error."""
+    log_format: Literal["text", "json"] = Field("text")
+    """Lines for people, or one JSON object per line."""
+    access_log: bool = Field(False)
+    """Whether every answer is a line of the log."""
     metrics_max_items: int = Field(
         100, ge=0, le=10_000, description="Items of running sales that /metrics shows the stock of; 0: none."
     )

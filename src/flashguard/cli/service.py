@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import logging.config
 import os
 import signal
 import tempfile
@@ -20,6 +21,7 @@ from flashguard.errors import ConfigurationError
 from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.logs import log_config
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
 
@@ -38,6 +40,7 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     settings = Settings()
+    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     asyncio.run(_examine_for_api(settings))
     given: dict[str, str | int] = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
     if settings.admin_key is None and settings.mode is Mode.DEVELOPMENT:
@@ -67,6 +70,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
         loop="uvloop",
         http="flashguard.api.wire:Wire",
         log_level=settings.log_level,
+        log_config=log_config(settings.log_level, settings.log_format),
         access_log=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
@@ -79,6 +83,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
 def recorder() -> None:
     """Write the journal into the ledger, give ended holds back, and rebuild memory when it is lost."""
     settings = Settings()
+    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     with contextlib.suppress(asyncio.CancelledError):
         uvloop.run(_record(settings))
 

@@ -20,7 +20,7 @@ from flashguard.ledger import LedgerAway
 from flashguard.metrics import Answers
 from flashguard.settings import Mode, Settings
 
-from . import events, live, metrics, ops, pages, problems, reservations, sales, simulations, system
+from . import events, live, metrics, ops, pages, problems, reservations, sales, simulations, system, webhooks
 from .caller import Callers
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(sales.router)
     app.include_router(reservations.router)
     app.include_router(events.router)
+    app.include_router(webhooks.router)
     app.include_router(simulations.router)
     app.include_router(system.router)
     app.include_router(ops.router)

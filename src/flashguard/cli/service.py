@@ -94,7 +94,7 @@ async def _record(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     redis_url, database_url = _urls(settings)
-    ledger = await _patiently(database_url, settings)
+    ledger = await ledger_when_up(database_url, settings)
     memory = connect_kernel(redis_url, settings)
     try:
         installation = await ledger.installation()
@@ -130,7 +130,7 @@ async def _examine_for_api(settings: Settings) -> None:
         await ledger.close()
 
 
-async def _patiently(database_url: str, settings: Settings) -> Ledger:
+async def ledger_when_up(database_url: str, settings: Settings) -> Ledger:
     """A ledger that is still coming up is waited for, for a minute."""
     for attempt in range(CONNECT_TRIES):
         try:
@@ -152,7 +152,7 @@ def migrate() -> None:
 
 
 async def _migrate(settings: Settings) -> list[str]:
-    ledger = await _patiently(_urls(settings)[1], settings)
+    ledger = await ledger_when_up(_urls(settings)[1], settings)
     try:
         return await ledger.migrate(settings.partitions)
     finally:

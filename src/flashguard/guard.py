@@ -56,6 +56,8 @@ from flashguard.results import (
 )
 from flashguard.settings import Settings
 from flashguard.shop import Shop, refused_by_fate
+from flashguard.tokens import KeyRing
+from flashguard.waiting_room import WaitingRooms
 
 log = logging.getLogger("flashguard")
 
@@ -101,6 +103,7 @@ class FlashGuard:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
+        self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing())
         self._client = client
         self._redis = redis
         self.copies = Copies(redis, settings.hold_replicas, settings.memory_timeout_seconds)
@@ -165,24 +168,49 @@ class FlashGuard:
         await self.ledger.close()
 
     async def reserve(
-        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
+        self,
+        sale: str,
+        customer: str,
+        lines: Sequence[Line],
+        *,
+        key: str | None = None,
+        admitted_until: int = 0,
     ) -> Outcome:
         """Sets units aside until `expires_at`.
 
         Parameters:
             lines: what to hold, all or nothing; the same sku twice adds up.
             key: an idempotency key; the same one again answers the first outcome.
+            admitted_until: until when the sale's waiting room admitted this customer, in memory's
+                milliseconds, see `rooms.admitted_until`; a sale without a room does not look at it.
         """
-        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=False)
+        return await self._take(
+            SaleId(sale), CustomerId(customer), lines, key, buy=False, admitted_until=admitted_until
+        )
 
     async def buy(
-        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
+        self,
+        sale: str,
+        customer: str,
+        lines: Sequence[Line],
+        *,
+        key: str | None = None,
+        admitted_until: int = 0,
     ) -> Outcome:
         """Reserves and confirms in one atomic step; `confirmed` means committed in PostgreSQL."""
-        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=True)
+        return await self._take(
+            SaleId(sale), CustomerId(customer), lines, key, buy=True, admitted_until=admitted_until
+        )
 
     async def _take(
-        self, sale: SaleId, customer: CustomerId, lines: Sequence[Line], key: str | None, *, buy: bool
+        self,
+        sale: SaleId,
+        customer: CustomerId,
+        lines: Sequence[Line],
+        key: str | None,
+        *,
+        buy: bool,
+        admitted_until: int,
     ) -> Outcome:
         wrong = invalid_basket(sale, customer, lines)
         if wrong:
@@ -194,7 +222,9 @@ class FlashGuard:
         decision = await self.decisions.ask(
             Verb.RESERVE,
             sale,
-            (short, body, customer, flat, buy),
+            (short, body, customer, flat, buy, admitted_until)
+            if admitted_until
+            else (short, body, customer, flat, buy),
             id_=short,
             durable=newly_confirmed if buy else newly_held_for_good,
             same=lambda _, found: (

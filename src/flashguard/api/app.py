@@ -20,7 +20,19 @@ from flashguard.ledger import LedgerAway
 from flashguard.metrics import Answers
 from flashguard.settings import Mode, Settings
 
-from . import events, live, metrics, ops, pages, problems, reservations, sales, simulations, system, webhooks
+from . import (
+    events,
+    live,
+    metrics,
+    ops,
+    pages,
+    problems,
+    reservations,
+    sales,
+    simulations,
+    system,
+    waiting_room,
+)
 from .caller import Callers
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
@@ -64,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             identities.following(guard.ledger),
             live.watching(app, guard, settings),
         ):
+            guard.rooms.ring = identities.ring
             app.state.guard = guard
             async with metrics.counting(app, settings):
                 yield
@@ -85,8 +98,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     live.install(app)
     app.include_router(sales.router)
     app.include_router(reservations.router)
+    app.include_router(waiting_room.router)
     app.include_router(events.router)
-    app.include_router(webhooks.router)
     app.include_router(simulations.router)
     app.include_router(system.router)
     app.include_router(ops.router)
@@ -98,14 +111,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PATCH"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "Last-Event-ID",
-                "X-Request-Id",
-            ],
-            expose_headers=["Idempotent-Replayed", "Retry-After", "X-Request-Id"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Idempotent-Replayed", "Retry-After"],
         )
 
     @app.exception_handler(500)

@@ -7,7 +7,6 @@ refuses at once instead of growing (backpressure).
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import Context
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -43,10 +42,7 @@ class Coalescer(Generic[T]):
             raise QueueFull
         self._waiting.append(member)
         if self._runner is None:
-            self._runner = asyncio.get_running_loop().create_task(
-                self._run(),
-                context=Context(),  # what is done for all must not be logged as done for the first
-            )
+            self._runner = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         waiting = self._waiting

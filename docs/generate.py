@@ -32,6 +32,7 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.UNKNOWN_SALE: "Check the sale's id.",
     Code.UNKNOWN_ITEM: "`sku` names what the sale does not have.",
     Code.UNKNOWN_RESERVATION: "Check the id.",
+    Code.UNKNOWN_WEBHOOK: "Check the endpoint's id.",
     Code.IDEMPOTENCY_MISMATCH: "A defect of the caller: one key belongs to one request.",
     Code.INVALID_REQUEST: "`errors` says where and what. Also the code of unknown calls (404), wrong methods "
     "(405) and bodies that are too large (413).",

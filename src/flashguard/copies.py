@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from flashguard.kernel import keys
 from flashguard.model import Durability
@@ -19,6 +19,8 @@ log = logging.getLogger("flashguard")
 
 MARK_SECONDS: Final = 60
 """How long a mark stays; it means nothing."""
+LOOK_AGAIN_SECONDS: Final = 10.0
+"""How long we trust what a server said of its settings: an operator or a failover may change them."""
 
 
 class Copies:
@@ -28,27 +30,40 @@ class Copies:
         redis: a client of its own.
         replicas: how many must have a write for `replicated`.
         timeout_seconds: how long to wait for them.
+        look_again_seconds: how long the server's own settings are trusted.
     """
 
-    def __init__(self, redis: "Redis", replicas: int, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        redis: "Redis",
+        replicas: int,
+        timeout_seconds: float,
+        look_again_seconds: float = LOOK_AGAIN_SECONDS,
+    ) -> None:
         self._redis = redis
         self._replicas = replicas
         self._timeout_seconds = timeout_seconds
-        self._always: bool | None = None
+        self._look_again_seconds = look_again_seconds
+        self._always = False
+        self._known_until = 0.0
+        self._looking: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
         self._rounds: dict[Durability, asyncio.Task[bool]] = {}
         self._begun: dict[Durability, bool] = {}
 
     @property
     def server_waits(self) -> bool:
-        """Whether the server itself answers only after its disk; False while that is not known."""
-        return self._always is True
+        """Whether the server answers only after its disk, or has none; False while that is not known."""
+        return self._always and self._loop.time() < self._known_until
 
     async def reach(self, durability: Durability) -> bool:
         """Whether all that this process was told so far has come so far; False when it has not in time."""
         if durability is Durability.MEMORY:
             return True
-        if self._always is None:
-            self._always = await self._answers_come_after_the_disk()
+        if self._loop.time() >= self._known_until:
+            await self._look()
+            if self._loop.time() >= self._known_until:
+                return False
         if durability is Durability.DISK and self._always:
             return True
         running = self._rounds.get(durability)
@@ -71,7 +86,7 @@ class Copies:
                 local, reached = 1, 0
                 if copies:
                     reached = await one.execute_command("WAIT", copies, milliseconds)  # type: ignore[no-untyped-call]
-                if not self.server_waits:
+                if not self._always:
                     answer = await one.execute_command("WAITAOF", 1, 0, milliseconds)  # type: ignore[no-untyped-call]
                     local = answer[0]
         except (RedisError, OSError, TimeoutError) as error:
@@ -79,14 +94,24 @@ class Copies:
             return False
         return local >= 1 and reached >= copies
 
-    async def _answers_come_after_the_disk(self) -> bool:
-        """Whether the server itself answers only after the disk, or has none that it could wait for."""
+    async def _look(self) -> None:
+        """Asks for the server's settings; however many want to know them, one asks."""
+        if self._looking is None or self._looking.done():
+            self._looking = self._loop.create_task(self._ask_settings())
+        await asyncio.shield(self._looking)
+
+    async def _ask_settings(self) -> None:
         try:
-            config = await self._redis.config_get("appendonly", "appendfsync")
-        except (RedisError, OSError):
-            return True  # a managed server that does not let us look: `flashguard doctor` says so
+            async with asyncio.timeout(self._timeout_seconds):
+                config = await self._redis.config_get("appendonly", "appendfsync")
+        except ResponseError:  # a managed server that does not let us look: `flashguard doctor` says so
+            config = {}
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("nobody knows when holds are on the disk: %s", error or "timed out")
+            return
         text = {_text(name): _text(value) for name, value in config.items()}
-        return text.get("appendonly") != "yes" or text.get("appendfsync") != "everysec"
+        self._always = text.get("appendonly") != "yes" or text.get("appendfsync") != "everysec"
+        self._known_until = self._loop.time() + self._look_again_seconds
 
 
 def _text(value: object) -> str:

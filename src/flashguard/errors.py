@@ -21,6 +21,7 @@ class Code(StrEnum):
     UNKNOWN_SALE = "unknown-sale"
     UNKNOWN_ITEM = "unknown-item"
     UNKNOWN_RESERVATION = "unknown-reservation"
+    UNKNOWN_WEBHOOK = "unknown-webhook"
     IDEMPOTENCY_MISMATCH = "idempotency-mismatch"
     INVALID_REQUEST = "invalid-request"
     UNAUTHENTICATED = "unauthenticated"
@@ -52,6 +53,7 @@ PROBLEMS: Final[dict[Code, Problem]] = {
     Code.UNKNOWN_SALE: Problem(404, "There is no such sale."),
     Code.UNKNOWN_ITEM: Problem(404, "The sale has no such item."),
     Code.UNKNOWN_RESERVATION: Problem(404, "There is no such reservation."),
+    Code.UNKNOWN_WEBHOOK: Problem(404, "There is no such webhook endpoint."),
     Code.IDEMPOTENCY_MISMATCH: Problem(422, "This idempotency key was used with another request body."),
     Code.INVALID_REQUEST: Problem(422, "The request is not valid."),
     Code.UNAUTHENTICATED: Problem(401, "A valid key is needed."),

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +52,10 @@ class Settings(BaseSettings):
     """Origins whose browsers may call the API."""
     log_level: str = Field("info")
     """debug, info, warning or error."""
+    log_format: Literal["text", "json"] = Field("text")
+    """Lines for people, or one JSON object per line."""
+    access_log: bool = Field(False)
+    """Whether every answer is a line of the log."""
     metrics_max_items: int = Field(
         100, ge=0, le=10_000, description="Items of running sales that /metrics shows the stock of; 0: none."
     )
@@ -106,6 +111,26 @@ class Settings(BaseSettings):
     """No extension carries a hold past this age."""
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """Largest request body; beyond: 413."""
+
+    webhook_private_addresses: bool = Field(
+        False,
+        description="Let webhooks go to private, loopback and link-local addresses, and by plain http.",
+    )
+    webhook_timeout_seconds: float = Field(10.0, gt=0, le=60)
+    """How long one attempt to deliver a webhook may take."""
+    webhook_concurrency: int = Field(
+        16, ge=1, le=200, description="Attempts under way at a time, per endpoint and deliverer."
+    )
+    webhook_retry_seconds: float = Field(
+        5.0, gt=0, description="After a first failed attempt; each further wait is about twice as long."
+    )
+    webhook_retry_seconds_most: float = Field(3600.0, gt=0)
+    """The longest wait between two attempts."""
+    webhook_disable_days: float = Field(
+        5.0, gt=0, description="After so long without success a message is given up, an endpoint disabled."
+    )
+    webhook_log_days: float = Field(14.0, gt=0)
+    """How long the delivery log reaches back, and with it replays."""
 
     embedded: bool = Field(
         False, description="Set by `flashguard up` when both servers are its own; pages show it."

@@ -31,6 +31,7 @@ class Clients:
         self.plan = plan
         self.history = history
         self.closing = False
+        self.pace_seconds = PACE_SECONDS
         self.served: list[tuple[float, float]] = []
         """Probes that were confirmed: asked and answered when."""
         self._stack = stack
@@ -98,7 +99,7 @@ class Clients:
         while not self.closing:
             count += 1
             await self._visit(f"{number}-{count}", rng)
-            await asyncio.sleep(rng.uniform(0, PACE_SECONDS))
+            await asyncio.sleep(rng.uniform(0, self.pace_seconds))
 
     async def _visit(self, key: str, rng: random.Random) -> None:
         customer = f"c{rng.randrange(self.plan.customers)}"
@@ -116,7 +117,7 @@ class Clients:
             ["confirm"], ["confirm"], ["confirm", "confirm"], ["release"], ["extend", "confirm"],
             ["confirm", "release"], ["release", "confirm"], [],
         ]):  # fmt: skip
-            await asyncio.sleep(rng.uniform(0, PACE_SECONDS))
+            await asyncio.sleep(rng.uniform(0, self.pace_seconds))
             if (
                 await self.settle(Ask(f"{verb}-{key}-{rng.random():.6f}", verb, customer, about=held.id))
                 is None

@@ -85,7 +85,7 @@ def _stop(part: str) -> Fault:
 
 async def _kill_up(scene: Scene) -> AsyncIterator[None]:
     yield
-    scene.expected |= {"valkey", "postgres", "recorder", "api"}
+    scene.expected |= {"valkey", "postgres", "recorder", "deliverer", "api"}
     hit(KILL, scene.up.up)
     scene.struck()
     await scene.up.again()

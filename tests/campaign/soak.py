@@ -5,72 +5,71 @@
 
 import argparse
 import asyncio
-import json
-import re
 import shutil
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-from buyers import OTHER, PROBE, SCARCE, Clients
+import msgspec
+from buyers import OTHER, PACE_SECONDS, PROBE, SCARCE, Clients
+from checker import check
 from history import History
 from lane import Lane
 from msgspec.structs import replace
-from processes import children
+from processes import hit
 from redis.asyncio import Redis
 from up_stack import UpStack, until_ready
+from usage import Sample, sample
 
 from campaign import Output, commit_of_now, make_folder
-from flashguard.kernel import keys
 from flashguard.settings import Settings
 from plan import Plan, plan
 
 FAULTS = [
-    ("valkey", signal.SIGKILL),
-    ("postgres", signal.SIGKILL),
-    ("recorder", signal.SIGKILL),
-    ("valkey", None),
+    ("valkey", "kill"),
+    ("postgres", "kill"),
+    ("recorder", "kill"),
+    ("valkey", "stop"),
+    ("postgres", "stop"),
+    ("valkey", "FLUSHALL"),
 ]
-"""In turn; None: FLUSHALL."""
+"""In turn."""
+STOP_SECONDS = 3.0
 SAMPLE_SECONDS = 5.0
 WARM_SHARE = 0.3
 """Of the samples, the first ones only warm up: caches and pools fill."""
 GROWTH_MOST = 1.3
 """By how much the middle of the last third may be above the middle of the second."""
+MAY_GROW = {"at", "valkey MB", "postgres MB", "postgres files", "api clients"}
+"""What was sold stays in memory and the ledger, a backend keeps the tables' files open, clients are ours."""
 STOCK = 1_000_000
+SHARE = 0.5
+"""Of what the machine can."""
+MOST_BUYERS, MOST_SECONDS = 100, 15.0
+ANSWER_SECONDS = 0.02
+"""About what an answer takes: with it, so many buyers ask so often."""
 
 
-def rss_mb(pid: int) -> float:
-    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / 1024 if found else 0.0
+class Soak(msgspec.Struct):
+    """A run and what was seen."""
+
+    commit: str
+    seconds: float
+    fault_every: float
+    most_per_second: float | None = None
+    """None: nobody looked."""
+    buyers: int = 0
+    answers: int = 0
+    orders: int = 0
+    faults: list[tuple[float, str]] = msgspec.field(default_factory=list)
+    samples: list[Sample] = msgspec.field(default_factory=list)
+    wrong: list[str] = msgspec.field(default_factory=list)
 
 
-async def sample(stack: UpStack) -> dict[str, float]:
-    """What each part uses now, and how long the longest journal is."""
-    seen: dict[str, float] = {}
-    for part, pid in stack.run.pids.items():
-        family = [pid, *children(pid)]
-        try:
-            seen[f"{part} MB"] = round(sum(map(rss_mb, family)), 1)
-            seen[f"{part} files"] = sum(len(list(Path(f"/proc/{each}/fd").iterdir())) for each in family)
-        except OSError:  # it has just ended
-            continue
-    client = Redis(unix_socket_path=stack.memory_socket)
-    try:
-        lengths = [await client.xlen(keys.journal(number)) for number in range(Settings().partitions)]
-        seen["journal entries"] = max(lengths)
-    except (OSError, ConnectionError):
-        pass
-    finally:
-        await client.aclose()
-    return seen
-
-
-def grown(samples: list[dict[str, float]]) -> list[str]:
-    """What went up and stayed there. PostgreSQL's and Valkey's memory holds what was sold: it may."""
+def grown(samples: list[Sample]) -> list[str]:
+    """What went up and stayed there, of what may not."""
     warm = samples[int(len(samples) * WARM_SHARE) :]
     found = []
     for name in sorted({name for each in warm for name in each}):
@@ -81,86 +80,125 @@ def grown(samples: list[dict[str, float]]) -> list[str]:
             bound = Settings().journal_tail_entries * 2
             if max(values) > bound:
                 found.append(f"{name}: {max(values):.0f}, the bound is {bound}")
-        elif name not in ("valkey MB", "postgres MB", "postgres files") and last > first * GROWTH_MOST + 1:
+        elif name not in MAY_GROW and last > first * GROWTH_MOST + 1:
             found.append(f"{name}: {first:.1f}, later {last:.1f}")
     return found
 
 
-async def soak(seconds: float, fault_every: float, buyers: int, folder: Path) -> int:
+async def soak(seconds: float, fault_every: float, buyers: int | None, folder: Path) -> Soak:
     stack = UpStack(folder / "up")
     await stack.start()
-    samples: list[dict[str, float]] = []
+    the = Soak(commit_of_now(), seconds, fault_every)
     try:
         await until_ready(stack)
-        the: Plan = replace(
-            plan("soak", 0, "kill valkey"),
-            buyers=buyers,
-            customers=100_000,
-            limit=None,
-            stock=STOCK,
-            also=None,
-        )
-        history = History("soak", None, {SCARCE: STOCK, OTHER: STOCK, PROBE: STOCK})
-        lane = Lane(stack, commit_of_now(), Output(None, folder / "kept", until_broken=False))
+        lane = Lane(stack, the.commit, Output(None, folder / "kept", until_broken=False))
         async with aiohttp.ClientSession() as admin:
             lane._admin = admin
-            await lane._open_sale(the, history)
-            violations = await _run(lane, stack, the, history, seconds, fault_every, samples)
+            if buyers is None:
+                the.most_per_second = await _most(lane, stack)
+                buyers = max(10, round(the.most_per_second * SHARE * (PACE_SECONDS / 2 + ANSWER_SECONDS)))
+            the.buyers = buyers
+            history = await _sale(lane, _plan("soak", buyers))
+            await _run(lane, stack, _plan("soak", buyers), history, the)
     finally:
         await stack.stop()
-    wrong = [*grown(samples), *(f"{v.promise}: {v.what}" for v in violations)]
-    print(
-        json.dumps(
-            {"seconds": seconds, "answers": len(history.told), "samples": len(samples), "wrong": wrong}
-        )
-    )
-    return 1 if wrong else 0
+    the.wrong = [*grown(the.samples), *the.wrong]
+    return the
 
 
-async def _run(
-    lane: Lane, stack: UpStack, the: Plan, history: History, seconds: float, fault_every: float,
-    samples: list[dict[str, float]],
-) -> list[Any]:  # fmt: skip
-    from checker import check
+def _plan(sale: str, buyers: int) -> Plan:
+    some = plan(sale, 0, "kill valkey")
+    return replace(some, buyers=buyers, customers=100_000, limit=None, stock=STOCK, also=None)
 
-    timeout = aiohttp.ClientTimeout(total=2.5)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as http:
+
+async def _sale(lane: Lane, the: Plan) -> History:
+    history = History(the.seed, None, {SCARCE: STOCK, OTHER: STOCK, PROBE: STOCK})
+    await lane._open_sale(the, history)
+    return history
+
+
+async def _most(lane: Lane, stack: UpStack) -> float:
+    """Answers per second when buyers press without a pause: what the machine has to give now."""
+    the = _plan("most", MOST_BUYERS)
+    history = await _sale(lane, the)
+    async with shoppers() as http:
         clients = Clients(the, stack, history, http)
+        clients.pace_seconds = 0.0
+        shopping = asyncio.create_task(clients.shop())
+        await asyncio.sleep(MOST_SECONDS)
+        answers = len(history.told)
+        clients.closing = True
+        await shopping
+    return answers / MOST_SECONDS
+
+
+def shoppers() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=2.5)
+    )
+
+
+async def _run(lane: Lane, stack: UpStack, plan: Plan, history: History, the: Soak) -> None:
+    async with shoppers() as http:
+        clients = Clients(plan, stack, history, http)
         shopping = asyncio.create_task(clients.shop())
         started = time.monotonic()
-        next_fault, faults = started + fault_every, 0
+        next_fault = started + the.fault_every
         try:
-            while time.monotonic() < started + seconds:
+            while time.monotonic() < started + the.seconds:
                 await asyncio.sleep(SAMPLE_SECONDS)
-                samples.append(await sample(stack))
-                print(f"{time.monotonic() - started:6.0f} s {samples[-1]}", flush=True)
+                at = round(time.monotonic() - started, 1)
+                the.samples.append({"at": at, **await sample(stack, Settings().partitions)})
+                print(the.samples[-1], flush=True)
                 if time.monotonic() > next_fault:
-                    part, number = FAULTS[faults % len(FAULTS)]
-                    print(f"       fault: {part} {number.name if number else 'FLUSHALL'}", flush=True)
-                    if number is None:
-                        async with Redis(unix_socket_path=stack.memory_socket) as client:
-                            await client.flushall()
-                    else:
-                        stack.hit(part, number)
-                    next_fault, faults = next_fault + fault_every, faults + 1
+                    part, what = FAULTS[len(the.faults) % len(FAULTS)]
+                    the.faults.append((round(time.monotonic() - started, 1), f"{what} {part}"))
+                    print(f"fault: {the.faults[-1]}", flush=True)
+                    await strike(stack, part, what)
+                    next_fault += the.fault_every
         finally:
             clients.closing = True
             await shopping
+    the.answers = len(history.told)
     ledger, short_id = await lane._quiet(history)
-    return check(history, ledger, short_id, memory_forgets=True)
+    the.orders = sum(row.status == "confirmed" for row in ledger.rows)
+    found = check(history, ledger, short_id, memory_forgets=True)
+    the.wrong = [f"{violation.promise}: {violation.what}" for violation in found]
+
+
+async def strike(stack: UpStack, part: str, what: str) -> None:
+    if what == "FLUSHALL":
+        async with Redis(unix_socket_path=stack.memory_socket) as client:
+            await client.flushall()
+    elif what == "kill":
+        stack.hit(part, signal.SIGKILL)
+    else:
+        stopped = stack.hit(part, signal.SIGSTOP)
+        await asyncio.sleep(STOP_SECONDS)
+        hit(signal.SIGCONT, *stopped)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1800.0)
     parser.add_argument("--fault-every", type=float, default=60.0, help="seconds")
-    parser.add_argument("--buyers", type=int, default=60)
+    parser.add_argument("--buyers", type=int, help="left out: as many as make half of what the machine can")
+    parser.add_argument(
+        "--json", type=Path, help="what was seen goes here; soak_report.py makes the page of it"
+    )
     given = parser.parse_args()
     folder = make_folder()
     try:
-        return asyncio.run(soak(given.seconds, given.fault_every, given.buyers, folder))
+        seen = asyncio.run(soak(given.seconds, given.fault_every, given.buyers, folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if given.json:
+        given.json.write_bytes(msgspec.json.format(msgspec.json.encode(seen)) + b"\n")
+    per_second = seen.answers / seen.seconds
+    print(
+        f"{seen.answers} answers, {per_second:.0f} per second, {len(seen.faults)} faults; wrong: {seen.wrong}"
+    )
+    return 1 if seen.wrong else 0
 
 
 if __name__ == "__main__":

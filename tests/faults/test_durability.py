@@ -1,5 +1,6 @@
 """What a hold has reached before it is answered is the sale's choice, and is checked, not hoped for."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,9 +11,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from conftest import free_port
+from flashguard.copies import Copies
 from flashguard.embedded.valkey import find_valkey
+from flashguard.guard import connect_memory
 from flashguard.ledger import Ledger
-from flashguard.model import SaleId
+from flashguard.model import Durability, SaleId
+from flashguard.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +123,39 @@ async def test_on_a_server_that_syncs_every_second_a_hold_still_waits_for_the_di
         (await stack.service.hold(sale, "ann")).ok(201)
         stats = await stack.memory.info("commandstats")
         assert stats["cmdstat_waitaof"]["calls"] >= 1
+
+
+async def test_a_server_that_could_not_say_how_it_syncs_is_asked_again_and_again_later(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """Or a fault at the first hold would have every later one answered before the disk has it."""
+    path = tmp_path / "valkey.sock"
+    client = connect_memory(f"unix://{path}", Settings())
+    copies = Copies(client, replicas=1, timeout_seconds=5.0, look_again_seconds=0.2)
+    sync = (await stack.memory.config_get("appendfsync"))["appendfsync"]
+    try:
+        assert not await copies.reach(Durability.DISK)  # nobody is there
+        path.symlink_to(stack.memory.connection_pool.connection_kwargs["path"])
+        assert await copies.reach(Durability.DISK)
+        assert copies.server_waits
+        await stack.memory.config_set("appendfsync", "everysec")
+
+        async def noticed() -> bool:
+            return await copies.reach(Durability.DISK) and not copies.server_waits
+
+        await until(noticed, "the other setting is known")
+        before = (await stack.memory.info("commandstats"))["cmdstat_waitaof"]["calls"]
+        assert await copies.reach(Durability.DISK)
+        assert (await stack.memory.info("commandstats"))["cmdstat_waitaof"]["calls"] == before + 1
+    finally:
+        await stack.memory.config_set("appendfsync", sync)
+        await client.aclose()
+
+
+async def test_the_first_crowd_of_holds_opens_no_connection_each(http) -> None:
+    async with started(http) as stack:
+        sale = await stack.service.create_sale(stock=100)
+        held = await asyncio.gather(*(stack.service.hold(sale, f"c{number}") for number in range(50)))
+        assert {answer.status for answer in held} == {201}
+        theirs = [one for one in await stack.memory.client_list() if one["lib-name"] == "redis-py"]
+        assert len(theirs) <= 2  # one of the api's, and the test's own

@@ -48,7 +48,7 @@ def test_one_command_brings_everything_up_and_the_next_one_finds_it_again(folder
         run = up.run()
         pids = run.pids
         assert f"port {taken.getsockname()[1]} is taken; taking " in output
-        assert set(pids) == {"valkey", "postgres", "recorder", "api"}
+        assert set(pids) == {"valkey", "postgres", "recorder", "deliverer", "api"}
         assert f"FlashGuard is ready: {run.url}\n" in output
         key = (up.data_dir / "admin.key").read_text().strip()
         assert f"{key}\n" in output
@@ -132,7 +132,7 @@ async def test_servers_of_ones_own_are_used_as_they_are(folder: Path) -> None:
         env = {"FLASHGUARD_REDIS_URL": own.redis_url, "FLASHGUARD_DATABASE_URL": own.database_url}
         with Up(folder, "--port", "0", **env, FLASHGUARD_ADMIN_KEY="a-key-of-my-own-making") as up:
             assert "a-key-of-my-own-making" in await asyncio.to_thread(up.wait_for, READY)
-            assert set(up.run().pids) == {"recorder", "api"}
+            assert set(up.run().pids) == {"recorder", "deliverer", "api"}
             assert not (up.data_dir / "admin.key").exists()
             up.process.terminate()
             assert await asyncio.to_thread(up.process.wait, 15) == 0

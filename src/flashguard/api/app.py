@@ -32,6 +32,7 @@ from . import (
     simulations,
     system,
     waiting_room,
+    webhooks,
 )
 from .caller import Callers
 from .express import Express
@@ -100,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(reservations.router)
     app.include_router(waiting_room.router)
     app.include_router(events.router)
+    app.include_router(webhooks.router)
     app.include_router(simulations.router)
     app.include_router(system.router)
     app.include_router(ops.router)
@@ -111,8 +113,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PATCH"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-            expose_headers=["Idempotent-Replayed", "Retry-After"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "Last-Event-ID",
+                "X-Request-Id",
+            ],
+            expose_headers=["Idempotent-Replayed", "Retry-After", "X-Request-Id"],
         )
 
     @app.exception_handler(500)

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
+from flashguard.logs import REQUEST_ID
 from flashguard.metrics import Answers
 from flashguard.model import is_sale_id, split_reservation_id
 from flashguard.settings import Mode, Settings
@@ -30,6 +31,7 @@ from .auth import SELLING
 from .caller import ANONYMOUS, Caller, Callers
 from .idempotency import valid_key
 from .problems import ProblemError, away_problem, unexpected_problem
+from .request_ids import HEADER, Named, note_access, request_id
 from .schemas import BasketBody
 
 log = logging.getLogger("flashguard")
@@ -93,11 +95,13 @@ class Express:
         settings: Settings = app.state.settings
         self.max_body_bytes = settings.max_body_bytes
         self._answers: Answers = app.state.answers
+        self._access_log = settings.access_log
+        self._named = Named(app, settings.access_log)
         self._callers: Callers = app.state.callers
         self._nobody = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
+        await self._named(scope, receive, send)
 
     def plan(self, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Call | None:
         """The work of a POST that is plain and good; None when it is for the framework to answer.
@@ -109,7 +113,7 @@ class Express:
         path = _path_of_sale(url) if url.startswith(b"/v1/sales/") else path_of(url)
         if path is None:
             return None
-        authorization = key = kind = None
+        authorization = key = kind = asked = None
         for name, value in headers:
             if name == b"idempotency-key":
                 if key is not None:
@@ -121,6 +125,8 @@ class Express:
                 authorization = value
             elif name == b"content-type":
                 kind = value
+            elif name == HEADER:
+                asked = value
             elif name == b"origin":
                 return None  # CORS is the framework's
         caller = self._nobody if authorization is None else self._callers.of(authorization)
@@ -130,7 +136,7 @@ class Express:
         if path.take is None or path.end is not None:
             if body or path.end is None:
                 return None
-            return self._answer(path.end(guard, caller, path.name), path.route, came)
+            return self._answer(path.end(guard, caller, path.name), path.route, came, asked)
         if kind not in PLAIN_JSON:
             return None
         try:
@@ -138,10 +144,14 @@ class Express:
             basket = _basket(body)
         except (ProblemError, ValidationError):
             return None
-        return self._answer(path.take(guard, caller, path.name, basket, named), path.route, came)
+        return self._answer(path.take(guard, caller, path.name, basket, named), path.route, came, asked)
 
-    async def _answer(self, work: Awaitable[Response], route: str, came: float) -> Response:
+    async def _answer(
+        self, work: Awaitable[Response], route: str, came: float, asked: bytes | None
+    ) -> Response:
         """The work's answer, or the problem that the framework's lane makes of its error."""
+        name = request_id(asked)
+        REQUEST_ID.set(name)
         try:
             response = await work
         except (MemoryAway, LedgerAway) as error:
@@ -149,5 +159,8 @@ class Express:
         except Exception:
             log.exception("a call failed")
             response = unexpected_problem()
+        response.raw_headers.append((HEADER, name))
         self._answers.note(route, response.status_code, perf_counter() - came)
+        if self._access_log:
+            note_access("POST", route, response.status_code, came)
         return response

@@ -11,8 +11,9 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.text import Text
 
-from flashguard.cli import audit, sale, service
+from flashguard.cli import audit, sale, service, webhooks
 from flashguard.cli.bench import bench
+from flashguard.cli.deliverer import deliverer
 from flashguard.cli.doctor import doctor
 from flashguard.cli.recover import recover
 from flashguard.cli.simulate import simulate
@@ -32,8 +33,10 @@ app = typer.Typer(
 app.command()(up)
 app.command()(service.api)
 app.command()(service.recorder)
+app.command()(deliverer)
 app.command()(service.migrate)
 app.add_typer(sale.app, name="sale")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(simulate)
 app.command("audit")(audit.audit)
 app.command()(doctor)

@@ -75,6 +75,8 @@ class Remote:
                 aiohttp.ClientSession(timeout=timeout, headers=headers) as http,
                 http.request(method, f"{self.url}{path}", json=body) as response,
             ):
+                if response.status == 204:
+                    return {}
                 answer = cast("dict[str, Any]", await response.json(content_type=None))
                 if response.status >= 400:
                     raise ProblemAnswer(f"{answer.get('code', response.status)}: {answer.get('detail', '')}")

@@ -72,7 +72,7 @@ def list_(
     """List the newest sales."""
     page = Remote(url, admin_key, data_dir).call("GET", "/v1/sales?limit=500")
     if as_json:
-        _print_json(page)
+        print_json(page)
         return
     table = Table("id", "name", "status", "stock", "available", "held", "sold")
     for sale in page["data"]:
@@ -130,14 +130,14 @@ def restock(
     body = {"delta": delta, "reason": reason}
     item = Remote(url, admin_key, data_dir).call("POST", f"/v1/sales/{sale}/items/{sku}/restock", body)
     if as_json:
-        _print_json(item)
+        print_json(item)
     else:
         console_for_tables().print(_items_table([item]))
 
 
 def _show(sale: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _print_json(sale)
+        print_json(sale)
         return
     limit = sale["limit_per_customer"] or "none"
     console_for_tables().print(
@@ -157,6 +157,6 @@ def _items_table(items: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
     json.dump(value, sys.stdout, indent=2)
     sys.stdout.write("\n")

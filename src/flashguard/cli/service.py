@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import logging.config
 import os
 import signal
 import tempfile
@@ -20,6 +21,7 @@ from flashguard.errors import ConfigurationError
 from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.logs import log_config
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
 
@@ -38,6 +40,7 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     settings = Settings()
+    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     asyncio.run(_examine_for_api(settings))
     given: dict[str, str | int] = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
     if settings.admin_key is None and settings.mode is Mode.DEVELOPMENT:
@@ -67,6 +70,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
         loop="uvloop",
         http="flashguard.api.wire:Wire",
         log_level=settings.log_level,
+        log_config=log_config(settings.log_level, settings.log_format),
         access_log=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
@@ -79,6 +83,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
 def recorder() -> None:
     """Write the journal into the ledger, give ended holds back, and rebuild memory when it is lost."""
     settings = Settings()
+    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     with contextlib.suppress(asyncio.CancelledError):
         uvloop.run(_record(settings))
 
@@ -89,7 +94,7 @@ async def _record(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     redis_url, database_url = _urls(settings)
-    ledger = await _patiently(database_url, settings)
+    ledger = await ledger_when_up(database_url, settings)
     memory = connect_kernel(redis_url, settings)
     try:
         installation = await ledger.installation()
@@ -125,7 +130,7 @@ async def _examine_for_api(settings: Settings) -> None:
         await ledger.close()
 
 
-async def _patiently(database_url: str, settings: Settings) -> Ledger:
+async def ledger_when_up(database_url: str, settings: Settings) -> Ledger:
     """A ledger that is still coming up is waited for, for a minute."""
     for attempt in range(CONNECT_TRIES):
         try:
@@ -147,7 +152,7 @@ def migrate() -> None:
 
 
 async def _migrate(settings: Settings) -> list[str]:
-    ledger = await _patiently(_urls(settings)[1], settings)
+    ledger = await ledger_when_up(_urls(settings)[1], settings)
     try:
         return await ledger.migrate(settings.partitions)
     finally:

@@ -37,10 +37,10 @@ READY_POLL_SECONDS: Final = 0.1
 PORTS_TO_TRY: Final = 100
 NAME_WIDTH: Final = len("flashguard")
 
-PATIENCE_SECONDS: Final = {"api": 6.0, "recorder": 2.0, "postgres": 1.5, "valkey": 0.5}
+PATIENCE_SECONDS: Final = {"api": 5.5, "deliverer": 0.5, "recorder": 2.0, "postgres": 1.5, "valkey": 0.5}
 """What each part gets to end by itself, 10 s in all; of these the API gives its requests 5."""
 
-DEATH_SIGNALS: Final = {"recorder": signal.SIGKILL, "api": signal.SIGTERM}
+DEATH_SIGNALS: Final = {"recorder": signal.SIGKILL, "deliverer": signal.SIGKILL, "api": signal.SIGTERM}
 """What they get when we die. Of the API only its own orderly stop takes its workers along."""
 
 

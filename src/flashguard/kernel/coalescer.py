@@ -7,6 +7,7 @@ refuses at once instead of growing (backpressure).
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,7 +43,10 @@ class Coalescer(Generic[T]):
             raise QueueFull
         self._waiting.append(member)
         if self._runner is None:
-            self._runner = asyncio.get_running_loop().create_task(self._run())
+            self._runner = asyncio.get_running_loop().create_task(
+                self._run(),
+                context=Context(),  # what is done for all must not be logged as done for the first
+            )
 
     async def _run(self) -> None:
         waiting = self._waiting

@@ -74,6 +74,8 @@ class Group(Struct):
     honours: dict[tuple[str, str], Honour] = field(default_factory=dict)
     restocks: list[Restock] = field(default_factory=list)
     sale_changes: dict[str, SaleChange] = field(default_factory=dict)
+    turns: list[SaleChange] = field(default_factory=list)
+    """Every change of a sale, also those that a later one of the group overtook: each is an event."""
     keyed_changes: list[SaleChange] = field(default_factory=list)
 
     def add(self, transition: Transition) -> None:
@@ -115,6 +117,7 @@ class Group(Struct):
                 self._item(sale, lines[0]).stock += lines[1]
             case SaleChange(sale):
                 self.sale_changes[sale] = transition
+                self.turns.append(transition)
                 if transition.key:
                     self.keyed_changes.append(transition)
             case Rebuilt():
@@ -203,6 +206,10 @@ class Group(Struct):
             for h in self.honours.values()
         ]  # fmt: skip
         return _json(restocks).decode(), _json(changes).decode(), _json(honours).decode()
+
+    def turns_argument(self) -> str:
+        """Every change of a sale, in order, as the JSON that `write_rare_events` takes."""
+        return _json([{"sale": c.sale, "status": c.status, "at_ms": c.at_ms} for c in self.turns]).decode()
 
 
 def fold(entries: Iterable[Entry]) -> Group:

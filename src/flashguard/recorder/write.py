@@ -44,6 +44,7 @@ async def _apply(
         async with connection.transaction():
             row = await connection.fetchrow(query("record_group"), *arguments)
             if row is not None and row["applied"]:
+                await connection.execute(query("write_rare_events"), rare[2], group.turns_argument())
                 await connection.execute(query("record_changes"), *rare)
                 if group.keyed_changes:
                     await connection.execute(query("record_change_keys"), *group.key_arguments())

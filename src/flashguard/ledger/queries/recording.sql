@@ -5,11 +5,18 @@ SELECT epoch, seq, token FROM flashguard.partitions WHERE partition = $1;
 SELECT partition, epoch, seq, token FROM flashguard.partitions ORDER BY partition;
 
 -- name: record_group
-SELECT applied, drift FROM flashguard.record_group(
+-- The facts, then their events, in the one transaction that a statement is.
+SELECT applied, drift,
+       CASE WHEN applied THEN flashguard.write_events($7, $8, $9, $10, $11, $13, $14, $15, $16,
+                                                      $18, $19, $20, $22, $24, $25, $26, $28) END
+FROM flashguard.record_group(
     $1, $2, $3, $4, $5, $6,
     $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     $18, $19, $20, $21, $22, $23,
     $24, $25, $26, $27, $28, $29, $30, $31);
+
+-- name: write_rare_events
+SELECT flashguard.write_rare_events($1::text::jsonb, $2::text::jsonb);
 
 -- name: record_changes
 SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb, $3::text::jsonb);
@@ -22,9 +29,15 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) AS c (
 ON CONFLICT DO NOTHING;
 
 -- name: record_refusals
-INSERT INTO flashguard.refusals (sale_id, id, customer, lines, reason, epoch)
-SELECT sale_id, id, customer, lines::jsonb, reason, $6
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS r (sale_id, id, customer, lines, reason);
+WITH refused AS (
+    INSERT INTO flashguard.refusals (sale_id, id, customer, lines, reason, epoch)
+    SELECT sale_id, id, customer, lines::jsonb, reason, $6
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS r (sale_id, id, customer, lines, reason)
+    RETURNING sale_id, id, customer, lines, reason, at
+)
+INSERT INTO flashguard.webhook_deliveries (endpoint, type, sale_id, reservation, at, customer, lines, detail)
+SELECT w.id, 'ledger.refused', r.sale_id, r.id, r.at, r.customer, r.lines, r.reason
+FROM refused r JOIN flashguard.webhook_endpoints w ON w.enabled AND 'ledger.refused' = ANY (w.events);
 
 -- name: counters_for_update
 -- The items a doubtful group touches, locked until its transaction ends.

@@ -1,0 +1,197 @@
+"""Webhooks: endpoints, their secrets, the delivery log, replays."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from flashguard.errors import Code
+from flashguard.model import Refused
+from flashguard.webhooks import Endpoint, NewEndpoint, Webhooks
+from flashguard.webhooks.addresses import MAX_URL
+from flashguard.webhooks.endpoints import EVENT_TYPES, MAX_DESCRIPTION, EventType
+
+from .auth import Admin
+from .idempotency import IdempotencyKey, valid_key
+from .problems import problem
+from .sales import Limit, guard_of
+from .schemas import Page, problems
+from .views import json_response
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[Admin])
+
+DeliveryState = Literal["pending", "delivered", "failed"]
+Events = Annotated[list[EventType], Field(min_length=1, max_length=len(EVENT_TYPES))]
+Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, examples=["https://shop.example/flashguard"])]
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
+IdParam = Annotated[str, Path(max_length=40, description="The endpoint's id")]
+UNKNOWN = Refused(code=Code.UNKNOWN_WEBHOOK)
+MAX_IDS = 500
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class WebhookBody(_Body):
+    """An endpoint to make."""
+
+    url: Url
+    events: Events | None = Field(None, description="Left out: all")
+    description: Description = ""
+
+
+class WebhookPatch(_Body):
+    """What to change."""
+
+    url: Url | None = None
+    events: Events | None = None
+    description: Description | None = None
+    enabled: bool | None = None
+
+
+class RotateBody(_Body):
+    """How long the old secret goes on signing beside the new one."""
+
+    overlap_seconds: int = Field(86_400, ge=0, le=30 * 86_400)
+
+
+class ReplayBody(_Body):
+    """Which messages to deliver once more: these, or those written in a time, in a state, or all."""
+
+    deliveries: list[Annotated[int, Field(ge=1, lt=2**63)]] | None = Field(None, max_length=MAX_IDS)
+    since: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    until: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    state: Literal["delivered", "failed"] | None = None
+
+
+class WebhookView(BaseModel):
+    id: str
+    url: str
+    description: str
+    events: list[EventType]
+    enabled: bool
+    disabled_at: datetime | None
+    disabled_why: str | None
+    failing_since: datetime | None
+    delivered_at: datetime | None
+    pending: int = Field(description="Messages that wait, counted up to 100,000")
+    created_at: datetime
+    old_secret_until: datetime | None
+    secret: str | None = Field(description="Only in the answer that makes or rotates it")
+
+
+class WebhooksView(BaseModel):
+    data: list[WebhookView]
+    next_cursor: None
+
+
+class DeliveryView(BaseModel):
+    id: int
+    message_id: str
+    type: EventType
+    sale_id: str
+    reservation_id: str | None
+    at: datetime
+    written_at: datetime
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime | None
+    last_attempt_at: datetime | None
+    status: int | None
+    error: str | None
+    took_ms: int | None
+
+
+class ReplayView(BaseModel):
+    replayed: int
+
+
+def _webhooks(request: Request) -> Webhooks:
+    private = request.app.state.settings.webhook_private_addresses
+    return Webhooks(guard_of(request).ledger, private=private)
+
+
+def _made(answer: tuple[Endpoint, bool] | Refused, status: int) -> Response:
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(answer[0], status, replayed=answer[1])
+
+
+@router.post("", status_code=201, response_model=WebhookView, responses=problems(401, 403, 422, 503))
+async def create_webhook(
+    request: Request, body: WebhookBody, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Makes an endpoint; the answer holds its secret, which is not shown again."""
+    new = NewEndpoint(
+        url=body.url, events=tuple(dict.fromkeys(body.events or EVENT_TYPES)), description=body.description
+    )
+    return _made(await _webhooks(request).create(new, key=valid_key(idempotency_key)), 201)
+
+
+@router.get("", response_model=WebhooksView, responses=problems(401, 403, 503))
+async def list_webhooks(request: Request) -> Response:
+    """All endpoints, the oldest first, and how they do."""
+    return json_response({"data": await _webhooks(request).endpoints(), "next_cursor": None})
+
+
+@router.get("/{id}", response_model=WebhookView, responses=problems(401, 403, 404, 503))
+async def read_webhook(request: Request, id: IdParam) -> Response:
+    """An endpoint, and how it does."""
+    found = await _webhooks(request).endpoint(id)
+    return problem(UNKNOWN) if found is None else json_response(found)
+
+
+@router.patch("/{id}", response_model=WebhookView, responses=problems(401, 403, 404, 422, 503))
+async def change_webhook(request: Request, id: IdParam, body: WebhookPatch) -> Response:
+    """Changes an endpoint. Enabled again, it is sent what still waits for it."""
+    answer = await _webhooks(request).change(
+        id, url=body.url, description=body.description, enabled=body.enabled,
+        events=None if body.events is None else tuple(dict.fromkeys(body.events)),
+    )  # fmt: skip
+    return problem(answer) if isinstance(answer, Refused) else json_response(answer)
+
+
+@router.delete("/{id}", status_code=204, response_model=None, responses=problems(401, 403, 404, 503))
+async def delete_webhook(request: Request, id: IdParam) -> Response:
+    """Deletes an endpoint, with all that waits for it."""
+    return Response(status_code=204) if await _webhooks(request).delete(id) else problem(UNKNOWN)
+
+
+@router.post("/{id}/rotate-secret", response_model=WebhookView, responses=problems(401, 403, 404, 422, 503))
+async def rotate_webhook_secret(
+    request: Request, id: IdParam, body: RotateBody | None = None, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Gives an endpoint a new secret, shown once; for a while messages carry signatures of both."""
+    overlap = (body or RotateBody()).overlap_seconds
+    answer = await _webhooks(request).rotate(id, overlap_seconds=overlap, key=valid_key(idempotency_key))
+    return _made(answer, 200)
+
+
+@router.get(
+    "/{id}/deliveries", response_model=Page[DeliveryView], responses=problems(401, 403, 404, 422, 503)
+)
+async def list_webhook_deliveries(
+    request: Request,
+    id: IdParam,
+    cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    limit: Limit = 50,
+    state: DeliveryState | None = None,
+) -> Response:
+    """The delivery log, newest first: each message and the newest attempt to deliver it."""
+    rows = await _webhooks(request).deliveries(id, cursor, limit + 1, state)
+    if rows is None:
+        return problem(UNKNOWN)
+    more = len(rows) > limit
+    return json_response({"data": rows[:limit], "next_cursor": str(rows[limit - 1].id) if more else None})
+
+
+@router.post("/{id}/replay", response_model=ReplayView, responses=problems(401, 403, 404, 422, 503))
+async def replay_webhook(request: Request, id: IdParam, body: ReplayBody) -> Response:
+    """Delivers messages of the log once more, at most 10,000; their ids stay as they were."""
+    count = await _webhooks(request).replay(
+        id, deliveries=body.deliveries, since=body.since, until=body.until, state=body.state
+    )
+    return problem(UNKNOWN) if count is None else json_response({"replayed": count})

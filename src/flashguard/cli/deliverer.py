@@ -1,0 +1,39 @@
+"""`flashguard deliverer`: sends webhooks. A process of its own: a backlog must not keep the recorder."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+
+import uvloop
+
+from flashguard.cli.service import ledger_when_up
+from flashguard.errors import ConfigurationError
+from flashguard.settings import Settings
+from flashguard.webhooks import Deliverer
+
+log = logging.getLogger("flashguard.webhooks")
+
+
+def deliverer() -> None:
+    """Deliver webhooks. Run one or several beside the recorder; without endpoints it does nothing."""
+    with contextlib.suppress(asyncio.CancelledError):
+        uvloop.run(_deliver(Settings()))
+
+
+async def _deliver(settings: Settings) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    if not settings.database_url:
+        raise ConfigurationError(
+            "Set FLASHGUARD_DATABASE_URL, or run `flashguard up`, which embeds PostgreSQL."
+        )
+    ledger = await ledger_when_up(settings.database_url, settings)
+    try:
+        await ledger.installation()
+        log.info("delivering webhooks")
+        await Deliverer(ledger, settings).run()
+    finally:
+        await ledger.close()

@@ -1,0 +1,127 @@
+-- name: create_webhook
+-- Nothing when there are enough, or when the key made one before.
+INSERT INTO flashguard.webhook_endpoints (id, url, description, events, secret, creation_key, creation_body)
+SELECT $1, $2, $3, $4::text[], $5, $6, $7
+WHERE (SELECT count(*) FROM flashguard.webhook_endpoints) < $8
+ON CONFLICT DO NOTHING RETURNING id;
+
+-- name: webhook_created_with
+SELECT id, secret, creation_body FROM flashguard.webhook_endpoints WHERE creation_key = $1;
+
+-- name: webhooks
+-- All, or one; messages that wait are counted up to a hundred thousand.
+SELECT id, url, description, events, enabled, disabled_at, disabled_why, failing_since, delivered_at, created_at,
+       CASE WHEN old_secret_until > now() THEN old_secret_until END AS old_secret_until,
+       (SELECT count(*) FROM (SELECT FROM flashguard.webhook_deliveries d
+                              WHERE d.endpoint = w.id AND d.state = 'pending' LIMIT 100000) AS waiting) AS pending
+FROM flashguard.webhook_endpoints w
+WHERE $1::text IS NULL OR id = $1
+ORDER BY created_at, id;
+
+-- name: change_webhook
+UPDATE flashguard.webhook_endpoints
+SET url = coalesce($2, url), description = coalesce($3, description), events = coalesce($4::text[], events)
+WHERE id = $1 RETURNING id;
+
+-- name: enable_webhook
+-- What waits is due now, and has its days before it is given up again.
+WITH enabled AS (
+    UPDATE flashguard.webhook_endpoints
+    SET enabled = true, disabled_at = NULL, disabled_why = NULL, failing_since = NULL
+    WHERE id = $1 AND NOT enabled RETURNING id
+)
+UPDATE flashguard.webhook_deliveries d SET due_at = now(), first_at = NULL
+FROM enabled WHERE d.endpoint = enabled.id AND d.state = 'pending';
+
+-- name: disable_webhook
+UPDATE flashguard.webhook_endpoints SET enabled = false, disabled_at = now(), disabled_why = $2
+WHERE id = $1 AND enabled;
+
+-- name: delete_webhook
+DELETE FROM flashguard.webhook_endpoints WHERE id = $1 RETURNING id;
+
+-- name: rotate_webhook
+-- A key rotates once: a retry must not drop the secret that the receiver still knows.
+UPDATE flashguard.webhook_endpoints
+SET old_secret = secret, old_secret_until = now() + make_interval(secs => $3), secret = $2, rotation_key = $4
+WHERE id = $1 AND ($4::text IS NULL OR rotation_key IS DISTINCT FROM $4) RETURNING id;
+
+-- name: webhook_secret
+SELECT secret FROM flashguard.webhook_endpoints WHERE id = $1;
+
+-- name: webhook_deliveries_page
+-- The delivery log, newest first.
+SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
+FROM flashguard.webhook_deliveries
+WHERE endpoint = $1 AND ($2::bigint IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
+ORDER BY id DESC LIMIT $4;
+
+-- name: replay_deliveries
+-- Delivered or given up, and of these ids, or written in this time: once more, the oldest first.
+UPDATE flashguard.webhook_deliveries SET state = 'pending', due_at = now(), first_at = NULL, error = NULL
+WHERE endpoint = $1 AND id IN (
+    SELECT id FROM flashguard.webhook_deliveries
+    WHERE endpoint = $1 AND state <> 'pending' AND ($2::bigint[] IS NULL OR id = ANY ($2))
+      AND ($3::timestamptz IS NULL OR written_at >= $3) AND ($4::timestamptz IS NULL OR written_at < $4)
+      AND ($5::text IS NULL OR state = $5)
+    ORDER BY id LIMIT $6);
+
+-- name: webhooks_to_serve
+-- Whom the deliverer serves, with the secrets that are valid now.
+SELECT id, url, secret, CASE WHEN old_secret_until > now() THEN old_secret END AS old_secret
+FROM flashguard.webhook_endpoints WHERE enabled ORDER BY id;
+
+-- name: claim_deliveries
+-- The next messages of an endpoint, leased for some seconds. Of a reservation, or of a sale, one at a time and in order.
+WITH due AS (
+    SELECT endpoint, id FROM flashguard.webhook_deliveries d
+    WHERE endpoint = $1 AND state = 'pending' AND due_at <= clock_timestamp()
+      AND NOT EXISTS (SELECT FROM flashguard.webhook_deliveries earlier
+                      WHERE earlier.endpoint = d.endpoint AND earlier.sale_id = d.sale_id
+                        AND earlier.reservation = d.reservation AND earlier.state = 'pending' AND earlier.id < d.id)
+    ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE flashguard.webhook_deliveries d
+SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3), first_at = coalesce(first_at, now())
+FROM due WHERE d.endpoint = due.endpoint AND d.id = due.id
+RETURNING d.id, type, sale_id, reservation, at, customer, lines, created_at, expires_at, confirmed_at, restocked, detail,
+          attempts, date_part('epoch', now() - first_at) AS trying_seconds;
+
+-- name: settle_deliveries
+-- What became of claimed messages. Whoever was so slow that another took over has no say any more.
+UPDATE flashguard.webhook_deliveries d
+SET state = r.state, due_at = now() + make_interval(secs => r.wait_seconds), status = r.status, error = r.error,
+    took_ms = r.took_ms, last_at = now()
+FROM unnest($2::bigint[], $3::integer[], $4::text[], $5::float8[], $6::integer[], $7::text[], $8::integer[])
+     AS r (id, attempts, state, wait_seconds, status, error, took_ms)
+WHERE d.endpoint = $1 AND d.id = r.id AND d.attempts = r.attempts AND d.state = 'pending';
+
+-- name: note_webhook_works
+UPDATE flashguard.webhook_endpoints SET failing_since = NULL, delivered_at = now()
+WHERE id = $1 AND (failing_since IS NOT NULL OR delivered_at IS NULL OR delivered_at < now() - interval '10 seconds');
+
+-- name: note_webhook_fails
+-- Disabled after so many seconds without a success, or at once; a row that is not enabled was disabled now.
+UPDATE flashguard.webhook_endpoints w
+SET failing_since = coalesce(failing_since, now()), enabled = NOT over,
+    disabled_at = CASE WHEN over THEN now() END, disabled_why = CASE WHEN over THEN $3 END
+FROM (SELECT id AS judged, $4 OR coalesce(failing_since < now() - make_interval(secs => $2), false) AS over
+      FROM flashguard.webhook_endpoints WHERE id = $1) AS judgement
+WHERE id = judged AND enabled AND (failing_since IS NULL OR over)
+RETURNING id, url, enabled;
+
+-- name: forget_deliveries
+-- The log's old end: what is done, and what waited for an endpoint that stayed disabled.
+DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
+    SELECT d.endpoint, d.id FROM flashguard.webhook_deliveries d
+    WHERE d.written_at < now() - make_interval(secs => $1)
+      AND (d.state <> 'pending'
+           OR NOT EXISTS (SELECT FROM flashguard.webhook_endpoints w WHERE w.id = d.endpoint AND w.enabled))
+    LIMIT $2);
+
+-- name: forget_orphans
+-- Messages for endpoints that were deleted.
+DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
+    SELECT d.endpoint, d.id FROM flashguard.webhook_deliveries d
+    WHERE NOT EXISTS (SELECT FROM flashguard.webhook_endpoints w WHERE w.id = d.endpoint)
+    LIMIT $1);

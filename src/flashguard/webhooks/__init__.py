@@ -1,0 +1,7 @@
+"""Webhooks after the Standard Webhooks specification: the recorder writes them down, this delivers them."""
+
+from .deliverer import Deliverer
+from .endpoints import Endpoint, NewEndpoint
+from .store import Webhooks
+
+__all__ = ["Deliverer", "Endpoint", "NewEndpoint", "Webhooks"]

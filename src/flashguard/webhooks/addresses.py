@@ -1,0 +1,108 @@
+"""Where a webhook may go: a receiver's address is another's word, and must not lead into our network.
+
+The name is resolved by us, every address is looked at, and the connection goes to the very address that was
+looked at: a name that answers differently the second time changes nothing.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+MAX_URL: Final = 2048
+RESOLVE_SECONDS: Final = 5.0
+LOOKUPS_AT_ONCE: Final = 2
+"""Of one endpoint, in threads of its own: a name server that hangs keeps nobody else waiting."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class ForbiddenAddress(OSError):
+    """The receiver is at an address where no webhook may go."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether it is an address of the internet, also where one is hidden in another."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+        hidden = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
+        if hidden:
+            return is_public(hidden)
+    return address.is_global and not address.is_multicast
+
+
+def literal(host: str) -> Address | None:
+    """The address, where a host is one and not a name."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+
+
+def wrong_url(text: str, *, private: bool) -> str | None:
+    """Why no webhook can go there, in a sentence; None when one can. Names are looked up when it is sent.
+
+    Parameters:
+        private: addresses of our own network, and plain http, are allowed.
+    """
+    if len(text) > MAX_URL or not text.isascii() or not text.isprintable():
+        return f"must be at most {MAX_URL} printable ASCII characters"
+    try:
+        url = URL(text)
+        host, port = url.host, url.port
+    except ValueError:
+        return "is not a URL"
+    if url.scheme not in (("https", "http") if private else ("https",)) or not host or not port:
+        return "must be an http or https URL" if private else "must be an https URL"
+    if url.user is not None or url.password is not None or url.fragment:
+        return "must have no user, password or fragment"
+    address = literal(host)
+    if (
+        address is None and host.rpartition(".")[2][:1].isdigit()
+    ):  # no top-level domain is; 127.1 is 127.0.0.1
+        return "must have a name, or an address as it is usually written"
+    if address is not None and not private and not is_public(address):
+        return "must not be a private, loopback, link-local or otherwise reserved address"
+    return None
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves for aiohttp, which connects to what this returns and looks up nothing itself."""
+
+    def __init__(self, *, private: bool) -> None:
+        self._private = private
+        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="webhook-names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a name.
+
+        Raises:
+            ForbiddenAddress: any of them is not public; one good address beside a bad one is a trick.
+        """
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            found = await loop.run_in_executor(
+                self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+            )
+        if not self._private:
+            for *_, where in found:
+                if not is_public(ipaddress.ip_address(str(where[0]).partition("%")[0])):
+                    raise ForbiddenAddress(f"{host} is at an address that is not public")
+        return [
+            ResolveResult(
+                hostname=host, host=str(where[0]), port=int(where[1]), family=kind, proto=proto,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _, proto, _, where in found
+        ]  # fmt: skip
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,200 @@
+"""Delivers what the recorder wrote down: at least once, in order per reservation, each endpoint for itself.
+
+Any number of deliverers may run: a message is leased to one of them by a row lock of one statement.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger.sql import query
+from flashguard.settings import Settings
+
+from .messages import Message, message_of
+from .sending import GONE, Attempt, Sender
+
+log = logging.getLogger("flashguard.webhooks")
+
+LOOK_SECONDS: Final = 0.5
+"""How often an endpoint with nothing to do is looked at, and new endpoints are looked for."""
+LEASE_MARGIN_SECONDS: Final = 15.0
+"""Beyond the longest attempt: for a settlement that meets a slow ledger."""
+FORGET_SECONDS: Final = 600.0
+FORGET_ROWS: Final = 5_000
+SETTLE_SECONDS: Final = 1.0
+"""How long the end of a deliverer may take to note what was delivered."""
+DAY_SECONDS: Final = 86_400.0
+
+
+class Served(Struct, frozen=True):
+    """An endpoint as the deliverer sees it."""
+
+    id: str
+    url: str
+    signers: tuple[str, ...]
+
+
+class Deliverer:
+    """Serves every enabled endpoint until cancelled."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
+
+    async def run(self) -> None:
+        forgotten_at = -FORGET_SECONDS
+        try:
+            while True:
+                try:
+                    await self._look()
+                    if time.monotonic() - forgotten_at > FORGET_SECONDS:
+                        forgotten_at = time.monotonic()
+                        await self._forget()
+                except (LedgerAway, asyncpg.PostgresError) as error:
+                    log.warning("webhooks wait for the ledger: %s", error)
+                except Exception:
+                    log.exception("webhooks")
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            tasks = [task for _, task in self._couriers.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        """Has a courier for each endpoint that is enabled now, and none for any other."""
+        async with self._ledger.connection() as connection:
+            rows = await connection.fetch(query("webhooks_to_serve"))
+        served = {
+            row["id"]: Served(row["id"], row["url"], tuple(filter(None, (row["secret"], row["old_secret"]))))
+            for row in rows
+        }
+        for id_ in self._couriers.keys() - served.keys():
+            self._couriers.pop(id_)[1].cancel()
+        for id_, endpoint in served.items():
+            known = self._couriers.get(id_)
+            if known is not None:
+                known[0].endpoint = endpoint
+            else:
+                courier = Courier(endpoint, self._ledger, self._settings)
+                self._couriers[id_] = courier, asyncio.create_task(courier.run())
+
+    async def _forget(self) -> None:
+        """Cuts off the log's old end, some rows at a time."""
+        seconds = self._settings.webhook_log_days * DAY_SECONDS
+        for name, args in (("forget_deliveries", (seconds, FORGET_ROWS)), ("forget_orphans", (FORGET_ROWS,))):
+            while True:
+                async with self._ledger.connection() as connection:
+                    done = await connection.execute(query(name), *args)
+                if int(done.rpartition(" ")[2]) < FORGET_ROWS:
+                    break
+
+
+class Courier:
+    """Delivers to one endpoint, with its own connections and its own few attempts at a time."""
+
+    def __init__(self, endpoint: Served, ledger: Ledger, settings: Settings) -> None:
+        self.endpoint = endpoint
+        self._ledger = ledger
+        self._settings = settings
+        self._flying: dict[asyncio.Task[Attempt], Message] = {}
+
+    async def run(self) -> None:
+        """Delivers until cancelled; what is under way then is due again when its lease has run out."""
+        settings = self._settings
+        sender = Sender(
+            private=settings.webhook_private_addresses,
+            at_once=settings.webhook_concurrency,
+            timeout_seconds=settings.webhook_timeout_seconds,
+        )
+        try:
+            while True:
+                try:
+                    await self._turn(sender)
+                except (LedgerAway, asyncpg.PostgresError) as error:
+                    log.warning("webhook %s waits for the ledger: %s", self.endpoint.id, error)
+                    await asyncio.sleep(LOOK_SECONDS)
+                except Exception:
+                    log.exception("webhook %s", self.endpoint.id)
+                    await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await self._stop(sender)
+
+    async def _turn(self, sender: Sender) -> None:
+        """Fills the free places, waits for the next answers, and writes down what came of them."""
+        most = self._settings.webhook_concurrency
+        room = most - len(self._flying)
+        if room >= max(1, most // 2):
+            for message in await self._claim(room):
+                call = sender.send(self.endpoint.url, message, list(self.endpoint.signers))
+                self._flying[asyncio.create_task(call)] = message
+        if not self._flying:
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        done, _ = await asyncio.wait(self._flying, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if done:
+            await self._settle([(self._flying.pop(task), task.result()) for task in done])
+
+    async def _claim(self, most: int) -> list[Message]:
+        lease_seconds = self._settings.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
+        async with self._ledger.connection() as connection:
+            rows = await connection.fetch(query("claim_deliveries"), self.endpoint.id, most, lease_seconds)
+        return [message_of(row) for row in sorted(rows, key=lambda row: row["id"])]
+
+    async def _settle(self, done: Sequence[tuple[Message, Attempt]]) -> None:
+        fates = [self._fate(message, attempt) for message, attempt in done]
+        async with self._ledger.connection() as connection:
+            await connection.execute(
+                query("settle_deliveries"), self.endpoint.id,
+                [message.delivery for message, _ in done], [message.attempts for message, _ in done],
+                [state for state, _ in fates], [wait for _, wait in fates],
+                [attempt.status for _, attempt in done], [attempt.error for _, attempt in done],
+                [attempt.took_ms for _, attempt in done],
+            )  # fmt: skip
+            if any(attempt.error is None for _, attempt in done):
+                await connection.execute(query("note_webhook_works"), self.endpoint.id)
+                return
+            gone = any(attempt.status == GONE for _, attempt in done)
+            days = self._settings.webhook_disable_days
+            why = "the receiver answered 410 Gone" if gone else f"nothing was delivered for {days:g} days"
+            disabled = await connection.fetchrow(
+                query("note_webhook_fails"), self.endpoint.id, days * DAY_SECONDS,
+                f"{why}; last: {done[-1][1].error}", gone,
+            )  # fmt: skip
+        if disabled is not None and not disabled["enabled"]:
+            log.error("webhook %s to %s is disabled: %s", disabled["id"], disabled["url"], why)
+
+    def _fate(self, message: Message, attempt: Attempt) -> tuple[str, float]:
+        """A message's state from now on, and after how many seconds it is tried again."""
+        if attempt.error is None:
+            return "delivered", 0.0
+        settings = self._settings
+        if message.trying_seconds >= settings.webhook_disable_days * DAY_SECONDS:
+            log.error("webhook %s: %s is given up: %s", self.endpoint.id, message.id, attempt.error)
+            return "failed", 0.0
+        # As long again as it has been tried so far: that doubles the wait each time, whoever counts.
+        least, longest = settings.webhook_retry_seconds, settings.webhook_retry_seconds_most
+        wait = min(longest, max(least, message.trying_seconds))
+        return "pending", max(wait * random.uniform(0.75, 1.25), attempt.retry_after)  # noqa: S311
+
+    async def _stop(self, sender: Sender) -> None:
+        ended = [(message, task.result()) for task, message in self._flying.items() if task.done()]
+        for task in self._flying:
+            task.cancel()
+        await asyncio.gather(*self._flying, return_exceptions=True)
+        self._flying.clear()
+        await sender.close()
+        if ended:
+            try:
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._settle(ended)
+            except (LedgerAway, asyncpg.PostgresError, TimeoutError) as error:
+                log.warning("webhook %s: %d messages may come again: %s", self.endpoint.id, len(ended), error)

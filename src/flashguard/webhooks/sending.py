@@ -1,0 +1,121 @@
+"""One attempt to deliver one message. Whatever a receiver does with it, it costs a bounded time."""
+
+import asyncio
+import time
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import aiohttp
+from msgspec import Struct
+from yarl import URL
+
+from .addresses import CheckedResolver, ForbiddenAddress, wrong_url
+from .messages import Message
+from .signing import signed_headers
+
+MAX_ANSWER: Final = 16 * 1024
+"""Bytes of an answer that are read; what comes after them is cut off."""
+CONNECT_SECONDS: Final = 5.0
+IDLE_SECONDS: Final = 15.0
+ERROR_LENGTH: Final = 300
+MAX_RETRY_AFTER: Final = 24 * 3600.0
+GONE: Final = 410
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """How it went. `error` says what was wrong; None: delivered."""
+
+    status: int | None = None
+    error: str | None = None
+    took_ms: int = 0
+    retry_after: float = 0.0
+
+
+class Sender:
+    """The connections to one endpoint, which no other endpoint shares.
+
+    Parameters:
+        private: addresses of our own network, and plain http, are allowed.
+    """
+
+    def __init__(self, *, private: bool, at_once: int, timeout_seconds: float) -> None:
+        self._private = private
+        self._timeout = timeout_seconds
+        resolver = CheckedResolver(private=private)
+        self._resolver = resolver
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=resolver, use_dns_cache=False, limit=at_once, keepalive_timeout=IDLE_SECONDS
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS),
+            auto_decompress=False,  # a small answer may be a huge one in disguise
+            headers={"User-Agent": "FlashGuard", "Content-Type": "application/json"},
+        )
+
+    async def close(self) -> None:
+        await self._http.close()
+        await self._resolver.close()
+
+    async def send(self, url: str, message: Message, signers: list[str]) -> Attempt:
+        """Sends a message, signed for this moment."""
+        started = time.monotonic()
+        attempt = await self._send(url, message, signers)
+        took_ms = round((time.monotonic() - started) * 1000)
+        return Attempt(
+            status=attempt.status, error=attempt.error, took_ms=took_ms, retry_after=attempt.retry_after
+        )
+
+    async def _send(self, url: str, message: Message, signers: list[str]) -> Attempt:
+        wrong = wrong_url(url, private=self._private)  # aiohttp asks the resolver for names alone
+        if wrong:
+            return Attempt(error=f"not sent: the URL {wrong}")
+        headers = signed_headers(message.id, int(time.time()), message.body, signers)
+        status = None
+        try:
+            async with self._http.post(
+                URL(url), data=message.body, headers=headers, allow_redirects=False
+            ) as answer:
+                status = answer.status
+                whole = await _read_some(answer)
+                if not whole:
+                    answer.close()
+                if 200 <= status < 300:
+                    return Attempt(status=status)
+                if 300 <= status < 400:
+                    return Attempt(status=status, error=f"answered {status}: redirects are not followed")
+                retry_after = _retry_after(answer.headers.get("Retry-After"))
+                return Attempt(status=status, error=f"answered {status}", retry_after=retry_after)
+        except TimeoutError:
+            return Attempt(status=status, error=f"no answer within {self._timeout:g} s")
+        except ForbiddenAddress as error:
+            return Attempt(error=f"not sent: {error}")
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+            forbidden = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+            if isinstance(forbidden, ForbiddenAddress):
+                return Attempt(error=f"not sent: {forbidden}")
+            return Attempt(status=status, error=(str(error) or type(error).__name__)[:ERROR_LENGTH])
+
+
+async def _read_some(answer: aiohttp.ClientResponse) -> bool:
+    """Reads an answer up to the bound; False when there was more. An answer that breaks off raises."""
+    read = 0
+    async for chunk in answer.content.iter_any():
+        read += len(chunk)
+        if read > MAX_ANSWER:
+            return False
+    return True
+
+
+def _retry_after(text: str | None) -> float:
+    """The header in seconds; 0 where there is none, or none that can be read."""
+    if text is None:
+        return 0.0
+    try:
+        if text.strip().isdigit():
+            seconds = float(text)
+        else:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)

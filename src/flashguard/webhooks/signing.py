@@ -1,0 +1,36 @@
+"""Secrets and signatures of the Standard Webhooks specification (standardwebhooks.com), version 1."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from typing import Final
+
+PREFIX: Final = "whsec_"
+SECRET_BYTES: Final = 32
+"""The specification asks for 24 to 64."""
+
+
+def new_secret() -> str:
+    """A secret as a receiver is given it."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def signed_headers(id_: str, at_seconds: int, body: bytes, signers: Iterable[str]) -> dict[str, str]:
+    """The three headers of a message.
+
+    Parameters:
+        signers: every secret that is valid now; a receiver that knows any of them can verify.
+    """
+    content = b"%s.%d.%s" % (id_.encode(), at_seconds, body)
+    return {
+        "webhook-id": id_,
+        "webhook-timestamp": str(at_seconds),
+        "webhook-signature": " ".join(f"v1,{_signature(secret, content)}" for secret in signers),
+    }
+
+
+def _signature(secret: str, content: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix(PREFIX))
+    return base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()

@@ -1,0 +1,197 @@
+"""Endpoints and their delivery log in the ledger, as the shop manages them."""
+
+import secrets
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+from msgspec import Struct
+
+from flashguard.errors import Code
+from flashguard.ledger import Ledger
+from flashguard.ledger.sql import query
+from flashguard.model import Refused
+from flashguard.receipts import fingerprint
+
+from .endpoints import MAX_ENDPOINTS, Endpoint, EventType, NewEndpoint
+from .messages import message_id
+from .signing import new_secret
+
+MAX_REPLAY: Final = 10_000
+"""Messages of one replay; the answer says how many there were, so that more can follow."""
+BY_HAND: Final = "by hand"
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """A line of the delivery log: a message, and the newest attempt to deliver it."""
+
+    id: int
+    message_id: str
+    type: str
+    sale_id: str
+    reservation_id: str | None
+    at: datetime
+    written_at: datetime
+    state: str
+    attempts: int
+    next_attempt_at: datetime | None
+    last_attempt_at: datetime | None
+    status: int | None
+    error: str | None
+    took_ms: int | None
+
+
+class Webhooks:
+    """What the operator of a shop does with webhooks. Every method raises `LedgerAway` when PostgreSQL does
+    not answer.
+
+    Parameters:
+        private: endpoints may be at addresses of our own network.
+    """
+
+    def __init__(self, ledger: Ledger, *, private: bool) -> None:
+        self._ledger = ledger
+        self._private = private
+
+    async def create(self, new: NewEndpoint, *, key: str | None = None) -> tuple[Endpoint, bool] | Refused:
+        """Makes an endpoint; this answer alone holds its secret.
+
+        Returns:
+            the endpoint, and whether the same key had made it before; or why not.
+        """
+        wrong = new.wrong(private=self._private)
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        body = fingerprint("webhook", new.url, *new.events, new.description)
+        id_, secret = f"we_{secrets.token_hex(12)}", new_secret()
+        made = await self._value(
+            "create_webhook", id_, new.url, new.description, list(new.events), secret, key, body,
+            MAX_ENDPOINTS,
+        )  # fmt: skip
+        if made is None:
+            earlier = await self._row("webhook_created_with", key) if key is not None else None
+            if earlier is None:
+                return Refused(
+                    code=Code.INVALID_REQUEST, detail=f"There are {MAX_ENDPOINTS} endpoints, the most."
+                )
+            if earlier["creation_body"] != body:
+                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+            id_, secret = earlier["id"], earlier["secret"]
+        return await self._shown(id_, secret, replayed=made is None)
+
+    async def endpoints(self) -> list[Endpoint]:
+        """All of them, the oldest first."""
+        return [_endpoint(row) for row in await self._rows("webhooks", None)]
+
+    async def endpoint(self, id_: str) -> Endpoint | None:
+        rows = await self._rows("webhooks", id_)
+        return _endpoint(rows[0]) if rows else None
+
+    async def change(
+        self,
+        id_: str,
+        *,
+        url: str | None = None,
+        description: str | None = None,
+        events: tuple[EventType, ...] | None = None,
+        enabled: bool | None = None,
+    ) -> Endpoint | Refused:
+        """Changes what is given. Enabled again, an endpoint is sent what it still has waiting."""
+        now = await self.endpoint(id_)
+        if now is None:
+            return Refused(code=Code.UNKNOWN_WEBHOOK)
+        after = NewEndpoint(
+            url=now.url if url is None else url,
+            events=now.events if events is None else events,
+            description=now.description if description is None else description,
+        )
+        wrong = after.wrong(private=self._private)
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        await self._value("change_webhook", id_, url, description, None if events is None else list(events))
+        if enabled is True:
+            await self._value("enable_webhook", id_)
+        elif enabled is False:
+            await self._value("disable_webhook", id_, BY_HAND)
+        return await self.endpoint(id_) or Refused(code=Code.UNKNOWN_WEBHOOK)
+
+    async def delete(self, id_: str) -> bool:
+        """Forgets an endpoint, and with it all that waits for it; False when there was none."""
+        return await self._value("delete_webhook", id_) is not None
+
+    async def rotate(
+        self, id_: str, *, overlap_seconds: float, key: str | None = None
+    ) -> tuple[Endpoint, bool] | Refused:
+        """A new secret; for so long messages are signed with the old one as well."""
+        made = await self._value("rotate_webhook", id_, new_secret(), overlap_seconds, key)
+        secret = await self._value("webhook_secret", id_)
+        if secret is None:
+            return Refused(code=Code.UNKNOWN_WEBHOOK)
+        return await self._shown(id_, str(secret), replayed=made is None)
+
+    async def deliveries(
+        self, id_: str, before: int | None, limit: int, state: str | None = None
+    ) -> list[Delivery] | None:
+        """A page of the log, newest first; None when there is no such endpoint."""
+        rows = await self._rows("webhook_deliveries_page", id_, before, state, limit)
+        if not rows and await self.endpoint(id_) is None:
+            return None
+        return [_delivery(row) for row in rows]
+
+    async def replay(
+        self,
+        id_: str,
+        *,
+        deliveries: list[int] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        state: str | None = None,
+    ) -> int | None:
+        """Has messages delivered once more; how many, at most MAX_REPLAY. None: there is no such endpoint."""
+        if await self.endpoint(id_) is None:
+            return None
+        async with self._ledger.connection() as connection:
+            done = await connection.execute(
+                query("replay_deliveries"), id_, deliveries, since, until, state, MAX_REPLAY
+            )
+        return int(done.rpartition(" ")[2])
+
+    async def _shown(self, id_: str, secret: str, *, replayed: bool) -> tuple[Endpoint, bool] | Refused:
+        rows = await self._rows("webhooks", id_)
+        if not rows:
+            return Refused(code=Code.UNKNOWN_WEBHOOK)
+        return _endpoint(rows[0], secret), replayed
+
+    async def _rows(self, name: str, *args: object) -> list[asyncpg.Record]:
+        async with self._ledger.connection() as connection:
+            return await connection.fetch(query(name), *args)
+
+    async def _row(self, name: str, *args: object) -> asyncpg.Record | None:
+        async with self._ledger.connection() as connection:
+            return await connection.fetchrow(query(name), *args)
+
+    async def _value(self, name: str, *args: object) -> Any:
+        async with self._ledger.connection() as connection:
+            return await connection.fetchval(query(name), *args)
+
+
+def _endpoint(row: asyncpg.Record, secret: str | None = None) -> Endpoint:
+    return Endpoint(
+        id=row["id"], url=row["url"], description=row["description"], events=tuple(row["events"]),
+        enabled=row["enabled"], disabled_at=row["disabled_at"], disabled_why=row["disabled_why"],
+        failing_since=row["failing_since"], delivered_at=row["delivered_at"], pending=row["pending"],
+        created_at=row["created_at"], old_secret_until=row["old_secret_until"], secret=secret,
+    )  # fmt: skip
+
+
+def _delivery(row: asyncpg.Record) -> Delivery:
+    pending = row["state"] == "pending"
+    return Delivery(
+        id=row["id"],
+        message_id=message_id(row["type"], row["sale_id"], row["reservation"], row["at"]),
+        type=row["type"], sale_id=row["sale_id"],
+        reservation_id=f"{row['sale_id']}.{row['reservation']}" if row["reservation"] else None,
+        at=row["at"], written_at=row["written_at"], state=row["state"], attempts=row["attempts"],
+        next_attempt_at=row["due_at"] if pending else None, last_attempt_at=row["last_at"],
+        status=row["status"], error=row["error"], took_ms=row["took_ms"],
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from flashguard.copies import Copies
+from flashguard.customers import WHAT_IT_IS, one_customer
 from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code, ConfigurationError
 from flashguard.honour import grant_of, lines_of, read_receipt, too_late
@@ -56,8 +57,6 @@ from flashguard.results import (
 )
 from flashguard.settings import Settings
 from flashguard.shop import Shop, refused_by_fate
-from flashguard.tokens import KeyRing
-from flashguard.waiting_room import WaitingRooms
 
 log = logging.getLogger("flashguard")
 
@@ -103,7 +102,7 @@ class FlashGuard:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
-        self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing())
+        self._fold_case = settings.customer_case == "fold"
         self._client = client
         self._redis = redis
         self.copies = Copies(redis, settings.hold_replicas, settings.memory_timeout_seconds)
@@ -167,54 +166,35 @@ class FlashGuard:
         await self._redis.aclose()
         await self.ledger.close()
 
+    def customer_of(self, text: str) -> CustomerId | None:
+        """The spelling of a customer's id that counts; None when it can't be one."""
+        return one_customer(text, fold_case=self._fold_case)
+
     async def reserve(
-        self,
-        sale: str,
-        customer: str,
-        lines: Sequence[Line],
-        *,
-        key: str | None = None,
-        admitted_until: int = 0,
+        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
     ) -> Outcome:
         """Sets units aside until `expires_at`.
 
         Parameters:
             lines: what to hold, all or nothing; the same sku twice adds up.
             key: an idempotency key; the same one again answers the first outcome.
-            admitted_until: until when the sale's waiting room admitted this customer, in memory's
-                milliseconds, see `rooms.admitted_until`; a sale without a room does not look at it.
         """
-        return await self._take(
-            SaleId(sale), CustomerId(customer), lines, key, buy=False, admitted_until=admitted_until
-        )
+        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=False)
 
     async def buy(
-        self,
-        sale: str,
-        customer: str,
-        lines: Sequence[Line],
-        *,
-        key: str | None = None,
-        admitted_until: int = 0,
+        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
     ) -> Outcome:
         """Reserves and confirms in one atomic step; `confirmed` means committed in PostgreSQL."""
-        return await self._take(
-            SaleId(sale), CustomerId(customer), lines, key, buy=True, admitted_until=admitted_until
-        )
+        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=True)
 
     async def _take(
-        self,
-        sale: SaleId,
-        customer: CustomerId,
-        lines: Sequence[Line],
-        key: str | None,
-        *,
-        buy: bool,
-        admitted_until: int,
+        self, sale: SaleId, customer: CustomerId, lines: Sequence[Line], key: str | None, *, buy: bool
     ) -> Outcome:
-        wrong = invalid_basket(sale, customer, lines)
-        if wrong:
-            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        one = self.customer_of(customer)
+        wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, lines)
+        if wrong or one is None:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
+        customer = one
         merged = merge_lines(tuple(lines))
         short = self.signer.short_id(sale, key)
         flat = [value for line in merged for value in (line.sku, line.quantity)]
@@ -222,9 +202,7 @@ class FlashGuard:
         decision = await self.decisions.ask(
             Verb.RESERVE,
             sale,
-            (short, body, customer, flat, buy, admitted_until)
-            if admitted_until
-            else (short, body, customer, flat, buy),
+            (short, body, customer, flat, buy),
             id_=short,
             durable=newly_confirmed if buy else newly_held_for_good,
             same=lambda _, found: (

@@ -109,8 +109,25 @@ class Settings(BaseSettings):
     """How long a closed sale's keys stay in memory."""
     max_hold_seconds: int = Field(3600, ge=1)
     """No extension carries a hold past this age."""
+    customer_case: Literal["fold", "exact"] = Field(
+        "fold",
+        description="Whether `Ann` and `ann` are one customer; `exact` where your ids tell capitals from "
+        "small letters. The same for every process.",
+    )
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """Largest request body; beyond: 413."""
+    max_head_bytes: int = Field(
+        16 * 1024, ge=1024, description="Largest address and headers of a request; beyond: 414 or 431."
+    )
+    head_timeout_seconds: float = Field(
+        20.0, gt=0, description="How long a request's headers may take to come; beyond: 408, and the end."
+    )
+    body_timeout_seconds: float = Field(
+        20.0, gt=0, description="How long a body may take to come, or an answer to be taken; beyond: the end."
+    )
+    max_connections: int = Field(
+        24_000, ge=1, description="Open connections per process; beyond, the longest idle ones are closed."
+    )
 
     webhook_private_addresses: bool = Field(
         False,

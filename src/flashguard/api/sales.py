@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from flashguard.customers import WHAT_IT_IS
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.ledger import OrderFilter
@@ -22,7 +23,6 @@ from flashguard.model import (
     Sale,
     SaleId,
     Sku,
-    is_name,
     is_sale_id,
     split_reservation_id,
 )
@@ -31,7 +31,6 @@ from flashguard.shop import NewSale
 from .auth import AUDIT, LOOKING, REPORTS, Admin
 from .idempotency import IdempotencyKey, valid_key
 from .problems import ProblemError, problem
-from .rooms import room_of
 from .schemas import (
     ItemView,
     Page,
@@ -95,7 +94,6 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
         hold_seconds=body.hold_seconds,
         limit_per_customer=body.limit_per_customer,
         hold_durability=Durability(body.hold_durability),
-        waiting_room=room_of(body.waiting_room),
     )
     answer = await guard_of(request).shop.create_sale(new, key=valid_key(idempotency_key))
     if isinstance(answer, Refused):
@@ -210,8 +208,10 @@ async def list_orders(
     """Orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as CSV."""
     guard, sale_id = guard_of(request), known(sale)
     wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
-    if customer is not None and not is_name(customer):
-        return problem(Refused(code=Code.INVALID_REQUEST, detail="customer: not printable"))
+    if customer is not None:
+        customer = guard.customer_of(customer)
+        if customer is None:
+            return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
     order = None if id is None else split_reservation_id(id)
     if id is not None and (order is None or order[0] != sale_id):
         if await guard.ledger.sale(sale_id) is None:

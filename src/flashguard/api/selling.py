@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.honour import read_receipt
-from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, SaleId, Sku
+from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, Sku
 
 from .caller import Caller
 from .problems import problem
@@ -29,9 +29,9 @@ def _key(caller: Caller, key: str | None) -> str | None:
     return key if key is None or caller.customer is None else f"{caller.customer}\0{key}"
 
 
-def may_take(caller: Caller, sale: str, customer: str) -> bool:
+def may_take(guard: FlashGuard, caller: Caller, sale: str, customer: str) -> bool:
     """Whether the caller may reserve and buy in this sale as this customer."""
-    return caller.customer is None or (caller.sale == sale and caller.customer == customer)
+    return caller.customer is None or (caller.sale == sale and caller.customer == guard.customer_of(customer))
 
 
 def _told(guard: FlashGuard, verb: str, outcome: Outcome, status: int = 200) -> Response:
@@ -41,43 +41,22 @@ def _told(guard: FlashGuard, verb: str, outcome: Outcome, status: int = 200) -> 
     return outcome_response(outcome, status)
 
 
-def _admitted_until(guard: FlashGuard, sale: str, body: BasketBody) -> int:
-    """Until when the sale's waiting room admitted the buyer; 0 where they don't show that it did."""
-    if body.admission is None:
-        return 0
-    return guard.rooms.admitted_until(SaleId(sale), body.customer, body.admission)
-
-
-def _took(guard: FlashGuard, sale: str, body: BasketBody, outcome: Outcome) -> None:
-    """A buyer who was admitted and served makes room for the next."""
-    if isinstance(outcome, Granted) and not outcome.replayed:
-        guard.rooms.took(SaleId(sale), body.customer, sum(line.quantity for line in body.items))
-
-
 async def reserve(
     guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None
 ) -> Response:
     """201 with the hold, or the problem."""
-    if not may_take(caller, sale, body.customer):
+    if not may_take(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    until = _admitted_until(guard, sale, body)
-    outcome = await guard.reserve(
-        sale, body.customer, _lines(body), key=_key(caller, key), admitted_until=until
+    return _told(
+        guard, "reserve", await guard.reserve(sale, body.customer, _lines(body), key=_key(caller, key)), 201
     )
-    if until:
-        _took(guard, sale, body, outcome)
-    return _told(guard, "reserve", outcome, 201)
 
 
 async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None) -> Response:
     """201 with the order, or the problem."""
-    if not may_take(caller, sale, body.customer):
+    if not may_take(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    until = _admitted_until(guard, sale, body)
-    outcome = await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key), admitted_until=until)
-    if until:
-        _took(guard, sale, body, outcome)
-    return _told(guard, "buy", outcome, 201)
+    return _told(guard, "buy", await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key)), 201)
 
 
 async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:

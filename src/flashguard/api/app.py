@@ -21,6 +21,7 @@ from flashguard.metrics import Answers
 from flashguard.settings import Mode, Settings
 
 from . import (
+    contract,
     events,
     live,
     metrics,
@@ -31,12 +32,12 @@ from . import (
     sales,
     simulations,
     system,
-    waiting_room,
     webhooks,
 )
 from .caller import Callers
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
+from .plain_json import SaidOnce
 from .system import VERSION
 
 log = logging.getLogger("flashguard")
@@ -77,7 +78,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             identities.following(guard.ledger),
             live.watching(app, guard, settings),
         ):
-            guard.rooms.ring = identities.ring
             app.state.guard = guard
             async with metrics.counting(app, settings):
                 yield
@@ -89,17 +89,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        dependencies=[SaidOnce],
     )
     app.state.settings = settings
     app.state.answers = answers
     app.state.identities = identities
     app.state.callers = Callers(settings, identities)
     problems.install(app)
+    contract.install(app)
     app.add_exception_handler(TooLarge, too_large_problem)
     live.install(app)
     app.include_router(sales.router)
     app.include_router(reservations.router)
-    app.include_router(waiting_room.router)
     app.include_router(events.router)
     app.include_router(webhooks.router)
     app.include_router(simulations.router)

@@ -12,7 +12,11 @@ from .problems import ProblemError
 MAX_KEY: Final = 255
 
 IdempotencyKey = Annotated[
-    str | None, Header(description="The same key again answers the first outcome; another body is refused.")
+    str | None,
+    Header(
+        description="The same key again answers the first outcome; another body is refused.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": '^(?!""$)[!-~]([ -~]*[!-~])?$'},
+    ),
 ]
 
 
@@ -20,17 +24,17 @@ def valid_key(key: str | None) -> str | None:
     """The key as sent, without the quotes of a structured-field string.
 
     Raises:
-        ProblemError: it is empty, too long or not printable.
+        ProblemError: it is empty, too long or not printable ASCII.
     """
     if key is None:
         return None
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
-    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
+    if not 1 <= len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
         raise ProblemError(
             Refused(
                 code=Code.INVALID_REQUEST,
-                detail=f"Idempotency-Key: must be 1 to {MAX_KEY} printable characters",
+                detail=f"Idempotency-Key: must be 1 to {MAX_KEY} printable ASCII characters",
             )
         )
     return key

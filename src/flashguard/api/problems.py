@@ -15,10 +15,12 @@ from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Refused
 
+from .contract import methods_of
 from .encoded import Encoded
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 1.0
+MAX_SHOWN: Final = 200
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,17 +73,25 @@ def _plain_problem(refused: Refused, status: int | None) -> Response:
     return Encoded(*_encoded_problem(refused, status))
 
 
+def shown(text: str) -> str:
+    """Text of a caller, as a problem may say it back: short, and what UTF-8 can say."""
+    return text[:MAX_SHOWN].encode("utf-8", "backslashreplace").decode()
+
+
 def _validation_problem(_: Request, error: RequestValidationError) -> Response:
     errors = [
-        {"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]}
+        {"where": ".".join(shown(str(part)) for part in item["loc"]), "what": shown(item["msg"])}
         for item in error.errors()[:50]
     ]
     detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:3])
     return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=errors)
 
 
-def _http_problem(_: Request, error: HTTPException) -> Response:
+def _http_problem(request: Request, error: HTTPException) -> Response:
     status = error.status_code
+    if status == 405:
+        methods = methods_of(request.app, request.url.path)
+        error.headers = {"Allow": ", ".join(methods)} if methods else error.headers
     response = problem(
         Refused(code=Code.INVALID_REQUEST, detail=str(error.detail)), status=status, title=str(error.detail)
     )

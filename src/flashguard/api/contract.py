@@ -1,0 +1,62 @@
+"""What every call may answer, whatever it does: said once here, in the OpenAPI document."""
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from .schemas import problems
+
+ANY: Final = problems(401, 422, 429, 503)
+WITH_BODY: Final = problems(400, 413)
+TITLES: Final = {
+    "400": "The body is no JSON",
+    "401": "A valid key is needed",
+    "413": "The body is too large",
+    "422": "The request is not valid",
+    "429": "Too many requests",
+    "503": "Recovering, or at its limit",
+}
+FRAMEWORKS_OWN: Final = ("HTTPValidationError", "ValidationError")
+"""FastAPI's shapes of an invalid request; ours is a problem like every other."""
+
+
+def install(app: FastAPI) -> None:
+    """Completes the document that the framework makes."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return app.openapi_schema if app.openapi_schema is not None else _complete(made())
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(document: dict[str, Any]) -> dict[str, Any]:
+    for path, methods in document["paths"].items():
+        if not path.startswith("/v1/"):
+            continue
+        for call in methods.values():
+            call["responses"].get("422", {}).pop("content", None)  # FastAPI's, where a route names none
+            for status, answer in (ANY | (WITH_BODY if "requestBody" in call else {})).items():
+                said = call["responses"].setdefault(str(status), {"description": TITLES[str(status)]})
+                said["content"] = answer["content"]
+            call["responses"] = dict(sorted(call["responses"].items()))
+    for name in FRAMEWORKS_OWN:
+        document["components"]["schemas"].pop(name, None)
+    return document
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """The methods of a path, of all its routes; the framework's `Allow` names those of one."""
+    return sorted(
+        method.upper()
+        for template, methods in app.openapi()["paths"].items()
+        if _pattern(template).fullmatch(path)
+        for method in methods
+    )
+
+
+@lru_cache(maxsize=256)
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)))

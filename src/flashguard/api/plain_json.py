@@ -1,0 +1,60 @@
+"""Refuses a JSON object that says a name twice.
+
+Parsers differ in which of the two they take. A proxy or a shop that checked the first, while we act on the
+second, has checked nothing (RFC 8259 calls the outcome unpredictable).
+"""
+
+import json
+from typing import Any
+
+from fastapi import Depends, Request
+
+from flashguard.errors import Code
+from flashguard.model import Refused
+
+from .problems import ProblemError, shown
+
+
+class _Doubled(ValueError):
+    pass
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        seen: set[str] = set()
+        raise _Doubled(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
+    return names
+
+
+def surely_plain(body: bytes, names: int) -> bool:
+    """Whether a body that was found valid, with so many names in all, says each of them once.
+
+    Cheap, and never wrong in saying yes: every name has its colon, and colons in texts only add to them.
+    """
+    return body.count(b":") == names
+
+
+async def said_once(request: Request) -> None:
+    """Looks at the body of a call that takes one.
+
+    Raises:
+        ProblemError: an object in it says a name twice, or it is not in UTF-8.
+    """
+    if getattr(request.scope.get("route"), "body_field", None) is None:
+        return
+    body = await request.body()
+    if not body:
+        return
+    try:
+        json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once)
+    except _Doubled as doubled:
+        detail = f"body: the name {shown(str(doubled))} is there twice"
+    except (ValueError, RecursionError):
+        detail = "body: no JSON in UTF-8"  # Python's parser takes UTF-16 too
+    else:
+        return
+    raise ProblemError(Refused(code=Code.INVALID_REQUEST, detail=detail))
+
+
+SaidOnce = Depends(said_once)

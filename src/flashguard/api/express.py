@@ -28,8 +28,10 @@ from flashguard.settings import Mode, Settings
 
 from . import selling
 from .auth import SELLING
+from .bounds import Bounds
 from .caller import ANONYMOUS, Caller, Callers
 from .idempotency import valid_key
+from .plain_json import surely_plain
 from .problems import ProblemError, away_problem, unexpected_problem
 from .request_ids import HEADER, Named, note_access, request_id
 from .schemas import BasketBody
@@ -99,6 +101,7 @@ class Express:
         self._named = Named(app, settings.access_log)
         self._callers: Callers = app.state.callers
         self._nobody = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
+        self.bounds = Bounds(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._named(scope, receive, send)
@@ -143,6 +146,8 @@ class Express:
             named = valid_key(None if key is None else key.decode("latin-1"))
             basket = _basket(body)
         except (ProblemError, ValidationError):
+            return None
+        if not surely_plain(body, 2 + 2 * len(basket.items)):
             return None
         return self._answer(path.take(guard, caller, path.name, basket, named), path.route, came, asked)
 

@@ -1,4 +1,4 @@
-"""A bound on request bodies, and counts of answers, as plain ASGI."""
+"""A bound on request bodies, counts of answers, and their safe headers, as plain ASGI."""
 
 from time import perf_counter
 
@@ -12,6 +12,7 @@ from flashguard.metrics import Answers
 from flashguard.model import Refused
 
 from .problems import problem
+from .safety import make_safe
 
 
 class TooLarge(HTTPException):
@@ -57,6 +58,7 @@ class Front:
                 started = True
                 route = getattr(scope.get("route"), "path", "unmatched")
                 self.answers.note(route, message["status"], perf_counter() - came)
+                make_safe(message)
             await send(message)
 
         try:

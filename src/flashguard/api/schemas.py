@@ -45,9 +45,6 @@ class BasketBody(_Body):
 
     customer: Name
     items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
-    admission: str | None = Field(
-        None, max_length=4096, description="From the sale's waiting room, where it has one"
-    )
 
 
 class ConfirmBody(_Body):
@@ -70,29 +67,6 @@ class ItemBody(_Body):
     stock: int = Field(ge=0, le=MAX_STOCK)
 
 
-class WaitingRoomBody(_Body):
-    """How a sale lets its buyers in."""
-
-    mode: Literal["lottery", "fifo"] = Field(
-        "lottery", description="In which order those are let in who took their ticket before the opening"
-    )
-    admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
-    max_active: int = Field(1_000, ge=1, le=1_000_000, description="Buyers who are in at the same time")
-    session_seconds: int = Field(300, ge=1, le=86_000, description="How long an admission lasts")
-    max_waiting: int = Field(1_000_000, ge=1, le=10_000_000)
-    proof_of_work: bool = Field(False, description="A ticket costs the solution of an ALTCHA challenge")
-
-
-class WaitingRoomView(BaseModel):
-    mode: Literal["lottery", "fifo"]
-    admit_per_second: float
-    max_active: int
-    session_seconds: int
-    max_waiting: int
-    proof_of_work: bool
-    commitment: str = Field(description="SHA-256 of the lottery's seed, which is published after the opening")
-
-
 class SaleBody(_Body):
     """A sale to create, as a draft."""
 
@@ -104,7 +78,6 @@ class SaleBody(_Body):
     hold_seconds: HoldSeconds = 120
     limit_per_customer: Limit | None = None
     hold_durability: HoldDurability = "disk"
-    waiting_room: WaitingRoomBody | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "SaleBody":
@@ -160,7 +133,6 @@ class SaleView(BaseModel):
     hold_seconds: int
     limit_per_customer: int | None
     hold_durability: HoldDurability
-    waiting_room: WaitingRoomView | None
     created_at: datetime | None
     items: list[ItemView]
 

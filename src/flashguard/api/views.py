@@ -49,7 +49,6 @@ def sale_view(sale: Sale) -> dict[str, Any]:
         "hold_seconds": sale.hold_seconds,
         "limit_per_customer": sale.limit_per_customer,
         "hold_durability": sale.hold_durability,
-        "waiting_room": sale.waiting_room,
         "created_at": sale.created_at,
         "items": [item_view(item) for item in sale.items],
     }

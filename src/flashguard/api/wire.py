@@ -8,9 +8,7 @@ each at once: two system calls, the dearest part of a small answer. Here they le
 import asyncio
 from typing import Any, Final
 
-from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
+from .bounds import NOTHING, Bounded
 from .express import ENDINGS, Call, Express
 
 MAX_CORKED_BYTES: Final = 64 * 1024
@@ -47,10 +45,11 @@ class Corked:
         self._transport.write(data)
 
     def flush(self) -> None:
-        """Sends what was gathered."""
+        """Sends what was gathered; nobody is left to send it to where the connection was cut off."""
         parts = self._parts
         if parts:
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            if not self.is_closing():
+                self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
             self._parts = []
             self._bytes = 0
 
@@ -81,7 +80,7 @@ class Passing:
         self.response_complete = False
 
 
-class Wire(HttpToolsProtocol):
+class Wire(Bounded):
     """uvicorn's protocol, with the express lane."""
 
     transport: Corked  # type: ignore[assignment]
@@ -89,23 +88,11 @@ class Wire(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport))  # type: ignore[arg-type]
         self._express = self.app if isinstance(self.app, Express) else None
-        self._held: bytes | None = None
-        """The body so far of a request that may take the lane; None for any other."""
-        self._idle_since: float | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
 
     # The parser's word
 
-    def on_message_begin(self) -> None:
-        self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
-
     def on_headers_complete(self) -> None:
+        self.check_head()
         if (
             self._express is not None
             and self.url.endswith(ENDINGS)
@@ -117,15 +104,7 @@ class Wire(HttpToolsProtocol):
         ):
             self._held = b""
         else:
-            self._hand_on()
-
-    def _hand_on(self) -> None:
-        """Has uvicorn begin with the request, as if it had heard of it all along."""
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.expect_100_continue = url, expect
-        self.headers += headers
-        super().on_headers_complete()
+            self.begin()
 
     def on_body(self, body: bytes) -> None:
         if self._held is None:
@@ -141,6 +120,7 @@ class Wire(HttpToolsProtocol):
             call = self._express.plan(self.url, self.headers, held) if self._express is not None else None
             if call is not None:
                 self._held = None
+                self._coming = NOTHING
                 self._start(call)
                 return
             self._give_up_lane(held)
@@ -148,7 +128,7 @@ class Wire(HttpToolsProtocol):
 
     def _give_up_lane(self, held: bytes) -> None:
         self._held = None
-        self._hand_on()
+        self.begin()
         if held:
             super().on_body(held)
 
@@ -167,49 +147,8 @@ class Wire(HttpToolsProtocol):
             await self.flow.drain()
         if cycle.disconnected:
             return
-        self.transport.write_now(self._encoded(response, cycle.keep_alive))
+        self.transport.write_now(self.encoded(response, cycle.keep_alive))
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-    def _encoded(self, response: Response, keep_alive: bool) -> bytes:
-        """The answer's bytes, in uvicorn's order."""
-        parts = [STATUS_LINE[response.status_code]]
-        for name, value in self.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        for name, value in response.raw_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-        parts.append(response.body)  # type: ignore[arg-type]
-        return b"".join(parts)
-
-    # Idle connections: one timer that looks now and then, in place of one per request
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._idle_since = None
-
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-            return
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-    def timeout_keep_alive_handler(self) -> None:
-        self.timeout_keep_alive_task = None
-        if self._idle_since is None or self.transport.is_closing():
-            return  # busy: the next answer sets the timer again
-        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left <= 0:
-            self.transport.close()
-        else:
-            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)

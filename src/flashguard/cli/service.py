@@ -69,6 +69,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
         workers=int(given["WORKERS"]),
         loop="uvloop",
         http="flashguard.api.wire:Wire",
+        ws="none",
         log_level=settings.log_level,
         log_config=log_config(settings.log_level, settings.log_format),
         access_log=False,

@@ -24,6 +24,8 @@ BLOCK: Final = re.compile(r"(<!-- from the code: (\w+) -->\n).*?(<!-- end -->)",
 WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.SOLD_OUT: "Try again when a hold may have ended; `sku` and `available` say what is short.",
     Code.LIMIT_REACHED: "`limit` is the sale's. Ended and released holds count no more.",
+    Code.HOLD_BUDGET_REACHED: "Confirm or release one; `limit` is the sale's. A direct order stays possible.",
+    Code.COOLING_DOWN: "Hold again after `retry_after_seconds`. A direct order stays possible.",
     Code.SALE_NOT_OPEN: "`detail` names the sale's status. Wait for `starts_at`, or give up.",
     Code.RESERVATION_EXPIRED: "Reserve again, with a new key.",
     Code.RESERVATION_RELEASED: "Reserve again, with a new key.",

@@ -13,6 +13,8 @@ class Code(StrEnum):
 
     SOLD_OUT = "sold-out"
     LIMIT_REACHED = "limit-reached"
+    HOLD_BUDGET_REACHED = "hold-budget-reached"
+    COOLING_DOWN = "cooling-down"
     SALE_NOT_OPEN = "sale-not-open"
     RESERVATION_EXPIRED = "reservation-expired"
     RESERVATION_RELEASED = "reservation-released"
@@ -45,6 +47,8 @@ class Problem(NamedTuple):
 PROBLEMS: Final[dict[Code, Problem]] = {
     Code.SOLD_OUT: Problem(409, "Not enough units are available."),
     Code.LIMIT_REACHED: Problem(409, "This customer's limit for the sale is reached."),
+    Code.HOLD_BUDGET_REACHED: Problem(409, "This customer's unconfirmed units reach the sale's limit."),
+    Code.COOLING_DOWN: Problem(429, "This customer let too many holds go, and can't hold for a while."),
     Code.SALE_NOT_OPEN: Problem(409, "The sale is not open."),
     Code.RESERVATION_EXPIRED: Problem(409, "The hold has expired and its units went back to stock."),
     Code.RESERVATION_RELEASED: Problem(409, "The hold was released and its units went back to stock."),

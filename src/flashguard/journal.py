@@ -112,6 +112,7 @@ class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
     limit: int
     durability: str = ""
     verb: str = ""
+    rules: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):

@@ -11,6 +11,7 @@ from typing import Final, NewType
 from msgspec import Struct
 
 from flashguard.errors import Code
+from flashguard.rules import NO_RULES, Rules
 
 SaleId = NewType("SaleId", str)
 """A slug: 1 to 64 of a-z, 0-9 and '-', not starting with '-'."""
@@ -111,6 +112,7 @@ class Sale(Struct, frozen=True, kw_only=True):
     limit_per_customer: int | None = None
     hold_durability: Durability = Durability.DISK
     waiting_room: WaitingRoom | None = None
+    rules: Rules = NO_RULES
     created_at: datetime | None = None
 
 

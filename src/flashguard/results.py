@@ -1,5 +1,6 @@
 """The kernel's results, read: what they promise, what they refuse, and what a key was answered before."""
 
+import math
 from typing import Any, Final
 
 from flashguard.errors import Code
@@ -50,6 +51,20 @@ def refusal(result: list[Any]) -> Refused:
             return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available)
         case ["limit-reached", limit, *_]:
             return Refused(code=Code.LIMIT_REACHED, limit=limit)
+        case ["hold-budget-reached", most, held]:
+            return Refused(
+                code=Code.HOLD_BUDGET_REACHED,
+                detail=f"{held} units are held and not confirmed, at most {most} may be. Confirm or release "
+                "some; a direct order is still possible.",
+                limit=most,
+            )
+        case ["cooling-down", wait_ms]:
+            return Refused(
+                code=Code.COOLING_DOWN,
+                detail="Too many holds of this customer ended without an order. A direct order is still "
+                "possible.",
+                retry_after_seconds=math.ceil(wait_ms / 1000),
+            )
         case ["unknown-item", sku]:
             return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
         case ["sale-not-open", status, *_]:

@@ -33,6 +33,7 @@ from flashguard.model import (
 )
 from flashguard.receipts import fingerprint
 from flashguard.recorder.loading import LoadRefused, load_sale
+from flashguard.rules import NO_RULES, Rules, changes_to_kernel
 from flashguard.settings import Settings
 
 RETRY_SECONDS: Final = 1.0
@@ -71,6 +72,7 @@ class NewSale:
     limit_per_customer: int | None = None
     hold_durability: Durability = Durability.DISK
     waiting_room: WaitingRoom | None = None
+    rules: Rules = NO_RULES
 
 
 class Shop:
@@ -104,6 +106,7 @@ class Shop:
                 limit_per_customer=new.limit_per_customer,
                 hold_durability=new.hold_durability,
                 waiting_room=new.waiting_room,
+                rules=new.rules,
             ),
             max(new.hold_seconds, self._settings.max_hold_seconds),
             key,
@@ -183,12 +186,14 @@ class Shop:
             verb: open, pause, close or patch.
             key: an idempotency key; the same one again changes nothing and answers the status of then.
             changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears),
-                hold_durability.
+                hold_durability, and what `Rules` names (None ends a rule).
 
         Returns:
             the sale after it, and whether the same key had done it before; or why not.
         """
-        kernel_changes: dict[str, int | str] = {}
+        kernel_changes: dict[str, Any] = {}
+        if rules := changes_to_kernel(changes):
+            kernel_changes["rules"] = rules
         for name in ("starts_at", "ends_at"):
             if name in changes:
                 kernel_changes[f"{name[:-3]}_ms"] = to_millis(changes[name]) if changes[name] else 0

@@ -111,6 +111,8 @@ WRONG = {
     "the reservations are gone": lose("reservations"),
     "the deadlines are gone": lose("deadlines"),
     "the limits are gone": lose("used"),
+    "the customers' habits are gone": lose("habits"),
+    "the waiting list is gone": lose("line"),
     "the reservations are something else": another_kind_of_key,
 }
 
@@ -152,6 +154,25 @@ async def test_memory_that_is_wrong_is_built_again(stack: Stack, wrong: str, bus
     newest = (await stack.readiness())["components"]["recorder"]["last_recovery"]
     assert newest["why"]
     assert newest["seconds"] > 0
+
+
+async def test_what_a_customer_did_with_holds_counts_after_memory_is_lost(stack: Stack) -> None:
+    sale = await open_sale(stack, max_held_per_customer=3, cool_down_seconds=3_600, cool_down_after=2)
+    for who, holds in (("careless", 1), ("bot", 2)):
+        for _ in range(holds):
+            held = (await stack.service.hold(sale, who, key=unique())).ok(201)
+            (await stack.service.verb(held["id"], "release")).ok()
+    (await stack.service.hold(sale, "holder", 2)).ok(201)
+    await stack.recorded(sale)
+    before = await stack.epoch(sale)
+    await stack.memory.flushall()
+    await stack.rebuilt(sale, before)
+    bot = await stack.retried(lambda: stack.service.hold(sale, "bot", key=unique()))
+    assert 0 < bot.problem(429, "cooling-down")["retry_after_seconds"] <= 3_600
+    (await stack.retried(lambda: stack.service.hold(sale, "careless"))).ok(201)
+    more = await stack.retried(lambda: stack.service.hold(sale, "holder", 2, key="more"))
+    more.problem(409, "hold-budget-reached")
+    (await stack.retried(lambda: stack.service.hold(sale, "holder", 1, key="less"))).ok(201)
 
 
 async def test_what_the_journal_still_has_is_recorded_before_memory_is_built_again(stack: Stack) -> None:

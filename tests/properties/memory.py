@@ -177,11 +177,11 @@ class Partition:
         """A new sale; the one that is there stays as it is."""
         known = name in self.model.sales
         self.close_chapter()
-        reply = self.run(Verb.LOAD, [name], ("new", "", _loaded(sale), _items(sale), [], [], []))
+        reply = self.run(Verb.LOAD, [name], ("new", "", _config(sale), _items(sale), [], [], []))
         assert (reply.status, reply.results) == ("", ["exists" if known else "loaded"])
         if not known:
             items = {sku: replace(item) for sku, item in sale.items.items()}
-            self.model.sales[name] = Sale(replace(sale.config), items)
+            self.model.sales[name] = Sale(replace(sale.config, rules=dict(sale.config.rules)), items)
         self.open_chapter()
 
     def unload(self, name: str) -> None:
@@ -306,7 +306,9 @@ class Partition:
             )
         for name, change in group.sale_changes.items():
             rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
-            assert [*rules, change.limit] == _config(self.model.sales[name])
+            config = self.model.sales[name].config
+            assert [*rules, change.limit] == _config(self.model.sales[name])[:6]
+            assert change.rules == {rule: value for rule, value in config.rules.items() if rule != "room"}
         for change in group.keyed_changes:
             kept = self.model.sales[change.sale].changes[change.key]
             assert (change.verb, change.status) == (kept.verb, kept.status)
@@ -316,13 +318,18 @@ class Partition:
         self.close_chapter()
         for name, sale in self.model.sales.items():
             at = keys.sale(self.number, SaleId(name))
-            used, deadlines = self._wire.ask_all([
-                ("HGETALL", at.used), ("ZRANGE", at.deadlines, 0, -1, "WITHSCORES")
+            used, deadlines, habits = self._wire.ask_all([
+                ("HGETALL", at.used), ("ZRANGE", at.deadlines, 0, -1, "WITHSCORES"), ("HGETALL", at.habits)
             ])  # fmt: skip
             customers = {one.customer for one in sale.reservations.values()}
             assert dict(zip(used[::2], map(int, used[1::2]), strict=True)) == {b"": 0} | {
                 customer.encode(): sale.used(customer) for customer in customers if sale.used(customer)
             }
+            if sale.config.counted:
+                kept = zip(habits[::2], habits[1::2], strict=True)
+                assert {who.decode(): counts.decode() for who, counts in kept} == {"": "0 0 0"} | _habits(
+                    sale
+                )
             live = {id_: one for id_, one in sale.reservations.items() if one.status == "held"}
             assert deadlines[-2:] == [b"", b"inf"]
             assert dict(zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True)) == {
@@ -330,7 +337,7 @@ class Partition:
             }
             asked = [(0, ""), *((0, id_) for id_ in sale.reservations), (0, "nobody")]
             status, *rest, flat = (results := self.run(Verb.LOOK, [name], asked).results)[0]
-            assert (status, rest) == (sale.config.status_at(self.model.now_ms), _config(sale)[1:])
+            assert (status, rest) == (sale.config.status_at(self.model.now_ms), _config(sale)[1:6])
             assert len(flat) == 4 * len(sale.items)
             for result, one in zip(results[1:], sale.reservations.values(), strict=False):
                 assert result == self._look(one)
@@ -355,11 +362,17 @@ def _units(sale: Sale, sku: str, status: str) -> int:
 
 def _config(sale: Sale) -> list[Any]:
     c = sale.config
-    return [c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit]
+    rules = ["", c.rules] if c.rules else []
+    return [c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, *rules]
 
 
-def _loaded(sale: Sale) -> list[Any]:
-    return [*_config(sale), *(["", {"room": {}}] if sale.config.room else [])]
+def _habits(sale: Sale) -> dict[str, str]:
+    """What memory keeps of customers where a rule counts it: "held lapses last_ms"."""
+    if not sale.config.counted:
+        return {}
+    customers = {one.customer for one in sale.reservations.values()}
+    counts = {who: (sale.held(who), *sale.lapses.get(who, (0, 0))) for who in customers}
+    return {who: " ".join(map(str, each)) for who, each in counts.items() if any(each)}
 
 
 def _items(sale: Sale) -> list[Any]:
@@ -371,7 +384,7 @@ def _items(sale: Sale) -> list[Any]:
 
 
 def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
-    """A sale as the recorder loads it: config, items, records, deadlines, used."""
+    """A sale as the recorder loads it: config, items, records, deadlines, used, habits."""
     records: list[Any] = [
         [key, "restock", one.fingerprint, one.stock, one.held, one.sold, 0]
         for key, one in sale.restocks.items()
@@ -388,7 +401,8 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
             records.append([*head, 0])
     customers = {one.customer for one in sale.reservations.values() if sale.used(one.customer)}
     used = [value for customer in customers for value in (customer, sale.used(customer))]
-    return _loaded(sale), _items(sale), records, deadlines, used
+    habits = [value for pair in _habits(sale).items() for value in pair]
+    return _config(sale), _items(sale), records, deadlines, used, None, habits
 
 
 _SEQ_AT = {

@@ -11,6 +11,7 @@ from typing import Any
 from flashguard.kernel.kernel import Verb
 
 RECLAIM_PAGE = 200
+COOL_DOWN_AFTER = 3
 EXTENSIONS_MOST = 32
 Lines = list[Any]
 """sku, quantity, sku, quantity, …"""
@@ -34,7 +35,11 @@ class Config:
     hold_ms: int = 1_000
     max_hold_ms: int = 4_000
     limit: int = 0
-    room: bool = False
+    rules: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> bool:
+        return "max_held" in self.rules or "cool_down_ms" in self.rules
 
     def status_at(self, now_ms: int) -> str:
         status = self.status
@@ -96,6 +101,8 @@ class Sale:
     reservations: dict[str, Reservation] = field(default_factory=dict)
     restocks: dict[str, Restocked] = field(default_factory=dict)
     changes: dict[str, Keyed] = field(default_factory=dict)
+    lapses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """customer -> holds that ended without an order, and when the last did; where a rule counts them."""
 
     def used(self, customer: str) -> int:
         """The units that a customer holds or has bought: counted anew each time."""
@@ -103,6 +110,14 @@ class Sale:
             sum(one.lines[1::2])
             for one in self.reservations.values()
             if one.customer == customer and one.status in ("held", "confirmed")
+        )
+
+    def held(self, customer: str) -> int:
+        """The units in a customer's live holds."""
+        return sum(
+            sum(one.lines[1::2])
+            for one in self.reservations.values()
+            if one.customer == customer and one.status == "held"
         )
 
     def ended(self, now_ms: int) -> list[str]:
@@ -180,9 +195,11 @@ class Model:
         config = sale.config
         if (status := config.status_at(self.now_ms)) != "open":
             return ["sale-not-open", status, config.starts_ms]
-        if config.room and self.now_ms >= admitted_until_ms:
+        if "room" in config.rules and self.now_ms >= admitted_until_ms:
             return ["queue-required"]
-        if (refused := self._lacks(name, customer, lines)) is not None:
+        if not buy and (refused := self._cooling(name, customer)) is not None:
+            return refused
+        if (refused := self._lacks(name, customer, lines, hold=not buy)) is not None:
             return refused
         now = self.now_ms
         hold_ms = 0 if buy else config.hold_ms
@@ -230,6 +247,7 @@ class Model:
             return ["reservation-expired", refused[0]] if self.now_ms >= expires_ms else refused
         if known is not None:
             created_ms, hold_ms = known.created_ms, known.hold_ms
+            self._count_lapse(sale, customer, known.until_ms, -1)
         times = [created_ms, hold_ms, expires_ms, self.now_ms]
         sale.reservations[id_] = Reservation(
             "confirmed", fingerprint, created_ms, hold_ms, self.now_ms, customer, lines,
@@ -259,7 +277,30 @@ class Model:
         self._finish(name, id_, status, self.now_ms)
         return [status, known.customer, known.lines, *times, self.seq + 1]
 
-    def _lacks(self, name: str, customer: str, lines: Lines) -> list[Any] | None:
+    def _cooling(self, name: str, customer: str) -> list[Any] | None:
+        """Why this customer may hold nothing for a while; a hold of theirs that has just ended counts."""
+        sale = self.sales[name]
+        rules = sale.config.rules
+        if "cool_down_ms" not in rules:
+            return None
+        while sale.held(customer) and self._reclaim(name):
+            pass
+        lapses, last_ms = sale.lapses.get(customer, (0, 0))
+        wait_ms = last_ms + rules["cool_down_ms"] - self.now_ms
+        if lapses < rules.get("cool_down_after", COOL_DOWN_AFTER) or wait_ms <= 0:
+            return None
+        return ["cooling-down", wait_ms]
+
+    def _count_lapse(self, sale: Sale, customer: str, at_ms: int, more: int) -> None:
+        if not sale.config.counted or at_ms < sale.config.rules.get("counted_since_ms", 0):
+            return
+        lapses, last_ms = sale.lapses.get(customer, (0, 0))
+        if lapses + more > 0:
+            sale.lapses[customer] = (lapses + more, max(last_ms, at_ms))
+        else:
+            sale.lapses.pop(customer, None)
+
+    def _lacks(self, name: str, customer: str, lines: Lines, *, hold: bool = False) -> list[Any] | None:
         """Why these units can't be given; ended holds are taken back before it says so."""
         sale = self.sales[name]
         for sku in lines[::2]:
@@ -269,10 +310,17 @@ class Model:
         def over_limit() -> bool:
             return sale.config.limit > 0 and sale.used(customer) + sum(lines[1::2]) > sale.config.limit
 
-        while (short := _shortage(sale, lines)) or over_limit():
+        most = sale.config.rules.get("max_held") if hold else None
+
+        def over_budget() -> bool:
+            return most is not None and sale.held(customer) + sum(lines[1::2]) > most
+
+        while (short := _shortage(sale, lines)) or over_limit() or over_budget():
             if not self._reclaim(name):
                 if over_limit():
                     return ["limit-reached", sale.config.limit, sale.used(customer)]
+                if over_budget():
+                    return ["hold-budget-reached", most, sale.held(customer)]
                 assert short is not None
                 return ["sold-out", *short]
         return None
@@ -354,16 +402,23 @@ class Model:
         status = before.status_at(self.now_ms)
         if status not in NEXT[verb]:
             return ["sale-not-open", status]
-        rules = {name: rule is not False for name, rule in changes.get("rules", {}).items()}
-        changes = {name: value for name, value in changes.items() if name != "rules"}
-        after = replace(before, **changes, **rules, status=NEXT[verb][status])
+        rules = {**before.rules, **changes.get("rules", {})}
+        changes = {
+            **changes, "rules": {rule: value for rule, value in rules.items() if value is not False}
+        }  # fmt: skip
+        after = replace(before, **changes, status=NEXT[verb][status])
+        if not after.counted:
+            after.rules.pop("counted_since_ms", None)
+        elif not before.counted:
+            after.rules["counted_since_ms"] = self.now_ms
+            sale.lapses = {}
         if verb == "patch" and after.status == "open" and after.starts_ms > self.now_ms:
             after.status = "scheduled"
         after.status = after.status_at(self.now_ms)
         sale.config = after
         if key:
             sale.changes[key] = Keyed(verb, after.status, self.seq + 1)
-        self._note_sale(name, key, "", verb)
+        self._note_sale(name, key, verb)
         return [after.status, False, self.seq + 1]
 
     # What the verbs share.
@@ -389,6 +444,8 @@ class Model:
         self._move(name, one.lines, "held", -1)
         if status == "confirmed":
             self._move(name, one.lines, "sold", 1)
+        else:
+            self._count_lapse(self.sales[name], one.customer, at_ms, 1)
         self._transitions.append([ENDS[status], name, id_, one.lines, at_ms])
 
     def _move(self, name: str, lines: Lines, counter: str, sign: int) -> None:
@@ -397,8 +454,9 @@ class Model:
             setattr(item, counter, getattr(item, counter) + sign * quantity)
             self._touched.add((name, sku))
 
-    def _note_sale(self, name: str, key: str = "", *asked: str) -> None:
+    def _note_sale(self, name: str, key: str = "", verb: str = "") -> None:
         c = self.sales[name].config
+        rules = {rule: value for rule, value in c.rules.items() if rule != "room"}
         self._transitions.append(
             [
                 "sale",
@@ -412,7 +470,9 @@ class Model:
                 c.hold_ms,
                 c.max_hold_ms,
                 c.limit,
-                *asked,
+                "",
+                verb,
+                *([rules] if rules else []),
             ]
         )
 

@@ -43,10 +43,16 @@ BODIES = [1, 1, 1, 1, 2]
 AT_MS = [0] * 6 + [START_MS + ms for ms in (500, 1_500, 6_000)]
 HOLD_MS = [1_000, 1_000, 2_500]
 LIMITS = [0, 0, 3, 6]
+RULES = [
+    {}, {}, {}, {"room": {}}, {"max_held": 2}, {"max_held": 4, "cool_down_ms": 1_500, "cool_down_after": 1},
+    {"cool_down_ms": 3_000, "cool_down_after": 2},
+]  # fmt: skip
 CHANGES = [
     {}, {"limit": 0}, {"limit": 4}, {"hold_ms": 1_500}, {"hold_ms": 1_000, "max_hold_ms": 2_000, "limit": 2},
     *({name: ms} for name in ("starts_ms", "ends_ms") for ms in AT_MS[5:]),
     *({"rules": {"room": rule}} for rule in ({}, False)),
+    *({"rules": {"max_held": most}} for most in (2, 3, False)),
+    {"rules": {"cool_down_ms": 2_000, "cool_down_after": 1}}, {"rules": {"cool_down_ms": False}},
 ]  # fmt: skip
 CHANGE_KEYS = ["", "", "sale-change:1", "sale-change:2"]
 LINES = [
@@ -73,9 +79,8 @@ requests = {
         any_of(NAMES, ["patch"], CHANGES, [""]),
     ),
 }
-ROOM = [False] * 4 + [True]
-opened = any_of(["open"], [0], AT_MS, HOLD_MS, [1_400, 4_000], LIMITS, ROOM)
-unopened = any_of(["scheduled", "draft"], AT_MS, AT_MS, HOLD_MS, [1_400, 4_000], LIMITS, ROOM)
+opened = any_of(["open"], [0], AT_MS, HOLD_MS, [1_400, 4_000], LIMITS, RULES)
+unopened = any_of(["scheduled", "draft"], AT_MS, AT_MS, HOLD_MS, [1_400, 4_000], LIMITS, RULES)
 sales = st.builds(
     lambda config, stock: Sale(
         Config(*config), {sku: Item(units) for sku, units in zip("ab", stock, strict=True)}
@@ -231,6 +236,22 @@ BROKEN = {
     "a sold-out that forgets the ended holds": ("if not reclaim(sale) then", "if true then"),
     "a hold that lives a millisecond longer": ("elseif NOW >= record[3]", "elseif NOW > record[3]"),
     "an ended hold that still counts for the limit": ("add_used(sale, customer, -units_of(lines))", ""),
+    "a budget of holds that is off by one": ("held + units > most", "held + units > most + 1"),
+    "a budget that counts what is confirmed": (
+        "  count_held(sale, customer, -units_of(lines))\n  if status == CONFIRMED then",
+        "  if status ~= CONFIRMED then count_held(sale, customer, -units_of(lines)) end\n"
+        "  if status == CONFIRMED then",
+    ),
+    "a lapse that nobody counts": ("count_lapse(sale, customer, ended_ms, 1)", ""),
+    "a lapse that an order does not make good": ("record[3] + record[5], -1)", "record[3] + record[5], 0)"),
+    "a cool-down that does not look for what has just ended": (
+        "while habits.held > 0 and reclaim(sale) do",
+        "while false do",
+    ),
+    "a budget that begins in the middle and forgets the holds of before": (
+        "if record and record[1] == HELD then\n        sale.habits",
+        "if false then\n        sale.habits",
+    ),
     "a key that is looked up once per batch only": ("sale.records[id] = record\n  sale.rec", "sale.rec"),
     "a key that takes any body": ("record[2] ~= fingerprint", "false"),
     "a replay that is not told from a first time": (

@@ -26,6 +26,7 @@ from flashguard.model import (
     is_sale_id,
     split_reservation_id,
 )
+from flashguard.rules import Rules
 from flashguard.shop import NewSale
 
 from .auth import AUDIT, LOOKING, REPORTS, Admin
@@ -94,6 +95,7 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
         hold_seconds=body.hold_seconds,
         limit_per_customer=body.limit_per_customer,
         hold_durability=Durability(body.hold_durability),
+        rules=Rules(**{name: getattr(body, name) for name in Rules.__struct_fields__}),
     )
     answer = await guard_of(request).shop.create_sale(new, key=valid_key(idempotency_key))
     if isinstance(answer, Refused):

@@ -67,7 +67,21 @@ class ItemBody(_Body):
     stock: int = Field(ge=0, le=MAX_STOCK)
 
 
-class SaleBody(_Body):
+class RulesBody(_Body):
+    """The optional rules of a sale; null: no such rule."""
+
+    max_held_per_customer: Limit | None = Field(
+        None, description="Units that one customer may have in holds that are not confirmed"
+    )
+    cool_down_after: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Holds without an order after which a customer cools down; null: 3"
+    )
+    cool_down_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
+        None, description="How long a customer who let so many holds go can't hold units"
+    )
+
+
+class SaleBody(RulesBody):
     """A sale to create, as a draft."""
 
     id: SaleSlug | None = None
@@ -88,8 +102,8 @@ class SaleBody(_Body):
         return self
 
 
-class SalePatch(_Body):
-    """What to change; null clears a time or the limit."""
+class SalePatch(RulesBody):
+    """What to change; null clears a time, the limit or an optional rule."""
 
     name: Name | None = None
     starts_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
@@ -133,6 +147,9 @@ class SaleView(BaseModel):
     hold_seconds: int
     limit_per_customer: int | None
     hold_durability: HoldDurability
+    max_held_per_customer: int | None
+    cool_down_after: int | None
+    cool_down_seconds: int | None
     created_at: datetime | None
     items: list[ItemView]
 

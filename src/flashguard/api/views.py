@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from flashguard.errors import Code
 from flashguard.model import Granted, Item, Outcome, Refused, Reservation, Sale
+from flashguard.rules import fields
 
 from .encoded import Encoded
 from .problems import ProblemError, problem
@@ -49,6 +50,7 @@ def sale_view(sale: Sale) -> dict[str, Any]:
         "hold_seconds": sale.hold_seconds,
         "limit_per_customer": sale.limit_per_customer,
         "hold_durability": sale.hold_durability,
+        **fields(sale.rules),
         "created_at": sale.created_at,
         "items": [item_view(item) for item in sale.items],
     }

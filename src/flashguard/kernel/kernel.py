@@ -79,8 +79,11 @@ _INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
 def script_source(verb: Verb) -> str:
     """The script of a verb as the server runs it: its file, with the shared pieces put in place."""
-    text = (SCRIPTS / f"{verb}.lua").read_text()
-    return _INCLUDE.sub(lambda match: (SCRIPTS / match[1]).read_text(), text)
+    return _with_includes(f"{verb}.lua")
+
+
+def _with_includes(name: str) -> str:
+    return _INCLUDE.sub(lambda match: _with_includes(match[1]), (SCRIPTS / name).read_text())
 
 
 def new_token() -> str:
@@ -222,7 +225,9 @@ class Kernel:
         """Stock, held and sold of each item, read past a fence: for an operator."""
         raw = cast("dict[bytes, bytes]", await self._ask("HGETALL", keys.sale(partition, sale).sale))
         return {
-            name.decode().removeprefix("item:"): cast("tuple[int, int, int]", tuple(map(int, value.split())))
+            name.decode().removeprefix("item:"): cast(
+                "tuple[int, int, int]", tuple(map(int, value.split()[:3]))
+            )
             for name, value in raw.items()
             if name.startswith(b"item:")
         }

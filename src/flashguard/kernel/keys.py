@@ -10,12 +10,14 @@ from flashguard.model import SaleId
 
 
 class SaleKeys(NamedTuple):
-    """The four keys of a sale, in the order that every script expects."""
+    """The six keys of a sale, in the order that every script expects."""
 
     sale: str
     reservations: str
     deadlines: str
     used: str
+    habits: str
+    line: str
 
 
 @lru_cache(maxsize=1024)
@@ -51,6 +53,8 @@ def sale(number: int, sale_id: SaleId) -> SaleKeys:
         f"{tag}reservations:{sale_id}",
         f"{tag}deadlines:{sale_id}",
         f"{tag}used:{sale_id}",
+        f"{tag}habits:{sale_id}",
+        f"{tag}line:{sale_id}",
     )
 
 

@@ -29,6 +29,7 @@ from flashguard.model import (
     Sku,
 )
 from flashguard.rooms import encode_room, stored_room
+from flashguard.rules import from_kernel, to_kernel
 
 if TYPE_CHECKING:  # asyncpg's classes are generic for the type checker alone
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -294,6 +295,7 @@ class Ledger:
                 [item.price_minor for item in sale.items], [item.currency for item in sale.items],
                 [item.stock for item in sale.items], sale.hold_durability,
                 None if sale.waiting_room is None else encode_room(sale.waiting_room), stored.room_seed,
+                json.dumps(to_kernel(sale.rules)),
             )  # fmt: skip
         return status != "INSERT 0 0"
 
@@ -343,6 +345,7 @@ class Ledger:
             limit_per_customer=row["limit_per_customer"],
             hold_durability=Durability(row["hold_durability"]),
             waiting_room=stored_room(row["waiting_room"], row["room_seed"]),
+            rules=from_kernel(json.loads(row["rules"])),
             created_at=row["created_at"],
         )
 

@@ -12,6 +12,7 @@ from flashguard.live import sse
 from flashguard.live.channel import Channel
 from flashguard.live.source import Snapshot
 from flashguard.model import Durability, Item, Sale, SaleId, SaleStatus, Sku, from_millis, to_millis
+from flashguard.rules import from_kernel
 
 AWAY_DETAIL: Final = "Memory does not answer now; the numbers are those last known."
 
@@ -182,6 +183,7 @@ def _changed(sale: Sale, change: SaleChange) -> Sale:
         hold_seconds=change.hold_ms // 1000,
         limit_per_customer=change.limit or None,
         hold_durability=Durability(change.durability or Durability.DISK),
+        rules=from_kernel(change.rules),
     )
 
 

@@ -177,6 +177,11 @@ class Group(Struct):
             [c.status for c in keyed], [c.at_ms for c in keyed],
         )  # fmt: skip
 
+    def rule_arguments(self) -> tuple[list[object], ...]:
+        """The rules of the sales that changed, as the arrays that `record_sale_rules` takes."""
+        changes = self.sale_changes.values()
+        return [c.sale for c in changes], [_json(c.rules).decode() for c in changes]
+
     def rare_arguments(self) -> tuple[str, str, str] | None:
         """What is seldom in a group, as the JSON that `record_changes` takes; None when there is none."""
         if not self.restocks and not self.sale_changes and not self.honours:

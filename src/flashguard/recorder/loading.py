@@ -14,6 +14,7 @@ from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Durability, SaleId, to_millis
 from flashguard.rooms import decode_room, room_rule
+from flashguard.rules import counts_habits
 
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
@@ -79,6 +80,7 @@ async def load_sale(
     """
     sale_id = SaleId(sale["id"])
     step = "first" if fence else "new"
+    rules: dict[str, Any] = json.loads(sale["rules"])
     items = [
         value
         for row in await connection.fetch(query("items_of"), [sale_id])
@@ -92,13 +94,14 @@ async def load_sale(
         deadlines: list[Any] = NOTHING,
         used: list[Any] = NOTHING,
         ended: list[Any] | None = None,
+        habits: list[Any] | None = None,
     ) -> str:
         nonlocal step
         reply = await kernel.run(
             Verb.LOAD,
             partition,
             [sale_id],
-            (step, fence, config, items, records, deadlines, used, ended),
+            (step, fence, config, items, records, deadlines, used, ended, habits),
             more_keys=more_keys(partition, sale_id),
         )
         if reply.status:
@@ -132,12 +135,24 @@ async def load_sale(
                 async for (row,) in used_pages:
                     pairs = zip(row["customers"], row["units"], strict=True)
                     await abreast.add(send(used=[value for pair in pairs for value in pair]))
+            if counts_habits(rules):
+                since_ms = rules.get("counted_since_ms", 0)
+                async with aclosing(
+                    _pages(connection, "habits_to_load", sale_id, PAGE, since_ms, rows=1)
+                ) as habit_pages:
+                    async for (row,) in habit_pages:
+                        await abreast.add(send(habits=_habits(row)))
         await abreast.all_done()
     for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
         await send(items=items[at : at + 2 * PAGE])
     rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
     await send(_config(sale), rest)
     return loaded
+
+
+def _habits(row: asyncpg.Record) -> list[Any]:
+    columns = zip(row["customers"], row["held"], row["lapses"], row["last_ms"], strict=True)
+    return [value for customer, *counts in columns for value in (customer, " ".join(map(str, counts)))]
 
 
 def _config(sale: asyncpg.Record) -> list[Any]:
@@ -156,7 +171,7 @@ def _config(sale: asyncpg.Record) -> list[Any]:
 def _options(sale: asyncpg.Record) -> list[Any]:
     """What most sales do without: another durability than the disk, and optional rules."""
     durability = "" if sale["hold_durability"] == Durability.DISK else sale["hold_durability"]
-    rules: dict[str, Any] = {}
+    rules: dict[str, Any] = json.loads(sale["rules"])
     if sale["waiting_room"] is not None:
         room = decode_room(sale["waiting_room"])
         rules["room"] = room_rule(room, opened=sale["room_opened_at"] is not None)

@@ -46,6 +46,8 @@ async def _apply(
             if row is not None and row["applied"]:
                 await connection.execute(query("write_rare_events"), rare[2], group.turns_argument())
                 await connection.execute(query("record_changes"), *rare)
+                if group.sale_changes:
+                    await connection.execute(query("record_sale_rules"), *group.rule_arguments())
                 if group.keyed_changes:
                     await connection.execute(query("record_change_keys"), *group.key_arguments())
     if row is None:

@@ -1,7 +1,7 @@
 #!lua
 -- change_sale: opens, pauses or closes sales, and changes their rules.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, verb, changes, key field or ''}, ...}; verb is open, pause, close or patch;
 --           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values, and rules to
 --           those of the optional rules that change; false takes one away
@@ -27,11 +27,39 @@ local wants, add = wanted()
 for i = 1, #REQUESTS do add(REQUESTS[i][1], REQUESTS[i][4] ~= '' and REQUESTS[i][4] or nil) end
 prefetch(wants)
 
-local function with_rules(rules, changes)
-  local after = {}
-  for name, rule in pairs(rules) do after[name] = rule end
-  for name, rule in pairs(changes) do after[name] = rule or nil end
-  return after
+-- begin_to_count(sale): customers' habits, in a sale whose holds nobody counted so far.
+local function begin_to_count(sale)
+  redis.call('UNLINK', sale.habits_key)
+  redis.call('HSET', sale.habits_key, '', '0 0 0')
+  sale.habits, sale.habits_changed = nil, nil
+  count_habits(sale)
+  local from = 0
+  repeat
+    local ids = redis.call('ZRANGE', sale.deadlines_key, from, from + CHUNK - 1)
+    local blobs = hmget(sale.reservations_key, ids)
+    for i = 1, #ids do
+      local record = ids[i] ~= '' and blobs[i] and {cmsgpack.unpack(blobs[i])}
+      if record and record[1] == HELD then
+        sale.habits[record[6]] = sale.habits[record[6]] or parse_habits()
+        count_held(sale, record[6], units_of(record[7]))
+      end
+    end
+    from = from + CHUNK
+  until #ids < CHUNK
+end
+
+local function change_rules(sale, changes)
+  local before, after = sale.config.rules, {}
+  for name, value in pairs(before) do after[name] = value end
+  for name, value in pairs(changes) do after[name] = value or nil end
+  sale.config.rules = after
+  if not counted(after) then
+    after.counted_since_ms = nil
+    sale.habits = nil
+  elseif not counted(before) then
+    after.counted_since_ms = NOW
+    begin_to_count(sale)
+  end
 end
 
 local function decide(sale, verb, changes, key)
@@ -46,16 +74,14 @@ local function decide(sale, verb, changes, key)
   local to = NEXT[verb][from]
   if not to then return {'sale-not-open', from} end
   for name, value in pairs(changes) do
-    if name == 'rules' then value = with_rules(config.rules, value) end
-    config[name] = value
+    if name ~= 'rules' then config[name] = value end
   end
+  if changes.rules then change_rules(sale, changes.rules) end
   if verb == 'patch' and to == 'open' and config.starts_ms > NOW then to = 'scheduled' end
   config.status = to
   config.status = status_now(config)
-  sale.config_changed = true
   if key ~= '' then put_record(sale, key, {'sale-change', verb, config.status, 0, 0, SEQ + 1}) end
-  transitions[#transitions + 1] = {'sale', sale.id, config.status, {}, NOW, config.starts_ms, key, config.ends_ms,
-    config.hold_ms, config.max_hold_ms, config.limit, config.durability, verb}
+  note_sale(sale, key, verb)
   return {config.status, false, SEQ + 1}
 end
 

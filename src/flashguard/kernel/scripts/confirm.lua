@@ -2,7 +2,7 @@
 -- confirm: turns live holds into orders. A hold whose time has ended is given back instead, unless the buyer shows
 -- its receipt: then, and for a hold that a lost memory forgot, it becomes an order while its units can be had.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, grant or none}, ...}
 --           grant    what a verified receipt says: {fingerprint, customer, lines, created_ms, hold_ms}
 -- results   {'confirmed', customer, lines, created_ms, hold_ms, expires_ms, confirmed_ms, seq}: done now
@@ -43,6 +43,7 @@ local function honour(sale, id, record, request)
   if no and record and record[1] == HELD then return nil end -- it ends as it does without a receipt
   if no then return NOW >= expires_ms and no[1] ~= 'overloaded' and {REFUSAL[EXPIRED], no[1]} or no end
   add_used(sale, customer, units_of(lines))
+  if record then count_lapse(sale, customer, record[3] + record[5], -1) end
   move(sale, lines, 'sold', 1)
   put_record(sale, id, {CONFIRMED, fingerprint, created_ms, hold_ms, NOW - created_ms, SEQ + 1})
   transitions[#transitions + 1] = {'honour', sale.id, id, lines, NOW, fingerprint, customer, hold_ms, created_ms}

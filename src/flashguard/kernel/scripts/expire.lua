@@ -1,7 +1,7 @@
 #!lua
 -- expire: takes back holds whose time has ended, and moves sales that the clock opens or closes.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index}, ...}
 -- results   {holds taken back, more are waiting}
 
@@ -21,9 +21,7 @@ for i = 1, #REQUESTS do
     local status = status_now(sale.config)
     if status ~= sale.config.status then
       sale.config.status = status
-      sale.config_changed = true
-      transitions[#transitions + 1] = {'sale', sale.id, status, {}, NOW, sale.config.starts_ms, '', sale.config.ends_ms,
-        sale.config.hold_ms, sale.config.max_hold_ms, sale.config.limit, more_than_disk(sale.config)}
+      note_sale(sale, '', '')
     end
     while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
   end

@@ -2,7 +2,7 @@
 -- extend: gives live holds more time: the sale's hold time from now, never past its absolute hold limit.
 -- A key that extended this hold before has no second effect: a retry never restarts the clock.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, key fingerprint}, ...}
 -- results   {'held', replayed, customer, lines, created_ms, hold_ms, expires_ms}
 --           {'limit-reached', most extensions} {'sale-not-open', status, starts_ms}

@@ -1,7 +1,7 @@
 #!lua
 -- leave_room: buyers who go, or who took what they came for: their places are given to those who wait.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale, then five per room (see lib/)
+-- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, ticket, units taken}, ...}
 -- results   {'left'} {'unknown-sale'} {'no-room'} {'unknown-ticket'}
 

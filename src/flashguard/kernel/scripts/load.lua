@@ -2,9 +2,9 @@
 -- load: writes one sale into memory from the ledger. A new sale, and a rebuild after memory was lost, are
 -- the same verb; a long sale comes in several calls.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used of the one sale, then the set of sales,
---           then the keys of its waiting room (see lib/room.lua)
--- requests  {step, fence, config, items, records, deadlines, used, ended}
+-- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
+--           its waiting room (see lib/room.lua)
+-- requests  {step, fence, config, items, records, deadlines, used, ended, habits}
 --             step      'new': the partition is open and the sale not in memory yet
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
 --                       'drop': a rebuild drops a sale that the ledger does not want in memory
@@ -15,22 +15,24 @@
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
 --             ended     columns of terminal records: {{id, ...}, {status, ...}, fingerprints, created_ms, hold_ms,
 --                       ended_ms - created_ms}, or nothing
+--             habits    {customer, "held lapses last_ms", ...}, or nothing
 -- results   {'loaded'} {'exists'} {'busy'}; status 'recovering' when the fence is not ours
 
 --@include lib/partition.lua
 
 local step, fence, config, items = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
 local records, deadlines, used = REQUESTS[5], REQUESTS[6], REQUESTS[7]
-local name = string.match(KEYS[3], 'sale:(.+)$')
+local habits = REQUESTS[9]
+local name, sales_key = string.match(KEYS[3], 'sale:(.+)$'), KEYS[9]
 
 local function forget()
-  redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
-  redis.call('SREM', KEYS[7], name)
+  redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8])
+  redis.call('SREM', sales_key, name)
 end
 
 -- A rebuild leaves the waiting room as it is: it is nowhere else, and what is there of it is true.
 local function forget_room()
-  redis.call('UNLINK', unpack(KEYS, 8))
+  redis.call('UNLINK', unpack(KEYS, 10))
 end
 
 if step == 'new' or step == 'unload' then
@@ -76,13 +78,16 @@ end
 call('HSET', KEYS[4], fields)
 call('ZADD', KEYS[5], deadlines)
 call('HSET', KEYS[6], used)
+call('HSET', KEYS[7], habits or {})
 if #config > 0 then
   redis.call('HSET', KEYS[3], 'config', cmsgpack.pack(unpack(config)))
-  redis.call('SADD', KEYS[7], name)
+  redis.call('SADD', sales_key, name)
   -- A mark in each key: one that is deleted or evicted, and filled anew by the next buyers, has lost it.
   redis.call('HSET', KEYS[4], '', '')
   redis.call('ZADD', KEYS[5], '+inf', '')
   redis.call('HSET', KEYS[6], '', 0)
-  if step == 'new' and config[8] and config[8].room then redis.call('HSET', KEYS[8], 'born_ms', NOW) end
+  redis.call('HSET', KEYS[7], '', '0 0 0')
+  redis.call('ZADD', KEYS[8], 0, '')
+  if step == 'new' and config[8] and config[8].room then redis.call('HSET', KEYS[10], 'born_ms', NOW) end
 end
 return answer('', {'loaded'})

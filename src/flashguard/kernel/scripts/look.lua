@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- look: reads sales and reservations as they are now; changes nothing.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, reservation id or ''}, ...}
 -- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}
 --           a reservation: {'held' | 'expired', customer, lines, created_ms, hold_ms, expires_ms}

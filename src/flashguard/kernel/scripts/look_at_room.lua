@@ -1,7 +1,7 @@
 #!lua
 -- look_at_room: how many wait, and the lottery's order once it takes no more tickets.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale, then five per room (see lib/)
+-- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, from, count}, ...}; a page of the lottery: count 0 for none
 -- results   {opened_ms or 0, waiting, active, admitted, tickets of the lottery, {ticket, ...}}
 --           {'unknown-sale'} {'no-room'}

@@ -2,7 +2,7 @@
 -- look_at_ticket: where tickets stand now. Whoever looks also has everybody admitted who may be, so that the room
 -- goes on by the server's clock, however many processes ask, and needs nobody who leads.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale, then five per room (see lib/)
+-- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, ticket}, ...}
 -- results   {'admitted' | 'waiting', ...} as lib/room.lua's standing
 --           {'unknown-sale'} {'no-room'} {'unknown-ticket'} {'sale-not-open', status, starts_ms}

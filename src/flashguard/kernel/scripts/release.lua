@@ -1,7 +1,7 @@
 #!lua
 -- release: gives the units of live holds back to stock.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id}, ...}
 -- results   {'released', customer, lines, created_ms, hold_ms, expires_ms, released_ms, seq}: done now
 --           {'as-it-is', seq}: it was released before; its content is in the ledger once seq is recorded

@@ -5,13 +5,14 @@
 -- a basket is all or nothing, a key has one outcome, and nobody is told sold-out while an ended hold could
 -- be taken back.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy, admitted_until_ms}, ...}; the last
 --           only from a buyer whom the sale's waiting room admitted
 -- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}, a hold also with what
 --           must be done before it is answered, where the sale wants more, or less, than the disk
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
 --           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'} {'queue-required'}
+--           a hold also {'hold-budget-reached', most, held} {'cooling-down', for so many ms}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -45,7 +46,7 @@ local function decide(request)
   local status = status_now(config)
   if status ~= 'open' then return {'sale-not-open', status, config.starts_ms} end
   if config.rules.room and NOW >= (request[7] or 0) then return {'queue-required'} end
-  local no = lacks(sale, customer, lines)
+  local no = not buy and cooling(sale, customer) or lacks(sale, customer, lines, not buy)
   if no then return no end
 
   add_used(sale, customer, units_of(lines))
@@ -56,6 +57,7 @@ local function decide(request)
     return {'confirmed', false, NOW, 0, NOW, SEQ + 1}
   end
   move(sale, lines, 'held', 1)
+  count_held(sale, customer, units_of(lines))
   put_record(sale, id, {HELD, fingerprint, NOW, config.hold_ms, config.hold_ms, customer, lines, {}})
   local added = sale.deadlines_added
   added[#added + 1] = NOW + config.hold_ms

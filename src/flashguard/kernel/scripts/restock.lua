@@ -1,7 +1,7 @@
 #!lua
 -- restock: changes an item's stock by a signed number of units, never below what is held and sold.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, sku, delta, reason, key field, fingerprint, most stock}, ...}
 -- results   {'restocked', replayed, stock, held, sold, seq}
 --           {'invalid-request', available} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'}

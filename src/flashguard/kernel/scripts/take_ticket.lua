@@ -5,7 +5,7 @@
 -- are there. A ticket that memory does not know, and may have lost since the ticket was signed, gets the place that
 -- is written on it, once.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale, then five per room (see lib/)
+-- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, ticket, number, shown, proof, proof_until_ms}, ...}
 --             number  of the lottery    shown  {place, issued_ms, epoch} of a signed ticket, or {}
 --             proof   of a solved challenge, or ''

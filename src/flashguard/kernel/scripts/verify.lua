@@ -2,7 +2,7 @@
 -- verify: does memory still have all that belongs to its sales? A key that was deleted or evicted takes holds,
 -- limits or idempotency keys with it, and no decision would notice.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index}, ...}
 -- results   {'' or what is missing}
 
@@ -17,6 +17,8 @@ local function missing(sale)
   if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end
   if not redis.call('ZSCORE', sale.deadlines_key, '') then return 'its deadlines' end
   if redis.call('HEXISTS', sale.used_key, '') == 0 then return 'its limits' end
+  if redis.call('HEXISTS', sale.habits_key, '') == 0 then return "its customers' habits" end
+  if not redis.call('ZSCORE', sale.line_key, '') then return 'its waiting list' end
   return ''
 end
 

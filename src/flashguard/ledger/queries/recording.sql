@@ -21,6 +21,10 @@ SELECT flashguard.write_rare_events($1::text::jsonb, $2::text::jsonb);
 -- name: record_changes
 SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb, $3::text::jsonb);
 
+-- name: record_sale_rules
+UPDATE flashguard.sales s SET rules = c.rules::jsonb
+FROM unnest($1::text[], $2::text[]) AS c (sale, rules) WHERE s.id = c.sale;
+
 -- name: record_change_keys
 -- The first outcome stands, should a memory that forgot a key take it again.
 INSERT INTO flashguard.sale_changes (sale_id, key, verb, status, at)

@@ -59,6 +59,25 @@ FROM (SELECT customer, units, row_number() OVER () / $2::bigint AS page
             GROUP BY customer) AS customers) AS pages
 GROUP BY page;
 
+-- name: habits_to_load
+-- What memory counts of each customer of a sale: units in live holds; holds without an order that ended after $3, by
+-- memory's clock in ms; and the last of those. In columns of $2 customers, for a cursor.
+SELECT array_agg(customer) AS customers, array_agg(held) AS held, array_agg(lapses) AS lapses, array_agg(last_ms) AS last_ms
+FROM (SELECT customer, held, lapses, last_ms, row_number() OVER () / $2::bigint AS page
+      FROM (SELECT customer, count(*) FILTER (WHERE lapsed) AS lapses,
+                   coalesce(max(ended_ms) FILTER (WHERE lapsed), 0) AS last_ms,
+                   coalesce(sum((SELECT sum((lines ->> (2 * n - 1))::bigint)
+                                 FROM generate_series(1, jsonb_array_length(lines) / 2) AS n))
+                            FILTER (WHERE status = 'held'), 0)::bigint AS held
+            FROM (SELECT customer, status, lines, ended_ms,
+                         status IN ('expired', 'released') AND ended_ms >= $3::bigint AS lapsed
+                  FROM (SELECT customer, status, lines, round(date_part('epoch', ended_at) * 1000)::bigint AS ended_ms
+                        FROM flashguard.reservations
+                        WHERE sale_id = $1 AND status IN ('held', 'expired', 'released')) AS known) AS judged
+            GROUP BY customer) AS customers
+      WHERE held > 0 OR lapses > 0) AS pages
+GROUP BY page;
+
 -- name: restock_recorded
 SELECT 1 FROM flashguard.restocks WHERE sale_id = $1 AND key = $2;
 

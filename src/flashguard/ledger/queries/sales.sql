@@ -3,8 +3,8 @@
 WITH sale AS (
     INSERT INTO flashguard.sales (id, name, partition, starts_at, ends_at, hold_seconds, max_hold_seconds,
                                   limit_per_customer, creation_key, creation_body, hold_durability,
-                                  waiting_room, room_seed)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $16, $17, $18)
+                                  waiting_room, room_seed, rules)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $16, $17, $18, $19::text::jsonb)
     ON CONFLICT DO NOTHING
     RETURNING id
 )
@@ -15,7 +15,7 @@ FROM sale, unnest($11::text[], $12::text[], $13::bigint[], $14::text[], $15::big
 
 -- name: sale_by_id
 SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
-       hold_durability, waiting_room, room_seed, room_opened_at, creation_key, creation_body
+       hold_durability, waiting_room, room_seed, room_opened_at, rules, creation_key, creation_body
 FROM flashguard.sales WHERE id = $1;
 
 -- name: sale_by_creation_key
@@ -24,7 +24,7 @@ SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 -- name: sales_page
 -- Newest first, after the cursor (created_at, id).
 SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
-       hold_durability, waiting_room, room_seed
+       hold_durability, waiting_room, room_seed, rules
 FROM flashguard.sales
 WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
 ORDER BY created_at DESC, id DESC LIMIT $3;
@@ -46,7 +46,7 @@ UPDATE flashguard.sales SET waiting_room = $2 WHERE id = $1 AND waiting_room IS 
 -- name: sales_in_memory
 -- The sales of a partition that memory must hold: all but those closed for longer than their keys live.
 SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, hold_durability,
-       waiting_room, room_opened_at
+       waiting_room, room_opened_at, rules
 FROM flashguard.sales
 WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2))
 ORDER BY id;

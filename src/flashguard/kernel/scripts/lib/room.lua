@@ -27,7 +27,7 @@ local PACE_MS = 10000 -- over which the pace is smoothed
 local FIRMNESS = 10 -- orders that weigh as much as what was seen so far, before holds are expected to lapse
 local FIELDS = {'born_ms', 'opened_ms', 'settle_ms', 'last', 'credit', 'credit_ms', 'pace', 'pace_ms', 'free', 'held',
   'sold', 'recount_ms', 'taken', 'base', 'admitted'}
-local SALE_COUNT = (#KEYS - 2) / (4 + ROOM_KEYS)
+local SALE_COUNT = (#KEYS - 2) / (KEYS_PER_SALE + ROOM_KEYS)
 
 -- put(room, field, value): changes a field; save_rooms writes all that changed.
 local function put(room, field, value)
@@ -97,7 +97,7 @@ local function room_of(sale, index)
   local rule = sale.config and sale.config.rules.room
   sale.room = rule and {rule = rule, changed = {}} or false
   if not rule then return nil end
-  local room, at = sale.room, 3 + SALE_COUNT * 4 + index * ROOM_KEYS
+  local room, at = sale.room, 3 + SALE_COUNT * KEYS_PER_SALE + index * ROOM_KEYS
   room.key, room.waiting_key, room.active_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
   room.lottery_key, room.spent_key = KEYS[at + 3], KEYS[at + 4]
   local values = redis.call('HMGET', room.key, unpack(FIELDS))

@@ -1,16 +1,19 @@
 -- The sales a batch touches: each key is read once and written once, however many requests name it.
 --
--- From KEYS[3] on, four keys per sale, in this order:
+-- From KEYS[3] on, six keys per sale, in this order:
 --   sale          hash   config -> msgpack status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit (0: none), and
 --                                  durability of its holds, unless that is the disk ('' when rules follow), and
 --                                  rules: a map of optional rules by name, unless it has none
 --                                    room   the sale has a waiting room: who takes units must have been admitted
+--                                    others: see habits.lua
 --                        item:<sku> -> "stock held sold"
 --   reservations  hash   id -> msgpack record (see below)
 --   deadlines     zset   id of each live hold, scored by expires_ms
 --   used          hash   customer -> units held or bought
+--   habits        hash   customer -> what the sale's rules count of them: see habits.lua
+--   line          zset   who waits for units: see waiting.lua
 --
--- The last three each have one entry named '', which load puts there; see verify.
+-- All but the first have one entry named '', which load puts there; see verify.
 --
 -- Records:  held      HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines, extensions
 --           terminal  status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq of its journal entry
@@ -18,9 +21,12 @@
 -- hold_ms is how long the hold was first given: 0 for a direct buy. lines = {sku, quantity, sku, quantity, ...};
 -- extensions = {key fingerprint, expires_ms, ...}.
 
+--@include lib/habits.lua
+
 local HELD, CONFIRMED, RELEASED, EXPIRED = 1, 2, 3, 4
 local REFUSAL = {[CONFIRMED] = 'reservation-confirmed', [RELEASED] = 'reservation-released', [EXPIRED] = 'reservation-expired'}
 local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time, and by one call
+local KEYS_PER_SALE = 6
 
 local NO_RULES = {}
 local transitions = {} -- of this batch, in order
@@ -30,9 +36,10 @@ local SALES = {}       -- index -> sale, index as the requests name it (0-based)
 local function sale_at(index)
   local sale = SALES[index]
   if sale then return sale end
-  local at = 3 + index * 4
+  local at = 3 + index * KEYS_PER_SALE
   sale = {
     key = KEYS[at], reservations_key = KEYS[at + 1], deadlines_key = KEYS[at + 2], used_key = KEYS[at + 3],
+    habits_key = KEYS[at + 4], line_key = KEYS[at + 5],
     id = string.match(KEYS[at], 'sale:(.+)$'),
     items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer
     items_changed = {}, records_changed = {}, used_changed = {},
@@ -89,6 +96,7 @@ local function prefetch(wants)
       local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability, rules = cmsgpack.unpack(values[1])
       sale.config = {status = status, starts_ms = starts_ms, ends_ms = ends_ms, hold_ms = hold_ms,
         max_hold_ms = max_hold_ms, limit = limit, durability = durability or '', rules = rules or NO_RULES}
+      if rules then count_habits(sale) end
     end
     for i = 1, #want.skus do
       local text = values[i + 1]
@@ -101,6 +109,10 @@ local function prefetch(wants)
     values = hmget(sale.used_key, want.customers)
     for i = 1, #want.customers do
       sale.used[want.customers[i]] = tonumber(values[i] or 0)
+    end
+    if sale.habits then
+      values = hmget(sale.habits_key, want.customers)
+      for i = 1, #want.customers do sale.habits[want.customers[i]] = parse_habits(values[i]) end
     end
   end
 end
@@ -156,10 +168,12 @@ local function finish(sale, id, record, status, ended_ms)
   local verb = ({[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = 'expire'})[status]
   local customer, lines = record[6], record[7]
   move(sale, lines, 'held', -1)
+  count_held(sale, customer, -units_of(lines))
   if status == CONFIRMED then
     move(sale, lines, 'sold', 1)
   else
     add_used(sale, customer, -units_of(lines))
+    count_lapse(sale, customer, ended_ms, 1)
   end
   put_record(sale, id, {status, record[2], record[3], record[4], ended_ms - record[3], SEQ + 1})
   sale.deadlines_removed[#sale.deadlines_removed + 1] = id
@@ -187,6 +201,20 @@ local function reclaim(sale)
     end
   end
   return #ids > 0
+end
+
+-- note_sale(sale, key, verb): says in the journal what the sale's status and rules are from now on.
+local function note_sale(sale, key, verb)
+  local c, rules = sale.config, nil
+  for name, rule in pairs(c.rules) do
+    if name ~= 'room' then -- the ledger knows of the room before memory does
+      rules = rules or {}
+      rules[name] = rule
+    end
+  end
+  sale.config_changed = true
+  transitions[#transitions + 1] = {'sale', sale.id, c.status, {}, NOW, c.starts_ms, key, c.ends_ms, c.hold_ms,
+    c.max_hold_ms, c.limit, c.durability, verb, rules}
 end
 
 -- flush(): writes every changed key once, then the journal entry. Nothing changed: nothing is written.
@@ -230,6 +258,7 @@ local function flush()
     end
     call('HSET', sale.used_key, kept)
     call('HDEL', sale.used_key, gone)
+    if sale.habits then write_habits(sale) end
   end
   if #transitions > 0 then append(transitions, counters) end
 end

@@ -19,24 +19,44 @@ local function shortage(sale, lines)
   return nil
 end
 
--- lacks(sale, customer, lines): why these units can't be given, as a result; nil when they can. Ended holds are
--- taken back before it says no.
-local function lacks(sale, customer, lines)
+-- barred(sale, customer, units, hold): why this customer may not have so many more, as a result; nil when they may.
+local function barred(sale, customer, units, hold)
   local config = sale.config
+  if config.limit > 0 and used_by(sale, customer) + units > config.limit then
+    return {'limit-reached', config.limit, used_by(sale, customer)}
+  end
+  local most = hold and config.rules.max_held
+  if most and habits_of(sale, customer).held + units > most then
+    return {'hold-budget-reached', most, habits_of(sale, customer).held}
+  end
+  return nil
+end
+
+-- lacks(sale, customer, lines, hold): why these units can't be given, as a result; nil when they can. Ended holds
+-- are taken back before it says no. hold: they are to be held, not sold.
+local function lacks(sale, customer, lines, hold)
   for i = 1, #lines, 2 do
     if not sale.items[lines[i]] then return {'unknown-item', lines[i]} end
   end
   local units = units_of(lines)
-  local sku, available = shortage(sale, lines)
-  while sku or (config.limit > 0 and used_by(sale, customer) + units > config.limit) do
+  local no, sku, available = barred(sale, customer, units, hold), shortage(sale, lines)
+  while sku or no do
     if sale.reclaimed >= RECLAIM_MOST then return {'overloaded'} end -- too many to look at: no false sold-out
-    if not reclaim(sale) then
-      if config.limit > 0 and used_by(sale, customer) + units > config.limit then
-        return {'limit-reached', config.limit, used_by(sale, customer)}
-      end
-      return {'sold-out', sku, available}
-    end
-    sku, available = shortage(sale, lines)
+    if not reclaim(sale) then return no or {'sold-out', sku, available} end
+    no, sku, available = barred(sale, customer, units, hold), shortage(sale, lines)
   end
   return nil
+end
+
+-- cooling(sale, customer): why this customer may not hold anything for a while, as a result; nil when they may.
+local function cooling(sale, customer)
+  local rules = sale.config.rules
+  if not rules.cool_down_ms then return nil end
+  local habits = habits_of(sale, customer)
+  while habits.held > 0 and reclaim(sale) do -- a hold of theirs that has just ended counts
+    if sale.reclaimed >= RECLAIM_MOST then return {'overloaded'} end
+  end
+  local until_ms = habits.last_ms + rules.cool_down_ms
+  if habits.lapses < (rules.cool_down_after or COOL_DOWN_AFTER) or NOW >= until_ms then return nil end
+  return {'cooling-down', until_ms - NOW}
 end

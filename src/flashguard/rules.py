@@ -1,0 +1,67 @@
+"""The optional rules of a sale: what they are called outside, and in the map that the kernel reads.
+
+A sale without any costs nothing: its map is not there. The ledger keeps the same map.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """The rules of one sale; None: it has no such rule."""
+
+    max_held_per_customer: int | None = None
+    """Units in one customer's live holds."""
+    cool_down_after: int | None = None
+    """Holds without an order after which a customer cools down; None: as the kernel has it."""
+    cool_down_seconds: int | None = None
+    """How long a customer who let that many holds go may hold nothing."""
+
+
+NO_RULES: Final = Rules()
+
+_NAMES: Final[dict[str, tuple[str, int]]] = {
+    "max_held_per_customer": ("max_held", 1),
+    "cool_down_after": ("cool_down_after", 1),
+    "cool_down_seconds": ("cool_down_ms", 1000),
+}
+"""Our name -> the kernel's, and how many of its units one of ours is."""
+
+
+def to_kernel(rules: Rules) -> dict[str, Any]:
+    """The kernel's map: only what there is."""
+    return {name: value for name, value in changes_to_kernel(fields(rules)).items() if value is not False}
+
+
+def changes_to_kernel(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules among these changes in the kernel's terms; False ends a rule."""
+    return {
+        theirs: False if changes[ours] is None else _times(changes[ours], factor)
+        for ours, (theirs, factor) in _NAMES.items()
+        if ours in changes
+    }
+
+
+def from_kernel(known: Mapping[str, Any]) -> Rules:
+    """The rules that a map of the kernel's, or of the ledger's, means."""
+    return Rules(**{
+        ours: known[theirs] if factor == 1 else known[theirs] // factor
+        for ours, (theirs, factor) in _NAMES.items()
+        if theirs in known
+    })  # fmt: skip
+
+
+def fields(rules: Rules) -> dict[str, Any]:
+    """Every rule by its name, as a sale shows them."""
+    return {name: getattr(rules, name) for name in rules.__struct_fields__}
+
+
+def _times(value: Any, factor: int) -> Any:
+    return value if factor == 1 else value * factor
+
+
+def counts_habits(known: Mapping[str, Any]) -> bool:
+    """Whether a map of rules asks to count customers' holds: as `counted` in scripts/lib/habits.lua."""
+    return "max_held" in known or "cool_down_ms" in known

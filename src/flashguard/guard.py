@@ -57,6 +57,8 @@ from flashguard.results import (
 )
 from flashguard.settings import Settings
 from flashguard.shop import Shop, refused_by_fate
+from flashguard.tokens import KeyRing
+from flashguard.waiting_room import WaitingRooms
 
 log = logging.getLogger("flashguard")
 
@@ -103,6 +105,7 @@ class FlashGuard:
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
         self._fold_case = settings.customer_case == "fold"
+        self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing(), self.customer_of)
         self._client = client
         self._redis = redis
         self.copies = Copies(redis, settings.hold_replicas, settings.memory_timeout_seconds)
@@ -171,24 +174,49 @@ class FlashGuard:
         return one_customer(text, fold_case=self._fold_case)
 
     async def reserve(
-        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
+        self,
+        sale: str,
+        customer: str,
+        lines: Sequence[Line],
+        *,
+        key: str | None = None,
+        admitted_until: int = 0,
     ) -> Outcome:
         """Sets units aside until `expires_at`.
 
         Parameters:
             lines: what to hold, all or nothing; the same sku twice adds up.
             key: an idempotency key; the same one again answers the first outcome.
+            admitted_until: until when the sale's waiting room admitted this customer, in memory's
+                milliseconds, see `rooms.admitted_until`; a sale without a room does not look at it.
         """
-        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=False)
+        return await self._take(
+            SaleId(sale), CustomerId(customer), lines, key, buy=False, admitted_until=admitted_until
+        )
 
     async def buy(
-        self, sale: str, customer: str, lines: Sequence[Line], *, key: str | None = None
+        self,
+        sale: str,
+        customer: str,
+        lines: Sequence[Line],
+        *,
+        key: str | None = None,
+        admitted_until: int = 0,
     ) -> Outcome:
         """Reserves and confirms in one atomic step; `confirmed` means committed in PostgreSQL."""
-        return await self._take(SaleId(sale), CustomerId(customer), lines, key, buy=True)
+        return await self._take(
+            SaleId(sale), CustomerId(customer), lines, key, buy=True, admitted_until=admitted_until
+        )
 
     async def _take(
-        self, sale: SaleId, customer: CustomerId, lines: Sequence[Line], key: str | None, *, buy: bool
+        self,
+        sale: SaleId,
+        customer: CustomerId,
+        lines: Sequence[Line],
+        key: str | None,
+        *,
+        buy: bool,
+        admitted_until: int,
     ) -> Outcome:
         one = self.customer_of(customer)
         wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, lines)
@@ -202,7 +230,9 @@ class FlashGuard:
         decision = await self.decisions.ask(
             Verb.RESERVE,
             sale,
-            (short, body, customer, flat, buy),
+            (short, body, customer, flat, buy, admitted_until)
+            if admitted_until
+            else (short, body, customer, flat, buy),
             id_=short,
             durable=newly_confirmed if buy else newly_held_for_good,
             same=lambda _, found: (

@@ -52,6 +52,15 @@ class Signer:
         text = f"{sale}\0{key}".encode()
         return hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"id").hexdigest()
 
+    def ticket_id(self, sale: SaleId, customer: str) -> str:
+        """The id of a customer's ticket for a sale's waiting room: nobody else can know it."""
+        text = f"{sale}\0{customer}".encode()
+        return _text(hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"ticket").digest())
+
+    def secret_for(self, purpose: str) -> bytes:
+        """A secret of its own for each purpose, derived from the installation's."""
+        return hashlib.blake2b(purpose.encode(), digest_size=32, key=self._key, person=b"secret").digest()
+
     def sign(self, receipt: Receipt) -> str:
         """The receipt as text: payload and signature, base64url."""
         payload = _encode(receipt)

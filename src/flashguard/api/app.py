@@ -32,6 +32,7 @@ from . import (
     sales,
     simulations,
     system,
+    waiting_room,
     webhooks,
 )
 from .caller import Callers
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             identities.following(guard.ledger),
             live.watching(app, guard, settings),
         ):
+            guard.rooms.ring = identities.ring
             app.state.guard = guard
             async with metrics.counting(app, settings):
                 yield
@@ -101,6 +103,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     live.install(app)
     app.include_router(sales.router)
     app.include_router(reservations.router)
+    app.include_router(waiting_room.router)
     app.include_router(events.router)
     app.include_router(webhooks.router)
     app.include_router(simulations.router)

@@ -32,6 +32,7 @@ from flashguard.shop import NewSale
 from .auth import AUDIT, LOOKING, REPORTS, Admin
 from .idempotency import IdempotencyKey, valid_key
 from .problems import ProblemError, problem
+from .rooms import room_of
 from .schemas import (
     ItemView,
     Page,
@@ -96,6 +97,7 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
         limit_per_customer=body.limit_per_customer,
         hold_durability=Durability(body.hold_durability),
         rules=Rules(**{name: getattr(body, name) for name in Rules.__struct_fields__}),
+        waiting_room=room_of(body.waiting_room),
     )
     answer = await guard_of(request).shop.create_sale(new, key=valid_key(idempotency_key))
     if isinstance(answer, Refused):

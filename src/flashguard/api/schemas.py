@@ -45,6 +45,9 @@ class BasketBody(_Body):
 
     customer: Name
     items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
+    admission: str | None = Field(
+        None, max_length=4096, description="From the sale's waiting room, where it has one"
+    )
 
 
 class ConfirmBody(_Body):
@@ -81,6 +84,29 @@ class RulesBody(_Body):
     )
 
 
+class WaitingRoomBody(_Body):
+    """How a sale lets its buyers in."""
+
+    mode: Literal["lottery", "fifo"] = Field(
+        "lottery", description="In which order those are let in who took their ticket before the opening"
+    )
+    admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
+    max_active: int = Field(1_000, ge=1, le=1_000_000, description="Buyers who are in at the same time")
+    session_seconds: int = Field(300, ge=1, le=86_000, description="How long an admission lasts")
+    max_waiting: int = Field(1_000_000, ge=1, le=10_000_000)
+    proof_of_work: bool = Field(False, description="A ticket costs the solution of an ALTCHA challenge")
+
+
+class WaitingRoomView(BaseModel):
+    mode: Literal["lottery", "fifo"]
+    admit_per_second: float
+    max_active: int
+    session_seconds: int
+    max_waiting: int
+    proof_of_work: bool
+    commitment: str = Field(description="SHA-256 of the lottery's seed, which is published after the opening")
+
+
 class SaleBody(RulesBody):
     """A sale to create, as a draft."""
 
@@ -92,6 +118,7 @@ class SaleBody(RulesBody):
     hold_seconds: HoldSeconds = 120
     limit_per_customer: Limit | None = None
     hold_durability: HoldDurability = "disk"
+    waiting_room: WaitingRoomBody | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "SaleBody":
@@ -150,6 +177,7 @@ class SaleView(BaseModel):
     max_held_per_customer: int | None
     cool_down_after: int | None
     cool_down_seconds: int | None
+    waiting_room: WaitingRoomView | None
     created_at: datetime | None
     items: list[ItemView]
 

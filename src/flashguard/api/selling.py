@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.honour import read_receipt
-from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, Sku
+from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, SaleId, Sku
 
 from .caller import Caller
 from .problems import problem
@@ -41,22 +41,43 @@ def _told(guard: FlashGuard, verb: str, outcome: Outcome, status: int = 200) -> 
     return outcome_response(outcome, status)
 
 
+def _admitted_until(guard: FlashGuard, sale: str, body: BasketBody) -> int:
+    """Until when the sale's waiting room admitted the buyer; 0 where they don't show that it did."""
+    if body.admission is None:
+        return 0
+    return guard.rooms.admitted_until(SaleId(sale), body.customer, body.admission)
+
+
+def _took(guard: FlashGuard, sale: str, body: BasketBody, outcome: Outcome) -> None:
+    """A buyer who was admitted and served makes room for the next."""
+    if isinstance(outcome, Granted) and not outcome.replayed:
+        guard.rooms.took(SaleId(sale), body.customer, sum(line.quantity for line in body.items))
+
+
 async def reserve(
     guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None
 ) -> Response:
     """201 with the hold, or the problem."""
     if not may_take(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    return _told(
-        guard, "reserve", await guard.reserve(sale, body.customer, _lines(body), key=_key(caller, key)), 201
+    until = _admitted_until(guard, sale, body)
+    outcome = await guard.reserve(
+        sale, body.customer, _lines(body), key=_key(caller, key), admitted_until=until
     )
+    if until:
+        _took(guard, sale, body, outcome)
+    return _told(guard, "reserve", outcome, 201)
 
 
 async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None) -> Response:
     """201 with the order, or the problem."""
     if not may_take(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    return _told(guard, "buy", await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key)), 201)
+    until = _admitted_until(guard, sale, body)
+    outcome = await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key), admitted_until=until)
+    if until:
+        _took(guard, sale, body, outcome)
+    return _told(guard, "buy", outcome, 201)
 
 
 async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:

@@ -51,6 +51,7 @@ def sale_view(sale: Sale) -> dict[str, Any]:
         "limit_per_customer": sale.limit_per_customer,
         "hold_durability": sale.hold_durability,
         **fields(sale.rules),
+        "waiting_room": sale.waiting_room,
         "created_at": sale.created_at,
         "items": [item_view(item) for item in sale.items],
     }

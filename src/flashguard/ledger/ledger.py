@@ -27,6 +27,7 @@ from flashguard.model import (
     SaleId,
     SaleStatus,
     Sku,
+    WaitingRoom,
 )
 from flashguard.rooms import encode_room, stored_room
 from flashguard.rules import from_kernel, to_kernel
@@ -325,6 +326,13 @@ class Ledger:
 
     async def rename_sale(self, sale_id: SaleId, name: str) -> None:
         await self._fetch("rename_sale", sale_id, name)
+
+    async def note_room_opened(self, sale_id: SaleId) -> None:
+        """From now on the lottery of the sale's waiting room takes no more tickets, whatever memory loses."""
+        await self._fetch("note_room_opened", sale_id)
+
+    async def change_room(self, sale_id: SaleId, room: WaitingRoom) -> None:
+        await self._fetch("change_room", sale_id, encode_room(room))
 
     async def _items(self, sale_ids: Sequence[str]) -> dict[str, tuple[Item, ...]]:
         items: dict[str, list[Item]] = {}

@@ -9,7 +9,7 @@
 -- requests  {{sale index, ticket, number, shown, proof, proof_until_ms}, ...}
 --             number  of the lottery    shown  {place, issued_ms, epoch} of a signed ticket, or {}
 --             proof   of a solved challenge, or ''
--- results   {known, 'admitted' | 'waiting', ...} as lib/room.lua's standing
+-- results   {known, epoch, 'admitted' | 'waiting', ...} as lib/room.lua's standing
 --           {'unknown-sale'} {'no-room'} {'sale-not-open', status, starts_ms} {'proof-required'} {'overloaded'}
 
 --@include lib/partition.lua
@@ -43,7 +43,7 @@ local function decide(request)
   if not room then return {'no-room'} end
   if room.status == 'closed' then return {'sale-not-open', room.status, sale.config.starts_ms} end
   local known = standing(sale, room, id)
-  if known then return {true, unpack(known)} end
+  if known then return {true, EPOCH, unpack(known)} end
   if room.total >= room.rule.waiting then return {'overloaded'} end
 
   local drawing = room.rule.mode == 'lottery' and not room.opened_ms
@@ -57,7 +57,7 @@ local function decide(request)
   if room.rule.mode == 'lottery' and place == number then redis.call('ZADD', room.lottery_key, number, id) end
   redis.call('ZADD', room.waiting_key, place, id)
   room.total = room.total + 1
-  return {false, unpack(standing(sale, room, id))}
+  return {false, EPOCH, unpack(standing(sale, room, id))}
 end
 
 local results = {}

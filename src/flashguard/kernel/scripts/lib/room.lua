@@ -19,7 +19,9 @@
 -- above every such number and below 2^53. Nothing of this is journalled: a ticket says its own place, see take_ticket.
 
 local ROOM_KEYS, PLACES_PER_MS = 5, 1024
-local SETTLE_MS, PICKUP_MS = 15000, 15000 -- above the longest time between two looks that a buyer is told
+local LOOK_LEAST_MS, LOOK_MS = 1000, 10000 -- between two looks of one buyer, as told
+local LOOKS_PER_MS = 3 -- a crowd is told to look less often, so that all its looks together stay below this
+local PICKUP_LOOKS, SETTLE_MS = 1.5, 15000 -- how long an admission waits for its buyer, in looks
 local BURST_SECONDS = 2 -- so much of the rate is kept for later when nobody looks for a moment
 local ADMIT_MOST = 1000 -- by one call
 local COUNT_MS, COUNTED_PER_MS = 100, 10 -- units are counted anew after so long; longer where there are many items
@@ -77,7 +79,7 @@ local function admit(sale, room)
   if #admitted == 0 then return end
   local turns = {}
   for i = 1, #admitted, 2 do
-    turns[i], turns[i + 1] = NOW + PICKUP_MS + 0.5, admitted[i]
+    turns[i], turns[i + 1] = NOW + math.ceil(room.look_ms * PICKUP_LOOKS) + 0.5, admitted[i]
   end
   call('ZADD', room.active_key, turns)
   local count = #turns / 2
@@ -86,6 +88,7 @@ local function admit(sale, room)
   put(room, 'credit', credit - count)
   put(room, 'credit_ms', NOW)
   put(room, 'admitted', room.admitted + count)
+  room.total = room.total - count
   local kept = math.exp(-math.max(0, NOW - room.pace_ms) / PACE_MS)
   put(room, 'pace', room.pace * kept + count * 1000 / PACE_MS)
   put(room, 'pace_ms', NOW)
@@ -115,8 +118,9 @@ local function room_of(sale, index)
   room.settle_ms, room.credit, room.credit_ms = room.settle_ms or 0, room.credit or 0, room.credit_ms or NOW
   room.pace, room.pace_ms = room.pace or 0, room.pace_ms or NOW
   room.taken, room.admitted, room.last = room.taken or 0, room.admitted or 0, room.last or 0
-  admit(sale, room)
   room.total = redis.call('ZCARD', room.waiting_key)
+  room.look_ms = math.max(LOOK_MS, math.ceil(room.total / LOOKS_PER_MS))
+  admit(sale, room)
   return room
 end
 
@@ -147,9 +151,15 @@ local function wait_ms(sale, room, position)
   return math.max(0, opens_ms - NOW, room.settle_ms - NOW) + position * 1000 / speed
 end
 
--- standing(sale, room, id, place): where a ticket stands, as a result; nil when the room does not have it.
+-- look_ms(room, position): when a waiting buyer should look again: before it can be their turn, at the set rate.
+local function look_ms(room, position)
+  if room.free == 0 or room.status ~= 'open' then return room.look_ms end
+  return math.max(LOOK_LEAST_MS, math.min(room.look_ms, position * 500 / room.rule.rate))
+end
+
+-- standing(sale, room, id): where a ticket stands, as a result; nil when the room does not have it.
 --   {'admitted', until_ms}
---   {'waiting', place, position (0: not drawn yet), how many wait, wait_ms or -1, outlook, opens_ms or 0}
+--   {'waiting', place, position (0: not drawn yet), how many wait, wait_ms or -1, outlook, opens_ms or 0, look_ms}
 local function standing(sale, room, id)
   local ends = tonumber(redis.call('ZSCORE', room.active_key, id) or nil)
   if ends then
@@ -163,10 +173,11 @@ local function standing(sale, room, id)
   if not place then return nil end
   local opens_ms = room.status == 'scheduled' and sale.config.starts_ms or 0
   if room.rule.mode == 'lottery' and not room.opened_ms then
-    return {'waiting', place, 0, room.total, -1, outlook(room, 1), opens_ms}
+    return {'waiting', place, 0, room.total, -1, outlook(room, 1), opens_ms, room.look_ms}
   end
   local position = redis.call('ZRANK', room.waiting_key, id) + 1
-  return {'waiting', place, position, room.total, wait_ms(sale, room, position), outlook(room, position), opens_ms}
+  return {'waiting', place, position, room.total, wait_ms(sale, room, position), outlook(room, position), opens_ms,
+    look_ms(room, position)}
 end
 
 -- save_rooms(): writes what changed of every room, once.

@@ -1,0 +1,40 @@
+"""A client for a running FlashGuard, for shops in Python: `pip install flashguard[client]`.
+
+    from flashguard.client import Client, Granted
+
+    with Client("https://stock.example", bearer="fg_live_…") as flashguard:
+        outcome = flashguard.buy("drop", "ada", {"ticket": 1})
+        if isinstance(outcome, Granted):
+            print(outcome.reservation.id)
+        else:
+            print(outcome.code)
+
+`AsyncClient` is the same with `await`. Both make idempotency keys themselves and send a request again, as
+told and within a bound, so that a buy takes effect once however often the line is cut.
+"""
+
+from flashguard.client.aio import AsyncClient
+from flashguard.client.answers import BuyerToken, ClientError, NoAnswer, Page, ProblemError
+from flashguard.client.retry import Retry
+from flashguard.client.sync import Client
+from flashguard.errors import Code
+from flashguard.model import Granted, Item, Line, Outcome, Refused, Reservation, Sale
+
+__all__ = [
+    "AsyncClient",
+    "BuyerToken",
+    "Client",
+    "ClientError",
+    "Code",
+    "Granted",
+    "Item",
+    "Line",
+    "NoAnswer",
+    "Outcome",
+    "Page",
+    "ProblemError",
+    "Refused",
+    "Reservation",
+    "Retry",
+    "Sale",
+]

@@ -1,0 +1,156 @@
+"""The client for asyncio programs: the same calls, awaited."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from flashguard.client import calls
+from flashguard.client.answers import Answer, BuyerToken
+from flashguard.client.calls import CONNECTIONS, Basket, Call, headers_of
+from flashguard.client.retry import Retry, Tries
+from flashguard.model import Item, Outcome, Reservation, Sale
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A running FlashGuard, from an asyncio program.
+
+    Selling answers are values, `Granted` or `Refused`; what is raised is a `ClientError`.
+
+    Parameters:
+        url: where FlashGuard is.
+        bearer: an API key or a buyer's token; or a coroutine function that returns one, which is asked
+            anew when the service does not take it any more.
+        retry: how patient it is.
+        timeout_seconds: how long one try may take.
+        transport: of httpx, for an odd network.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        bearer: str | Callable[[], Awaitable[str]] | None = None,
+        *,
+        retry: Retry | None = None,
+        timeout_seconds: float = 10.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._bearer = bearer if callable(bearer) else None
+        self._token = None if callable(bearer) else bearer
+        self._retry = retry or Retry()
+        self._timeout_seconds = timeout_seconds
+        self._http = httpx.AsyncClient(base_url=url, transport=transport, limits=CONNECTIONS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def reserve(
+        self, sale: str, customer: str, items: Basket, *, key: str | None = None, admission: str | None = None
+    ) -> Outcome:
+        """Sets units aside. `admission` is of the sale's waiting room, where it has one."""
+        return await self._do(calls.take("reservations", sale, customer, items, key, admission))
+
+    async def buy(
+        self, sale: str, customer: str, items: Basket, *, key: str | None = None, admission: str | None = None
+    ) -> Outcome:
+        """Reserves and confirms in one step: granted means committed in PostgreSQL."""
+        return await self._do(calls.take("orders", sale, customer, items, key, admission))
+
+    async def confirm(self, id_: str, *, receipt: str | None = None) -> Outcome:
+        """Turns a hold into an order. With its receipt also one that ended, while its units can be had."""
+        return await self._do(calls.confirm(id_, receipt))
+
+    async def release(self, id_: str) -> Outcome:
+        """Gives a hold's units back."""
+        return await self._do(calls.release(id_))
+
+    async def extend(self, id_: str, *, key: str | None = None) -> Outcome:
+        """Gives a hold more time."""
+        return await self._do(calls.extend(id_, key))
+
+    async def reservation(self, id_: str) -> Reservation:
+        """A reservation as it is now."""
+        return await self._do(calls.reservation(id_))
+
+    async def sale(self, id_: str) -> Sale:
+        """A sale with its counters of this moment."""
+        return await self._do(calls.sale(id_))
+
+    async def create_sale(
+        self,
+        name: str,
+        items: Sequence[Item],
+        *,
+        id_: str | None = None,
+        key: str | None = None,
+        **rules: object,
+    ) -> Sale:
+        """Creates a sale as a draft; `rules` are the contract's: hold_seconds, limit_per_customer, …"""
+        return await self._do(calls.create_sale(name, items, id_, rules, key))
+
+    async def open_sale(self, id_: str, *, key: str | None = None) -> Sale:
+        return await self._do(calls.change_sale(id_, "open", key))
+
+    async def pause_sale(self, id_: str, *, key: str | None = None) -> Sale:
+        return await self._do(calls.change_sale(id_, "pause", key))
+
+    async def close_sale(self, id_: str, *, key: str | None = None) -> Sale:
+        return await self._do(calls.change_sale(id_, "close", key))
+
+    async def restock(
+        self, sale: str, sku: str, delta: int, reason: str, *, key: str | None = None
+    ) -> Mapping[str, Any]:
+        """Changes an item's stock; the item as it is then."""
+        return await self._do(calls.restock(sale, sku, delta, reason, key))
+
+    async def orders(self, sale: str) -> AsyncIterator[Reservation]:
+        """All orders of a sale, oldest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self._do(calls.orders(sale, cursor))
+            for order in page.data:
+                yield order
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def buyer_token(self, sale: str, customer: str, *, seconds: int | None = None) -> BuyerToken:
+        """A short-lived token: with it a browser may act as this customer in this sale, and nothing else."""
+        return await self._do(calls.buyer_token(sale, customer, seconds))
+
+    async def _do(self, call: Call[T]) -> T:
+        tries, may_renew = Tries(self._retry, call.key), self._bearer is not None
+        while True:
+            got = await self._send(call, min(self._timeout_seconds, tries.seconds_left))
+            if may_renew and isinstance(got, Answer) and got.status == 401:
+                self._token, may_renew = None, False
+                continue
+            wait = tries.wait_after(got)
+            if wait is None and isinstance(got, Answer):
+                return call.read(got)
+            await asyncio.sleep(wait or 0.0)
+
+    async def _send(self, call: Call[T], seconds: float) -> Answer | Exception:
+        if self._token is None and self._bearer is not None:
+            self._token = await self._bearer()
+        headers = headers_of(self._token, call.key)
+        try:
+            answer = await self._http.request(
+                call.method, call.path, json=call.body, params=call.query, headers=headers, timeout=seconds
+            )
+        except httpx.TransportError as error:
+            return error
+        return Answer(answer.status_code, answer.headers, answer.content)

@@ -1,0 +1,160 @@
+"""What the service answers, read into types; and what is raised where there is no answer to give."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from flashguard.errors import Code
+from flashguard.model import Granted, Outcome, Refused, Reservation, Sale
+
+T = TypeVar("T")
+
+
+class Answer(Struct, frozen=True):
+    """One answer over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class BuyerToken(Struct, frozen=True, kw_only=True):
+    """What a browser needs to act as one customer in one sale."""
+
+    id: str
+    token: str
+    sale_id: str
+    customer: str
+    expires_at: datetime
+
+
+class Page(Struct, frozen=True):
+    """Some reservations of a list, and where the next page begins; None after the last."""
+
+    data: tuple[Reservation, ...]
+    next_cursor: str | None
+
+
+class ClientError(Exception):
+    """Base of what this client raises."""
+
+
+class ProblemError(ClientError):
+    """The service answered a problem that no buyer caused: the caller must change something.
+
+    Attributes:
+        code: the problem's stable code; '' where something else than FlashGuard answered.
+        request_id: the answer's X-Request-Id, to find it in the service's log.
+    """
+
+    def __init__(self, status: int, code: str, detail: str, request_id: str | None, body: dict[str, Any]):
+        super().__init__(f"{code or status}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.request_id = request_id
+        self.body = body
+
+
+class NoAnswer(ClientError):
+    """No answer within the bound on tries. What was asked may have taken effect: the same key tells.
+
+    Attributes:
+        key: the idempotency key that was sent; ask again with it.
+    """
+
+    def __init__(self, last: str, key: str | None) -> None:
+        super().__init__(f"no answer within the bound: {last}")
+        self.last = last
+        self.key = key
+
+
+class _Problem(Struct, frozen=True):
+    code: str = ""
+    detail: str = ""
+
+
+BUYERS_STATUS: Final = (404, 409)
+"""What a buyer meets: it is decided, and told as a value."""
+_problem = msgspec.json.Decoder(_Problem)
+_refused = msgspec.json.Decoder(Refused)
+_reservation = msgspec.json.Decoder(Reservation)
+
+
+def outcome(answer: Answer) -> Outcome:
+    """Granted, or Refused for what a buyer can cause.
+
+    Raises:
+        ProblemError: any other problem.
+    """
+    if answer.status < 300:
+        replayed = answer.headers.get("idempotent-replayed") == "true"
+        return Granted(_decoded(_reservation, answer), replayed)
+    if answer.status in BUYERS_STATUS or code_of(answer) == Code.QUEUE_REQUIRED:
+        try:
+            return _refused.decode(answer.body)
+        except msgspec.MsgspecError:
+            pass  # of a newer service, or of a proxy in between
+    raise problem_of(answer)
+
+
+def reservation(answer: Answer) -> Reservation:
+    return _decoded(_reservation, _good(answer))
+
+
+def sale(answer: Answer) -> Sale:
+    return _decoded(_sale, _good(answer))
+
+
+def buyer_token(answer: Answer) -> BuyerToken:
+    return _decoded(_buyer_token, _good(answer))
+
+
+def page(answer: Answer) -> Page:
+    return _decoded(_page, _good(answer))
+
+
+def body(answer: Answer) -> dict[str, Any]:
+    return _decoded(_any, _good(answer))
+
+
+_sale = msgspec.json.Decoder(Sale)
+_buyer_token = msgspec.json.Decoder(BuyerToken)
+_page = msgspec.json.Decoder(Page)
+_any = msgspec.json.Decoder(dict[str, Any])
+
+
+def _good(answer: Answer) -> Answer:
+    if answer.status >= 300:
+        raise problem_of(answer)
+    return answer
+
+
+def _decoded(decoder: "msgspec.json.Decoder[T]", answer: Answer) -> T:
+    try:
+        return decoder.decode(answer.body)
+    except msgspec.MsgspecError as error:
+        raise problem_of(answer, f"the answer can't be read: {error}") from error
+
+
+def code_of(answer: Answer) -> str:
+    """The problem's code; '' where there is none."""
+    try:
+        return _problem.decode(answer.body).code
+    except msgspec.MsgspecError:
+        return ""
+
+
+def problem_of(answer: Answer, detail: str = "") -> ProblemError:
+    """The error for an answer that is not what was asked for."""
+    try:
+        body = _any.decode(answer.body)
+    except msgspec.MsgspecError:
+        body = {}
+    said = detail or str(body.get("detail") or f"HTTP {answer.status}")
+    return ProblemError(
+        answer.status, str(body.get("code", "")), said, answer.headers.get("x-request-id"), body
+    )

@@ -1,0 +1,136 @@
+"""Every call of the contract that the clients make: method, path, body, and how its answer is read."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+from msgspec import Struct
+
+from flashguard.client import answers
+from flashguard.client.answers import Answer, BuyerToken, Page
+from flashguard.model import Item, Line, Outcome, Reservation, Sale
+
+T = TypeVar("T")
+
+Basket = Mapping[str, int] | Sequence[Line]
+"""How many of which sku."""
+
+
+class Call(Struct, Generic[T], frozen=True):
+    """A request, the same at every try."""
+
+    method: str
+    path: str
+    read: Callable[[Answer], T]
+    body: dict[str, Any] | None = None
+    key: str | None = None
+    query: Mapping[str, str] = {}
+
+
+PAGE: Final = 500
+CONNECTIONS: Final = httpx.Limits(max_connections=1_000, max_keepalive_connections=100, keepalive_expiry=4.0)
+"""Idle ones are let go before the service closes them (5 s): else a request would meet a closed one."""
+
+
+def headers_of(token: str | None, key: str | None) -> dict[str, str]:
+    """What goes along with a request."""
+    headers = {"Accept": "application/json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    return headers
+
+
+def take(
+    noun: str, sale: str, customer: str, items: Basket, key: str | None, admission: str | None
+) -> Call[Outcome]:
+    lines = items.items() if isinstance(items, Mapping) else ((line.sku, line.quantity) for line in items)
+    body: dict[str, Any] = {
+        "customer": customer,
+        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
+    }
+    if admission is not None:
+        body["admission"] = admission
+    return Call("POST", f"/v1/sales/{_safe(sale)}/{noun}", answers.outcome, body, key or _new_key())
+
+
+def confirm(id_: str, receipt: str | None) -> Call[Outcome]:
+    body = None if receipt is None else {"receipt": receipt}
+    return Call("POST", f"/v1/reservations/{_safe(id_)}/confirm", answers.outcome, body)
+
+
+def release(id_: str) -> Call[Outcome]:
+    return Call("POST", f"/v1/reservations/{_safe(id_)}/release", answers.outcome)
+
+
+def extend(id_: str, key: str | None) -> Call[Outcome]:
+    return Call("POST", f"/v1/reservations/{_safe(id_)}/extend", answers.outcome, key=key or _new_key())
+
+
+def reservation(id_: str) -> Call[Reservation]:
+    return Call("GET", f"/v1/reservations/{_safe(id_)}", answers.reservation)
+
+
+def sale(id_: str) -> Call[Sale]:
+    return Call("GET", f"/v1/sales/{_safe(id_)}", answers.sale)
+
+
+def create_sale(
+    name: str,
+    items: Sequence[Item],
+    id_: str | None,
+    rules: Mapping[str, object],
+    key: str | None,
+) -> Call[Sale]:
+    body = {
+        "name": name,
+        "items": [
+            {
+                "sku": item.sku,
+                "name": item.name,
+                "price_minor": item.price_minor,
+                "currency": item.currency,
+                "stock": item.stock,
+            }
+            for item in items
+        ],
+        **{
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in rules.items()
+        },
+    }
+    if id_ is not None:
+        body["id"] = id_
+    return Call("POST", "/v1/sales", answers.sale, body, key or _new_key())
+
+
+def change_sale(id_: str, verb: str, key: str | None) -> Call[Sale]:
+    return Call("POST", f"/v1/sales/{_safe(id_)}/{verb}", answers.sale, key=key or _new_key())
+
+
+def restock(sale: str, sku: str, delta: int, reason: str, key: str | None) -> Call[dict[str, Any]]:
+    path = f"/v1/sales/{_safe(sale)}/items/{_safe(sku)}/restock"
+    return Call("POST", path, answers.body, {"delta": delta, "reason": reason}, key or _new_key())
+
+
+def orders(sale: str, cursor: str | None) -> Call[Page]:
+    query = {"limit": str(PAGE)} | ({} if cursor is None else {"cursor": cursor})
+    return Call("GET", f"/v1/sales/{_safe(sale)}/orders", answers.page, query=query)
+
+
+def buyer_token(sale: str, customer: str, seconds: int | None) -> Call[BuyerToken]:
+    body: dict[str, Any] = {"customer": customer}
+    if seconds is not None:
+        body["expires_in_seconds"] = seconds
+    return Call("POST", f"/v1/sales/{_safe(sale)}/buyer-tokens", answers.buyer_token, body)
+
+
+def _safe(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _new_key() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,203 @@
+"""The Python client, both ways of it, against the real service over a line that fails."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from conftest import ADMIN_KEY, unique
+from faulty import FaultyLine
+from flashguard.client import (
+    AsyncClient,
+    Client,
+    Code,
+    Granted,
+    Item,
+    Line,
+    NoAnswer,
+    ProblemError,
+    Refused,
+    Retry,
+)
+
+QUICK = Retry(first_wait_seconds=0.01, longest_wait_seconds=0.05, most_seconds=20.0)
+
+
+class Awaited:
+    """The client that waits, each call in a thread, so that one test serves both."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if inspect.isgeneratorfunction(method):
+            return lambda *args: _pages(lambda: list(method(*args)))
+        return lambda *args, **more: asyncio.to_thread(method, *args, **more)
+
+
+async def _pages(all_of_them: Callable[[], list[Any]]) -> AsyncIterator[Any]:
+    for each in await asyncio.to_thread(all_of_them):
+        yield each
+
+
+@pytest.fixture
+async def line(service) -> AsyncIterator[FaultyLine]:
+    async with FaultyLine(service.url).open() as opened:
+        yield opened
+
+
+@pytest.fixture(params=["sync", "async"])
+async def client(request: pytest.FixtureRequest, line: FaultyLine) -> AsyncIterator[Any]:
+    if request.param == "async":
+        async with AsyncClient(line.url, ADMIN_KEY, retry=QUICK) as awaited:
+            yield awaited
+    else:
+        with Client(line.url, ADMIN_KEY, retry=QUICK) as waiting:
+            yield Awaited(waiting)
+
+
+async def test_a_buyers_way_from_hold_to_order(service, client):
+    sale = await service.create_sale(stock=3)
+    held = await client.reserve(sale, "ada", {"unit": 2})
+    assert isinstance(held, Granted)
+    assert (held.reservation.status, held.reservation.items) == ("held", (Line("unit", 2),))
+    assert held.reservation.receipt
+    assert isinstance(await client.extend(held.reservation.id), Granted)
+    confirmed = await client.confirm(held.reservation.id)
+    assert isinstance(confirmed, Granted)
+    assert await client.reservation(held.reservation.id) == confirmed.reservation
+    other = await client.reserve(sale, "bob", [Line("unit", 1)])
+    released = await client.release(other.reservation.id)
+    assert released.reservation.status == "released"
+    assert [order.id async for order in client.orders(sale)] == [held.reservation.id]
+    item = (await client.sale(sale)).items[0]
+    assert (item.available, item.held, item.sold) == (1, 0, 2)
+
+
+async def test_what_a_buyer_can_cause_is_a_value(service, client):
+    sale = await service.create_sale(stock=1, limit=2)
+    refused = await client.buy(sale, "ada", {"unit": 2})
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.sku, refused.available) == (Code.SOLD_OUT, "unit", 1)
+    bought = await client.buy(sale, "ada", {"unit": 1})
+    assert isinstance(bought, Granted)
+    assert (await client.release(bought.reservation.id)).code is Code.RESERVATION_CONFIRMED
+    assert (await client.buy("no-such-sale", "ada", {"unit": 1})).code is Code.UNKNOWN_SALE
+
+
+async def test_what_the_caller_must_change_is_raised(service, client, line):
+    sale = await service.create_sale(stock=1)
+    with pytest.raises(ProblemError) as wrong:
+        await client.buy(sale, "ada", {"unit": 0})
+    assert (wrong.value.status, wrong.value.code) == (422, "invalid-request")
+    assert wrong.value.request_id
+    assert len(line.seen) == 1  # not tried again
+    async with AsyncClient(line.url, "fg_live_wrong") as stranger:
+        with pytest.raises(ProblemError, match="unauthenticated"):
+            await stranger.open_sale(sale)
+
+
+@pytest.mark.parametrize("fault", ["503-now", "502", "429-now", "409-now", "cut-before", "cut-after"])
+async def test_a_buy_takes_effect_once_whatever_becomes_of_the_line(service, client, line, fault):
+    sale = await service.create_sale(stock=5)
+    line.next_requests_meet(fault, fault)
+    outcome = await client.buy(sale, "ada", {"unit": 1})
+    assert isinstance(outcome, Granted), outcome
+    assert outcome.replayed == (fault == "cut-after")
+    keys = {key for _, _, key in line.seen}
+    assert len(line.seen) == 3
+    assert len(keys) == 1
+    assert None not in keys
+    item = await service.item(sale)
+    assert (item["available"], item["sold"]) == (4, 1)
+    await service.audit(sale)
+
+
+@pytest.mark.parametrize("verb", ["confirm", "release", "extend"])
+async def test_a_verb_on_a_hold_is_sent_again_when_the_line_was_cut(service, client, line, verb):
+    sale = await service.create_sale(stock=5)
+    held = await client.reserve(sale, "ada", {"unit": 1})
+    line.next_requests_meet("cut-after", "503-now")
+    outcome = await getattr(client, verb)(held.reservation.id)
+    assert isinstance(outcome, Granted)
+    assert len(line.seen) == 3
+    await service.audit(sale)
+
+
+async def test_every_new_request_has_a_key_of_its_own_and_a_given_one_is_kept(service, client, line):
+    sale = await service.create_sale(stock=5)
+    for _ in range(2):
+        await client.buy(sale, "ada", {"unit": 1})
+    first = await client.buy(sale, "ada", {"unit": 1}, key="mine")
+    again = await client.buy(sale, "ada", {"unit": 1}, key="mine")
+    keys = [key for _, _, key in line.seen]
+    assert len(set(keys)) == 3
+    assert keys[2:] == ["mine", "mine"]
+    assert (again.replayed, again.reservation.id) == (True, first.reservation.id)
+
+
+async def test_it_waits_as_long_as_it_is_told(service, client, line):
+    sale = await service.create_sale(stock=1)
+    line.next_requests_meet("503-later")
+    started = time.monotonic()
+    with pytest.raises(NoAnswer) as gave_up:
+        await client.buy(sale, "ada", {"unit": 1})
+    assert time.monotonic() - started < QUICK.most_seconds  # an hour is past its bound: it says so at once
+    assert len(line.seen) == 1
+    assert gave_up.value.key == line.seen[0][2]  # the caller may ask again with it
+    line.next_requests_meet("429-later")
+    with pytest.raises(ProblemError, match="rate-limited"):
+        await client.buy(sale, "ada", {"unit": 1})
+
+
+async def test_tries_have_a_bound(service, line):
+    sale = await service.create_sale(stock=1)
+    line.next_requests_meet(*["cut-before"] * 50)
+    patience = Retry(most_tries=4, first_wait_seconds=0.01, longest_wait_seconds=0.02)
+    async with AsyncClient(line.url, ADMIN_KEY, retry=patience) as client:
+        with pytest.raises(NoAnswer):
+            await client.buy(sale, "ada", {"unit": 1})
+    assert len(line.seen) == 4
+
+
+async def test_a_bearer_that_is_not_taken_any_more_is_asked_for_anew_once(service, line):
+    sale = await service.create_sale(stock=2)
+    given = iter(["fg_live_old", ADMIN_KEY, "never"])
+
+    async def bearer() -> str:
+        return next(given)
+
+    async with AsyncClient(line.url, bearer, retry=QUICK) as client:
+        assert isinstance(await client.buy(sale, "ada", {"unit": 1}), Granted)
+    asked = iter(["fg_live_old", "fg_live_older"])
+    with (
+        Client(line.url, lambda: next(asked), retry=QUICK) as stranger,
+        pytest.raises(ProblemError, match="unauthenticated"),
+    ):
+        await asyncio.to_thread(stranger.buy, sale, "ada", {"unit": 1})
+
+
+async def test_a_shop_runs_its_sale_with_it(client):
+    name = unique()
+    item = Item(sku="unit", name="Unit", price_minor=100, currency="EUR", stock=1)
+    made = await client.create_sale("A sale", [item], id_=name, hold_seconds=30)
+    assert (made.id, made.status, made.hold_seconds) == (name, "draft", 30)
+    assert (await client.open_sale(name)).status == "open"
+    assert (await client.restock(name, "unit", 4, "found more"))["stock"] == 5
+    assert (await client.pause_sale(name)).status == "paused"
+    assert (await client.close_sale(name)).status == "closed"
+
+
+def test_both_clients_have_the_same_calls_with_the_same_parameters():
+    def calls(kind: type) -> dict[str, list[str]]:
+        return {
+            name: list(inspect.signature(method).parameters)
+            for name, method in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_")
+        }
+
+    assert calls(Client) == calls(AsyncClient)

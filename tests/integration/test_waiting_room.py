@@ -1,0 +1,258 @@
+"""The waiting room over HTTP: one ticket each, let in at a pace, and nobody buys past it."""
+
+import asyncio
+import base64
+import json
+import random
+import time
+from typing import Any
+
+import altcha
+import pytest
+
+from conftest import Answer, Service, unique
+from flashguard.lottery import commitment, order
+
+ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
+WAIT_SECONDS = 30.0
+
+
+async def sale_with_room(service: Service, *, opened: bool = True, stock: int = 10, **room: Any) -> str:
+    return await service.create_sale(stock=stock, opened=opened, waiting_room=ROOM | room)
+
+
+async def take(service: Service, sale: str, customer: str, **more: Any) -> Answer:
+    return await service.call("POST", f"/v1/sales/{sale}/tickets", {"customer": customer, **more})
+
+
+async def look(service: Service, sale: str, ticket: str) -> dict[str, Any]:
+    return (await service.call("GET", f"/v1/sales/{sale}/tickets/{ticket}")).ok()
+
+
+async def admitted(service: Service, sale: str, ticket: str) -> dict[str, Any]:
+    """The place, once its turn has come."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (place := await look(service, sale, ticket))["status"] != "admitted":
+            await asyncio.sleep(0.05)
+    return place
+
+
+async def take_unit(service: Service, what: str, sale: str, customer: str, admission: object) -> Answer:
+    body = {"customer": customer, "items": [{"sku": "unit", "quantity": 1}]}
+    return await service.call("POST", f"/v1/sales/{sale}/{what}", body | {"admission": admission})
+
+
+async def lottery(service: Service, sale: str) -> dict[str, Any]:
+    """The room with all of its lottery."""
+    path, tickets, cursor = f"/v1/sales/{sale}/lottery", [], "0"
+    while cursor is not None:
+        answer = (await service.call("GET", f"{path}?limit=7&cursor={cursor}")).ok()
+        tickets += answer["data"]
+        cursor = answer["next_cursor"]
+    return answer | {"data": tickets}
+
+
+@pytest.mark.parametrize("what", ["reservations", "orders"])
+async def test_nobody_takes_units_past_the_room_and_who_was_admitted_does(service, what):
+    sale = await sale_with_room(service)
+    stranger = await take_unit(service, what, sale, "ada", None)
+    stranger.problem(403, "queue-required")
+    ticket = (await take(service, sale, "ada")).ok(201)
+    place = await admitted(service, sale, ticket["id"])
+    (await take_unit(service, what, sale, "bob", place["admission"])).problem(403, "queue-required")
+    (await take_unit(service, what, sale, "ada", place["admission"] + "x")).problem(403, "queue-required")
+    elsewhere = await sale_with_room(service)
+    (await take_unit(service, what, elsewhere, "ada", place["admission"])).problem(403, "queue-required")
+    (await take_unit(service, what, sale, "ada", place["admission"])).ok(201)
+    assert (await service.item(sale))["available"] == 9
+    await service.audit(sale)
+
+
+async def test_an_admission_ends_with_its_session(service):
+    sale = await sale_with_room(service, session_seconds=1)
+    ticket = (await take(service, sale, "ada")).ok(201)
+    place = await admitted(service, sale, ticket["id"])
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            answer = await take_unit(service, "reservations", sale, "ada", place["admission"])
+            if answer.status != 201:
+                break
+            await asyncio.sleep(0.1)
+    answer.problem(403, "queue-required")
+    (await service.call("GET", f"/v1/sales/{sale}/tickets/{ticket['id']}")).problem(404, "unknown-ticket")
+
+
+async def test_a_sale_without_a_room_needs_no_admission_and_gives_no_tickets(service):
+    sale = await service.create_sale()
+    (await service.buy(sale, "ada")).ok(201)
+    (await take_unit(service, "orders", sale, "bob", "whatever")).ok(201)
+    (await take(service, sale, "ada")).problem(422, "invalid-request")
+    (await take(service, unique(), "ada")).problem(404, "unknown-sale")
+    (await service.call("GET", f"/v1/sales/{sale}/lottery")).problem(422, "invalid-request")
+
+
+async def test_one_customer_has_one_ticket_and_a_reload_keeps_the_place(service):
+    sale = await sale_with_room(service, opened=False)
+    first = (await take(service, sale, "ada")).ok(201)
+    others = [(await take(service, sale, f"c{n}")).ok(201) for n in range(5)]
+    again = (await take(service, sale, "ada")).ok(200)
+    assert (again["id"], again["position"]) == (first["id"], 1)
+    assert again["waiting"] == 6
+    assert [other["position"] for other in others] == [2, 3, 4, 5, 6]
+    assert len({other["id"] for other in others} | {first["id"]}) == 6
+
+
+async def test_who_leaves_gives_the_place_and_stands_at_the_end_afterwards(service):
+    sale = await sale_with_room(service, opened=False)
+    ada, bob = [(await take(service, sale, name)).ok(201) for name in ("ada", "bob")]
+    for _ in range(2):
+        left = (await service.call("POST", f"/v1/sales/{sale}/tickets/{ada['id']}/leave")).ok()
+        assert left == {"id": ada["id"], "status": "left"}
+    assert (await look(service, sale, bob["id"]))["position"] == 1
+    (await service.call("GET", f"/v1/sales/{sale}/tickets/{ada['id']}")).problem(404, "unknown-ticket")
+    back = (await take(service, sale, "ada", ticket=ada["ticket"])).ok(201)
+    assert back["position"] == 2, "a ticket that was given up does not bring the place back"
+
+
+async def test_the_lottery_is_the_one_that_the_sale_committed_to_and_anyone_can_draw_it_again(service):
+    sale = await sale_with_room(service, opened=False, mode="lottery", max_active=1, stock=1000)
+    promised = (await service.call("GET", f"/v1/sales/{sale}")).ok()["waiting_room"]["commitment"]
+    early = [(await take(service, sale, f"c{n}")).ok(201) for n in range(40)]
+    assert {place["position"] for place in early} == {None}
+    before = await lottery(service, sale)
+    assert (before["seed"], before["drawn_at"], before["data"]) == (None, None, [])
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    late = (await take(service, sale, "late")).ok(201)
+
+    drawn = await lottery(service, sale)
+    assert drawn["commitment"] == promised == commitment(drawn["seed"])
+    assert drawn["data"] == order(drawn["seed"], [place["id"] for place in early])
+    assert drawn["data"] != [place["id"] for place in early]
+    assert late["id"] not in drawn["data"]
+    first, *rest = drawn["data"]
+    assert (await look(service, sale, first))["status"] == "admitted"
+    positions = [(await look(service, sale, id_))["position"] for id_ in (*rest, late["id"])]
+    assert positions == list(range(1, 41))
+
+
+async def test_no_more_are_in_at_once_than_the_room_allows_and_who_bought_makes_room(service):
+    sale = await sale_with_room(service, opened=False, max_active=2, stock=100)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(5)]
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    places = [await look(service, sale, id_) for id_ in tickets]
+    assert [place["status"] for place in places] == ["admitted"] * 2 + ["waiting"] * 3
+    assert [place["position"] for place in places[2:]] == [1, 2, 3]
+    (await take_unit(service, "orders", sale, "c0", places[0]["admission"])).ok(201)
+    await admitted(service, sale, tickets[2])
+    assert (await look(service, sale, tickets[3]))["position"] == 1
+    await service.call("POST", f"/v1/sales/{sale}/tickets/{tickets[1]}/leave")
+    await admitted(service, sale, tickets[3])
+
+
+async def test_the_room_admits_only_as_many_as_there_are_units_and_tells_the_rest_early(service):
+    sale = await sale_with_room(service, opened=False, stock=3)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(5)]
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    places = [await look(service, sale, id_) for id_ in tickets]
+    assert [place["status"] for place in places] == ["admitted"] * 3 + ["waiting"] * 2
+    assert {place["outlook"] for place in places[3:]} == {"unlikely"}
+    assert {place["expected_wait_seconds"] for place in places[3:]} == {None}
+    for n in range(3):
+        (await take_unit(service, "reservations", sale, f"c{n}", places[n]["admission"])).ok(201)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (place := await look(service, sale, tickets[3]))["outlook"] != "possible":
+            await asyncio.sleep(0.05)
+    assert place["position"] == 1
+
+
+async def test_everybody_hears_of_sold_out_and_the_room_goes_on_when_units_come_back(service):
+    sale = await sale_with_room(service, opened=False, stock=2)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(6)]
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    for n in range(2):
+        place = await admitted(service, sale, tickets[n])
+        (await take_unit(service, "orders", sale, f"c{n}", place["admission"])).ok(201)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while {(await look(service, sale, id_))["outlook"] for id_ in tickets[2:]} != {"sold-out"}:
+            await asyncio.sleep(0.05)
+    await service.admin("POST", f"/v1/sales/{sale}/items/unit/restock", {"delta": 1, "reason": "found one"})
+    await admitted(service, sale, tickets[2])
+    assert (await look(service, sale, tickets[3]))["status"] == "waiting"
+
+
+async def test_many_who_look_at_once_do_not_hurry_the_pace(service):
+    rate = 5.0
+    sale = await sale_with_room(service, opened=False, admit_per_second=rate, stock=10_000)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(60)]
+    started = time.monotonic()
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    async with asyncio.timeout(WAIT_SECONDS):
+        while True:
+            asked = time.monotonic()
+            places = await asyncio.gather(*(look(service, sale, id_) for id_ in tickets))
+            count = sum(place["status"] == "admitted" for place in places)
+            answered = time.monotonic()
+            assert count <= rate + rate * (answered - started) + 1
+            assert [place["status"] for place in places] == ["admitted"] * count + ["waiting"] * (60 - count)
+            if count >= 20:
+                break
+    waiting = places[count]
+    assert waiting["expected_wait_seconds"] == pytest.approx(1 / rate, abs=0.1)
+    assert asked - started >= 2.0
+
+
+async def test_a_room_that_wants_proof_of_work_takes_each_solution_once(service):
+    sale = await sale_with_room(service, opened=False, proof_of_work=True)
+    (await take(service, sale, "ada")).problem(403, "proof-required")
+    proof = await solved(service, sale)
+    forged = json.loads(base64.b64decode(proof))
+    forged["challenge"]["parameters"]["keyPrefix"] = "0"
+    wrong = base64.b64encode(json.dumps(forged).encode()).decode()
+    for bad in (wrong, "x", "", "bnVsbA==", await solved(service, await sale_with_room(service))):
+        (await take(service, sale, "ada", proof=bad)).problem(403, "proof-required")
+    place = (await take(service, sale, "ada", proof=proof)).ok(201)
+    (await take(service, sale, "bob", proof=proof)).problem(403, "proof-required")
+    assert (await take(service, sale, "ada")).ok(200)["id"] == place["id"], "who has a ticket needs no more"
+
+
+async def solved(service: Service, sale: str) -> str:
+    asked = altcha.Challenge.from_dict((await service.call("GET", f"/v1/sales/{sale}/challenge")).ok())
+    solution = await asyncio.to_thread(altcha.solve_challenge, asked)
+    assert solution is not None
+    return altcha.Payload(asked, solution).to_base64()
+
+
+async def test_a_room_is_bounded(service):
+    sale = await sale_with_room(service, opened=False, max_waiting=2)
+    for name in ("ada", "bob"):
+        (await take(service, sale, name)).ok(201)
+    full = await take(service, sale, "eve")
+    assert full.problem(503, "overloaded")["retry_after_seconds"] > 0
+    (await take(service, sale, "ada")).ok(200)
+
+
+async def test_in_a_closed_sale_nobody_waits(service):
+    sale = await sale_with_room(service)
+    ticket = (await take(service, sale, "ada")).ok(201)
+    await service.admin("POST", f"/v1/sales/{sale}/close")
+    (await service.call("GET", f"/v1/sales/{sale}/tickets/{ticket['id']}")).problem(409, "sale-not-open")
+    (await take(service, sale, "bob")).problem(409, "sale-not-open")
+
+
+def test_no_lottery_favours_who_came_early_or_whose_id_is_low():
+    """Chi-square over many seeded lotteries of one crowd: who ends up where."""
+    chance = random.Random(6)
+    people, rounds = 20, 4_000
+    tickets = [base64.urlsafe_b64encode(chance.randbytes(12)).decode() for _ in range(people)]
+    seen = [[0] * people for _ in tickets]
+    for _ in range(rounds):
+        for place, ticket in enumerate(order(chance.randbytes(32).hex(), tickets)):
+            seen[tickets.index(ticket)][place] += 1
+    expected = rounds / people
+    worst = 0.0
+    for row in seen:
+        worst = max(worst, sum((count - expected) ** 2 / expected for count in row))
+    total = sum((count - expected) ** 2 / expected for row in seen for count in row)
+    # 19 and 19 * 19 degrees of freedom: 99.99% points, about
+    assert worst < 19 + 5 * (2 * 19) ** 0.5
+    assert total < 361 + 4 * (2 * 361) ** 0.5

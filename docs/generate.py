@@ -13,7 +13,10 @@ import typer
 from pydantic.fields import FieldInfo
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
+from flashguard.api.access_table import decisions
 from flashguard.api.app import create_app
+from flashguard.api.auth import OPEN
+from flashguard.api.caller import Scope
 from flashguard.cli import app as command_line
 from flashguard.errors import PROBLEMS, Code
 from flashguard.settings import Settings
@@ -106,6 +109,18 @@ def calls() -> Iterator[str]:
             yield f"| `{method.upper()} {path}` | {sentence} | {' '.join(sorted(call['responses']))} |"
 
 
+def access() -> Iterator[str]:
+    yield "| call | `admin` | `shop` | `read` | buyer's token | nobody, in development |"
+    yield "|---|---|---|---|---|---|"
+    for method, path, who in decisions(create_app()):
+        if who is None:
+            if path in OPEN and path not in ("/docs", "/openapi.json"):
+                yield f"| `{method} {path}` | yes | yes | yes | yes | yes, in production too: {OPEN[path]} |"
+            continue
+        cells = [scope in who.scopes for scope in Scope] + [who.buyer, who.anonymous]
+        yield f"| `{method} {path}` | {' | '.join('yes' if cell else '' for cell in cells)} |"
+
+
 def commands() -> Iterator[str]:
     group = typer.main.get_command(command_line)
     assert isinstance(group, TyperGroup)
@@ -132,6 +147,7 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "problems": problems,
     "settings": settings,
     "calls": calls,
+    "access": access,
     "commands": commands,
 }
 

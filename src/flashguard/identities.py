@@ -9,11 +9,14 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.identities import IdentityBook, LiveKey
@@ -21,6 +24,11 @@ from flashguard.tokens import KeyRing, new_signing_key
 
 log = logging.getLogger("flashguard")
 
+KEY_PREFIX: Final = "fg_live_"
+KEY_BYTES: Final = 32
+"""256 random bits: nobody guesses that."""
+HINT: Final = 4
+"""Characters of a key that are kept, to tell it from others; 232 bits stay unknown."""
 RELOAD_SECONDS: Final = 2.0
 """How old what a process knows may be, while the ledger answers."""
 LOOK_SECONDS: Final = 0.25
@@ -130,3 +138,21 @@ class Identities:
 def digest_of(secret: bytes) -> bytes:
     """What is kept of a key: one with 256 random bits needs no slower hash."""
     return hashlib.sha256(secret).digest()
+
+
+class NewKey(Struct, frozen=True):
+    """A key that was just made: the only time that the key itself is at hand."""
+
+    id: str
+    secret: str
+    hint: str
+    digest: bytes
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.id})"
+
+
+def new_api_key() -> NewKey:
+    """A key that nobody has yet."""
+    secret = f"{KEY_PREFIX}{secrets.token_urlsafe(KEY_BYTES)}"
+    return NewKey(f"key_{secrets.token_hex(8)}", secret, secret[-HINT:], digest_of(secret.encode()))

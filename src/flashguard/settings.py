@@ -114,6 +114,9 @@ class Settings(BaseSettings):
         description="Whether `Ann` and `ann` are one customer; `exact` where your ids tell capitals from "
         "small letters. The same for every process.",
     )
+    buyer_token_seconds: int = Field(
+        900, ge=30, le=86_400, description="How long a buyer's token counts, at most and by default."
+    )
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """Largest request body; beyond: 413."""
     max_head_bytes: int = Field(

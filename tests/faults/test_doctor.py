@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from real_stack import Stack, started, until
 
-from conftest import clean_env
+from conftest import ADMIN_KEY, clean_env
 from flashguard.kernel import keys
 
 
@@ -61,7 +61,7 @@ async def test_a_server_that_may_evict_stock_fails_and_is_refused_in_production(
         code, found = doctor(stack)
         assert (code, found["memory: eviction"]["state"]) == (1, "failed")
         for command in ("api", "recorder"):
-            refused = run(stack, command, FLASHGUARD_MODE="production", FLASHGUARD_ADMIN_KEY="a-long-key")
+            refused = run(stack, command, FLASHGUARD_MODE="production", FLASHGUARD_ADMIN_KEY=ADMIN_KEY)
             assert refused.returncode == 1
             assert "maxmemory-policy allkeys-lru" in refused.stderr
             assert "noeviction" in refused.stderr

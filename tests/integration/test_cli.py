@@ -187,3 +187,42 @@ async def test_help_names_every_command(run):
     assert shown.code == 0
     for name in ("up", "api", "recorder", "migrate", "sale", "simulate", "audit"):
         assert name in shown.out
+
+
+async def test_keys_from_create_to_revoke(run, service):
+    name = f"server {new_id()}"
+    made = (
+        await run("keys", "create", "--name", name, "--scope", "shop", "--expires-in", "90d", "--json")
+    ).json()
+    assert made["key"].startswith("fg_live_")
+    assert made["scopes"] == ["shop"]
+    shown = await run("keys", "list")
+    assert (shown.code, name in shown.out, made["key"] in shown.out) == (0, True, False)
+    rotated = await run("keys", "rotate", made["id"], "--grace", "0s")
+    assert rotated.code == 0
+    assert "fg_live_" in rotated.out
+    over = (await run("keys", "list", "--json")).json()["data"]
+    new = next(key for key in over if key["name"] == name and key["id"] != made["id"])
+    assert next(key for key in over if key["id"] == made["id"])["rotated_to"] == new["id"]
+    assert (await run("keys", "revoke", new["id"], "--json")).json()["status"] == "revoked"
+    again = await run("keys", "rotate", new["id"])
+    assert (again.code, "There is no such live key" in again.err) == (1, True)
+    nonsense = await run("keys", "create", "--name", name, "--scope", "shop", "--expires-in", "soon")
+    assert (nonsense.code, "as in 90d" in nonsense.err) == (1, True)
+    unscoped = await run("keys", "create", "--name", name, "--scope", "root")
+    assert (unscoped.code, "invalid-request" in unscoped.err) == (1, True)
+
+
+async def test_signing_keys_rotate_and_tokens_are_revoked_by_hand(run, service):
+    before = (await run("keys", "signing", "--json")).json()["data"]
+    after = (await run("keys", "rotate-signing", "--json")).json()["data"]
+    assert len(after) == len(before) + 1
+    assert after[0]["ends_at"] is None
+    assert all(key["ends_at"] for key in after[1:])
+    assert "secret" not in json.dumps(after)
+    sale = await service.create_sale()
+    minted = await service.admin("POST", f"/v1/sales/{sale}/buyer-tokens", {"customer": "ann"})
+    done = await run("keys", "revoke-token", minted["id"])
+    assert (done.code, minted["id"] in done.out) == (0, True)
+    headers = {"Authorization": f"Bearer {minted['token']}"}
+    (await service.call("GET", f"/v1/sales/{sale}", headers=headers)).problem(401, "unauthenticated")

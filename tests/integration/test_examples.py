@@ -1,4 +1,4 @@
-"""The examples of the README and of the tutorial, run as they are printed, in a folder of their own."""
+"""The examples of README, tutorial and how-tos, run as they are printed, in a folder of their own."""
 
 import re
 import subprocess
@@ -71,3 +71,13 @@ def test_the_tutorial_works_as_printed(up: Up, folder: Path) -> None:
     said = sh(f"{lines[0].splitlines()[0]}\n{after}", up.run(), folder)
     assert re.findall(r",(ada|bob|eve),.*,seat,(\d)", said) == [("ada", "1"), ("bob", "2"), ("eve", "1")]
     assert "holds everywhere" in said
+
+
+def test_the_how_to_of_identities_works_as_printed(up: Up, folder: Path) -> None:
+    keys, tokens, signing = blocks("docs/how-to/identities.md", "sh")
+    said = sh(f"{keys}{tokens}{signing}echo; echo $KEY", up.run(), folder)
+    assert '"customer":"ada","status":"held"' in said
+    [server] = blocks("docs/how-to/identities.md", "python")
+    env = {"SHOP_FLASHGUARD": up.run().url, "SHOP_KEY": said.split()[-1]}
+    page = subprocess.run([sys.executable, "-c", server], env=env, capture_output=True, text=True, check=True)
+    assert page.stdout.startswith("/sale/?id=demo#token=eyJ")

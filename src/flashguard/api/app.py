@@ -12,17 +12,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flashguard.errors import ConfigurationError
 from flashguard.guard import FlashGuard
 from flashguard.identities import Identities
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.metrics import Answers
-from flashguard.settings import Mode, Settings
+from flashguard.production import check_production
+from flashguard.settings import Settings
 
 from . import (
+    buyer_tokens,
     contract,
     events,
+    keys,
     live,
     metrics,
     ops,
@@ -64,11 +66,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; connects to memory and ledger when it starts.
 
     Raises:
-        ConfigurationError: production without an admin key.
+        ConfigurationError: production with a secret that is missing or easy to guess.
     """
     settings = settings or Settings()
-    if settings.mode is Mode.PRODUCTION and settings.admin_key is None:
-        raise ConfigurationError("In production FLASHGUARD_ADMIN_KEY must be set.")
+    check_production(settings)
     answers = Answers()
     identities = Identities()
 
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.answers = answers
     app.state.identities = identities
+    app.state.known_sales = buyer_tokens.KnownSales()
     app.state.callers = Callers(settings, identities)
     problems.install(app)
     contract.install(app)
@@ -107,6 +109,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(events.router)
     app.include_router(webhooks.router)
     app.include_router(simulations.router)
+    app.include_router(keys.router)
+    app.include_router(buyer_tokens.router)
     app.include_router(system.router)
     app.include_router(ops.router)
     app.include_router(metrics.router)
@@ -138,6 +142,6 @@ def create_front_door(settings: Settings | None = None) -> Express:
     """What the server runs: the application behind its express lane.
 
     Raises:
-        ConfigurationError: production without an admin key.
+        ConfigurationError: production with a secret that is missing or easy to guess.
     """
     return Express(create_app(settings))

@@ -1,4 +1,4 @@
-"""Who may make which call. Every route has an `Access`, or is on the list of those that anybody may make.
+"""Who may make which call. Every route has an `Access`, or is one of `OPEN`: a test walks them all.
 
 The access is a dependency: it tells who calls, keeps it in `request.state.caller`, and refuses whoever may
 not.
@@ -84,6 +84,17 @@ Admin = Depends(ADMIN)
 Buyer = Depends(SELLING)
 Selling = Annotated[Caller, Depends(SELLING)]
 Looking = Annotated[Caller, Depends(LOOKING)]
+
+OPEN: Final = {
+    "/healthz": "health",
+    "/readyz": "health",
+    "/docs": "documentation, the same for everybody",
+    "/openapi.json": "documentation, the same for everybody",
+    "/v1/sales/{sale}/events": "what the shop's page shows anyway; a browser's EventSource sends no key",
+    "/v1/simulations/{id}": "a report is shared by its address, which nobody guesses",
+    "/v1/simulations/{id}/events": "the same",
+}
+"""Routes that anybody may ask, in production too, and why."""
 
 
 def caller_of(request: Request) -> Caller:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from flashguard.customers import one_customer
 from flashguard.errors import Code
-from flashguard.identities import Identities, digest_of
+from flashguard.identities import KEY_PREFIX, Identities, digest_of
 from flashguard.model import CustomerId, Refused, SaleId
 from flashguard.settings import Settings
 from flashguard.tokens import MAX_TOKEN, UNKNOWN_KEY, Claims, Kind
@@ -16,7 +16,6 @@ from flashguard.tokens import MAX_TOKEN, UNKNOWN_KEY, Claims, Kind
 from .problems import ProblemError
 
 BEARER: Final = b"bearer "
-KEY_PREFIX: Final = b"fg_live_"
 BOOTSTRAP_ID: Final = "bootstrap"
 """Stands for FLASHGUARD_ADMIN_KEY where a key's id is shown."""
 
@@ -86,7 +85,7 @@ class Callers:
         key = self.identities.key(digest)
         if key is not None:
             return self._with_key(key.id, key.scopes)
-        if secret.startswith(KEY_PREFIX):
+        if secret.startswith(KEY_PREFIX.encode()):
             return UNKNOWN
         if secret.count(b".") != 2:
             return REFUSED

@@ -74,8 +74,13 @@ def _refused(answer: bytes) -> DemoSaleError:
 
 
 def things_to_try(url: str, admin_key: str, *, demo: bool) -> list[tuple[str, str]]:
-    """What to do, and the line that does it."""
-    key = shlex.quote(f"Authorization: Bearer {admin_key}")
+    """What to do, and the line that does it.
+
+    Parameters:
+        admin_key: the key, or the variable of the shell that has it.
+    """
+    header = f"Authorization: Bearer {admin_key}"
+    key = f'"{header}"' if admin_key.startswith("$") else shlex.quote(header)
     if not demo:
         return [
             ("see the sales", f"curl {url}/v1/sales -H {key}"),

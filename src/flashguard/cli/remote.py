@@ -1,6 +1,8 @@
 """Calls to a running FlashGuard over its own HTTP contract."""
 
 import asyncio
+import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -28,6 +30,12 @@ def console_for_tables() -> Console:
     """Where tables go: as wide as the terminal; wide enough to cut nothing short where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=PIPED_COLUMNS)
+
+
+def print_json(value: object) -> None:
+    """What `--json` shows."""
+    json.dump(value, sys.stdout, indent=2)
+    sys.stdout.write("\n")
 
 
 class ProblemAnswer(FlashGuardError):

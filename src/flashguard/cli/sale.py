@@ -1,14 +1,20 @@
 """`flashguard sale create|list|show|open|pause|close|restock`."""
 
-import json
-import sys
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption, console_for_tables
+from flashguard.cli.remote import (
+    DirOption,
+    JsonOption,
+    KeyOption,
+    Remote,
+    UrlOption,
+    console_for_tables,
+    print_json,
+)
 from flashguard.errors import FlashGuardError
 
 app = typer.Typer(help="Sales: create, look at, open, pause, close, restock.", no_args_is_help=True)
@@ -161,8 +167,3 @@ def _items_table(items: list[dict[str, Any]]) -> Table:
             *(f"{item[field]:,}" for field in ("stock", "available", "held", "sold")),
         )  # fmt: skip
     return table
-
-
-def print_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=2)
-    sys.stdout.write("\n")

@@ -22,6 +22,7 @@ from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.logs import log_config
+from flashguard.production import check_production
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
 
@@ -40,6 +41,7 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     settings = Settings()
+    check_production(settings)
     logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     asyncio.run(_examine_for_api(settings))
     given: dict[str, str | int] = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}

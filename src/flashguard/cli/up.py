@@ -28,6 +28,7 @@ from flashguard.embedded.run_file import Run, remove_run, started_of, still_ends
 from flashguard.embedded.server import logger
 from flashguard.embedded.supervisor import STEADY_SERVER_SECONDS, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.production import check_production
 from flashguard.settings import Mode, Settings
 
 FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
@@ -59,6 +60,7 @@ def up(
         settings = Settings.model_validate(
             {name: value for name, value in given.items() if value is not None}
         )
+        check_production(settings)
         asyncio.run(run(settings, demo=demo and settings.mode is Mode.DEVELOPMENT))
     except FlashGuardError as problem:
         Console(stderr=True, soft_wrap=True, highlight=False).print(Text(str(problem)))
@@ -173,6 +175,8 @@ class Everything:
                 self.say("flashguard", str(problem))
                 demo = False
         show = self.console.print
+        kept_secret = self._settings.mode is Mode.PRODUCTION  # there, what we print is kept as a log
+        key = "$FLASHGUARD_ADMIN_KEY" if kept_secret else self.admin_key
         show()
         show(Text.assemble("FlashGuard is ready: ", (self.url, "bold green")))
         pages = find_folder(self._settings.web_dir)
@@ -182,13 +186,13 @@ class Everything:
             if demo:
                 show(f"Demo storefront:     {self.url}/sale/?id={SALE_ID}")
             # A fragment stays in the browser, in no request and no log; the page takes it off its address.
-            signed_in = f"#key={quote(self.admin_key, safe='')}"
+            signed_in = "" if kept_secret else f"#key={quote(self.admin_key, safe='')}"
             show(f"Simulator:           {self.url}/simulator/{signed_in}")
             show(f"Control room:        {self.url}/control/{signed_in}")
-        show(Text.assemble("Admin key:           ", (self.admin_key, "bold")))
+        show(Text.assemble("Admin key:           ", (key, "bold")))
         show(f"API docs:            {self.url}/docs")
         show("\nThree things to try:")
-        for what, line in things_to_try(self.url, self.admin_key, demo=demo):
+        for what, line in things_to_try(self.url, key, demo=demo):
             show(Text.assemble((f"  # {what}\n", "dim"), f"  {line}"))
         show(f"\nCtrl-C ends it; the data stays in {self.data_dir}.\n", markup=False)
 

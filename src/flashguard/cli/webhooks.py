@@ -7,8 +7,15 @@ from urllib.parse import quote, urlencode
 import typer
 from rich.table import Table
 
-from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption, console_for_tables
-from flashguard.cli.sale import print_json
+from flashguard.cli.remote import (
+    DirOption,
+    JsonOption,
+    KeyOption,
+    Remote,
+    UrlOption,
+    console_for_tables,
+    print_json,
+)
 
 app = typer.Typer(help="Webhooks: who is told what happens.", no_args_is_help=True)
 

@@ -1,0 +1,98 @@
+"""Tokens for buyers: minted for the shop's server, so that browsers can call FlashGuard themselves."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from flashguard.errors import Code
+from flashguard.identities import Identities
+from flashguard.ledger.identities import IdentityBook
+from flashguard.model import Refused, SaleId
+from flashguard.settings import Settings
+from flashguard.tokens import MAX_TOKEN_SECONDS, Kind
+
+from .auth import SHOP
+from .key_schemas import BuyerTokenBody, BuyerTokenView, RevokedTokenView
+from .keys import secret_response
+from .problems import ProblemError, problem
+from .sales import SaleParam, guard_of, known
+from .schemas import problems
+from .views import json_response
+
+router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[Depends(SHOP)])
+
+MOST_SALES_REMEMBERED: Final = 10_000
+RETRY_SECONDS: Final = 2.0
+
+
+class KnownSales:
+    """Sales that are known to exist, for none ever ceases to."""
+
+    def __init__(self) -> None:
+        self._known: set[SaleId] = set()
+
+    async def check(self, request: Request, sale: SaleId) -> None:
+        """Asks the ledger the first time.
+
+        Raises:
+            ProblemError: there is no such sale.
+        """
+        if sale in self._known:
+            return
+        if await guard_of(request).ledger.sale(sale) is None:
+            raise ProblemError(Refused(code=Code.UNKNOWN_SALE))
+        if len(self._known) >= MOST_SALES_REMEMBERED:
+            self._known.clear()
+        self._known.add(sale)
+
+
+@router.post(
+    "/sales/{sale}/buyer-tokens",
+    status_code=201,
+    response_model=BuyerTokenView,
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def mint(request: Request, sale: SaleParam, body: BuyerTokenBody) -> Response:
+    """A token with which a browser may act as one customer in one sale, and nothing else.
+
+    It takes no idempotency key: a second token is as good as the first, and neither has an effect of its own.
+    """
+    settings: Settings = request.app.state.settings
+    identities: Identities = request.app.state.identities
+    sale_id = known(sale)
+    seconds = body.expires_in_seconds or settings.buyer_token_seconds
+    if seconds > settings.buyer_token_seconds:
+        detail = f"expires_in_seconds: at most {settings.buyer_token_seconds}"
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=detail))
+    await request.app.state.known_sales.check(request, sale_id)
+    try:
+        signed = identities.ring.sign(Kind.BUYER, body.customer, sale_id, seconds)
+    except LookupError as error:
+        detail = f"Tokens can't be signed: {error}."
+        return problem(Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=RETRY_SECONDS))
+    return secret_response(
+        {
+            "id": signed.id,
+            "token": signed.token,
+            "sale_id": sale_id,
+            "customer": body.customer,
+            "expires_at": datetime.fromtimestamp(signed.expires_at, UTC),
+        }
+    )
+
+
+@router.post(
+    "/buyer-tokens/{id}/revoke", response_model=RevokedTokenView, responses=problems(401, 403, 422, 503)
+)
+async def revoke(
+    request: Request, id: Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="The token's id")]
+) -> Response:
+    """Has a token count no more: here at once, in every process within seconds."""
+    identities: Identities = request.app.state.identities
+    if not await IdentityBook(guard_of(request).ledger).revoke_token(id, MAX_TOKEN_SECONDS):
+        detail = "Too many tokens are revoked; rotate the signing key instead."
+        return problem(Refused(code=Code.OVERLOADED, detail=detail))
+    await identities.look()
+    return json_response({"id": id, "revoked": True})

@@ -1,0 +1,150 @@
+"""Keys of the API and the keys that sign tokens: make, list, rotate, revoke."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from flashguard.errors import Code
+from flashguard.identities import Identities, new_api_key
+from flashguard.ledger.identities import ApiKey, IdentityBook
+from flashguard.model import Refused
+from flashguard.tokens import MAX_TOKEN_SECONDS, SIGNS_AFTER_SECONDS, SLACK_SECONDS, new_signing_key
+
+from .auth import Admin
+from .key_schemas import (
+    KeyBody,
+    KeyRotateBody,
+    KeyView,
+    NewKeyView,
+    SigningKeysRotateBody,
+    SigningKeysView,
+)
+from .problems import problem
+from .sales import Cursor, Limit, guard_of
+from .schemas import Page, problems
+from .views import decode_cursor, encode_cursor, json_response, page
+
+router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[Admin])
+
+IdParam = Annotated[str, Path(pattern="^key_[0-9a-f]{1,64}$", description="The key's id")]
+TOO_MANY: Final = Refused(code=Code.OVERLOADED, detail="There are too many live keys; revoke some.")
+NO_SUCH_KEY: Final = Refused(code=Code.INVALID_REQUEST, detail="There is no such live key.")
+
+
+def _identities(request: Request) -> Identities:
+    identities: Identities = request.app.state.identities
+    return identities
+
+
+def _book(request: Request) -> IdentityBook:
+    return IdentityBook(guard_of(request).ledger)
+
+
+def _view(key: ApiKey) -> dict[str, Any]:
+    over = key.expires_at is not None and key.expires_at <= datetime.now(UTC)
+    return {
+        "id": key.id,
+        "name": key.name,
+        "hint": key.hint,
+        "scopes": key.scopes,
+        "status": "revoked" if key.revoked_at else "expired" if over else "live",
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+        "rotated_to": key.rotated_to,
+    }
+
+
+def secret_response(value: object, status: int = 201) -> Response:
+    """An answer that nobody on the way may keep."""
+    response = json_response(value, status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@router.post("/keys", status_code=201, response_model=NewKeyView, responses=problems(401, 403, 422, 503))
+async def create_key(request: Request, body: KeyBody) -> Response:
+    """Makes a key. The answer shows it, once; the ledger keeps a hash."""
+    new = new_api_key()
+    expires_at = None
+    if body.expires_in_seconds is not None:
+        expires_at = datetime.now(UTC) + timedelta(seconds=body.expires_in_seconds)
+    scopes = list(dict.fromkeys(body.scopes))
+    made = await _book(request).create_key(new.id, body.name, new.hint, new.digest, scopes, expires_at)
+    if made is None:
+        return problem(TOO_MANY)
+    await _identities(request).look()
+    return secret_response(_view(made) | {"key": new.secret})
+
+
+@router.get("/keys", response_model=Page[KeyView], responses=problems(401, 403, 422, 503))
+async def list_keys(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """Keys, newest first, also those that are over; never the keys themselves."""
+    rows = await _book(request).keys(decode_cursor(cursor), limit + 1)
+    return json_response(page(rows, limit, lambda key: encode_cursor(key.created_at, key.id), _view))
+
+
+@router.post("/keys/{id}/revoke", response_model=KeyView, responses=problems(401, 403, 404, 422, 503))
+async def revoke_key(request: Request, id: IdParam) -> Response:
+    """Ends a key: here at once, in every process within seconds."""
+    ended = await _book(request).revoke_key(id)
+    if ended is None:
+        return problem(NO_SUCH_KEY, status=404)
+    await _identities(request).look()
+    return json_response(_view(ended))
+
+
+@router.post(
+    "/keys/{id}/rotate",
+    status_code=201,
+    response_model=NewKeyView,
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def rotate_key(request: Request, id: IdParam, body: KeyRotateBody | None = None) -> Response:
+    """Makes a key like this one, which itself ends after the grace."""
+    new = new_api_key()
+    grace_seconds = (body or KeyRotateBody()).grace_seconds
+    made = await _book(request).rotate_key(id, new.id, new.hint, new.digest, grace_seconds)
+    if made is None:
+        return problem(NO_SUCH_KEY, status=404)
+    await _identities(request).look()
+    return secret_response(_view(made) | {"key": new.secret})
+
+
+@router.get("/signing-keys", response_model=SigningKeysView, responses=problems(401, 403, 503))
+async def list_signing_keys(request: Request) -> Response:
+    """The keys whose tokens may still count, the newest first; never their secrets."""
+    return await _signing_keys(request)
+
+
+@router.post("/signing-keys/rotate", response_model=SigningKeysView, responses=problems(401, 403, 422, 503))
+async def rotate_signing_keys(request: Request, body: SigningKeysRotateBody | None = None) -> Response:
+    """Has a new key sign from now on. The old ones verify until their last token has ended.
+
+    With `revoke` nothing that they signed counts any more, in any process, within seconds: after a leak.
+    """
+    revoke = body is not None and body.revoke
+    id_, secret = new_signing_key()
+    await _book(request).rotate_signing_keys(
+        id_,
+        secret,
+        signs_in_seconds=0 if revoke else SIGNS_AFTER_SECONDS,
+        old_end_in_seconds=0 if revoke else SIGNS_AFTER_SECONDS + MAX_TOKEN_SECONDS + SLACK_SECONDS,
+    )
+    await _identities(request).look()
+    return await _signing_keys(request)
+
+
+async def _signing_keys(request: Request) -> Response:
+    rows = [
+        {
+            "id": key.id,
+            "signs_from": datetime.fromtimestamp(key.signs_from, UTC),
+            "ends_at": None if key.ends_at is None else datetime.fromtimestamp(key.ends_at, UTC),
+        }
+        for key in await _book(request).signing_keys()
+    ]
+    return json_response({"data": rows, "next_cursor": None})

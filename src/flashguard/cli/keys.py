@@ -1,0 +1,171 @@
+"""`flashguard keys create|list|revoke|rotate|signing|rotate-signing|revoke-token`."""
+
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from flashguard.cli.remote import (
+    DirOption,
+    JsonOption,
+    KeyOption,
+    Remote,
+    UrlOption,
+    console_for_tables,
+    print_json,
+)
+from flashguard.errors import FlashGuardError
+
+app = typer.Typer(
+    help="Keys of the API, and the keys that sign buyers' tokens: make, list, rotate, revoke.",
+    no_args_is_help=True,
+)
+
+IdArgument = Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")]
+DAY_SECONDS: Final = 86_400
+UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": DAY_SECONDS}
+
+
+def _seconds(text: str) -> int:
+    """30m, 24h, 90d: as seconds."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in UNITS or not number.isdecimal():
+        raise FlashGuardError(f"{text!r}: write a number and s, m, h or d, as in 90d")
+    return int(number) * UNITS[unit]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="Who will use it.")],
+    scope: Annotated[list[str], typer.Option(help="admin, shop or read; repeatable.")],
+    expires_in: Annotated[str | None, typer.Option(help="How long it counts, as in 90d or 12h.")] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """Make a key. It is shown once: keep it where secrets are kept."""
+    body: dict[str, Any] = {"name": name, "scopes": scope}
+    if expires_in is not None:
+        body["expires_in_seconds"] = _seconds(expires_in)
+    _show_new(Remote(url, admin_key, data_dir).call("POST", "/v1/keys", body), as_json)
+
+
+@app.command("list")
+def list_(
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """List the newest keys, also those that are over."""
+    page = Remote(url, admin_key, data_dir).call("GET", "/v1/keys?limit=500")
+    if as_json:
+        print_json(page)
+    else:
+        console_for_tables().print(_table(page["data"]))
+
+
+@app.command()
+def revoke(
+    id: IdArgument,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """End a key now; no process takes it after a few seconds."""
+    key = Remote(url, admin_key, data_dir).call("POST", f"/v1/keys/{id}/revoke")
+    if as_json:
+        print_json(key)
+    else:
+        console_for_tables().print(_table([key]))
+
+
+@app.command()
+def rotate(
+    id: IdArgument,
+    grace: Annotated[str, typer.Option(help="How long the old one still counts, as in 24h.")] = "24h",
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """Make a key like this one, which itself ends after the grace."""
+    body = {"grace_seconds": _seconds(grace)}
+    _show_new(Remote(url, admin_key, data_dir).call("POST", f"/v1/keys/{id}/rotate", body), as_json)
+
+
+@app.command()
+def signing(
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """List the keys that sign tokens; never their secrets."""
+    _show_signing(Remote(url, admin_key, data_dir).call("GET", "/v1/signing-keys"), as_json)
+
+
+@app.command()
+def rotate_signing(
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="All tokens handed out so far stop counting: after a leak.")
+    ] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """Have a new key sign tokens; the old ones verify until their last token has ended."""
+    remote = Remote(url, admin_key, data_dir)
+    _show_signing(remote.call("POST", "/v1/signing-keys/rotate", {"revoke": revoke}), as_json)
+
+
+@app.command()
+def revoke_token(
+    id: Annotated[str, typer.Argument(help="The token's id: what minting it answered, its `jti`.")],
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """Have one buyer's token count no more."""
+    done = Remote(url, admin_key, data_dir).call("POST", f"/v1/buyer-tokens/{id}/revoke")
+    if as_json:
+        print_json(done)
+    else:
+        console_for_tables().print(f"{id} counts no more.")
+
+
+def _show_new(key: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(key)
+        return
+    console_for_tables().print(_table([key]))
+    sys.stdout.write(f"\n{key['key']}\n\nThis is the key; nobody can show it again.\n")
+
+
+def _table(keys: list[dict[str, Any]]) -> Table:
+    table = Table("id", "name", "key", "scopes", "status", "created", "expires", "last used")
+    for key in keys:
+        table.add_row(
+            key["id"], key["name"], f"…{key['hint']}", " ".join(key["scopes"]), key["status"],
+            *(_minute(key[field]) for field in ("created_at", "expires_at", "last_used_at")),
+        )  # fmt: skip
+    return table
+
+
+def _show_signing(page: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(page)
+        return
+    table = Table("id", "signs from", "verifies until")
+    for key in page["data"]:
+        table.add_row(key["id"], _minute(key["signs_from"]), _minute(key["ends_at"]))
+    console_for_tables().print(table)
+
+
+def _minute(at: str | None) -> str:
+    return "" if at is None else at[:16].replace("T", " ")

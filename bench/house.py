@@ -62,7 +62,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.servers = EmbeddedServers(folder / "data")
         self.log = folder / "children.log"
-        self.admin_key = f"bench-{secrets.token_hex(8)}"
+        self.admin_key = f"bench-{secrets.token_hex(16)}"
 
     @property
     def env(self) -> dict[str, str]:

@@ -63,7 +63,7 @@ def refused(ring: KeyRing, token: bytes, kind: Kind = Kind.BUYER) -> Refused:
 
 def forged(claims: dict[str, Any], header: dict[str, Any], secret: bytes = b"one".ljust(32, b".")) -> bytes:
     """A token with any claims and any header, signed with HS256 whatever it says of itself."""
-    parts = [_text(json.dumps(part).encode()) for part in (header, claims)]
+    parts = [_text(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)]
 
     signature = hmac.digest(secret, ".".join(parts).encode(), hashlib.sha256)
     return ".".join([*parts, _text(signature)]).encode()
@@ -224,3 +224,53 @@ def _seconds(ring: KeyRing, many: list[bytes]) -> float:
 def test_our_tokens_are_plain_jwts_that_any_library_reads(ring: KeyRing) -> None:
     said = jwt.decode(buyer(ring), b"one".ljust(32, b"."), algorithms=["HS256"], audience="buyer")
     assert (said["sub"], said["sale"]) == ("ann", "drop")
+
+
+ODD = [
+    claims(),
+    claims(more={"deep": [1, 2.5, None, "\u00e9"]}),
+    claims(sale=None),
+    claims(nbf=int(time.time()) - 100),
+    claims(nbf=int(time.time()) + 100),
+    claims(exp=float(time.time()) + 60),
+    claims(exp=int(time.time()) - 1),
+    claims(exp=int(time.time()) - 100),
+    claims(exp="1"),
+    claims(exp=True),
+    claims(iat=int(time.time()) + 3),
+    claims(iat=int(time.time()) + 100),
+    claims(iat="x"),
+    claims(aud=["buyer", "admission"]),
+    claims(aud="admission"),
+    claims(aud=None),
+    claims(sub=7),
+    claims(sub=None),
+    claims(jti=[]),
+    claims(jti=None),
+]
+
+
+def test_our_own_reading_of_a_token_is_the_librarys(ring: KeyRing) -> None:
+    for said in ODD:
+        token = forged(said, HEADER)
+        assert token.partition(b".")[0] == buyer(ring).partition(b".")[0]
+        theirs = ring._by_library(Kind.BUYER, token)
+        if isinstance(theirs, Claims) and theirs.expires_at <= time.time():  # within the leeway
+            assert isinstance(ring.verify(Kind.BUYER, token), Refused)
+        else:
+            assert ring.verify(Kind.BUYER, token) == theirs, said
+    head, body, signature = buyer(ring).split(b".")
+    for broken in (
+        b".".join((head, body, signature[:-1])),
+        b".".join((head, body, signature + b"=")),
+        b".".join((head, body[:-1], signature)),
+        b".".join((head, body, signature, b"x")),
+        b".".join((head, body, b"")),
+        head + b"..",
+        head,
+    ):
+        assert ring.verify(Kind.BUYER, broken) == ring._by_library(Kind.BUYER, broken)
+    for payload in (b"", b"[]", b"null", b"{", b"\xff", b'{"exp": 1e999}'):
+        text = head + b"." + _text(payload).encode()
+        token = text + b"." + _text(hmac.digest(b"one".ljust(32, b"."), text, "sha256")).encode()
+        assert ring.verify(Kind.BUYER, token) == ring._by_library(Kind.BUYER, token)

@@ -24,7 +24,7 @@ async def test_in_production_every_call_but_health_needs_a_key(service, http):
     document = (await service.call("GET", "/openapi.json")).ok()
     async with another_api(service, http, FLASHGUARD_MODE="production") as production:
         for path, methods in document["paths"].items():
-            address = re.sub(r"\{(\w+)\}", lambda name: FILLED[name[1]], path)
+            address = re.sub(r"\{(\w+)\}", lambda name: FILLED.get(name[1], "none"), path)
             for method in methods:
                 body = None if method == "get" else {}
                 if path not in OPEN:

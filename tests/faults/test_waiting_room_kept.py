@@ -1,0 +1,128 @@
+"""Who waits keeps the place: when the servers are killed, and when memory comes back without the room."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from real_stack import Stack, started, until
+
+from conftest import Answer
+
+PEOPLE = [f"c{n}" for n in range(12)]
+ROOM = {"admit_per_second": 1000.0, "max_active": 3, "session_seconds": 600}
+
+
+@pytest.fixture(scope="module")
+async def stack(http) -> AsyncIterator[Stack]:
+    async with started(http) as running:
+        yield running
+
+
+async def waiting(stack: Stack, mode: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """An open sale whose first three are in, and where the others stand."""
+    await stack.ready()
+    room = ROOM | {"mode": mode}
+    sale = await stack.service.create_sale(opened=False, stock=100, waiting_room=room)
+    tickets = {name: (await take(stack, sale, name)).ok(201)["ticket"] for name in PEOPLE}
+    await stack.service.admin("POST", f"/v1/sales/{sale}/open")
+    await stack.recorded(sale)
+    places = {name: (await take(stack, sale, name)).ok() for name in PEOPLE}
+    return sale, {name: place | {"ticket": tickets[name]} for name, place in places.items()}
+
+
+async def take(stack: Stack, sale: str, customer: str, ticket: str | None = None) -> Answer:
+    body = {"customer": customer, "ticket": ticket}
+    return await stack.retried(lambda: stack.service.call("POST", f"/v1/sales/{sale}/tickets", body))
+
+
+async def look(stack: Stack, sale: str, ticket: str) -> Answer:
+    return await stack.retried(lambda: stack.service.call("GET", f"/v1/sales/{sale}/tickets/{ticket}"))
+
+
+def in_order(places: dict[str, dict[str, Any]]) -> list[str]:
+    waiting = {name: place["position"] for name, place in places.items() if place["status"] == "waiting"}
+    assert sorted(waiting.values()) == list(range(1, len(waiting) + 1))
+    return sorted(waiting, key=lambda name: waiting[name])
+
+
+@pytest.mark.parametrize("mode", ["fifo", "lottery"])
+async def test_places_and_admissions_outlive_the_death_of_memory_and_service(stack, mode):
+    sale, places = await waiting(stack, mode)
+    admitted = [name for name in PEOPLE if places[name]["status"] == "admitted"]
+    assert len(admitted) == 3
+    await stack.servers.valkey.kill()
+    await stack.end("api")
+    await stack.servers.valkey.restart()
+    stack.start("api")
+    await stack.ready()
+    after = {name: (await look(stack, sale, place["id"])).ok() for name, place in places.items()}
+    assert in_order(after) == in_order(places)
+    assert [name for name in PEOPLE if after[name]["status"] == "admitted"] == admitted
+    for admission in (places[admitted[0]]["admission"], after[admitted[1]]["admission"]):
+        customer = admitted[0] if admission == places[admitted[0]]["admission"] else admitted[1]
+        basket = {"customer": customer, "items": [{"sku": "unit", "quantity": 1}], "admission": admission}
+        path = f"/v1/sales/{sale}/orders"
+        (await stack.retried(lambda: stack.service.call("POST", path, basket))).ok(201)
+
+
+@pytest.mark.parametrize("mode", ["fifo", "lottery"])
+async def test_when_memory_lost_the_room_a_signed_ticket_has_its_place_again_and_nobody_is_let_in_meanwhile(
+    stack, mode
+):
+    sale, places = await waiting(stack, mode)
+    before, epoch = in_order(places), await stack.epoch(sale)
+    await stack.memory.flushall()
+    await stack.rebuilt(sale, epoch)
+    (await look(stack, sale, places[before[0]]["id"])).problem(404, "unknown-ticket")
+    stranger = (await take(stack, sale, "stranger")).ok(201)
+    assert stranger["position"] == 1, "nobody else is there yet"
+    for name in reversed(before):
+        back = (await take(stack, sale, name, places[name]["ticket"])).ok(201)
+        assert (back["id"], back["status"]) == (places[name]["id"], "waiting")
+    after = {name: (await look(stack, sale, places[name]["id"])).ok() for name in before}
+    assert in_order(after) == before
+    assert (await look(stack, sale, stranger["id"])).ok()["position"] == len(before) + 1
+
+    if mode == "lottery":
+        return  # whether they come back to a lottery's places or not: then they are let in alike
+    await until(lambda: admitted(stack, sale, places[before[0]]["id"]), "the first is let in")
+    standing = [(await look(stack, sale, places[name]["id"])).ok()["status"] for name in before]
+    assert standing == ["admitted"] * 3 + ["waiting"] * (len(before) - 3)
+
+
+async def admitted(stack: Stack, sale: str, ticket: str) -> bool:
+    await asyncio.sleep(0.2)
+    return bool((await look(stack, sale, ticket)).ok()["status"] == "admitted")
+
+
+async def test_a_ticket_brings_its_place_back_once(stack):
+    sale, places = await waiting(stack, "fifo")
+    before, epoch = in_order(places), await stack.epoch(sale)
+    await stack.memory.flushall()
+    await stack.rebuilt(sale, epoch)
+    for name in before[:3]:
+        await take(stack, sale, name, places[name]["ticket"])
+    leaver = places[before[0]]
+    (await stack.service.call("POST", f"/v1/sales/{sale}/tickets/{leaver['id']}/leave")).ok()
+    again = (await take(stack, sale, before[0], leaver["ticket"])).ok(201)
+    assert again["position"] == 3
+    forged = places[before[4]]["ticket"]
+    assert (await take(stack, sale, before[3], forged)).ok(201)["position"] == 4, "another's ticket is none"
+
+
+async def test_a_lottery_whose_seed_was_told_is_not_reopened_by_a_lost_memory(stack):
+    sale, places = await waiting(stack, "lottery")
+    path = f"/v1/sales/{sale}/lottery"
+    drawn = (await stack.service.call("GET", path)).ok()
+    assert drawn["seed"]
+    await stack.recorded(sale)
+    await stack.service.admin("POST", f"/v1/sales/{sale}/pause")
+    epoch = await stack.epoch(sale)
+    await stack.memory.flushall()
+    await stack.rebuilt(sale, epoch)
+    late = [(await take(stack, sale, name)).ok(201) for name in ("late", "later")]
+    assert [place["position"] for place in late] == [1, 2]
+    again = (await stack.retried(lambda: stack.service.call("GET", path))).ok()
+    assert (again["seed"], again["data"]) == (drawn["seed"], [])
+    assert places

@@ -7,11 +7,13 @@ import { api, type Item, type Problem, type Reservation, type Sale } from "@/lib
 import { kept, remember, remembered } from "@/lib/attempt";
 import { count, countdown, money, time } from "@/lib/format";
 import { backoff_ms } from "@/lib/retry";
+import { type Room, useRoom } from "@/lib/use-room";
 import { useSale } from "@/lib/use-sale";
 import type { Connection } from "@/lib/use-events";
 import { Curl } from "./curl";
 import { Banner, Empty, PageHead, Panel, Pill } from "./parts";
 import { SALE_TONES, SaleList } from "./sale-list";
+import { WaitingRoom } from "./waiting-room";
 
 const MOST_TRIES = 8;
 const TRY_AGAIN = new Set(["overloaded", "recovering", "request-in-flight", "rate-limited"]);
@@ -28,18 +30,21 @@ function useNow() {
 export function Storefront() {
   const id = useSearchParams().get("id");
   const { sale, connection } = useSale(id);
+  const room = useRoom(sale);
+  const now = useNow();
   if (!id) return <><PageHead title="Storefront">What a buyer sees. Choose a sale; its stock is live, and its button tells the truth.</PageHead><Panel title="Choose a sale"><SaleList to="/sale/" /></Panel></>;
   return (
     <div className="mx-auto grid w-full max-w-2xl grid-cols-[minmax(0,1fr)] gap-4">
       <PageHead title={sale?.name ?? "Sale"} aside={sale && <Pill tone={SALE_TONES[sale.status]} busy={sale.status === "open"}>{sale.status}</Pill>} />
       <Banner connection={connection} />
       {!sale && <Empty title="Loading…">If nothing comes, there may be no sale with the id “{id}”. <Link className="link" href="/sale/">All sales</Link></Empty>}
-      {sale?.items.map((item) => <Offer key={`${sale.id} ${item.sku}`} sale={sale} item={item} connection={connection} />)}
+      {sale?.waiting_room && <WaitingRoom sale={sale} room={room} now={now} />}
+      {sale?.items.map((item) => <Offer key={`${sale.id} ${item.sku}`} sale={sale} item={item} connection={connection} room={room} />)}
     </div>
   );
 }
 
-function Offer({ sale, item, connection }: { sale: Sale; item: Item; connection: Connection }) {
+function Offer({ sale, item, connection, room }: { sale: Sale; item: Item; connection: Connection; room: Room }) {
   const now = useNow();
   const holdName = `hold:${sale.id}:${item.sku}`;
   const attemptName = `attempt:${sale.id}:${item.sku}`;
@@ -76,14 +81,17 @@ function Offer({ sale, item, connection }: { sale: Sale; item: Item; connection:
     }
   }
 
+  const admission = room.place?.status === "admitted" && Date.parse(room.place.admitted_until ?? "") > now ? room.place.admission : null;
+
   async function buy() {
     const header = { "idempotency-key": kept(attemptName) };
     const answer = await work(() => api.POST("/v1/sales/{sale}/reservations", {
       params: { path: { sale: sale.id }, header },
-      body: { customer: kept("customer"), items: [{ sku: item.sku, quantity: 1 }] },
+      body: { customer: kept("customer"), items: [{ sku: item.sku, quantity: 1 }], ...(admission && { admission }) },
     }));
     if (!answer) return;
     if (answer.data) {
+      room.served();
       remember(holdName, answer.data.id);
       setReservation(answer.data);
     } else refused(answer.error as Problem);
@@ -120,7 +128,8 @@ function Offer({ sale, item, connection }: { sale: Sale; item: Item; connection:
   const status = reservation?.status === "held" && left_ms <= 0 ? "expired" : reservation?.status;
   const label = busy ? "Working…" : !live ? (connection === "lost" ? "You are offline" : "Connecting…")
     : sale.status === "paused" ? "Paused" : sale.status === "closed" ? "Closed"
-    : sale.status !== "open" ? "Not open yet" : item.available < 1 ? "Sold out" : "Buy";
+    : sale.status !== "open" ? "Not open yet" : item.available < 1 ? "Sold out"
+    : sale.waiting_room && !admission ? "Wait for your turn" : "Buy";
   return (
     <Panel title={item.name} aside={<span className="text-xl font-semibold tracking-tight">{money(item.price_minor, item.currency)}</span>}>
       <p className={live ? "" : "stale"}>{count(item.available)} of {count(item.stock)} available {!live && <Pill tone="warn">stale</Pill>}</p>

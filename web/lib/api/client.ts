@@ -8,6 +8,7 @@ type Schemas = components["schemas"];
 export type Sale = Schemas["SaleView"];
 export type Item = Schemas["ItemView"];
 export type Reservation = Schemas["ReservationView"];
+export type Place = Schemas["PlaceView"];
 export type System = Schemas["SystemView"];
 export type Component = Schemas["ComponentView"];
 export type Simulation = Schemas["SimulationView"];

@@ -1,0 +1,76 @@
+"""The waiting room as a buyer sees it: a ticket, a place that a reload keeps, a turn, and what is bought then."""
+
+from playwright.async_api import expect
+from test_accessible import is_clean
+
+from browser import Visit, Visitor
+
+ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1, "session_seconds": 600}
+
+
+async def at(visit: Visit, sale: str) -> Visitor:
+    buyer = await visit(f"/sale/?id={sale}")
+    await buyer.sees("Waiting room")
+    return buyer
+
+
+async def test_a_buyer_takes_a_ticket_waits_is_let_in_and_buys(visit, service):
+    sale = await service.create_sale(stock=3, opened=False, waiting_room=ROOM | {"mode": "lottery"})
+    buyer = await at(visit, sale)
+    await buyer.button("Take a ticket").click()
+    await buyer.sees("You are in the draw.")
+    await is_clean(buyer)
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    await buyer.page.reload()
+    await buyer.sees("It is your turn")
+    await is_clean(buyer)
+    await buyer.button("Buy").click()
+    await buyer.sees("held for you")
+    await buyer.button("Confirm").click()
+    await buyer.sees("yours")
+    assert (await service.item(sale))["sold"] == 1
+
+
+async def test_who_waits_can_not_buy_keeps_the_place_over_a_reload_and_is_let_in_when_another_leaves(
+    visit, service
+):
+    sale = await service.create_sale(stock=9, waiting_room=ROOM)
+    first, second = await at(visit, sale), await at(visit, sale)
+    await first.button("Take a ticket").click()
+    await first.sees("It is your turn")
+    await expect(second.button("Wait for your turn")).to_be_disabled()
+    await second.button("Take a ticket").click()
+    await second.sees("You are in line.")
+    await is_clean(second)
+    place = second.page.get_by_text("Your place").locator("xpath=following-sibling::dd")
+    await expect(place).to_have_text("1")
+    await second.page.reload()
+    await second.sees("You are in line.")
+    await expect(place).to_have_text("1")
+    await first.button("Leave").click()
+    await first.sees("You have left.")
+    await second.sees("It is your turn")
+    await expect(second.button("Buy")).to_be_enabled()
+
+
+async def test_everybody_in_the_room_hears_of_sold_out(visit, service):
+    sale = await service.create_sale(stock=1, waiting_room=ROOM)
+    first, second = await at(visit, sale), await at(visit, sale)
+    await first.button("Take a ticket").click()
+    await first.sees("It is your turn")
+    await second.button("Take a ticket").click()
+    await second.sees("There are more people before you than units.")
+    await first.button("Buy").click()
+    await first.button("Confirm").click()
+    await first.sees("yours")
+    await second.sees("Sold out. Stay if you like")
+    await service.admin("POST", f"/v1/sales/{sale}/items/unit/restock", {"delta": 1, "reason": "one more"})
+    await second.sees("It is your turn")
+
+
+async def test_a_browser_solves_the_challenge_that_a_room_asks_for(visit, service):
+    sale = await service.create_sale(stock=3, waiting_room=ROOM | {"proof_of_work": True})
+    buyer = await at(visit, sale)
+    buyer.expect_complaints("status of 403 .*/tickets")
+    await buyer.button("Take a ticket").click()
+    await buyer.sees("It is your turn")

@@ -40,6 +40,11 @@ async def look(stack: Stack, sale: str, ticket: str) -> Answer:
     return await stack.retried(lambda: stack.service.call("GET", f"/v1/sales/{sale}/tickets/{ticket}"))
 
 
+async def buy(stack: Stack, sale: str, customer: str, admission: str) -> Answer:
+    body = {"customer": customer, "items": [{"sku": "unit", "quantity": 1}], "admission": admission}
+    return await stack.retried(lambda: stack.service.call("POST", f"/v1/sales/{sale}/orders", body))
+
+
 def in_order(places: dict[str, dict[str, Any]]) -> list[str]:
     waiting = {name: place["position"] for name, place in places.items() if place["status"] == "waiting"}
     assert sorted(waiting.values()) == list(range(1, len(waiting) + 1))
@@ -59,11 +64,8 @@ async def test_places_and_admissions_outlive_the_death_of_memory_and_service(sta
     after = {name: (await look(stack, sale, place["id"])).ok() for name, place in places.items()}
     assert in_order(after) == in_order(places)
     assert [name for name in PEOPLE if after[name]["status"] == "admitted"] == admitted
-    for admission in (places[admitted[0]]["admission"], after[admitted[1]]["admission"]):
-        customer = admitted[0] if admission == places[admitted[0]]["admission"] else admitted[1]
-        basket = {"customer": customer, "items": [{"sku": "unit", "quantity": 1}], "admission": admission}
-        path = f"/v1/sales/{sale}/orders"
-        (await stack.retried(lambda: stack.service.call("POST", path, basket))).ok(201)
+    for name, admission in ((admitted[0], places[admitted[0]]), (admitted[1], after[admitted[1]])):
+        (await buy(stack, sale, name, admission["admission"])).ok(201)
 
 
 @pytest.mark.parametrize("mode", ["fifo", "lottery"])

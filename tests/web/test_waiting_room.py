@@ -1,4 +1,4 @@
-"""The waiting room as a buyer sees it: a ticket, a place that a reload keeps, a turn, and what is bought then."""
+"""The waiting room as a buyer sees it: a ticket, a place that a reload keeps, and the turn to buy."""
 
 from playwright.async_api import expect
 from test_accessible import is_clean

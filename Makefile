@@ -11,12 +11,13 @@ PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --c
 SEED ?= $(shell date +%s)
 ROUNDS ?= 43
 MINUTES ?= 30
+EXAMPLES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs
+.PHONY: schemathesis help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV) pages ## Install all that the others need, and build the pages; start nothing
 
@@ -49,6 +50,9 @@ chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SE
 
 soak: $(DEV) ## Sell for half an hour with a fault a minute; nothing may grow: MINUTES=…
 	$(BIN)/python tests/campaign/soak.py --seconds $$(( $(MINUTES) * 60 ))
+
+schemathesis: $(DEV) ## Ask the running service thousands of things that its contract allows or forbids: EXAMPLES=…
+	FLASHGUARD_LONG=1 EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s tests/integration/test_schemathesis.py
 
 pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }

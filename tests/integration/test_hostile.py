@@ -3,18 +3,16 @@
 import asyncio
 import contextlib
 import json
-import signal
 import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
-from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
+from conftest import ADMIN_KEY, Service
+from own_service import own_service
 from raw_http import exchange, request
 
 JSON = {"Content_Type": "application/json"}
@@ -55,32 +53,6 @@ async def everything(service: Service, raw: bytes, *, seconds: float = PATIENCE_
         return b""
     finally:
         writer.close()
-
-
-@asynccontextmanager
-async def own_service(service: Service, **settings: str) -> AsyncIterator[Service]:
-    """Another API on the same servers, with settings of its own."""
-    port = free_port()
-    env = clean_env(
-        FLASHGUARD_REDIS_URL=service.redis_url,
-        FLASHGUARD_DATABASE_URL=service.database_url,
-        FLASHGUARD_ADMIN_KEY=ADMIN_KEY,
-        FLASHGUARD_PORT=str(port),
-        FLASHGUARD_LOG_LEVEL="warning",
-        **{f"FLASHGUARD_{name.upper()}": value for name, value in settings.items()},
-    )
-    other = Service.__new__(Service)
-    other.__dict__ |= service.__dict__ | {"url": f"http://127.0.0.1:{port}"}
-    child = subprocess.Popen([sys.executable, "-m", "flashguard", "api"], env=env)
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            while not await other.ready():
-                assert child.poll() is None
-                await asyncio.sleep(0.05)
-        yield other
-    finally:
-        child.send_signal(signal.SIGINT)
-        await stop(child)
 
 
 def basket(**more: object) -> dict[str, object]:

@@ -18,6 +18,20 @@ TITLES: Final = {
     "429": "Too many requests",
     "503": "Recovering, or at its limit",
 }
+MADE: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
+    ("/v1/sales", "sale", "/v1/sales/{sale}", {}),
+    ("/v1/sales/{sale}/reservations", "id", "/v1/reservations/{id}", {}),
+    ("/v1/sales/{sale}/orders", "id", "/v1/reservations/{id}", {}),
+    (
+        "/v1/sales/{sale}/tickets",
+        "ticket",
+        "/v1/sales/{sale}/tickets/{ticket}",
+        {"sale": "$response.body#/sale_id"},
+    ),
+    ("/v1/webhooks", "id", "/v1/webhooks/{id}", {}),
+    ("/v1/keys", "id", "/v1/keys/{id}", {}),
+)
+"""What a POST makes, and the calls that are about it: its `id` is their parameter."""
 FRAMEWORKS_OWN: Final = ("HTTPValidationError", "ValidationError")
 """FastAPI's shapes of an invalid request; ours is a problem like every other."""
 
@@ -42,9 +56,22 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
                 said = call["responses"].setdefault(str(status), {"description": TITLES[str(status)]})
                 said["content"] = answer["content"]
             call["responses"] = dict(sorted(call["responses"].items()))
+    for path, name, about, more in MADE:
+        if path in document["paths"]:
+            _link(document["paths"], path, {name: "$response.body#/id", **more}, about)
     for name in FRAMEWORKS_OWN:
         document["components"]["schemas"].pop(name, None)
     return document
+
+
+def _link(paths: dict[str, Any], path: str, parameters: dict[str, str], about: str) -> None:
+    made = paths[path]["post"]["responses"]["201"]
+    for other, methods in paths.items():
+        named = {f"{{{name}}}" for name in parameters}
+        if f"{other}/".startswith(f"{about}/") and named == set(re.findall(r"{\w+}", other)):
+            for call in methods.values():
+                link = {"operationId": call["operationId"], "parameters": parameters}
+                made.setdefault("links", {})[call["summary"]] = link
 
 
 def methods_of(app: FastAPI, path: str) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
@@ -41,7 +41,12 @@ async def counting(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         siblings.close()
 
 
-@router.get("/metrics", responses=problems(401, 403), dependencies=[Depends(OPERATING)])
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=problems(401, 403),
+    dependencies=[Depends(OPERATING)],
+)
 async def metrics(request: Request) -> Response:
     """Counters, gauges and histograms of all processes of this service, and of the installation as memory and
     ledger have it."""

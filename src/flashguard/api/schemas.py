@@ -3,7 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from flashguard.model import MAX_LINES, MAX_NAME, MAX_QUANTITY, MAX_STOCK, is_name, is_sale_id
 
@@ -22,6 +30,14 @@ def _sale_id(text: str) -> str:
     return text
 
 
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be a time as text, as in RFC 3339")
+    return value
+
+
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
+"""pydantic takes numbers for times, too; our contract does not."""
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_name)]
 SaleSlug = Annotated[str, Field(min_length=1, max_length=64, examples=["demo"]), AfterValidator(_sale_id)]
 HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
@@ -113,8 +129,8 @@ class SaleBody(RulesBody):
     id: SaleSlug | None = None
     name: Name
     items: list[ItemBody] = Field(min_length=1, max_length=10_000)
-    starts_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
-    ends_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
     hold_seconds: HoldSeconds = 120
     limit_per_customer: Limit | None = None
     hold_durability: HoldDurability = "disk"
@@ -133,8 +149,8 @@ class SalePatch(RulesBody):
     """What to change; null clears a time, the limit or an optional rule."""
 
     name: Name | None = None
-    starts_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
-    ends_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
     hold_seconds: HoldSeconds | None = None
     limit_per_customer: Limit | None = None
     hold_durability: HoldDurability | None = None

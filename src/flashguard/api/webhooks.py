@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from flashguard.errors import Code
@@ -17,7 +17,7 @@ from .auth import Admin
 from .idempotency import IdempotencyKey, valid_key
 from .problems import problem
 from .sales import Limit, guard_of
-from .schemas import Page, problems
+from .schemas import Page, Time, problems
 from .views import json_response
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[Admin])
@@ -62,8 +62,8 @@ class ReplayBody(_Body):
     """Which messages to deliver once more: these, or those written in a time, in a state, or all."""
 
     deliveries: list[Annotated[int, Field(ge=1, lt=2**63)]] | None = Field(None, max_length=MAX_IDS)
-    since: Annotated[AwareDatetime, Field(strict=False)] | None = None
-    until: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    since: Time | None = None
+    until: Time | None = None
     state: Literal["delivered", "failed"] | None = None
 
 

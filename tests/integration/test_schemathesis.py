@@ -1,0 +1,55 @@
+"""Every call keeps to the contract at /openapi.json, whatever is sent: schemathesis asks the running service.
+
+In production mode, so that a call that lets in somebody without a key is found. The short form asks the same
+in every run; `make schemathesis` asks thousands, at random.
+"""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ADMIN_KEY
+from own_service import own_service
+
+CONFIG = Path(__file__).parents[1] / "schemathesis.toml"
+LONG = bool(os.environ.get("FLASHGUARD_LONG"))
+SHORT = ("--max-examples=1", "--generation-deterministic", "--phases=examples,coverage,stateful")
+THOUSANDS = (
+    f"--max-examples={os.environ.get('EXAMPLES', '60')}",
+    "--generation-database=none",
+    "--phases=examples,coverage,fuzzing,stateful",
+)
+MANY_CASES = 1_000
+MANY_MORE = 4_000
+STREAMS = "/events$"
+"""An open event stream has no end to wait for; tests/integration/test_live.py looks at these."""
+
+
+@pytest.mark.timeout(3_000 if LONG else 180)
+async def test_the_running_service_keeps_to_its_contract_whatever_is_sent(service, tmp_path):
+    async with own_service(service, mode="production", max_queue="20000") as running:
+        program = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("schemathesis"),
+            f"--config-file={CONFIG}",
+            "run",
+            f"{running.url}/openapi.json",
+            f"--header=Authorization: Bearer {ADMIN_KEY}",
+            "--checks=all",
+            f"--exclude-path-regex={STREAMS}",
+            "--continue-on-failure",
+            "--no-color",
+            *(THOUSANDS if LONG else SHORT),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await program.communicate())[0].decode()
+    generated = re.search(r"(\d+) generated", said)
+    print(said[said.find("= SUMMARY =") :])
+    assert program.returncode == 0, said
+    assert generated is not None, said
+    assert int(generated[1]) >= (MANY_MORE if LONG else MANY_CASES), said

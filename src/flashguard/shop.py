@@ -33,6 +33,7 @@ from flashguard.model import (
 )
 from flashguard.receipts import fingerprint
 from flashguard.recorder.loading import LoadRefused, load_sale
+from flashguard.rooms import room_rule
 from flashguard.rules import NO_RULES, Rules, changes_to_kernel
 from flashguard.settings import Settings
 
@@ -186,7 +187,7 @@ class Shop:
             verb: open, pause, close or patch.
             key: an idempotency key; the same one again changes nothing and answers the status of then.
             changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears),
-                hold_durability, and what `Rules` names (None ends a rule).
+                hold_durability, waiting_room (what of it changes), and what `Rules` names (None ends a rule).
 
         Returns:
             the sale after it, and whether the same key had done it before; or why not.
@@ -214,6 +215,14 @@ class Shop:
         ends_at = changes.get("ends_at", stored.sale.ends_at)
         if starts_at and ends_at and ends_at <= starts_at:
             return Refused(code=Code.INVALID_REQUEST, detail="ends_at: must be after starts_at")
+        if "waiting_room" in changes:
+            if stored.sale.waiting_room is None:
+                return Refused(
+                    code=Code.INVALID_REQUEST, detail="waiting_room: the sale was made without one"
+                )
+            room = msgspec.structs.replace(stored.sale.waiting_room, **changes["waiting_room"])
+            await self._ledger.change_room(sale_id, room)  # before memory: it is not in the journal
+            kernel_changes.setdefault("rules", {})["room"] = room_rule(room, opened=False)
         field = "" if key is None else f"sale-change:{key}"
         decision = await self._decisions.ask(
             Verb.CHANGE_SALE,

@@ -4,13 +4,15 @@ import asyncio
 import base64
 import json
 import random
+import sys
 import time
 from typing import Any
 
 import altcha
 import pytest
 
-from conftest import Answer, Service, unique
+from conftest import Answer, Service, clean_env, unique
+from flashguard.cli.room import differences
 from flashguard.lottery import commitment, order
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
@@ -133,6 +135,93 @@ async def test_the_lottery_is_the_one_that_the_sale_committed_to_and_anyone_can_
     assert (await look(service, sale, first))["status"] == "admitted"
     positions = [(await look(service, sale, id_))["position"] for id_ in (*rest, late["id"])]
     assert positions == list(range(1, 41))
+
+    said = await verified(service, sale, "--commitment", promised, "--ticket", rest[3])
+    assert (said["ok"], said["place"], said["tickets"]) == (True, 5, 40)
+    for wrong in (("--commitment", "0" * 64), ("--ticket", late["id"])):
+        assert not (await verified(service, sale, *wrong))["ok"]
+
+
+async def verified(service: Service, sale: str, *options: str) -> dict[str, Any]:
+    """What `flashguard room verify` says; its exit code says the same."""
+    words = [
+        "room",
+        "verify",
+        sale,
+        "--url",
+        service.url,
+        "--admin-key",
+        service.admin_key,
+        "--json",
+        *options,
+    ]
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "flashguard", *words, env=clean_env(), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await child.communicate()
+    said: dict[str, Any] = json.loads(out)
+    assert child.returncode == (0 if said["ok"] else 1)
+    return said
+
+
+def test_the_check_finds_every_way_to_cheat_at_a_drawing():
+    seed = "ab" * 32
+    tickets = order(seed, [f"ticket-{n}" for n in range(9)])
+    fair = {"seed": seed, "commitment": commitment(seed), "tickets": 9, "data": tickets}
+    assert differences(fair, None, tickets[4]) == []
+    first, second, *rest = tickets
+    assert differences(fair | {"data": [second, first, *rest]}, None, None)
+    assert differences(fair | {"data": [first, first, second, *rest], "tickets": 10}, None, None)
+    assert differences(fair | {"data": [second, *rest]}, None, None)
+    assert differences(fair | {"seed": "cd" * 32}, None, None)
+    assert differences(fair, "0" * 64, None)
+    assert differences(fair | {"seed": None}, None, None)
+
+
+async def test_the_pace_can_be_changed_while_people_wait(service):
+    sale = await sale_with_room(service, max_active=1, stock=100)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(4)]
+    await admitted(service, sale, tickets[0])
+    assert (await look(service, sale, tickets[3]))["status"] == "waiting"
+    patch = {"waiting_room": {"max_active": 10}}
+    room = (await service.admin("PATCH", f"/v1/sales/{sale}", patch))["waiting_room"]
+    assert (room["max_active"], room["admit_per_second"], room["mode"]) == (10, 1000.0, "fifo")
+    await admitted(service, sale, tickets[3])
+    no_room = await service.create_sale()
+    (await service.call("PATCH", f"/v1/sales/{no_room}", patch, admin=True)).problem(422, "invalid-request")
+    gone = {"waiting_room": None}
+    (await service.call("PATCH", f"/v1/sales/{sale}", gone, admin=True)).problem(422, "invalid-request")
+
+
+async def test_one_customer_has_one_ticket_however_the_id_is_spelt(service):
+    sale = await sale_with_room(service)
+    ticket = (await take(service, sale, " Ada ")).ok(201)
+    assert (await take(service, sale, "ada")).ok(200)["id"] == ticket["id"]
+    place = await admitted(service, sale, ticket["id"])
+    (await take_unit(service, "orders", sale, "ADA", place["admission"])).ok(201)
+    (await take(service, sale, "a\u200bda")).problem(422, "invalid-request")
+
+
+async def test_a_buyers_token_is_for_their_own_ticket_alone(service):
+    sale, other = await sale_with_room(service), await sale_with_room(service)
+    wants = {"customer": "ada"}
+    tokens = {
+        name: (await service.admin("POST", f"/v1/sales/{sale}/buyer-tokens", {"customer": name}))["token"]
+        for name in ("ada", "bob")
+    }
+
+    async def call(who: str, method: str, path: str, body: object = None) -> Answer:
+        headers = {"Authorization": f"Bearer {tokens[who]}"}
+        return await service.call(method, f"/v1/sales/{path}", body, headers=headers)
+
+    ticket = (await call("ada", "POST", f"{sale}/tickets", wants)).ok(201)
+    path = f"{sale}/tickets/{ticket['id']}"
+    (await call("ada", "GET", path)).ok()
+    (await call("bob", "GET", path)).problem(404, "unknown-ticket")
+    (await call("bob", "POST", f"{path}/leave")).problem(404, "unknown-ticket")
+    (await call("bob", "POST", f"{sale}/tickets", wants)).problem(403, "forbidden")
+    (await call("ada", "POST", f"{other}/tickets", wants)).problem(403, "forbidden")
+    (await call("ada", "GET", f"{other}/lottery")).problem(403, "forbidden")
 
 
 async def test_no_more_are_in_at_once_than_the_room_allows_and_who_bought_makes_room(service):

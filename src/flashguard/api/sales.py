@@ -132,6 +132,8 @@ async def read_sale(request: Request, sale: SaleParam) -> Response:
 async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
     """Changes a sale's name, times or rules. Holds already given keep theirs."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
+    if body.waiting_room is not None:
+        changes["waiting_room"] = body.waiting_room.model_dump(exclude_unset=True)
     return _changed(await guard_of(request).shop.change(known(sale), "patch", **changes))
 
 

@@ -113,6 +113,16 @@ class WaitingRoomBody(_Body):
     proof_of_work: bool = Field(False, description="A ticket costs the solution of an ALTCHA challenge")
 
 
+class WaitingRoomPatch(_Body):
+    """How buyers are let in from now on; what is not named stays."""
+
+    admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
+    max_active: int = Field(1_000, ge=1, le=1_000_000)
+    session_seconds: int = Field(300, ge=1, le=86_000)
+    max_waiting: int = Field(1_000_000, ge=1, le=10_000_000)
+    proof_of_work: bool = False
+
+
 class WaitingRoomView(BaseModel):
     mode: Literal["lottery", "fifo"]
     admit_per_second: float
@@ -154,10 +164,11 @@ class SalePatch(RulesBody):
     hold_seconds: HoldSeconds | None = None
     limit_per_customer: Limit | None = None
     hold_durability: HoldDurability | None = None
+    waiting_room: WaitingRoomPatch | None = None
 
     @model_validator(mode="after")
     def _not_cleared(self) -> "SalePatch":
-        for name in ("name", "hold_seconds", "hold_durability"):
+        for name in ("name", "hold_seconds", "hold_durability", "waiting_room"):
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} can't be null")
         return self

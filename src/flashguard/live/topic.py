@@ -171,7 +171,8 @@ class Topic:
 
 def _face(sale: Sale) -> tuple[object, ...]:
     """What of a sale is not its stock."""
-    return sale.name, sale.status, sale.starts_at, sale.ends_at, sale.hold_seconds, sale.limit_per_customer
+    times = sale.starts_at, sale.ends_at, sale.hold_seconds
+    return sale.name, sale.status, times, sale.limit_per_customer, sale.waiting_room
 
 
 def _changed(sale: Sale, change: SaleChange) -> Sale:

@@ -1,0 +1,80 @@
+"""`flashguard room`: what anybody can check of a waiting room, from what is published."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption, console_for_tables
+from flashguard.lottery import commitment, order
+
+app = typer.Typer(help="Waiting rooms.", no_args_is_help=True)
+PAGE = 5_000
+
+
+@app.callback()
+def room() -> None:
+    """Waiting rooms."""
+
+
+@app.command()
+def verify(
+    sale: Annotated[str, typer.Argument(help="The sale.")],
+    promised: Annotated[
+        str | None, typer.Option("--commitment", help="As it was published when the sale was made.")
+    ] = None,
+    ticket: Annotated[str | None, typer.Option(help="A ticket that took part; its place is told.")] = None,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """Draw a sale's lottery again from its published seed. Exit code 1 when the order is another."""
+    drawn = _drawing(Remote(url, admin_key, data_dir), sale)
+    wrong = differences(drawn, promised, ticket)
+    place = drawn["data"].index(ticket) + 1 if ticket in drawn["data"] else None
+    if as_json:
+        found = {"sale_id": sale, "ok": not wrong, "differences": wrong, "place": place}
+        json.dump(found | {"tickets": len(drawn["data"]), "seed": drawn["seed"]}, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        console = console_for_tables()
+        for line in wrong:
+            console.print(line)
+        if not wrong:
+            console.print(f"{len(drawn['data']):,} tickets are in the order that the seed gives them.")
+        if place is not None:
+            console.print(f"{ticket} has place {place:,}.")
+    raise typer.Exit(1 if wrong else 0)
+
+
+def differences(drawn: dict[str, Any], promised: str | None, ticket: str | None) -> list[str]:
+    """What is not as it was promised; nothing, where all is well."""
+    seed, tickets = drawn["seed"], drawn["data"]
+    if seed is None:
+        return ["The lottery is not drawn yet: its seed is still secret."]
+    wrong = []
+    if commitment(seed) != (promised or drawn["commitment"]):
+        wrong.append("The seed is not the one that was committed to.")
+    if (
+        tickets != order(seed, tickets)
+        or len(tickets) != len(set(tickets))
+        or len(tickets) != drawn["tickets"]
+    ):
+        wrong.append("The tickets are not in the order that the seed gives them.")
+    if ticket is not None and ticket not in tickets:
+        wrong.append(f"The ticket {ticket} is not among them.")
+    return wrong
+
+
+def _drawing(remote: Remote, sale: str) -> dict[str, Any]:
+    """The lottery with all of its pages."""
+    tickets: list[str] = []
+    cursor: str | None = "0"
+    drawn: dict[str, Any] = {}
+    while cursor is not None:
+        drawn = remote.call("GET", f"/v1/sales/{sale}/lottery?limit={PAGE}&cursor={cursor}")
+        tickets += drawn["data"]
+        cursor = drawn["next_cursor"]
+    return drawn | {"data": tickets}

@@ -105,12 +105,12 @@ MUTATIONS = [
     ),
     Mutation(
         "a rebuild forgets what each customer has used of the limit",
-        [("recorder/loading.py", "await send(used=[value for pair in pairs for value in pair])", "pass")],
+        [("kernel/scripts/load.lua", "call('RENAME', from", "call(i == 1 and 'RENAME' or 'UNLINK', from")],
         ["flushall"],
     ),
     Mutation(
         "a rebuild forgets the keys of what has ended",
-        [("recorder/loading.py", "            await send(ended=ended)\n", "")],
+        [("kernel/scripts/load.lua", "call('RENAME', from", "call(i == 2 and 'RENAME' or 'UNLINK', from")],
         ["flushall", "older valkey copy"],
     ),
     Mutation(

@@ -1,12 +1,14 @@
 """Loading a sale into memory, against real servers, when memory goes away in the middle."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from conftest import Service, unique
 from flashguard.guard import connect_kernel
-from flashguard.kernel.kernel import Kernel, MemoryAway, Reply
+from flashguard.kernel import keys
+from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, MemoryAway, Reply, Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
 from flashguard.model import SaleId, partition_of
@@ -20,10 +22,16 @@ class Leaving(Kernel):
     left = 2
 
     async def run(self, *args: Any, **more: Any) -> Reply:
+        self._leave()
+        return Reply("", 1, 1, 1, ["loaded"])
+
+    async def stage(self, key: str, pairs: Sequence[object]) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self.left -= 1
         if self.left < 0:
             raise MemoryAway("gone")
-        return Reply("", 1, 1, 1, ["loaded"])
 
 
 async def test_memory_that_leaves_in_a_load_ends_what_the_ledger_was_reading_ahead(
@@ -40,7 +48,7 @@ async def test_memory_that_leaves_in_a_load_ends_what_the_ledger_was_reading_ahe
     ledger = await Ledger.connect(service.database_url)
     try:
         partition = partition_of(SaleId(sale), 16)
-        for left in range(1, 12):
+        for left in range(1, 24):
             kernel = Leaving(client)
             kernel.left = left
             async with ledger.connection() as connection:
@@ -54,4 +62,36 @@ async def test_memory_that_leaves_in_a_load_ends_what_the_ledger_was_reading_ahe
                 assert await connection.fetchval("SELECT 1") == 1
     finally:
         await ledger.close()
+        await client.aclose()
+
+
+async def test_what_a_rebuild_staged_is_taken_only_when_it_is_all_there(service: Service) -> None:
+    """Staged pages could expire under a slow builder, or be evicted: half of the orders are no orders."""
+    client = connect_kernel(service.redis_url, Settings())
+    kernel = Kernel(client)
+    number, sale, epoch = 500, SaleId("staged"), "1"  # a partition that no recorder looks at
+    names, staged = keys.sale(number, sale), keys.staged(number, sale, epoch)
+
+    async def load(step: str, fence: str, *counts: int) -> Reply:
+        more = loading.more_keys(number, sale) + staged
+        return await kernel.run(
+            Verb.LOAD, number, [sale], (step, fence, [], [], [], [], [], counts), more_keys=more
+        )
+
+    try:
+        await kernel.run(Verb.FENCE, number, [], [epoch, "builder", 60_000, "a test"])
+        await load("first", epoch)
+        await kernel.stage(staged[0], ["a", b"\x02", "b", b"\x02"])
+        await kernel.stage(staged[1], ["ann", 2])
+        assert 0 < await client.execute_command("TTL", staged[0]) <= STAGED_SECONDS
+        assert (await load("adopt", "0", 2, 1)).status == "recovering"
+        assert (await load("adopt", epoch, 3, 1)).results == ["incomplete"]
+        assert (await load("adopt", epoch, 2, 1)).results == ["loaded"]
+        assert await client.execute_command("HGETALL", names.reservations) == {b"a": b"\x02", b"b": b"\x02"}
+        assert await client.execute_command("HGETALL", names.used) == {b"ann": b"2"}
+        assert await client.execute_command("TTL", names.reservations) == -1
+        assert (await load("adopt", epoch, 0, 0)).results == ["loaded"]
+    finally:
+        await load("drop", epoch)
+        await client.execute_command("UNLINK", keys.partition(number), keys.journal(number))
         await client.aclose()

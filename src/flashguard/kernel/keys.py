@@ -81,6 +81,12 @@ def room(number: int, sale_id: SaleId) -> RoomKeys:
     )
 
 
+def staged(number: int, sale_id: SaleId, fence: str) -> tuple[str, str]:
+    """Hashes that expire: what the rebuild of this epoch will make the sale's reservations and used."""
+    tag = f"fg:{{{number}}}:staged:{fence}:"
+    return f"{tag}reservations:{sale_id}", f"{tag}used:{sale_id}"
+
+
 def recorders() -> str:
     """Sorted set: the recorders that run, by when they last said so."""
     return "fg:{recorders}"

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Verb
@@ -21,6 +22,7 @@ PAGE: Final = 2_000
 HELD: Final = 1
 """A live hold in the kernel's records; see scripts/lib/sales.lua."""
 NOTHING: Final[list[Any]] = []
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
 IN_FLIGHT: Final = 3
@@ -34,9 +36,9 @@ class Abreast:
     """
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[str]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def add(self, call: Coroutine[Any, Any, str]) -> None:
+    async def add(self, call: Coroutine[Any, Any, None]) -> None:
         """Starts a call; waits while there are enough."""
         self._tasks.add(asyncio.create_task(call))
         if len(self._tasks) >= IN_FLIGHT:
@@ -93,55 +95,63 @@ async def load_sale(
         records: list[Any] = NOTHING,
         deadlines: list[Any] = NOTHING,
         used: list[Any] = NOTHING,
-        ended: list[Any] | None = None,
-        habits: list[Any] | None = None,
-    ) -> str:
+        staged: Sequence[int] = (),
+        habits: list[Any] = NOTHING,
+    ) -> None:
         nonlocal step
         reply = await kernel.run(
             Verb.LOAD,
             partition,
             [sale_id],
-            (step, fence, config, items, records, deadlines, used, ended, habits),
-            more_keys=more_keys(partition, sale_id),
+            ("adopt" if staged else step, fence, config, items, records, deadlines, used, staged, habits),
+            more_keys=more_keys(partition, sale_id) + (staged_keys if staged else ()),
         )
-        if reply.status:
-            raise LoadRefused(f"sale {sale_id}: memory is {reply.status}")
+        if reply.status or reply.results[0] == "incomplete":
+            raise LoadRefused(f"sale {sale_id}: memory is {reply.status or reply.results[0]}")
         if fence:
             step = "more"
-        return str(reply.results[0])
+
+    async def stage(key: str, names: list[Any], values: list[Any]) -> None:
+        """A page of a staged hash; the script notes the progress, and whether the fence is still ours."""
+        pairs: list[Any] = names + values
+        pairs[::2], pairs[1::2] = names, values
+        await asyncio.gather(kernel.stage(key, pairs), send())
 
     loaded = 0
+    staged_keys: tuple[str, ...] = ()
     if fence:
         await send()
         abreast = Abreast()
+        staged_keys = ended_key, used_key = keys.staged(partition, sale_id, fence)
+        customers = 0
+        # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
+        async with connection.transaction():  # a cursor needs one
+            async with aclosing(_pages(connection, "ended_to_load", sale_id)) as ended_pages:
+                async for rows in ended_pages:
+                    await abreast.add(stage(ended_key, [row[0] for row in rows], _ended_records(rows)))
+                    loaded += len(rows)
+            async with aclosing(_pages(connection, "used_to_load", sale_id)) as used_pages:
+                async for rows in used_pages:
+                    await abreast.add(stage(used_key, [row[0] for row in rows], [row[1] for row in rows]))
+                    customers += len(rows)
+            await abreast.all_done()
+            await send(staged=(loaded, customers))
+            async with aclosing(_pages(connection, "holds_to_load", sale_id)) as hold_pages:
+                async for rows in hold_pages:
+                    records, deadlines = _hold_records(rows)
+                    await abreast.add(send(records=records, deadlines=deadlines))
+                    loaded += len(records)
+            if counts_habits(rules):
+                since_ms = rules.get("counted_since_ms", 0)
+                async with aclosing(_pages(connection, "habits_to_load", sale_id, since_ms)) as habit_pages:
+                    async for rows in habit_pages:
+                        await abreast.add(send(habits=_habits(rows)))
         restocks = await connection.fetch(query("restocks_to_load"), sale_id)
         for at in range(0, len(restocks), PAGE):
             await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
         changes = await connection.fetch(query("sale_changes_to_load"), sale_id)
         for at in range(0, len(changes), PAGE):
             await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))
-        # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
-        async with aclosing(_ended(connection, sale_id)) as ended_pages:
-            async for ended in ended_pages:
-                await abreast.add(send(ended=ended))
-                loaded += len(ended[0])
-        async with connection.transaction():  # a cursor needs one
-            async with aclosing(_pages(connection, "holds_to_load", sale_id)) as hold_pages:
-                async for rows in hold_pages:
-                    records, deadlines = _hold_records(rows)
-                    await abreast.add(send(records=records, deadlines=deadlines))
-                    loaded += len(records)
-            async with aclosing(_pages(connection, "used_to_load", sale_id, PAGE, rows=1)) as used_pages:
-                async for (row,) in used_pages:
-                    pairs = zip(row["customers"], row["units"], strict=True)
-                    await abreast.add(send(used=[value for pair in pairs for value in pair]))
-            if counts_habits(rules):
-                since_ms = rules.get("counted_since_ms", 0)
-                async with aclosing(
-                    _pages(connection, "habits_to_load", sale_id, PAGE, since_ms, rows=1)
-                ) as habit_pages:
-                    async for (row,) in habit_pages:
-                        await abreast.add(send(habits=_habits(row)))
         await abreast.all_done()
     for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
         await send(items=items[at : at + 2 * PAGE])
@@ -150,9 +160,8 @@ async def load_sale(
     return loaded
 
 
-def _habits(row: asyncpg.Record) -> list[Any]:
-    columns = zip(row["customers"], row["held"], row["lapses"], row["last_ms"], strict=True)
-    return [value for customer, *counts in columns for value in (customer, " ".join(map(str, counts)))]
+def _habits(rows: list[asyncpg.Record]) -> list[Any]:
+    return [value for customer, *counts in rows for value in (customer, " ".join(map(str, counts)))]
 
 
 def _config(sale: asyncpg.Record) -> list[Any]:
@@ -201,33 +210,20 @@ def _hold_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
     return records, deadlines
 
 
-async def _ended(connection: Connection, sale_id: SaleId) -> AsyncGenerator[list[Any], None]:
-    """Pages of terminal records, in columns; the next page is read while memory takes this one."""
-
-    async def page(after: str) -> list[Any]:
-        row = await connection.fetchrow(query("ended_to_load"), sale_id, after, PAGE)
-        return list(row.values()) if row is not None and row["ids"] else []
-
-    next_page = asyncio.create_task(page(""))
-    try:
-        while columns := await next_page:
-            next_page = asyncio.create_task(page(columns[0][-1]))
-            yield columns
-    finally:
-        if not next_page.done():
-            next_page.cancel()
-            await asyncio.wait([next_page])
+def _ended_records(rows: list[asyncpg.Record]) -> list[bytes]:
+    """Records of orders and ended holds as the kernel packs them: the values, without an array's head."""
+    return [_pack((*row, 0)[1:])[1:] for row in rows]
 
 
 async def _pages(
-    connection: Connection, name: str, *args: object, rows: int = PAGE
+    connection: Connection, name: str, *args: object
 ) -> AsyncGenerator[list[asyncpg.Record], None]:
     """A query's rows through a cursor; the next ones are read while memory takes these."""
     cursor = await connection.cursor(query(name), *args)
-    next_rows = asyncio.create_task(cursor.fetch(rows))
+    next_rows = asyncio.create_task(cursor.fetch(PAGE))
     try:
         while found := await next_rows:
-            next_rows = asyncio.create_task(cursor.fetch(rows))
+            next_rows = asyncio.create_task(cursor.fetch(PAGE))
             yield found
     finally:
         if not next_rows.done():

@@ -3,26 +3,26 @@
 -- the same verb; a long sale comes in several calls.
 --
 -- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
---           its waiting room (see lib/room.lua)
--- requests  {step, fence, config, items, records, deadlines, used, ended, habits}
+--           its waiting room (see lib/room.lua); to adopt, then the staged reservations and used
+-- requests  {step, fence, config, items, records, deadlines, used, staged, habits}
 --             step      'new': the partition is open and the sale not in memory yet
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
+--                       'adopt': what the rebuild staged becomes the sale's, if it is all there
 --                       'drop': a rebuild drops a sale that the ledger does not want in memory
 --                       'unload': the sale is closed and done with; forget it
 --             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability unless it is the
 --                       disk, rules unless it has none}, or {} when it came before
 --             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
---             ended     columns of terminal records: {{id, ...}, {status, ...}, fingerprints, created_ms, hold_ms,
---                       ended_ms - created_ms}, or nothing
+--             staged    {records, customers}: how many were staged, to adopt; or nothing
 --             habits    {customer, "held lapses last_ms", ...}, or nothing
--- results   {'loaded'} {'exists'} {'busy'}; status 'recovering' when the fence is not ours
+-- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when the fence is not ours
 
 --@include lib/partition.lua
 
 local step, fence, config, items = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
 local records, deadlines, used = REQUESTS[5], REQUESTS[6], REQUESTS[7]
-local habits = REQUESTS[9]
+local staged, habits = REQUESTS[8], REQUESTS[9]
 local name, sales_key = string.match(KEYS[3], 'sale:(.+)$'), KEYS[9]
 
 local function forget()
@@ -57,6 +57,15 @@ elseif step == 'new' and redis.call('HEXISTS', KEYS[3], 'config') == 1 then
   return answer('', {'exists'})
 elseif step == 'first' then
   forget()
+elseif step == 'adopt' then
+  for i = 1, 2 do
+    local from, to = KEYS[#KEYS - 2 + i], KEYS[i == 1 and 4 or 6]
+    if redis.call('HLEN', from) ~= staged[i] then return answer('', {'incomplete'}) end
+    if staged[i] > 0 then
+      redis.call('PERSIST', from)
+      redis.call('RENAME', from, to)
+    end
+  end
 end
 
 call('HSET', KEYS[3], items)
@@ -64,16 +73,6 @@ local fields = {}
 for i = 1, #records do
   fields[#fields + 1] = records[i][1]
   fields[#fields + 1] = cmsgpack.pack(unpack(records[i], 2))
-end
-local ended = REQUESTS[8]
-if ended then
-  local ids, statuses, fingerprints, created_ms, hold_ms, lasted_ms = unpack(ended)
-  local pack, count = cmsgpack.pack, #fields
-  for i = 1, #ids do
-    fields[count + 1] = ids[i]
-    fields[count + 2] = pack(statuses[i], fingerprints[i], created_ms[i], hold_ms[i], lasted_ms[i], 0)
-    count = count + 2
-  end
 end
 call('HSET', KEYS[4], fields)
 call('ZADD', KEYS[5], deadlines)

@@ -32,14 +32,12 @@ WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR 
 ORDER BY confirmed_at DESC, id DESC LIMIT $4;
 
 -- name: ended_to_load
--- A page of a sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired): one row of
--- columns, for a million of them shall take seconds.
-SELECT array_agg(id) AS ids, array_agg(status) AS statuses, array_agg(fingerprint) AS fingerprints,
-       array_agg(created_ms) AS created_ms, array_agg(hold_ms) AS hold_ms, array_agg(ended_ms - created_ms) AS lasted_ms
-FROM (SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 ELSE 4 END AS status, fingerprint, hold_ms,
-             round(date_part('epoch', created_at) * 1000)::bigint AS created_ms,
-             round(date_part('epoch', ended_at) * 1000)::bigint AS ended_ms
-      FROM flashguard.reservations WHERE sale_id = $1 AND id > $2 AND status <> 'held' ORDER BY id LIMIT $3) AS page;
+-- A sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired), for a cursor: in whatever order
+-- costs least, for a million of them shall take seconds.
+SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 ELSE 4 END, fingerprint,
+       round(date_part('epoch', created_at) * 1000)::bigint, hold_ms,
+       round(date_part('epoch', ended_at) * 1000)::bigint - round(date_part('epoch', created_at) * 1000)::bigint
+FROM flashguard.reservations WHERE sale_id = $1 AND status <> 'held';
 
 -- name: holds_to_load
 -- A sale's live holds, for a cursor.
@@ -49,34 +47,28 @@ SELECT id, customer, lines, fingerprint, hold_ms, extensions,
 FROM flashguard.reservations WHERE sale_id = $1 AND status = 'held';
 
 -- name: used_to_load
--- The units that each customer of a sale holds or has bought, in columns of $2 customers, for a cursor.
-SELECT array_agg(customer) AS customers, array_agg(units) AS units
-FROM (SELECT customer, units, row_number() OVER () / $2::bigint AS page
-      FROM (SELECT customer, sum(CASE jsonb_array_length(lines) WHEN 2 THEN (lines ->> 1)::bigint
-                                 ELSE (SELECT sum((lines ->> (2 * n - 1))::bigint)
-                                       FROM generate_series(1, jsonb_array_length(lines) / 2) AS n) END)::bigint AS units
-            FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed')
-            GROUP BY customer) AS customers) AS pages
-GROUP BY page;
+-- The units that each customer of a sale holds or has bought, for a cursor.
+SELECT customer, sum(CASE jsonb_array_length(lines) WHEN 2 THEN (lines ->> 1)::bigint
+                     ELSE (SELECT sum((lines ->> (2 * n - 1))::bigint)
+                           FROM generate_series(1, jsonb_array_length(lines) / 2) AS n) END)::bigint
+FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed') GROUP BY customer;
 
 -- name: habits_to_load
--- What memory counts of each customer of a sale: units in live holds; holds without an order that ended after $3, by
--- memory's clock in ms; and the last of those. In columns of $2 customers, for a cursor.
-SELECT array_agg(customer) AS customers, array_agg(held) AS held, array_agg(lapses) AS lapses, array_agg(last_ms) AS last_ms
-FROM (SELECT customer, held, lapses, last_ms, row_number() OVER () / $2::bigint AS page
-      FROM (SELECT customer, count(*) FILTER (WHERE lapsed) AS lapses,
-                   coalesce(max(ended_ms) FILTER (WHERE lapsed), 0) AS last_ms,
-                   coalesce(sum((SELECT sum((lines ->> (2 * n - 1))::bigint)
-                                 FROM generate_series(1, jsonb_array_length(lines) / 2) AS n))
-                            FILTER (WHERE status = 'held'), 0)::bigint AS held
-            FROM (SELECT customer, status, lines, ended_ms,
-                         status IN ('expired', 'released') AND ended_ms >= $3::bigint AS lapsed
-                  FROM (SELECT customer, status, lines, round(date_part('epoch', ended_at) * 1000)::bigint AS ended_ms
-                        FROM flashguard.reservations
-                        WHERE sale_id = $1 AND status IN ('held', 'expired', 'released')) AS known) AS judged
-            GROUP BY customer) AS customers
-      WHERE held > 0 OR lapses > 0) AS pages
-GROUP BY page;
+-- What memory counts of each customer of a sale, for a cursor: units in live holds; holds without an order that ended after
+-- $2, by memory's clock in ms; and the last of those.
+SELECT customer, held, lapses, last_ms
+FROM (SELECT customer, count(*) FILTER (WHERE lapsed) AS lapses,
+             coalesce(max(ended_ms) FILTER (WHERE lapsed), 0) AS last_ms,
+             coalesce(sum((SELECT sum((lines ->> (2 * n - 1))::bigint)
+                           FROM generate_series(1, jsonb_array_length(lines) / 2) AS n))
+                      FILTER (WHERE status = 'held'), 0)::bigint AS held
+      FROM (SELECT customer, status, lines, ended_ms,
+                   status IN ('expired', 'released') AND ended_ms >= $2::bigint AS lapsed
+            FROM (SELECT customer, status, lines, round(date_part('epoch', ended_at) * 1000)::bigint AS ended_ms
+                  FROM flashguard.reservations
+                  WHERE sale_id = $1 AND status IN ('held', 'expired', 'released')) AS known) AS judged
+      GROUP BY customer) AS customers
+WHERE held > 0 OR lapses > 0;
 
 -- name: restock_recorded
 SELECT 1 FROM flashguard.restocks WHERE sale_id = $1 AND key = $2;

@@ -9,6 +9,7 @@ from lab_stack import LabStack, MemoryNode
 from scene import Scene
 
 DISK_SIZE_MB = 3
+LAST_WRITE_LOOKS = 5
 
 
 async def older_copy(scene: Scene) -> AsyncIterator[None]:
@@ -64,12 +65,14 @@ async def full_disk(scene: Scene) -> AsyncIterator[None]:
             pass
     scene.struck()
     yield
-    scene.note = "valkey went on" if small.running else "valkey ended"
     filler.unlink()
+    for _ in range(LAST_WRITE_LOOKS):  # a write may be failing at this very moment
+        if not small.running:
+            break
+        await asyncio.sleep(0.1)
+    scene.note = "valkey went on" if small.running else "valkey ended"
     if not small.running:
         await small.start()
-    else:
-        await asyncio.sleep(0.1)
     yield
     await _move(lab, small, home)
     subprocess.run(["umount", disk], check=True)

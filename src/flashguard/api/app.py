@@ -32,6 +32,7 @@ from . import (
     problems,
     reservations,
     sales,
+    shadow,
     simulations,
     system,
     waiting_room,
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(waiting_room.router)
     app.include_router(events.router)
     app.include_router(webhooks.router)
+    app.include_router(shadow.router)
     app.include_router(simulations.router)
     app.include_router(keys.router)
     app.include_router(buyer_tokens.router)

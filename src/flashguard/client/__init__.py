@@ -15,7 +15,9 @@ told and within a bound, so that a buy takes effect once however often the line 
 
 from flashguard.client.aio import AsyncClient
 from flashguard.client.answers import BuyerToken, ClientError, NoAnswer, Page, ProblemError
+from flashguard.client.calls import Told
 from flashguard.client.retry import Retry
+from flashguard.client.shadow import Shadow
 from flashguard.client.sync import Client
 from flashguard.errors import Code
 from flashguard.model import Granted, Item, Line, Outcome, Refused, Reservation, Sale
@@ -37,4 +39,6 @@ __all__ = [
     "Reservation",
     "Retry",
     "Sale",
+    "Shadow",
+    "Told",
 ]

@@ -3,15 +3,16 @@
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
+import msgspec
 from msgspec import Struct
 
 from flashguard.client import answers
 from flashguard.client.answers import Answer, BuyerToken, Page
-from flashguard.model import Item, Line, Outcome, Reservation, Sale
+from flashguard.model import Item, Line, Outcome, Reservation, Sale, Sku
 
 T = TypeVar("T")
 
@@ -28,6 +29,16 @@ class Call(Struct, Generic[T], frozen=True):
     body: dict[str, Any] | None = None
     key: str | None = None
     query: Mapping[str, str] = {}
+
+
+class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a shop's own stock said of one attempt; `returned`: of what was sold under the key."""
+
+    key: str
+    customer: str
+    items: tuple[Line, ...]
+    shop: Literal["sold", "refused", "returned"]
+    reference: str | None = None
 
 
 PAGE: Final = 500
@@ -48,14 +59,19 @@ def headers_of(token: str | None, key: str | None) -> dict[str, str]:
 def take(
     noun: str, sale: str, customer: str, items: Basket, key: str | None, admission: str | None
 ) -> Call[Outcome]:
-    lines = items.items() if isinstance(items, Mapping) else ((line.sku, line.quantity) for line in items)
     body: dict[str, Any] = {
         "customer": customer,
-        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
+        "items": [{"sku": line.sku, "quantity": line.quantity} for line in lines_of(items)],
     }
     if admission is not None:
         body["admission"] = admission
     return Call("POST", f"/v1/sales/{_safe(sale)}/{noun}", answers.outcome, body, key or _new_key())
+
+
+def lines_of(items: Basket) -> tuple[Line, ...]:
+    if isinstance(items, Mapping):
+        return tuple(Line(Sku(sku), quantity) for sku, quantity in items.items())
+    return tuple(items)
 
 
 def confirm(id_: str, receipt: str | None) -> Call[Outcome]:
@@ -119,6 +135,15 @@ def restock(sale: str, sku: str, delta: int, reason: str, key: str | None) -> Ca
 def orders(sale: str, cursor: str | None) -> Call[Page]:
     query = {"limit": str(PAGE)} | ({} if cursor is None else {"cursor": cursor})
     return Call("GET", f"/v1/sales/{_safe(sale)}/orders", answers.page, query=query)
+
+
+def tell_shadow(sale: str, attempts: Sequence[Told]) -> Call[dict[str, Any]]:
+    body = {"attempts": msgspec.to_builtins(attempts)}
+    return Call("POST", f"/v1/sales/{_safe(sale)}/shadow/attempts", answers.body, body)
+
+
+def shadow_report(sale: str) -> Call[dict[str, Any]]:
+    return Call("GET", f"/v1/sales/{_safe(sale)}/shadow", answers.body)
 
 
 def buyer_token(sale: str, customer: str, seconds: int | None) -> Call[BuyerToken]:

@@ -9,7 +9,7 @@ import httpx
 
 from flashguard.client import calls
 from flashguard.client.answers import Answer, BuyerToken
-from flashguard.client.calls import CONNECTIONS, Basket, Call, headers_of
+from flashguard.client.calls import CONNECTIONS, Basket, Call, Told, headers_of
 from flashguard.client.retry import Retry, Tries
 from flashguard.model import Item, Outcome, Reservation, Sale
 
@@ -129,6 +129,14 @@ class Client:
     def buyer_token(self, sale: str, customer: str, *, seconds: int | None = None) -> BuyerToken:
         """A short-lived token: with it a browser may act as this customer in this sale, and nothing else."""
         return self._do(calls.buyer_token(sale, customer, seconds))
+
+    def tell_shadow(self, sale: str, attempts: Sequence[Told]) -> Mapping[str, Any]:
+        """What the shop's own stock said, to a sale that is a shadow; see `Shadow` for a messenger."""
+        return self._do(calls.tell_shadow(sale, attempts))
+
+    def shadow_report(self, sale: str) -> Mapping[str, Any]:
+        """Where the shop's own stock differed from FlashGuard so far."""
+        return self._do(calls.shadow_report(sale))
 
     def _do(self, call: Call[T]) -> T:
         tries, may_renew = Tries(self._retry, call.key), self._bearer is not None

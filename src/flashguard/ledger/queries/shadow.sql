@@ -1,0 +1,58 @@
+-- name: begin_shadow
+-- Only of a draft: what was sold before would be compared with nothing.
+INSERT INTO flashguard.shadow_sales (sale_id)
+SELECT id FROM flashguard.sales WHERE id = $1 AND status = 'draft' ON CONFLICT DO NOTHING;
+
+-- name: shadow_since
+SELECT since FROM flashguard.shadow_sales WHERE sale_id = $1;
+
+-- name: note_attempts
+-- What the two decided; an attempt that is told again stays as it was.
+WITH refused AS (
+    UPDATE flashguard.shadow_sales SET both_refused = both_refused + $8 WHERE sale_id = $1 AND $8::bigint > 0
+)
+INSERT INTO flashguard.shadow_attempts (sale_id, key, customer, lines, shop, ours, reference)
+SELECT $1, key, customer, lines::jsonb, shop, ours, reference
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+     AS a (key, customer, lines, shop, ours, reference)
+ON CONFLICT DO NOTHING;
+
+-- name: attempts_to_return
+SELECT key, lines, ours, returned_at IS NOT NULL AS returned
+FROM flashguard.shadow_attempts WHERE sale_id = $1 AND key = ANY($2::text[]) AND shop = 'sold';
+
+-- name: note_returned
+UPDATE flashguard.shadow_attempts SET returned_at = now()
+WHERE sale_id = $1 AND key = ANY($2::text[]) AND returned_at IS NULL;
+
+-- name: shadow_counts
+SELECT s.since, s.both_refused,
+       count(a.key) FILTER (WHERE shop = 'sold' AND ours = 'confirmed') AS both_sold,
+       count(a.key) FILTER (WHERE shop = 'sold' AND ours <> 'confirmed') AS only_shop_sold,
+       count(a.key) FILTER (WHERE shop = 'refused' AND ours = 'confirmed') AS only_flashguard_sold,
+       count(a.returned_at) AS returned
+FROM flashguard.shadow_sales s LEFT JOIN flashguard.shadow_attempts a USING (sale_id)
+WHERE s.sale_id = $1 GROUP BY s.sale_id;
+
+-- name: shadow_items
+-- Per item: its stock without what returns put back, what each of the two has sold and not taken back.
+WITH units AS (
+    SELECT a.lines ->> (2 * n) AS sku,
+           sum((a.lines ->> (2 * n + 1))::bigint) FILTER (WHERE shop = 'sold' AND returned_at IS NULL) AS shop,
+           sum((a.lines ->> (2 * n + 1))::bigint) FILTER (WHERE ours = 'confirmed' AND returned_at IS NOT NULL) AS back
+    FROM flashguard.shadow_attempts a
+    CROSS JOIN LATERAL generate_series(0, jsonb_array_length(a.lines) / 2 - 1) AS n
+    WHERE a.sale_id = $1 GROUP BY 1
+)
+SELECT i.sku, i.stock - coalesce(u.back, 0)::bigint AS stock, coalesce(u.shop, 0)::bigint AS shop_sold,
+       i.held + i.sold - coalesce(u.back, 0)::bigint AS flashguard_sold
+FROM flashguard.items i LEFT JOIN units u USING (sku) WHERE i.sale_id = $1 ORDER BY i.ordinal;
+
+-- name: shadow_reasons
+-- Why FlashGuard refused what the shop sold.
+SELECT ours AS code, count(*) AS attempts FROM flashguard.shadow_attempts
+WHERE sale_id = $1 AND shop = 'sold' AND ours <> 'confirmed' GROUP BY ours ORDER BY count(*) DESC, ours;
+
+-- name: shadow_differences
+SELECT key, customer, lines, shop, ours, reference, at, returned_at FROM flashguard.shadow_attempts
+WHERE sale_id = $1 AND (shop = 'sold') <> (ours = 'confirmed') ORDER BY at, key LIMIT $2;

@@ -109,8 +109,8 @@ def fill(stock: dict[str, int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS stock (sku TEXT PRIMARY KEY, units INTEGER NOT NULL)")
         cursor.execute(
-            "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT, sku TEXT,"
-            " quantity INTEGER, returned INTEGER NOT NULL DEFAULT 0)"
+            "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT,"
+            " sku TEXT, quantity INTEGER, returned INTEGER NOT NULL DEFAULT 0)"
         )
         cursor.executemany("INSERT OR REPLACE INTO stock VALUES (%s, %s)", list(stock.items()))
 

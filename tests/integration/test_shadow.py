@@ -1,4 +1,4 @@
-"""Beside an existing shop: its own stock decides, FlashGuard runs along, and the report says where they differ."""
+"""Beside an existing shop: its own stock decides, FlashGuard runs along and reports where they differ."""
 
 import asyncio
 import json
@@ -116,14 +116,22 @@ async def test_the_messenger_tells_again_what_a_bad_line_lost_and_holds_nobody_u
     sale = await shadow_sale(service, stock=5)
     async with FaultyLine(service.url).open() as line:
         line.next_requests_meet("cut-before", "503-now", "cut-after", "502")
-        shadow = Shadow(line.url, ADMIN_KEY, sale, most_waiting=20)
-        for number in range(30):
+        shadow = Shadow(line.url, ADMIN_KEY, sale)
+        for number in range(20):
             shadow.tell(f"c{number}", {"unit": 1}, "sold" if number < 7 else "refused")
         assert await asyncio.to_thread(shadow.flush, WAIT_SECONDS)
         await asyncio.to_thread(shadow.close)
-    assert shadow.dropped == 10  # it was told faster than it could tell, and is bounded
+    assert shadow.dropped == 0
     said = await report(service, sale)
     assert (said["both_sold"], said["only_shop_sold"], said["items"][0]["shop_oversold"]) == (5, 2, 2)
+
+
+def test_the_messenger_keeps_only_so_much_for_a_service_that_is_away():
+    shadow = Shadow(f"http://127.0.0.1:{free_port()}", None, "a-sale", most_waiting=20)
+    for number in range(30):
+        shadow.tell(f"c{number}", {"unit": 1}, "sold")
+    assert shadow.dropped == 10
+    shadow.close(0.0)
 
 
 async def test_a_messenger_with_a_wrong_key_drops_and_goes_on(service):

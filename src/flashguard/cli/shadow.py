@@ -12,8 +12,8 @@ from flashguard.cli.remote import (
     Remote,
     UrlOption,
     console_for_tables,
+    print_json,
 )
-from flashguard.cli.sale import print_json
 
 app = typer.Typer(help="Run beside a shop whose own stock decides, and see where the two differ.")
 SaleArgument = Annotated[str, typer.Argument(help="The sale's id.")]

@@ -83,10 +83,10 @@ class Shadow:
             time.sleep(LOOK_SECONDS)
         return True
 
-    def close(self) -> None:
-        """Tells what waits, for some seconds at most, and ends."""
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Tells what waits, for so long at most, and ends."""
         if not self._closing:
-            self.flush()
+            self.flush(seconds)
             self._closing = True
             self._something.set()
             atexit.unregister(self.close)

@@ -285,6 +285,17 @@ async def test_a_key_of_the_shop_takes_for_any_customer(shop):
         assert (await shop.call("POST", path, headers=bearer(key))).ok()["status"] == "released"
 
 
+async def test_a_token_speaks_for_the_one_spelling_of_a_customer(shop):
+    sale = await shop.create_sale()
+    path = f"/v1/sales/{sale}/buyer-tokens"
+    minted = (await shop.call("POST", path, {"customer": " Ann  B "}, admin=True)).ok(201)
+    assert minted["customer"] == "ann b"
+    for spelt in ("ann b", "ANN B"):
+        assert (await take(shop, sale, minted["token"], customer=spelt)).ok(201)["customer"] == "ann b"
+    lookalike = await shop.call("POST", path, {"customer": "аnn"}, admin=True)
+    lookalike.problem(422, "invalid-request")
+
+
 async def test_a_token_is_for_a_sale_that_exists_and_no_longer_than_the_setting_says(shop):
     sale = await shop.create_sale()
     path = f"/v1/sales/{sale}/buyer-tokens"

@@ -5,6 +5,7 @@ import { useSearchParams } from "next/navigation";
 import { useEffect, useRef, useState } from "react";
 import { api, type Item, type Problem, type Reservation, type Sale } from "@/lib/api/client";
 import { kept, remember, remembered } from "@/lib/attempt";
+import { customer } from "@/lib/buyer";
 import { count, countdown, money, time } from "@/lib/format";
 import { backoff_ms } from "@/lib/retry";
 import { type Room, useRoom } from "@/lib/use-room";
@@ -87,7 +88,7 @@ function Offer({ sale, item, connection, room }: { sale: Sale; item: Item; conne
     const header = { "idempotency-key": kept(attemptName) };
     const answer = await work(() => api.POST("/v1/sales/{sale}/reservations", {
       params: { path: { sale: sale.id }, header },
-      body: { customer: kept("customer"), items: [{ sku: item.sku, quantity: 1 }], ...(admission && { admission }) },
+      body: { customer: customer(), items: [{ sku: item.sku, quantity: 1 }], ...(admission && { admission }) },
     }));
     if (!answer) return;
     if (answer.data) {

@@ -2,7 +2,8 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { api, sentence, type Place, type Problem, type Sale } from "./api/client";
-import { kept, remember, remembered } from "./attempt";
+import { remember, remembered } from "./attempt";
+import { customer } from "./buyer";
 import { type Challenge, solve } from "./proof";
 import { backoff_ms } from "./retry";
 
@@ -53,7 +54,7 @@ export function useRoom(sale: Sale | null): Room {
     setBusy(true);
     setMessage("");
     try {
-      const body = { customer: kept("customer"), ticket: remembered(`ticket:${id}`) };
+      const body = { customer: customer(), ticket: remembered(`ticket:${id}`) };
       const path = { params: { path: { sale: id } } };
       let answer = await api.POST("/v1/sales/{sale}/tickets", { ...path, body });
       if ((answer.error as Problem | undefined)?.code === "proof-required") {

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import { kept, remember } from "@/lib/attempt";
+import { buyer, buyerOf, customer } from "@/lib/buyer";
 import { curlOf } from "@/lib/curl";
 import { count, countdown, duration, milliseconds, money, rate, seconds, short } from "@/lib/format";
 import { keyInFragment } from "@/lib/key-fragment";
@@ -47,6 +48,22 @@ test("the key is taken from the fragment, and from nothing else", () => {
   expect(keyInFragment("#key=fg_admin_a-b_c")).toBe("fg_admin_a-b_c");
   expect(keyInFragment("#main")).toBe("");
   expect(keyInFragment("")).toBe("");
+});
+const text = (value: object) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value)))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const tokenOf = (claims: object) => `${text({ alg: "HS256", kid: "k" })}.${text(claims)}.sig`;
+test("a buyer's token is taken from the fragment, kept for this tab, and leaves the address at once", () => {
+  const token = tokenOf({ sub: "änn ?>", exp: Date.now() / 1000 + 60 });
+  expect(customer()).toBe(kept("customer"));
+  window.history.replaceState(null, "", `/sale/?id=drop#token=${token}`);
+  expect(buyer()).toMatchObject({ token, customer: "änn ?>" });
+  expect(window.location.hash).toBe("");
+  expect(window.location.search).toBe("?id=drop");
+  expect(customer()).toBe("änn ?>");
+  expect(buyer(Date.now() + 61_000)).toBeNull();
+  expect(buyer()).toBeNull();
+});
+test("what is no token is nobody's", () => {
+  for (const wrong of ["", "x", "a.b.c", tokenOf({}), tokenOf({ sub: 7, exp: 1 }), tokenOf([])]) expect(buyerOf(wrong)).toBeNull();
 });
 test("a report's picture is well-formed whatever its texts hold", () => {
   const run = { strategy: `<b>&"'`, total_requests: 9, successful_locks: 9, inventory_oversold: 7, units_leaked: 0, avg_latency_ms: 1, p50_ms: 1, p99_ms: 1, errors: 0, seconds: 1, requests_per_second: 9, sold_out: 0, retries: 0, latency_histogram: [] };

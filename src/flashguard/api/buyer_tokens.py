@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
+from flashguard.customers import WHAT_IT_IS
 from flashguard.errors import Code
 from flashguard.identities import Identities
 from flashguard.ledger.identities import IdentityBook
@@ -66,9 +67,12 @@ async def mint(request: Request, sale: SaleParam, body: BuyerTokenBody) -> Respo
     if seconds > settings.buyer_token_seconds:
         detail = f"expires_in_seconds: at most {settings.buyer_token_seconds}"
         return problem(Refused(code=Code.INVALID_REQUEST, detail=detail))
+    customer = guard_of(request).customer_of(body.customer)
+    if customer is None:
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
     await request.app.state.known_sales.check(request, sale_id)
     try:
-        signed = identities.ring.sign(Kind.BUYER, body.customer, sale_id, seconds)
+        signed = identities.ring.sign(Kind.BUYER, customer, sale_id, seconds)
     except LookupError as error:
         detail = f"Tokens can't be signed: {error}."
         return problem(Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=RETRY_SECONDS))
@@ -77,7 +81,7 @@ async def mint(request: Request, sale: SaleParam, body: BuyerTokenBody) -> Respo
             "id": signed.id,
             "token": signed.token,
             "sale_id": sale_id,
-            "customer": body.customer,
+            "customer": customer,
             "expires_at": datetime.fromtimestamp(signed.expires_at, UTC),
         }
     )

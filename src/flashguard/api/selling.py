@@ -85,7 +85,7 @@ async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
     if caller.customer is not None and not id_.startswith(f"{caller.sale}."):
         return problem(UNKNOWN)
     found = await guard.reservation(id_)
-    if caller.customer is not None and not isinstance(found, Refused) and found.customer != caller.customer:
+    if not isinstance(found, Refused) and not _is_theirs(guard, caller, found.customer):
         return problem(UNKNOWN)
     return outcome_response(found)
 
@@ -107,6 +107,11 @@ async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -
     return await _not_theirs(guard, caller, id_) or _told(guard, "extend", await guard.extend(id_, key=key))
 
 
+def _is_theirs(guard: FlashGuard, caller: Caller, customer: str) -> bool:
+    """Whether the caller may see and change what is this customer's; old ids may be spelt otherwise."""
+    return caller.customer is None or caller.customer in (customer, guard.customer_of(customer))
+
+
 async def _not_theirs(
     guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None
 ) -> Response | None:
@@ -120,10 +125,9 @@ async def _not_theirs(
         return problem(UNKNOWN)
     if receipt is not None:  # it may be of a hold that nobody but the buyer remembers
         shown = read_receipt(guard.signer, receipt, ReservationId(id_))
-        if isinstance(shown, Refused) or shown.customer == caller.customer:
-            return None
-        return problem(UNKNOWN)
+        theirs = isinstance(shown, Refused) or _is_theirs(guard, caller, shown.customer)
+        return None if theirs else problem(UNKNOWN)
     found = await guard.reservation(id_)
     if isinstance(found, Refused):
         return problem(found)
-    return None if found.customer == caller.customer else problem(UNKNOWN)
+    return None if _is_theirs(guard, caller, found.customer) else problem(UNKNOWN)

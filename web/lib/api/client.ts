@@ -1,8 +1,18 @@
 import createClient from "openapi-fetch";
+import { buyer } from "../buyer";
 import type { components, paths } from "./schema";
 
 export const API_URL = process.env.NEXT_PUBLIC_API_URL ?? "";
 export const api = createClient<paths>({ baseUrl: API_URL });
+
+/** What a buyer does, they do with their token, where this tab has one. */
+const BUYERS_CALLS = /\/v1\/(sales|reservations)\//;
+api.use({
+  onRequest({ request }) {
+    const token = BUYERS_CALLS.test(request.url) && !request.headers.has("Authorization") && buyer()?.token;
+    if (token) request.headers.set("Authorization", `Bearer ${token}`);
+  },
+});
 
 type Schemas = components["schemas"];
 export type Sale = Schemas["SaleView"];

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from flashguard.customers import WHAT_IT_IS
@@ -29,6 +30,8 @@ from flashguard.tokens import MAX_TOKEN_SECONDS, KeyRing, Kind
 MOST_SEEDS: Final = 1024
 """Sales whose seeds a process remembers; they never change."""
 FULL_RETRY_SECONDS: Final = 10.0
+LOTTERY: Final = 0
+"""Stands on a ticket for the place that the seed gives it."""
 TOKEN_SLACK_SECONDS: Final = 60
 """A token ends so much after the session that it is for: the kernel ends that by its own clock."""
 RETRY_SECONDS: Final = 1.0
@@ -130,9 +133,10 @@ class WaitingRooms:
         if isinstance(seed, Refused):
             return seed
         id_ = self.ticket_of(sale, customer)
+        drawn = number(seed, id_)
         solved = NO_PROOF if proof is None else self.proofs.verify(sale, proof)
         decision = await self._decisions.ask(
-            Verb.TAKE_TICKET, sale, (id_, number(seed, id_), self._read(sale, id_, shown), *solved)
+            Verb.TAKE_TICKET, sale, (id_, drawn, self._read(sale, id_, drawn, shown), *solved)
         )
         refused = refused_by_fate(decision)
         if refused:
@@ -141,7 +145,12 @@ class WaitingRooms:
             return await self._refused(sale, decision.result)
         known, epoch, *result = decision.result
         try:
-            return self._place(sale, id_, result, decision.now_ms, epoch), known
+            place = self._place(sale, id_, result, decision.now_ms)
+            if result[0] == "waiting":
+                place = msgspec.structs.replace(
+                    place, ticket=self._ticket(sale, id_, int(result[1]), drawn, decision.now_ms, epoch)
+                )
+            return place, known
         except LookupError:
             return NO_KEY_YET
 
@@ -235,7 +244,12 @@ class WaitingRooms:
             self._seeds.clear()
         return self._seeds.setdefault(sale, stored.room_seed)
 
-    def _read(self, sale: SaleId, id_: str, shown: str | None) -> list[int]:
+    def _ticket(self, sale: SaleId, id_: str, place: int, drawn: int, now_ms: int, epoch: int) -> str:
+        """The signed ticket. It can be read, so that it does not tell a number of the lottery beforehand."""
+        says = {"place": LOTTERY if place == drawn else place, "at_ms": now_ms, "epoch": epoch}
+        return self.ring.sign(Kind.TICKET, id_, sale, MAX_TOKEN_SECONDS, says).token
+
+    def _read(self, sale: SaleId, id_: str, drawn: int, shown: str | None) -> list[int]:
         """What a signed ticket says: place, when it was signed, and in which epoch; nothing where it is not
         this one."""
         if shown is None:
@@ -243,11 +257,10 @@ class WaitingRooms:
         claims = self.ring.verify(Kind.TICKET, shown.encode())
         if isinstance(claims, Refused) or (claims.sale, claims.subject) != (sale, id_):
             return []
-        return [claims.more["place"], claims.more["at_ms"], claims.more["epoch"]]
+        place = claims.more["place"]
+        return [drawn if place == LOTTERY else place, claims.more["at_ms"], claims.more["epoch"]]
 
-    def _place(
-        self, sale: SaleId, id_: str, result: list[Any], now_ms: int, epoch: int | None = None
-    ) -> Place:
+    def _place(self, sale: SaleId, id_: str, result: list[Any], now_ms: int) -> Place:
         if result[0] == "admitted":
             until_ms = int(result[1])
             seconds = min((until_ms - now_ms) / 1000 + TOKEN_SLACK_SECONDS, MAX_TOKEN_SECONDS)
@@ -256,16 +269,12 @@ class WaitingRooms:
                 id=id_, sale_id=sale, status="admitted", outlook="likely",
                 admission=signed.token, admitted_until=from_millis(until_ms),
             )  # fmt: skip
-        _, at, position, waiting, wait_ms, outlook, opens_ms, look_ms = result
-        ticket = None
-        if epoch is not None:
-            says = {"place": int(at), "at_ms": now_ms, "epoch": epoch}
-            ticket = self.ring.sign(Kind.TICKET, id_, sale, MAX_TOKEN_SECONDS, says).token
+        _, _, position, waiting, wait_ms, outlook, opens_ms, look_ms = result
         return Place(
             id=id_, sale_id=sale, status="waiting", position=position or None, waiting=waiting,
             expected_wait_seconds=None if wait_ms < 0 else round(wait_ms / 1000, 1), outlook=outlook,
             opens_at=from_millis(opens_ms) if opens_ms else None,
-            poll_after_seconds=_look_again(id_, look_ms, opens_ms - now_ms), ticket=ticket,
+            poll_after_seconds=_look_again(id_, look_ms, opens_ms - now_ms),
         )  # fmt: skip
 
     async def _refused(self, sale: SaleId, result: list[Any]) -> Refused:

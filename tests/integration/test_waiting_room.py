@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import altcha
+import jwt
 import pytest
 
 from conftest import Answer, Service, clean_env, unique
@@ -121,6 +122,8 @@ async def test_the_lottery_is_the_one_that_the_sale_committed_to_and_anyone_can_
     promised = (await service.call("GET", f"/v1/sales/{sale}")).ok()["waiting_room"]["commitment"]
     early = [(await take(service, sale, f"c{n}")).ok(201) for n in range(40)]
     assert {place["position"] for place in early} == {None}
+    claims = [jwt.decode(place["ticket"], options={"verify_signature": False}) for place in early]
+    assert {said["place"] for said in claims} == {0}, "nobody can read their number beforehand"
     before = await lottery(service, sale)
     assert (before["seed"], before["drawn_at"], before["data"]) == (None, None, [])
     await service.admin("POST", f"/v1/sales/{sale}/open")

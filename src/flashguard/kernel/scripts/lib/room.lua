@@ -173,7 +173,8 @@ local function standing(sale, room, id)
   if not place then return nil end
   local opens_ms = room.status == 'scheduled' and sale.config.starts_ms or 0
   if room.rule.mode == 'lottery' and not room.opened_ms then
-    return {'waiting', place, 0, room.total, -1, outlook(room, 1), opens_ms, room.look_ms}
+    local hope = outlook(room, room.total)
+    return {'waiting', place, 0, room.total, -1, hope == 'unlikely' and 'possible' or hope, opens_ms, room.look_ms}
   end
   local position = redis.call('ZRANK', room.waiting_key, id) + 1
   return {'waiting', place, position, room.total, wait_ms(sale, room, position), outlook(room, position), opens_ms,

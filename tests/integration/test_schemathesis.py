@@ -24,7 +24,7 @@ THOUSANDS = (
     "--phases=examples,coverage,fuzzing,stateful",
 )
 MANY_CASES = 1_000
-MANY_MORE = 4_000
+MANY_MORE = 3_000
 STREAMS = "/events$"
 """An open event stream has no end to wait for; tests/integration/test_live.py looks at these."""
 

@@ -20,6 +20,7 @@ TITLES: Final = {
 }
 MADE: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
     ("/v1/sales", "sale", "/v1/sales/{sale}", {}),
+    ("/v1/sales/{sale}/open", "sale", "/v1/sales/{sale}", {}),
     ("/v1/sales/{sale}/reservations", "id", "/v1/reservations/{id}", {}),
     ("/v1/sales/{sale}/orders", "id", "/v1/reservations/{id}", {}),
     (
@@ -32,6 +33,9 @@ MADE: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
     ("/v1/keys", "id", "/v1/keys/{id}", {}),
 )
 """What a POST makes, and the calls that are about it: its `id` is their parameter."""
+BASKET: Final = {"customer": "ann", "items": [{"sku": "$response.body#/items/0/sku", "quantity": 1}]}
+TAKES: Final = ("/v1/sales/{sale}/reservations", "/v1/sales/{sale}/orders")
+"""What one asks for of a sale that was made or opened."""
 FRAMEWORKS_OWN: Final = ("HTTPValidationError", "ValidationError")
 """FastAPI's shapes of an invalid request; ours is a problem like every other."""
 
@@ -65,12 +69,15 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _link(paths: dict[str, Any], path: str, parameters: dict[str, str], about: str) -> None:
-    made = paths[path]["post"]["responses"]["201"]
+    answers = paths[path]["post"]["responses"]
+    made = answers.get("201") or answers["200"]
     for other, methods in paths.items():
         named = {f"{{{name}}}" for name in parameters}
         if f"{other}/".startswith(f"{about}/") and named == set(re.findall(r"{\w+}", other)):
             for call in methods.values():
-                link = {"operationId": call["operationId"], "parameters": parameters}
+                link: dict[str, Any] = {"operationId": call["operationId"], "parameters": parameters}
+                if other in TAKES and "requestBody" in call:
+                    link["requestBody"] = BASKET
                 made.setdefault("links", {})[call["summary"]] = link
 
 

@@ -43,7 +43,8 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     "(405) and bodies that are too large (413).",
     Code.UNAUTHENTICATED: "Send `Authorization: Bearer` and a valid key.",
     Code.FORBIDDEN: "The key is valid, but not for this; or the feature is turned off here.",
-    Code.RATE_LIMITED: "Wait for `retry_after_seconds`. For limits per key; nothing answers it yet.",
+    Code.RATE_LIMITED: "Wait for `retry_after_seconds`. `RateLimit` says which limit: "
+    "per address, key or customer.",
     Code.OVERLOADED: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
     Code.RECOVERING: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
     Code.QUEUE_REQUIRED: "Take a ticket and wait for its `admission`; or the one sent has run out, or is "

@@ -44,6 +44,7 @@ from flashguard.model import (
     merge_lines,
     split_reservation_id,
 )
+from flashguard.rates import Rates
 from flashguard.receipts import Receipt, Signer, fingerprint, request_fingerprint
 from flashguard.results import (
     IN_FLIGHT_RETRY_SECONDS,
@@ -103,6 +104,7 @@ class FlashGuard:
         self.watermark = Watermark()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
+        self.rates = Rates(self.kernel, self.decisions.circuit, settings)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
         self._fold_case = settings.customer_case == "fold"
         self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing(), self.customer_of)

@@ -166,6 +166,14 @@ class Refused(Struct, frozen=True, kw_only=True):
 Outcome = Granted | Refused
 
 
+class RateKind(StrEnum):
+    """What a limit on how often somebody may ask counts by."""
+
+    ADDRESS = "address"
+    KEY = "key"
+    CUSTOMER = "customer"
+
+
 class Position(Struct, frozen=True, order=True):
     """A place in a partition's journal: the newest entry that a reader has dealt with."""
 

@@ -1,16 +1,25 @@
 """Every setting, from `FLASHGUARD_*` variables, with its default and the reason for it."""
 
+import ipaddress
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Mode(StrEnum):
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+def _network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+RateSetting = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}$")] | None
 
 
 class Settings(BaseSettings):
@@ -116,6 +125,17 @@ class Settings(BaseSettings):
     )
     buyer_token_seconds: int = Field(
         900, ge=30, le=86_400, description="How long a buyer's token counts, at most and by default."
+    )
+    rate_per_address: RateSetting = Field(
+        None, description="Calls per client address, as `100/10`: 100 in 10 s; beyond: 429. Unset: no limit."
+    )
+    rate_per_key: RateSetting = Field(None, description="Calls per API key, likewise.")
+    rate_per_customer: RateSetting = Field(
+        None, description="Holds and orders per customer, and all calls of a buyer's token, likewise."
+    )
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        (),
+        description="Networks of your proxies: from these `X-Forwarded-For` is believed, from no one else.",
     )
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """Largest request body; beyond: 413."""

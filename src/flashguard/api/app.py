@@ -42,6 +42,7 @@ from .caller import Callers
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
 from .plain_json import SaidOnce
+from .rated import Limits, Rated
 from .system import VERSION
 
 log = logging.getLogger("flashguard")
@@ -100,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.identities = identities
     app.state.known_sales = buyer_tokens.KnownSales()
     app.state.callers = Callers(settings, identities)
+    app.state.limits = limits = Limits(settings)
     problems.install(app)
     contract.install(app)
     app.add_exception_handler(TooLarge, too_large_problem)
@@ -117,6 +119,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(ops.router)
     app.include_router(metrics.router)
     pages.install(app, settings)
+    if limits.on:
+        app.add_middleware(Rated, limits=limits, callers=app.state.callers)
     app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, answers=answers)
     if settings.cors_origins:
         app.add_middleware(
@@ -130,7 +134,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "Last-Event-ID",
                 "X-Request-Id",
             ],
-            expose_headers=["Idempotent-Replayed", "Retry-After", "X-Request-Id"],
+            expose_headers=[
+                "Idempotent-Replayed",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "X-Request-Id",
+            ],
         )
 
     @app.exception_handler(500)

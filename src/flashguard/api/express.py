@@ -23,7 +23,8 @@ from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.logs import REQUEST_ID
 from flashguard.metrics import Answers
-from flashguard.model import is_sale_id, split_reservation_id
+from flashguard.model import RateKind, is_sale_id, split_reservation_id
+from flashguard.rates import Bucket
 from flashguard.settings import Mode, Settings
 
 from . import selling
@@ -33,6 +34,7 @@ from .caller import ANONYMOUS, Caller, Callers
 from .idempotency import valid_key
 from .plain_json import surely_plain
 from .problems import ProblemError, away_problem, unexpected_problem
+from .rated import Limits, in_time
 from .request_ids import HEADER, Named, note_access, request_id
 from .schemas import BasketBody
 
@@ -101,16 +103,24 @@ class Express:
         self._named = Named(app, settings.access_log)
         self._callers: Callers = app.state.callers
         self._nobody = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
+        self._limits: Limits = app.state.limits
         self.bounds = Bounds(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._named(scope, receive, send)
 
-    def plan(self, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes) -> Call | None:
+    def plan(
+        self,
+        url: bytes,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        peer: tuple[str, int] | None = None,
+    ) -> Call | None:
         """The work of a POST that is plain and good; None when it is for the framework to answer.
 
         Parameters:
             headers: names in lower case.
+            peer: who is at the other end of the connection.
         """
         came = perf_counter()
         path = _path_of_sale(url) if url.startswith(b"/v1/sales/") else path_of(url)
@@ -139,7 +149,11 @@ class Express:
         if path.take is None or path.end is not None:
             if body or path.end is None:
                 return None
-            return self._answer(path.end(guard, caller, path.name), path.route, came, asked)
+            work = path.end(guard, caller, path.name)
+            if self._limits.on:
+                buckets = self._limits.buckets(peer[0] if peer else None, headers, caller)
+                work = in_time(guard.rates, buckets, work)
+            return self._answer(work, path.route, came, asked)
         if kind not in PLAIN_JSON:
             return None
         try:
@@ -149,7 +163,14 @@ class Express:
             return None
         if not surely_plain(body, 2 + 2 * len(basket.items)):
             return None
-        return self._answer(path.take(guard, caller, path.name, basket, named), path.route, came, asked)
+        work = path.take(guard, caller, path.name, basket, named)
+        if self._limits.on:
+            buckets = self._limits.buckets(peer[0] if peer else None, headers, caller)
+            if caller.customer is None:
+                customer = guard.customer_of(basket.customer) or basket.customer
+                buckets.append(Bucket(RateKind.CUSTOMER, customer))
+            work = in_time(guard.rates, buckets, work)
+        return self._answer(work, path.route, came, asked)
 
     async def _answer(
         self, work: Awaitable[Response], route: str, came: float, asked: bytes | None

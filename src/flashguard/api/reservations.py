@@ -8,6 +8,7 @@ from starlette.responses import Response
 from . import selling
 from .auth import Looking, Selling
 from .idempotency import IdempotencyKey, valid_key
+from .rated import customer_may_ask
 from .sales import SaleParam, guard_of, known
 from .schemas import BasketBody, ConfirmBody, ReservationView, problems
 
@@ -30,6 +31,7 @@ async def reserve(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Sets units aside for a customer until `expires_at`."""
+    await customer_may_ask(request, guard_of(request), caller, body.customer)
     return await selling.reserve(guard_of(request), caller, known(sale), body, valid_key(idempotency_key))
 
 
@@ -47,6 +49,7 @@ async def buy(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Reserves and confirms in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
+    await customer_may_ask(request, guard_of(request), caller, body.customer)
     return await selling.buy(guard_of(request), caller, known(sale), body, valid_key(idempotency_key))
 
 

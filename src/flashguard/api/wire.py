@@ -117,7 +117,11 @@ class Wire(Bounded):
     def on_message_complete(self) -> None:
         held = self._held
         if held is not None:
-            call = self._express.plan(self.url, self.headers, held) if self._express is not None else None
+            call = (
+                self._express.plan(self.url, self.headers, held, self.client)
+                if self._express is not None
+                else None
+            )
             if call is not None:
                 self._held = None
                 self._coming = NOTHING

@@ -44,6 +44,7 @@ class Verb(StrEnum):
     LOOK_AT_TICKET = "look_at_ticket"
     LEAVE_ROOM = "leave_room"
     LOOK_AT_ROOM = "look_at_room"
+    TAKE_TOKENS = "take_tokens"
 
 
 IN_THE_ROOM: Final = frozenset((Verb.TAKE_TICKET, Verb.LOOK_AT_TICKET, Verb.LEAVE_ROOM, Verb.LOOK_AT_ROOM))
@@ -76,6 +77,7 @@ RawEntry = tuple[bytes, dict[bytes, bytes]]
 """A journal entry as the client returns it: id and fields."""
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_numbers = msgspec.msgpack.Decoder(list[list[int]]).decode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
@@ -151,6 +153,12 @@ class Kernel:
         blob = _encode(
             (token or new_token(), self._epochs.get(partition, 0), self.max_backlog, self.clock_ms, requests)
         )
+        reply = _decode_reply(await self._call(verb, names, blob))
+        if not reply.status and reply.epoch > self._epochs.get(partition, 0):
+            self._epochs[partition] = reply.epoch
+        return reply
+
+    async def _call(self, verb: Verb, names: Sequence[str], blob: bytes) -> bytes:
         self.calls += 1
         try:
             try:
@@ -159,10 +167,16 @@ class Kernel:
                 raw = await self._redis.eval(self._sources[verb], len(names), *names, blob)
         except (RedisError, OSError) as error:
             raise _trouble(verb, error) from error
-        reply = _decode_reply(raw)
-        if not reply.status and reply.epoch > self._epochs.get(partition, 0):
-            self._epochs[partition] = reply.epoch
-        return reply
+        return cast("bytes", raw)
+
+    async def take_tokens(self, buckets: Sequence[str], requests: Sequence[object]) -> list[list[int]]:
+        """Takes tokens from buckets: see scripts/take_tokens.lua.
+
+        Raises:
+            MemoryAway: no answer.
+        """
+        raw = await self._call(Verb.TAKE_TOKENS, buckets, _encode((self.clock_ms, requests)))
+        return _decode_numbers(raw)
 
     async def head(self, partition: int) -> dict[str, str]:
         """The partition hash as it is; empty when memory has none."""

@@ -87,6 +87,11 @@ def staged(number: int, sale_id: SaleId, fence: str) -> tuple[str, str]:
     return f"{tag}reservations:{sale_id}", f"{tag}used:{sale_id}"
 
 
+def bucket(kind: str, name: str) -> str:
+    """String: a token bucket of somebody who asks; expires when it is full. All share one slot."""
+    return f"fg:{{limits}}:{kind}:{name}"
+
+
 def recorders() -> str:
     """Sorted set: the recorders that run, by when they last said so."""
     return "fg:{recorders}"

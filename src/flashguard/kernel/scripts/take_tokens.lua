@@ -1,0 +1,57 @@
+#!lua
+-- take_tokens: token buckets, which limit how often somebody may ask. A bucket holds `tokens`, and gets as many
+-- anew over `window_ms`. A request takes one from each of its buckets, or, where one is empty, none from any.
+--
+-- The rule: over any time t nobody gets more than tokens + t * tokens / window_ms; who is refused pays nothing.
+--
+-- KEYS      one string per bucket: when it is full again, in milliseconds; absent: it is full. It expires then, so
+--           that memory holds only the buckets of those who asked within the window.
+-- ARGV[1]   msgpack {now_ms (0: the server's clock), requests}
+-- requests  {{bucket index, tokens, window_ms, bucket index, tokens, window_ms, ...}, ...}; indices from 0
+-- results   {{which of its buckets is the narrowest (from 0), tokens left there, full again in ms, wait_ms}, ...}
+--           wait_ms > 0: refused; so long until there is a token
+
+local args = cmsgpack.unpack(ARGV[1])
+local NOW, REQUESTS = args[1], args[2]
+if NOW == 0 then
+  local time = redis.call('TIME')
+  NOW = time[1] * 1000 + time[2] / 1000
+end
+
+local CHUNK = 1000 -- keys of one command; Lua's unpack overflows near 8,000
+local full_at, changed = {}, {}
+for from = 1, #KEYS, CHUNK do
+  local values = redis.call('MGET', unpack(KEYS, from, math.min(from + CHUNK - 1, #KEYS)))
+  for i = 1, #values do full_at[from + i - 1] = math.max(tonumber(values[i] or 0), NOW) end
+end
+
+local function take(request)
+  local narrowest, least, full_in, wait = 0, nil, 0, 0
+  for i = 1, #request, 3 do
+    local bucket, tokens, window_ms = request[i] + 1, request[i + 1], request[i + 2]
+    local after = full_at[bucket] - NOW + window_ms / tokens
+    if after - window_ms > 0.001 then
+      if after - window_ms > wait then
+        narrowest, least, full_in, wait = (i - 1) / 3, 0, full_at[bucket] - NOW, after - window_ms
+      end
+    elseif wait == 0 then
+      local left = math.floor((window_ms - after) * tokens / window_ms + 0.001)
+      if not least or left < least then narrowest, least, full_in = (i - 1) / 3, left, after end
+    end
+  end
+  if wait == 0 then
+    for i = 1, #request, 3 do
+      local bucket = request[i] + 1
+      full_at[bucket] = full_at[bucket] + request[i + 2] / request[i + 1]
+      changed[bucket] = true
+    end
+  end
+  return {narrowest, least, math.ceil(full_in), math.ceil(wait)}
+end
+
+local results = {}
+for i = 1, #REQUESTS do results[i] = take(REQUESTS[i]) end
+for bucket in pairs(changed) do
+  redis.call('SET', KEYS[bucket], string.format('%.3f', full_at[bucket]), 'PX', math.ceil(full_at[bucket] - NOW))
+end
+return cmsgpack.pack(results)

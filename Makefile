@@ -14,7 +14,7 @@ MINUTES ?= 30
 EXAMPLES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: schemathesis help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs
+.PHONY: schemathesis help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ setup: $(DEV) pages ## Install all that the others need, and build the pages; st
 run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the data stays
 	@$(BIN)/flashguard up
 
-test: lint redis spin promtool wrk chromium vitest ## Check the style and the types, then run every test, with coverage
+test: lint redis spin promtool wrk chromium vitest tsclient ## Check the style and the types, then run every test, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile
 	$(BIN)/coverage combine --quiet
@@ -60,7 +60,7 @@ pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	$(PIN) --extra dev -o requirements/dev.txt
 
 clean: ## Remove what was installed and built; the data in .flashguard stays
-	rm -rf web/node_modules web/out web/.next .venv .coverage .coverage.* htmlcov dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf web/node_modules web/out web/.next clients/typescript/node_modules clients/typescript/dist .venv .coverage .coverage.* htmlcov dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Development's set holds all of the running one.
@@ -85,6 +85,14 @@ pages: $(if $(ENOUGH_NODE),web/out/csp.json)
 
 vitest: pages
 	@$(if $(ENOUGH_NODE),cd web && npm test --silent,echo "There is no Node 20 or newer here: the pages' unit tests are skipped.")
+
+# The TypeScript client, generated from the contract; its tests are run by pytest, against the real service.
+tsclient: $(if $(ENOUGH_NODE),clients/typescript/dist/index.js)
+	@$(if $(ENOUGH_NODE),,echo "There is no Node 20 or newer here: the TypeScript client is not built, and not tested.")
+
+clients/typescript/dist/index.js: web/openapi.json $(wildcard clients/typescript/src/*.ts clients/typescript/*.json)
+	cd clients/typescript && npm ci --no-audit --no-fund --loglevel=error && npm run build --silent
+	@touch $@
 
 # csp.json is the last thing that the build writes.
 web/out/csp.json: $(WEB) web/node_modules/.package-lock.json

@@ -181,6 +181,16 @@ async def test_a_bearer_that_is_not_taken_any_more_is_asked_for_anew_once(servic
         await asyncio.to_thread(stranger.buy, sale, "ada", {"unit": 1})
 
 
+async def test_a_buyers_token_buys_for_its_customer_alone(service, client, line):
+    sale = await service.create_sale(stock=2)
+    given = await client.buyer_token(sale, "ada", seconds=60)
+    assert (given.customer, given.sale_id) == ("ada", sale)
+    async with AsyncClient(line.url, given.token, retry=QUICK) as browser:
+        assert isinstance(await browser.buy(sale, "ada", {"unit": 1}), Granted)
+        with pytest.raises(ProblemError, match="forbidden"):
+            await browser.buy(sale, "bob", {"unit": 1})
+
+
 async def test_a_shop_runs_its_sale_with_it(client):
     name = unique()
     item = Item(sku="unit", name="Unit", price_minor=100, currency="EUR", stock=1)

@@ -1,0 +1,129 @@
+// Against the real service, over a line that fails on demand (tests/faulty.py): run by tests/integration/test_typescript_client.py.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, beforeEach, describe, test } from "node:test";
+import { FlashGuard, NoAnswer, ProblemError } from "../dist/index.js";
+
+const url = process.env.FLASHGUARD_URL;
+const bearer = process.env.FLASHGUARD_KEY;
+const quick = { firstWaitSeconds: 0.01, longestWaitSeconds: 0.05, mostSeconds: 20 };
+const flashguard = new FlashGuard(url, { bearer, retry: quick });
+
+async function nextRequestsMeet(...faults) {
+  await fetch(`${url}/_faults`, { method: "POST", body: JSON.stringify(faults) });
+}
+const seen = async () => (await fetch(`${url}/_seen`)).json();
+
+async function openSale(stock, more = {}) {
+  const item = { sku: "unit", name: "Unit", price_minor: 1999, currency: "EUR", stock };
+  const made = await flashguard.createSale({ id: `ts-${randomUUID().slice(0, 12)}`, name: "A sale of a test", items: [item], ...more });
+  return (await flashguard.openSale(made.id)).id;
+}
+
+beforeEach(() => nextRequestsMeet());
+after(() => nextRequestsMeet());
+
+test("a buyer's way from hold to order", async () => {
+  const sale = await openSale(3);
+  const held = await flashguard.reserve(sale, "ada", { unit: 2 });
+  assert.ok(held.granted);
+  assert.equal(held.reservation.status, "held");
+  assert.ok((await flashguard.extend(held.reservation.id)).granted);
+  const confirmed = await flashguard.confirm(held.reservation.id, held.reservation.receipt);
+  assert.ok(confirmed.granted);
+  assert.equal((await flashguard.reservation(held.reservation.id)).status, "confirmed");
+  const other = await flashguard.reserve(sale, "bob", { unit: 1 });
+  assert.equal((await flashguard.release(other.reservation.id)).reservation.status, "released");
+  const orders = [];
+  for await (const order of flashguard.orders(sale)) orders.push(order.id);
+  assert.deepEqual(orders, [held.reservation.id]);
+  const [item] = (await flashguard.sale(sale)).items;
+  assert.deepEqual([item.available, item.held, item.sold], [1, 0, 2]);
+});
+
+test("what a buyer can cause is a value", async () => {
+  const sale = await openSale(1);
+  const refused = await flashguard.buy(sale, "ada", { unit: 2 });
+  assert.deepEqual([refused.granted, refused.code, refused.problem.available], [false, "sold-out", 1]);
+  assert.equal((await flashguard.buy("no-such-sale", "ada", { unit: 1 })).code, "unknown-sale");
+});
+
+test("what the caller must change is thrown, at the first try", async () => {
+  const sale = await openSale(1);
+  await nextRequestsMeet();
+  await assert.rejects(flashguard.buy(sale, "ada", { unit: 0 }), (error) => {
+    assert.ok(error instanceof ProblemError);
+    assert.deepEqual([error.status, error.code], [422, "invalid-request"]);
+    assert.ok(error.requestId);
+    return true;
+  });
+  assert.equal((await seen()).length, 1);
+  const stranger = new FlashGuard(url, { bearer: "fg_live_wrong", retry: quick });
+  await assert.rejects(stranger.openSale(sale), { code: "unauthenticated" });
+});
+
+describe("a buy takes effect once whatever becomes of the line", () => {
+  for (const fault of ["503-now", "502", "429-now", "409-now", "cut-before", "cut-after"]) {
+    test(fault, async () => {
+      const sale = await openSale(5);
+      await nextRequestsMeet(fault, fault);
+      const outcome = await flashguard.buy(sale, "ada", { unit: 1 });
+      assert.ok(outcome.granted);
+      assert.equal(outcome.replayed, fault === "cut-after");
+      const requests = await seen();
+      assert.equal(requests.length, 3);
+      assert.equal(new Set(requests.map(([, , key]) => key)).size, 1);
+      assert.ok(requests[0][2]);
+      const [item] = (await flashguard.sale(sale)).items;
+      assert.deepEqual([item.available, item.sold], [4, 1]);
+    });
+  }
+});
+
+test("every new request has a key of its own, and a given one is kept", async () => {
+  const sale = await openSale(5);
+  await nextRequestsMeet();
+  await flashguard.buy(sale, "ada", { unit: 1 });
+  await flashguard.buy(sale, "ada", { unit: 1 });
+  const first = await flashguard.buy(sale, "ada", { unit: 1 }, { key: "mine" });
+  const again = await flashguard.buy(sale, "ada", { unit: 1 }, { key: "mine" });
+  const keys = (await seen()).map(([, , key]) => key);
+  assert.equal(new Set(keys).size, 3);
+  assert.deepEqual(keys.slice(2), ["mine", "mine"]);
+  assert.deepEqual([again.replayed, again.reservation.id], [true, first.reservation.id]);
+});
+
+test("it waits as long as it is told, or says at once that this is too long", async () => {
+  const sale = await openSale(1);
+  await nextRequestsMeet("503-later");
+  await assert.rejects(flashguard.buy(sale, "ada", { unit: 1 }), (error) => error instanceof NoAnswer && Boolean(error.key));
+  assert.equal((await seen()).length, 1);
+  await nextRequestsMeet("429-later");
+  await assert.rejects(flashguard.buy(sale, "ada", { unit: 1 }), { code: "rate-limited" });
+});
+
+test("tries have a bound", async () => {
+  const sale = await openSale(1);
+  const hasty = new FlashGuard(url, { bearer, retry: { ...quick, mostTries: 4 } });
+  await nextRequestsMeet(...Array(50).fill("cut-before"));
+  await assert.rejects(hasty.buy(sale, "ada", { unit: 1 }), NoAnswer);
+  assert.equal((await seen()).length, 4);
+});
+
+test("a buyer's token buys for its customer alone", async () => {
+  const sale = await openSale(2);
+  const { token } = await flashguard.buyerToken(sale, "ada");
+  const browser = new FlashGuard(url, { bearer: token, retry: quick });
+  assert.ok((await browser.buy(sale, "ada", { unit: 1 })).granted);
+  await assert.rejects(browser.buy(sale, "bob", { unit: 1 }), { code: "forbidden" });
+});
+
+test("a bearer that is not taken any more is asked for anew, once", async () => {
+  const sale = await openSale(1);
+  const given = ["fg_live_old", bearer];
+  const renewing = new FlashGuard(url, { bearer: async () => given.shift(), retry: quick });
+  assert.ok((await renewing.buy(sale, "ada", { unit: 1 })).granted);
+  const old = ["fg_live_old", "fg_live_older"];
+  const stranger = new FlashGuard(url, { bearer: () => old.shift(), retry: quick });
+  await assert.rejects(stranger.buy(sale, "ada", { unit: 1 }), { code: "unauthenticated" });
+});

@@ -33,6 +33,8 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.RESERVATION_EXPIRED: "Reserve again, with a new key.",
     Code.RESERVATION_RELEASED: "Reserve again, with a new key.",
     Code.RESERVATION_CONFIRMED: "It is an order; read it.",
+    Code.RESERVATION_CANCELLED: "Reserve again, with a new key, while units are left.",
+    Code.RESERVATION_HELD: "Release it; only an order can be cancelled.",
     Code.REQUEST_IN_FLIGHT: "Send the same request with the same key after `retry_after_seconds`.",
     Code.UNKNOWN_SALE: "Check the sale's id.",
     Code.UNKNOWN_ITEM: "`sku` names what the sale does not have.",

@@ -19,6 +19,8 @@ class Code(StrEnum):
     RESERVATION_EXPIRED = "reservation-expired"
     RESERVATION_RELEASED = "reservation-released"
     RESERVATION_CONFIRMED = "reservation-confirmed"
+    RESERVATION_CANCELLED = "reservation-cancelled"
+    RESERVATION_HELD = "reservation-held"
     REQUEST_IN_FLIGHT = "request-in-flight"
     UNKNOWN_SALE = "unknown-sale"
     UNKNOWN_ITEM = "unknown-item"
@@ -53,6 +55,8 @@ PROBLEMS: Final[dict[Code, Problem]] = {
     Code.RESERVATION_EXPIRED: Problem(409, "The hold has expired and its units went back to stock."),
     Code.RESERVATION_RELEASED: Problem(409, "The hold was released and its units went back to stock."),
     Code.RESERVATION_CONFIRMED: Problem(409, "The reservation is confirmed already."),
+    Code.RESERVATION_CANCELLED: Problem(409, "The order was cancelled."),
+    Code.RESERVATION_HELD: Problem(409, "The reservation is a hold, and no order yet."),
     Code.REQUEST_IN_FLIGHT: Problem(409, "A request with this idempotency key is still being worked on."),
     Code.UNKNOWN_SALE: Problem(404, "There is no such sale."),
     Code.UNKNOWN_ITEM: Problem(404, "The sale has no such item."),

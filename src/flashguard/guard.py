@@ -44,11 +44,13 @@ from flashguard.model import (
     merge_lines,
     split_reservation_id,
 )
+from flashguard.orders import Orders
 from flashguard.rates import Rates
 from flashguard.receipts import Receipt, Signer, fingerprint, request_fingerprint
 from flashguard.results import (
     IN_FLIGHT_RETRY_SECONDS,
     first_outcome,
+    has_been,
     is_confirmed,
     is_of_that,
     is_released,
@@ -106,6 +108,7 @@ class FlashGuard:
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
         self.rates = Rates(self.kernel, self.decisions.circuit, settings)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
+        self.orders = Orders(ledger, self.decisions, settings)
         self._fold_case = settings.customer_case == "fold"
         self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing(), self.customer_of)
         self._client = client
@@ -238,7 +241,7 @@ class FlashGuard:
             id_=short,
             durable=newly_confirmed if buy else newly_held_for_good,
             same=lambda _, found: (
-                found.fingerprint == body and (found.status is ReservationStatus.CONFIRMED or not buy)
+                found.fingerprint == body and (has_been(ReservationStatus.CONFIRMED, found) or not buy)
             ),
         )
         if decision.fate is Fate.REFUSED_BY_LEDGER:
@@ -359,7 +362,7 @@ class FlashGuard:
             (short,) if receipt is None else (short, grant_of(receipt)),
             id_=short,
             durable=durable,
-            same=lambda result, found: found.status is status and is_of_that(result, found),
+            same=lambda result, found: has_been(status, found) and is_of_that(result, found),
         )
         if verb is Verb.RELEASE and decision.fate in (Fate.REFUSED_BY_LEDGER, Fate.LOST):
             return await self._not_in_memory(sale, short, status)

@@ -82,6 +82,17 @@ class Honour(Struct, array_like=True, tag="honour", frozen=True):
     created_ms: int
 
 
+class Cancel(Struct, array_like=True, tag="cancel", frozen=True):
+    """An order is taken back; its units are available again, or leave the stock with it."""
+
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+    restock: bool
+    reason: str
+
+
 class Restock(Struct, array_like=True, tag="restock", frozen=True):
     """`lines` is the sku and the signed number of units; stock, held and sold are those after it."""
 
@@ -124,7 +135,9 @@ class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):
     at_ms: int
 
 
-Transition = Hold | Buy | Confirm | Release | Expire | Extend | Honour | Restock | SaleChange | Rebuilt
+Transition = (
+    Hold | Buy | Confirm | Release | Expire | Extend | Honour | Cancel | Restock | SaleChange | Rebuilt
+)
 
 
 class Counters(Struct, array_like=True, frozen=True):

@@ -45,6 +45,7 @@ class ReservationStatus(StrEnum):
     CONFIRMED = "confirmed"
     RELEASED = "released"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
 
 
 class Durability(StrEnum):
@@ -128,6 +129,14 @@ class Reservation(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     confirmed_at: datetime | None = None
     receipt: str | None = None
+
+
+class CancelledOrder(Reservation, frozen=True, kw_only=True):
+    """An order that was taken back. `restocked`: its units went on sale again; else they left the stock."""
+
+    cancelled_at: datetime
+    restocked: bool
+    cancel_reason: str
 
 
 class Amount(Struct, frozen=True):

@@ -5,7 +5,15 @@ from typing import Any, Final
 
 from flashguard.errors import Code
 from flashguard.ledger import RecordedReservation
-from flashguard.model import Durability, Granted, Outcome, Refused, Reservation, Sku
+from flashguard.model import (
+    Durability,
+    Granted,
+    Outcome,
+    Refused,
+    Reservation,
+    ReservationStatus,
+    Sku,
+)
 from flashguard.receipts import request_fingerprint
 
 IN_FLIGHT_RETRY_SECONDS: Final = 1.0
@@ -22,6 +30,12 @@ def first_outcome(found: Reservation, body: int) -> Outcome:
 def is_of_that(result: list[Any], found: RecordedReservation) -> bool:
     """Whether a record of the ledger is of the reservation that the result is about."""
     return bool(result[1] == found.customer and result[2] == found.lines)
+
+
+def has_been(status: ReservationStatus, found: RecordedReservation) -> bool:
+    """Whether a record of the ledger has reached this status, also where an order was cancelled since."""
+    past = ReservationStatus.CANCELLED if status is ReservationStatus.CONFIRMED else status
+    return found.status in (status, past)
 
 
 def newly_confirmed(result: list[Any]) -> bool:

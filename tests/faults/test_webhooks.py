@@ -220,6 +220,35 @@ async def recorded_facts(stack: Stack, sale: str) -> set[tuple[str, str]]:
     return held | {(f"{sale}.{row['id']}", ends[row["status"]]) for row in rows if row["status"] in ends}
 
 
+async def test_a_cancelled_order_is_told_and_stays_so_when_memory_is_lost(
+    stack: Stack, receiver: Receiver, hook: str
+) -> None:
+    service = stack.service
+    sale = await service.create_sale(stock=5, limit=2)
+    order = (await service.buy(sale, "ann", 2, key="ann")).ok(201)
+    body = {"restock": False, "reason": "broken in two"}
+    done = (await service.call("POST", f"/v1/orders/{order['id']}/cancel", body, admin=True)).ok()
+    await arrived(receiver, order["id"], "order.confirmed", "order.cancelled")
+    data = receiver.about(order["id"])[1].data
+    assert data.pop("reason") == done.pop("cancel_reason") == "broken in two"
+    assert data | {"receipt": None} == done
+
+    before = await stack.epoch(sale)
+    await stack.memory.flushall()
+    await stack.rebuilt(sale, before)
+    again = await stack.retried(
+        lambda: service.call("POST", f"/v1/orders/{order['id']}/cancel", body, admin=True)
+    )
+    assert again.replayed
+    first = await stack.retried(lambda: service.buy(sale, "ann", 2, key="ann"))
+    assert first.replayed
+    assert (first.ok(201)["id"], first.body["status"]) == (order["id"], "confirmed")
+    (await stack.retried(lambda: service.buy(sale, "ann", 2))).ok(201)
+    item = await service.item(sale)
+    assert (item["stock"], item["available"], item["sold"]) == (3, 1, 2)
+    await service.audit(sale)
+
+
 async def test_two_deliverers_share_the_work(stack: Stack, receiver: Receiver, hook: str) -> None:
     stack.start("deliverer-2", "deliverer")
     sale = await stack.service.create_sale(stock=100)

@@ -33,7 +33,7 @@ T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder().decode
 START_SECONDS = 10.0
 SERVERS = ["valkey", *(["redis"] if shutil.which("redis-server") else [])]
-RECORD_STATUS = {"held": 1, "confirmed": 2, "released": 3, "expired": 4}
+RECORD_STATUS = {"held": 1, "confirmed": 2, "released": 3, "expired": 4, "cancelled": 5}
 
 
 @contextmanager
@@ -48,11 +48,14 @@ def memory_server(name: str) -> Iterator["Wire"]:
         server = subprocess.Popen([str(binary), *words], stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not path.exists():
+        wire = None
+        while wire is None:
             assert server.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline
-            time.sleep(0.01)
-        wire = Wire(path)
+            try:
+                wire = Wire(path)
+            except (FileNotFoundError, ConnectionRefusedError):  # not there, or there and not listening yet
+                time.sleep(0.01)
         yield wire
         wire.close()
     finally:
@@ -282,10 +285,10 @@ class Partition:
                     assert after == (moved.memory_stock, moved.memory_held, moved.memory_sold)
         for (name, id_), row in [*group.new.items(), *group.changed.items()]:
             one = self.model.sales[name].reservations[id_]
-            assert row.status == one.status
+            assert row.status == ("confirmed" if (name, id_) in group.cancels else one.status)
             if one.status == "held":
                 assert row.expires_ms == one.until_ms
-            else:
+            elif one.status != "cancelled":
                 assert row.ended_ms == one.until_ms
             if isinstance(row, New):
                 assert (row.customer, row.lines, row.fingerprint) == (
@@ -297,13 +300,17 @@ class Partition:
                 assert (row.extensions or []) == one.extensions
         for (name, id_), honoured in group.honours.items():
             one = self.model.sales[name].reservations[id_]
-            assert (one.status, one.until_ms) == ("confirmed", honoured.at_ms)
+            if (name, id_) not in group.cancels:
+                assert (one.status, one.until_ms) == ("confirmed", honoured.at_ms)
             assert (one.customer, one.lines) == (honoured.customer, honoured.lines)
             assert (one.fingerprint, one.created_ms, one.hold_ms) == (
                 honoured.fingerprint,
                 honoured.created_ms,
                 honoured.hold_ms,
             )
+        for (name, id_), cancel in group.cancels.items():
+            one = self.model.sales[name].reservations[id_]
+            assert (one.status, one.until_ms, one.lines) == ("cancelled", cancel.at_ms, cancel.lines)
         for name, change in group.sale_changes.items():
             rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
             config = self.model.sales[name].config
@@ -411,6 +418,8 @@ _SEQ_AT = {
     (Verb.RELEASE, "released"): 7,
     (Verb.CONFIRM, "as-it-is"): 1,
     (Verb.RELEASE, "as-it-is"): 1,
+    (Verb.CANCEL, "cancelled"): 2,
+    (Verb.CANCEL, "as-it-is"): 1,
     (Verb.RESTOCK, "restocked"): 5,
 }
 

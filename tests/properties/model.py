@@ -190,7 +190,8 @@ class Model:
             if known.fingerprint != fingerprint:
                 return ["idempotency-mismatch"]
             if known.hold_ms == 0:
-                return ["confirmed", True, known.created_ms, 0, known.until_ms, self._unrecorded(known)]
+                seq = self._unrecorded(known) if known.status == "confirmed" else 0
+                return ["confirmed", True, known.created_ms, 0, known.created_ms, seq]
             return ["held", True, known.created_ms, known.hold_ms, 0, 0]
         config = sale.config
         if (status := config.status_at(self.now_ms)) != "open":
@@ -261,6 +262,27 @@ class Model:
 
     def _release(self, name: str, id_: str) -> list[Any]:
         return self._end(name, id_, "released")
+
+    def _cancel(
+        self, name: str, id_: str, fingerprint: int, customer: str, lines: Lines, restock: bool, reason: str
+    ) -> list[Any]:
+        if name not in self.sales:
+            return ["unknown-sale"]
+        known = self._reservation(name, id_)
+        if known is None:
+            return ["unknown-reservation"]
+        if known.status == "cancelled":
+            return ["as-it-is", self._unrecorded(known)]
+        if known.status != "confirmed":
+            return [f"reservation-{known.status}"]
+        if known.fingerprint != fingerprint:
+            return ["idempotency-mismatch"]
+        known.status, known.until_ms, known.seq = "cancelled", self.now_ms, self.seq + 1
+        self._move(name, lines, "sold", -1)
+        if not restock:
+            self._move(name, lines, "stock", -1)
+        self._transitions.append(["cancel", name, id_, lines, self.now_ms, restock, reason])
+        return ["cancelled", self.now_ms, self.seq + 1]
 
     def _end(self, name: str, id_: str, status: str) -> list[Any]:
         known = self._reservation(name, id_)

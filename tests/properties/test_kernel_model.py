@@ -69,6 +69,7 @@ requests = {
         BACK, [*[None] * 4, *itertools.product("xyz", ["ok", "ok", "late", "forged"])], LINES
     ),
     Verb.RELEASE: any_of(BACK),
+    Verb.CANCEL: any_of(BACK, [0, 0, 0, 1], [False, True]),
     Verb.EXTEND: any_of(BACK, [1, 2, 3]),
     Verb.EXPIRE: any_of(NAMES),
     Verb.RESTOCK: any_of(
@@ -95,7 +96,7 @@ def call(verb: Verb) -> st.SearchStrategy[Step]:
     return st.tuples(st.just(verb), st.lists(requests[verb], min_size=1, max_size=6, unique_by=once))
 
 
-often = [Verb.RESERVE] * 4 + [Verb.CONFIRM] * 2 + [Verb.RELEASE, Verb.EXTEND, Verb.EXTEND]
+often = [Verb.RESERVE] * 4 + [Verb.CONFIRM] * 2 + [Verb.RELEASE, Verb.CANCEL, Verb.EXTEND, Verb.EXTEND]
 seldom = [Verb.RESTOCK, Verb.CHANGE_SALE, Verb.EXPIRE]
 loads = st.one_of(st.tuples(st.just("load"), st.sampled_from(NAMES), sales), any_of(["unload"], NAMES))
 actions = st.one_of(*map(call, often + seldom), any_of(["note_recorded", "rebuild"]), loads)
@@ -154,6 +155,8 @@ class Play:
                 named.append(
                     known[-1 - back % len(known)] if known and back != NOTHING else (SALES[0], "nobody")
                 )
+            elif verb is Verb.CANCEL:
+                named.append(self._of_an_order(known, *request))
             elif verb in (Verb.RELEASE, Verb.EXTEND):
                 back, *rest = request
                 made = known and back != NOTHING
@@ -161,6 +164,17 @@ class Play:
             else:
                 named.append(request)
         return named
+
+    def _of_an_order(
+        self, known: list[tuple[str, str]], back: int, other: int, restock: bool
+    ) -> tuple[Any, ...]:
+        """A cancel, with what the ledger has of the order; `other`: of another than the one memory has."""
+        name, id_ = known[-1 - back % len(known)] if known and back != NOTHING else (SALES[0], "nobody")
+        sale = self.sides[0].model.sales.get(name)
+        one = sale.reservations.get(id_) if sale is not None else None
+        if one is None:
+            return name, id_, 1, "x", ["a", 1], restock, "why"
+        return name, id_, one.fingerprint + other, one.customer, one.lines, restock, "why"
 
     def _with_receipt(
         self, known: list[tuple[str, str]], back: int, how: tuple[str, str], lines: list[Any]
@@ -274,6 +288,19 @@ BROKEN = {
     "a waiting room that anybody walks past": ("if config.rules.room and", "if false and"),
     "an admission without end": ("NOW >= (request[7] or 0)", "not request[7]"),
     "a change that forgets the rules": ("      if next(c.rules) then", "      if false then"),
+    "a cancelled order that still counts for the limit": (
+        "add_used(sale, customer, -units_of(lines))\n  put",
+        "put",
+    ),
+    "units that stay in the stock when they left it": ("if not restock then move", "if false then move"),
+    "an order that is cancelled twice": (
+        "if record[1] == CANCELLED then return",
+        "if record[1] == CANCELLED then record[1] = 2 elseif nil then return",
+    ),
+    "a cancel of another order": (
+        "  if record[2] ~= fingerprint then return {'idempotency-mismatch'} end\n  for",
+        "  for",
+    ),
     "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
 }
 

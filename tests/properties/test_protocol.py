@@ -151,6 +151,8 @@ class Play:
                 )
             elif verb is Verb.EXPIRE:
                 requests = [(self.name,)]
+            elif verb is Verb.CANCEL:
+                requests += self._of_an_order(back, restock=buy)
             elif self.made:
                 requests.append((self.name, self.made[-1 - back % len(self.made)]))
         if not requests:
@@ -166,6 +168,21 @@ class Play:
         state = self.spec.memory.state
         assert reply == Reply("", state.epoch, state.seq, state.now_ms, expected)
         self.seen = max(self.seen, state.epoch)
+
+    def _of_an_order(self, back: int, *, restock: bool) -> list[tuple[Any, ...]]:
+        """A cancel of an order that the ledger has, in whatever state memory is."""
+        made = self.spec.sales[self.name].reservations
+        orders = [id_ for id_, one in made.items() if one.status == "confirmed"]
+        if not orders:
+            return []
+        one = made[id_ := orders[-1 - back % len(orders)]]
+        return [(self.name, id_, one.fingerprint, one.customer, one.lines, restock, "why")]
+
+    async def cancel(self, back: int, restock: bool) -> None:
+        """The shop takes an order back; to have one in the ledger, somebody buys first."""
+        await self.buyers(Verb.RESERVE, 0, [(0, back, 1, True)])
+        await self.record(NEVER, "never")
+        await self.buyers(Verb.CANCEL, 1, [(back, 0, 0, restock)])
 
     async def record(self, count: int, crash: str) -> None:
         """A recorder reads a group of at most `count` entries; it may die before or after the commit."""
@@ -262,6 +279,8 @@ class Play:
         theirs = sale.items["a"]
         assert (item["stock"], item["held"], item["sold"]) == (theirs.stock, theirs.held, theirs.sold)
         assert item["held"] + item["sold"] <= item["stock"]
+        orders = [one for one in sale.reservations.values() if one.status == "confirmed"]
+        assert item["sold"] == sum(sum(one.lines[1::2]) for one in orders)
         rows = await self.real.fetch(
             "SELECT id, status, customer FROM flashguard.reservations WHERE sale_id = $1", self.name
         )
@@ -286,7 +305,8 @@ crashes = st.sampled_from(["never", "never", "before the commit", "after the com
 records = st.tuples(st.just("record"), st.integers(1, 4), crashes)
 looks = st.tuples(st.just("look"), st.sampled_from([NEVER, NEVER, 0, 1, 2, 3, 4, 5]))
 losses = st.sampled_from([("save",), ("fall_back",), ("flush",), ("second",)])
-steps = st.one_of(calls, calls, calls, records, records, looks, losses)
+cancels = st.tuples(st.just("cancel"), st.integers(0, 2), st.booleans())
+steps = st.one_of(calls, calls, calls, records, records, cancels, looks, losses)
 
 
 @pytest.mark.timeout(7200 if LONG else 180)

@@ -7,6 +7,7 @@ import pytest
 from flashguard.journal import (
     Body,
     Buy,
+    Cancel,
     Confirm,
     Entry,
     Expire,
@@ -54,6 +55,17 @@ def test_grants_are_accepted_until_the_ledgers_own_stock_is_gone():
     assert [(r.transition.id, r.reason) for r in refused] == [("c", "the ledger has 1 of unit left")]
     assert not unconfirmed
     assert counts[SALE, "unit"] == Counts(stock=5, held=2, sold=2)
+
+
+def test_a_cancel_needs_an_order_and_takes_its_units_along_or_puts_them_back():
+    counts = {(SALE, "unit"): Counts(stock=6, held=0, sold=4)}
+    known = {(SALE, "a"): "confirmed", (SALE, "b"): "confirmed", (SALE, "c"): "held"}
+    cancels = [Cancel(SALE, id_, LINES, 0, id_ == "a", "") for id_ in "abcda"]  # type: ignore[arg-type]
+    accepted, refused, without = admit(of(*cancels), counts, known)
+    assert [t.id for t in accepted] == ["a", "b"]  # type: ignore[union-attr]
+    assert without == [(SALE, "c"), (SALE, "d"), (SALE, "a")]
+    assert not refused
+    assert counts[SALE, "unit"] == Counts(stock=4, held=0, sold=0)
 
 
 def test_a_unit_that_came_back_can_be_granted_again():

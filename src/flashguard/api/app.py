@@ -28,6 +28,7 @@ from . import (
     live,
     metrics,
     ops,
+    orders,
     pages,
     problems,
     reservations,
@@ -107,6 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(TooLarge, too_large_problem)
     live.install(app)
     app.include_router(sales.router)
+    app.include_router(orders.router)
     app.include_router(reservations.router)
     app.include_router(waiting_room.router)
     app.include_router(events.router)

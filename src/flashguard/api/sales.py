@@ -1,42 +1,33 @@
 """Sales, their stock, orders and audit."""
 
-import csv
-import io
-from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from flashguard.customers import WHAT_IT_IS
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.ledger import OrderFilter
 from flashguard.model import (
-    MAX_NAME,
     Durability,
     Item,
     MinorUnits,
     Refused,
-    Reservation,
     Sale,
     SaleId,
     Sku,
     is_sale_id,
-    split_reservation_id,
 )
 from flashguard.rules import Rules
 from flashguard.shop import NewSale
 
-from .auth import AUDIT, LOOKING, REPORTS, Admin
+from .auth import AUDIT, LOOKING, Admin
 from .idempotency import IdempotencyKey, valid_key
 from .problems import ProblemError, problem
 from .rooms import room_of
 from .schemas import (
     ItemView,
     Page,
-    ReservationView,
     RestockBody,
     SaleAuditView,
     SaleBody,
@@ -51,7 +42,6 @@ router = APIRouter(prefix="/v1/sales", tags=["sales"])
 SaleParam = Annotated[str, Path(max_length=64, description="The sale's id")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(max_length=300)]
-CSV_PAGE = 500
 
 
 def guard_of(request: Request) -> FlashGuard:
@@ -193,82 +183,6 @@ async def restock(
     if isinstance(answer, Refused):
         return problem(answer)
     return json_response(item_view(answer[0]), replayed=answer[1])
-
-
-@router.get(
-    "/{sale}/orders",
-    response_model=Page[ReservationView],
-    responses=problems(401, 403, 404, 422, 503),
-    dependencies=[Depends(REPORTS)],
-)
-async def list_orders(
-    request: Request,
-    sale: SaleParam,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    format: Annotated[Literal["json", "csv"] | None, Query()] = None,
-    newest: Annotated[bool, Query(description="Newest first")] = False,
-    customer: Annotated[str | None, Query(max_length=MAX_NAME, description="Only this customer's")] = None,
-    id: Annotated[str | None, Query(max_length=100, description="Only this order")] = None,
-) -> Response:
-    """Orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as CSV."""
-    guard, sale_id = guard_of(request), known(sale)
-    wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
-    if customer is not None:
-        customer = guard.customer_of(customer)
-        if customer is None:
-            return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
-    order = None if id is None else split_reservation_id(id)
-    if id is not None and (order is None or order[0] != sale_id):
-        if await guard.ledger.sale(sale_id) is None:
-            return problem(Refused(code=Code.UNKNOWN_SALE))
-        return json_response({"data": [], "next_cursor": None})
-    which = OrderFilter(newest=newest, customer=customer, short_id=order[1] if order else None)
-    rows = await guard.shop.orders(
-        sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1, which
-    )
-    if rows is None:
-        return problem(Refused(code=Code.UNKNOWN_SALE))
-    if wants_csv:
-        return StreamingResponse(
-            _csv(guard, sale_id, rows, which),
-            media_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f'attachment; filename="{sale_id}-orders.csv"'},
-        )
-    return json_response(page(rows, limit, _order_cursor, lambda order: order))
-
-
-def _order_cursor(order: Reservation) -> str:
-    if order.confirmed_at is None:
-        raise AssertionError("an order has its time of confirmation")
-    return encode_cursor(order.confirmed_at, order.id)
-
-
-async def _csv(
-    guard: FlashGuard, sale: SaleId, rows: list[Reservation], which: OrderFilter
-) -> AsyncIterator[str]:
-    """All orders, a line per order line, page by page, so that memory stays flat."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["order_id", "customer", "confirmed_at", "sku", "quantity"])
-    while rows:
-        for order in rows:
-            for line in order.items:
-                at = order.confirmed_at.isoformat() if order.confirmed_at else ""
-                writer.writerow([order.id, _plain(order.customer), at, _plain(line.sku), line.quantity])
-        yield out.getvalue()
-        out.seek(0)
-        out.truncate()
-        last = rows[-1]
-        if len(rows) < CSV_PAGE or last.confirmed_at is None:
-            return
-        rows = await guard.shop.orders(sale, (last.confirmed_at, last.id), CSV_PAGE, which) or []
-    yield out.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Text that a spreadsheet does not run as a formula (OWASP: CSV injection)."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
 @router.get(

@@ -11,7 +11,7 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.text import Text
 
-from flashguard.cli import audit, keys, room, sale, service, shadow, webhooks
+from flashguard.cli import audit, keys, orders, room, sale, service, shadow, webhooks
 from flashguard.cli.bench import bench
 from flashguard.cli.deliverer import deliverer
 from flashguard.cli.doctor import doctor
@@ -36,6 +36,7 @@ app.command()(service.recorder)
 app.command()(deliverer)
 app.command()(service.migrate)
 app.add_typer(sale.app, name="sale")
+app.add_typer(orders.app, name="orders")
 app.add_typer(room.app, name="room")
 app.add_typer(shadow.app, name="shadow")
 app.add_typer(webhooks.app, name="webhooks")

@@ -30,6 +30,7 @@ class Verb(StrEnum):
     RESERVE = "reserve_stock"
     CONFIRM = "confirm"
     RELEASE = "release"
+    CANCEL = "cancel"
     EXTEND = "extend"
     EXPIRE = "expire"
     RESTOCK = "restock"

@@ -14,6 +14,7 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.ledger.migrate import migrate, pending
 from flashguard.ledger.sql import query
 from flashguard.model import (
+    CancelledOrder,
     CustomerId,
     Durability,
     Item,
@@ -80,6 +81,9 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
     newest: bool = False
     customer: str | None = None
     short_id: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class RecordedReservation(Struct, frozen=True):
@@ -103,8 +107,18 @@ def _short(id_: str) -> str:
     return id_.rsplit(".", 1)[-1]
 
 
+def _where(which: OrderFilter) -> tuple[object, ...]:
+    return which.customer, which.short_id, which.status, which.since, which.until
+
+
 def _reservation(row: asyncpg.Record) -> Reservation:
-    return Reservation(
+    kind: type[Reservation] = Reservation
+    more: dict[str, Any] = {}
+    if row["status"] == ReservationStatus.CANCELLED:
+        kind = CancelledOrder
+        more = {"restocked": row["restocked"], "cancel_reason": row["cancel_reason"]}
+        more["cancelled_at"] = row["ended_at"]
+    return kind(
         id=ReservationId(f"{row['sale_id']}.{row['id']}"),
         sale_id=SaleId(row["sale_id"]),
         customer=CustomerId(row["customer"]),
@@ -113,6 +127,7 @@ def _reservation(row: asyncpg.Record) -> Reservation:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         confirmed_at=row["confirmed_at"],
+        **more,
     )
 
 
@@ -400,7 +415,7 @@ class Ledger:
         """A page of orders, oldest first unless asked otherwise."""
         at, id_ = after or (None, "")
         name = "newest_orders_page" if which.newest else "orders_page"
-        rows = await self._fetch(name, sale_id, at, _short(id_), limit, which.customer, which.short_id)
+        rows = await self._fetch(name, sale_id, at, _short(id_), limit, *_where(which))
         return [_reservation(row) for row in rows]
 
     async def audit_items(self, sale_id: SaleId) -> list[asyncpg.Record]:

@@ -8,7 +8,19 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from flashguard.journal import Buy, Confirm, Entry, Expire, Extend, Hold, Honour, Release, Restock, Transition
+from flashguard.journal import (
+    Buy,
+    Cancel,
+    Confirm,
+    Entry,
+    Expire,
+    Extend,
+    Hold,
+    Honour,
+    Release,
+    Restock,
+    Transition,
+)
 
 _ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
 
@@ -45,7 +57,7 @@ def admit(
 
     Returns:
         the transitions to apply, the refused grants, and the (sale, id) of confirms and releases without
-        a live hold.
+        a live hold, and of cancels without an order.
     """
     accepted: list[Transition] = []
     refused: list[Refusal] = []
@@ -77,6 +89,14 @@ def admit(
                         sold = isinstance(transition, Confirm)
                         _move(transition.sale, transition.lines, counts, held=-1, sold=1 if sold else 0)
                         known[key] = _ENDED[type(transition)]
+                case Cancel():
+                    key = (transition.sale, transition.id)
+                    if known.get(key) != "confirmed":
+                        not_ended.append(key)
+                        continue
+                    stock = 0 if transition.restock else -1
+                    _move(transition.sale, transition.lines, counts, sold=-1, stock=stock)
+                    known[key] = "cancelled"
                 case Restock():
                     item = counts.get((transition.sale, transition.lines[0]))
                     if item is None or item.available + transition.lines[1] < 0:
@@ -104,10 +124,17 @@ def _why_not(
 
 
 def _move(
-    sale: str, lines: list[object], counts: dict[tuple[str, str], Counts], held: int, sold: int
+    sale: str,
+    lines: list[object],
+    counts: dict[tuple[str, str], Counts],
+    *,
+    held: int = 0,
+    sold: int = 0,
+    stock: int = 0,
 ) -> None:
     for at in range(0, len(lines), 2):
         item = counts[sale, str(lines[at])]
         quantity = int(str(lines[at + 1]))
+        item.stock += stock * quantity
         item.held += held * quantity
         item.sold += sold * quantity

@@ -92,7 +92,7 @@ async def _lost_orders(
         lost += [
             f"{sale_id}.{id_}" for id_ in ids
             if (sale_id, id_) not in known
-            or known[sale_id, id_].status is not ReservationStatus.CONFIRMED
+            or known[sale_id, id_].status not in (ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED)
         ]  # fmt: skip
     return lost[:most]
 

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from flashguard.journal import (
     Buy,
+    Cancel,
     Confirm,
     Entry,
     Expire,
@@ -72,6 +73,7 @@ class Group(Struct):
     changed: dict[tuple[str, str], Changed] = field(default_factory=dict)
     items: dict[tuple[str, str], Moved] = field(default_factory=dict)
     honours: dict[tuple[str, str], Honour] = field(default_factory=dict)
+    cancels: dict[tuple[str, str], Cancel] = field(default_factory=dict)
     restocks: list[Restock] = field(default_factory=list)
     sale_changes: dict[str, SaleChange] = field(default_factory=dict)
     turns: list[SaleChange] = field(default_factory=list)
@@ -108,6 +110,9 @@ class Group(Struct):
                 else:  # it ended in this very group
                     known.status, known.ended_ms = "confirmed", at_ms
                 self._move(sale, lines, sold=1)
+            case Cancel(sale, id_, lines, _, restock):
+                self.cancels[sale, id_] = transition  # also where it became an order in this very group
+                self._move(sale, lines, sold=-1, stock=0 if restock else -1)
             case Extend(sale, id_, _, _, key, _, expires_ms):
                 row = self._row(sale, id_)
                 row.expires_ms = expires_ms
@@ -145,9 +150,10 @@ class Group(Struct):
             item = self.items[sale, sku] = Moved(sale, sku)
         return item
 
-    def _move(self, sale: str, lines: Lines, held: int = 0, sold: int = 0) -> None:
+    def _move(self, sale: str, lines: Lines, held: int = 0, sold: int = 0, stock: int = 0) -> None:
         for at in range(0, len(lines), 2):
             item = self._item(sale, lines[at])
+            item.stock += stock * lines[at + 1]
             item.held += held * lines[at + 1]
             item.sold += sold * lines[at + 1]
 
@@ -184,7 +190,7 @@ class Group(Struct):
 
     def rare_arguments(self) -> tuple[str, str, str] | None:
         """What is seldom in a group, as the JSON that `record_changes` takes; None when there is none."""
-        if not self.restocks and not self.sale_changes and not self.honours:
+        if not (self.restocks or self.sale_changes or self.honours or self.cancels):
             return None
         restocks = [
             {
@@ -211,6 +217,15 @@ class Group(Struct):
             for h in self.honours.values()
         ]  # fmt: skip
         return _json(restocks).decode(), _json(changes).decode(), _json(honours).decode()
+
+    def cancels_argument(self) -> str:
+        """The orders that were taken back, as the JSON that `record_cancels` takes."""
+        return _json(
+            [
+                {"sale": c.sale, "id": c.id, "at_ms": c.at_ms, "restock": c.restock, "reason": c.reason}
+                for c in self.cancels.values()
+            ]
+        ).decode()
 
     def turns_argument(self) -> str:
         """Every change of a sale, in order, as the JSON that `write_rare_events` takes."""

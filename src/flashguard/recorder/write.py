@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from flashguard.journal import Buy, Entry, Hold, Honour, Restock
+from flashguard.journal import Buy, Cancel, Confirm, Entry, Expire, Hold, Honour, Release, Restock
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Position, ReservationId
@@ -48,6 +48,8 @@ async def _apply(
                 await connection.execute(query("record_changes"), *rare)
                 if group.sale_changes:
                     await connection.execute(query("record_sale_rules"), *group.rule_arguments())
+                if group.cancels:
+                    await connection.execute(query("record_cancels"), group.cancels_argument())
                 if group.keyed_changes:
                     await connection.execute(query("record_change_keys"), *group.key_arguments())
     if row is None:
@@ -68,7 +70,7 @@ async def write_doubtful_group(
     items = {
         (t.sale, sku)
         for t in transitions
-        if isinstance(t, Hold | Buy | Honour | Restock)
+        if isinstance(t, Hold | Buy | Honour | Confirm | Release | Expire | Cancel | Restock)
         for sku in t.lines[::2]
     }
     async with connection.transaction():

@@ -7,7 +7,7 @@
 --           grant    what a verified receipt says: {fingerprint, customer, lines, created_ms, hold_ms}
 -- results   {'confirmed', customer, lines, created_ms, hold_ms, expires_ms, confirmed_ms, seq}: done now
 --           {'as-it-is', seq}: it was confirmed before; its content is in the ledger once seq is recorded
---           {'reservation-released'} {'reservation-expired'} {'unknown-reservation'}; with a grant also
+--           {'reservation-released'} {'reservation-cancelled'} {'reservation-expired'} {'unknown-reservation'}; with a grant also
 --           {'reservation-expired', code}: too late, and why it can't be honoured
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
 --           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'}

@@ -6,7 +6,8 @@
 -- requests  {{sale index, id, key fingerprint}, ...}
 -- results   {'held', replayed, customer, lines, created_ms, hold_ms, expires_ms}
 --           {'limit-reached', most extensions} {'sale-not-open', status, starts_ms}
---           {'reservation-confirmed'} {'reservation-released'} {'reservation-expired'} {'unknown-reservation'}
+--           {'reservation-confirmed'} {'reservation-released'} {'reservation-cancelled'} {'reservation-expired'}
+--           {'unknown-reservation'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua

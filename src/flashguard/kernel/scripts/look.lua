@@ -5,7 +5,7 @@
 -- requests  {{sale index, reservation id or ''}, ...}
 -- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}
 --           a reservation: {'held' | 'expired', customer, lines, created_ms, hold_ms, expires_ms}
---                          {'confirmed' | 'released' | 'expired', seq}: its content is in the ledger
+--                          {'confirmed' | 'released' | 'expired' | 'cancelled', seq}: its content is in the ledger
 --           {'unknown-sale'} {'unknown-reservation'}
 
 --@include lib/partition.lua
@@ -13,7 +13,8 @@
 
 local refusal = closed()
 if refusal == 'recovering' then return answer(refusal) end
-local WORD = {[HELD] = 'held', [CONFIRMED] = 'confirmed', [RELEASED] = 'released', [EXPIRED] = 'expired'}
+local WORD = {[HELD] = 'held', [CONFIRMED] = 'confirmed', [RELEASED] = 'released', [EXPIRED] = 'expired',
+  [CANCELLED] = 'cancelled'}
 
 local function whole(sale)
   local all = redis.call('HGETALL', sale.key)

@@ -5,7 +5,7 @@
 -- requests  {{sale index, id}, ...}
 -- results   {'released', customer, lines, created_ms, hold_ms, expires_ms, released_ms, seq}: done now
 --           {'as-it-is', seq}: it was released before; its content is in the ledger once seq is recorded
---           {'reservation-confirmed'} {'reservation-expired'} {'unknown-reservation'}
+--           {'reservation-confirmed'} {'reservation-cancelled'} {'reservation-expired'} {'unknown-reservation'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua

@@ -38,7 +38,9 @@ local function decide(request)
   local record = sale.records[id]
   if record then
     if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
-    if record[4] == 0 then return {'confirmed', true, record[3], 0, record[3] + record[5], unrecorded(record)} end
+    if record[4] == 0 then -- it was confirmed when it was made, and in the ledger before it could be cancelled
+      return {'confirmed', true, record[3], 0, record[3], record[1] == CONFIRMED and unrecorded(record) or 0}
+    end
     return {'held', true, record[3], record[4], 0, 0, more_than_disk(sale.config)}
   end
 

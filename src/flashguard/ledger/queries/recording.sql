@@ -25,6 +25,12 @@ SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb, $3::text::jso
 UPDATE flashguard.sales s SET rules = c.rules::jsonb
 FROM unnest($1::text[], $2::text[]) AS c (sale, rules) WHERE s.id = c.sale;
 
+-- name: record_cancels
+SELECT flashguard.record_cancels($1::text::jsonb);
+
+-- name: cancel_archived
+SELECT flashguard.cancel_archived($1, $2, $3, $4, $5);
+
 -- name: record_change_keys
 -- The first outcome stands, should a memory that forgot a key take it again.
 INSERT INTO flashguard.sale_changes (sale_id, key, verb, status, at)

@@ -1,5 +1,6 @@
 -- name: reservation
-SELECT sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at, confirmed_at, ended_at
+SELECT sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at, confirmed_at, ended_at,
+       restocked, cancel_reason
 FROM flashguard.reservations WHERE sale_id = $1 AND id = $2;
 
 -- name: recorded
@@ -16,25 +17,29 @@ JOIN flashguard.reservations r USING (sale_id, id);
 SELECT reason FROM flashguard.refusals WHERE sale_id = $1 AND id = $2 LIMIT 1;
 
 -- name: orders_page
--- Orders in the order of their confirmation, after the cursor (confirmed_at, id); all, one customer's, or one.
-SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at
+-- Orders in the order of their confirmation, after the cursor (confirmed_at, id); all, one customer's, or one; in one
+-- status, and of a time, where asked.
+SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
 FROM flashguard.reservations
 WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
-  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6)
+  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
+  AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
 ORDER BY confirmed_at, id LIMIT $4;
 
 -- name: newest_orders_page
 -- The same, newest first.
-SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at
+SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
 FROM flashguard.reservations
 WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
-  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6)
+  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
+  AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
 ORDER BY confirmed_at DESC, id DESC LIMIT $4;
 
 -- name: ended_to_load
--- A sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired), for a cursor: in whatever order
--- costs least, for a million of them shall take seconds.
-SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 ELSE 4 END, fingerprint,
+-- A sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired, 5 cancelled), for a cursor: in
+-- whatever order costs least, for a million of them shall take seconds.
+SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END,
+       fingerprint,
        round(date_part('epoch', created_at) * 1000)::bigint, hold_ms,
        round(date_part('epoch', ended_at) * 1000)::bigint - round(date_part('epoch', created_at) * 1000)::bigint
 FROM flashguard.reservations WHERE sale_id = $1 AND status <> 'held';

@@ -23,8 +23,9 @@
 
 --@include lib/habits.lua
 
-local HELD, CONFIRMED, RELEASED, EXPIRED = 1, 2, 3, 4
-local REFUSAL = {[CONFIRMED] = 'reservation-confirmed', [RELEASED] = 'reservation-released', [EXPIRED] = 'reservation-expired'}
+local HELD, CONFIRMED, RELEASED, EXPIRED, CANCELLED = 1, 2, 3, 4, 5
+local REFUSAL = {[CONFIRMED] = 'reservation-confirmed', [RELEASED] = 'reservation-released', [EXPIRED] = 'reservation-expired',
+  [CANCELLED] = 'reservation-cancelled'}
 local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time, and by one call
 local KEYS_PER_SALE = 6
 

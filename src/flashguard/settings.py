@@ -19,6 +19,8 @@ def _network(text: str) -> str:
     return text
 
 
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+"""One origin as a browser says it: no `*`, no path, not `null`."""
 RateSetting = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}$")] | None
 
 
@@ -57,7 +59,7 @@ class Settings(BaseSettings):
         pattern=r"^postgres(ql)?://",
         description="PostgreSQL >= 15 of your own; unset: embedded PostgreSQL.",
     )
-    cors_origins: tuple[str, ...] = Field(())
+    cors_origins: tuple[Origin, ...] = Field(())
     """Origins whose browsers may call the API."""
     log_level: str = Field("info")
     """debug, info, warning or error."""

@@ -9,11 +9,12 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 
 from conftest import ADMIN_KEY, Service
-from own_service import own_service
 from raw_http import exchange, request
+from streams import another_api
 
 JSON = {"Content_Type": "application/json"}
 LINE = {"sku": "unit", "quantity": 1}
@@ -226,10 +227,14 @@ async def test_an_upgrade_is_answered_as_any_other_request(service, upgrade):
 
 
 @pytest.fixture(scope="module")
-async def hasty(service: Service) -> AsyncIterator[Service]:
+async def hasty(service: Service, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
     """A service that waits for nobody."""
-    async with own_service(
-        service, head_timeout_seconds="1", body_timeout_seconds="1", max_connections=str(MOST_CONNECTIONS)
+    async with another_api(
+        service,
+        http,
+        FLASHGUARD_HEAD_TIMEOUT_SECONDS="1",
+        FLASHGUARD_BODY_TIMEOUT_SECONDS="1",
+        FLASHGUARD_MAX_CONNECTIONS=str(MOST_CONNECTIONS),
     ) as other:
         yield other
 
@@ -352,8 +357,8 @@ MUCH_SLOWER = 10.0
 """What would mean that somebody else pays; the ratio is near 1. See docs/explanation/owasp-api-top-10.md."""
 
 
-async def test_ten_thousand_idle_connections_and_slow_clients_slow_nobody_down(service):
-    async with own_service(service, head_timeout_seconds="150") as patient:
+async def test_ten_thousand_idle_connections_and_slow_clients_slow_nobody_down(service, http):
+    async with another_api(service, http, FLASHGUARD_HEAD_TIMEOUT_SECONDS="150") as patient:
         sale = await patient.create_sale(stock=100_000)
         await median_ms(patient, sale, 50)
         alone = await median_ms(patient, sale, 100)

@@ -17,8 +17,8 @@ from flashguard.kernel.kernel import Kernel
 from flashguard.model import RateKind
 from flashguard.rates import Bucket, Rates
 from flashguard.settings import Settings
-from own_service import own_service
 from raw_http import exchange, request
+from streams import another_api
 
 PER_CUSTOMER, PER_KEY, PER_ADDRESS = 3, 6, 9
 HOUR = 3600
@@ -29,13 +29,14 @@ FRAMEWORK = {"Origin": "http://elsewhere.example"}
 
 
 @pytest.fixture(scope="module")
-async def limited(service):
-    async with own_service(
+async def limited(service, http):
+    async with another_api(
         service,
-        rate_per_customer=f"{PER_CUSTOMER}/{HOUR}",
-        rate_per_key=f"{PER_KEY}/{HOUR}",
-        rate_per_address=f"{PER_ADDRESS}/{HOUR}",
-        trusted_proxies='["127.0.0.0/8", "10.0.0.0/8"]',
+        http,
+        FLASHGUARD_RATE_PER_CUSTOMER=f"{PER_CUSTOMER}/{HOUR}",
+        FLASHGUARD_RATE_PER_KEY=f"{PER_KEY}/{HOUR}",
+        FLASHGUARD_RATE_PER_ADDRESS=f"{PER_ADDRESS}/{HOUR}",
+        FLASHGUARD_TRUSTED_PROXIES='["127.0.0.0/8", "10.0.0.0/8"]',
     ) as other:
         yield other
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ADMIN_KEY
-from own_service import own_service
+from streams import another_api
 
 CONFIG = Path(__file__).parents[1] / "schemathesis.toml"
 LONG = bool(os.environ.get("FLASHGUARD_LONG"))
@@ -30,8 +30,8 @@ STREAMS = "/events$"
 
 
 @pytest.mark.timeout(3_000 if LONG else 180)
-async def test_the_running_service_keeps_to_its_contract_whatever_is_sent(service, tmp_path):
-    async with own_service(service, mode="production", max_queue="20000") as running:
+async def test_the_running_service_keeps_to_its_contract_whatever_is_sent(service, http, tmp_path):
+    async with another_api(service, http, FLASHGUARD_MODE="production") as running:
         program = await asyncio.create_subprocess_exec(
             Path(sys.executable).with_name("schemathesis"),
             f"--config-file={CONFIG}",

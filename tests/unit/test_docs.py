@@ -37,6 +37,19 @@ def test_every_page_is_found_from_the_first_one() -> None:
         assert name.name == "README.md" or name.parts[0] == "decisions" or f"({name})" in first, name
 
 
+def test_every_test_that_the_documentation_names_exists() -> None:
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    table = (ROOT / "docs" / "explanation" / "owasp-api-top-10.md").read_text()
+    named = re.findall(r"`(test_\w+)`", table)
+    assert set(named) <= there, set(named) - there
+    lines = re.findall(r"^\| \*\*API(\d+) .*`test_\w+` \|$", table, re.MULTILINE)
+    assert lines == [str(number) for number in range(1, 11)]
+
+
 def test_every_setting_in_the_documentation_exists() -> None:
     settings = (ROOT / "docs" / "reference" / "settings.md").read_text()
     for page in PAGES:

@@ -49,7 +49,7 @@ chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SE
 	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS)
 
 soak: $(DEV) ## Sell for half an hour with a fault a minute; nothing may grow: MINUTES=…
-	$(BIN)/python tests/campaign/soak.py --seconds $$(( $(MINUTES) * 60 ))
+	$(BIN)/python tests/campaign/soak.py --seconds $$(( $(MINUTES) * 60 )) --json .soak.json
 
 schemathesis: $(DEV) ## Ask the running service thousands of things that its contract allows or forbids: EXAMPLES=…
 	FLASHGUARD_LONG=1 EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s tests/integration/test_schemathesis.py

@@ -1,0 +1,141 @@
+"""Makes docs/explanation/soak.md and its drawing of what a soak wrote: `soak_report.py SOAK.json FOLDER`."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from soak import GROWTH_MOST, SHARE, STOP_SECONDS, Soak
+
+WIDTH, HEIGHT, LEFT, GAP = 860, 96, 150, 34
+PANELS = [
+    ("memory, MB", ["api MB", "recorder MB", "valkey MB", "postgres MB"]),
+    ("open files", ["api files", "recorder files", "valkey files"]),
+    ("connections of clients", ["api clients"]),
+    ("longest journal, entries", ["journal entries"]),
+]
+COLOURS = ["#0969da", "#bc4c00", "#1a7f37", "#8250df"]
+STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #1f2328 } .note { fill: #59636e } .fault { stroke: #afb8c1 }
+path { fill: none; stroke-width: 1.5 } .axis { stroke: #d1d9e0 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #f0f6fc } .note { fill: #9198a1 } .fault { stroke: #3d444d } .axis { stroke: #3d444d }
+}
+"""
+
+
+TEXT = """# A soak
+
+`make soak MINUTES=30` sells with mixed load (buys, holds, confirms, releases, extensions, restocks,
+retries) on `flashguard up` with two api workers, at half of what the machine has to give when it starts.
+Once a minute it strikes, in turn: `kill -9` of Valkey, of PostgreSQL, of the recorder; Valkey stopped for
+{stop:.0f} s; PostgreSQL stopped with all its backends; `FLUSHALL`. Every five seconds it notes what each
+part uses. It ends with 1 when something grew that may not, or when what clients were told and what the
+ledger has differ (`tests/campaign/soak.py`, `checker.py`).
+
+The run, on 2 cores shared with other work: {minutes:.0f} minutes, {buyers} buyers ({share:.0%} of {most},
+which 100 buyers without a pause got right before); {answers:,} answers ({per_second:,.0f} a second),
+{orders:,} orders, {count} faults ({faults}); commit `{commit}`. {told}
+
+![Memory, open files and journal during the soak](soak.svg)
+
+{table}
+
+Memory is what each part has to itself plus its share of what it shares. Valkey's and PostgreSQL's grow
+with what is sold; a backend of PostgreSQL keeps the files of every table it touched, and all backends are
+new after a kill. The journal is trimmed to its bounded tail whatever happens. The api's three processes
+went from {first:.0f} to {last:.0f} MB once they were warm, while the bound is {bound:.0%}: not quite
+flat, and too little in this time to tell what a day would bring. Their files do not count the connections
+of clients: those are up to {buyers} buyers and, while a server is away, up to 50 probes, and the clients'
+pool keeps them all in turn. This is why an earlier, shorter run saw the api's files rise by 51.
+"""
+
+
+def drawing(the: Soak) -> str:
+    """What each part used, over time; a thin line is a fault."""
+    seconds = max(sample["at"] for sample in the.samples)
+    height = len(PANELS) * (HEIGHT + GAP) + 30
+
+    def x(at: float) -> float:
+        return LEFT + at / seconds * (WIDTH - LEFT - 20)
+
+    parts = []
+    for number, (title, names) in enumerate(PANELS):
+        top = 24 + number * (HEIGHT + GAP)
+        most = max(sample.get(name, 0) for sample in the.samples for name in names) or 1
+        parts += [
+            f'<path class="fault" d="M{x(at):.1f} {top}v{HEIGHT}"/>'
+            for at, _ in the.faults if at <= seconds
+        ]  # fmt: skip
+        parts.append(f'<path class="axis" d="M{LEFT} {top}v{HEIGHT}H{WIDTH - 20}"/>')
+        parts.append(f'<text x="{LEFT}" y="{top - 6}">{title}</text>')
+        parts.append(f'<text class="note" x="{LEFT - 8}" y="{top + 10}" text-anchor="end">{most:,.0f}</text>')
+        for line, (name, colour) in enumerate(zip(names, COLOURS, strict=False)):
+            points = " ".join(
+                f"{x(sample['at']):.1f},{top + HEIGHT * (1 - sample[name] / most):.1f}"
+                for sample in the.samples if name in sample
+            )  # fmt: skip
+            parts.append(f'<path d="M{points}" stroke="{colour}"/>')
+            label, y = name.rsplit(" ", 1)[0], top + 28 + 18 * line
+            parts.append(f'<text x="8" y="{y}" style="fill:{colour}">{label}</text>')
+    parts.append(f'<text class="note" x="{LEFT}" y="{height - 6}">0</text>')
+    end = f"{seconds / 60:.0f} min"
+    parts.append(f'<text class="note" x="{WIDTH - 20}" y="{height - 6}" text-anchor="end">{end}</text>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="Memory, open files and journal during the soak"><style>{STYLE}</style>'
+        f"{''.join(parts)}</svg>\n"
+    )
+
+
+def table(the: Soak) -> str:
+    """The first sample, after warming up, the middle and the last."""
+    count = len(the.samples)
+    shown = [the.samples[at] for at in (0, int(count * 0.3), count // 2, count - 1)]
+    names = [name for name in max(the.samples, key=len) if name != "at"]
+    head = " | ".join(f"after {sample['at']:,.0f} s" for sample in shown)
+    lines = [f"| | {head} | least | most |", "|---|" + "--:|" * (len(shown) + 2)]
+    for name in names:
+        values = [sample[name] for sample in the.samples if name in sample]
+        cells = [f"{sample[name]:,.0f}" if name in sample else "-" for sample in shown]
+        lines.append(f"| {name} | {' | '.join(cells)} | {min(values):,.0f} | {max(values):,.0f} |")
+    return "\n".join(lines)
+
+
+def page(the: Soak) -> str:
+    counted = Counter(what for _, what in the.faults)
+    faults = ", ".join(f"{what} {count}" for what, count in sorted(counted.items()))
+    most = f"{the.most_per_second:,.0f} answers a second" if the.most_per_second else "an unknown number"
+    after = [sample["api MB"] for sample in the.samples if "api MB" in sample][int(len(the.samples) * 0.3) :]
+    return TEXT.format(
+        stop=STOP_SECONDS,
+        minutes=the.seconds / 60,
+        buyers=the.buyers,
+        share=SHARE,
+        most=most,
+        answers=the.answers,
+        per_second=the.answers / the.seconds,
+        orders=the.orders,
+        count=len(the.faults),
+        faults=faults,
+        commit=the.commit,
+        told=f"Wrong: {the.wrong}" if the.wrong else "No promise broke; nothing grew beyond its bound.",
+        table=table(the),
+        first=after[0],
+        last=after[-1],
+        bound=GROWTH_MOST - 1,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("soak", type=Path)
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    the = msgspec.json.decode(given.soak.read_bytes(), type=Soak)
+    (given.folder / "soak.md").write_text(page(the))
+    (given.folder / "soak.svg").write_text(drawing(the))
+
+
+if __name__ == "__main__":
+    main()

@@ -71,17 +71,8 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
                 "Lower FLASHGUARD_LEDGER_CONNECTIONS or put a pooler in front.", otherwise=State.WARNING,
             )
         )  # fmt: skip
-    if standbys is not None and standbys["count"]:
-        found.append(
-            check(
-                "ledger: standbys", standbys["synchronous"] > 0,
-                f"{standbys['count']}, {standbys['synchronous']} of them synchronous, "
-                f"{standbys['lag_seconds'] or 0:.1f} s behind",
-                "With none synchronous, a failover may lose the newest commits; the journal's tail replays "
-                "them, unless memory was lost with the primary.",
-                otherwise=State.WARNING,
-            )
-        )  # fmt: skip
+    if row is not None and standbys is not None:
+        found += _standbys(standbys, row["synchronous_standbys"], row["synchronous_commit"])
     names = await ledger.applied_migrations()
     waiting = pending(names)
     found.append(
@@ -91,3 +82,25 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
         )
     )  # fmt: skip
     return found
+
+
+def _standbys(standbys: asyncpg.Record, wanted: str, commit: str) -> list[Finding]:
+    """Whether a failover loses commits; and whether there is anybody that commits wait for."""
+    name, count, synchronous = "ledger: standbys", standbys["count"], standbys["synchronous"]
+    if standbys["hidden"]:
+        todo = "GRANT pg_monitor to this account, to see whether a failover may lose commits."
+        return [Finding(name, State.WARNING, f"{count}, and no leave to look at them", todo)]
+    if wanted and not synchronous and commit not in ("off", "local"):
+        todo = "Start the standby, or empty synchronous_standby_names: until then nothing is committed."
+        return [Finding(name, State.FAILED, f"none of those that commits wait for ({wanted})", todo)]
+    if not count:
+        return []
+    behind = standbys["lag_seconds"] or 0
+    return [
+        check(
+            name, synchronous > 0, f"{count}, {synchronous} of them synchronous, {behind:.1f} s behind",
+            "With none synchronous, a failover may lose the newest commits; the journal's tail replays "
+            "them, unless memory was lost with the primary.",
+            otherwise=State.WARNING,
+        )
+    ]  # fmt: skip

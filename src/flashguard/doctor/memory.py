@@ -38,7 +38,14 @@ async def examine_memory(kernel: Kernel) -> list[Finding]:
     Raises:
         MemoryAway: it does not answer.
     """
-    server, stats = await kernel.info("server"), await kernel.info("stats")
+    server = await kernel.info("server")
+    if _mode(server) == "sentinel":
+        todo = (
+            "Point FLASHGUARD_REDIS_URL at the primary that it watches, by a name or a proxy that follows "
+            "a failover."
+        )
+        return [Finding("memory: role", State.FAILED, "a Sentinel, which keeps no data", todo)]
+    stats = await kernel.info("stats")
     replication, persistence = await kernel.info("replication"), await kernel.info("persistence")
     config = await _config(kernel)
     version = server.get("valkey_version") or server.get("redis_version", "0")
@@ -125,7 +132,7 @@ def _replicas(config: Mapping[str, str], replication: Mapping[str, str]) -> list
 
 
 async def _cluster(kernel: Kernel, server: Mapping[str, str]) -> list[Finding]:
-    if server.get("redis_mode", server.get("server_mode")) != "cluster":
+    if _mode(server) != "cluster":
         return []
     try:
         info = await kernel.cluster_info()
@@ -139,6 +146,10 @@ async def _cluster(kernel: Kernel, server: Mapping[str, str]) -> list[Finding]:
             "Cover every slot: the partitions on the missing ones answer 503.",
         )
     ]  # fmt: skip
+
+
+def _mode(server: Mapping[str, str]) -> str:
+    return server.get("redis_mode") or server.get("server_mode", "")
 
 
 async def _config(kernel: Kernel) -> dict[str, str]:

@@ -13,4 +13,5 @@ SELECT pg_backend_pid();
 
 -- name: doctor_standbys
 SELECT count(*) AS count, count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) AS synchronous,
-       max(date_part('epoch', replay_lag)) AS lag_seconds FROM pg_stat_replication;
+       coalesce(bool_or(sync_state IS NULL), false) AS hidden, max(date_part('epoch', replay_lag)) AS lag_seconds
+FROM pg_stat_replication;

@@ -150,6 +150,11 @@ class Settings(BaseSettings):
     body_timeout_seconds: float = Field(
         20.0, gt=0, description="How long a body may take to come, or an answer to be taken; beyond: the end."
     )
+    keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        description="How long an idle connection stays open: longer than a proxy in front keeps its own.",
+    )
     max_connections: int = Field(
         24_000, ge=1, description="Open connections per process; beyond, the longest idle ones are closed."
     )

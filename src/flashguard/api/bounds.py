@@ -30,6 +30,8 @@ SPARE_FILES: Final = 256
 """Files that a process keeps open besides its connections, at most."""
 SHED_SHARE: Final = 20
 """One idle connection in so many goes when there is no room for a new one."""
+LAST_LOOK_SECONDS: Final = 0.05
+"""Between the end of an idle connection's time and its close: what came meanwhile is read then."""
 NOTHING, HEAD, BODY = 0, 1, 2
 """What of a request is on its way."""
 
@@ -88,6 +90,8 @@ class Bounded(HttpToolsProtocol):
         """When a request began that did not come in one piece, or its body did."""
         self._idle_since: float | None = self.loop.time()
         self._stalled_since: float | None = None
+        self._looked_at: float | None = None
+        """The idle time whose end was seen. Timers run before what came is read: a request may be there."""
         self._fed_bytes = self._head_bytes = self._dropped_bytes = 0
         self._cut: Cut = NO_HTTP
         self._fresh = True
@@ -282,10 +286,13 @@ class Bounded(HttpToolsProtocol):
             self._look_after(left)
         elif self._stalled_since is not None:
             self.transport.abort()
-        elif self._idle_since is not None:
+        elif self._idle_since is None:
+            self._refuse(SLOW)
+        elif self._looked_at == self._idle_since:
             self.transport.close()
         else:
-            self._refuse(SLOW)
+            self._looked_at = self._idle_since
+            self._look_after(LAST_LOOK_SECONDS)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -76,6 +76,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
         log_config=log_config(settings.log_level, settings.log_format),
         access_log=False,
         backlog=BACKLOG,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         server_header=False,
         proxy_headers=False,

@@ -1,0 +1,80 @@
+"""An idle connection is closed in the end, but never with a request in it that has only not been read yet."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from flashguard.api.bounds import Bounds
+from flashguard.api.wire import Wire
+from flashguard.settings import Settings
+
+KEEP_ALIVE_SECONDS = 1
+PATIENCE_SECONDS = 30.0
+REQUEST = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+WORK = b"work"
+
+
+class Busy(Wire):
+    """FlashGuard's protocol, and a request that keeps the process busy while it is being read."""
+
+    def data_received(self, data: bytes) -> None:
+        if data == WORK:
+            time.sleep(2 * KEEP_ALIVE_SECONDS)
+        super().data_received(REQUEST if data == WORK else data)
+
+
+class App:
+    bounds = Bounds(Settings(head_timeout_seconds=KEEP_ALIVE_SECONDS))
+
+    async def __call__(self, _: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+def clients() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connections to one process."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        App(), http=Busy, loop="uvloop", lifespan="off", ws="none", log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS, proxy_headers=False,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    one, other = (socket.create_connection(listening.getsockname(), PATIENCE_SECONDS) for _ in range(2))
+    try:
+        yield one, other
+    finally:
+        one.close()
+        other.close()
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+def ask(client: socket.socket) -> bytes:
+    client.sendall(REQUEST)
+    return client.recv(4096)
+
+
+def test_a_request_that_came_while_the_process_was_busy_is_answered(
+    clients: tuple[socket.socket, socket.socket],
+) -> None:
+    one, other = clients
+    assert ask(one).endswith(b"ok")
+    other.sendall(WORK)
+    time.sleep(0.2 * KEEP_ALIVE_SECONDS)  # it works now: what comes is not read, and the time runs out
+    assert ask(one).endswith(b"ok")
+
+
+def test_a_connection_that_stays_idle_is_closed(clients: tuple[socket.socket, socket.socket]) -> None:
+    one, _ = clients
+    assert ask(one).endswith(b"ok")
+    assert one.recv(4096) == b""

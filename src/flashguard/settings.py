@@ -159,6 +159,9 @@ class Settings(BaseSettings):
         24_000, ge=1, description="Open connections per process; beyond, the longest idle ones are closed."
     )
 
+    max_import_bytes: int = Field(
+        2 * 1024 * 1024, ge=1024, le=16 * 1024 * 1024, description="Largest import of sales; beyond: 413."
+    )
     webhook_private_addresses: bool = Field(
         False,
         description="Let webhooks go to private, loopback and link-local addresses, and by plain http.",

@@ -91,11 +91,32 @@ class Shop:
         Returns:
             the sale, and whether it had been created before under the same key; or why not.
         """
-        body = fingerprint("create", *dataclasses.astuple(new))
         sale_id = SaleId(new.id if new.id is not None else slug(new.name))
         if not is_sale_id(sale_id):
             return Refused(code=Code.INVALID_REQUEST, detail="id: 1 to 64 of a-z, 0-9 and '-'")
-        stored = StoredSale(
+        stored = self.draft_of(new, sale_id, key)
+        body = stored.creation_body
+        partition = self._decisions.partition(sale_id)
+        created = await self._ledger.create_sale(stored, partition)
+        if not created:
+            earlier = await self._ledger.sale_created_with(key) if key else None
+            if earlier is None:
+                return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
+            sale_id = earlier
+            partition = self._decisions.partition(sale_id)
+        await self.load(sale_id, partition)
+        found = await self.sale(sale_id)
+        if found is None:
+            raise AssertionError(f"sale {sale_id} was just written")
+        if not created:
+            first = await self._ledger.sale(sale_id)
+            if first is None or first.creation_body != body:
+                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+        return found, not created
+
+    def draft_of(self, new: NewSale, sale_id: SaleId, key: str | None) -> StoredSale:
+        """A new sale as the ledger keeps it."""
+        return StoredSale(
             Sale(
                 id=sale_id,
                 name=new.name,
@@ -111,28 +132,11 @@ class Shop:
             ),
             max(new.hold_seconds, self._settings.max_hold_seconds),
             key,
-            body,
+            fingerprint("create", *dataclasses.astuple(new)),
             None if new.waiting_room is None else new_seed(),
         )
-        partition = self._decisions.partition(sale_id)
-        created = await self._ledger.create_sale(stored, partition)
-        if not created:
-            earlier = await self._ledger.sale_created_with(key) if key else None
-            if earlier is None:
-                return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
-            sale_id = earlier
-            partition = self._decisions.partition(sale_id)
-        await self._load(sale_id, partition)
-        found = await self.sale(sale_id)
-        if found is None:
-            raise AssertionError(f"sale {sale_id} was just written")
-        if not created:
-            first = await self._ledger.sale(sale_id)
-            if first is None or first.creation_body != body:
-                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
-        return found, not created
 
-    async def _load(self, sale_id: SaleId, partition: int) -> None:
+    async def load(self, sale_id: SaleId, partition: int) -> None:
         """Puts a new sale into memory now; where that fails, the recorder's next look does it."""
         try:
             async with self._ledger.connection() as connection:

@@ -24,6 +24,7 @@ from . import (
     buyer_tokens,
     contract,
     events,
+    imports,
     keys,
     live,
     metrics,
@@ -109,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     live.install(app)
     app.include_router(sales.router)
     app.include_router(orders.router)
+    app.include_router(imports.router)
     app.include_router(reservations.router)
     app.include_router(waiting_room.router)
     app.include_router(events.router)
@@ -123,7 +125,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     pages.install(app, settings)
     if limits.on:
         app.add_middleware(Rated, limits=limits, callers=app.state.callers)
-    app.add_middleware(Front, max_body_bytes=settings.max_body_bytes, answers=answers)
+    app.add_middleware(
+        Front, max_body_bytes=settings.max_body_bytes, answers=answers,
+        larger={imports.PATH: settings.max_import_bytes},
+    )  # fmt: skip
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

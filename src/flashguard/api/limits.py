@@ -1,5 +1,6 @@
 """A bound on request bodies, counts of answers, and their safe headers, as plain ASGI."""
 
+from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.exceptions import HTTPException
@@ -29,11 +30,18 @@ def too_large_problem(_: Request, error: Exception) -> Response:
 
 
 class Front:
-    """Refuses bodies beyond the bound with 413 and counts answers by route and status."""
+    """Refuses bodies beyond the bound with 413 and counts answers by route and status.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, answers: Answers) -> None:
+    Parameters:
+        larger: the bounds of the few paths that have another.
+    """
+
+    def __init__(
+        self, app: ASGIApp, max_body_bytes: int, answers: Answers, larger: Mapping[str, int]
+    ) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.larger = larger
         self.answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,13 +51,14 @@ class Front:
         came = perf_counter()
         received = 0
         started = False
+        most = self.larger.get(scope["path"], self.max_body_bytes)
 
         async def bounded() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_body_bytes:
-                raise TooLarge(self.max_body_bytes)
+            if received > most:
+                raise TooLarge(most)
             return message
 
         async def counted(message: Message) -> None:
@@ -63,8 +72,8 @@ class Front:
 
         try:
             for name, value in scope["headers"]:
-                if name == b"content-length" and int(value) > self.max_body_bytes:
-                    raise TooLarge(self.max_body_bytes)
+                if name == b"content-length" and int(value) > most:
+                    raise TooLarge(most)
             await self.app(scope, bounded, counted)
         except TooLarge as error:
             if not started:

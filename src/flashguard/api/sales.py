@@ -62,11 +62,8 @@ def _changed(answer: tuple[Sale, bool] | Refused) -> Response:
     return json_response(sale_view(answer[0]), replayed=answer[1])
 
 
-@router.post(
-    "", status_code=201, response_model=SaleView, responses=problems(401, 403, 422, 503), dependencies=[Admin]
-)
-async def create_sale(request: Request, body: SaleBody, idempotency_key: IdempotencyKey = None) -> Response:
-    """Creates a sale as a draft."""
+def new_sale(body: SaleBody) -> NewSale:
+    """The sale that a valid body asks for."""
     items = tuple(
         Item(
             sku=Sku(item.sku),
@@ -77,7 +74,7 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
         )
         for item in body.items
     )
-    new = NewSale(
+    return NewSale(
         name=body.name,
         items=items,
         id=body.id,
@@ -89,7 +86,14 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
         rules=Rules(**{name: getattr(body, name) for name in Rules.__struct_fields__}),
         waiting_room=room_of(body.waiting_room),
     )
-    answer = await guard_of(request).shop.create_sale(new, key=valid_key(idempotency_key))
+
+
+@router.post(
+    "", status_code=201, response_model=SaleView, responses=problems(401, 403, 422, 503), dependencies=[Admin]
+)
+async def create_sale(request: Request, body: SaleBody, idempotency_key: IdempotencyKey = None) -> Response:
+    """Creates a sale as a draft."""
+    answer = await guard_of(request).shop.create_sale(new_sale(body), key=valid_key(idempotency_key))
     if isinstance(answer, Refused):
         return problem(answer)
     return json_response(sale_view(answer[0]), 201, replayed=answer[1])

@@ -38,8 +38,21 @@ def print_json(value: object) -> None:
     sys.stdout.write("\n")
 
 
+IN_DETAIL: Final = 3
+"""So many errors a problem's detail tells."""
+
+
 class ProblemAnswer(FlashGuardError):
     """The API answered a problem."""
+
+
+def _sentence(answer: dict[str, Any], status: int) -> str:
+    """A problem in words; where more is wrong than its detail tells, all of it, a line each."""
+    said = f"{answer.get('code', status)}: {answer.get('detail', '')}"
+    errors = answer.get("errors") or []
+    if len(errors) <= IN_DETAIL:
+        return said
+    return "\n".join([said, *(f"{each['where']}: {each['what']}" for each in errors)])
 
 
 class Remote:
@@ -66,28 +79,38 @@ class Remote:
         self.url = url.rstrip("/")
         self.admin_key = key
 
-    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, body: object = None, *, file: tuple[bytes, str] | None = None
+    ) -> dict[str, Any]:
         """One call; the answer's JSON.
+
+        Parameters:
+            file: sent as it is in place of a body, with its media type.
 
         Raises:
             ProblemAnswer: the answer is a problem.
             FlashGuardError: nobody answered.
         """
-        return asyncio.run(self._call(method, path, body))
+        return asyncio.run(self._call(method, path, body, file))
 
-    async def _call(self, method: str, path: str, body: object) -> dict[str, Any]:
+    async def _call(
+        self, method: str, path: str, body: object, file: tuple[bytes, str] | None
+    ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.admin_key}"}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        sent: dict[str, Any] = {"json": body}
+        if file is not None:
+            sent = {"data": file[0], "headers": {"Content-Type": file[1]}}
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout, headers=headers) as http,
-                http.request(method, f"{self.url}{path}", json=body) as response,
+                http.request(method, f"{self.url}{path}", **sent) as response,
             ):
                 if response.status == 204:
                     return {}
                 answer = cast("dict[str, Any]", await response.json(content_type=None))
                 if response.status >= 400:
-                    raise ProblemAnswer(f"{answer.get('code', response.status)}: {answer.get('detail', '')}")
+                    raise ProblemAnswer(_sentence(answer, response.status))
                 return answer
         except (aiohttp.ClientError, TimeoutError) as error:
             raise FlashGuardError(f"{self.url} does not answer: {error or type(error).__name__}") from error

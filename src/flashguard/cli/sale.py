@@ -1,6 +1,7 @@
 """`flashguard sale create|list|show|open|pause|close|restock`."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -72,6 +73,31 @@ def create(
         "ends_at": ends_at.astimezone().isoformat() if ends_at else None,
     }
     _show(Remote(url, admin_key, data_dir).call("POST", "/v1/sales", body), as_json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A .csv or .json file.", exists=True, dir_okay=False)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    admin_key: KeyOption = None,
+    data_dir: DirOption = None,
+) -> None:
+    """Create the sales of a file as drafts: all of them, or none and what is wrong with which line."""
+    kind = {".csv": "text/csv", ".json": "application/json"}.get(file.suffix.lower())
+    if kind is None:
+        raise FlashGuardError(f"{file}: the name must end with .csv or .json")
+    path = f"/v1/imports?dry_run={str(dry_run).lower()}"
+    done = Remote(url, admin_key, data_dir).call("POST", path, file=(file.read_bytes(), kind))
+    if as_json:
+        print_json(done)
+        return
+    items = sum(sale["items"] for sale in done["sales"])
+    would = "would be" if dry_run else "are"
+    typer.echo(f"{len(done['sales'])} sales with {items} items {would} imported, as drafts:")
+    for sale in done["sales"]:
+        typer.echo(f"  {sale['id']}: {sale['items']} items")
 
 
 @app.command("list")

@@ -58,6 +58,10 @@ class LedgerAway(FlashGuardError):
     """PostgreSQL did not answer."""
 
 
+class _NotKept(Exception):
+    """Ends a transaction that shall change nothing."""
+
+
 class Installation(Struct, frozen=True):
     """What is fixed once per installation: the signing secret and the number of partitions."""
 
@@ -129,6 +133,20 @@ def _reservation(row: asyncpg.Record) -> Reservation:
         confirmed_at=row["confirmed_at"],
         **more,
     )
+
+
+def _creation(stored: StoredSale, partition: int) -> tuple[object, ...]:
+    """A new sale as `create_sale` takes it."""
+    sale = stored.sale
+    return (
+        sale.id, sale.name, partition, sale.starts_at, sale.ends_at, sale.hold_seconds,
+        stored.max_hold_seconds, sale.limit_per_customer, stored.creation_key, stored.creation_body,
+        [item.sku for item in sale.items], [item.name for item in sale.items],
+        [item.price_minor for item in sale.items], [item.currency for item in sale.items],
+        [item.stock for item in sale.items], sale.hold_durability,
+        None if sale.waiting_room is None else encode_room(sale.waiting_room), stored.room_seed,
+        json.dumps(to_kernel(sale.rules)),
+    )  # fmt: skip
 
 
 def _item(row: asyncpg.Record) -> Item:
@@ -301,19 +319,28 @@ class Ledger:
 
     async def create_sale(self, stored: StoredSale, partition: int) -> bool:
         """Writes a new sale; False when the id or the creation key is taken."""
-        sale = stored.sale
+        return not await self.create_sales([(stored, partition)])
+
+    async def create_sales(self, sales: Sequence[tuple[StoredSale, int]], *, keep: bool = True) -> list[int]:
+        """Writes new sales with their partitions, all or none. Returns the places of those that can't be
+        written: the id or the creation key is taken.
+
+        Parameters:
+            keep: False to write nothing, and only look.
+        """
+        taken: list[int] = []
         async with self.connection() as connection:
-            status = await connection.execute(
-                query("create_sale"),
-                sale.id, sale.name, partition, sale.starts_at, sale.ends_at, sale.hold_seconds,
-                stored.max_hold_seconds, sale.limit_per_customer, stored.creation_key, stored.creation_body,
-                [item.sku for item in sale.items], [item.name for item in sale.items],
-                [item.price_minor for item in sale.items], [item.currency for item in sale.items],
-                [item.stock for item in sale.items], sale.hold_durability,
-                None if sale.waiting_room is None else encode_room(sale.waiting_room), stored.room_seed,
-                json.dumps(to_kernel(sale.rules)),
-            )  # fmt: skip
-        return status != "INSERT 0 0"
+            try:
+                async with connection.transaction():
+                    for place, (stored, partition) in enumerate(sales):
+                        done = await connection.execute(query("create_sale"), *_creation(stored, partition))
+                        if done == "INSERT 0 0":
+                            taken.append(place)
+                    if taken or not keep:
+                        raise _NotKept
+            except _NotKept:
+                pass
+        return taken
 
     async def sale(self, sale_id: SaleId) -> StoredSale | None:
         row = await self._fetchrow("sale_by_id", sale_id)

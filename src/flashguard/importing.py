@@ -1,0 +1,67 @@
+"""Many sales at once, all or nothing."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from flashguard.decisions import Decisions
+from flashguard.ledger import Ledger, StoredSale
+from flashguard.model import SaleId
+from flashguard.shop import NewSale, Shop
+
+MAX_SALES: Final = 100
+"""Of one import; so many statements its transaction has."""
+MAX_ITEMS: Final = 20_000
+"""Of all its sales together."""
+
+
+class Imported(Struct, frozen=True, kw_only=True):
+    """What an import did. `taken` are the places of sales whose ids exist: then nothing was written."""
+
+    taken: tuple[int, ...] = ()
+    replayed: bool = False
+
+
+async def import_sales(
+    ledger: Ledger,
+    decisions: Decisions,
+    shop: Shop,
+    sales: Sequence[tuple[SaleId, NewSale]],
+    *,
+    key: str | None = None,
+    dry_run: bool = False,
+) -> Imported:
+    """Writes draft sales in one transaction, then loads them into memory; what can't be loaded now, the
+    recorder loads at its next look.
+
+    Parameters:
+        key: an idempotency key; the same import under it again changes nothing.
+        dry_run: only look whether it would work.
+
+    Raises:
+        LedgerAway: nothing was written.
+    """
+    drafts = [
+        (shop.draft_of(new, id_, None if key is None else f"import:{key}:{place}"), decisions.partition(id_))
+        for place, (id_, new) in enumerate(sales)
+    ]
+    taken = await ledger.create_sales(drafts, keep=not dry_run)
+    if taken and key is not None and await _all_made(ledger, [draft for draft, _ in drafts]):
+        return Imported(replayed=True)
+    if not taken and not dry_run:
+        for draft, partition in drafts:
+            await shop.load(draft.sale.id, partition)
+    return Imported(taken=tuple(taken))
+
+
+async def _all_made(ledger: Ledger, drafts: Sequence[StoredSale]) -> bool:
+    """Whether this very import was made before."""
+    for draft in drafts:
+        found = await ledger.sale(draft.sale.id)
+        if found is None or (found.creation_key, found.creation_body) != (
+            draft.creation_key,
+            draft.creation_body,
+        ):
+            return False
+    return True

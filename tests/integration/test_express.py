@@ -105,6 +105,29 @@ async def test_both_lanes_answer_every_sale_alike(service):
             assert answer[9:10] in (b"4", b"3")
 
 
+async def test_both_lanes_look_at_tickets_alike(service):
+    sale = await service.create_sale(opened=False, waiting_room={"mode": "fifo"})
+    ticket = (await service.call("POST", f"/v1/sales/{sale}/tickets", {"customer": "ann"})).body["id"]
+    plain = await service.create_sale()
+    for path in (
+        f"{sale}/tickets/{ticket}", f"{sale}/tickets/{ticket}?x=1", f"{sale}/tickets/{ticket}/",
+        f"{sale}/tickets/{ticket[:-1]}", f"{sale}/tickets/{'x' * 16}", f"{plain}/tickets/{ticket}",
+        f"{unique()}/tickets/{ticket}", f"Not-a-slug/tickets/{ticket}", f"{sale}/tickets/confirm",
+        f"{sale}/orders?/tickets/",
+    ):  # fmt: skip
+        for method in ("GET", "POST", "DELETE"):
+            for headers in ({}, {"Authorization": f"Bearer {ADMIN_KEY}"}, {"Authorization": "Bearer nope"}):
+                raw = [
+                    request(f"/v1/sales/{path}", method=method, **headers, **more) for more in ({}, FRAMEWORK)
+                ]
+                one, other = [(await exchange(service, each))[0] for each in raw]
+                assert comparable(one) == comparable(other), (method, path)
+    assert (
+        b'"position":1'
+        in (await exchange(service, request(f"/v1/sales/{sale}/tickets/{ticket}", method="GET")))[0]
+    )
+
+
 async def test_both_lanes_know_each_others_keys(service):
     sale = await service.create_sale(stock=10)
     first, again, other, framework = await exchange(

@@ -32,6 +32,7 @@ from .auth import SELLING
 from .bounds import Bounds
 from .caller import ANONYMOUS, Caller, Callers
 from .idempotency import valid_key
+from .looking import TICKET, look
 from .plain_json import surely_plain
 from .problems import ProblemError, away_problem, unexpected_problem
 from .rated import Limits, in_time
@@ -55,6 +56,8 @@ ENDS: Final[dict[str, tuple[End, str]]] = {
     "release": (selling.release, "/v1/reservations/{id}/release"),
 }
 PLAIN_JSON: Final = (b"application/json", b"application/json; charset=utf-8")
+TICKETS: Final = b"/tickets/"
+"""In the address of a look at a ticket; what a crowd in a waiting room does."""
 ENDINGS: Final = tuple(f"/{noun}".encode() for noun in (*TAKES, *ENDS))
 """How the address of a hot call ends."""
 
@@ -87,6 +90,16 @@ _path_of_sale = lru_cache(maxsize=4096)(path_of)
 """Few sales, many buyers. Reservations are not worth remembering: each is asked for once or twice."""
 
 
+def path_of_ticket(url: bytes) -> Path | None:
+    """The ticket that a GET of this address looks at; None for any other address."""
+    parts = url.decode("latin-1").split("/")
+    if len(parts) != 6 or parts[:3] != ["", "v1", "sales"] or parts[4] != "tickets":
+        return None
+    if not is_sale_id(parts[3]) or not TICKET.fullmatch(parts[5]):
+        return None
+    return Path(None, look, f"{parts[3]}/{parts[5]}", "/v1/sales/{sale}/tickets/{ticket}")
+
+
 class Express:
     """The server's front door: the application, and the lane past it that `Wire` takes.
 
@@ -116,14 +129,17 @@ class Express:
         body: bytes,
         peer: tuple[str, int] | None = None,
     ) -> Call | None:
-        """The work of a POST that is plain and good; None when it is for the framework to answer.
+        """The work of a call that is plain and good; None when it is for the framework to answer.
 
         Parameters:
             headers: names in lower case.
             peer: who is at the other end of the connection.
         """
         came = perf_counter()
-        path = _path_of_sale(url) if url.startswith(b"/v1/sales/") else path_of(url)
+        if TICKETS in url:
+            path = path_of_ticket(url)
+        else:
+            path = _path_of_sale(url) if url.startswith(b"/v1/sales/") else path_of(url)
         if path is None:
             return None
         authorization = key = kind = asked = None

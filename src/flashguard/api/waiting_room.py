@@ -1,6 +1,5 @@
 """The waiting room over HTTP: tickets are taken, looked at and left; and the lottery, to be checked."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,11 +8,11 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from flashguard.errors import Code
 from flashguard.model import CustomerId, Refused, SaleId
 
 from .auth import Looking, Selling
 from .caller import Caller
+from .looking import look, may_look
 from .problems import ProblemError, problem
 from .sales import SaleParam, guard_of, known
 from .schemas import Name, _Body, problems
@@ -24,7 +23,6 @@ router = APIRouter(prefix="/v1/sales/{sale}", tags=["waiting room"])
 
 TicketParam = Annotated[str, Path(max_length=100, description="The ticket's id")]
 PAGE_MOST = 5_000
-_ID = re.compile(r"[A-Za-z0-9_-]{16}")
 
 
 class TicketBody(_Body):
@@ -94,11 +92,10 @@ def _room(caller: Caller, sale: str) -> SaleId:
 
 def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
     """The sale; another's ticket is for a buyer one that does not exist."""
-    sale_id = _room(caller, sale)
-    if not _ID.fullmatch(ticket):
-        raise ProblemError(Refused(code=Code.UNKNOWN_TICKET))
-    if caller.customer is not None and guard_of(request).rooms.ticket_of(sale_id, caller.customer) != ticket:
-        raise ProblemError(Refused(code=Code.UNKNOWN_TICKET))
+    sale_id = known(sale)
+    refused = may_look(guard_of(request), caller, sale_id, ticket)
+    if refused:
+        raise ProblemError(refused)
     return sale_id
 
 
@@ -125,9 +122,7 @@ async def take_ticket(request: Request, caller: Selling, sale: SaleParam, body: 
 @router.get("/tickets/{ticket}", response_model=PlaceView, responses=problems(401, 403, 404, 409, 422, 503))
 async def look_at_ticket(request: Request, caller: Looking, sale: SaleParam, ticket: TicketParam) -> Response:
     """Where a ticket stands now. Once admitted, `admission` is what reserve and buy want."""
-    sale_id = _ticket(request, caller, sale, ticket)
-    answer = await guard_of(request).rooms.look(sale_id, ticket)
-    return problem(answer) if isinstance(answer, Refused) else json_response(answer)
+    return await look(guard_of(request), caller, f"{known(sale)}/{ticket}")
 
 
 @router.post(

@@ -9,7 +9,7 @@ import asyncio
 from typing import Any, Final
 
 from .bounds import NOTHING, Bounded
-from .express import ENDINGS, Call, Express
+from .express import ENDINGS, TICKETS, Call, Express
 
 MAX_CORKED_BYTES: Final = 64 * 1024
 """Beyond it nothing is gained by waiting for more."""
@@ -95,8 +95,14 @@ class Wire(Bounded):
         self.check_head()
         if (
             self._express is not None
-            and self.url.endswith(ENDINGS)
-            and self.parser.get_method() == b"POST"
+            and (
+                (
+                    self.url.endswith(ENDINGS)
+                    and self.parser.get_method() == b"POST"
+                    and TICKETS not in self.url
+                )
+                or (TICKETS in self.url and self.parser.get_method() == b"GET")
+            )
             and not self.expect_100_continue
             and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"

@@ -15,6 +15,10 @@ class Code(StrEnum):
     LIMIT_REACHED = "limit-reached"
     HOLD_BUDGET_REACHED = "hold-budget-reached"
     COOLING_DOWN = "cooling-down"
+    NO_WAITING_LIST = "no-waiting-list"
+    WAITING_LIST_FULL = "waiting-list-full"
+    ALREADY_WAITING = "already-waiting"
+    UNKNOWN_ENTRY = "unknown-entry"
     SALE_NOT_OPEN = "sale-not-open"
     RESERVATION_EXPIRED = "reservation-expired"
     RESERVATION_RELEASED = "reservation-released"
@@ -51,6 +55,10 @@ PROBLEMS: Final[dict[Code, Problem]] = {
     Code.LIMIT_REACHED: Problem(409, "This customer's limit for the sale is reached."),
     Code.HOLD_BUDGET_REACHED: Problem(409, "This customer's unconfirmed units reach the sale's limit."),
     Code.COOLING_DOWN: Problem(429, "This customer let too many holds go, and can't hold for a while."),
+    Code.NO_WAITING_LIST: Problem(409, "The sale has no waiting list."),
+    Code.WAITING_LIST_FULL: Problem(409, "The sale's waiting list is full."),
+    Code.ALREADY_WAITING: Problem(409, "This customer has a place in the sale's waiting list already."),
+    Code.UNKNOWN_ENTRY: Problem(404, "There is no such entry in a waiting list."),
     Code.SALE_NOT_OPEN: Problem(409, "The sale is not open."),
     Code.RESERVATION_EXPIRED: Problem(409, "The hold has expired and its units went back to stock."),
     Code.RESERVATION_RELEASED: Problem(409, "The hold was released and its units went back to stock."),

@@ -61,6 +61,7 @@ from flashguard.results import (
 from flashguard.settings import Settings
 from flashguard.shop import Shop, refused_by_fate
 from flashguard.tokens import KeyRing
+from flashguard.waiting import WaitingList
 from flashguard.waiting_room import WaitingRooms
 
 log = logging.getLogger("flashguard")
@@ -110,6 +111,7 @@ class FlashGuard:
         self.shop = Shop(self.kernel, ledger, self.decisions, settings)
         self.orders = Orders(ledger, self.decisions, settings)
         self._fold_case = settings.customer_case == "fold"
+        self.waiting = WaitingList(self.decisions, ledger, self.signer, self.customer_of)
         self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing(), self.customer_of)
         self._client = client
         self._redis = redis

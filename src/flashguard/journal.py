@@ -126,6 +126,28 @@ class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
     rules: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class Join(Struct, array_like=True, tag="join", frozen=True):
+    """Somebody waits for units: `lines` is the sku and how many; the lowest place is served first."""
+
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+    fingerprint: int
+    customer: CustomerId
+    place: int
+
+
+class Leave(Struct, array_like=True, tag="leave", frozen=True):
+    """Somebody waits no more. `state`: offered (a hold of this id comes with it), left, or limit-reached."""
+
+    sale: SaleId
+    id: ReservationId
+    lines: Lines
+    at_ms: int
+    state: str
+
+
 class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):
     """The first entry of an epoch: memory was rebuilt from the ledger."""
 
@@ -136,7 +158,19 @@ class Rebuilt(Struct, array_like=True, tag="rebuilt", frozen=True):
 
 
 Transition = (
-    Hold | Buy | Confirm | Release | Expire | Extend | Honour | Cancel | Restock | SaleChange | Rebuilt
+    Hold
+    | Buy
+    | Confirm
+    | Release
+    | Expire
+    | Extend
+    | Honour
+    | Cancel
+    | Restock
+    | SaleChange
+    | Join
+    | Leave
+    | Rebuilt
 )
 
 

@@ -79,6 +79,10 @@ def refusal(result: list[Any]) -> Refused:
                 "possible.",
                 retry_after_seconds=math.ceil(wait_ms / 1000),
             )
+        case ["waiting-list-full", most]:
+            return Refused(code=Code.WAITING_LIST_FULL, limit=most)
+        case ["already-waiting", id_]:
+            return Refused(code=Code.ALREADY_WAITING, detail=f"Its entry ends in {id_}.")
         case ["unknown-item", sku]:
             return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
         case ["sale-not-open", status, *_]:

@@ -18,6 +18,10 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Holds without an order after which a customer cools down; None: as the kernel has it."""
     cool_down_seconds: int | None = None
     """How long a customer who let that many holds go may hold nothing."""
+    waiting_list: int | None = None
+    """How many may wait for units to come back; None: nobody (whoever waits already is served)."""
+    waiting_list_hold_seconds: int | None = None
+    """How long what came back is held for who waited; None: as long as any hold."""
 
 
 NO_RULES: Final = Rules()
@@ -26,22 +30,27 @@ _NAMES: Final[dict[str, tuple[str, int]]] = {
     "max_held_per_customer": ("max_held", 1),
     "cool_down_after": ("cool_down_after", 1),
     "cool_down_seconds": ("cool_down_ms", 1000),
+    "waiting_list": ("waiting_most", 1),
+    "waiting_list_hold_seconds": ("waiting_hold_ms", 1000),
 }
 """Our name -> the kernel's, and how many of its units one of ours is."""
 
 
 def to_kernel(rules: Rules) -> dict[str, Any]:
     """The kernel's map: only what there is."""
-    return {name: value for name, value in changes_to_kernel(fields(rules)).items() if value is not False}
+    return changes_to_kernel({name: value for name, value in fields(rules).items() if value is not None})
 
 
 def changes_to_kernel(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The rules among these changes in the kernel's terms; False ends a rule."""
-    return {
+    changed = {
         theirs: False if changes[ours] is None else _times(changes[ours], factor)
         for ours, (theirs, factor) in _NAMES.items()
         if ours in changes
     }
+    if changed.get("waiting_most") is False:
+        changed["waiting_most"] = 0  # it takes nobody more, and serves those who wait
+    return changed
 
 
 def from_kernel(known: Mapping[str, Any]) -> Rules:
@@ -49,7 +58,7 @@ def from_kernel(known: Mapping[str, Any]) -> Rules:
     return Rules(**{
         ours: known[theirs] if factor == 1 else known[theirs] // factor
         for ours, (theirs, factor) in _NAMES.items()
-        if theirs in known
+        if known.get(theirs)
     })  # fmt: skip
 
 

@@ -173,7 +173,8 @@ class Partition:
             calls.append(self._call(verb, list(indexes), [(indexes[name], *rest) for name, *rest in some]))
             results = self.model.call(verb, some)
             expected.append(Reply("", self.model.epoch, self.model.seq, self.model.now_ms, results))
-        assert self._wire.run_all(calls) == expected
+        got = self._wire.run_all(calls)
+        assert got == expected, [(a, b) for a, b in zip(got, expected, strict=True) if a != b]
         return [_without_seq(verb, result) for reply in expected for result in reply.results]
 
     def load(self, name: str, sale: Sale) -> None:
@@ -241,11 +242,13 @@ class Partition:
         ])  # fmt: skip
         for name, flat in zip(names, hashes, strict=True):
             sale = model.sales[name]
-            counters = {
+            kept = {
                 key.decode()[5:]: tuple(map(int, value.split()))
                 for key, value in zip(flat[::2], flat[1::2], strict=True)
                 if key != b"config"
             }
+            counters = {sku: counts[:3] for sku, counts in kept.items()}
+            assert {sku: counts[3] for sku, counts in kept.items() if len(counts) > 3} == sale.owed
             assert counters == {sku: (item.stock, item.held, item.sold) for sku, item in sale.items.items()}
             for sku, (stock, held, sold) in counters.items():
                 assert (held, sold) == (_units(sale, sku, "held"), _units(sale, sku, "confirmed"))
@@ -311,6 +314,13 @@ class Partition:
         for (name, id_), cancel in group.cancels.items():
             one = self.model.sales[name].reservations[id_]
             assert (one.status, one.until_ms, one.lines) == ("cancelled", cancel.at_ms, cancel.lines)
+        for (name, id_), joined in group.joins.items():
+            entry = self.model.sales[name].waiting[id_]
+            assert (joined.customer, joined.lines) == (entry.customer, [entry.sku, entry.quantity])
+            assert (joined.place, joined.at_ms) == (entry.place, entry.created_ms)
+            assert joined.fingerprint == entry.fingerprint
+        for (name, id_), left in group.leaves.items():
+            assert left.state == self.model.sales[name].waiting[id_].state
         for name, change in group.sale_changes.items():
             rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
             config = self.model.sales[name].config
@@ -337,6 +347,9 @@ class Partition:
                 assert {who.decode(): counts.decode() for who, counts in kept} == {"": "0 0 0"} | _habits(
                     sale
                 )
+            assert self._wire.ask("ZCARD", at.line) - 1 == sum(
+                one.state == "waiting" for one in sale.waiting.values()
+            )
             live = {id_: one for id_, one in sale.reservations.items() if one.status == "held"}
             assert deadlines[-2:] == [b"", b"inf"]
             assert dict(zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True)) == {
@@ -391,7 +404,7 @@ def _items(sale: Sale) -> list[Any]:
 
 
 def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
-    """A sale as the recorder loads it: config, items, records, deadlines, used, habits."""
+    """A sale as the recorder loads it: config, items, records, deadlines, used, habits, line."""
     records: list[Any] = [
         [key, "restock", one.fingerprint, one.stock, one.held, one.sold, 0]
         for key, one in sale.restocks.items()
@@ -408,8 +421,17 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
             records.append([*head, 0])
     customers = {one.customer for one in sale.reservations.values() if sale.used(one.customer)}
     used = [value for customer in customers for value in (customer, sale.used(customer))]
+    records += [
+        [f"waiting:{id_}", "waiting", e.fingerprint, e.state, e.created_ms, e.place, 0, e.customer, e.sku,
+         e.quantity]
+        for id_, e in sale.waiting.items()
+    ]  # fmt: skip
+    waiting = {id_: e for id_, e in sale.waiting.items() if e.state == "waiting"}
+    records += [[f"waits:{e.customer}", id_] for id_, e in waiting.items()]
+    records.append(["waiting-place", "place", sale.place])
+    line = [value for id_, e in waiting.items() for value in (e.sku, e.place, id_)]
     habits = [value for pair in _habits(sale).items() for value in pair]
-    return _config(sale), _items(sale), records, deadlines, used, None, habits
+    return _config(sale), _items(sale), records, deadlines, used, None, habits, line
 
 
 _SEQ_AT = {
@@ -421,10 +443,13 @@ _SEQ_AT = {
     (Verb.CANCEL, "cancelled"): 2,
     (Verb.CANCEL, "as-it-is"): 1,
     (Verb.RESTOCK, "restocked"): 5,
+    **{(Verb.WAITING_LIST, state): 7 for state in ("waiting", "offered", "left", "limit-reached", "ended")},
 }
 
 
 def _without_seq(verb: Verb, result: list[Any]) -> list[Any]:
     """The result, with its journal entry's number as a mere "there is one"."""
     at = 2 if verb is Verb.CHANGE_SALE and len(result) == 3 else _SEQ_AT.get((verb, result[0]))
-    return result if at is None else [*result[:at], bool(result[at]), *result[at + 1 :]]
+    if at is None or at >= len(result):
+        return result
+    return [*result[:at], bool(result[at]), *result[at + 1 :]]

@@ -95,6 +95,20 @@ class Keyed:
 
 
 @dataclass
+class Waiting:
+    """An entry of the waiting list."""
+
+    state: str
+    fingerprint: int
+    created_ms: int
+    place: int
+    customer: str
+    sku: str
+    quantity: int
+    seq: int = 0
+
+
+@dataclass
 class Sale:
     config: Config
     items: dict[str, Item]
@@ -103,6 +117,18 @@ class Sale:
     changes: dict[str, Keyed] = field(default_factory=dict)
     lapses: dict[str, tuple[int, int]] = field(default_factory=dict)
     """customer -> holds that ended without an order, and when the last did; where a rule counts them."""
+
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    place: int = 0
+    owed: dict[str, int] = field(default_factory=dict)
+    """sku -> free units that are set aside for the first in line, who wants more."""
+    stirred: list[str] = field(default_factory=list)
+    """Items that the request in hand changed: those who wait for them are looked at after it."""
+
+    def line(self, sku: str) -> list[tuple[str, Waiting]]:
+        """Who waits for units of this item, in order."""
+        waiting = [(id_, e) for id_, e in self.waiting.items() if e.sku == sku and e.state == "waiting"]
+        return sorted(waiting, key=lambda one: one[1].place)
 
     def used(self, customer: str) -> int:
         """The units that a customer holds or has bought: counted anew each time."""
@@ -157,7 +183,10 @@ class Model:
     def call(self, verb: Verb, requests: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
         """One script call: the requests one by one, in their order, then one journal entry for them all."""
         decide: Callable[..., list[Any]] = getattr(self, f"_{verb.name.lower()}")
-        results = [decide(*request) for request in requests]
+        results = []
+        for name, *rest in requests:
+            results.append(decide(name, *rest))
+            self._hand_out(name)
         if self._transitions:
             self.seq += 1
             counters = {
@@ -173,8 +202,10 @@ class Model:
         """Memory comes back from the ledger under a new epoch: the same sales, a new journal."""
         self.epoch, self.seq, self.recorded, self.journal = self.epoch + 1, 1, 0, []
         for sale in self.sales.values():
-            for one in (*sale.reservations.values(), *sale.restocks.values(), *sale.changes.values()):
-                one.seq = 0
+            kept = (sale.reservations, sale.restocks, sale.changes, sale.waiting)
+            for one in (one for some in kept for one in some.values()):
+                one.seq = 0  # type: ignore[attr-defined]
+            sale.owed = {}
 
     # Verbs. Each takes one request: the sale's id, then what the script takes.
 
@@ -329,6 +360,11 @@ class Model:
             if sku not in sale.items:
                 return ["unknown-item", sku]
 
+        if "waiting_most" in sale.config.rules:
+            for sku in lines[::2]:
+                self._stir(sale, sku)
+            self._hand_out(name)
+
         def over_limit() -> bool:
             return sale.config.limit > 0 and sale.used(customer) + sum(lines[1::2]) > sale.config.limit
 
@@ -382,7 +418,140 @@ class Model:
         count = len(sale.ended(self.now_ms))
         while self._reclaim(name):
             pass
+        for sku in sorted(sale.items):
+            if sale.line(sku):
+                self._stir(sale, sku)
+        self._hand_out(name)
         return [count, False]
+
+    def _waiting_list(self, name: str, verb: str, id_: str, *asked: Any) -> list[Any]:
+        sale = self.sales.get(name)
+        if sale is None:
+            return ["unknown-sale"]
+        if verb == "join":
+            return self._join(name, sale, id_, *asked)
+        entry = sale.waiting.get(id_)
+        if entry is None:
+            return ["unknown-entry"]
+        if verb == "see" or entry.state != "waiting":
+            return self._seen(sale, id_, True)
+        self._end_waiting(name, id_, "left")
+        self._stir(sale, entry.sku)
+        self._hand_out(name)
+        return self._seen(sale, id_, False)
+
+    def _join(
+        self, name: str, sale: Sale, id_: str, fingerprint: int, customer: str, sku: str, quantity: int,
+        admitted_until_ms: int,
+    ) -> list[Any]:  # fmt: skip
+        entry = sale.waiting.get(id_)
+        if entry is not None:
+            return (
+                ["idempotency-mismatch"] if entry.fingerprint != fingerprint else self._seen(sale, id_, True)
+            )
+        config = sale.config
+        if (status := config.status_at(self.now_ms)) not in ("open", "paused"):
+            return ["sale-not-open", status, config.starts_ms]
+        most = config.rules.get("waiting_most", 0)
+        if not most:
+            return ["no-waiting-list"]
+        if id_ in sale.reservations:
+            return ["idempotency-mismatch"]
+        if sku not in sale.items:
+            return ["unknown-item", sku]
+        if (
+            "room" in config.rules
+            and self.now_ms >= admitted_until_ms
+            and not _shortage(sale, [sku, quantity])
+        ):
+            return ["queue-required"]
+        if (refused := self._cooling(name, customer)) is not None:
+            return refused
+        while (refused := self._barred(sale, customer, quantity)) is not None and self._reclaim(name):
+            pass
+        if refused is not None:
+            return refused
+        waiting = {other: e for other, e in sale.waiting.items() if e.state == "waiting"}
+        for other, e in waiting.items():
+            if e.customer == customer:
+                return ["already-waiting", other]
+        if len(waiting) >= most:
+            return ["waiting-list-full", most]
+        sale.place += 1
+        sale.waiting[id_] = Waiting(
+            "waiting", fingerprint, self.now_ms, sale.place, customer, sku, quantity, self.seq + 1
+        )
+        self._transitions.append(
+            ["join", name, id_, [sku, quantity], self.now_ms, fingerprint, customer, sale.place]
+        )
+        self._stir(sale, sku)
+        self._hand_out(name)
+        return self._seen(sale, id_, False)
+
+    def _barred(self, sale: Sale, customer: str, quantity: int) -> list[Any] | None:
+        limit, most = sale.config.limit, sale.config.rules.get("max_held")
+        if limit and sale.used(customer) + quantity > limit:
+            return ["limit-reached", limit, sale.used(customer)]
+        if most is not None and sale.held(customer) + quantity > most:
+            return ["hold-budget-reached", most, sale.held(customer)]
+        return None
+
+    def _seen(self, sale: Sale, id_: str, as_it_was: bool) -> list[Any]:
+        e = sale.waiting[id_]
+        line = [other for other, _ in sale.line(e.sku)]
+        place = line.index(id_) + 1 if e.state == "waiting" else 0
+        seq = e.seq if e.seq > self.recorded else 0
+        if e.state == "waiting" and sale.config.status_at(self.now_ms) == "closed":
+            return ["ended", as_it_was, e.customer, e.sku, e.quantity, e.created_ms, 0, seq]
+        return [e.state, as_it_was, e.customer, e.sku, e.quantity, e.created_ms, place, seq]
+
+    def _end_waiting(self, name: str, id_: str, state: str) -> None:
+        e = self.sales[name].waiting[id_]
+        e.state, e.seq = state, self.seq + 1
+        self._transitions.append(["leave", name, id_, [e.sku, e.quantity], self.now_ms, state])
+
+    def _stir(self, sale: Sale, sku: str) -> None:
+        if "waiting_most" in sale.config.rules and sku not in sale.stirred:
+            sale.stirred.append(sku)
+
+    def _hand_out(self, name: str) -> None:
+        """Gives what the request changed to those who wait for it, before anybody else asks."""
+        sale = self.sales.get(name)
+        if sale is None:
+            return
+        stirred, sale.stirred = sale.stirred, []
+        if sale.config.status_at(self.now_ms) == "open":
+            for sku in stirred:
+                self._serve(name, sale, sku)
+            sale.stirred = []
+
+    def _serve(self, name: str, sale: Sale, sku: str) -> None:
+        item, limit = sale.items.get(sku), sale.config.limit
+        if item is None:
+            return
+        sale.owed.pop(sku, None)
+        for id_, e in sale.line(sku):
+            if not item.available:
+                return
+            if item.stock - item.sold < e.quantity:
+                continue
+            if limit and sale.used(e.customer) + e.quantity > limit:
+                self._end_waiting(name, id_, "limit-reached")
+            elif item.available >= e.quantity:
+                hold_ms = sale.config.rules.get("waiting_hold_ms", sale.config.hold_ms)
+                lines = [sku, e.quantity]
+                sale.reservations[id_] = Reservation(
+                    "held", e.fingerprint, self.now_ms, hold_ms, self.now_ms + hold_ms, e.customer, lines,
+                    seq=self.seq + 1,
+                )  # fmt: skip
+                self._move(name, lines, "held", 1)
+                self._transitions.append(
+                    ["hold", name, id_, lines, self.now_ms, e.fingerprint, e.customer, hold_ms]
+                )
+                self._end_waiting(name, id_, "offered")
+            else:
+                sale.owed[sku] = item.available
+                return
 
     def _restock(
         self, name: str, sku: str, delta: int, reason: str, key: str, fingerprint: int, most: int
@@ -403,6 +572,7 @@ class Model:
         if item.available + delta < 0 or item.stock + delta > most:
             return ["invalid-request", item.available]
         item.stock += delta
+        self._stir(sale, sku)
         self._touched.add((name, sku))
         after = [item.stock, item.held, item.sold]
         sale.restocks[key] = Restocked(fingerprint, *after, self.seq + 1)
@@ -458,6 +628,7 @@ class Model:
         ended = sale.ended(self.now_ms)[:RECLAIM_PAGE]
         for id_ in ended:
             self._finish(name, id_, "expired", sale.reservations[id_].until_ms)
+        self._hand_out(name)
         return bool(ended)
 
     def _finish(self, name: str, id_: str, status: str, at_ms: int) -> None:
@@ -474,6 +645,7 @@ class Model:
         for sku, quantity in zip(lines[::2], lines[1::2], strict=True):
             item = self.sales[name].items[sku]
             setattr(item, counter, getattr(item, counter) + sign * quantity)
+            self._stir(self.sales[name], sku)
             self._touched.add((name, sku))
 
     def _note_sale(self, name: str, key: str = "", verb: str = "") -> None:
@@ -504,6 +676,7 @@ def _shortage(sale: Sale, lines: Lines) -> tuple[str, int] | None:
     asked: dict[str, int] = {}
     for sku, quantity in zip(lines[::2], lines[1::2], strict=True):
         asked[sku] = asked.get(sku, 0) + quantity
-        if asked[sku] > sale.items[sku].available:
-            return sku, sale.items[sku].available
+        available = sale.items[sku].available - sale.owed.get(sku, 0)
+        if asked[sku] > available:
+            return sku, available
     return None

@@ -45,13 +45,16 @@ HOLD_MS = [1_000, 1_000, 2_500]
 LIMITS = [0, 0, 3, 6]
 RULES = [
     {}, {}, {}, {"room": {}}, {"max_held": 2}, {"max_held": 4, "cool_down_ms": 1_500, "cool_down_after": 1},
-    {"cool_down_ms": 3_000, "cool_down_after": 2},
+    {"cool_down_ms": 3_000, "cool_down_after": 2}, {"waiting_most": 3}, {"waiting_most": 9},
+    {"waiting_most": 9, "waiting_hold_ms": 700}, {"waiting_most": 9, "max_held": 3, "cool_down_ms": 1_000},
+    {"waiting_most": 9, "room": {}},
 ]  # fmt: skip
 CHANGES = [
     {}, {"limit": 0}, {"limit": 4}, {"hold_ms": 1_500}, {"hold_ms": 1_000, "max_hold_ms": 2_000, "limit": 2},
     *({name: ms} for name in ("starts_ms", "ends_ms") for ms in AT_MS[5:]),
     *({"rules": {"room": rule}} for rule in ({}, False)),
     *({"rules": {"max_held": most}} for most in (2, 3, False)),
+    *({"rules": {"waiting_most": most}} for most in (0, 5)),
     {"rules": {"cool_down_ms": 2_000, "cool_down_after": 1}}, {"rules": {"cool_down_ms": False}},
 ]  # fmt: skip
 CHANGE_KEYS = ["", "", "sale-change:1", "sale-change:2"]
@@ -72,6 +75,16 @@ requests = {
     Verb.CANCEL: any_of(BACK, [0, 0, 0, 1], [False, True]),
     Verb.EXTEND: any_of(BACK, [1, 2, 3]),
     Verb.EXPIRE: any_of(NAMES),
+    Verb.WAITING_LIST: any_of(
+        NAMES,
+        ["join"] * 4 + ["leave", "see"],
+        [None] * 4 + [0, 1, 2],
+        BODIES,
+        "wxyz",
+        SKUS,
+        [1, 1, 2, 3],
+        [0, START_MS + 1_500],
+    ),
     Verb.RESTOCK: any_of(
         NAMES, SKUS, range(-4, 7), ["why"], [f"restock:{n}" for n in range(5)], BODIES, [25]
     ),
@@ -97,6 +110,7 @@ def call(verb: Verb) -> st.SearchStrategy[Step]:
 
 
 often = [Verb.RESERVE] * 4 + [Verb.CONFIRM] * 2 + [Verb.RELEASE, Verb.CANCEL, Verb.EXTEND, Verb.EXTEND]
+often += [Verb.RELEASE, Verb.WAITING_LIST, Verb.WAITING_LIST]
 seldom = [Verb.RESTOCK, Verb.CHANGE_SALE, Verb.EXPIRE]
 loads = st.one_of(st.tuples(st.just("load"), st.sampled_from(NAMES), sales), any_of(["unload"], NAMES))
 actions = st.one_of(*map(call, often + seldom), any_of(["note_recorded", "rebuild"]), loads)
@@ -106,6 +120,45 @@ rush = st.tuples(
     st.just(0), st.tuples(st.just(Verb.RESERVE), st.lists(requests[Verb.RESERVE], min_size=4, max_size=10))
 )
 plays = st.tuples(st.tuples(sales, sales), rush, st.lists(steps, min_size=4, max_size=20))
+
+
+# A play of its own for the waiting list: little stock, and buyers who wait for what comes back.
+few_units = any_of(
+    ["open"], [0], [0], HOLD_MS, [4_000], [0, 3],
+    [{"waiting_most": 2}, {"waiting_most": 9}, {"waiting_most": 9, "waiting_hold_ms": 700}],
+)  # fmt: skip
+one_sku = [["a", units] for units in (1, 1, 2, 3)] + [["b", 1]]
+waits = any_of(
+    SALES, ["join"] * 6 + ["leave", "see"], [None] * 6 + [0, 1], [1], "uvwxyz", "aaab", [1, 1, 2, 3], [0]
+)
+waiting_requests = {
+    Verb.WAITING_LIST: waits,
+    Verb.RESERVE: any_of(SALES, [None], [1], "wxyz", one_sku, [False, False, True], [0]),
+    Verb.CONFIRM: any_of(range(NOTHING), [None], [[]]),
+    Verb.RELEASE: any_of(range(NOTHING)),
+    Verb.RESTOCK: any_of(SALES, "aab", [-1, 1, 2, 4], ["why"], [f"restock:{n}" for n in range(9)], [1], [25]),
+    Verb.CHANGE_SALE: any_of(SALES, ["pause", "open", "open"], [{}], [""]),
+}
+waiting_actions = st.one_of(
+    *(
+        st.tuples(st.just(verb), st.lists(asked, min_size=1, max_size=4))
+        for verb, asked in waiting_requests.items()
+    ),
+    *(st.tuples(st.just(Verb.WAITING_LIST), st.lists(waits, min_size=2, max_size=6)) for _ in range(3)),
+    st.just((Verb.EXPIRE, [(sale,) for sale in SALES])), any_of(["note_recorded", "rebuild"]),
+)  # fmt: skip
+few = st.builds(
+    lambda config, stock: Sale(Config(*config), {sku: Item(n) for sku, n in zip("ab", stock, strict=True)}),
+    few_units, any_of(range(1, 5), range(3)),
+)  # fmt: skip
+sell_out = st.tuples(
+    st.just(0),
+    st.tuples(st.just(Verb.RESERVE), st.lists(waiting_requests[Verb.RESERVE], min_size=6, max_size=10)),
+)
+waiting_plays = st.tuples(
+    st.tuples(few, few), sell_out,
+    st.lists(st.tuples(st.sampled_from([0, 0, 0, 500, 1_000]), waiting_actions), min_size=6, max_size=20),
+)  # fmt: skip
 
 
 class Play:
@@ -148,6 +201,8 @@ class Play:
                     known.append((name, f"r{next(self._ids):03}"))
                     back = 0
                 named.append((*known[-1 - back % len(known)], *rest))
+            elif verb is Verb.WAITING_LIST:
+                named.append(self._entry(*request))
             elif verb is Verb.CONFIRM and request[1] is not None:
                 named.append(self._with_receipt(known, *request))
             elif verb is Verb.CONFIRM:
@@ -175,6 +230,16 @@ class Play:
         if one is None:
             return name, id_, 1, "x", ["a", 1], restock, "why"
         return name, id_, one.fingerprint + other, one.customer, one.lines, restock, "why"
+
+    def _entry(self, name: str, verb: str, back: int | None, *asked: Any) -> tuple[Any, ...]:
+        """A request of the waiting list: a new entry, or one that is there."""
+        sale = self.sides[0].model.sales.get(name)
+        entries = sorted(sale.waiting) if sale else []
+        if verb != "join":
+            return name, verb, entries[-1 - (back or 0) % len(entries)] if entries else "nobody"
+        if back is None or not entries:
+            return name, verb, f"r{next(self._ids):03}", *asked
+        return name, verb, entries[-1 - back % len(entries)], *asked
 
     def _with_receipt(
         self, known: list[tuple[str, str]], back: int, how: tuple[str, str], lines: list[Any]
@@ -217,13 +282,13 @@ MANY = settings(
 )
 
 
-def play_many(wire: Wire, how: settings) -> None:
+def play_many(wire: Wire, how: settings, drawn_from: st.SearchStrategy[Any] = plays) -> None:
     kernel = Kernel(wire)  # type: ignore[arg-type]
     wire.run(kernel.load_scripts())
     numbers = itertools.count(step=2)
 
     @how
-    @given(plays)
+    @given(drawn_from)
     def every_sequence(drawn: tuple[tuple[Sale, Sale], Step, list[Step]]) -> None:
         started, rush, steps = drawn
         wire.ask("FLUSHALL")
@@ -238,6 +303,11 @@ def play_many(wire: Wire, how: settings) -> None:
 @pytest.mark.timeout(7200 if LONG else 180)
 def test_the_kernel_decides_as_its_model_whether_batched_or_one_by_one(wire: Wire) -> None:
     play_many(wire, MANY)
+
+
+@pytest.mark.timeout(7200 if LONG else 180)
+def test_the_waiting_list_is_served_as_its_model_whether_batched_or_one_by_one(wire: Wire) -> None:
+    play_many(wire, settings(MANY, max_examples=SEQUENCES // 3), waiting_plays)
 
 
 BROKEN = {
@@ -303,11 +373,35 @@ BROKEN = {
     ),
     "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
 }
+BROKEN_LIST = {
+    "units that came back and open sale sees first": (
+        "  hand_out(sale)\n  return #ids > 0",
+        "  return #ids > 0",
+    ),
+    "a list that lets smaller ones pass": ("owed = free\n      break", "break"),
+    "a list whose last is served first": ("'%015.0f', place)", "'%015.0f', 1000 - place)"),
+    "an offer beyond the limit": ("elseif limit > 0 and used_by", "elseif false and used_by"),
+    "an entry that is passed over for ever": ("if more then unpark(sale, sku) end", ""),
+    "a place that is kept by who left": (
+        "  redis.call('ZREM', sale.line_key, line_member(sku, place, id), line_member(sku, place, id, true))",
+        "",
+    ),
+    "a customer who waits twice": ("if other then return {'already-waiting', other[1]} end", ""),
+    "a list beyond its bound": (">= rules.waiting_most then", "> rules.waiting_most then"),
+    "an offer that lasts too long": (
+        "sale.config.rules.waiting_hold_ms or sale.config.hold_ms",
+        "sale.config.hold_ms",
+    ),
+    "a reopened sale that forgets who waits": (
+        "if sale.stirred then -- who waits",
+        "if false then -- who waits",
+    ),
+}
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_LIST])
 def test_the_model_notices(broken: str, valkey: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = BROKEN[broken]
+    old, new = (BROKEN | BROKEN_LIST)[broken]
     sources = {verb: script_source(verb) for verb in Verb}
     assert any(old in source for source in sources.values())
     monkeypatch.setattr(kernel_module, "script_source", lambda verb: sources[verb].replace(old, new))
@@ -315,7 +409,7 @@ def test_the_model_notices(broken: str, valkey: Wire, monkeypatch: pytest.Monkey
         MANY, phases=(Phase.generate,), derandomize=True, report_multiple_bugs=False, print_blob=False
     )
     with pytest.raises(AssertionError):
-        play_many(valkey, unshrunk)
+        play_many(valkey, unshrunk, waiting_plays if broken in BROKEN_LIST else plays)
 
 
 def test_a_crowd_of_ended_holds_is_taken_back_page_by_page_and_nobody_is_told_sold_out(wire: Wire) -> None:

@@ -37,6 +37,7 @@ from . import (
     shadow,
     simulations,
     system,
+    waiting_list,
     waiting_room,
     webhooks,
 )
@@ -113,6 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(imports.router)
     app.include_router(reservations.router)
     app.include_router(waiting_room.router)
+    app.include_router(waiting_list.router)
     app.include_router(events.router)
     app.include_router(webhooks.router)
     app.include_router(shadow.router)

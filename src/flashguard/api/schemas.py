@@ -98,6 +98,12 @@ class RulesBody(_Body):
     cool_down_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
         None, description="How long a customer who let so many holds go can't hold units"
     )
+    waiting_list: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="How many may wait for units to come back; null: there is no list"
+    )
+    waiting_list_hold_seconds: HoldSeconds | None = Field(
+        None, description="How long units that came back are held for who waited; null: hold_seconds"
+    )
 
 
 class WaitingRoomBody(_Body):
@@ -211,6 +217,8 @@ class SaleView(BaseModel):
     max_held_per_customer: int | None
     cool_down_after: int | None
     cool_down_seconds: int | None
+    waiting_list: int | None
+    waiting_list_hold_seconds: int | None
     waiting_room: WaitingRoomView | None
     created_at: datetime | None
     items: list[ItemView]
@@ -234,6 +242,29 @@ class ReservationView(BaseModel):
     cancelled_at: datetime | None = Field(None, description="This and the rest: of cancelled orders alone")
     restocked: bool | None = Field(None, description="Its units went on sale again; else they left the stock")
     cancel_reason: str | None = None
+
+
+class WaitingBody(_Body):
+    """Who waits for what: so many units of one item."""
+
+    customer: Name
+    items: list[LineBody] = Field(min_length=1, max_length=1)
+    admission: str | None = Field(
+        None, max_length=4096, description="Of the sale's waiting room; needed only while units are there"
+    )
+
+
+class WaitingView(BaseModel):
+    """A place in a waiting list."""
+
+    id: str
+    sale_id: str
+    customer: str
+    status: Literal["waiting", "offered", "left", "limit-reached", "ended"]
+    items: list[LineView]
+    place: int | None = Field(description="1: the next for this item; null: it waits no more")
+    created_at: datetime
+    reservation: ReservationView | None = Field(description="What it was offered, as it is now")
 
 
 class Page(BaseModel, Generic[T]):

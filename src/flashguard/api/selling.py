@@ -24,7 +24,7 @@ def _lines(body: BasketBody) -> list[Line]:
     return [Line(Sku(line.sku), line.quantity) for line in body.items]
 
 
-def _key(caller: Caller, key: str | None) -> str | None:
+def key_of(caller: Caller, key: str | None) -> str | None:
     """A buyer's keys are their own: nobody can use up another's, or learn that it was used."""
     return key if key is None or caller.customer is None else f"{caller.customer}\0{key}"
 
@@ -62,7 +62,7 @@ async def reserve(
         return problem(NOT_THEIRS)
     until = _admitted_until(guard, sale, body)
     outcome = await guard.reserve(
-        sale, body.customer, _lines(body), key=_key(caller, key), admitted_until=until
+        sale, body.customer, _lines(body), key=key_of(caller, key), admitted_until=until
     )
     if until:
         _took(guard, sale, body, outcome)
@@ -74,7 +74,9 @@ async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, ke
     if not may_take(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
     until = _admitted_until(guard, sale, body)
-    outcome = await guard.buy(sale, body.customer, _lines(body), key=_key(caller, key), admitted_until=until)
+    outcome = await guard.buy(
+        sale, body.customer, _lines(body), key=key_of(caller, key), admitted_until=until
+    )
     if until:
         _took(guard, sale, body, outcome)
     return _told(guard, "buy", outcome, 201)

@@ -51,6 +51,8 @@ def create(
     limit: Annotated[int | None, typer.Option(help="Units per customer.")] = None,
     max_held: Annotated[int | None, typer.Option(help="Units per customer in unconfirmed holds.")] = None,
     cool_down: Annotated[int | None, typer.Option(help="Seconds without holds after lapses.")] = None,
+    waiting_list: Annotated[int | None, typer.Option(help="How many may wait for units.")] = None,
+    waiting_list_hold: Annotated[int | None, typer.Option(help="Seconds they have to confirm.")] = None,
     cool_down_after: Annotated[int | None, typer.Option(help="How many lapses that takes (3).")] = None,
     starts_at: Annotated[datetime | None, typer.Option(help="When it opens, in local time.")] = None,
     ends_at: Annotated[datetime | None, typer.Option(help="When it ends, in local time.")] = None,
@@ -69,6 +71,8 @@ def create(
         "max_held_per_customer": max_held,
         "cool_down_seconds": cool_down,
         "cool_down_after": cool_down_after,
+        "waiting_list": waiting_list,
+        "waiting_list_hold_seconds": waiting_list_hold,
         "starts_at": starts_at.astimezone().isoformat() if starts_at else None,
         "ends_at": ends_at.astimezone().isoformat() if ends_at else None,
     }

@@ -41,6 +41,7 @@ class Verb(StrEnum):
     ANNOUNCE = "announce"
     LOOK = "look"
     VERIFY = "verify"
+    WAITING_LIST = "waiting_list"
     TAKE_TICKET = "take_ticket"
     LOOK_AT_TICKET = "look_at_ticket"
     LEAVE_ROOM = "leave_room"

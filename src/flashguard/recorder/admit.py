@@ -17,6 +17,7 @@ from flashguard.journal import (
     Extend,
     Hold,
     Honour,
+    Leave,
     Release,
     Restock,
     Transition,
@@ -62,6 +63,7 @@ def admit(
     accepted: list[Transition] = []
     refused: list[Refusal] = []
     not_ended: list[tuple[str, str]] = []
+    not_given: set[tuple[str, str]] = set()
     for entry in entries:
         for transition in entry.body.transitions:
             match transition:
@@ -69,6 +71,7 @@ def admit(
                     reason = _why_not(transition, counts, known)
                     if reason:
                         refused.append(Refusal(transition, reason))
+                        not_given.add((transition.sale, transition.id))
                         continue
                     sold = not isinstance(transition, Hold)
                     _move(
@@ -97,6 +100,8 @@ def admit(
                     stock = 0 if transition.restock else -1
                     _move(transition.sale, transition.lines, counts, sold=-1, stock=stock)
                     known[key] = "cancelled"
+                case Leave() if (transition.sale, transition.id) in not_given:
+                    continue  # it was not offered what the ledger refused: it keeps its place
                 case Restock():
                     item = counts.get((transition.sale, transition.lines[0]))
                     if item is None or item.available + transition.lines[1] < 0:

@@ -14,6 +14,8 @@ from flashguard.journal import (
     Extend,
     Hold,
     Honour,
+    Join,
+    Leave,
     Lines,
     Rebuilt,
     Release,
@@ -79,6 +81,8 @@ class Group(Struct):
     turns: list[SaleChange] = field(default_factory=list)
     """Every change of a sale, also those that a later one of the group overtook: each is an event."""
     keyed_changes: list[SaleChange] = field(default_factory=list)
+    joins: dict[tuple[str, str], Join] = field(default_factory=dict)
+    leaves: dict[tuple[str, str], Leave] = field(default_factory=dict)
 
     def add(self, transition: Transition) -> None:
         """Takes the next transition of the journal."""
@@ -125,6 +129,10 @@ class Group(Struct):
                 self.turns.append(transition)
                 if transition.key:
                     self.keyed_changes.append(transition)
+            case Join(sale, id_):
+                self.joins[sale, id_] = transition
+            case Leave(sale, id_):
+                self.leaves[sale, id_] = transition
             case Rebuilt():
                 pass
 
@@ -183,6 +191,20 @@ class Group(Struct):
             [c.status for c in keyed], [c.at_ms for c in keyed],
         )  # fmt: skip
 
+    def waiting_arguments(self) -> tuple[tuple[list[object], ...], tuple[list[object], ...]]:
+        """Who began to wait and who stopped, as the arrays that `record_joins` and `record_leaves` take."""
+        joins, leaves = self.joins.values(), self.leaves.values()
+        began: tuple[list[object], ...] = (
+            [j.sale for j in joins], [j.id for j in joins], [j.place for j in joins],
+            [j.customer for j in joins], [j.lines[0] for j in joins], [j.lines[1] for j in joins],
+            [j.fingerprint for j in joins], [j.at_ms for j in joins],
+        )  # fmt: skip
+        ended: tuple[list[object], ...] = (
+            [one.sale for one in leaves], [one.id for one in leaves],
+            [one.state for one in leaves], [one.at_ms for one in leaves],
+        )  # fmt: skip
+        return began, ended
+
     def rule_arguments(self) -> tuple[list[object], ...]:
         """The rules of the sales that changed, as the arrays that `record_sale_rules` takes."""
         changes = self.sale_changes.values()
@@ -190,7 +212,10 @@ class Group(Struct):
 
     def rare_arguments(self) -> tuple[str, str, str] | None:
         """What is seldom in a group, as the JSON that `record_changes` takes; None when there is none."""
-        if not (self.restocks or self.sale_changes or self.honours or self.cancels):
+        rare = (
+            self.restocks, self.sale_changes, self.honours, self.cancels, self.joins, self.leaves,
+        )  # fmt: skip
+        if not any(rare):
             return None
         restocks = [
             {

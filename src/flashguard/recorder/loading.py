@@ -97,13 +97,17 @@ async def load_sale(
         used: list[Any] = NOTHING,
         staged: Sequence[int] = (),
         habits: list[Any] = NOTHING,
+        line: list[Any] = NOTHING,
     ) -> None:
         nonlocal step
         reply = await kernel.run(
             Verb.LOAD,
             partition,
             [sale_id],
-            ("adopt" if staged else step, fence, config, items, records, deadlines, used, staged, habits),
+            (
+                *("adopt" if staged else step, fence, config, items, records),
+                *(deadlines, used, staged, habits, line),
+            ),
             more_keys=more_keys(partition, sale_id) + (staged_keys if staged else ()),
         )
         if reply.status or reply.results[0] == "incomplete":
@@ -141,6 +145,14 @@ async def load_sale(
                     records, deadlines = _hold_records(rows)
                     await abreast.add(send(records=records, deadlines=deadlines))
                     loaded += len(records)
+            newest = 0
+            async with aclosing(_pages(connection, "waiting_to_load", sale_id)) as waiting_pages:
+                async for rows in waiting_pages:
+                    records, line = _waiting_records(rows)
+                    await abreast.add(send(records=records, line=line))
+                    newest = rows[-1]["place"]
+            if newest:
+                await abreast.add(send(records=[["waiting-place", "place", newest]]))
             if counts_habits(rules):
                 since_ms = rules.get("counted_since_ms", 0)
                 async with aclosing(_pages(connection, "habits_to_load", sale_id, since_ms)) as habit_pages:
@@ -158,6 +170,19 @@ async def load_sale(
     rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
     await send(_config(sale), rest)
     return loaded
+
+
+def _waiting_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
+    """The records of the waiting list's entries, and the line of those that wait: see lib/waiting.lua."""
+    records: list[Any] = []
+    line: list[Any] = []
+    for row in rows:
+        head = [f"waiting:{row['id']}", "waiting", row["fingerprint"], row["state"], row["created_ms"]]
+        records.append([*head, row["place"], 0, row["customer"], row["sku"], row["quantity"]])
+        if row["state"] == "waiting":
+            records.append([f"waits:{row['customer']}", row["id"]])
+            line += (row["sku"], row["place"], row["id"])
+    return records, line
 
 
 def _habits(rows: list[asyncpg.Record]) -> list[Any]:

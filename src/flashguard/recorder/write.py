@@ -50,6 +50,10 @@ async def _apply(
                     await connection.execute(query("record_sale_rules"), *group.rule_arguments())
                 if group.cancels:
                     await connection.execute(query("record_cancels"), group.cancels_argument())
+                if group.joins or group.leaves:
+                    began, ended = group.waiting_arguments()
+                    await connection.execute(query("record_joins"), *began)
+                    await connection.execute(query("record_leaves"), *ended)
                 if group.keyed_changes:
                     await connection.execute(query("record_change_keys"), *group.key_arguments())
     if row is None:

@@ -2,7 +2,7 @@
 -- cancel: takes orders back (a refund). Their units are available again, or leave the stock with the order that took
 -- them away: either way stock = available + held + sold. They count for the customer's limit no more.
 --
--- KEYS      partition, journal, then sale, reservations, deadlines, used per sale (see lib/)
+-- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, fingerprint, customer, lines, restock, reason}, ...}
 --           fingerprint, customer and lines as the ledger has them: of an order memory keeps none but the first
 -- results   {'cancelled', cancelled_ms, seq}: done now
@@ -46,6 +46,7 @@ local results = {}
 for i = 1, #REQUESTS do
   local r = REQUESTS[i]
   results[i] = decide(SALES[r[1]], r[2], r[3], r[4], r[5], r[6], r[7])
+  hand_out(SALES[r[1]])
 end
 flush()
 return answer('', results)

@@ -55,6 +55,7 @@ local results = {}
 for i = 1, #REQUESTS do
   local request = REQUESTS[i]
   results[i] = decide(SALES[request[1]], request[2], request[3])
+  hand_out(SALES[request[1]])
 end
 flush()
 return answer('', results)

@@ -4,7 +4,7 @@
 --
 -- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
 --           its waiting room (see lib/room.lua); to adopt, then the staged reservations and used
--- requests  {step, fence, config, items, records, deadlines, used, staged, habits}
+-- requests  {step, fence, config, items, records, deadlines, used, staged, habits, line}
 --             step      'new': the partition is open and the sale not in memory yet
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
 --                       'adopt': what the rebuild staged becomes the sale's, if it is all there
@@ -16,9 +16,11 @@
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
 --             staged    {records, customers}: how many were staged, to adopt; or nothing
 --             habits    {customer, "held lapses last_ms", ...}, or nothing
+--             line      {sku, place, id, ...} of those who wait, or nothing
 -- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when the fence is not ours
 
 --@include lib/partition.lua
+--@include lib/line.lua
 
 local step, fence, config, items = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
 local records, deadlines, used = REQUESTS[5], REQUESTS[6], REQUESTS[7]
@@ -78,6 +80,12 @@ call('HSET', KEYS[4], fields)
 call('ZADD', KEYS[5], deadlines)
 call('HSET', KEYS[6], used)
 call('HSET', KEYS[7], habits or {})
+local line, members = REQUESTS[10] or {}, {}
+for i = 1, #line, 3 do
+  members[#members + 1] = 0
+  members[#members + 1] = line_member(line[i], line[i + 1], line[i + 2])
+end
+call('ZADD', KEYS[8], members)
 if #config > 0 then
   redis.call('HSET', KEYS[3], 'config', cmsgpack.pack(unpack(config)))
   redis.call('SADD', sales_key, name)

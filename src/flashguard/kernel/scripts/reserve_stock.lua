@@ -69,6 +69,9 @@ local function decide(request)
 end
 
 local results = {}
-for i = 1, #REQUESTS do results[i] = decide(REQUESTS[i]) end
+for i = 1, #REQUESTS do
+  results[i] = decide(REQUESTS[i])
+  hand_out(SALES[REQUESTS[i][1]])
+end
 flush()
 return answer('', results)

@@ -36,6 +36,7 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
   if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available} end
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
+  if sale.stirred then stir(sale, sku, delta > 0) end
   put_record(sale, key, {'restock', fingerprint, item.stock, item.held, item.sold, SEQ + 1})
   transitions[#transitions + 1] = {'restock', sale.id, key, {sku, delta}, NOW, fingerprint, reason, 0,
     item.stock, item.held, item.sold}
@@ -46,6 +47,7 @@ local results = {}
 for i = 1, #REQUESTS do
   local r = REQUESTS[i]
   results[i] = decide(SALES[r[1]], r[2], r[3], r[4], r[5], r[6], r[7])
+  hand_out(SALES[r[1]])
 end
 flush()
 return answer('', results)

@@ -5,8 +5,8 @@
 --                                  durability of its holds, unless that is the disk ('' when rules follow), and
 --                                  rules: a map of optional rules by name, unless it has none
 --                                    room   the sale has a waiting room: who takes units must have been admitted
---                                    others: see habits.lua
---                        item:<sku> -> "stock held sold"
+--                                    others: see habits.lua and waiting.lua
+--                        item:<sku> -> "stock held sold", and owed where units wait for somebody: see waiting.lua
 --   reservations  hash   id -> msgpack record (see below)
 --   deadlines     zset   id of each live hold, scored by expires_ms
 --   used          hash   customer -> units held or bought
@@ -30,6 +30,7 @@ local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time
 local KEYS_PER_SALE = 6
 
 local NO_RULES = {}
+local hand_out         -- see waiting.lua
 local transitions = {} -- of this batch, in order
 local SALES = {}       -- index -> sale, index as the requests name it (0-based)
 
@@ -44,7 +45,7 @@ local function sale_at(index)
     id = string.match(KEYS[at], 'sale:(.+)$'),
     items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer
     items_changed = {}, records_changed = {}, used_changed = {},
-    deadlines_added = {}, deadlines_removed = {}, reclaimed = 0, drained = false,
+    owed_changed = {}, deadlines_added = {}, deadlines_removed = {}, reclaimed = 0, drained = false,
   }
   SALES[index] = sale
   return sale
@@ -52,7 +53,17 @@ end
 
 local function parse_item(text)
   local stock, held, sold = string.match(text, '^(%d+) (%d+) (%d+)$')
-  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold)}
+  if stock then return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold)} end
+  local owed
+  stock, held, sold, owed = string.match(text, '^(%d+) (%d+) (%d+) (%d+)$')
+  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold), owed = tonumber(owed)}
+end
+
+local function item_text(item)
+  if item.owed then
+    return string.format('%.0f %.0f %.0f %.0f', item.stock, item.held, item.sold, item.owed)
+  end
+  return string.format('%.0f %.0f %.0f', item.stock, item.held, item.sold)
 end
 
 -- Readers: what prefetch did not bring is read one by one.
@@ -97,7 +108,10 @@ local function prefetch(wants)
       local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability, rules = cmsgpack.unpack(values[1])
       sale.config = {status = status, starts_ms = starts_ms, ends_ms = ends_ms, hold_ms = hold_ms,
         max_hold_ms = max_hold_ms, limit = limit, durability = durability or '', rules = rules or NO_RULES}
-      if rules then count_habits(sale) end
+      if rules then
+        count_habits(sale)
+        if rules.waiting_most then sale.stirred = sale.stirred or {} end
+      end
     end
     for i = 1, #want.skus do
       local text = values[i + 1]
@@ -133,12 +147,21 @@ local function more_than_disk(config)
   return config.durability ~= '' and config.durability or nil
 end
 
+-- stir(sale, sku, more): the item shall be looked at for those who wait, once the request is decided; more: because
+-- there are more unsold units of it.
+local function stir(sale, sku, more)
+  local stirred = sale.stirred
+  if not stirred[sku] then stirred[#stirred + 1] = sku end
+  stirred[sku] = (more or stirred[sku] == 'more') and 'more' or 'yes'
+end
+
 -- move(sale, lines, field, sign): adds sign * quantity to one counter of each line's item.
 local function move(sale, lines, field, sign)
   for i = 1, #lines, 2 do
     local item = item_of(sale, lines[i])
     item[field] = item[field] + sign * lines[i + 1]
     sale.items_changed[lines[i]] = item
+    if sale.stirred then stir(sale, lines[i], field == 'sold' and sign < 0) end
   end
 end
 
@@ -201,6 +224,7 @@ local function reclaim(sale)
       finish(sale, ids[i], record, EXPIRED, record[3] + record[5])
     end
   end
+  hand_out(sale)
   return #ids > 0
 end
 
@@ -225,8 +249,14 @@ local function flush()
     local fields = {}
     for sku, item in pairs(sale.items_changed) do
       fields[#fields + 1] = 'item:' .. sku
-      fields[#fields + 1] = string.format('%.0f %.0f %.0f', item.stock, item.held, item.sold)
+      fields[#fields + 1] = item_text(item)
       counters[#counters + 1] = {sale.id, sku, item.stock, item.held, item.sold}
+    end
+    for sku, item in pairs(sale.owed_changed) do
+      if not sale.items_changed[sku] then
+        fields[#fields + 1] = 'item:' .. sku
+        fields[#fields + 1] = item_text(item)
+      end
     end
     if sale.config_changed then
       local c = sale.config
@@ -285,3 +315,5 @@ local function wanted()
     end
   end
 end
+
+--@include lib/waiting.lua

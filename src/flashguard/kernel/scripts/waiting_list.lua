@@ -1,0 +1,93 @@
+#!lua
+-- waiting_list: joins and leaves the waiting list of a sale, and looks at a place in it.
+--
+-- KEYS      partition, journal, then the six of each sale (see lib/)
+-- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admitted_until_ms},
+--           {sale index, 'leave' | 'see', id}, ...}
+-- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place is
+--           how many are served before it and itself, 0 when it does not wait. A joining entry whose units are there
+--           is offered them at once.
+--           {'sale-not-open', status, starts_ms} {'unknown-sale'} {'unknown-item', sku} {'unknown-entry'}
+--           {'idempotency-mismatch'} {'no-waiting-list'} {'waiting-list-full', most} {'already-waiting', id}
+--           {'limit-reached', limit, used} {'hold-budget-reached', most, held} {'cooling-down', for so many ms}
+--           {'queue-required'} {'overloaded'}
+
+--@include lib/partition.lua
+--@include lib/sales.lua
+--@include lib/taking.lua
+
+local refusal = closed()
+if refusal then return answer(refusal) end
+local wants, add, add_sku = wanted()
+for i = 1, #REQUESTS do
+  local request = REQUESTS[i]
+  add(request[1], 'waiting:' .. request[3], request[5])
+  if request[6] then add_sku(request[1], request[6]) end
+end
+prefetch(wants)
+
+local function seen(sale, id, as_it_was)
+  local entry = record_of(sale, 'waiting:' .. id)
+  local state, place = entry[3], 0
+  if state == 'waiting' and status_now(sale.config) == 'closed' then state = 'ended' end
+  if state == 'waiting' then place = ahead_of(sale, id, entry) + 1 end
+  return {state, as_it_was, entry[7], entry[8], entry[9], entry[4], place, unrecorded(entry)}
+end
+
+local function join(sale, id, fingerprint, customer, sku, quantity, admitted_until_ms)
+  local config, rules = sale.config, sale.config.rules
+  local entry = record_of(sale, 'waiting:' .. id)
+  if entry then
+    if entry[2] ~= fingerprint then return {'idempotency-mismatch'} end
+    return seen(sale, id, true)
+  end
+  local status = status_now(config)
+  if status ~= 'open' and status ~= 'paused' then return {'sale-not-open', status, config.starts_ms} end
+  if (rules.waiting_most or 0) == 0 then return {'no-waiting-list'} end
+  if record_of(sale, id) then return {'idempotency-mismatch'} end
+  if not sale.items[sku] then return {'unknown-item', sku} end
+  if rules.room and NOW >= (admitted_until_ms or 0) and not shortage(sale, {sku, quantity}) then
+    return {'queue-required'} -- the units are there: they are for those whom the room lets in
+  end
+  local no = cooling(sale, customer) or barred(sale, customer, quantity, true)
+  while no and no[1] ~= 'cooling-down' and no[1] ~= 'overloaded' and sale.reclaimed < RECLAIM_MOST and reclaim(sale) do
+    no = barred(sale, customer, quantity, true)
+  end
+  if no then return no end
+  local other = record_of(sale, 'waits:' .. customer)
+  if other then return {'already-waiting', other[1]} end
+  if waiting_count(sale) >= rules.waiting_most then return {'waiting-list-full', rules.waiting_most} end
+
+  local place = (record_of(sale, 'waiting-place') or {'place', 0})[2] + 1
+  put_record(sale, 'waiting-place', {'place', place})
+  put_record(sale, 'waits:' .. customer, {id})
+  put_record(sale, 'waiting:' .. id, {'waiting', fingerprint, 'waiting', NOW, place, SEQ + 1, customer, sku, quantity})
+  redis.call('ZADD', sale.line_key, 0, line_member(sku, place, id))
+  sale.waiting = sale.waiting + 1
+  transitions[#transitions + 1] = {'join', sale.id, id, {sku, quantity}, NOW, fingerprint, customer, place}
+  stir(sale, sku)
+  hand_out(sale)
+  return seen(sale, id, false)
+end
+
+local function decide(sale, verb, id, ...)
+  if not sale.config then return {'unknown-sale'} end
+  if verb == 'join' then return join(sale, id, ...) end
+  local entry = record_of(sale, 'waiting:' .. id)
+  if not entry then return {'unknown-entry'} end
+  if verb == 'see' or entry[3] ~= 'waiting' then return seen(sale, id, true) end
+  end_waiting(sale, id, entry, 'left')
+  if sale.stirred then
+    stir(sale, entry[8])
+    hand_out(sale)
+  end
+  return seen(sale, id, false)
+end
+
+local results = {}
+for i = 1, #REQUESTS do
+  local request = REQUESTS[i]
+  results[i] = decide(SALES[request[1]], unpack(request, 2))
+end
+flush()
+return answer('', results)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flashguard.journal import Recorded, Watermark, decode_sound
 from flashguard.kernel.circuit import Circuit
@@ -16,6 +16,11 @@ from flashguard.ledger import Ledger, LedgerAway, RecordedReservation
 from flashguard.metrics import Batches
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings
+
+if TYPE_CHECKING:  # OpenTelemetry is an extra
+    from opentelemetry.trace import Span
+
+    from flashguard.tracing.otel import Traces
 
 log = logging.getLogger("flashguard")
 
@@ -62,7 +67,7 @@ def _any_order(_: list[Any], __: RecordedReservation) -> bool:
 
 
 class _Ask:
-    __slots__ = ("durable", "future", "id", "request", "sale", "same")
+    __slots__ = ("durable", "future", "id", "request", "sale", "same", "span")
 
     def __init__(
         self,
@@ -79,6 +84,7 @@ class _Ask:
         self.durable = durable
         self.same = same
         self.future = future
+        self.span: Span | None = None
 
     def settle(self, decision: Decision) -> None:
         if not self.future.done():
@@ -104,6 +110,7 @@ class Decisions:
         self._warned_at = -WARN_SECONDS
         self.circuit = Circuit(kernel.ping)
         self.batches = Batches()
+        self.traces: Traces | None = None
 
     @property
     def waiting(self) -> int:
@@ -144,14 +151,18 @@ class Decisions:
             coalescer.submit(ask)
         except QueueFull:
             return Decision(Fate.OVERLOADED, [])
+        if self.traces is not None:
+            return await self.traces.deciding(verb, ask, ask.future)
         return await ask.future
 
     async def _send(self, partition: int, verb: Verb, batch: list[_Ask]) -> None:
         if self.circuit.open:
             self._settle_all(batch, Fate.RECOVERING)
             return
-        token = new_token()
-        recorded = None
+        token, recorded = new_token(), None
+        traced = None if self.traces is None else self.traces.script_call(verb, partition, batch, token)
+        if traced is not None:
+            token = traced.token
         started = time.perf_counter()
         try:
             sales: dict[SaleId, int] = {}
@@ -172,6 +183,8 @@ class Decisions:
             log.exception("%s of %d requests failed", verb, len(batch))
             self._settle_all(batch, Fate.UNKNOWN)
         else:
+            if traced is not None:
+                traced.answered(reply.epoch, reply.seq, reply.status)
             if reply.status:
                 self._settle_all(batch, _STATUS_FATE[reply.status])
             elif recorded is not None and self._split(partition, token, recorded, reply, batch):
@@ -181,6 +194,8 @@ class Decisions:
                     ask.settle(Decision(Fate.DECIDED, result, reply.now_ms))
         finally:
             self.batches.note(verb, len(batch), time.perf_counter() - started)
+            if traced is not None:
+                traced.end()
         self._watermark.forget(token)
 
     @staticmethod

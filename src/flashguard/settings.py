@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     """debug, info, warning or error."""
     log_format: Literal["text", "json"] = Field("text")
     """Lines for people, or one JSON object per line."""
+    traces: bool = Field(
+        False,
+        description="Whether requests are traced, from click to commit; where to, OTEL_… variables say.",
+    )
     access_log: bool = Field(False)
     """Whether every answer is a line of the log."""
     metrics_max_items: int = Field(

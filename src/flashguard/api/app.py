@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -19,6 +19,7 @@ from flashguard.ledger import LedgerAway
 from flashguard.metrics import Answers
 from flashguard.production import check_production
 from flashguard.settings import Settings
+from flashguard.tracing import traces_of
 
 from . import (
     buyer_tokens,
@@ -48,6 +49,9 @@ from .plain_json import SaidOnce
 from .rated import Limits, Rated
 from .system import VERSION
 
+if TYPE_CHECKING:
+    from flashguard.tracing.otel import Traces
+
 log = logging.getLogger("flashguard")
 
 CONNECT_AGAIN_SECONDS: Final = 0.2
@@ -67,7 +71,7 @@ async def _connect(settings: Settings) -> FlashGuard:
             await asyncio.sleep(CONNECT_AGAIN_SECONDS)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, traces: "Traces | None" = None) -> FastAPI:
     """The application; connects to memory and ledger when it starts.
 
     Raises:
@@ -77,6 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     check_production(settings)
     answers = Answers()
     identities = Identities()
+    traces = traces or traces_of(settings.traces, "flashguard-api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -87,8 +92,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ):
             guard.rooms.ring = identities.ring
             app.state.guard = guard
+            guard.decisions.traces = traces
             async with metrics.counting(app, settings):
                 yield
+        if traces is not None:
+            traces.shutdown()
 
     app = FastAPI(
         title="FlashGuard",
@@ -101,6 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.answers = answers
+    app.state.traces = traces
     app.state.identities = identities
     app.state.known_sales = buyer_tokens.KnownSales()
     app.state.callers = Callers(settings, identities)
@@ -159,10 +168,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def create_front_door(settings: Settings | None = None) -> Express:
+def create_front_door(settings: Settings | None = None, traces: "Traces | None" = None) -> Express:
     """What the server runs: the application behind its express lane.
 
     Raises:
         ConfigurationError: production with a secret that is missing or easy to guess.
     """
-    return Express(create_app(settings))
+    return Express(create_app(settings, traces))

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import lru_cache
 from time import perf_counter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import ValidationError
@@ -38,6 +38,9 @@ from .problems import ProblemError, away_problem, unexpected_problem
 from .rated import Limits, in_time
 from .request_ids import HEADER, Named, note_access, request_id
 from .schemas import BasketBody
+
+if TYPE_CHECKING:
+    from flashguard.tracing.otel import Traces
 
 log = logging.getLogger("flashguard")
 
@@ -113,7 +116,8 @@ class Express:
         self.max_body_bytes = settings.max_body_bytes
         self._answers: Answers = app.state.answers
         self._access_log = settings.access_log
-        self._named = Named(app, settings.access_log)
+        self._traces: Traces | None = app.state.traces
+        self._named = Named(app, settings.access_log, self._traces)
         self._callers: Callers = app.state.callers
         self._nobody = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
         self._limits: Limits = app.state.limits
@@ -169,7 +173,7 @@ class Express:
             if self._limits.on:
                 buckets = self._limits.buckets(peer[0] if peer else None, headers, caller)
                 work = in_time(guard.rates, buckets, work)
-            return self._answer(work, path.route, came, asked)
+            return self._call(work, path.route, came, asked, headers)
         if kind not in PLAIN_JSON:
             return None
         try:
@@ -186,7 +190,18 @@ class Express:
                 customer = guard.customer_of(basket.customer) or basket.customer
                 buckets.append(Bucket(RateKind.CUSTOMER, customer))
             work = in_time(guard.rates, buckets, work)
-        return self._answer(work, path.route, came, asked)
+        return self._call(work, path.route, came, asked, headers)
+
+    def _call(
+        self,
+        work: Awaitable[Response],
+        route: str,
+        came: float,
+        asked: bytes | None,
+        headers: list[tuple[bytes, bytes]],
+    ) -> Call:
+        call = self._answer(work, route, came, asked)
+        return call if self._traces is None else self._traces.answering(call, route, headers)
 
     async def _answer(
         self, work: Awaitable[Response], route: str, came: float, asked: bytes | None

@@ -9,11 +9,16 @@ import re
 import secrets
 from itertools import count
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flashguard.logs import REQUEST_ID
+
+from .traced import Traced
+
+if TYPE_CHECKING:
+    from flashguard.tracing.otel import Traces
 
 HEADER: Final = b"x-request-id"
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
@@ -43,8 +48,8 @@ def note_access(method: str, route: str, status: int, came: float) -> None:
 class Named:
     """The framework's lane: names each request, answers its name back, and logs it where that is wanted."""
 
-    def __init__(self, app: ASGIApp, access_log: bool) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, access_log: bool, traces: "Traces | None" = None) -> None:
+        self.app = app if traces is None else Traced(app, traces)
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -25,6 +25,7 @@ from flashguard.logs import log_config
 from flashguard.production import check_production
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
+from flashguard.tracing import traces_of
 
 log = logging.getLogger("flashguard")
 
@@ -98,6 +99,7 @@ async def _record(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     redis_url, database_url = _urls(settings)
+    traces = traces_of(settings.traces, "flashguard-recorder")
     ledger = await ledger_when_up(database_url, settings)
     memory = connect_kernel(redis_url, settings)
     try:
@@ -106,9 +108,12 @@ async def _record(settings: Settings) -> None:
         await _examine(settings, kernel, ledger)
         log.info("recording %d partitions", installation.partitions)
         recorder = Recorder(kernel, ledger, settings, installation.partitions)
+        recorder.trace(traces)
         async with answering_metrics(recorder, settings):
             await recorder.run()
     finally:
+        if traces is not None:
+            traces.shutdown()
         await memory.aclose()
         await ledger.close()
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import asyncpg
 import msgspec
@@ -29,6 +30,9 @@ from flashguard.recorder.rebuild import Memory, Overtaken, Recovery, close_for_o
 from flashguard.recorder.sweep import sweep
 from flashguard.recorder.write import write_doubtful_group, write_group
 from flashguard.settings import Settings
+
+if TYPE_CHECKING:
+    from flashguard.tracing.otel import Traces
 
 log = logging.getLogger("flashguard.recorder")
 
@@ -60,6 +64,7 @@ class PartitionRecorder:
         self.partition = partition
         self.position: Position | None = None
         self.state = "starting"
+        self.traces: Traces | None = None
         self._kernel = kernel
         self._ledger = ledger
         self._settings = settings
@@ -189,7 +194,11 @@ class PartitionRecorder:
             entries, broken = decode_sound(raw)
             run, end, whole = last_position(entries, position)
             if run:
-                refused = await self._write(run, position, end)
+                if self.traces is None:
+                    refused = await self._write(run, position, end)
+                else:
+                    with self.traces.transaction(self.partition, [entry.token for entry in run]):
+                        refused = await self._write(run, position, end)
                 self.position = end
                 await self._announce(run, refused)
                 if refused:
@@ -279,6 +288,11 @@ class Recorder:
         self._kernel = kernel
         self._ledger = ledger
         self._settings = settings
+
+    def trace(self, traces: "Traces | None") -> None:
+        """Has every transaction that a traced request is in be a span."""
+        for partition in self.partitions:
+            partition.traces = traces
 
     async def run(self) -> None:
         """Runs until cancelled; the group in hand is then either wholly in the ledger or not at all."""

@@ -9,11 +9,16 @@ import pytest
 
 from conftest import ADMIN_KEY, unique
 from flashguard.api.app import create_front_door
+from flashguard.api.express import Express
+from flashguard.identities import new_api_key
+from flashguard.ledger.identities import LiveKey, SigningKey
+from flashguard.model import SaleId
 from flashguard.settings import Settings
+from flashguard.tokens import Kind
 from raw_http import exchange, request
 
-FRAMEWORK = {"Origin": "http://elsewhere.example"}
-"""A header that takes a request past the express lane, and changes nothing else while CORS is off."""
+FRAMEWORK = {"Content-Encoding": "identity"}
+"""A header that takes a request past the express lane, and changes nothing else."""
 
 
 def comparable(answer: bytes) -> bytes:
@@ -213,6 +218,37 @@ def test_the_hot_calls_do_take_the_lane():
         work = door.plan(url, headers, sent)
         assert work is not None, url
         work.close()
+
+
+def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():
+    def hold(door: Express, *more: tuple[bytes, bytes]) -> bool:
+        headers = [(b"content-type", b"application/json"), *more]
+        work = door.plan(b"/v1/sales/s/reservations", headers, json.dumps(BASKET).encode())
+        if work is not None:
+            work.close()
+        return work is not None
+
+    settings = {"mode": "production", "admin_key": ADMIN_KEY}
+    for cors in ((), ("https://shop.example",)):
+        door = create_front_door(Settings(cors_origins=cors, **settings))
+        door.app.state.guard = _Guard([])
+        identities = door.app.state.identities
+        identities.ring.replace([SigningKey("k", b"k" * 32, 0.0, None)])
+        key, reader = new_api_key(), new_api_key()
+        identities._keys = {
+            key.digest: LiveKey(key.id, key.digest, ("shop",), None),
+            reader.digest: LiveKey(reader.id, reader.digest, ("read",), None),
+        }
+        token = identities.ring.sign(Kind.BUYER, "ann", SaleId("s"), 60).token
+        origin = (b"origin", b"https://shop.example")
+        for secret in (key.secret, token, ADMIN_KEY):
+            authorization = (b"authorization", f"Bearer {secret}".encode())
+            assert hold(door, authorization)
+            assert hold(door, authorization, origin) == (not cors)
+            assert not hold(door, authorization, (b"content-encoding", b"identity"))
+        for secret in (reader.secret, token[:-1], "fg_live_x", ""):
+            assert not hold(door, (b"authorization", f"Bearer {secret}".encode()))
+        assert not hold(door)
 
 
 class _Guard:

@@ -130,7 +130,7 @@ async def test_every_answer_is_timed_whichever_lane_gave_it(service, http, lane)
     route = {"route": "/v1/sales/{sale}/orders"}
     name = "flashguard_http_request_duration_seconds_count"
     before = value(await scrape(http, f"{service.url}/metrics"), name, route)
-    past_the_lane = {"Origin": "http://elsewhere.example"} if lane == "framework" else {}
+    past_the_lane = {"Content-Encoding": "identity"} if lane == "framework" else {}
     body = {"customer": "ada", "items": [{"sku": "unit", "quantity": 1}]}
     (await service.call("POST", f"/v1/sales/{sale}/orders", body, headers=past_the_lane)).ok(201)
     after = await scrape(http, f"{service.url}/metrics")

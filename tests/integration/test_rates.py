@@ -25,7 +25,7 @@ HOUR = 3600
 """No token comes back while a test runs, however slow the machine."""
 BASKET = [{"sku": "unit", "quantity": 1}]
 JSON = {"Content_Type": "application/json"}
-FRAMEWORK = {"Origin": "http://elsewhere.example"}
+FRAMEWORK = {"Content-Encoding": "identity"}
 
 
 @pytest.fixture(scope="module")

@@ -119,6 +119,8 @@ class Express:
         self._traces: Traces | None = app.state.traces
         self._named = Named(app, settings.access_log, self._traces)
         self._callers: Callers = app.state.callers
+        self._cors = bool(settings.cors_origins)
+        """Whether browsers' answers need headers, which the framework adds; else `Origin` says nothing."""
         self._nobody = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
         self._limits: Limits = app.state.limits
         self.bounds = Bounds(settings)
@@ -160,8 +162,8 @@ class Express:
                 kind = value
             elif name == HEADER:
                 asked = value
-            elif name == b"origin":
-                return None  # CORS is the framework's
+            elif name == b"content-encoding" or (self._cors and name == b"origin"):
+                return None
         caller = self._nobody if authorization is None else self._callers.of(authorization)
         if not isinstance(caller, Caller) or not (caller is ANONYMOUS or SELLING.lets(caller)):
             return None

@@ -12,7 +12,7 @@ from flashguard.ledger.sql import query
 
 MAX_LIVE_KEYS: Final = 1_000
 """Every process holds them all."""
-MAX_REVOKED_TOKENS: Final = 100_000
+MAX_REVOKED_TOKENS: Final = 10_000
 """That have not ended yet; every process holds them all. Beyond, rotate the signing key."""
 
 

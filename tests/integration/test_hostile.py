@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from conftest import ADMIN_KEY, Service
+from flashguard.simulator.buyers import connections_possible
 from raw_http import exchange, request
 from streams import another_api
 
@@ -351,7 +352,7 @@ async def median_ms(service: Service, sale: str, count: int) -> float:
     return statistics.median(took)
 
 
-IDLE = 10_000
+IDLE = min(10_000, connections_possible())
 SLOW_CLIENTS = 500
 MUCH_SLOWER = 10.0
 """What would mean that somebody else pays; the ratio is near 1. See docs/explanation/owasp-api-top-10.md."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 from aiohttp import web
 
@@ -141,6 +142,23 @@ async def test_a_messenger_with_a_wrong_key_drops_and_goes_on(service):
     assert await asyncio.to_thread(shadow.flush, WAIT_SECONDS)
     assert shadow.dropped == 1
     await asyncio.to_thread(shadow.close)
+
+
+async def test_nobody_is_told_of_a_shadows_orders_as_if_they_were_orders(service, servers):
+    endpoint = await service.admin("POST", "/v1/webhooks", {"url": "https://shop.example/told"})
+    shadow, real = await shadow_sale(service, stock=1), await service.create_sale(stock=1)
+    await tell(service, shadow, attempt("a", "sold"))
+    (await service.buy(real, "ada")).ok(201)
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        rows = await connection.fetch(
+            "SELECT sale_id, type FROM flashguard.webhook_deliveries WHERE endpoint = $1", endpoint["id"]
+        )
+    finally:
+        await connection.close()
+        await service.admin("DELETE", f"/v1/webhooks/{endpoint['id']}")
+    assert (real, "order.confirmed") in [tuple(row) for row in rows]
+    assert shadow not in {row["sale_id"] for row in rows}
 
 
 async def test_the_command_line_begins_and_reports(service):

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import deque
 from functools import partial
+from itertools import islice
 from typing import Final, Literal
 
 from flashguard.client.answers import ClientError, NoAnswer
@@ -112,7 +113,7 @@ class Shadow:
         """The oldest that fit into one message."""
         some: list[Told] = []
         lines = 0
-        for told in list(self._waiting)[:MOST_AT_ONCE]:
+        for told in list(islice(self._waiting, MOST_AT_ONCE)):
             lines += len(told.items)
             if some and lines > MOST_LINES_AT_ONCE:
                 break

@@ -249,6 +249,36 @@ async def test_a_cancelled_order_is_told_and_stays_so_when_memory_is_lost(
     await service.audit(sale)
 
 
+async def test_what_the_ledger_refuses_is_told_as_refused_and_never_as_sold(
+    stack: Stack, receiver: Receiver, hook: str
+) -> None:
+    service = stack.service
+    sale = await service.create_sale(stock=5)
+    await stack.recorded(sale)
+    await stack.end("recorder")
+    buys = [asyncio.create_task(service.buy(sale, f"c{n}", 2, key=f"k{n}")) for n in range(2)]
+    await until(lambda: is_free(stack, sale, 1), "memory has sold four units")
+    await execute(stack, "UPDATE flashguard.items SET stock = 3 WHERE sale_id = $1", sale)  # behind its back
+    stack.start("recorder")
+    answers = [await each for each in buys]
+    again = [await stack.retried(lambda n=n: service.buy(sale, f"c{n}", 2, key=f"k{n}")) for n in range(2)]
+    sold = {each.body["id"] for each in (*answers, *again) if each.status == 201}
+    assert len(sold) == 1
+
+    async def told() -> bool:
+        return len([each for each in receiver.about(sale) if each.data.get("id")]) >= 2
+
+    await until(told, "both fates are told")
+    by_type = {each.type: each.data for each in receiver.about(sale) if each.data.get("id")}
+    assert by_type.keys() == {"order.confirmed", "ledger.refused"}
+    assert {by_type["order.confirmed"]["id"]} == sold
+    refused = by_type["ledger.refused"]
+    assert refused["id"] not in sold
+    assert (refused["reason"], refused["items"]) == (
+        "the ledger has 1 of unit left", [{"sku": "unit", "quantity": 2}],
+    )  # fmt: skip
+
+
 async def test_two_deliverers_share_the_work(stack: Stack, receiver: Receiver, hook: str) -> None:
     stack.start("deliverer-2", "deliverer")
     sale = await stack.service.create_sale(stock=100)

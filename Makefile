@@ -34,6 +34,7 @@ lint: $(DEV) ## Check style, types and who imports whom
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
+	$(BIN)/mypy tests/campaign/*.py
 	$(BIN)/lint-imports
 
 bench: $(DEV) load ## Measure against all rivals, under 10 minutes; writes bench/results

@@ -20,6 +20,7 @@ ONE = ("RECORDERS=1",)
 QUIET = (*ONE, "FAULTS=0", "KILLS=0")
 DEAF = ("NO_ASK", "NO_DEADLINE")
 ALONE = (*QUIET, *DEAF, "RELIABLE")
+FLUSHED = (*ONE, "NO_DEADLINE", "FLUSH_ONLY")
 MARK = "<!-- results -->"
 
 
@@ -42,6 +43,9 @@ CHECKS = [
     Check("two recorders; memory lost once, none killed", ("KILLS=0", "TAKEOVERS=0"), long=True),
     Check("two recorders; memory lost once, one killed", ("TAKEOVERS=0", "OUTDATED_MOST=0"), long=True),
     Check("announcements always arrive, and nobody asks the ledger", ALONE),
+    Check("one recorder; memory flushed once, and no buyer has a deadline", FLUSHED),
+    Check("without raising the epoch, where no buyer has a deadline", (*FLUSHED, "NO_EPOCH"), broken=True),
+    Check("without the deadline, where a replica is promoted", (*ONE, "NO_DEADLINE"), broken=True),
     Check("without compare-and-set on the position", ("FAULTS=0", "KILLS=0", "NO_CAS"), broken=True),
     Check("without the chain of tokens", (*ONE, "NO_CHAIN"), live=True, broken=True),
     Check("without the fence while memory is built", (*ONE, "NO_FENCE"), live=True, broken=True),

@@ -7,7 +7,7 @@
  * as the client library does; announcements get lost.
  *
  * Each guard can be removed by a switch; `check.py` shows that spin then finds a broken promise:
- *   NO_CAS NO_CHAIN NO_FENCE NO_EPOCH ID_ONLY TOKEN_ONLY NO_ASK LATE_REGISTER ACK_EARLY
+ *   NO_DEADLINE NO_CAS NO_CHAIN NO_FENCE NO_EPOCH ID_ONLY TOKEN_ONLY NO_ASK LATE_REGISTER ACK_EARLY
  */
 
 #ifndef FAULTS
@@ -369,7 +369,9 @@ proctype Nemesis() {
   do
   :: atomic { losses > 0 -> copy(replica, m) }     /* the replica has seen so much ... */
      if
+#ifndef FLUSH_ONLY
      :: atomic { losses = losses - 1; copy(m, replica) }   /* ... when it is promoted */
+#endif
      :: atomic { losses = losses - 1;                      /* or everything is flushed */
           m.epoch = 0; m.base = 0; m.fenced = 0; m.fence = 0; m.sold = 0; m.known = 0; clear_journal() }
      fi

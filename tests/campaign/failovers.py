@@ -88,7 +88,7 @@ class Sentinel:
         async with asyncio.timeout(SENTINEL_SECONDS):
             while True:
                 try:
-                    raw = await self._client.execute_command("SENTINEL", "MASTER", "shop")
+                    raw = await self._client.execute_command("SENTINEL", "MASTER", "shop")  # type: ignore[no-untyped-call]
                     fields = raw if isinstance(raw, dict) else dict(zip(raw[::2], raw[1::2], strict=True))
                     if holds({str(name): str(value) for name, value in fields.items()}):
                         return

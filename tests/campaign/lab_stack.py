@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -45,7 +46,7 @@ class MemoryNode(EmbeddedValkey):
     async def ask(self, *command: str) -> object:
         client = self.client()
         try:
-            return await client.execute_command(*command)
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
         finally:
             await client.aclose()
 
@@ -248,13 +249,8 @@ class LabStack:
         self.links["api-postgres"].cut()
         self.links["recorder-postgres"].cut()
 
-    def mark(self) -> tuple[int, int]:
-        return self.api.ended, self.recorder.ended
-
-    def ended_since(self, mark: tuple[int, int]) -> set[str]:
-        api, recorder = mark
-        return {
-            n
-            for n, now, then in (("api", self.api.ended, api), ("recorder", self.recorder.ended, recorder))
-            if now > then
-        }
+    def watch_ends(self) -> Callable[[], set[str]]:
+        """Tells the parts that ended from now on."""
+        parts = (self.api, self.recorder)
+        before = [part.ended for part in parts]
+        return lambda: {part.name for part, then in zip(parts, before, strict=True) if part.ended > then}

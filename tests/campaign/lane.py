@@ -100,13 +100,13 @@ class Lane:
             await self.stack.go_on()
             await anext(steps)
             await until_ready(self.stack, READY_SECONDS)
-            mark = self.stack.mark()
+            ended = self.stack.watch_ends()
             await self._open_sale(the, history)
             await self._sell(the, history, scene, steps, result)
             ledger, short_id = await self._quiet(history)
             result.violations = check(history, ledger, short_id, memory_forgets=the.memory_forgets)
             result.violations += await self._replay(the, history, ledger)
-            crashed = self.stack.ended_since(mark) - scene.expected
+            crashed = ended() - scene.expected
             result.violations += [Violation("crashed", part) for part in sorted(crashed)]
             _figures(result, history, ledger, short_id)
         except Exception as error:

@@ -30,7 +30,7 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation(
         "a buy is answered before its commit",
-        [("guard.py", "durable=_newly_confirmed if buy else None", "durable=None")],
+        [("guard.py", "durable=newly_confirmed if buy else newly", "durable=None if buy else newly")],
         ["failover by hand", "older valkey copy"],
     ),
     Mutation(

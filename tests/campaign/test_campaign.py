@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from checker import check
 from history import Ask, Counters, History, Ledger, Row, Told
+from mutations import MUTATIONS, ROOT, Mutation
 
 from plan import KINDS, plan
 
@@ -186,3 +187,11 @@ def test_bad_manners_are_seen(seen: Seen) -> None:
     seen.history.unsettled.append(Ask("late", "buy"))
     seen.audit_ok = False
     assert seen.promises() == {"server error", "refused by the ledger", "never answered", "audit"}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_every_seeded_bug_can_still_be_put_in(mutation: Mutation) -> None:
+    """A list of bugs that are caught says nothing of one whose place in the code has gone."""
+    for name, old, new in mutation.edits:
+        assert old != new
+        assert old in (ROOT / "src/flashguard" / name).read_text()

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from asyncio.subprocess import Process
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -99,15 +100,16 @@ class UpStack:
         hit(number, *pids)
         return pids
 
-    def mark(self) -> int:
-        """A place in the output, for `ended_since`."""
-        return self.output.stat().st_size
+    def watch_ends(self) -> Callable[[], set[str]]:
+        """Tells the parts that ended from now on, by up's own words."""
+        place = self.output.stat().st_size
 
-    def ended_since(self, mark: int) -> set[str]:
-        """The parts that ended since then, by up's own words."""
-        with self.output.open("rb") as output:
-            output.seek(mark)
-            return set(ENDED.findall(output.read().decode(errors="replace")))
+        def ended() -> set[str]:
+            with self.output.open("rb") as output:
+                output.seek(place)
+                return set(ENDED.findall(output.read().decode(errors="replace")))
+
+        return ended
 
 
 class HasUrl(Protocol):

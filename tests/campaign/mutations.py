@@ -38,9 +38,9 @@ MUTATIONS = [
         [
             (
                 "recorder/recorder.py",
-                "refused = await self._write(run, position, end)\n                self.position = end",
-                "self.position = end\n                await self._announce(run, ())\n"
-                "                refused = await self._write(run, position, end)",
+                "            if run:\n",
+                "            if run:\n                self.position = end\n"
+                "                await self._announce(run, ())\n",
             )
         ],
         [],
@@ -51,10 +51,9 @@ MUTATIONS = [
         [
             (
                 "recorder/recorder.py",
-                "            if run:\n                refused",
+                "            if run:\n",
                 "            if run:\n                await self._kernel._ask("
-                '"XTRIM", keys.journal(self.partition), "MINID", f"{end.epoch}-{end.seq + 1}")\n'
-                "                refused",
+                '"XTRIM", keys.journal(self.partition), "MINID", f"{end.epoch}-{end.seq + 1}")\n',
             )
         ],
         ["recorder-postgres drop", "recorder-postgres cut", "two recorders"],

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import copy
 import itertools
+import json
 import os
 from typing import Any
 
@@ -112,25 +113,27 @@ class Play:
         self.real, self.name = real, name
         self.ids = itertools.count()
         self.made: list[str] = []
+        self.joined: list[str] = []
         self.stale: tuple[PartitionRecorder, list[Any], Position, Position] | None = None
         self.seen = 0
         self.died = False
         real.buyers, real.replica = Kernel(real.client), {}
 
-    async def start(self, stock: int) -> None:
+    async def start(self, stock: int, rules: dict[str, Any]) -> None:
         real = self.real
         await real.flush()
         await real.execute("UPDATE flashguard.sales SET status = 'closed', closed_at = '2000-01-01'")
         await real.execute(
             "INSERT INTO flashguard.sales (id, name, status, partition, hold_seconds, max_hold_seconds,"
-            " limit_per_customer) VALUES ($1, 'x', 'open', $2, 1, 4, $3)", self.name, PARTITION, LIMIT,
+            " limit_per_customer, rules) VALUES ($1, 'x', 'open', $2, 1, 4, $3, $4::text::jsonb)",
+            self.name, PARTITION, LIMIT, json.dumps(rules),
         )  # fmt: skip
         await real.execute(
             "INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock)"
             " VALUES ($1, 'a', 1, 'a', 1, 'EUR', $2)", self.name, stock,
         )  # fmt: skip
         position = await real.ledger.position(PARTITION)
-        config = Config("open", 0, 0, HOLD_MS, MAX_HOLD_MS, LIMIT)
+        config = Config("open", 0, 0, HOLD_MS, MAX_HOLD_MS, LIMIT, dict(rules))
         self.spec = Protocol({self.name: Sale(config, {"a": Item(stock)})}, position.epoch)
         self.spec.now_ms = START_MS
         await self.look(NEVER)
@@ -149,6 +152,8 @@ class Play:
                 requests.append(
                     (self.name, id_, 7 + customer * 10 + units, f"c{customer}", ["a", units], buy)
                 )
+            elif verb is Verb.WAITING_LIST:
+                requests.append(self._waits(back, customer, units, buy))
             elif verb is Verb.EXPIRE:
                 requests = [(self.name,)]
             elif verb is Verb.CANCEL:
@@ -168,6 +173,16 @@ class Play:
         state = self.spec.memory.state
         assert reply == Reply("", state.epoch, state.seq, state.now_ms, expected)
         self.seen = max(self.seen, state.epoch)
+
+    def _waits(self, back: int, customer: int, units: int, leave: bool) -> tuple[Any, ...]:
+        """Who joins the waiting list; or who joined it, with the same key or to leave."""
+        if back == 0 or not self.joined:
+            self.joined.append(f"{next(self.ids):024x}")
+            back = 0
+        id_ = self.joined[-1 - back % len(self.joined)]
+        if leave:
+            return self.name, "leave", id_
+        return self.name, "join", id_, 7 + customer * 10 + units, f"c{customer}", "a", units, 0
 
     def _of_an_order(self, back: int, *, restock: bool) -> list[tuple[Any, ...]]:
         """A cancel of an order that the ledger has, in whatever state memory is."""
@@ -288,10 +303,18 @@ class Play:
             id_: (one.status, one.customer) for id_, one in sale.reservations.items()
         }
         assert await self.real.fetch("SELECT 1 FROM flashguard.refusals WHERE sale_id = $1", self.name) == []
+        rows = await self.real.fetch(
+            "SELECT id, state, customer, quantity, place FROM flashguard.waiting_list WHERE sale_id = $1",
+            self.name,
+        )
+        assert {tuple(row) for row in rows} == {
+            (id_, e.state, e.customer, e.quantity, e.place) for id_, e in sale.waiting.items()
+        }
         if spec.memory is not None and not spec.memory.fenced:
             raw = await self.real.ask("HGET", keys.sale(PARTITION, SaleId(self.name)).sale, "item:a")
-            here = spec.memory.state.sales[self.name].items["a"]
-            assert tuple(map(int, raw.split())) == (here.stock, here.held, here.sold)
+            of_sale = spec.memory.state.sales[self.name]
+            here, owed = of_sale.items["a"], tuple(of_sale.owed.values())
+            assert tuple(map(int, raw.split())) == (here.stock, here.held, here.sold, *owed)
             assert here.available >= 0
 
 
@@ -299,7 +322,13 @@ wants = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from([1, 1, 2]), st.booleans()),
     min_size=1, max_size=4,
 )  # fmt: skip
-verbs = st.sampled_from([Verb.RESERVE] * 4 + [Verb.CONFIRM, Verb.CONFIRM, Verb.RELEASE, Verb.EXPIRE])
+verbs = st.sampled_from(
+    [Verb.RESERVE] * 4 + [Verb.CONFIRM, Verb.CONFIRM, Verb.RELEASE, Verb.EXPIRE] + [Verb.WAITING_LIST] * 2
+)
+rule_sets = st.sampled_from(
+    [{}, {"waiting_most": 3}, {"waiting_most": 9, "waiting_hold_ms": 700},
+     {"waiting_most": 9, "max_held": 2, "cool_down_ms": 2_000, "cool_down_after": 1}]
+)  # fmt: skip
 calls = st.tuples(st.just("buyers"), verbs, st.sampled_from([0, 1, 300, 1_000]), wants)
 crashes = st.sampled_from(["never", "never", "before the commit", "after the commit"])
 records = st.tuples(st.just("record"), st.integers(1, 4), crashes)
@@ -314,9 +343,9 @@ def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies() -> None
     """On servers of its own: the other tests' recorder would take part."""
     numbers = itertools.count()
 
-    async def play(stock: int, some: list[tuple[Any, ...]]) -> None:
+    async def play(stock: int, rules: dict[str, Any], some: list[tuple[Any, ...]]) -> None:
         one = Play(real, f"protocol-{os.getpid()}-{next(numbers)}")
-        await one.start(stock)
+        await one.start(stock, rules)
         for name, *rest in some:
             await getattr(one, name)(*rest)
             await one.check()
@@ -327,9 +356,9 @@ def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies() -> None
         max_examples=SEQUENCES, deadline=None, database=None, print_blob=True,
         phases=(Phase.explicit, Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    @given(st.integers(1, 8), st.lists(steps, min_size=5, max_size=30))
-    def every_sequence(stock: int, some: list[tuple[Any, ...]]) -> None:
-        runner.run(play(stock, copy.deepcopy(some)))
+    @given(st.integers(1, 8), rule_sets, st.lists(steps, min_size=5, max_size=30))
+    def every_sequence(stock: int, rules: dict[str, Any], some: list[tuple[Any, ...]]) -> None:
+        runner.run(play(stock, rules, copy.deepcopy(some)))
 
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()

@@ -375,10 +375,10 @@ BROKEN = {
 }
 BROKEN_LIST = {
     "units that came back and open sale sees first": (
-        "  hand_out(sale)\n  return #ids > 0",
+        "  if sale.stirred then hand_out(sale) end\n  return #ids > 0",
         "  return #ids > 0",
     ),
-    "a list that lets smaller ones pass": ("owed = free\n      break", "break"),
+    "a list that lets smaller ones pass": ("owed = free\n        break", "break"),
     "a list whose last is served first": ("'%015.0f', place)", "'%015.0f', 1000 - place)"),
     "an offer beyond the limit": ("elseif limit > 0 and used_by", "elseif false and used_by"),
     "an entry that is passed over for ever": ("if more then unpark(sale, sku) end", ""),

@@ -46,7 +46,7 @@ local results = {}
 for i = 1, #REQUESTS do
   local r = REQUESTS[i]
   results[i] = decide(SALES[r[1]], r[2], r[3], r[4], r[5], r[6], r[7])
-  hand_out(SALES[r[1]])
+  if SALES[r[1]].stirred then hand_out(SALES[r[1]]) end
 end
 flush()
 return answer('', results)

@@ -24,8 +24,10 @@ for i = 1, #REQUESTS do
       note_sale(sale, '', '')
     end
     while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
-    stir_all(sale)
-    hand_out(sale)
+    if sale.stirred then
+      stir_all(sale)
+      hand_out(sale)
+    end
   end
   results[i] = {sale.reclaimed, sale.config ~= nil and not sale.drained} -- a sale that is not here has none
 end

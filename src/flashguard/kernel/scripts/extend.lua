@@ -55,7 +55,7 @@ local results = {}
 for i = 1, #REQUESTS do
   local request = REQUESTS[i]
   results[i] = decide(SALES[request[1]], request[2], request[3])
-  hand_out(SALES[request[1]])
+  if SALES[request[1]].stirred then hand_out(SALES[request[1]]) end
 end
 flush()
 return answer('', results)

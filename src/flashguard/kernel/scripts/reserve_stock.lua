@@ -70,8 +70,9 @@ end
 
 local results = {}
 for i = 1, #REQUESTS do
+  local sale = SALES[REQUESTS[i][1]]
   results[i] = decide(REQUESTS[i])
-  hand_out(SALES[REQUESTS[i][1]])
+  if sale.stirred then hand_out(sale) end
 end
 flush()
 return answer('', results)

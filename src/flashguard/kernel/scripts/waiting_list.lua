@@ -16,6 +16,7 @@
 --@include lib/sales.lua
 --@include lib/taking.lua
 
+learn_waiting()
 local refusal = closed()
 if refusal then return answer(refusal) end
 local wants, add, add_sku = wanted()

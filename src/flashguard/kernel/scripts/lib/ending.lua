@@ -37,7 +37,7 @@ local function end_holds(status, word, late)
       results[i] = {word, record[6], record[7], record[3], record[4], record[3] + record[5], NOW, SEQ + 1}
       finish(sale, id, record, status, NOW)
     end
-    hand_out(sale)
+    if sale.stirred then hand_out(sale) end
   end
   flush()
   return answer('', results)

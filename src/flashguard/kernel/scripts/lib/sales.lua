@@ -30,7 +30,7 @@ local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time
 local KEYS_PER_SALE = 6
 
 local NO_RULES = {}
-local hand_out         -- see waiting.lua
+local hand_out, learn_waiting -- see waiting.lua
 local transitions = {} -- of this batch, in order
 local SALES = {}       -- index -> sale, index as the requests name it (0-based)
 
@@ -110,7 +110,10 @@ local function prefetch(wants)
         max_hold_ms = max_hold_ms, limit = limit, durability = durability or '', rules = rules or NO_RULES}
       if rules then
         count_habits(sale)
-        if rules.waiting_most then sale.stirred = sale.stirred or {} end
+        if rules.waiting_most then
+          learn_waiting()
+          sale.stirred = sale.stirred or {}
+        end
       end
     end
     for i = 1, #want.skus do
@@ -224,7 +227,7 @@ local function reclaim(sale)
       finish(sale, ids[i], record, EXPIRED, record[3] + record[5])
     end
   end
-  hand_out(sale)
+  if sale.stirred then hand_out(sale) end
   return #ids > 0
 end
 

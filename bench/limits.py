@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.limits
     .venv/bin/python -m bench.limits --other before=/path/to/another/checkout
 
-`--other` runs the API of another checkout beside this one, with the same interpreter.
+`--other` compares with the API of another checkout instead, run by the same interpreter.
 """
 
 import argparse
@@ -56,7 +56,8 @@ async def measure(others: dict[str, str], seconds: int, turns: int, connections:
         }
         children = [start("recorder", env)]
         apis: dict[str, tuple[str, int]] = {}
-        variants = {name: {"PYTHONPATH": f"{path}/src"} for name, path in others.items()} | VARIANTS
+        variants = {name: {"PYTHONPATH": f"{path}/src"} for name, path in others.items()}
+        variants |= {"off": {}} if others else VARIANTS
         try:
             for number, (name, more) in enumerate(variants.items()):
                 port = FIRST_PORT + number

@@ -75,6 +75,11 @@ class Rates:
         }
         self.of = {kind: rate for kind, rate in given.items() if rate is not None}
         self.on = bool(self.of)
+        self.policy = ", ".join(
+            f'"{kind}";q={rate.tokens};w={rate.seconds}' for kind, rate in self.of.items()
+        ).encode()
+        """All limits, as the header `RateLimit-Policy` names them."""
+        self._sizes = {kind: (rate.tokens, rate.seconds * 1000) for kind, rate in self.of.items()}
         self.let_pass = 0
         """Requests that passed because nobody could tell."""
         self._refused: dict[Bucket, float] = {}
@@ -120,18 +125,13 @@ class Rates:
 
     async def _ask(self, batch: list[_Ask]) -> list[Taken | None]:
         names: dict[Bucket, int] = {}
-        requests = [
-            [
-                number
-                for bucket in ask.buckets
-                for number in (
-                    names.setdefault(bucket, len(names)),
-                    self.of[bucket.kind].tokens,
-                    self.of[bucket.kind].seconds * 1000,
-                )
-            ]
-            for ask in batch
-        ]
+        sizes = self._sizes
+        requests = []
+        for ask in batch:
+            request: list[int] = []
+            for bucket in ask.buckets:
+                request += (names.setdefault(bucket, len(names)), *sizes[bucket.kind])
+            requests.append(request)
         results = await self._kernel.take_tokens([keys.bucket(*bucket) for bucket in names], requests)
         return [self._taken(ask, *result) for ask, result in zip(batch, results, strict=True)]
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import RateKind, Refused
-from flashguard.rates import Bucket, Rate, Rates, Taken
+from flashguard.rates import Bucket, Rates, Taken
 from flashguard.settings import Settings
 
 from .addresses import Addresses
@@ -20,16 +20,11 @@ from .problems import ProblemError, problem
 Headers = list[tuple[bytes, bytes]]
 
 
-def policies(rates: dict[RateKind, Rate]) -> bytes:
-    """`RateLimit-Policy`: all that is limited here."""
-    return ", ".join(f'"{kind}";q={rate.tokens};w={rate.seconds}' for kind, rate in rates.items()).encode()
-
-
 def headers_of(rates: Rates, taken: Taken) -> Headers:
     """What an answer says of the limits: all policies, and how the narrowest stands."""
     seconds = math.ceil(taken.wait_seconds or taken.full_in_seconds)
     return [
-        (b"ratelimit-policy", policies(rates.of)),
+        (b"ratelimit-policy", rates.policy),
         (b"ratelimit", f'"{taken.kind}";r={taken.left};t={seconds}'.encode()),
     ]
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -16,11 +17,18 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
+from flashguard.cli.recorder_metrics import answering_metrics
 from flashguard.embedded import EmbeddedServers
+from flashguard.errors import ConfigurationError
+from flashguard.guard import connect_kernel
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger
+from flashguard.recorder import Recorder
+from flashguard.settings import Mode, Settings
 
 PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool here")
 WORKERS = 2
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 async def scrape(http: aiohttp.ClientSession, url: str, **headers: str) -> str:
@@ -211,3 +219,40 @@ async def test_workers_add_up_and_what_a_killed_one_counted_stays_counted(server
         async with asyncio.timeout(WAIT_SECONDS):
             while await bought() != 50:
                 await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def idle_recorder(service, servers: EmbeddedServers) -> AsyncIterator[Recorder]:
+    """A recorder that does not run."""
+    settings = Settings(redis_url=service.redis_url)
+    memory, ledger = connect_kernel(service.redis_url, settings), await Ledger.connect(servers.database_url)
+    yield Recorder(Kernel(memory), ledger, settings, 16)
+    await memory.aclose()
+    await ledger.close()
+
+
+async def test_in_production_a_recorders_metrics_need_the_admin_key(idle_recorder, http):
+    port = free_port()
+    settings = Settings(mode=Mode.PRODUCTION, admin_key=ADMIN_KEY, recorder_metrics_port=port)
+    url = f"http://127.0.0.1:{port}/metrics"
+    async with answering_metrics(idle_recorder, settings):
+        for sent in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ADMIN_KEY}):
+            async with http.get(url, headers=sent) as answer:
+                assert answer.status == 401
+                assert "flashguard_" not in await answer.text()
+        text = await scrape(http, url, Authorization=f"Bearer {ADMIN_KEY}")
+    assert value(text, "flashguard_recorder_partitions", {"state": "starting"}) == 16
+
+
+async def test_a_recorder_says_what_keeps_it_from_answering_metrics(idle_recorder):
+    open_to_all = Settings(mode=Mode.PRODUCTION, recorder_metrics_port=free_port())
+    with pytest.raises(ConfigurationError, match="FLASHGUARD_ADMIN_KEY"):
+        async with answering_metrics(idle_recorder, open_to_all):
+            pass
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = Settings(recorder_metrics_port=taken.getsockname()[1])
+        with pytest.raises(ConfigurationError, match="Can't listen"):
+            async with answering_metrics(idle_recorder, settings):
+                pass

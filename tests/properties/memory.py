@@ -215,7 +215,9 @@ class Partition:
         for name, sale in self.model.sales.items():
             for verb in (Verb.CONFIRM, Verb.RESERVE, Verb.EXPIRE, Verb.CHANGE_SALE):
                 assert self.run(verb, [name], [(0,)]).status == "recovering"
-            assert self.run(Verb.LOAD, [name], ("more", "7", [], [], [], [], [])).status == "recovering"
+            assert (
+                self.run(Verb.LOAD, [name], ("more", "nobody's", [], [], [], [], [])).status == "recovering"
+            )
             for step, *what in (("first", [], [], [], [], []), ("more", *_in_ledger(sale))):
                 assert self.run(Verb.LOAD, [name], (step, epoch, *what)).results == ["loaded"]
         self.model.rebuild()

@@ -322,11 +322,13 @@ BROKEN = {
     "an ended hold that still counts for the limit": ("add_used(sale, customer, -units_of(lines))", ""),
     "a budget of holds that is off by one": ("held + units > most", "held + units > most + 1"),
     "a budget that counts what is confirmed": (
-        "  count_held(sale, customer, -units_of(lines))\n  if status == CONFIRMED then",
-        "  if status ~= CONFIRMED then count_held(sale, customer, -units_of(lines)) end\n"
+        "  if sale.habits then count_held(sale, customer, -units_of(lines)) end\n"
+        "  if status == CONFIRMED then",
+        "  if sale.habits and status ~= CONFIRMED then count_held(sale, customer, -units_of(lines)) end"
+        "\n"
         "  if status == CONFIRMED then",
     ),
-    "a lapse that nobody counts": ("count_lapse(sale, customer, ended_ms, 1)", ""),
+    "a lapse that nobody counts": ("if sale.habits then count_lapse(sale, customer, ended_ms, 1) end", ""),
     "a lapse that an order does not make good": ("record[3] + record[5], -1)", "record[3] + record[5], 0)"),
     "a cool-down that does not look for what has just ended": (
         "while habits.held > 0 and reclaim(sale) do",

@@ -12,6 +12,7 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/noting.lua
 
 -- NEXT[verb][status]: the status after; a missing one is refused.
 local NEXT = {

@@ -43,7 +43,7 @@ local function honour(sale, id, record, request)
   if no and record and record[1] == HELD then return nil end -- it ends as it does without a receipt
   if no then return NOW >= expires_ms and no[1] ~= 'overloaded' and {REFUSAL[EXPIRED], no[1]} or no end
   add_used(sale, customer, units_of(lines))
-  if record then count_lapse(sale, customer, record[3] + record[5], -1) end
+  if record and sale.habits then count_lapse(sale, customer, record[3] + record[5], -1) end
   move(sale, lines, 'sold', 1)
   put_record(sale, id, {CONFIRMED, fingerprint, created_ms, hold_ms, NOW - created_ms, SEQ + 1})
   transitions[#transitions + 1] = {'honour', sale.id, id, lines, NOW, fingerprint, customer, hold_ms, created_ms}

@@ -7,6 +7,7 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/noting.lua
 
 local refusal = closed()
 if refusal then return answer(refusal) end

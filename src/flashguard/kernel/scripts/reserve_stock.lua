@@ -59,7 +59,7 @@ local function decide(request)
     return {'confirmed', false, NOW, 0, NOW, SEQ + 1}
   end
   move(sale, lines, 'held', 1)
-  count_held(sale, customer, units_of(lines))
+  if sale.habits then count_held(sale, customer, units_of(lines)) end
   put_record(sale, id, {HELD, fingerprint, NOW, config.hold_ms, config.hold_ms, customer, lines, {}})
   local added = sale.deadlines_added
   added[#added + 1] = NOW + config.hold_ms

@@ -30,7 +30,7 @@ local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time
 local KEYS_PER_SALE = 6
 
 local NO_RULES = {}
-local hand_out, learn_waiting -- see waiting.lua
+local stir, hand_out, learn_waiting -- see waiting.lua
 local transitions = {} -- of this batch, in order
 local SALES = {}       -- index -> sale, index as the requests name it (0-based)
 
@@ -57,13 +57,6 @@ local function parse_item(text)
   local owed
   stock, held, sold, owed = string.match(text, '^(%d+) (%d+) (%d+) (%d+)$')
   return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold), owed = tonumber(owed)}
-end
-
-local function item_text(item)
-  if item.owed then
-    return string.format('%.0f %.0f %.0f %.0f', item.stock, item.held, item.sold, item.owed)
-  end
-  return string.format('%.0f %.0f %.0f', item.stock, item.held, item.sold)
 end
 
 -- Readers: what prefetch did not bring is read one by one.
@@ -150,14 +143,6 @@ local function more_than_disk(config)
   return config.durability ~= '' and config.durability or nil
 end
 
--- stir(sale, sku, more): the item shall be looked at for those who wait, once the request is decided; more: because
--- there are more unsold units of it.
-local function stir(sale, sku, more)
-  local stirred = sale.stirred
-  if not stirred[sku] then stirred[#stirred + 1] = sku end
-  stirred[sku] = (more or stirred[sku] == 'more') and 'more' or 'yes'
-end
-
 -- move(sale, lines, field, sign): adds sign * quantity to one counter of each line's item.
 local function move(sale, lines, field, sign)
   for i = 1, #lines, 2 do
@@ -195,12 +180,12 @@ local function finish(sale, id, record, status, ended_ms)
   local verb = ({[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = 'expire'})[status]
   local customer, lines = record[6], record[7]
   move(sale, lines, 'held', -1)
-  count_held(sale, customer, -units_of(lines))
+  if sale.habits then count_held(sale, customer, -units_of(lines)) end
   if status == CONFIRMED then
     move(sale, lines, 'sold', 1)
   else
     add_used(sale, customer, -units_of(lines))
-    count_lapse(sale, customer, ended_ms, 1)
+    if sale.habits then count_lapse(sale, customer, ended_ms, 1) end
   end
   put_record(sale, id, {status, record[2], record[3], record[4], ended_ms - record[3], SEQ + 1})
   sale.deadlines_removed[#sale.deadlines_removed + 1] = id
@@ -231,20 +216,6 @@ local function reclaim(sale)
   return #ids > 0
 end
 
--- note_sale(sale, key, verb): says in the journal what the sale's status and rules are from now on.
-local function note_sale(sale, key, verb)
-  local c, rules = sale.config, nil
-  for name, rule in pairs(c.rules) do
-    if name ~= 'room' then -- the ledger knows of the room before memory does
-      rules = rules or {}
-      rules[name] = rule
-    end
-  end
-  sale.config_changed = true
-  transitions[#transitions + 1] = {'sale', sale.id, c.status, {}, NOW, c.starts_ms, key, c.ends_ms, c.hold_ms,
-    c.max_hold_ms, c.limit, c.durability, verb, rules}
-end
-
 -- flush(): writes every changed key once, then the journal entry. Nothing changed: nothing is written.
 local function flush()
   local counters = {}
@@ -252,13 +223,15 @@ local function flush()
     local fields = {}
     for sku, item in pairs(sale.items_changed) do
       fields[#fields + 1] = 'item:' .. sku
-      fields[#fields + 1] = item_text(item)
+      fields[#fields + 1] = string.format(item.owed and '%.0f %.0f %.0f %.0f' or '%.0f %.0f %.0f', item.stock, item.held,
+        item.sold, item.owed)
       counters[#counters + 1] = {sale.id, sku, item.stock, item.held, item.sold}
     end
     for sku, item in pairs(sale.owed_changed) do
       if not sale.items_changed[sku] then
         fields[#fields + 1] = 'item:' .. sku
-        fields[#fields + 1] = item_text(item)
+        fields[#fields + 1] = string.format(item.owed and '%.0f %.0f %.0f %.0f' or '%.0f %.0f %.0f', item.stock,
+          item.held, item.sold, item.owed)
       end
     end
     if sale.config_changed then

@@ -19,6 +19,14 @@ local waiting_count, ahead_of, end_waiting, stir_all
 function learn_waiting()
   if waiting_count then return end
 
+  -- stir(sale, sku, more): the item shall be looked at for those who wait, once the request is decided; more: because
+  -- there are more unsold units of it.
+  function stir(sale, sku, more)
+    local stirred = sale.stirred
+    if not stirred[sku] then stirred[#stirred + 1] = sku end
+    stirred[sku] = (more or stirred[sku] == 'more') and 'more' or 'yes'
+  end
+
   -- waiting_count(sale): how many wait, for whatever.
   function waiting_count(sale)
     if not sale.waiting then sale.waiting = redis.call('ZCARD', sale.line_key) - 1 end
@@ -81,7 +89,7 @@ function learn_waiting()
     local fingerprint, customer, lines = entry[2], entry[7], {entry[8], entry[9]}
     add_used(sale, customer, entry[9])
     move(sale, lines, 'held', 1)
-    count_held(sale, customer, entry[9])
+    if sale.habits then count_held(sale, customer, entry[9]) end
     put_record(sale, id, {HELD, fingerprint, NOW, hold_ms, hold_ms, customer, lines, {}})
     local added = sale.deadlines_added
     added[#added + 1] = NOW + hold_ms

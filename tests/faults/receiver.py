@@ -71,8 +71,8 @@ class Receiver:
         headers = {
             name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)
         }
-        body = await reader.readexactly(int(headers["content-length"]))
         self.paths.add(path)
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
         plan = self.plan.get(path)
         answer = plan.pop(0) if plan else self.always.get(path, "204")
         if path in self.secrets:

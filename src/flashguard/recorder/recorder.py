@@ -248,7 +248,8 @@ class PartitionRecorder:
         position, now = self._at(), time.monotonic()
         if run:
             self._tail.append((now, position.seq))
-        note = now - self._noted_at >= NOTE_SECONDS or not run
+        # A refused grant is not noted as recorded: until memory is built again, its key must ask the ledger.
+        note = not refused and (now - self._noted_at >= NOTE_SECONDS or not run)
         trim = self._trim_below(now) if note else 0
         message = encode_announcement(
             Announcement(position.epoch, [(e.seq, e.token) for e in run], list(refused))

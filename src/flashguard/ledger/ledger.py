@@ -294,6 +294,11 @@ class Ledger:
             raise LookupError(f"the ledger has no partition {partition}")
         return Position(row["epoch"], row["seq"], row["token"])
 
+    async def doubted(self, partition: int) -> bool:
+        """Whether it refused some grants of the partition's memory, which was not built again since."""
+        row = await self._fetchrow("doubted", partition)
+        return row is not None and bool(row["doubted"])
+
     async def positions(self) -> dict[int, Position]:
         """Where every partition's recorder stands."""
         return {

@@ -135,6 +135,8 @@ class PartitionRecorder:
                 await close_for_operator(self._kernel, self.partition, why)
                 self._say("fenced", f"{why}; run `flashguard recover`")
             raise Overtaken
+        if memory is Memory.SOUND and await self._ledger.doubted(self.partition):
+            memory, why = Memory.LOST, "the ledger refused some of memory's grants"
         mended = memory is Memory.SOUND and self.position is not None and position.epoch > self.position.epoch
         if memory is Memory.LOST or (self._lost and not mended):  # not once more after another recorder
             position = await self._recover(self._lost or why)

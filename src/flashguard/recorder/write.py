@@ -105,5 +105,7 @@ async def write_doubtful_group(
                 [r.reason for r in refused],
                 position.epoch,
             )
+        if applied and (refused or not_ended):
+            await connection.execute(query("doubt"), partition)
     names = [(r.transition.sale, r.transition.id) for r in refused] + not_ended
     return applied, [ReservationId(f"{sale}.{id_}") for sale, id_ in dict.fromkeys(names)]

@@ -1,6 +1,12 @@
 -- name: position
 SELECT epoch, seq, token FROM flashguard.partitions WHERE partition = $1;
 
+-- name: doubted
+SELECT doubted FROM flashguard.partitions WHERE partition = $1;
+
+-- name: doubt
+UPDATE flashguard.partitions SET doubted = true WHERE partition = $1;
+
 -- name: positions
 SELECT partition, epoch, seq, token FROM flashguard.partitions ORDER BY partition;
 
@@ -56,7 +62,7 @@ WHERE (sale_id, sku) IN (SELECT * FROM unnest($1::text[], $2::text[])) FOR UPDAT
 
 -- name: raise_epoch
 -- Compare-and-set: only one builder gets the next epoch.
-UPDATE flashguard.partitions SET epoch = epoch + 1, seq = 0, token = $5, recorded_at = now()
+UPDATE flashguard.partitions SET epoch = epoch + 1, seq = 0, token = $5, recorded_at = now(), doubted = false
 WHERE partition = $1 AND epoch = $2 AND seq = $3 AND token = $4 RETURNING epoch;
 
 -- name: note_recovery

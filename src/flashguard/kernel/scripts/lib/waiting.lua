@@ -104,9 +104,12 @@ function learn_waiting()
     if not item or (waiting_count(sale) == 0 and not item.owed) then return end
     if more then unpark(sale, sku) end
     local free, owed, limit = item.stock - item.held - item.sold, nil, sale.config.limit
+    local last
     while free > 0 do
       local id, entry = first_in_line(sale, sku)
       if not id then break end
+      if id == last then error('the line for ' .. sku .. ' does not move') end -- never loop in a server that all share
+      last = id
       if item.stock - item.sold < entry[9] then
         park(sale, id, entry)
       elseif limit > 0 and used_by(sale, entry[7]) + entry[9] > limit then

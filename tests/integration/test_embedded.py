@@ -254,7 +254,7 @@ async def test_a_process_that_still_works_on_the_data_is_waited_for(folder: Path
     valkey = EmbeddedValkey(folder / "data")
     await valkey.start()
     orphan = subprocess.Popen(
-        [shutil.which("sleep") or "sleep", "1"], cwd=valkey.home, stdout=subprocess.DEVNULL
+        [shutil.which("sleep") or "sleep", "60"], cwd=valkey.home, stdout=subprocess.DEVNULL
     )
     try:
         assert processes_in(valkey.home, "sleep") == [orphan.pid]

@@ -383,7 +383,6 @@ BROKEN_LIST = {
     ),
     "a list that lets smaller ones pass": ("owed = free\n        break", "break"),
     "a list whose last is served first": ("'%015.0f', place)", "'%015.0f', 1000 - place)"),
-    "an offer beyond the limit": ("elseif limit > 0 and used_by", "elseif false and used_by"),
     "an entry that is passed over for ever": ("if more then unpark(sale, sku) end", ""),
     "a place that is kept by who left": (
         "  redis.call('ZREM', sale.line_key, line_member(sku, place, id), line_member(sku, place, id, true))",
@@ -418,6 +417,35 @@ def test_the_model_notices(broken: str, valkey: Wire, monkeypatch: pytest.Monkey
     )
     with pytest.raises(AssertionError):
         play_many(valkey, unshrunk, waiting_plays if broken in BROKEN_LIST else plays)
+
+
+def wait_and_buy_elsewhere(wire: Wire) -> list[str]:
+    """One who waits reaches the limit by another purchase before units come back: the fates of the entry."""
+    wire.ask("FLUSHALL")
+    kernel = Kernel(wire)  # type: ignore[arg-type]
+    wire.run(kernel.load_scripts())
+    started = Sale(Config(limit=1, rules={"waiting_most": 9}), {"a": Item(1), "b": Item(1)})
+    play = Play(wire, kernel, 0, [started] * 2)
+    play.step(0, (Verb.RESERVE, [("one", None, 1, "first", ["a", 1], False, 0)]))
+    play.step(0, (Verb.WAITING_LIST, [("one", "join", None, 1, "second", "a", 1, 0)]))
+    play.step(0, (Verb.RESERVE, [("one", None, 1, "second", ["b", 1], True, 0)]))
+    play.step(0, (Verb.RELEASE, [(1,)]))
+    states = [entry.state for side in play.sides for entry in side.model.sales["one"].waiting.values()]
+    play.close()
+    return states
+
+
+def test_who_waits_and_reaches_the_limit_elsewhere_is_dropped_not_offered(wire: Wire) -> None:
+    assert wait_and_buy_elsewhere(wire) == ["limit-reached"] * 2
+
+
+def test_the_model_notices_an_offer_beyond_the_limit(valkey: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = "elseif limit > 0 and used_by", "elseif false and used_by"
+    sources = {verb: script_source(verb) for verb in Verb}
+    assert any(old in source for source in sources.values())
+    monkeypatch.setattr(kernel_module, "script_source", lambda verb: sources[verb].replace(old, new))
+    with pytest.raises(AssertionError):
+        wait_and_buy_elsewhere(valkey)
 
 
 def test_a_crowd_of_ended_holds_is_taken_back_page_by_page_and_nobody_is_told_sold_out(wire: Wire) -> None:

@@ -57,8 +57,8 @@ schemathesis: $(DEV) ## Ask the running service thousands of things that its con
 
 pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }
-	$(PIN) -o requirements/run.txt
 	$(PIN) --extra dev -o requirements/dev.txt
+	$(PIN) --constraint requirements/dev.txt -o requirements/run.txt
 
 clean: ## Remove what was installed and built; the data in .flashguard stays
 	rm -rf web/node_modules web/out web/.next clients/typescript/node_modules clients/typescript/dist .venv .coverage .coverage.* htmlcov dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -48,3 +48,15 @@ def test_the_pinned_requirements_have_hashes_and_name_no_host(name):
     pinned = re.findall(r"^[a-z0-9].*==[^\\\n]*(\\?)$", text, re.MULTILINE)
     assert len(pinned) > 30
     assert all(pinned), "every pin is followed by its hashes"
+
+
+def test_what_runs_is_what_was_tested():
+    run, dev = (
+        dict(
+            re.findall(
+                r"^([a-z0-9._-]+)==([^ \\;]+)", (ROOT / "requirements" / name).read_text(), re.MULTILINE
+            )
+        )
+        for name in ("run.txt", "dev.txt")
+    )
+    assert {name: version for name, version in run.items() if dev.get(name) != version} == {}

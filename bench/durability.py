@@ -23,9 +23,9 @@ from redis.asyncio import Redis
 from flashguard import FlashGuard, Granted, Item, Line, NewSale, Settings
 from flashguard.embedded import EmbeddedServers
 from flashguard.embedded.valkey import find_valkey
-from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.model import Durability, MinorUnits, Sku
 from flashguard.recorder import Recorder
 

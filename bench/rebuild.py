@@ -21,10 +21,10 @@ import psutil
 from redis.asyncio import Redis
 
 from flashguard.embedded import EmbeddedServers
-from flashguard.guard import connect_kernel
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.recorder import Recorder
 from flashguard.settings import Settings

@@ -23,10 +23,10 @@ import uvloop
 
 from flashguard import FlashGuard, Line, NewSale, Settings
 from flashguard.embedded import EmbeddedServers
-from flashguard.guard import connect_kernel
 from flashguard.identities import Identities
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.model import CustomerId, Granted, Item, MinorUnits, RoomMode, SaleId, Sku, WaitingRoom
 from flashguard.recorder import Recorder
 from flashguard.waiting_room import Place

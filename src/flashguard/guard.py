@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from typing import Any, Final, Self
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from flashguard.copies import Copies
@@ -27,6 +25,7 @@ from flashguard.kernel.announcements import Announcements
 from flashguard.kernel.connection import Client
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
+from flashguard.memory import connect_kernel, connect_memory
 from flashguard.model import (
     CustomerId,
     Durability,
@@ -67,27 +66,6 @@ from flashguard.waiting_room import WaitingRooms
 log = logging.getLogger("flashguard")
 
 LEDGER_POLL_SECONDS: Final = 0.02
-
-
-def connect_memory(url: str, settings: Settings) -> "Redis":
-    """A client for what is not the hot path: simulations, replicas. Nothing is sent twice.
-
-    Its callers bound their waits: redis-py's own time-out for a command is `asyncio.wait_for`, which on
-    Python 3.11 loses a cancellation now and then.
-    """
-    return Redis.from_url(
-        url,
-        protocol=2,
-        socket_connect_timeout=settings.memory_timeout_seconds,
-        socket_timeout=None,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=256,
-    )
-
-
-def connect_kernel(url: str, settings: Settings) -> Client:
-    """A client for the kernel."""
-    return Client(url, timeout_seconds=settings.memory_timeout_seconds)
 
 
 class FlashGuard:
@@ -537,4 +515,4 @@ class FlashGuard:
 _CANT_BE_HONOURED: Final = ("sold-out", "limit-reached", "sale-not-open", "unknown-item")
 
 
-__all__ = ["Decision", "FlashGuard", "connect_kernel", "connect_memory"]
+__all__ = ["Decision", "FlashGuard"]

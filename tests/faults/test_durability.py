@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 from conftest import free_port
 from flashguard.copies import Copies
 from flashguard.embedded.valkey import find_valkey
-from flashguard.guard import connect_memory
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_memory
 from flashguard.model import Durability, SaleId
 from flashguard.settings import Settings
 

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 from real_stack import Stack, started, until
 
-from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.recorder.recorder import PartitionRecorder
 from flashguard.settings import Settings
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from conftest import Service, unique
-from flashguard.guard import connect_kernel
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, MemoryAway, Reply, Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
+from flashguard.memory import connect_kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.recorder import loading
 from flashguard.settings import Settings

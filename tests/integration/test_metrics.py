@@ -20,9 +20,9 @@ from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, st
 from flashguard.cli.recorder_metrics import answering_metrics
 from flashguard.embedded import EmbeddedServers
 from flashguard.errors import ConfigurationError
-from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
 

@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 
 from conftest import ADMIN_KEY, unique
 from flashguard.api.addresses import Addresses
-from flashguard.guard import connect_kernel
 from flashguard.kernel import keys
 from flashguard.kernel.circuit import Circuit
 from flashguard.kernel.kernel import Kernel
+from flashguard.memory import connect_kernel
 from flashguard.model import RateKind
 from flashguard.rates import Bucket, Rates
 from flashguard.settings import Settings

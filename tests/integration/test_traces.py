@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, migrated_servers
 from flashguard.api.app import create_front_door
 from flashguard.api.wire import Wire
-from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.recorder import Recorder
 from flashguard.settings import Settings
 from flashguard.tracing.otel import Traces

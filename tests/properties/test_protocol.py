@@ -19,11 +19,11 @@ from protocol import Protocol
 
 from conftest import migrated_servers
 from flashguard.embedded import EmbeddedServers
-from flashguard.guard import connect_kernel
 from flashguard.journal import decode_entry, last_position
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Reply, Verb
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.model import Position, SaleId
 from flashguard.recorder.rebuild import LEASE_MS, Overtaken
 from flashguard.recorder.recorder import PartitionRecorder

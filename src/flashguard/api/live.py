@@ -11,8 +11,9 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from flashguard.errors import Code
-from flashguard.guard import FlashGuard, connect_memory
+from flashguard.guard import FlashGuard
 from flashguard.live import Ending, Full, Hub
+from flashguard.memory import connect_memory
 from flashguard.model import Refused
 from flashguard.settings import Settings
 

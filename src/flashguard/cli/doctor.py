@@ -14,9 +14,9 @@ from flashguard.cli.remote import JsonOption, console_for_tables
 from flashguard.doctor import Finding, State, examine
 from flashguard.embedded.run_file import find_run
 from flashguard.errors import ConfigurationError
-from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
 
 _STYLE = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red"}

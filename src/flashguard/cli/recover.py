@@ -13,9 +13,9 @@ from rich.table import Table
 
 from flashguard.cli.doctor import settings_here
 from flashguard.cli.remote import JsonOption, console_for_tables
-from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
 from flashguard.recorder.choose import Dilemma, dilemma, take_ledger, take_memory
 from flashguard.settings import Settings
 

@@ -18,10 +18,10 @@ from flashguard.doctor import examine_at_start
 from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
 from flashguard.embedded.places import open_data_dir
 from flashguard.errors import ConfigurationError
-from flashguard.guard import connect_kernel
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.logs import log_config
+from flashguard.memory import connect_kernel
 from flashguard.production import check_production
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings

@@ -17,10 +17,10 @@ import uvloop
 from msgspec import Struct
 
 from flashguard.errors import FlashGuardError
-from flashguard.guard import connect_memory
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.simulations import SimulationBook, StoredSimulation
+from flashguard.memory import connect_memory
 from flashguard.settings import Settings
 from flashguard.simulator.board import CLAIM_MS, Board
 from flashguard.simulator.plan import Event, LogLine, Plan

@@ -14,7 +14,7 @@ MINUTES ?= 30
 EXAMPLES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: schemathesis help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
+.PHONY: schemathesis contracts ledgers help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,9 +24,10 @@ setup: $(DEV) pages ## Install all that the others need, and build the pages; st
 run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the data stays
 	@$(BIN)/flashguard up
 
-test: lint redis spin promtool wrk chromium vitest tsclient ## Check the style and the types, then run every test, with coverage
+test: lint redis ledgers spin promtool wrk chromium vitest tsclient ## Check the style and the types, then run every test, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile
+	@$(MAKE) --no-print-directory -j 2 $(CONTRACTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
@@ -45,6 +46,13 @@ bench-quick: $(DEV) load ## A first look at the same, under 2 minutes; writes no
 
 docs: $(DEV) ## Write the reference's tables anew, from the code
 	$(BIN)/python docs/generate.py
+
+# The contract, unchanged, over each stack that production may have: see tests/stacks.
+CONTRACTS := contract-redis7-pg15 contract-pgbouncer
+contracts: $(CONTRACTS) ## The HTTP contract over every stack; over one: contract-embedded, contract-redis7-pg15, …
+
+contract-%: $(DEV)
+	FLASHGUARD_TEST_STACK=$* $(BIN)/coverage run -m pytest -q tests/integration/test_api_contract.py tests/integration/test_api_races.py
 
 chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SEED=… ROUNDS=…
 	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS)
@@ -139,6 +147,14 @@ redis:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server; fi; } || true
 	@command -v redis-server >/dev/null || echo "There is no redis-server here: the tests on Redis 7 are skipped."
+
+# The contract is tested on the oldest PostgreSQL that we take, and through a pooler, where the machine has them.
+ledgers:
+	@test -x /usr/lib/postgresql/15/bin/postgres && test -x /usr/sbin/pgbouncer || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
+	  then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-15 pgbouncer; fi; } || true
+	@test -x /usr/lib/postgresql/15/bin/postgres || echo "There is no PostgreSQL 15 here: the contract is not tested on it (on Debian: sudo apt-get install postgresql-15)."
+	@test -x /usr/sbin/pgbouncer || echo "There is no PgBouncer here: the contract is not tested through it (on Debian: sudo apt-get install pgbouncer)."
 
 # Metrics, alerts and the dashboard's queries are checked by Prometheus' own tool, where the machine has it.
 promtool:

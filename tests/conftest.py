@@ -19,8 +19,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+import stacks
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger
+from stacks import Stack
 
 pytest_plugins = ["browser", "running", "simulations"]
 
@@ -77,7 +79,7 @@ class Answer:
 class Service:
     """A running FlashGuard: recorder and API."""
 
-    def __init__(self, url: str, servers: EmbeddedServers, http: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, servers: "EmbeddedServers | Stack", http: aiohttp.ClientSession) -> None:
         self.url = url
         self.admin_key = ADMIN_KEY
         self.recorder_metrics_url = ""
@@ -216,38 +218,90 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+if stacks.chosen() == stacks.EMBEDDED:
+
+    @pytest.fixture(scope="session")
+    async def stack(servers: EmbeddedServers) -> Stack:
+        """What the service runs on."""
+        return Stack(servers.redis_url, servers.database_url)
+
+else:
+
+    @pytest.fixture(scope="session")
+    async def stack() -> AsyncIterator[Stack]:
+        """What this session was asked to run the service on: see `stacks`."""
+        async with stacks.running() as started:
+            yield started
+
+
 @pytest.fixture(scope="session")
-async def service(servers: EmbeddedServers, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
-    """The real service: `flashguard recorder` and `flashguard api` as children."""
-    port, recorder_port = free_port(), free_port()
+async def service(stack: Stack, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
+    """The real service."""
+    async with serving(stack, http) as running:
+        yield running
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        if mark.args[0] in stacks.lacks():
+            pytest.skip(f"not on {stacks.chosen()}: {mark.args[0]}")
+
+
+@asynccontextmanager
+async def serving(stack: Stack, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
+    """`flashguard recorder` and the API as children."""
+    recorder_port = free_port()
     env = clean_env(
-        FLASHGUARD_REDIS_URL=servers.redis_url,
-        FLASHGUARD_DATABASE_URL=servers.database_url,
+        FLASHGUARD_REDIS_URL=stack.redis_url,
+        FLASHGUARD_DATABASE_URL=stack.database_url,
         FLASHGUARD_ADMIN_KEY=ADMIN_KEY,
-        FLASHGUARD_PORT=str(port),
         FLASHGUARD_RECORDER_METRICS_PORT=str(recorder_port),
         FLASHGUARD_LOG_LEVEL="warning",
         PYTHONUNBUFFERED="1",
+    ) | dict(stack.env)
+    api = stack.api or api_as_a_child
+    recorder = subprocess.Popen([sys.executable, "-m", "flashguard", "recorder"], env=env)
+    try:
+        async with api(env) as url:
+            running = Service(url, stack, http)
+            running.recorder_metrics_url = f"http://127.0.0.1:{recorder_port}/metrics"
+            async with asyncio.timeout(READY_SECONDS):
+                while not await running.ready():
+                    assert recorder.poll() is None, f"flashguard recorder ended with {recorder.returncode}"
+                    await asyncio.sleep(0.05)
+            yield running
+    finally:
+        recorder.terminate()
+        await stop(recorder)
+
+
+@asynccontextmanager
+async def api_as_a_child(env: Mapping[str, str]) -> AsyncIterator[str]:
+    """`flashguard api` as a child; its address."""
+    port = free_port()
+    api = subprocess.Popen(
+        [sys.executable, "-m", "flashguard", "api"], env={**env, "FLASHGUARD_PORT": str(port)}
     )
-    running = Service(f"http://127.0.0.1:{port}", servers, http)
-    running.recorder_metrics_url = f"http://127.0.0.1:{recorder_port}/metrics"
-    children = {
-        name: subprocess.Popen([sys.executable, "-m", "flashguard", name], env=env)
-        for name in ("recorder", "api")
-    }
     try:
         async with asyncio.timeout(READY_SECONDS):
-            while not await running.ready():
-                for name, child in children.items():
-                    assert child.poll() is None, f"flashguard {name} ended with {child.returncode}"
+            while not await listens(port):
+                assert api.poll() is None, f"flashguard api ended with {api.returncode}"
                 await asyncio.sleep(0.05)
-        yield running
+        yield f"http://127.0.0.1:{port}"
     finally:
         # uvicorn ends itself with the signal it got; only after SIGINT does Python still write coverage.
-        children["api"].send_signal(signal.SIGINT)
-        await stop(children["api"])
-        children["recorder"].terminate()
-        await stop(children["recorder"])
+        api.send_signal(signal.SIGINT)
+        await stop(api)
+
+
+async def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def stop(child: "subprocess.Popen[bytes]") -> None:

@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 from redis.asyncio import Redis
 
+from stacks import ONE_SERVER
+
 BUYERS = 1000
 PAUSE_MS = 1000
 LONG = pytest.mark.skipif(os.environ.get("FLASHGUARD_LONG") != "1", reason="set FLASHGUARD_LONG=1")
@@ -163,6 +165,7 @@ async def test_restock_during_a_rush_is_neither_lost_nor_doubled(service):
     await service.audit(sale)
 
 
+@pytest.mark.needs(ONE_SERVER)
 async def test_a_thousand_buyers_are_a_few_script_calls(service):
     sale = await service.create_sale(stock=BUYERS)
     before = await script_calls(service)

@@ -6,7 +6,7 @@ RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 CHECKED := src tests bench docs examples
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin" pyproject.toml --extra embedded --extra build
+PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin"
 
 SEED ?= $(shell date +%s)
 ROUNDS ?= 43
@@ -65,8 +65,10 @@ schemathesis: $(DEV) ## Ask the running service thousands of things that its con
 
 pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }
-	$(PIN) --extra dev -o requirements/dev.txt
-	$(PIN) --constraint requirements/dev.txt -o requirements/run.txt
+	$(PIN) pyproject.toml --group build --extra embedded --extra dev -o requirements/dev.txt
+	$(PIN) pyproject.toml --group build --extra embedded --constraint requirements/dev.txt -o requirements/run.txt
+	$(PIN) pyproject.toml --constraint requirements/dev.txt -o requirements/service.txt
+	$(PIN) --group pyproject.toml:build --constraint requirements/dev.txt -o requirements/build.txt
 
 clean: ## Remove what was installed and built; the data in .flashguard stays
 	rm -rf web/node_modules web/out web/.next clients/typescript/node_modules clients/typescript/dist .venv .coverage .coverage.* htmlcov dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

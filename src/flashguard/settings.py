@@ -1,12 +1,18 @@
 """Every setting, from `FLASHGUARD_*` variables, with its default and the reason for it."""
 
 import ipaddress
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 
 class Mode(StrEnum):
@@ -17,6 +23,12 @@ class Mode(StrEnum):
 def _network(text: str) -> str:
     ipaddress.ip_network(text)
     return text
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"{path} is no folder")
+    return path
 
 
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
@@ -33,6 +45,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLASHGUARD_", extra="ignore", frozen=True)
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What code gives, then variables, then files; which folder they are in is a variable itself."""
+        folder = os.environ.get("FLASHGUARD_SECRETS_DIR")
+        if not folder or not Path(folder).is_dir():
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
+
     host: str = Field("127.0.0.1")
     """Address the API listens on."""
     port: int = Field(
@@ -48,6 +75,11 @@ class Settings(BaseSettings):
     """In production every call but health needs a key."""
     admin_key: SecretStr | None = Field(
         None, description="Unset: made at first start and kept in the data directory."
+    )
+    secrets_dir: Annotated[Path, AfterValidator(_folder)] | None = Field(
+        None,
+        description="Folder of files named as the variables, for what no variable should show; a variable "
+        "that is set counts more.",
     )
     data_dir: Path = Field(
         Path(".flashguard"), description="Where the embedded servers and the admin key live."

@@ -244,6 +244,16 @@ async def test_in_production_a_recorders_metrics_need_the_admin_key(idle_recorde
     assert value(text, "flashguard_recorder_partitions", {"state": "starting"}) == 16
 
 
+async def test_whether_a_recorder_runs_is_told_without_a_key_and_nothing_else_is(idle_recorder, http):
+    port = free_port()
+    settings = Settings(mode=Mode.PRODUCTION, admin_key=ADMIN_KEY, recorder_metrics_port=port)
+    async with answering_metrics(idle_recorder, settings):
+        async with http.get(f"http://127.0.0.1:{port}/healthz") as answer:
+            assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+        async with http.get(f"http://127.0.0.1:{port}/readyz") as answer:
+            assert answer.status == 404
+
+
 async def test_a_recorder_says_what_keeps_it_from_answering_metrics(idle_recorder):
     open_to_all = Settings(mode=Mode.PRODUCTION, recorder_metrics_port=free_port())
     with pytest.raises(ConfigurationError, match="FLASHGUARD_ADMIN_KEY"):

@@ -16,6 +16,8 @@ from flashguard.settings import Mode, Settings
 async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIterator[None]:
     """Answers `GET /metrics` meanwhile, where a port is set; in production only with the admin key.
 
+    `GET /healthz` needs none: who asks is a kubelet, and the answer is only that the recorder's loop runs.
+
     Raises:
         ConfigurationError: the port can't be had, or production has no admin key.
     """
@@ -39,7 +41,11 @@ async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIter
         body, media_type = exposition(recorder.meters.families(states), request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type})
 
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
     app = web.Application(client_max_size=1024)
+    app.router.add_get("/healthz", healthz)
     app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
     await runner.setup()

@@ -44,6 +44,9 @@ class ItemAudit(Struct, frozen=True, kw_only=True):
     oversold: int
     differences: tuple[str, ...]
     ok: bool
+    in_transit: int = 0
+    """Units on their way between two parts of a spread sale; among `stock` and `available`, and in no
+    part's."""
 
 
 class SaleAudit(Struct, frozen=True, kw_only=True):
@@ -55,6 +58,8 @@ class SaleAudit(Struct, frozen=True, kw_only=True):
     refused: int
     differences: tuple[str, ...]
     items: tuple[ItemAudit, ...]
+    parts: tuple["SaleAudit", ...] = ()
+    """Of a spread sale: the reports of its parts."""
 
 
 async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: int) -> SaleAudit:

@@ -104,7 +104,7 @@ class Decisions:
         self._ledger = ledger
         self._watermark = watermark
         self._settings = settings
-        self._partitions = partitions
+        self.partitions = partitions
         self._coalescers: dict[tuple[int, Verb], Coalescer[_Ask]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_at = -WARN_SECONDS
@@ -118,7 +118,7 @@ class Decisions:
         return sum(coalescer.waiting for coalescer in self._coalescers.values())
 
     def partition(self, sale: SaleId) -> int:
-        return partition_of(sale, self._partitions)
+        return partition_of(sale, self.partitions)
 
     async def ask(
         self,

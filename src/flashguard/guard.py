@@ -6,6 +6,7 @@ The HTTP API is built on this class and on nothing else. Selling outcomes are va
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ from flashguard.model import (
     from_millis,
     invalid_basket,
     merge_lines,
+    public_sale,
     split_reservation_id,
 )
 from flashguard.orders import Orders
@@ -59,6 +61,7 @@ from flashguard.results import (
 )
 from flashguard.settings import Settings
 from flashguard.shop import Shop, refused_by_fate
+from flashguard.spread import At, Spread
 from flashguard.tokens import KeyRing
 from flashguard.waiting import WaitingList
 from flashguard.waiting_room import WaitingRooms
@@ -86,7 +89,8 @@ class FlashGuard:
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
         self.rates = Rates(self.kernel, self.decisions.circuit, settings)
-        self.shop = Shop(self.kernel, ledger, self.decisions, settings)
+        self.spread = Spread(self.kernel, ledger, self.decisions, settings)
+        self.shop = Shop(self.kernel, ledger, self.decisions, settings, self.spread)
         self.orders = Orders(ledger, self.decisions, settings)
         self._fold_case = settings.customer_case == "fold"
         self.waiting = WaitingList(self.decisions, ledger, self.signer, self.customer_of)
@@ -146,6 +150,7 @@ class FlashGuard:
 
     async def close(self) -> None:
         """Answers what was asked so far, then closes the connections."""
+        await self.spread.drain()
         await self.decisions.drain()
         self._listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -202,6 +207,7 @@ class FlashGuard:
         *,
         buy: bool,
         admitted_until: int,
+        at: At | None = None,
     ) -> Outcome:
         one = self.customer_of(customer)
         wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, lines)
@@ -209,15 +215,22 @@ class FlashGuard:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
         customer = one
         merged = merge_lines(tuple(lines))
+        more: tuple[int, ...] = (admitted_until,) if admitted_until else ()
+        if at is not None:
+            more = (admitted_until, at.spread)
+            sale, key = at.part, None if key is None else f"{customer}\0{key}"
+        elif sale in self.spread.known:
+            ask = functools.partial(
+                self._take, sale, customer, merged, key, buy=buy, admitted_until=admitted_until
+            )
+            return await self.spread.take(sale, customer, merged, lambda at: ask(at=at))
         short = self.signer.short_id(sale, key)
         flat = [value for line in merged for value in (line.sku, line.quantity)]
         body = request_fingerprint("buy" if buy else "hold", customer, merged)
         decision = await self.decisions.ask(
             Verb.RESERVE,
             sale,
-            (short, body, customer, flat, buy, admitted_until)
-            if admitted_until
-            else (short, body, customer, flat, buy),
+            (short, body, customer, flat, buy, *more),
             id_=short,
             durable=newly_confirmed if buy else newly_held_for_good,
             same=lambda _, found: (
@@ -233,8 +246,14 @@ class FlashGuard:
         match result[0]:
             case "held" | "confirmed":
                 return await self._granted(sale, short, customer, merged, result)
-            case "unknown-sale":
+            case "unknown-sale" if at is not None or await self.spread.of(sale) == 1:
                 return await self._sale_not_in_memory(sale, short, body)
+            case "spread" | "unknown-sale":  # this process did not know
+                if result[0] == "spread":
+                    self.spread.note(public_sale(sale), result[1])
+                if at is not None:
+                    return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+                return await self._take(sale, customer, merged, key, buy=buy, admitted_until=admitted_until)
         return refusal(result)
 
     async def _granted(
@@ -262,7 +281,7 @@ class FlashGuard:
             receipt = self._receipt(id_, customer, lines, created_ms, created_ms + hold_ms)
         reservation = Reservation(
             id=id_,
-            sale_id=sale,
+            sale_id=public_sale(sale),
             customer=customer,
             status=ReservationStatus(word),
             items=lines,
@@ -367,7 +386,7 @@ class FlashGuard:
         _, customer, flat, created_ms, _, expires_ms, ended_ms, _ = result
         return Reservation(
             id=ReservationId(f"{sale}.{short}"),
-            sale_id=sale,
+            sale_id=public_sale(sale),
             customer=customer,
             status=status,
             items=lines_from_flat(flat),
@@ -401,7 +420,7 @@ class FlashGuard:
         id_, lines = ReservationId(f"{sale}.{short}"), lines_from_flat(flat)
         return Reservation(
             id=id_,
-            sale_id=sale,
+            sale_id=public_sale(sale),
             customer=CustomerId(customer),
             status=ReservationStatus.HELD,
             items=lines,
@@ -426,7 +445,7 @@ class FlashGuard:
             if result[0] == "held":
                 return live
             return Reservation(
-                id=live.id, sale_id=sale, customer=live.customer, status=ReservationStatus.EXPIRED,
+                id=live.id, sale_id=live.sale_id, customer=live.customer, status=ReservationStatus.EXPIRED,
                 items=live.items, created_at=live.created_at, expires_at=live.expires_at,
             )  # fmt: skip
         try:

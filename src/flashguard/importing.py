@@ -5,7 +5,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.decisions import Decisions
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import SaleId
 from flashguard.shop import NewSale, Shop
@@ -25,7 +24,6 @@ class Imported(Struct, frozen=True, kw_only=True):
 
 async def import_sales(
     ledger: Ledger,
-    decisions: Decisions,
     shop: Shop,
     sales: Sequence[tuple[SaleId, NewSale]],
     *,
@@ -42,17 +40,20 @@ async def import_sales(
     Raises:
         LedgerAway: nothing was written.
     """
-    drafts = [
-        (shop.draft_of(new, id_, None if key is None else f"import:{key}:{place}"), decisions.partition(id_))
-        for place, (id_, new) in enumerate(sales)
-    ]
+    places: list[int] = []
+    drafts: list[tuple[StoredSale, int]] = []
+    for place, (id_, new) in enumerate(sales):
+        parts = shop.placed(shop.draft_of(new, id_, None if key is None else f"import:{key}:{place}"))
+        drafts += parts
+        places += [place] * len(parts)
     taken = await ledger.create_sales(drafts, keep=not dry_run)
-    if taken and key is not None and await _all_made(ledger, [draft for draft, _ in drafts]):
+    made = [draft for draft, _ in drafts if draft.creation_key is not None]
+    if taken and key is not None and await _all_made(ledger, made):
         return Imported(replayed=True)
     if not taken and not dry_run:
         for draft, partition in drafts:
             await shop.load(draft.sale.id, partition)
-    return Imported(taken=tuple(taken))
+    return Imported(taken=tuple(dict.fromkeys(places[at] for at in taken)))
 
 
 async def _all_made(ledger: Ledger, drafts: Sequence[StoredSale]) -> bool:

@@ -115,6 +115,8 @@ class Sale(Struct, frozen=True, kw_only=True):
     waiting_room: WaitingRoom | None = None
     rules: Rules = NO_RULES
     created_at: datetime | None = None
+    spread: int = 1
+    """Over how many partitions its stock and its buyers are."""
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
@@ -203,8 +205,15 @@ def merge_lines(lines: list[Line] | tuple[Line, ...]) -> tuple[Line, ...]:
 
 @lru_cache(maxsize=4096)
 def partition_of(sale: SaleId, partitions: int) -> int:
-    """The partition a sale lives on: CRC-32 of its id, modulo the installation's fixed count."""
-    return zlib.crc32(sale.encode()) % partitions
+    """The partition a sale lives on: CRC-32 of its id, modulo the installation's fixed count. A part of a
+    spread sale lives as many partitions further: see parts.py."""
+    public, _, part = sale.partition("~")
+    return (zlib.crc32(public.encode()) + int(part or 0)) % partitions
+
+
+def public_sale(sale: str) -> SaleId:
+    """The sale that a shop and its buyers know, of a sale that may be a part of it: see parts.py."""
+    return SaleId(sale[: sale.index("~")] if "~" in sale else sale)
 
 
 @lru_cache(maxsize=4096)  # one batch has one time
@@ -219,6 +228,7 @@ def to_millis(time: datetime) -> Millis:
 
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_PART: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}(?:~[1-9][0-9]{0,2})?")
 _SHORT: Final = re.compile(r"[0-9a-f]{24}")
 MAX_NAME: Final = 128
 """Characters of a sku or a customer id."""
@@ -230,10 +240,15 @@ def is_sale_id(text: str) -> bool:
     return _SLUG.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=4096)
+def _is_part(text: str) -> bool:
+    return _PART.fullmatch(text) is not None
+
+
 def split_reservation_id(text: str) -> tuple[SaleId, str] | None:
-    """The sale and the short id of a reservation id; None when it can't be one."""
+    """The sale, or the part of it, and the short id of a reservation id; None when it can't be one."""
     sale, dot, short = text.partition(".")
-    if dot and is_sale_id(sale) and _SHORT.fullmatch(short):
+    if dot and _is_part(sale) and _SHORT.fullmatch(short):
         return SaleId(sale), short
     return None
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from flashguard.decisions import Decisions, Fate
 from flashguard.errors import Code
+from flashguard.fates import RETRY_SECONDS, refused_by_fate
 from flashguard.kernel.kernel import Verb
 from flashguard.ledger import Ledger, RecordedReservation
 from flashguard.ledger.sql import query
@@ -18,7 +19,6 @@ from flashguard.model import (
     split_reservation_id,
 )
 from flashguard.settings import Settings
-from flashguard.shop import RETRY_SECONDS, refused_by_fate
 
 POLL_SECONDS: Final = 0.02
 _OF_ANOTHER_HISTORY: Final = Refused(

@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from flashguard.audit import SaleAudit, audit_sale
-from flashguard.decisions import Decision, Decisions, Fate
+from flashguard.decisions import Decisions, Fate
 from flashguard.errors import Code
+from flashguard.fates import RETRY_SECONDS, refused_by_fate
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale
 from flashguard.ledger.sql import query
@@ -27,37 +28,18 @@ from flashguard.model import (
     SaleStatus,
     Sku,
     WaitingRoom,
-    from_millis,
     is_sale_id,
     to_millis,
 )
+from flashguard.parts import part_ids
 from flashguard.receipts import fingerprint
 from flashguard.recorder.loading import LoadRefused, load_sale
 from flashguard.rooms import room_rule
 from flashguard.rules import NO_RULES, Rules, changes_to_kernel
 from flashguard.settings import Settings
+from flashguard.spread import NO_LIST, Spread, Whole, as_in_memory, drafts_of, unfit
 
-RETRY_SECONDS: Final = 1.0
 MAX_STOCK: Final = 1_000_000_000
-
-
-def refused_by_fate(decision: Decision) -> Refused | None:
-    """The refusal that a decision's fate means; None when it was decided and, where needed, committed."""
-    match decision.fate:
-        case Fate.DECIDED:
-            return None
-        case Fate.REFUSED_BY_LEDGER:
-            return Refused(code=Code.LEDGER_REFUSED)
-        case Fate.OVERLOADED:
-            return Refused(code=Code.OVERLOADED, retry_after_seconds=RETRY_SECONDS)
-        case Fate.UNKNOWN:
-            return Refused(
-                code=Code.OVERLOADED,
-                detail="Not committed in time. The same idempotency key tells the outcome.",
-                retry_after_seconds=RETRY_SECONDS,
-            )
-        case Fate.LOST | Fate.RECOVERING:
-            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +56,17 @@ class NewSale:
     hold_durability: Durability = Durability.DISK
     waiting_room: WaitingRoom | None = None
     rules: Rules = NO_RULES
+    spread: int = 1
 
 
 class Shop:
     """What the operator of a shop does. Refusals are values; a server that is away is an exception."""
 
-    def __init__(self, kernel: Kernel, ledger: Ledger, decisions: Decisions, settings: Settings) -> None:
+    def __init__(
+        self, kernel: Kernel, ledger: Ledger, decisions: Decisions, settings: Settings, spread: Spread
+    ) -> None:
+        self._spread = spread
+        self._whole = Whole(kernel, ledger, decisions)
         self._kernel = kernel
         self._ledger = ledger
         self._decisions = decisions
@@ -94,17 +81,20 @@ class Shop:
         sale_id = SaleId(new.id if new.id is not None else slug(new.name))
         if not is_sale_id(sale_id):
             return Refused(code=Code.INVALID_REQUEST, detail="id: 1 to 64 of a-z, 0-9 and '-'")
+        wrong = self.unfit(new)
+        if wrong:
+            return wrong
         stored = self.draft_of(new, sale_id, key)
         body = stored.creation_body
-        partition = self._decisions.partition(sale_id)
-        created = await self._ledger.create_sale(stored, partition)
+        drafts = self.placed(stored)
+        created = not await self._ledger.create_sales(drafts)
         if not created:
             earlier = await self._ledger.sale_created_with(key) if key else None
             if earlier is None:
                 return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
             sale_id = earlier
-            partition = self._decisions.partition(sale_id)
-        await self.load(sale_id, partition)
+        for part in part_ids(sale_id, await self._spread.of(sale_id)):
+            await self.load(part, self._decisions.partition(part))
         found = await self.sale(sale_id)
         if found is None:
             raise AssertionError(f"sale {sale_id} was just written")
@@ -113,6 +103,15 @@ class Shop:
             if first is None or first.creation_body != body:
                 return Refused(code=Code.IDEMPOTENCY_MISMATCH)
         return found, not created
+
+    def unfit(self, new: NewSale) -> Refused | None:
+        """Why such a sale can't be."""
+        has_room = new.waiting_room is not None
+        return unfit(new.spread, self._decisions.partitions, has_room=has_room, rules=new.rules)
+
+    def placed(self, stored: StoredSale) -> list[tuple[StoredSale, int]]:
+        """A new sale, or its parts, each with its partition."""
+        return [(draft, self._decisions.partition(draft.sale.id)) for draft in drafts_of(stored)]
 
     def draft_of(self, new: NewSale, sale_id: SaleId, key: str | None) -> StoredSale:
         """A new sale as the ledger keeps it."""
@@ -129,10 +128,11 @@ class Shop:
                 hold_durability=new.hold_durability,
                 waiting_room=new.waiting_room,
                 rules=new.rules,
+                spread=new.spread,
             ),
             max(new.hold_seconds, self._settings.max_hold_seconds),
             key,
-            fingerprint("create", *dataclasses.astuple(new)),
+            _creation_body(new),
             None if new.waiting_room is None else new_seed(),
         )
 
@@ -152,10 +152,12 @@ class Shop:
         return None if stored is None else await self._live(stored.sale)
 
     async def _live(self, sale: Sale) -> Sale:
+        if sale.spread > 1:
+            return await self._whole.live(sale)
         decision = await self._decisions.ask(Verb.LOOK, sale.id, ("",))
         if decision.fate is not Fate.DECIDED or decision.result[0] == "unknown-sale":
             return sale
-        return _as_in_memory(sale, decision.result)
+        return as_in_memory(sale, decision.result)
 
     async def sale_in_memory(self, sale_id: SaleId) -> tuple[Sale, int, int, int] | None:
         """A sale as memory has it, and when: epoch and sequence of the newest journal entry it includes, and
@@ -167,12 +169,14 @@ class Shop:
         stored = await self._ledger.sale(sale_id)
         if stored is None:
             return None
+        if stored.sale.spread > 1:
+            return await self._whole.in_memory(stored.sale)
         reply = await self._kernel.run(Verb.LOOK, self._decisions.partition(sale_id), [sale_id], [(0, "")])
         if reply.status:
             raise MemoryAway(reply.status)
         sale, result = stored.sale, reply.results[0]
         if result[0] != "unknown-sale":
-            sale = _as_in_memory(sale, result)
+            sale = as_in_memory(sale, result)
         elif sale.status is not SaleStatus.CLOSED:
             raise MemoryAway(f"sale {sale_id} is not loaded yet")
         return sale, reply.epoch, reply.seq, reply.now_ms
@@ -215,6 +219,8 @@ class Shop:
         stored = await self._ledger.sale(sale_id)
         if stored is None:
             return Refused(code=Code.UNKNOWN_SALE)
+        if stored.sale.spread > 1 and changes.get("waiting_list") is not None:
+            return NO_LIST
         starts_at = changes.get("starts_at", stored.sale.starts_at)
         ends_at = changes.get("ends_at", stored.sale.ends_at)
         if starts_at and ends_at and ends_at <= starts_at:
@@ -247,6 +253,9 @@ class Shop:
         status, replayed, seq = result
         if replayed and seq and await self._ledger.sale_change(sale_id, field) is None:
             return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
+        behind = await self._whole.follow(sale_id) if stored.sale.spread > 1 else None
+        if behind:
+            return behind
         if "name" in changes:
             await self._ledger.rename_sale(sale_id, changes["name"])
         now = await self.sale(sale_id)
@@ -274,13 +283,10 @@ class Shop:
             the item after it, and whether the same key had done it before; or why not.
         """
         field = f"restock:{key if key is not None else secrets.token_hex(12)}"
-        body = fingerprint("restock", sku, delta, reason)
-        decision = await self._decisions.ask(
-            Verb.RESTOCK,
-            sale_id,
-            (sku, delta, reason, field, body, MAX_STOCK),
-            durable=lambda result: result[:2] == ["restocked", False],
-        )
+        request = (sku, delta, reason, field, fingerprint("restock", sku, delta, reason), MAX_STOCK)
+        decision = await self._spread.restock(sale_id, request)
+        if isinstance(decision, Refused):
+            return decision
         refused = refused_by_fate(decision)
         if refused:
             return refused
@@ -291,6 +297,9 @@ class Shop:
         unsure = result[0] == "restocked" and result[1] and result[5]  # memory alone may have it, and lose it
         if unsure and not await self._ledger.has_restock(sale_id, field):
             return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
+        if result[0] == "restocked" and stored.sale.spread > 1:
+            whole = await self._whole.live(stored.sale)
+            return next(item for item in whole.items if item.sku == sku), bool(result[1])
         if result[0] == "restocked":
             item = next(item for item in stored.sale.items if item.sku == sku)
             after = Item(
@@ -320,39 +329,26 @@ class Shop:
         which: OrderFilter = ALL_ORDERS,
     ) -> list[Reservation] | None:
         """A page of orders, oldest first unless asked otherwise; None when there is no such sale."""
-        rows = await self._ledger.orders(sale_id, after, limit, which)
+        parts = part_ids(sale_id, await self._spread.of(sale_id))
+        rows = await self._ledger.orders(parts, after, limit, which)
         if not rows and await self._ledger.sale(sale_id) is None:
             return None
         return rows
 
     async def audit(self, sale_id: SaleId) -> SaleAudit | None:
         """The audit report; None when there is no such sale."""
-        if await self._ledger.sale(sale_id) is None:
+        stored = await self._ledger.sale(sale_id)
+        if stored is None:
             return None
+        if stored.sale.spread > 1:
+            return await self._whole.audit(stored)
         return await audit_sale(self._kernel, self._ledger, sale_id, self._decisions.partition(sale_id))
 
 
-def _as_in_memory(sale: Sale, result: list[Any]) -> Sale:
-    """The ledger's sale with memory's status, rules and counters."""
-    status, starts_ms, ends_ms, hold_ms, _, limit, flat = result
-    counters = {flat[at]: flat[at + 1 : at + 4] for at in range(0, len(flat), 4)}
-    items = tuple(
-        Item(
-            sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
-            stock=counters[item.sku][0], held=counters[item.sku][1], sold=counters[item.sku][2],
-        )
-        if item.sku in counters else item
-        for item in sale.items
-    )  # fmt: skip
-    return msgspec.structs.replace(
-        sale,
-        status=SaleStatus(status),
-        items=items,
-        starts_at=from_millis(starts_ms) if starts_ms else None,
-        ends_at=from_millis(ends_ms) if ends_ms else None,
-        hold_seconds=hold_ms // 1000,
-        limit_per_customer=limit or None,
-    )
+def _creation_body(new: NewSale) -> int:
+    """What tells a creation from another; of an unspread sale as before there were others."""
+    *values, spread = dataclasses.astuple(new)
+    return fingerprint("create", *values, *((spread,) if spread > 1 else ()))
 
 
 def _not_open(status: str) -> Refused:

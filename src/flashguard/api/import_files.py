@@ -22,14 +22,14 @@ MAX_ERRORS: Final = 100
 SALE_COLUMNS: Final = {
     "sale": "id", "sale_name": "name", "starts_at": "starts_at", "ends_at": "ends_at",
     "hold_seconds": "hold_seconds", "limit_per_customer": "limit_per_customer",
-    "hold_durability": "hold_durability",
+    "hold_durability": "hold_durability", "spread": "spread",
 }  # fmt: skip
 """Columns about the sale: in its first row; in its other rows empty, or the same."""
 ITEM_COLUMNS: Final = {
     "sku": "sku", "name": "name", "price_minor": "price_minor", "currency": "currency", "stock": "stock",
 }  # fmt: skip
 NEEDED: Final = ("sale", "sku", "price_minor", "currency", "stock")
-NUMBERS: Final = frozenset({"hold_seconds", "limit_per_customer", "price_minor", "stock"})
+NUMBERS: Final = frozenset({"hold_seconds", "limit_per_customer", "spread", "price_minor", "stock"})
 
 
 _NUMBER: Final = re.compile(r"\d+")

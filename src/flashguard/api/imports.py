@@ -77,9 +77,10 @@ async def import_file(
     except Wrong as error:
         return _wrong(error)
     guard = guard_of(request)
-    done = await import_sales(
-        guard.ledger, guard.decisions, guard.shop, _named(sales), key=key, dry_run=dry_run
-    )
+    unfit = [(sale, guard.shop.unfit(new_sale(sale.body))) for sale in sales if sale.body is not None]
+    if any(why for _, why in unfit):
+        return _wrong(Wrong((sale.where, why.detail) for sale, why in unfit if why))
+    done = await import_sales(guard.ledger, guard.shop, _named(sales), key=key, dry_run=dry_run)
     if done.taken:
         return _wrong(Wrong((f"{sales[at].where}: id", "a sale with this id exists") for at in done.taken))
     told = [{"id": id_, "items": len(new.items)} for id_, new in _named(sales)]

@@ -20,6 +20,7 @@ from flashguard.model import (
     Refused,
     Reservation,
     SaleId,
+    public_sale,
     split_reservation_id,
 )
 
@@ -65,7 +66,7 @@ async def list_orders(
         if customer is None:
             return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
     order = None if id is None else split_reservation_id(id)
-    if id is not None and (order is None or order[0] != sale_id):
+    if id is not None and (order is None or public_sale(order[0]) != sale_id):
         if await guard.ledger.sale(sale_id) is None:
             return problem(Refused(code=Code.UNKNOWN_SALE))
         return json_response({"data": [], "next_cursor": None})

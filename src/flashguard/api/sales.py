@@ -85,6 +85,7 @@ def new_sale(body: SaleBody) -> NewSale:
         hold_durability=Durability(body.hold_durability),
         rules=Rules(**{name: getattr(body, name) for name in Rules.__struct_fields__}),
         waiting_room=room_of(body.waiting_room),
+        spread=body.spread,
     )
 
 

@@ -151,6 +151,12 @@ class SaleBody(RulesBody):
     limit_per_customer: Limit | None = None
     hold_durability: HoldDurability = "disk"
     waiting_room: WaitingRoomBody | None = None
+    spread: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Over how many partitions, for a sale hotter than one core; never changed",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "SaleBody":
@@ -214,6 +220,7 @@ class SaleView(BaseModel):
     hold_seconds: int
     limit_per_customer: int | None
     hold_durability: HoldDurability
+    spread: int = Field(description="Over how many partitions the sale is")
     max_held_per_customer: int | None
     cool_down_after: int | None
     cool_down_seconds: int | None
@@ -287,6 +294,9 @@ class ItemAuditView(BaseModel):
     oversold: int
     differences: list[str]
     ok: bool
+    in_transit: int = Field(
+        description="Units on their way between parts of a spread sale: in stock and available"
+    )
 
 
 class SaleAuditView(BaseModel):
@@ -296,6 +306,7 @@ class SaleAuditView(BaseModel):
     refused: int
     differences: list[str]
     items: list[ItemAuditView]
+    parts: list["SaleAuditView"] = Field(description="Of a spread sale: the audits of its parts")
 
 
 class AmountView(BaseModel):

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.honour import read_receipt
-from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, SaleId, Sku
+from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, SaleId, Sku, public_sale
 
 from .caller import Caller
 from .problems import problem
@@ -84,7 +84,7 @@ async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, ke
 
 async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
     """200 with the reservation, or the problem."""
-    if caller.customer is not None and not id_.startswith(f"{caller.sale}."):
+    if caller.customer is not None and not _of_their_sale(caller, id_):
         return problem(UNKNOWN)
     found = await guard.reservation(id_)
     if not isinstance(found, Refused) and not _is_theirs(guard, caller, found.customer):
@@ -109,6 +109,10 @@ async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -
     return await _not_theirs(guard, caller, id_) or _told(guard, "extend", await guard.extend(id_, key=key))
 
 
+def _of_their_sale(caller: Caller, id_: str) -> bool:
+    return public_sale(id_.partition(".")[0]) == caller.sale
+
+
 def _is_theirs(guard: FlashGuard, caller: Caller, customer: str) -> bool:
     """Whether the caller may see and change what is this customer's; old ids may be spelt otherwise."""
     return caller.customer is None or caller.customer in (customer, guard.customer_of(customer))
@@ -123,7 +127,7 @@ async def _not_theirs(
     """
     if caller.customer is None:
         return None
-    if not id_.startswith(f"{caller.sale}."):
+    if not _of_their_sale(caller, id_):
         return problem(UNKNOWN)
     if receipt is not None:  # it may be of a hold that nobody but the buyer remembers
         shown = read_receipt(guard.signer, receipt, ReservationId(id_))

@@ -54,6 +54,7 @@ def create(
     waiting_list: Annotated[int | None, typer.Option(help="How many may wait for units.")] = None,
     waiting_list_hold: Annotated[int | None, typer.Option(help="Seconds they have to confirm.")] = None,
     cool_down_after: Annotated[int | None, typer.Option(help="How many lapses that takes (3).")] = None,
+    spread: Annotated[int, typer.Option(help="Over how many partitions, if it is hotter than one core.")] = 1,
     starts_at: Annotated[datetime | None, typer.Option(help="When it opens, in local time.")] = None,
     ends_at: Annotated[datetime | None, typer.Option(help="When it ends, in local time.")] = None,
     as_json: JsonOption = False,
@@ -73,6 +74,7 @@ def create(
         "cool_down_after": cool_down_after,
         "waiting_list": waiting_list,
         "waiting_list_hold_seconds": waiting_list_hold,
+        "spread": spread,
         "starts_at": starts_at.astimezone().isoformat() if starts_at else None,
         "ends_at": ends_at.astimezone().isoformat() if ends_at else None,
     }

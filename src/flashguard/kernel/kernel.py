@@ -47,6 +47,7 @@ class Verb(StrEnum):
     LEAVE_ROOM = "leave_room"
     LOOK_AT_ROOM = "look_at_room"
     TAKE_TOKENS = "take_tokens"
+    SURVEY = "survey"
 
 
 IN_THE_ROOM: Final = frozenset((Verb.TAKE_TICKET, Verb.LOOK_AT_TICKET, Verb.LEAVE_ROOM, Verb.LOOK_AT_ROOM))

@@ -29,6 +29,7 @@ from flashguard.model import (
     SaleStatus,
     Sku,
     WaitingRoom,
+    public_sale,
 )
 from flashguard.rooms import encode_room, stored_room
 from flashguard.rules import from_kernel, to_kernel
@@ -124,7 +125,7 @@ def _reservation(row: asyncpg.Record) -> Reservation:
         more["cancelled_at"] = row["ended_at"]
     return kind(
         id=ReservationId(f"{row['sale_id']}.{row['id']}"),
-        sale_id=SaleId(row["sale_id"]),
+        sale_id=public_sale(row["sale_id"]),
         customer=CustomerId(row["customer"]),
         status=ReservationStatus(row["status"]),
         items=lines_from_flat(json.loads(row["lines"])),
@@ -145,7 +146,7 @@ def _creation(stored: StoredSale, partition: int) -> tuple[object, ...]:
         [item.price_minor for item in sale.items], [item.currency for item in sale.items],
         [item.stock for item in sale.items], sale.hold_durability,
         None if sale.waiting_room is None else encode_room(sale.waiting_room), stored.room_seed,
-        json.dumps(to_kernel(sale.rules)),
+        json.dumps(to_kernel(sale.rules) | ({"spread": sale.spread} if sale.spread > 1 else {})),
     )  # fmt: skip
 
 
@@ -351,7 +352,7 @@ class Ledger:
         row = await self._fetchrow("sale_by_id", sale_id)
         if row is None:
             return None
-        items = await self._items([sale_id])
+        items = await self.items_of([sale_id])
         return StoredSale(
             self._sale(row, items.get(sale_id, ())),
             row["max_hold_seconds"],
@@ -368,7 +369,7 @@ class Ledger:
         """A page of sales, newest first."""
         at, id_ = after or (None, "")
         rows = await self._fetch("sales_page", at, id_, limit)
-        items = await self._items([row["id"] for row in rows])
+        items = await self.items_of([row["id"] for row in rows])
         return [self._sale(row, items.get(row["id"], ())) for row in rows]
 
     async def rename_sale(self, sale_id: SaleId, name: str) -> None:
@@ -381,7 +382,7 @@ class Ledger:
     async def change_room(self, sale_id: SaleId, room: WaitingRoom) -> None:
         await self._fetch("change_room", sale_id, encode_room(room))
 
-    async def _items(self, sale_ids: Sequence[str]) -> dict[str, tuple[Item, ...]]:
+    async def items_of(self, sale_ids: Sequence[str]) -> dict[str, tuple[Item, ...]]:
         items: dict[str, list[Item]] = {}
         for row in await self._fetch("items_of", list(sale_ids)):
             items.setdefault(row["sale_id"], []).append(_item(row))
@@ -389,6 +390,7 @@ class Ledger:
 
     @staticmethod
     def _sale(row: asyncpg.Record, items: tuple[Item, ...]) -> Sale:
+        rules = json.loads(row["rules"])
         return Sale(
             id=SaleId(row["id"]),
             name=row["name"],
@@ -400,8 +402,9 @@ class Ledger:
             limit_per_customer=row["limit_per_customer"],
             hold_durability=Durability(row["hold_durability"]),
             waiting_room=stored_room(row["waiting_room"], row["room_seed"]),
-            rules=from_kernel(json.loads(row["rules"])),
+            rules=from_kernel(rules),
             created_at=row["created_at"],
+            spread=rules.get("spread", 1),
         )
 
     # Reservations and orders
@@ -439,15 +442,15 @@ class Ledger:
 
     async def orders(
         self,
-        sale_id: SaleId,
+        sale_ids: Sequence[SaleId],
         after: tuple[datetime, str] | None,
         limit: int,
         which: OrderFilter = ALL_ORDERS,
     ) -> list[Reservation]:
-        """A page of orders, oldest first unless asked otherwise."""
+        """A page of orders of a sale, or of the parts of one, oldest first unless asked otherwise."""
         at, id_ = after or (None, "")
         name = "newest_orders_page" if which.newest else "orders_page"
-        rows = await self._fetch(name, sale_id, at, _short(id_), limit, *_where(which))
+        rows = await self._fetch(name, list(sale_ids), at, _short(id_), limit, *_where(which))
         return [_reservation(row) for row in rows]
 
     async def audit_items(self, sale_id: SaleId) -> list[asyncpg.Record]:

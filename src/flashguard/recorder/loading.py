@@ -161,6 +161,9 @@ async def load_sale(
         restocks = await connection.fetch(query("restocks_to_load"), sale_id)
         for at in range(0, len(restocks), PAGE):
             await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
+        if "spread" in rules:
+            moves = await connection.fetch(query("moves_to_load"), sale_id)
+            await abreast.add(send(records=[[f"moved:{row['sku']}", "moved", *row[1:]] for row in moves]))
         changes = await connection.fetch(query("sale_changes_to_load"), sale_id)
         for at in range(0, len(changes), PAGE):
             await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))

@@ -27,6 +27,7 @@ from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position, ReservationId
 from flashguard.recorder.meters import Meters
 from flashguard.recorder.rebuild import Memory, Overtaken, Recovery, close_for_operator, inspect, rebuild
+from flashguard.recorder.spreading import tend
 from flashguard.recorder.sweep import sweep
 from flashguard.recorder.write import write_doubtful_group, write_group
 from flashguard.settings import Settings
@@ -304,6 +305,7 @@ class Recorder:
                 tasks.create_task(partition.run())
             tasks.create_task(self._beat())
             tasks.create_task(self._watch_the_ledger())
+            tasks.create_task(tend(self._kernel, self._ledger))
             tasks.create_task(
                 sweep(
                     self._kernel,

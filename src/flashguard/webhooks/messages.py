@@ -9,6 +9,8 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from flashguard.model import public_sale
+
 _encode = msgspec.json.Encoder().encode
 _STATUS: Final = {
     "reservation.held": "held",
@@ -52,11 +54,11 @@ def message_of(row: asyncpg.Record) -> Message:
 def _data(row: asyncpg.Record) -> dict[str, Any]:
     if not row["reservation"]:
         status = {"status": row["detail"]} if row["detail"] else {}
-        return {"sale_id": row["sale_id"], **status}
+        return {"sale_id": public_sale(row["sale_id"]), **status}
     flat = json.loads(row["lines"]) if row["lines"] else []
     data: dict[str, Any] = {
         "id": f"{row['sale_id']}.{row['reservation']}",
-        "sale_id": row["sale_id"],
+        "sale_id": public_sale(row["sale_id"]),
         "customer": row["customer"],
         "status": _STATUS[row["type"]],
         "items": [{"sku": sku, "quantity": units} for sku, units in zip(flat[::2], flat[1::2], strict=True)],

@@ -10,7 +10,7 @@ from msgspec import Struct
 from flashguard.errors import Code
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
-from flashguard.model import Refused
+from flashguard.model import Refused, public_sale
 from flashguard.receipts import fingerprint
 
 from .endpoints import MAX_ENDPOINTS, Endpoint, EventType, NewEndpoint
@@ -189,7 +189,7 @@ def _delivery(row: asyncpg.Record) -> Delivery:
     return Delivery(
         id=row["id"],
         message_id=message_id(row["type"], row["sale_id"], row["reservation"], row["at"]),
-        type=row["type"], sale_id=row["sale_id"],
+        type=row["type"], sale_id=public_sale(row["sale_id"]),
         reservation_id=f"{row['sale_id']}.{row['reservation']}" if row["reservation"] else None,
         at=row["at"], written_at=row["written_at"], state=row["state"], attempts=row["attempts"],
         next_attempt_at=row["due_at"] if pending else None, last_attempt_at=row["last_at"],

@@ -2,7 +2,8 @@
 -- change_sale: opens, pauses or closes sales, and changes their rules.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, verb, changes, key field or ''}, ...}; verb is open, pause, close or patch;
+-- requests  {{sale index, verb, changes, key field or ''}, ...}; verb is open, pause, close, patch, or follow: a part of
+--           a spread sale takes the status that is among the changes, unless it is closed;
 --           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values, and rules to
 --           those of the optional rules that change; false takes one away
 -- results   {status, replayed, seq} {'sale-not-open', status} {'unknown-sale'} {'idempotency-mismatch'}
@@ -72,7 +73,12 @@ local function decide(sale, verb, changes, key)
     return {record[3], true, unrecorded(record)}
   end
   local from = status_now(config)
-  local to = NEXT[verb][from]
+  local to
+  if verb == 'follow' then
+    to = from ~= 'closed' and changes.status
+  else
+    to = NEXT[verb][from]
+  end
   if not to then return {'sale-not-open', from} end
   for name, value in pairs(changes) do
     if name ~= 'rules' then config[name] = value end

@@ -3,18 +3,35 @@
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, reservation id or ''}, ...}
--- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}
+-- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}; a part of
+--           a spread sale also {sku, units out - units in, ...} where units moved, see lib/moved.lua
 --           a reservation: {'held' | 'expired', customer, lines, created_ms, hold_ms, expires_ms}
 --                          {'confirmed' | 'released' | 'expired' | 'cancelled', seq}: its content is in the ledger
 --           {'unknown-sale'} {'unknown-reservation'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/moved.lua
 
 local refusal = closed()
 if refusal == 'recovering' then return answer(refusal) end
 local WORD = {[HELD] = 'held', [CONFIRMED] = 'confirmed', [RELEASED] = 'released', [EXPIRED] = 'expired',
   [CANCELLED] = 'cancelled'}
+
+-- moved_away(sale, counters): of each item, how many units more went to other parts than came from them.
+local function moved_away(sale, counters)
+  local fields, away = {}, {}
+  for i = 1, #counters, 4 do fields[#fields + 1] = 'moved:' .. counters[i] end
+  local blobs = hmget(sale.reservations_key, fields)
+  for i = 1, #fields do
+    if blobs[i] then
+      local moved = {cmsgpack.unpack(blobs[i])}
+      away[#away + 1] = counters[4 * i - 3]
+      away[#away + 1] = moved[4] - moved[5]
+    end
+  end
+  return away
+end
 
 local function whole(sale)
   local all = redis.call('HGETALL', sale.key)
@@ -30,7 +47,8 @@ local function whole(sale)
   end
   if not config then return {'unknown-sale'} end
   config[1] = status_now({status = config[1], starts_ms = config[2], ends_ms = config[3]})
-  config[7], config[8] = counters, nil
+  local rules = config[8]
+  config[7], config[8] = counters, rules and rules.spread and moved_away(sale, counters) or nil
   return config
 end
 

@@ -6,13 +6,14 @@
 -- be taken back.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy, admitted_until_ms}, ...}; the last
---           only from a buyer whom the sale's waiting room admitted
+-- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy, admitted_until_ms, spread}, ...}; the
+--           last two only from a buyer whom the sale's waiting room admitted, and to a part of a spread sale
 -- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}, a hold also with what
 --           must be done before it is answered, where the sale wants more, or less, than the disk
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
 --           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'} {'queue-required'}
 --           a hold also {'hold-budget-reached', most, held} {'cooling-down', for so many ms}
+--           {'spread', over how many parts the sale is}: the request was routed by another number
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -34,6 +35,7 @@ local function decide(request)
   local sale = SALES[request[1]]
   local id, fingerprint, customer, lines, buy = request[2], request[3], request[4], request[5], request[6]
   if not sale.config then return {'unknown-sale'} end
+  if sale.config.rules.spread ~= request[8] then return {'spread', sale.config.rules.spread or 1} end
 
   local record = sale.records[id]
   if record then

@@ -5,9 +5,12 @@
 -- requests  {{sale index, sku, delta, reason, key field, fingerprint, most stock}, ...}
 -- results   {'restocked', replayed, stock, held, sold, seq}
 --           {'invalid-request', available} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'}
+--
+-- A transfer between the parts of a spread sale is two restocks: transfer:<id>:out, later transfer:<id>:in elsewhere.
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/moved.lua
 
 local refusal = closed()
 if refusal then return answer(refusal) end
@@ -37,6 +40,7 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
   if sale.stirred then stir(sale, sku, delta > 0) end
+  if is_transfer(key) then count_moved(sale, sku, delta) end
   put_record(sale, key, {'restock', fingerprint, item.stock, item.held, item.sold, SEQ + 1})
   transitions[#transitions + 1] = {'restock', sale.id, key, {sku, delta}, NOW, fingerprint, reason, 0,
     item.stock, item.held, item.sold}

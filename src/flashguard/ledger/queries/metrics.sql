@@ -1,5 +1,7 @@
 -- name: items_on_sale
 -- The stock of running sales, the newest sale first, at most $1 items; and how many items there are.
-SELECT i.sale_id, i.sku, i.stock, i.held, i.sold, count(*) OVER () AS items
+SELECT s.public_id AS sale_id, i.sku, sum(i.stock)::bigint AS stock, sum(i.held)::bigint AS held,
+       sum(i.sold)::bigint AS sold, count(*) OVER () AS items
 FROM flashguard.items i JOIN flashguard.sales s ON s.id = i.sale_id
-WHERE s.status IN ('open', 'paused') ORDER BY s.created_at DESC, s.id, i.ordinal LIMIT $1;
+WHERE s.status IN ('open', 'paused')
+GROUP BY s.public_id, i.sku ORDER BY max(s.created_at) DESC, s.public_id, min(i.ordinal) LIMIT $1;

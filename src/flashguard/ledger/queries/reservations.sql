@@ -17,22 +17,28 @@ JOIN flashguard.reservations r USING (sale_id, id);
 SELECT reason FROM flashguard.refusals WHERE sale_id = $1 AND id = $2 LIMIT 1;
 
 -- name: orders_page
--- Orders in the order of their confirmation, after the cursor (confirmed_at, id); all, one customer's, or one; in one
--- status, and of a time, where asked.
-SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
-FROM flashguard.reservations
-WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
-  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
-  AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
+-- Orders of a sale, or of all the parts of one, in the order of their confirmation, after the cursor (confirmed_at, id);
+-- all, one customer's, or one; in one status, and of a time, where asked.
+SELECT o.* FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
+    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
+    FROM flashguard.reservations r
+    WHERE r.sale_id = part.sale_id AND confirmed_at IS NOT NULL
+      AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
+      AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
+      AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
+    ORDER BY confirmed_at, id LIMIT $4) AS o
 ORDER BY confirmed_at, id LIMIT $4;
 
 -- name: newest_orders_page
 -- The same, newest first.
-SELECT sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
-FROM flashguard.reservations
-WHERE sale_id = $1 AND confirmed_at IS NOT NULL AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
-  AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
-  AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
+SELECT o.* FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
+    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
+    FROM flashguard.reservations r
+    WHERE r.sale_id = part.sale_id AND confirmed_at IS NOT NULL
+      AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
+      AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
+      AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
+    ORDER BY confirmed_at DESC, id DESC LIMIT $4) AS o
 ORDER BY confirmed_at DESC, id DESC LIMIT $4;
 
 -- name: ended_to_load

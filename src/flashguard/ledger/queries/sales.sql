@@ -22,11 +22,11 @@ FROM flashguard.sales WHERE id = $1;
 SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 
 -- name: sales_page
--- Newest first, after the cursor (created_at, id).
+-- Newest first, after the cursor (created_at, id); the parts of spread sales are no sales to anybody else.
 SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
        hold_durability, waiting_room, room_seed, rules
 FROM flashguard.sales
-WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
+WHERE id = public_id AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2))
 ORDER BY created_at DESC, id DESC LIMIT $3;
 
 -- name: items_of
@@ -34,7 +34,7 @@ SELECT sale_id, sku, name, price_minor, currency, stock, held, sold
 FROM flashguard.items WHERE sale_id = ANY($1::text[]) ORDER BY sale_id, ordinal;
 
 -- name: rename_sale
-UPDATE flashguard.sales SET name = $2 WHERE id = $1;
+UPDATE flashguard.sales SET name = $2 WHERE public_id = $1;
 
 -- name: note_room_opened
 -- The lottery takes no more tickets: its seed may be published from now on.

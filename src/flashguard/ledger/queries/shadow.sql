@@ -1,7 +1,7 @@
 -- name: begin_shadow
 -- Only of a draft: what was sold before would be compared with nothing.
 INSERT INTO flashguard.shadow_sales (sale_id)
-SELECT id FROM flashguard.sales WHERE id = $1 AND status = 'draft' ON CONFLICT DO NOTHING;
+SELECT id FROM flashguard.sales WHERE id = $1 AND status = 'draft' AND NOT rules ? 'spread' ON CONFLICT DO NOTHING;
 
 -- name: shadow_since
 SELECT since FROM flashguard.shadow_sales WHERE sale_id = $1;

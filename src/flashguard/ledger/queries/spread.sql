@@ -1,0 +1,47 @@
+-- name: spread_of
+-- Over how many partitions a sale is; no row when there is no such sale.
+SELECT coalesce((rules ->> 'spread')::integer, 1) AS parts FROM flashguard.sales WHERE id = $1;
+
+-- name: parts_that_differ
+-- Parts of spread sales (of this one, where it is given) whose status or rules are not those of the first part, and what
+-- the first part's are. When habits began to be counted is each part's own matter.
+SELECT p.id, p.partition, p.rules AS had, s.status, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds,
+       s.limit_per_customer, s.hold_durability, s.rules
+FROM flashguard.sales s JOIN flashguard.sales p ON p.public_id = s.id AND p.id <> s.id
+WHERE s.rules ? 'spread' AND ($1::text IS NULL OR s.id = $1) AND p.status <> 'closed'
+  AND (s.status, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds, s.limit_per_customer, s.hold_durability,
+       s.rules - 'counted_since_ms')
+      IS DISTINCT FROM
+      (p.status, p.starts_at, p.ends_at, p.hold_seconds, p.max_hold_seconds, p.limit_per_customer, p.hold_durability,
+       p.rules - 'counted_since_ms')
+ORDER BY p.id LIMIT $2;
+
+-- name: transfers_to_complete
+-- Units that left a part so long ago, in seconds, and arrived nowhere. Sales that memory forgot have none left.
+SELECT t.donor, t.receiver, r.partition, t.sku, t.units, t.id, t.fingerprint
+FROM flashguard.transfers t JOIN flashguard.sales s ON s.id = t.sale_id JOIN flashguard.sales r ON r.id = t.receiver
+WHERE t.arrived_at IS NULL AND s.rules ? 'spread' AND ($1::text IS NULL OR t.sale_id = $1)
+  AND t.left_at < now() - make_interval(secs => $2) AND (s.status <> 'closed' OR s.closed_at > now() - interval '30 days')
+ORDER BY t.left_at LIMIT $3;
+
+-- name: moves_to_load
+-- What memory counts of a part's transfers, per item: see scripts/lib/moved.lua.
+SELECT sku, count(*) FILTER (WHERE delta < 0) AS outs, count(*) FILTER (WHERE delta > 0) AS ins,
+       coalesce(-sum(delta) FILTER (WHERE delta < 0), 0)::bigint AS units_out,
+       coalesce(sum(delta) FILTER (WHERE delta > 0), 0)::bigint AS units_in
+FROM flashguard.restocks WHERE sale_id = $1 AND key LIKE 'transfer:%' GROUP BY sku;
+
+-- name: audit_transfers
+-- Of each item of a sale: units that left a part and have not arrived, how long the oldest has been on its way, and
+-- transfers that do not add up.
+SELECT t.sku, coalesce(sum(t.units) FILTER (WHERE t.arrived_at IS NULL), 0)::bigint AS in_transit,
+       coalesce(max(date_part('epoch', now() - t.left_at)) FILTER (WHERE t.arrived_at IS NULL), 0) AS oldest_seconds,
+       count(*) FILTER (WHERE t.arrived <> t.units) AS unequal
+FROM flashguard.transfers t WHERE t.sale_id = $1 GROUP BY t.sku;
+
+-- name: audit_arrivals
+-- Units that arrived and left nowhere: a defect, or a ledger that lost what it had committed.
+SELECT i.sku, count(*) AS transfers
+FROM flashguard.sales s JOIN flashguard.restocks i ON i.sale_id = s.id AND i.key LIKE 'transfer:%:in'
+LEFT JOIN flashguard.restocks o ON o.sale_id = i.reason AND o.key = 'transfer:' || split_part(i.key, ':', 2) || ':out'
+WHERE s.public_id = $1 AND o.key IS NULL GROUP BY i.sku;

@@ -1,18 +1,22 @@
 """Waits until what memory decided is on its disk, or has reached its replicas.
 
 A wait concerns the connection that wrote, and would hold up every command behind it. So the waits have a
-connection of their own: it writes a mark after the decision, and waits for the mark. What came before the
-mark in the server's one stream of writes has then arrived too. However many holds wait, one mark is out.
+connection of their own, to the very server that decided: it writes a mark after the decision, and waits for
+the mark. What came before the mark in the server's one stream of writes has then arrived too. However many
+holds wait, one mark is out. Where the connection that brought the decision is lost meanwhile, another server
+may have taken over, and nothing is known.
 """
 
 import asyncio
 import logging
-from typing import Final
+from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import RedisError, ResponseError
 
 from flashguard.kernel import keys
+from flashguard.kernel.client import MemoryClient
+from flashguard.kernel.connection import Connection, connect
 from flashguard.model import Durability
 
 log = logging.getLogger("flashguard")
@@ -24,23 +28,65 @@ LOOK_AGAIN_SECONDS: Final = 10.0
 
 
 class Copies:
-    """Asks one server how far its newest writes have come.
+    """Asks the servers how far their newest writes have come.
 
     Parameters:
-        redis: a client of its own.
+        client: what the decisions are asked by.
         replicas: how many must have a write for `replicated`.
         timeout_seconds: how long to wait for them.
-        look_again_seconds: how long the server's own settings are trusted.
+        look_again_seconds: how long a server's own settings are trusted.
     """
 
     def __init__(
         self,
-        redis: "Redis",
+        client: MemoryClient,
         replicas: int,
         timeout_seconds: float,
         look_again_seconds: float = LOOK_AGAIN_SECONDS,
     ) -> None:
-        self._redis = redis
+        self._client = client
+        self._replicas = replicas
+        self._timeout_seconds = timeout_seconds
+        self._look_again_seconds = look_again_seconds
+        self._servers: dict[Connection, _Server] = {}
+
+    def server_waits(self, partition: int) -> bool:
+        """Whether a partition's server answers only after its disk, or has none; False while not known."""
+        link = self._client.link(keys.mark(partition))
+        server = None if link is None else self._servers.get(link)
+        return server is not None and server.waits
+
+    async def reach(self, durability: Durability, partition: int) -> bool:
+        """Whether all that this process was told so far of a partition has come so far; False when it has
+        not in time."""
+        if durability is Durability.MEMORY:
+            return True
+        link = self._client.link(keys.mark(partition))
+        if link is None:
+            return False
+        server = self._servers.get(link)
+        if server is None:
+            for lost in [each for each in self._servers if each.lost is not None]:
+                self._servers.pop(lost).close()
+            server = self._servers[link] = _Server(
+                link, self._replicas, self._timeout_seconds, self._look_again_seconds
+            )
+        return await server.reach(durability, keys.mark(partition)) and link.lost is None
+
+    def close(self) -> None:
+        """Ends every connection."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+
+class _Server:
+    """One server, for as long as the connection that its decisions come by."""
+
+    def __init__(
+        self, link: Connection, replicas: int, timeout_seconds: float, look_again_seconds: float
+    ) -> None:
+        self._link = link
         self._replicas = replicas
         self._timeout_seconds = timeout_seconds
         self._look_again_seconds = look_again_seconds
@@ -50,16 +96,13 @@ class Copies:
         self._loop = asyncio.get_running_loop()
         self._rounds: dict[Durability, asyncio.Task[bool]] = {}
         self._begun: dict[Durability, bool] = {}
+        self._waiting: dict[Durability, Connection] = {}
 
     @property
-    def server_waits(self) -> bool:
-        """Whether the server answers only after its disk, or has none; False while that is not known."""
+    def waits(self) -> bool:
         return self._always and self._loop.time() < self._known_until
 
-    async def reach(self, durability: Durability) -> bool:
-        """Whether all that this process was told so far has come so far; False when it has not in time."""
-        if durability is Durability.MEMORY:
-            return True
+    async def reach(self, durability: Durability, mark: str) -> bool:
         if self._loop.time() >= self._known_until:
             await self._look()
             if self._loop.time() >= self._known_until:
@@ -72,27 +115,38 @@ class Copies:
             running = self._rounds.get(durability)
         if running is None or running.done():
             self._begun[durability] = False
-            running = self._rounds[durability] = asyncio.create_task(self._round(durability))
+            running = self._rounds[durability] = asyncio.create_task(self._round(durability, mark))
         return await asyncio.shield(running)
 
-    async def _round(self, durability: Durability) -> bool:
+    async def _round(self, durability: Durability, mark: str) -> bool:
         await asyncio.sleep(0)  # let those of this turn of the event loop join
         self._begun[durability] = True
         copies = self._replicas if durability is Durability.REPLICATED else 0
-        milliseconds = round(self._timeout_seconds * 1000)
+        seconds = self._timeout_seconds
+        milliseconds = round(seconds * 1000)
         try:
-            async with asyncio.timeout(self._timeout_seconds * 2), self._redis.client() as one:
-                await one.set(keys.mark(), "", ex=MARK_SECONDS)
+            async with asyncio.timeout(seconds * 2):
+                one = await self._beside(durability)
+                await one.ask(("SET", mark, "", "EX", MARK_SECONDS), seconds)
                 local, reached = 1, 0
                 if copies:
-                    reached = await one.execute_command("WAIT", copies, milliseconds)  # type: ignore[no-untyped-call]
+                    reached = await one.ask(("WAIT", copies, milliseconds), seconds * 2)
                 if not self._always:
-                    answer = await one.execute_command("WAITAOF", 1, 0, milliseconds)  # type: ignore[no-untyped-call]
+                    answer: list[Any] = await one.ask(("WAITAOF", 1, 0, milliseconds), seconds * 2)
                     local = answer[0]
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("holds can not be kept %s: %s", durability, error or "timed out")
             return False
         return local >= 1 and reached >= copies
+
+    async def _beside(self, durability: Durability) -> Connection:
+        """The connection that waits, to the server that the decisions come from."""
+        one = self._waiting.get(durability)
+        if one is None or one.lost is not None:
+            if self._link.address is None:
+                raise LostConnection("nobody knows which server decided")
+            one = self._waiting[durability] = await connect(self._link.address, Connection)
+        return one
 
     async def _look(self) -> None:
         """Asks for the server's settings; however many want to know them, one asks."""
@@ -102,17 +156,22 @@ class Copies:
 
     async def _ask_settings(self) -> None:
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                config = await self._redis.config_get("appendonly", "appendfsync")
+            flat: list[bytes] = await self._link.ask(
+                ("CONFIG", "GET", "appendonly", "appendfsync"), self._timeout_seconds
+            )
         except ResponseError:  # a managed server that does not let us look: `flashguard doctor` says so
-            config = {}
+            flat = []
         except (RedisError, OSError, TimeoutError) as error:
             log.warning("nobody knows when holds are on the disk: %s", error or "timed out")
             return
-        text = {_text(name): _text(value) for name, value in config.items()}
-        self._always = text.get("appendonly") != "yes" or text.get("appendfsync") != "everysec"
+        text = [each.decode() for each in flat]
+        config = dict(zip(text[::2], text[1::2], strict=True))
+        self._always = config.get("appendonly") != "yes" or config.get("appendfsync") != "everysec"
         self._known_until = self._loop.time() + self._look_again_seconds
 
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    def close(self) -> None:
+        for task in (self._looking, *self._rounds.values()):
+            if task is not None:
+                task.cancel()
+        for connection in self._waiting.values():
+            connection.end(LostConnection("not needed any more"))

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from flashguard.journal import Recorded, Watermark, decode_sound
-from flashguard.kernel.circuit import Circuit
+from flashguard.kernel.circuit import Circuits
 from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone, Reply, Verb, new_token
 from flashguard.ledger import Ledger, LedgerAway, RecordedReservation
@@ -108,7 +108,7 @@ class Decisions:
         self._coalescers: dict[tuple[int, Verb], Coalescer[_Ask]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._warned_at = -WARN_SECONDS
-        self.circuit = Circuit(kernel.ping)
+        self.circuits = Circuits(partitions, kernel)
         self.batches = Batches()
         self.traces: Traces | None = None
 
@@ -156,7 +156,7 @@ class Decisions:
         return await ask.future
 
     async def _send(self, partition: int, verb: Verb, batch: list[_Ask]) -> None:
-        if self.circuit.open:
+        if self.circuits.of[partition].open:
             self._settle_all(batch, Fate.RECOVERING)
             return
         token, recorded = new_token(), None
@@ -172,7 +172,7 @@ class Decisions:
             async with asyncio.timeout(self._settings.memory_timeout_seconds):
                 reply = await self._kernel.run(verb, partition, list(sales), requests, token=token)
         except (MemoryGone, TimeoutError) as error:
-            self.circuit.trip(error or f"{verb} timed out")
+            self.circuits.trip(partition, error or f"{verb} timed out")
             self._settle_all(batch, Fate.RECOVERING)
         except MemoryAway as error:
             if time.monotonic() - self._warned_at > WARN_SECONDS:
@@ -302,4 +302,4 @@ class Decisions:
             await coalescer.drain()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        self.circuit.stop()
+        self.circuits.stop()

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from flashguard.copies import Copies
@@ -23,10 +22,10 @@ from flashguard.honour import grant_of, lines_of, read_receipt, too_late
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
 from flashguard.kernel.announcements import Announcements
-from flashguard.kernel.connection import Client
+from flashguard.kernel.client import MemoryClient
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
-from flashguard.memory import connect_kernel, connect_memory
+from flashguard.memory import connect_kernel
 from flashguard.model import (
     CustomerId,
     Durability,
@@ -78,7 +77,7 @@ class FlashGuard:
     """
 
     def __init__(
-        self, settings: Settings, client: Client, redis: "Redis", ledger: Ledger, installation: Installation
+        self, settings: Settings, client: MemoryClient, ledger: Ledger, installation: Installation
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -88,7 +87,8 @@ class FlashGuard:
         self.watermark = Watermark()
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.decisions = Decisions(self.kernel, ledger, self.watermark, settings, installation.partitions)
-        self.rates = Rates(self.kernel, self.decisions.circuit, settings)
+        circuits = self.decisions.circuits
+        self.rates = Rates(self.kernel, circuits.limits, settings, alone=circuits.apart)
         self.spread = Spread(self.kernel, ledger, self.decisions, settings)
         self.shop = Shop(self.kernel, ledger, self.decisions, settings, self.spread)
         self.orders = Orders(ledger, self.decisions, settings)
@@ -96,10 +96,9 @@ class FlashGuard:
         self.waiting = WaitingList(self.decisions, ledger, self.signer, self.customer_of)
         self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing(), self.customer_of)
         self._client = client
-        self._redis = redis
-        self.copies = Copies(redis, settings.hold_replicas, settings.memory_timeout_seconds)
+        self.copies = Copies(client, settings.hold_replicas, settings.memory_timeout_seconds)
         channels = [keys.recorded(number) for number in range(installation.partitions)]
-        self._announcements = Announcements(settings.redis_url or "", channels, self.watermark.announced)
+        self._announcements = Announcements(client, channels, self.watermark.announced)
         self._listener = asyncio.create_task(self._announcements.run())
 
     @classmethod
@@ -128,8 +127,7 @@ class FlashGuard:
             await ledger.close()
             raise
         client = connect_kernel(settings.redis_url, settings)
-        redis = connect_memory(settings.redis_url, settings)
-        guard = cls(settings, client, redis, ledger, installation)
+        guard = cls(settings, client, ledger, installation)
         try:
             async with asyncio.timeout(settings.memory_timeout_seconds):
                 await guard.kernel.load_scripts()
@@ -156,7 +154,7 @@ class FlashGuard:
         with contextlib.suppress(asyncio.CancelledError):
             await self._listener
         await self._client.aclose()
-        await self._redis.aclose()
+        self.copies.close()
         await self.ledger.close()
 
     def customer_of(self, text: str) -> CustomerId | None:
@@ -267,7 +265,7 @@ class FlashGuard:
         held = word == "held"
         if (
             held
-            and (durability or not self.copies.server_waits)
+            and (durability or not self.copies.server_waits(self.decisions.partition(sale)))
             and not await self._kept(sale, short, durability, replayed=replayed)
         ):
             return Refused(
@@ -294,11 +292,12 @@ class FlashGuard:
 
     async def _kept(self, sale: SaleId, short: str, durability: list[str], *, replayed: bool) -> bool:
         """Whether a hold is kept as its sale demands; a new one of `ledger` has waited already."""
+        partition = self.decisions.partition(sale)
         if not durability:
-            return await self.copies.reach(Durability.DISK)
+            return await self.copies.reach(Durability.DISK, partition)
         if durability[0] == Durability.LEDGER:
             return not replayed or await self._is_recorded(sale, short)
-        return await self.copies.reach(Durability(durability[0]))
+        return await self.copies.reach(Durability(durability[0]), partition)
 
     async def _is_recorded(self, sale: SaleId, short: str) -> bool:
         """Whether the ledger has this reservation, in any state; waits for the recorder."""

@@ -1,29 +1,28 @@
-"""Connects to memory: the one place that knows which kind of client is meant for what."""
+"""Connects to memory: the one place that knows which kind of client a topology needs."""
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
+from flashguard.errors import ConfigurationError
+from flashguard.kernel.address import Kind, read_topology
+from flashguard.kernel.client import MemoryClient
+from flashguard.kernel.cluster import ClusterClient
 from flashguard.kernel.connection import Client
+from flashguard.kernel.sentinel import SentinelClient
 from flashguard.settings import Settings
 
 
-def connect_memory(url: str, settings: Settings) -> "Redis":
-    """A client for what is not the hot path: simulations, replicas. Nothing is sent twice.
+def connect_kernel(url: str, settings: Settings) -> MemoryClient:
+    """A client for the kernel; it connects when it is first used.
 
-    Its callers bound their waits: redis-py's own time-out for a command is `asyncio.wait_for`, which on
-    Python 3.11 loses a cancellation now and then.
+    Raises:
+        ConfigurationError: the URL, or a certificate that it names, can't be read.
     """
-    return Redis.from_url(
-        url,
-        protocol=2,
-        socket_connect_timeout=settings.memory_timeout_seconds,
-        socket_timeout=None,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=256,
-    )
-
-
-def connect_kernel(url: str, settings: Settings) -> Client:
-    """A client for the kernel."""
-    return Client(url, timeout_seconds=settings.memory_timeout_seconds)
+    try:
+        topology = read_topology(url)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"FLASHGUARD_REDIS_URL: {error}") from error
+    timeout_seconds = settings.memory_timeout_seconds
+    match topology.kind:
+        case Kind.SENTINEL:
+            return SentinelClient(topology, timeout_seconds=timeout_seconds)
+        case Kind.CLUSTER:
+            return ClusterClient(topology, timeout_seconds=timeout_seconds)
+    return Client(topology.server, timeout_seconds=timeout_seconds)

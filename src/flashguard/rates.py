@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from flashguard.kernel import keys
 from flashguard.kernel.circuit import Circuit
 from flashguard.kernel.coalescer import Coalescer, QueueFull
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone
 from flashguard.model import RateKind
 from flashguard.settings import Settings
 
@@ -65,9 +65,10 @@ def _rate(text: str | None) -> Rate | None:
 class Rates:
     """The limits that the settings name; `on` is False where they name none, and then nothing is asked."""
 
-    def __init__(self, kernel: Kernel, circuit: Circuit, settings: Settings) -> None:
+    def __init__(self, kernel: Kernel, circuit: Circuit, settings: Settings, *, alone: bool = False) -> None:
         self._kernel = kernel
         self._circuit = circuit
+        self._alone = alone
         given = {
             RateKind.ADDRESS: _rate(settings.rate_per_address),
             RateKind.KEY: _rate(settings.rate_per_key),
@@ -115,6 +116,8 @@ class Rates:
                     taken = await self._ask(batch)
         except (MemoryAway, TimeoutError) as error:
             self._warn(error)
+            if self._alone and isinstance(error, MemoryGone):
+                self._circuit.trip(error)
         except Exception:
             log.exception("limits of %d requests could not be checked", len(batch))
         finally:

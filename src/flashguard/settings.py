@@ -84,8 +84,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".flashguard"), description="Where the embedded servers and the admin key live."
     )
-    redis_url: str | None = Field(None, pattern=r"^(rediss?|unix)://")
-    """Valkey/Redis >= 7 of your own; unset: embedded Valkey."""
+    redis_url: str | None = Field(None, pattern=r"^(rediss?(\+sentinel|\+cluster)?|unix)://")
+    """Valkey/Redis >= 7 of your own: one server, redis+sentinel:// or redis+cluster://; unset: embedded."""
     database_url: str | None = Field(
         None,
         pattern=r"^postgres(ql)?://",

@@ -11,6 +11,7 @@ import pytest
 
 from flashguard.embedded import EmbeddedValkey
 from flashguard.kernel import announcements
+from flashguard.kernel.address import Address
 from flashguard.kernel.announcements import Announcements
 from flashguard.kernel.connection import Client
 
@@ -27,15 +28,15 @@ async def valkey() -> AsyncIterator[EmbeddedValkey]:
 
 @pytest.fixture
 async def client(valkey: EmbeddedValkey) -> AsyncIterator[Client]:
-    client = Client(valkey.url, timeout_seconds=5)
+    client = Client(Address(valkey.url), timeout_seconds=5)
     yield client
     await client.aclose()
 
 
 @pytest.fixture
-async def heard(valkey: EmbeddedValkey) -> AsyncIterator[list[bytes]]:
+async def heard(client: Client) -> AsyncIterator[list[bytes]]:
     messages: list[bytes] = []
-    listening = Announcements(valkey.url, CHANNELS, messages.append)
+    listening = Announcements(client, CHANNELS, messages.append)
     task = asyncio.create_task(listening.run())
     async with asyncio.timeout(PATIENCE_SECONDS):
         await listening.subscribed.wait()
@@ -89,7 +90,7 @@ async def test_a_message_that_can_not_be_read_costs_only_itself(valkey, client, 
             raise ValueError(message)
         heard.append(message)
 
-    listening = Announcements(valkey.url, CHANNELS, hear)
+    listening = Announcements(client, CHANNELS, hear)
     task = asyncio.create_task(listening.run())
     await listening.subscribed.wait()
     await client.execute_command("PUBLISH", CHANNELS[0], "nonsense")

@@ -11,7 +11,8 @@ import pytest
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from flashguard.embedded import EmbeddedValkey
-from flashguard.kernel.connection import Address, Client
+from flashguard.kernel.address import Address
+from flashguard.kernel.connection import Client
 
 TIMEOUT_SECONDS = 0.5
 
@@ -25,7 +26,7 @@ async def valkey() -> AsyncIterator[EmbeddedValkey]:
 
 @pytest.fixture
 async def client(valkey: EmbeddedValkey) -> AsyncIterator[Client]:
-    client = Client(valkey.url, timeout_seconds=TIMEOUT_SECONDS)
+    client = Client(Address(valkey.url), timeout_seconds=TIMEOUT_SECONDS)
     yield client
     await client.aclose()
 
@@ -104,10 +105,10 @@ async def test_a_server_that_was_killed_fails_what_waits_and_is_found_again(valk
 async def test_it_logs_in_where_the_url_says_how(valkey, client):
     await client.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all")
     path = Address(valkey.url).path
-    named = Client(f"unix://shop:secret@{path}?db=0", timeout_seconds=TIMEOUT_SECONDS)
+    named = Client(Address(f"unix://shop:secret@{path}?db=0"), timeout_seconds=TIMEOUT_SECONDS)
     assert await named.execute_command("ACL", "WHOAMI") == b"shop"
     await named.aclose()
-    wrong = Client(f"unix://shop:wrong@{path}", timeout_seconds=TIMEOUT_SECONDS)
+    wrong = Client(Address(f"unix://shop:wrong@{path}"), timeout_seconds=TIMEOUT_SECONDS)
     with pytest.raises(RedisError):
         await wrong.execute_command("PING")
     await wrong.aclose()

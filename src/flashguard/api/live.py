@@ -13,7 +13,7 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.live import Ending, Full, Hub
-from flashguard.memory import connect_memory
+from flashguard.memory import connect_kernel
 from flashguard.model import Refused
 from flashguard.settings import Settings
 
@@ -45,7 +45,7 @@ async def watching(app: FastAPI, guard: FlashGuard, settings: Settings) -> Async
     A server that is told to end waits for open responses: it is at that word that we end the streams.
     """
     hub = Hub(GuardSource(guard), sale_view, max_viewers=settings.max_viewers)
-    desk = Desk(guard.ledger, connect_memory(settings.redis_url or "", settings), hub, settings)
+    desk = Desk(guard.ledger, connect_kernel(settings.redis_url or "", settings), hub, settings)
     app.state.hub, app.state.desk = hub, desk
     spare_the_process()
     try:

@@ -63,7 +63,7 @@ def _own(app: FastAPI) -> list[Family]:
     guard: FlashGuard = app.state.guard
     answers: Answers = app.state.answers
     hub: Hub = app.state.hub
-    decisions, circuit = guard.decisions, guard.decisions.circuit
+    decisions, circuits = guard.decisions, guard.decisions.circuits
     return [
         *answers.families(),
         counter(
@@ -76,8 +76,8 @@ def _own(app: FastAPI) -> list[Family]:
         counter("script_calls_total", "Script calls to Valkey/Redis.", guard.kernel.calls),
         gauge("waiting_requests", "Requests that wait for a script call.", decisions.waiting),
         gauge("waiting_for_ledger", "Batches that wait for their commit.", guard.watermark.waiting),
-        gauge("memory_circuit_open", "Processes that memory does not answer.", circuit.open),
-        counter("memory_circuit_opened_total", "Times memory stopped answering.", circuit.opened_total),
+        gauge("memory_circuit_open", "Processes that memory does not answer.", bool(circuits.away)),
+        counter("memory_circuit_opened_total", "Times memory stopped answering.", circuits.opened_total),
         gauge("live_viewers", "Open event streams.", hub.viewers),
         counter("live_reads_total", "Reads of the journal for all viewers together.", hub.reads),
     ]

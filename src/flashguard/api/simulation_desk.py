@@ -9,10 +9,10 @@ from signal import SIGTERM
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from flashguard.embedded.program import Program
 from flashguard.errors import Code, FlashGuardError
+from flashguard.kernel.client import MemoryClient
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import Ledger
 from flashguard.ledger.simulations import SimulationBook, StoredSimulation
@@ -42,10 +42,10 @@ class Unknown(Exception):
 class Desk:
     """Simulations, as the API offers them."""
 
-    def __init__(self, ledger: Ledger, redis: "Redis", hub: Hub, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, client: MemoryClient, hub: Hub, settings: Settings) -> None:
         self._book = SimulationBook(ledger)
-        self._board = Board(redis)
-        self._redis = redis
+        self._board = Board(client)
+        self._client = client
         self._hub = hub
         self._settings = settings
         self._followed: dict[str, Follow] = {}
@@ -163,7 +163,7 @@ class Desk:
             await self._child.stop(STOP_SECONDS)
         if self._waiting is not None:
             await asyncio.wait([self._waiting], timeout=STOP_SECONDS)
-        await self._redis.aclose()
+        await self._client.aclose()
 
     async def _catch_up(self, progress: Progress) -> None:
         """Takes all that the board has of it."""

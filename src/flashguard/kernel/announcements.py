@@ -7,13 +7,15 @@ path of whoever runs many small processes, and has no more between the socket an
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-import hiredis
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import RedisError
 
-from .connection import CONNECT_SECONDS, Address, Connection, connect
+from .address import Address
+from .client import MemoryClient
+from .connection import CONNECT_SECONDS, connect
+from .subscription import Subscription
 
 log = logging.getLogger("flashguard")
 
@@ -22,87 +24,73 @@ SILENCE_SECONDS: Final = 2.0
 """How long the channels may be silent before we ask whether anybody is there."""
 
 
-class Subscription(Connection):
-    """A connection that, once it has subscribed, has messages pushed to it.
-
-    Parameters:
-        hear: takes each message; what it raises ends the connection.
-    """
-
-    def __init__(self, hear: Callable[[bytes], None]) -> None:
-        super().__init__()
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.subscribed: asyncio.Future[None] = self._loop.create_future()
-        self.pushes = 0
-        """Answers of any kind since the subscription: also those to a ping."""
-        self._hear = hear
-        self._channels = 0
-
-    def subscribe(self, channels: Sequence[str]) -> None:
-        """Asks for the messages of these channels; `subscribed` has a result once all are heard."""
-        self._channels = len(channels)
-        self.write(("SUBSCRIBE", *channels))
-
-    def data_received(self, data: bytes) -> None:
-        if not self._channels:
-            super().data_received(data)
-            return
-        self._reader.feed(data)
-        try:
-            while (push := self._reader.gets()) is not False:
-                self.pushes += 1
-                self._take(push)
-        except (hiredis.ProtocolError, RedisError) as error:
-            self.end(LostConnection(f"the announcements ended: {error}"))
-        except Exception:
-            log.exception("an announcement can't be read")
-            self.end(LostConnection("an announcement can't be read"))
-
-    def _take(self, push: Any) -> None:
-        if isinstance(push, RedisError):
-            raise push
-        if push[0] == b"message":
-            self._hear(push[2])
-        elif push[0] == b"subscribe" and push[2] >= self._channels and not self.subscribed.done():
-            self.subscribed.set_result(None)
-
-    def end(self, why: RedisError) -> None:
-        super().end(why)
-        for future in (self.ended, self.subscribed):
-            if not future.done():
-                future.set_result(None)
-
-
 class Announcements:
-    """Feeds the messages of some channels to `hear`; subscribes anew after every fault.
+    """Feeds the messages of some channels to `hear`; subscribes anew after every fault, and elsewhere after
+    every move.
 
     Messages in between are lost: whoever waits for one asks the ledger after a while.
     """
 
-    def __init__(self, url: str, channels: Sequence[str], hear: Callable[[bytes], None]) -> None:
-        self._address = Address(url)
+    def __init__(self, client: MemoryClient, channels: Sequence[str], hear: Callable[[bytes], None]) -> None:
+        self._client = client
         self._channels = channels
         self._hear = hear
+        self._listening: dict[tuple[str, tuple[str, ...]], asyncio.Task[None]] = {}
+        self._heard: set[str] = set()
         self.subscribed = asyncio.Event()
-        """Set once the channels were heard for the first time."""
+        """Set once every channel was heard for the first time."""
 
     async def run(self) -> None:
         """Listens until cancelled."""
-        while True:
-            try:
-                await self._listen()
-            except (RedisError, OSError, TimeoutError) as error:
-                log.warning("announcements stopped: %s", error)
-            await asyncio.sleep(RESUBSCRIBE_SECONDS)
-
-    async def _listen(self) -> None:
-        subscription = await connect(self._address, lambda: Subscription(self._hear))
         try:
-            subscription.subscribe(self._channels)
+            while True:
+                pause = RESUBSCRIBE_SECONDS
+                try:
+                    await self._listen_where_it_is_said()
+                    if self._listening:
+                        await asyncio.wait(
+                            self._listening.values(),
+                            timeout=SILENCE_SECONDS,
+                            return_when=asyncio.FIRST_COMPLETED,
+                        )
+                    if not any(task.done() for task in self._listening.values()):
+                        pause = 0.0
+                except (RedisError, OSError, TimeoutError) as error:
+                    log.warning("announcements stopped: %s", error or "no answer in time")
+                if pause:
+                    await asyncio.sleep(pause)
+        finally:
+            for task in self._listening.values():
+                task.cancel()
+            await asyncio.gather(*self._listening.values(), return_exceptions=True)
+
+    async def _listen_where_it_is_said(self) -> None:
+        """One subscription per server that announces, and none to any other."""
+        places = {(home.name, channels): home for home, channels in await self._client.homes(self._channels)}
+        for place, task in list(self._listening.items()):
+            if place not in places or task.done():
+                task.cancel()
+                del self._listening[place]
+        for place, home in places.items():
+            if place not in self._listening:
+                self._listening[place] = asyncio.create_task(self._listen_on(home, place[1]))
+
+    async def _listen_on(self, home: Address, channels: tuple[str, ...]) -> None:
+        try:
+            await self._listen(home, channels)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("announcements of %s stopped: %s", home.name, error or "no answer in time")
+
+    async def _listen(self, home: Address, channels: tuple[str, ...]) -> None:
+        subscription = await connect(home, lambda: Subscription(self._hear))
+        try:
+            subscription.subscribe(channels, sharded=self._client.sharded)
             await asyncio.wait([subscription.subscribed], timeout=CONNECT_SECONDS)
             asked = not subscription.subscribed.done()
             if not asked and subscription.lost is None:
-                self.subscribed.set()
+                self._heard.update(channels)
+                if self._heard.issuperset(self._channels):
+                    self.subscribed.set()
             while subscription.lost is None:
                 heard = subscription.pushes
                 await asyncio.wait([subscription.ended], timeout=SILENCE_SECONDS)

@@ -7,74 +7,34 @@ again when its answer was lost. Here a command is sent once; when its answer doe
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar, cast
 
 import hiredis
-from redis.asyncio.connection import parse_url
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     BusyLoadingError,
+    ClusterDownError,
+    MovedError,
     NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import TimeoutError as NoAnswer
+
+from .address import Address
+from .shapes import shaped
 
 CONNECT_SECONDS: Final = 3.0
 SPARE_SECONDS: Final = 2.0
 """How much longer than it blocks by itself a blocking read may take."""
 MAX_IN_FLIGHT: Final = 10_000
 """Commands that wait for their answer on one connection; far more than there are coalescers."""
-
-
-class Commands(Protocol):
-    """What the kernel needs of a client. Without an answer it raises `RedisError` or `OSError`."""
-
-    async def execute_command(self, *command: Any) -> Any:
-        """Sends one command and returns its answer."""
-
-    async def evalsha(self, sha: str, count: int, *keys_and_args: Any) -> Any:
-        """Runs a script that the server has."""
-
-    async def eval(self, source: str, count: int, *keys_and_args: Any) -> Any:
-        """Runs a script; the server keeps it."""
-
-    async def script_load(self, source: str) -> Any:
-        """Has the server keep a script."""
-
-
-class Address:
-    """Where a server is, and how to log in, from a `redis://`, `rediss://` or `unix://` URL.
-
-    Raises:
-        ValueError: the URL is none of these.
-    """
-
-    def __init__(self, url: str) -> None:
-        parts: dict[str, Any] = dict(parse_url(url))
-        self.path: str | None = parts.get("path")
-        self.host: str = parts.get("host", "localhost")
-        self.port: int = parts.get("port", 6379)
-        self.tls = _tls(parts) if url.startswith("rediss:") else None
-        self.greeting: list[tuple[Any, ...]] = []
-        if parts.get("password"):
-            login = (parts["username"], parts["password"]) if parts.get("username") else (parts["password"],)
-            self.greeting.append(("AUTH", *login))
-        if parts.get("db"):
-            self.greeting.append(("SELECT", parts["db"]))
-
-
-def _tls(parts: dict[str, Any]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
-    if parts.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if parts.get("ssl_certfile"):
-        context.load_cert_chain(parts["ssl_certfile"], parts.get("ssl_keyfile"))
-    return context
 
 
 class Connection(asyncio.Protocol):
@@ -87,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._sent = 0
         self.lost: RedisError | None = None
+        self.address: Address | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -142,6 +103,10 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(hiredis.pack_command(command))
 
+    def send_first(self, command: tuple[Any, ...]) -> None:
+        """Sends what the next command needs before it; should it fail, that one will say so."""
+        self.send(command).add_done_callback(lambda future: future.cancelled() or future.exception())
+
     async def ask(self, command: tuple[Any, ...], seconds: float) -> Any:
         """Sends a command and returns its answer.
 
@@ -168,11 +133,18 @@ async def connect(address: Address, factory: Callable[[], Made]) -> Made:
         redis.exceptions.RedisError, OSError, TimeoutError: it can't be made.
     """
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(CONNECT_SECONDS):
-        if address.path is not None:
-            _, connection = await loop.create_unix_connection(factory, address.path)
-        else:
-            _, connection = await loop.create_connection(factory, address.host, address.port, ssl=address.tls)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            if address.path is not None:
+                _, connection = await loop.create_unix_connection(factory, address.path)
+            else:
+                _, connection = await loop.create_connection(
+                    factory, address.host, address.port, ssl=address.tls
+                )
+    except ssl.SSLError as error:
+        why = getattr(error, "verify_message", "") or error.reason or str(error)
+        raise LostConnection(f"no TLS with {address.name}: {why}") from error
+    connection.address = address
     try:
         for command in address.greeting:
             await connection.ask(command, CONNECT_SECONDS)
@@ -182,17 +154,32 @@ async def connect(address: Address, factory: Callable[[], Made]) -> Made:
     return connection
 
 
+@asynccontextmanager
+async def visiting(address: Address) -> AsyncIterator[Connection]:
+    """A connection for a question or two."""
+    connection = await connect(address, Connection)
+    try:
+        yield connection
+    finally:
+        connection.end(LostConnection("all was asked"))
+
+
 ERRORS: Final[dict[str, type[RedisError]]] = {
     "NOSCRIPT": NoScriptError,
     "NOAUTH": AuthenticationError,
     "WRONGPASS": AuthenticationError,
     "READONLY": ReadOnlyError,
     "LOADING": BusyLoadingError,
+    "TRYAGAIN": TryAgainError,
+    "CLUSTERDOWN": ClusterDownError,
 }
+ELSEWHERE: Final[dict[str, type[AskError]]] = {"MOVED": MovedError, "ASK": AskError}
 
 
 def _error(text: str) -> RedisError:
-    return ERRORS.get(text.partition(" ")[0], ResponseError)(text)
+    code, _, rest = text.partition(" ")
+    elsewhere = ELSEWHERE.get(code)
+    return ERRORS.get(code, ResponseError)(text) if elsewhere is None else elsewhere(rest)
 
 
 class Client:
@@ -201,12 +188,15 @@ class Client:
     Connects when first needed, and again after a fault; a command is never sent again.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float) -> None:
-        self._address = Address(url)
+    sharded = False
+
+    def __init__(self, address: Address, *, timeout_seconds: float) -> None:
+        self.address = address
         self._timeout_seconds = timeout_seconds
         self._main: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
         self._idle: list[Connection] = []
+        self._reading: set[Connection] = set()
         self._closed = False
 
     async def execute_command(self, *command: Any) -> Any:
@@ -216,12 +206,8 @@ class Client:
             redis.exceptions.RedisError: there is no answer, or it is an error.
             OSError: no connection can be made.
         """
-        if "BLOCK" in command:
-            answer = await self._ask_blocking(command)
-        else:
-            answer = await self._ask(command)
-        shape = SHAPES.get(command[0])
-        return shape(answer) if shape is not None else answer
+        answer = await (self.ask_blocking(command) if "BLOCK" in command else self._ask(command))
+        return shaped(command, answer)
 
     async def evalsha(self, sha: str, count: int, *keys_and_args: Any) -> Any:
         return await self._ask(("EVALSHA", sha, count, *keys_and_args))
@@ -235,14 +221,33 @@ class Client:
     async def _ask(self, command: tuple[Any, ...]) -> Any:
         main = self._main
         if main is None or main.lost is not None:
-            main = await self._connected()
+            main = await self.connected()
         try:
             return await main.ask(command, self._timeout_seconds)
         except ReadOnlyError as error:  # a primary that was demoted: its address may lead to the new one
-            main.end(LostConnection(str(error)))
+            if self._main is main:
+                self.forsake(LostConnection(str(error)))
             raise
 
-    async def _connected(self) -> Connection:
+    def link(self, key: str = "") -> Connection | None:
+        """The connection by which a command about this key is asked now; None when there is none."""
+        main = self._main
+        return None if main is None or main.lost is not None else main
+
+    def node_of(self, key: str) -> str:
+        """What people call the server that has a key."""
+        return self.address.name
+
+    def nodes(self) -> dict[str, "Client"]:
+        """A client for each server that is known."""
+        return {self.address.name: self}
+
+    async def homes(self, channels: Sequence[str]) -> list[tuple[Address, tuple[str, ...]]]:
+        """Where to hear which channels."""
+        link = self.link() or await self.connected()
+        return [(link.address or self.address, tuple(channels))]
+
+    async def connected(self) -> Connection:
         """The main connection; however many ask for it at once, one is made."""
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
@@ -254,21 +259,46 @@ class Client:
         if not task.cancelled() and task.exception() is None:
             self._main = task.result()
 
+    async def beside(self, key: str = "") -> Connection:
+        """One more connection to the same server, for who waits in it."""
+        if self._closed:
+            raise LostConnection("the client is closed")
+        link = self.link()
+        address = link.address if link is not None else None
+        return await connect(address or await self._where(), Connection)
+
     async def _connect(self) -> Connection:
         if self._closed:
             raise LostConnection("the client is closed")
-        return await connect(self._address, Connection)
+        return await connect(await self._where(), Connection)
 
-    async def _ask_blocking(self, command: tuple[Any, ...]) -> Any:
+    async def _where(self) -> Address:
+        """The server's address, asked for before each connection."""
+        return self.address
+
+    async def ask_blocking(self, command: tuple[Any, ...], *, asking: bool = False) -> Any:
+        """One command that waits in the server.
+
+        Parameters:
+            asking: the server only takes over the slot of its key.
+        """
         block_seconds = command[command.index("BLOCK") + 1] / 1000
-        connection = self._idle.pop() if self._idle else await self._connect()
-        if connection.lost is not None:
-            connection = await self._connect()
+        while self._idle and self._idle[-1].lost is not None:
+            self._idle.pop()
+        connection = self._idle.pop() if self._idle else await self.beside()
+        self._reading.add(connection)
         try:
+            if asking:
+                connection.send_first(("ASKING",))
             answer = await connection.ask(command, block_seconds + SPARE_SECONDS)
+        except ResponseError:
+            self._idle.append(connection)
+            raise
         except BaseException:
             connection.end(LostConnection("a blocked read was given up"))
             raise
+        finally:
+            self._reading.discard(connection)
         self._idle.append(connection)
         return answer
 
@@ -276,33 +306,11 @@ class Client:
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        for connection in (self._main, *self._idle):
+        self.forsake(LostConnection("the client is closed"))
+
+    def forsake(self, why: RedisError) -> None:
+        """Ends every connection; the next command makes one anew."""
+        for connection in (self._main, *self._idle, *self._reading):
             if connection is not None:
-                connection.end(LostConnection("the client is closed"))
-
-
-def _pairs(flat: list[Any]) -> dict[Any, Any]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _entries(raw: list[Any] | None) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    return [(id_, _pairs(fields)) for id_, fields in raw or ()]
-
-
-def _streams(raw: list[Any] | None) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:
-    return [(name, _entries(entries)) for name, entries in raw or ()]
-
-
-def _info(raw: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in raw.decode().splitlines() if not line.startswith("#"))
-    return {name: value for name, colon, value in lines if colon}
-
-
-SHAPES: Final[dict[str, Callable[[Any], Any]]] = {
-    "HGETALL": _pairs,
-    "SMEMBERS": set,
-    "XRANGE": _entries,
-    "XREAD": _streams,
-    "INFO": _info,
-}
-"""The answers that redis-py gives another shape than the protocol does."""
+                connection.end(why)
+        self._idle.clear()

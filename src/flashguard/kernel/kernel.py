@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
 
 from flashguard.errors import FlashGuardError
 from flashguard.kernel import keys
-from flashguard.kernel.connection import Commands
+from flashguard.kernel.client import MemoryClient
 from flashguard.model import SaleId
 
 CONFIRMED_RECORD: Final = b"\x02"
@@ -103,13 +103,13 @@ class Kernel:
     """Calls the scripts on one Valkey/Redis.
 
     Parameters:
-        redis: a client whose answers are bytes.
+        client: where memory is; its answers are bytes.
         max_backlog: unrecorded journal entries beyond which a partition answers overloaded.
         clock_ms: a fixed clock for tests; 0 means the server's own, as always in production.
     """
 
-    def __init__(self, redis: Commands, *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
-        self._redis = redis
+    def __init__(self, client: MemoryClient, *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
+        self.client = client
         self._sources = {verb: script_source(verb) for verb in Verb}
         self._shas = {
             verb: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
@@ -123,7 +123,7 @@ class Kernel:
     async def load_scripts(self) -> None:
         """Puts every script into the server's cache, so that the first buyer does not pay for it."""
         for source in self._sources.values():
-            await self._redis.script_load(source)
+            await self.client.script_load(source)
 
     def script(self, verb: Verb) -> tuple[str, str]:
         """A verb's script as this process calls it: its SHA-1 and its source."""
@@ -165,9 +165,9 @@ class Kernel:
         self.calls += 1
         try:
             try:
-                raw = await self._redis.evalsha(self._shas[verb], len(names), *names, blob)
+                raw = await self.client.evalsha(self._shas[verb], len(names), *names, blob)
             except NoScriptError:
-                raw = await self._redis.eval(self._sources[verb], len(names), *names, blob)
+                raw = await self.client.eval(self._sources[verb], len(names), *names, blob)
         except (RedisError, OSError) as error:
             raise _trouble(verb, error) from error
         return cast("bytes", raw)
@@ -243,6 +243,14 @@ class Kernel:
         """
         await self._ask("PING")
 
+    async def ping_key(self, key: str) -> None:
+        """Whether the server answers that has a key.
+
+        Raises:
+            MemoryAway: it does not, or there is none.
+        """
+        await self._ask("EXISTS", key)
+
     async def now_ms(self) -> int:
         """Memory's clock."""
         seconds, micros = cast("tuple[int, int]", await self._ask("TIME"))
@@ -296,7 +304,7 @@ class Kernel:
 
     async def _ask(self, *command: object) -> object:
         try:
-            return await self._redis.execute_command(*command)
+            return await self.client.execute_command(*command)
         except (RedisError, OSError) as error:
             raise _trouble(command[0], error) from error
 
@@ -304,6 +312,8 @@ class Kernel:
 def _trouble(what: object, error: Exception) -> MemoryAway:
     """What an error of the client means to those who called."""
     kind: type[MemoryAway] = MemoryGone
+    if isinstance(error, MovedError):
+        return MemoryAway(f"{what}: moved to {error.host}:{error.port}; for a cluster use redis+cluster://")
     if isinstance(error, ResponseError):
         kind = MemoryBroken if "WRONGTYPE" in str(error) else MemoryAway
     return kind(f"{what}: {error}")

@@ -97,9 +97,15 @@ def recorders() -> str:
     return "fg:{recorders}"
 
 
-def mark() -> str:
-    """String: written to wait for; means nothing."""
-    return "fg:{mark}"
+@lru_cache(maxsize=1024)
+def mark(number: int) -> str:
+    """String: written to wait for, on the server of this partition; means nothing."""
+    return f"fg:{{{number}}}:mark"
+
+
+def limits() -> str:
+    """Nobody writes it: it is where the buckets are."""
+    return "fg:{limits}"
 
 
 # Simulations share a hash tag of their own.

@@ -261,7 +261,14 @@ class PartitionRecorder:
             Verb.ANNOUNCE,
             self.partition,
             [],
-            (*msgspec.structs.astuple(position), keys.recorded(self.partition), message, note, trim),
+            (
+                *msgspec.structs.astuple(position),
+                keys.recorded(self.partition),
+                message,
+                note,
+                trim,
+                self._kernel.client.sharded,
+            ),
         )
         if reply.status or reply.results[0] != "announced":
             raise LostHistory(f"memory lost entry {position.epoch}-{position.seq} after it was recorded")

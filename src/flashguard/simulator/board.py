@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, cast
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from flashguard.kernel import keys
+from flashguard.kernel.client import Commands
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.simulator.progress import Happened, decode_happened, encode_happened
 
@@ -25,8 +25,8 @@ PAGE_EVENTS: Final = 5_000
 class Board:
     """Claims, events and requests to stop. Every method raises `MemoryAway` when memory does not answer."""
 
-    def __init__(self, redis: "Redis") -> None:
-        self._redis = redis
+    def __init__(self, client: Commands) -> None:
+        self._client = client
 
     async def claim(self, id_: str) -> bool:
         """Takes the one place that there is; False when it is taken."""
@@ -59,11 +59,12 @@ class Board:
         """Adds events, in this order."""
         key = keys.simulation_events(id_)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._redis.pipeline(transaction=False) as pipeline:
+            async with asyncio.timeout(ANSWER_SECONDS):
                 for event in events:
-                    pipeline.xadd(key, {"e": encode_happened(event)}, maxlen=EVENTS_KEPT, approximate=True)
-                pipeline.expire(key, EVENTS_SECONDS)
-                await pipeline.execute()
+                    await self._client.execute_command(
+                        "XADD", key, "MAXLEN", "~", EVENTS_KEPT, "*", "e", encode_happened(event)
+                    )
+                await self._client.execute_command("EXPIRE", key, EVENTS_SECONDS)
         except (RedisError, OSError) as error:
             raise MemoryAway(f"simulation events: {error or 'no answer in time'}") from error
 
@@ -80,6 +81,6 @@ class Board:
     async def _ask(self, *command: object) -> object:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+                return await self._client.execute_command(*command)
         except (RedisError, OSError) as error:
             raise MemoryAway(f"{command[0]}: {error or 'no answer in time'}") from error

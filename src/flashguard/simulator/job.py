@@ -20,7 +20,7 @@ from flashguard.errors import FlashGuardError
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.simulations import SimulationBook, StoredSimulation
-from flashguard.memory import connect_memory
+from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
 from flashguard.simulator.board import CLAIM_MS, Board
 from flashguard.simulator.plan import Event, LogLine, Plan
@@ -167,14 +167,14 @@ class Job:
 async def main(order: Order) -> None:
     settings = Settings()
     ledger = await Ledger.connect(settings.database_url or "", connections=2)
-    redis = connect_memory(settings.redis_url or "", settings)
+    client = connect_kernel(settings.redis_url or "", settings)
     try:
-        job = Job(order, settings, Board(redis), SimulationBook(ledger))
+        job = Job(order, settings, Board(client), SimulationBook(ledger))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, job.stop.set)
         await job.run()
     finally:
-        await redis.aclose()
+        await client.aclose()
         await ledger.close()
 
 

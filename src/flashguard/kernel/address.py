@@ -1,0 +1,137 @@
+"""Where memory is, from FLASHGUARD_REDIS_URL: one server, servers watched by Sentinels, or a cluster."""
+
+import copy
+import re
+import ssl
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs, urlencode
+
+from redis.asyncio.connection import parse_url
+
+SENTINEL_PORT: Final = 26379
+PORT: Final = 6379
+SEEDS_MOST: Final = 64
+"""Addresses that one URL may name."""
+
+
+class Address:
+    """Where a server is, and how to log in, from a `redis://`, `rediss://` or `unix://` URL.
+
+    Raises:
+        ValueError: the URL is none of these.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts: dict[str, Any] = dict(parse_url(url))
+        self.path: str | None = parts.get("path")
+        self.host: str = parts.get("host", "localhost")
+        self.port: int = parts.get("port", PORT)
+        self.tls = _tls(parts) if url.startswith("rediss:") else None
+        self.greeting: list[tuple[Any, ...]] = []
+        if parts.get("password"):
+            login = (parts["username"], parts["password"]) if parts.get("username") else (parts["password"],)
+            self.greeting.append(("AUTH", *login))
+        if parts.get("db"):
+            self.greeting.append(("SELECT", parts["db"]))
+
+    @property
+    def name(self) -> str:
+        """What people call it, without its secrets."""
+        return self.path or f"{self.host}:{self.port}"
+
+    def at(self, host: str, port: int) -> "Address":
+        """Another server that is reached in the same way."""
+        other = copy.copy(self)
+        other.path, other.host, other.port = None, host, port
+        return other
+
+
+def _tls(parts: dict[str, Any]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
+    if parts.get("ssl_cert_reqs") == "none":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif parts.get("ssl_check_hostname") is False:
+        context.check_hostname = False
+    if parts.get("ssl_certfile"):
+        context.load_cert_chain(parts["ssl_certfile"], parts.get("ssl_keyfile"))
+    return context
+
+
+class Kind(StrEnum):
+    SINGLE = "single"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
+class Topology(NamedTuple):
+    """What a URL names."""
+
+    kind: Kind
+    server: Address
+    """The server; of Sentinel and of a cluster: how any of the servers is reached."""
+    seeds: tuple[Address, ...] = ()
+    """The Sentinels, or some nodes of the cluster."""
+    service: str = ""
+    """What the Sentinels call the primary."""
+
+
+_MANY: Final = re.compile(
+    r"(?P<tls>rediss?)\+(?P<kind>sentinel|cluster)://(?:(?P<login>[^@/]*)@)?(?P<hosts>[^/?@]+)"
+    r"(?:/(?P<path>[^?]*))?(?:\?(?P<query>.*))?"
+)
+_HOST: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?")
+
+
+def read_topology(url: str) -> Topology:
+    """What FLASHGUARD_REDIS_URL names.
+
+    Raises:
+        ValueError: it can't be understood; the message says why, and has no secret.
+    """
+    if "+" not in url.partition("://")[0]:
+        return Topology(Kind.SINGLE, Address(url))
+    found = _MANY.fullmatch(url)
+    if found is None:
+        raise ValueError(
+            "it must look like redis+sentinel://user:password@host:port,host:port/service "
+            "or redis+cluster://user:password@host:port,host:port, with rediss+… for TLS; "
+            "a password's @ / ? are written %40 %2F %3F"
+        )
+    kind, query = Kind(found["kind"]), parse_qs(found["query"] or "")
+    login = {name: query.pop(f"sentinel_{name}", [""])[0] for name in ("username", "password")}
+    one = f"{found['tls']}://{found['login'] + '@' if found['login'] else ''}localhost"
+    more = f"?{urlencode(query, doseq=True)}" if query else ""
+    hosts = _hosts(found["hosts"], SENTINEL_PORT if kind is Kind.SENTINEL else PORT)
+    path = found["path"] or ""
+    if kind is Kind.CLUSTER:
+        if path not in ("", "0"):
+            raise ValueError(f"a cluster has no database {path!r}: leave the path out")
+        server = Address(one + more)
+        return Topology(kind, server, tuple(server.at(*each) for each in hosts))
+    service, _, database = path.partition("/")
+    if not service:
+        raise ValueError("the name under which the Sentinels know the primary is missing: …/service")
+    if database and not database.isdigit():
+        raise ValueError(f"{database!r} is no number of a database")
+    sentinel = Address(f"{found['tls']}://localhost{more}")
+    if login["password"]:
+        words = (login["username"], login["password"]) if login["username"] else (login["password"],)
+        sentinel.greeting = [("AUTH", *words)]
+    server = Address(f"{one}/{database}{more}" if database else one + more)
+    return Topology(kind, server, tuple(sentinel.at(*each) for each in hosts), service)
+
+
+def _hosts(text: str, port: int) -> list[tuple[str, int]]:
+    names = text.split(",")
+    if len(names) > SEEDS_MOST:
+        raise ValueError(f"{len(names)} addresses are more than {SEEDS_MOST}")
+    hosts = []
+    for name in names:
+        found = _HOST.fullmatch(name.strip())
+        number = int(found["port"] or port) if found else 0
+        if found is None or not 0 < number < 65536:
+            raise ValueError(f"{name!r} is no host:port")
+        hosts.append((found["host"].strip("[]"), number))
+    return hosts

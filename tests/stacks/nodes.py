@@ -1,0 +1,101 @@
+"""Real Valkey or Redis servers with a port, as many as a topology needs, and commands to each."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from flashguard.embedded import EmbeddedValkey
+from flashguard.kernel.address import Address
+from flashguard.kernel.connection import Client
+
+PATIENCE_SECONDS = 30.0
+POLL_SECONDS = 0.02
+HOST = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has now."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+class Node(EmbeddedValkey):
+    """The embedded Valkey, or another binary with its settings, that also has a port.
+
+    Parameters:
+        options: more settings.
+        binary: in place of the embedded one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        options: Mapping[str, str],
+        binary: Path | None = None,
+        *,
+        bus_port: int = 0,
+    ) -> None:
+        super().__init__(folder)
+        self.port = port
+        self.bus_port = bus_port
+        self._binary = binary
+        self._options = {"port": str(port), "bind": HOST} | options
+        self._client: Client | None = None
+
+    async def _prepare(self) -> list[str | Path]:
+        binary, *words = await super()._prepare()
+        more = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+        return [self._binary or binary, *words, *more]
+
+    async def ask(self, *command: Any) -> Any:
+        """One command, by way of the socket; the answer as it comes."""
+        if self._client is None:
+            self._client = Client(Address(self.url), timeout_seconds=5.0)
+        return await self._client.execute_command(*command)
+
+    async def info(self, section: str = "replication") -> dict[str, str]:
+        found: dict[str, str] = await self.ask("INFO", section)
+        return found
+
+    async def stop(self, timeout_seconds: float = 0.5) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+        await self.kill()
+        await super().stop(timeout_seconds)
+
+
+async def until(holds: Callable[[], Awaitable[Any]], what: str, seconds: float = PATIENCE_SECONDS) -> float:
+    """Waits until it holds; a server that does not answer does not hold. How long that took."""
+    started = time.monotonic()
+    while True:
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            if await holds():
+                return time.monotonic() - started
+        if time.monotonic() > started + seconds:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+@asynccontextmanager
+async def all_started(nodes: Sequence[Node]) -> AsyncIterator[None]:
+    """Every one of them runs; afterwards none does."""
+    try:
+        await asyncio.gather(*(node.start() for node in nodes))
+        yield
+    finally:
+        await asyncio.gather(*(node.stop() for node in nodes), return_exceptions=True)

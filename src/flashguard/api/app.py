@@ -13,18 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flashguard.guard import FlashGuard
-from flashguard.identities import Identities
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.metrics import Answers
-from flashguard.production import check_production
 from flashguard.settings import Settings
-from flashguard.tracing import traces_of
 
 from . import (
     buyer_tokens,
     contract,
     events,
+    failures,
     imports,
     keys,
     live,
@@ -42,11 +39,11 @@ from . import (
     waiting_room,
     webhooks,
 )
-from .caller import Callers
 from .express import Express
 from .limits import Front, TooLarge, too_large_problem
 from .plain_json import SaidOnce
-from .rated import Limits, Rated
+from .rated import Rated
+from .shared import Shared
 from .system import VERSION
 
 if TYPE_CHECKING:
@@ -71,28 +68,36 @@ async def _connect(settings: Settings) -> FlashGuard:
             await asyncio.sleep(CONNECT_AGAIN_SECONDS)
 
 
-def create_app(settings: Settings | None = None, traces: "Traces | None" = None) -> FastAPI:
+@asynccontextmanager
+async def _connected(shared: Shared) -> AsyncIterator[FlashGuard]:
+    """The guard of a process that has one already, or a new one, whose identities are followed."""
+    if shared.guard is not None:
+        yield shared.guard
+        return
+    async with await _connect(shared.settings) as guard, shared.identities.following(guard.ledger):
+        guard.rooms.ring = shared.identities.ring
+        guard.decisions.traces = shared.traces
+        yield guard
+
+
+def create_app(
+    settings: Settings | None = None, traces: "Traces | None" = None, shared: Shared | None = None
+) -> FastAPI:
     """The application; connects to memory and ledger when it starts.
+
+    Parameters:
+        shared: what the process has already, in place of settings and traces.
 
     Raises:
         ConfigurationError: production with a secret that is missing or easy to guess.
     """
-    settings = settings or Settings()
-    check_production(settings)
-    answers = Answers()
-    identities = Identities()
-    traces = traces or traces_of(settings.traces, "flashguard-api")
+    shared = shared or Shared(settings or Settings(), traces)
+    settings, answers, traces, limits = shared.settings, shared.answers, shared.traces, shared.limits
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with (
-            await _connect(settings) as guard,
-            identities.following(guard.ledger),
-            live.watching(app, guard, settings),
-        ):
-            guard.rooms.ring = identities.ring
+        async with _connected(shared) as guard, live.watching(app, guard, settings):
             app.state.guard = guard
-            guard.decisions.traces = traces
             async with metrics.counting(app, settings):
                 yield
         if traces is not None:
@@ -110,11 +115,11 @@ def create_app(settings: Settings | None = None, traces: "Traces | None" = None)
     app.state.settings = settings
     app.state.answers = answers
     app.state.traces = traces
-    app.state.identities = identities
+    app.state.identities = shared.identities
     app.state.known_sales = buyer_tokens.KnownSales()
-    app.state.callers = Callers(settings, identities)
-    app.state.limits = limits = Limits(settings)
-    problems.install(app)
+    app.state.callers = shared.callers
+    app.state.limits = limits
+    failures.install(app)
     contract.install(app)
     app.add_exception_handler(TooLarge, too_large_problem)
     live.install(app)

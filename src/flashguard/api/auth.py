@@ -14,7 +14,7 @@ from flashguard.errors import Code
 from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
-from .caller import ANONYMOUS, REFUSED, Caller, Callers, Scope
+from .caller import ANONYMOUS, LOOKS, REFUSED, SELLS, Caller, Callers, Rights, Scope
 from .problems import ProblemError
 
 
@@ -37,19 +37,15 @@ class _Bearer(SecurityBase):
 Authorization = Annotated[bytes | None, Depends(_Bearer())]
 
 
-class Access:
-    """Who may make a call.
+class Access(Rights):
+    """Rights that the framework checks."""
 
-    Parameters:
-        scopes: a key needs one of these; one with `admin` has them all.
-        buyer: whether a buyer's token will do; what it may do then is the call's to say.
-        anonymous: whether in development nothing is needed; what is sent is checked all the same.
-    """
-
-    def __init__(self, *scopes: Scope, buyer: bool = False, anonymous: bool = False) -> None:
-        self.scopes = frozenset((Scope.ADMIN, *scopes))
-        self.buyer = buyer
-        self.anonymous = anonymous
+    @classmethod
+    def of(cls, rights: Rights) -> "Access":
+        """The same rights."""
+        access = cls()
+        access.scopes, access.buyer, access.anonymous = rights.scopes, rights.buyer, rights.anonymous
+        return access
 
     # A coroutine also where it waits for nothing: the framework sends plain functions to a thread.
     async def __call__(self, request: Request, authorization: Authorization) -> Caller:
@@ -67,17 +63,13 @@ class Access:
         request.state.caller = caller
         return caller
 
-    def lets(self, caller: Caller) -> bool:
-        """Whether one who said who they are may make the call."""
-        return self.buyer if caller.customer is not None else not self.scopes.isdisjoint(caller.scopes)
-
 
 ADMIN: Final = Access()
 SHOP: Final = Access(Scope.SHOP)
 REPORTS: Final = Access(Scope.SHOP, Scope.READ)
 AUDIT: Final = Access(Scope.READ)
-SELLING: Final = Access(Scope.SHOP, buyer=True, anonymous=True)
-LOOKING: Final = Access(Scope.SHOP, Scope.READ, buyer=True, anonymous=True)
+SELLING: Final = Access.of(SELLS)
+LOOKING: Final = Access.of(LOOKS)
 OPERATING: Final = Access(Scope.READ, anonymous=True)
 
 Admin = Depends(ADMIN)

@@ -55,6 +55,27 @@ class Caller(Struct, frozen=True):
         return self.key is None and self.customer is None
 
 
+class Rights:
+    """Who may make a call.
+
+    Parameters:
+        scopes: a key needs one of these; one with `admin` has them all.
+        buyer: whether a buyer's token will do; what it may do then is the call's to say.
+        anonymous: whether in development nothing is needed; what is sent is checked all the same.
+    """
+
+    def __init__(self, *scopes: Scope, buyer: bool = False, anonymous: bool = False) -> None:
+        self.scopes = frozenset((Scope.ADMIN, *scopes))
+        self.buyer = buyer
+        self.anonymous = anonymous
+
+    def lets(self, caller: Caller) -> bool:
+        """Whether one who said who they are may make the call."""
+        return self.buyer if caller.customer is not None else not self.scopes.isdisjoint(caller.scopes)
+
+
+SELLS: Final = Rights(Scope.SHOP, buyer=True, anonymous=True)
+LOOKS: Final = Rights(Scope.SHOP, Scope.READ, buyer=True, anonymous=True)
 ANONYMOUS: Final = Caller()
 ADMIN: Final = Caller(frozenset(Scope), BOOTSTRAP_ID)
 REFUSED: Final = Refused(code=Code.UNAUTHENTICATED)

@@ -1,8 +1,6 @@
 """The `Idempotency-Key` header (IETF draft-ietf-httpapi-idempotency-key-header)."""
 
-from typing import Annotated, Final
-
-from fastapi import Header
+from typing import Final
 
 from flashguard.errors import Code
 from flashguard.model import Refused
@@ -10,14 +8,6 @@ from flashguard.model import Refused
 from .problems import ProblemError
 
 MAX_KEY: Final = 255
-
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        description="The same key again answers the first outcome; another body is refused.",
-        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": '^(?!""$)[!-~]([ -~]*[!-~])?$'},
-    ),
-]
 
 
 def valid_key(key: str | None) -> str | None:

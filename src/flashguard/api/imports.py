@@ -12,7 +12,8 @@ from flashguard.importing import import_sales
 from flashguard.model import Refused, SaleId
 
 from .auth import Admin
-from .idempotency import IdempotencyKey, valid_key
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .import_files import Sale, Wrong, read_csv, read_json
 from .problems import problem
 from .sales import guard_of, new_sale

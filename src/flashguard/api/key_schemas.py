@@ -7,15 +7,15 @@ from pydantic import BaseModel, Field
 
 from flashguard.tokens import MAX_TOKEN_SECONDS
 
+from .bodies import Body, Name
 from .caller import Scope
-from .schemas import Name, _Body
 
 DAY_SECONDS: Final = 86_400
 LONGEST_KEY_SECONDS: Final = 10 * 366 * DAY_SECONDS
 LONGEST_GRACE_SECONDS: Final = 30 * DAY_SECONDS
 
 
-class KeyBody(_Body):
+class KeyBody(Body):
     """A key to make."""
 
     name: Name = Field(description="Who will use it, for people", examples=["shop server"])
@@ -23,7 +23,7 @@ class KeyBody(_Body):
     expires_in_seconds: int | None = Field(None, ge=60, le=LONGEST_KEY_SECONDS)
 
 
-class KeyRotateBody(_Body):
+class KeyRotateBody(Body):
     """How a key hands over to its successor."""
 
     grace_seconds: int = Field(
@@ -59,13 +59,13 @@ class SigningKeysView(BaseModel):
     next_cursor: None
 
 
-class SigningKeysRotateBody(_Body):
+class SigningKeysRotateBody(Body):
     """How the signing keys hand over."""
 
     revoke: bool = Field(False, description="Whether all tokens handed out so far stop counting at once")
 
 
-class BuyerTokenBody(_Body):
+class BuyerTokenBody(Body):
     """Whom a token shall speak for."""
 
     customer: Name

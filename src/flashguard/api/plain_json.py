@@ -27,14 +27,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return names
 
 
-def surely_plain(body: bytes, names: int) -> bool:
-    """Whether a body that was found valid, with so many names in all, says each of them once.
-
-    Cheap, and never wrong in saying yes: every name has its colon, and colons in texts only add to them.
-    """
-    return body.count(b":") == names
-
-
 async def said_once(request: Request) -> None:
     """Looks at the body of a call that takes one.
 

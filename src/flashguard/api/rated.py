@@ -1,9 +1,8 @@
 """Limits on how often somebody may ask, as HTTP says them (draft-ietf-httpapi-ratelimit-headers-11)."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +15,9 @@ from flashguard.settings import Settings
 from .addresses import Addresses
 from .caller import Caller, Callers
 from .problems import ProblemError, problem
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -91,7 +93,7 @@ class Rated:
             await self.app(scope, receive, told)
 
 
-async def customer_may_ask(request: Request, guard: FlashGuard, caller: Caller, customer: str) -> None:
+async def customer_may_ask(request: "Request", guard: FlashGuard, caller: Caller, customer: str) -> None:
     """Counts a call under the customer it is for, where the caller's token has not done so.
 
     Raises:

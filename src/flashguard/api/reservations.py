@@ -7,10 +7,12 @@ from starlette.responses import Response
 
 from . import selling
 from .auth import Looking, Selling
-from .idempotency import IdempotencyKey, valid_key
+from .bodies import BasketBody, ConfirmBody
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .rated import customer_may_ask
 from .sales import SaleParam, guard_of, known
-from .schemas import BasketBody, ConfirmBody, ReservationView, problems
+from .schemas import ReservationView, problems
 
 router = APIRouter(prefix="/v1", tags=["reservations"])
 

@@ -22,7 +22,8 @@ from flashguard.rules import Rules
 from flashguard.shop import NewSale
 
 from .auth import AUDIT, LOOKING, Admin
-from .idempotency import IdempotencyKey, valid_key
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .problems import ProblemError, problem
 from .rooms import room_of
 from .schemas import (

@@ -8,20 +8,15 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 
-from flashguard.model import MAX_LINES, MAX_NAME, MAX_QUANTITY, MAX_STOCK, is_name, is_sale_id
+from flashguard.model import MAX_STOCK, is_sale_id
+
+from .bodies import Body, LineBody, Name
 
 T = TypeVar("T")
-
-
-def _name(text: str) -> str:
-    if not is_name(text):
-        raise ValueError(f"must be 1 to {MAX_NAME} printable characters")
-    return text
 
 
 def _sale_id(text: str) -> str:
@@ -38,45 +33,13 @@ def _text(value: object) -> object:
 
 Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
 """pydantic takes numbers for times, too; our contract does not."""
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_name)]
 SaleSlug = Annotated[str, Field(min_length=1, max_length=64, examples=["demo"]), AfterValidator(_sale_id)]
 HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
 HoldDurability = Literal["memory", "disk", "replicated", "ledger"]
 Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class LineBody(_Body):
-    """So many units of one item."""
-
-    sku: Name
-    quantity: int = Field(ge=1, le=MAX_QUANTITY)
-
-
-class BasketBody(_Body):
-    """Who wants what. All or nothing; the same sku on two lines adds up."""
-
-    customer: Name
-    items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
-    admission: str | None = Field(
-        None, max_length=4096, description="From the sale's waiting room, where it has one"
-    )
-
-
-class ConfirmBody(_Body):
-    """What a confirm may bring along."""
-
-    receipt: str | None = Field(
-        None,
-        max_length=16 * 1024,
-        description="The hold's receipt: has one that ended or was lost honoured",
-    )
-
-
-class ItemBody(_Body):
+class ItemBody(Body):
     """An item to sell."""
 
     sku: Name
@@ -86,7 +49,7 @@ class ItemBody(_Body):
     stock: int = Field(ge=0, le=MAX_STOCK)
 
 
-class RulesBody(_Body):
+class RulesBody(Body):
     """The optional rules of a sale; null: no such rule."""
 
     max_held_per_customer: Limit | None = Field(
@@ -106,7 +69,7 @@ class RulesBody(_Body):
     )
 
 
-class WaitingRoomBody(_Body):
+class WaitingRoomBody(Body):
     """How a sale lets its buyers in."""
 
     mode: Literal["lottery", "fifo"] = Field(
@@ -119,7 +82,7 @@ class WaitingRoomBody(_Body):
     proof_of_work: bool = Field(False, description="A ticket costs the solution of an ALTCHA challenge")
 
 
-class WaitingRoomPatch(_Body):
+class WaitingRoomPatch(Body):
     """How buyers are let in from now on; what is not named stays."""
 
     admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
@@ -186,14 +149,14 @@ class SalePatch(RulesBody):
         return self
 
 
-class RestockBody(_Body):
+class RestockBody(Body):
     """A signed change of stock."""
 
     delta: int = Field(ge=-MAX_STOCK, le=MAX_STOCK)
     reason: Name
 
 
-class CancelBody(_Body):
+class CancelBody(Body):
     """How an order is taken back."""
 
     restock: bool = Field(description="Its units go on sale again; false: they leave the stock")
@@ -251,7 +214,7 @@ class ReservationView(BaseModel):
     cancel_reason: str | None = None
 
 
-class WaitingBody(_Body):
+class WaitingBody(Body):
     """Who waits for what: so many units of one item."""
 
     customer: Name

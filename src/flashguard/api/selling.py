@@ -11,9 +11,9 @@ from flashguard.guard import FlashGuard
 from flashguard.honour import read_receipt
 from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, SaleId, Sku, public_sale
 
+from .bodies import BasketBody
 from .caller import Caller
 from .problems import problem
-from .schemas import BasketBody
 from .views import outcome_response
 
 NOT_THEIRS = Refused(code=Code.FORBIDDEN, detail="This token is for another customer or another sale.")

@@ -12,9 +12,10 @@ from flashguard.model import MAX_LINES, Line, Refused, Sku
 from flashguard.shadow import NotAShadow, Shadow, Told
 
 from .auth import REPORTS, SHOP, Admin
+from .bodies import LineBody, Name
 from .problems import problem
 from .sales import SaleParam, guard_of, known
-from .schemas import LineBody, Name, problems
+from .schemas import problems
 from .views import json_response
 
 router = APIRouter(prefix="/v1/sales", tags=["shadow"])

@@ -13,7 +13,8 @@ from flashguard.waiting import WaitingEntry, WaitingStatus
 
 from .auth import Looking, Selling
 from .caller import Caller
-from .idempotency import IdempotencyKey, valid_key
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .problems import problem
 from .sales import SaleParam, guard_of, known
 from .schemas import WaitingBody, WaitingView, problems

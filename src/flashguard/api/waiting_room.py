@@ -11,11 +11,12 @@ from starlette.responses import Response
 from flashguard.model import CustomerId, Refused, SaleId
 
 from .auth import Looking, Selling
+from .bodies import Body, Name
 from .caller import Caller
 from .looking import look, may_look
 from .problems import ProblemError, problem
 from .sales import SaleParam, guard_of, known
-from .schemas import Name, _Body, problems
+from .schemas import problems
 from .selling import NOT_THEIRS, may_take
 from .views import json_response
 
@@ -25,7 +26,7 @@ TicketParam = Annotated[str, Path(max_length=100, description="The ticket's id")
 PAGE_MOST = 5_000
 
 
-class TicketBody(_Body):
+class TicketBody(Body):
     """Who wants a place."""
 
     customer: Name

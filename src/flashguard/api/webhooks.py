@@ -14,7 +14,8 @@ from flashguard.webhooks.addresses import MAX_URL
 from flashguard.webhooks.endpoints import EVENT_TYPES, MAX_DESCRIPTION, EventType
 
 from .auth import Admin
-from .idempotency import IdempotencyKey, valid_key
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .problems import problem
 from .sales import Limit, guard_of
 from .schemas import Page, Time, problems

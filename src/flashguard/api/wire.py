@@ -9,7 +9,8 @@ import asyncio
 from typing import Any, Final
 
 from .bounds import NOTHING, Bounded
-from .express import ENDINGS, TICKETS, Call, Express
+from .express import Express
+from .lane import ENDINGS, TICKETS, Call
 
 MAX_CORKED_BYTES: Final = 64 * 1024
 """Beyond it nothing is gained by waiting for more."""

@@ -1,0 +1,52 @@
+"""What the framework raises, as problems."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from flashguard.errors import Code
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.ledger import LedgerAway
+from flashguard.model import Refused
+
+from .contract import methods_of
+from .problems import ProblemError, away_problem, problem, shown
+
+
+def _validation_problem(_: Request, error: RequestValidationError) -> Response:
+    errors = [
+        {"where": ".".join(shown(str(part)) for part in item["loc"]), "what": shown(item["msg"])}
+        for item in error.errors()[:50]
+    ]
+    detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:3])
+    return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=errors)
+
+
+def _http_problem(request: Request, error: HTTPException) -> Response:
+    status = error.status_code
+    if status == 405:
+        methods = methods_of(request.app, request.url.path)
+        error.headers = {"Allow": ", ".join(methods)} if methods else error.headers
+    response = problem(
+        Refused(code=Code.INVALID_REQUEST, detail=str(error.detail)), status=status, title=str(error.detail)
+    )
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _away_problem(_: Request, error: Exception) -> Response:
+    return away_problem(error)
+
+
+def _problem_error(_: Request, error: ProblemError) -> Response:
+    return problem(error.refused, **error.more)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the app a problem."""
+    app.add_exception_handler(RequestValidationError, _validation_problem)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
+    app.add_exception_handler(ProblemError, _problem_error)  # type: ignore[arg-type]
+    app.add_exception_handler(MemoryAway, _away_problem)
+    app.add_exception_handler(LedgerAway, _away_problem)

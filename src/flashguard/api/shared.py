@@ -1,0 +1,38 @@
+"""What the framework's lane and the express lane have in common."""
+
+from typing import TYPE_CHECKING
+
+from flashguard.guard import FlashGuard
+from flashguard.identities import Identities
+from flashguard.metrics import Answers
+from flashguard.production import check_production
+from flashguard.settings import Settings
+from flashguard.tracing import traces_of
+
+from .caller import Callers
+from .rated import Limits
+
+if TYPE_CHECKING:
+    from flashguard.tracing.otel import Traces
+
+
+class Shared:
+    """One process's settings, meters and identities.
+
+    Parameters:
+        traces: in place of those that the settings ask for.
+
+    Raises:
+        ConfigurationError: production with a secret that is missing or easy to guess.
+    """
+
+    def __init__(self, settings: Settings, traces: "Traces | None" = None) -> None:
+        check_production(settings)
+        self.settings = settings
+        self.answers = Answers()
+        self.identities = Identities()
+        self.traces = traces or traces_of(settings.traces, "flashguard-api")
+        self.callers = Callers(settings, self.identities)
+        self.limits = Limits(settings)
+        self.guard: FlashGuard | None = None
+        """Of a process that connects by itself, before there is an application."""

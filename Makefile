@@ -48,7 +48,7 @@ docs: $(DEV) ## Write the reference's tables anew, from the code
 	$(BIN)/python docs/generate.py
 
 # The contract, unchanged, over each stack that production may have: see tests/stacks.
-CONTRACTS := contract-redis7-pg15 contract-pgbouncer contract-cluster contract-sentinel
+CONTRACTS := contract-redis7-pg15 contract-pgbouncer contract-cluster contract-sentinel contract-lambda
 contracts: $(CONTRACTS) ## The HTTP contract over every stack; over one: contract-embedded, contract-redis7-pg15, …
 
 contract-%: $(DEV)

@@ -9,9 +9,11 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from flashguard.journal import Recorded, Watermark, decode_sound
+from flashguard.kernel import keys
 from flashguard.kernel.circuit import Circuits
 from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone, Reply, Verb, new_token
+from flashguard.kernel.listening import Listening
 from flashguard.ledger import Ledger, LedgerAway, RecordedReservation
 from flashguard.metrics import Batches
 from flashguard.model import SaleId, partition_of
@@ -111,6 +113,8 @@ class Decisions:
         self.circuits = Circuits(partitions, kernel)
         self.batches = Batches()
         self.traces: Traces | None = None
+        self.listening: Listening | None = None
+        """Of a process that does not hear all announcements all the time."""
 
     @property
     def waiting(self) -> int:
@@ -169,6 +173,8 @@ class Decisions:
             requests = [(sales.setdefault(ask.sale, len(sales)), *ask.request) for ask in batch]
             if any(ask.durable for ask in batch):
                 recorded = self._watermark.expect(token)
+                if self.listening is not None:
+                    await self.listening.begin(keys.recorded(partition))
             async with asyncio.timeout(self._settings.memory_timeout_seconds):
                 reply = await self._kernel.run(verb, partition, list(sales), requests, token=token)
         except (MemoryGone, TimeoutError) as error:
@@ -196,7 +202,13 @@ class Decisions:
             self.batches.note(verb, len(batch), time.perf_counter() - started)
             if traced is not None:
                 traced.end()
+        if recorded is not None:
+            self._forget(partition, token)
+
+    def _forget(self, partition: int, token: str) -> None:
         self._watermark.forget(token)
+        if self.listening is not None:
+            self.listening.end(keys.recorded(partition))
 
     @staticmethod
     def _settle_all(batch: Sequence[_Ask], fate: Fate) -> None:
@@ -260,7 +272,7 @@ class Decisions:
         except Exception:
             log.exception("waiting for entry %d-%d of partition %d", reply.epoch, reply.seq, partition)
         finally:
-            self._watermark.forget(token)
+            self._forget(partition, token)
             self._settle_all([ask for ask, _ in waiting], Fate.UNKNOWN)
 
     async def _ask_ledger(

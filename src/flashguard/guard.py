@@ -24,6 +24,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.announcements import Announcements
 from flashguard.kernel.client import MemoryClient
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.kernel.listening import Listening, check
 from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
 from flashguard.memory import connect_kernel
 from flashguard.model import (
@@ -77,7 +78,13 @@ class FlashGuard:
     """
 
     def __init__(
-        self, settings: Settings, client: MemoryClient, ledger: Ledger, installation: Installation
+        self,
+        settings: Settings,
+        client: MemoryClient,
+        ledger: Ledger,
+        installation: Installation,
+        *,
+        lone: bool = False,
     ) -> None:
         self.settings = settings
         self.ledger = ledger
@@ -98,12 +105,17 @@ class FlashGuard:
         self._client = client
         self.copies = Copies(client, settings.hold_replicas, settings.memory_timeout_seconds)
         channels = [keys.recorded(number) for number in range(installation.partitions)]
+        if lone:
+            self.decisions.listening = Listening(client, self.watermark.announced)
         self._announcements = Announcements(client, channels, self.watermark.announced)
-        self._listener = asyncio.create_task(self._announcements.run())
+        self._listener = None if lone else asyncio.create_task(self._announcements.run())
 
     @classmethod
-    async def connect(cls, settings: Settings | None = None) -> Self:
+    async def connect(cls, settings: Settings | None = None, *, lone: bool = False) -> Self:
         """Connects to the servers that the settings name.
+
+        Parameters:
+            lone: one of very many, with few requests each: hears of commits only while it waits for one.
 
         Raises:
             ConfigurationError: a server is not named, or the ledger is not migrated.
@@ -127,11 +139,12 @@ class FlashGuard:
             await ledger.close()
             raise
         client = connect_kernel(settings.redis_url, settings)
-        guard = cls(settings, client, ledger, installation)
+        guard = cls(settings, client, ledger, installation, lone=lone)
         try:
             async with asyncio.timeout(settings.memory_timeout_seconds):
                 await guard.kernel.load_scripts()
-                await guard._announcements.subscribed.wait()
+                if not lone:
+                    await guard._announcements.subscribed.wait()
         except (RedisError, OSError, TimeoutError) as error:
             await guard.close()
             raise MemoryAway(str(error) or "no answer in time") from error
@@ -150,12 +163,24 @@ class FlashGuard:
         """Answers what was asked so far, then closes the connections."""
         await self.spread.drain()
         await self.decisions.drain()
-        self._listener.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._listener
+        if self._listener is not None:
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
+        if self.decisions.listening is not None:
+            self.decisions.listening.close()
         await self._client.aclose()
         self.copies.close()
         await self.ledger.close()
+
+    async def renew(self, seconds: float) -> None:
+        """Gives up connections that don't answer in time: for a process that was frozen."""
+        listening = self.decisions.listening
+        await asyncio.gather(
+            check(self._client, seconds),
+            self.ledger.check(seconds),
+            *([] if listening is None else [listening.check(seconds)]),
+        )
 
     def customer_of(self, text: str) -> CustomerId | None:
         """The spelling of a customer's id that counts; None when it can't be one."""

@@ -53,6 +53,7 @@ class Identities:
         self._looking: asyncio.Future[None] | None = None
         self._looked_at = float("-inf")
         self._noted_at = float("-inf")
+        self._refreshed_at = float("-inf")
 
     def key(self, digest: bytes) -> LiveKey | None:
         """The live key whose SHA-256 this is."""
@@ -83,6 +84,21 @@ class Identities:
             with contextlib.suppress(LedgerAway):
                 await self._note_used(self._book)
             self._book = None
+
+    async def refresh(self, ledger: Ledger) -> None:
+        """Loads if what is known is old: for a process that may be frozen, where nothing can follow."""
+        now = self._clock()
+        if abs(now - self._refreshed_at) < RELOAD_SECONDS:
+            return
+        self._book = self._book or IdentityBook(ledger)
+        self._refreshed_at = now
+        try:
+            await self._load(self._book)
+            if abs(now - self._noted_at) > NOTE_SECONDS:
+                self._noted_at = now
+                await self._note_used(self._book)
+        except LedgerAway as error:
+            log.warning("keys can't be looked up, those known go on to count: %s", error)
 
     async def look(self) -> None:
         """Returns once what we know is from after this call: for a key that is not known.

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from redis.asyncio import Redis
 
-from stacks import ONE_SERVER
+from stacks import ONE_PROCESS, ONE_SERVER
 
 BUYERS = 1000
 PAUSE_MS = 1000
@@ -166,6 +166,7 @@ async def test_restock_during_a_rush_is_neither_lost_nor_doubled(service):
 
 
 @pytest.mark.needs(ONE_SERVER)
+@pytest.mark.needs(ONE_PROCESS)
 async def test_a_thousand_buyers_are_a_few_script_calls(service):
     sale = await service.create_sale(stock=BUYERS)
     before = await script_calls(service)

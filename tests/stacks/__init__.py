@@ -22,6 +22,7 @@ PARTITIONS = 16
 EMBEDDED = "embedded"
 """The stack of a session that asks for none: its servers are a fixture, which other tests share."""
 ONE_SERVER = "one memory server"
+ONE_PROCESS = "requests that meet in one process"
 
 
 @dataclass(frozen=True)

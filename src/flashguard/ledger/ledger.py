@@ -1,6 +1,7 @@
 """The ledger's reads and writes, as methods with the domain's types. SQL is in `queries/*.sql`."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -247,6 +248,16 @@ class Ledger:
 
     async def ping(self) -> None:
         await self._fetchrow("ping")
+
+    async def check(self, seconds: float) -> None:
+        """Gives up a connection that does not answer in time: the next statement makes a new one."""
+        with contextlib.suppress(LedgerAway):
+            async with self.connection() as connection:
+                try:
+                    await connection.fetchrow(query("ping"), timeout=seconds)
+                except BaseException:
+                    connection.terminate()
+                    raise
 
     async def now_ms(self) -> float:
         """PostgreSQL's clock."""

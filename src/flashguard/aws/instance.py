@@ -1,0 +1,177 @@
+"""One Lambda instance: an event loop and connections that outlive its invocations.
+
+Lambda runs one request at a time in an instance, and freezes the process in between: nothing runs in the
+background, and sockets may be gone when it goes on, hours later. So nothing here needs a background task:
+connections are looked at before they are trusted, keys are read again when they are old, and a buy listens
+for its commit while it waits, and at no other time. See docs/decisions/0022.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from flashguard.api.lane import TICKETS, Call, Lane
+from flashguard.api.problems import away_problem, problem, unexpected_problem
+from flashguard.api.shared import Shared
+from flashguard.errors import Code
+from flashguard.guard import FlashGuard
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.ledger import LedgerAway
+from flashguard.model import Refused
+from flashguard.settings import Settings
+
+from .payload import MAX_ANSWER_BYTES, HttpRequest, answer_of, request_of
+
+if TYPE_CHECKING:
+    from .application import Application
+
+log = logging.getLogger("flashguard")
+
+SPARE_SECONDS: Final = 0.3
+"""So long before Lambda cuts an invocation off, it is answered that there is no answer yet."""
+LEAST_SECONDS: Final = 0.05
+CONNECT_SECONDS: Final = 5.0
+"""How long an instance tries to connect before it takes its first request; Lambda gives ten."""
+GAP_SECONDS: Final = 1.0
+"""After a longer time without requests, connections are asked whether they still live."""
+CHECK_SECONDS: Final = 0.25
+"""How long they have to answer; on one network it takes a millisecond."""
+TICKS: Final = 3
+"""Turns of the event loop in which it learns of every connection that was closed meanwhile."""
+RESERVATIONS: Final = "/v1/reservations/"
+NO_EVENTS: Final = Refused(
+    code=Code.INVALID_REQUEST,
+    detail="There are no live events here: ask for the sale again every few seconds.",
+)
+LATE: Final = Refused(
+    code=Code.OVERLOADED,
+    detail="Not answered in time. The same idempotency key tells the outcome.",
+    retry_after_seconds=1.0,
+)
+TOO_LARGE: Final = Refused(
+    code=Code.INVALID_REQUEST,
+    detail=f"The answer is larger than {MAX_ANSWER_BYTES} bytes: ask for it in pages.",
+)
+
+
+def settings_of_an_instance() -> Settings:
+    """The environment's settings, with one connection to PostgreSQL where it does not say how many."""
+    if "FLASHGUARD_LEDGER_CONNECTIONS" in os.environ:
+        return Settings()
+    return Settings(ledger_connections=1)
+
+
+class Instance:
+    """Answers events, one after the other.
+
+    Raises:
+        ConfigurationError: production with a secret that is missing or easy to guess.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._shared = Shared(settings)
+        self._lane = Lane(self._shared)
+        self._loop = asyncio.new_event_loop()
+        self._app: Application | None = None
+        self._left_at = time.time()
+        self._checking: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Connects while Lambda still starts the instance. A server that is away is no reason to fail here.
+
+        Raises:
+            ConfigurationError: a server is not named, or the ledger is not migrated.
+        """
+        try:
+            self._loop.run_until_complete(self._connect(CONNECT_SECONDS))
+        except (MemoryAway, LedgerAway, TimeoutError) as error:
+            log.warning("not connected yet: %s", error or "no answer in time")
+
+    def answer(self, event: Any, remaining_ms: int) -> dict[str, Any]:
+        """The answer to an event.
+
+        Parameters:
+            remaining_ms: until Lambda cuts the invocation off.
+
+        Raises:
+            NotHttp: the event is no HTTP request.
+        """
+        request = request_of(event)
+        seconds = max(LEAST_SECONDS, remaining_ms / 1000 - SPARE_SECONDS)
+        try:
+            return self._loop.run_until_complete(self._answer(request, seconds))
+        finally:
+            self._left_at = time.time()
+
+    async def _answer(self, request: HttpRequest, seconds: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._be_ready(seconds)
+                call = self._hot(request)
+                if call is not None:
+                    response = await call
+                elif request.method == "GET" and request.path.endswith("/events"):
+                    response = problem(NO_EVENTS, status=501)
+                else:
+                    return await self._whole(request)
+        except TimeoutError:
+            response = problem(LATE)
+        except (MemoryAway, LedgerAway) as error:
+            response = away_problem(error)
+        except Exception:
+            log.exception("a call failed")
+            response = unexpected_problem()
+        return answer_of(response.status_code, response.raw_headers, bytes(response.body))
+
+    def _hot(self, request: HttpRequest) -> Call | None:
+        if request.method == "POST" and TICKETS not in request.url:
+            return self._lane.plan(request.url, request.headers, request.body, (request.peer, 0))
+        if request.method == "GET" and (TICKETS in request.url or request.path.startswith(RESERVATIONS)):
+            looks = TICKETS not in request.url
+            return self._lane.plan(request.url, request.headers, request.body, (request.peer, 0), looks=looks)
+        return None
+
+    async def _whole(self, request: HttpRequest) -> dict[str, Any]:
+        from .application import AnswerTooLarge, Application
+
+        if self._app is None:
+            self._app = await Application.started(self._shared)
+        try:
+            return answer_of(*await self._app.answer(request))
+        except AnswerTooLarge:
+            response = problem(TOO_LARGE, status=500)
+            return answer_of(response.status_code, response.raw_headers, bytes(response.body))
+
+    # Connections
+
+    async def _be_ready(self, seconds: float) -> None:
+        """Connected, with connections that live and keys that are fresh.
+
+        Raises:
+            MemoryAway, LedgerAway, TimeoutError: there is no connection, and none can be made.
+        """
+        guard = self._shared.guard
+        if guard is None:
+            await self._connect(min(seconds, CONNECT_SECONDS))
+            return
+        for _ in range(TICKS):
+            await asyncio.sleep(0)
+        waits = [self._shared.identities.refresh(guard.ledger)]
+        if time.time() - self._left_at > GAP_SECONDS:
+            waits.append(guard.renew(CHECK_SECONDS))
+        tasks = {self._loop.create_task(wait) for wait in waits}
+        self._checking |= tasks
+        await asyncio.wait(tasks, timeout=CHECK_SECONDS)
+        self._checking = {task for task in self._checking if not task.done()}
+
+    async def _connect(self, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            guard = await FlashGuard.connect(self._shared.settings, lone=True)
+            guard.rooms.ring = self._shared.identities.ring
+            guard.decisions.traces = self._shared.traces
+            with contextlib.suppress(TimeoutError):
+                await self._shared.identities.refresh(guard.ledger)
+        self._shared.guard = guard

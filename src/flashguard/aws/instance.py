@@ -127,6 +127,8 @@ class Instance:
         return answer_of(response.status_code, response.raw_headers, bytes(response.body))
 
     def _hot(self, request: HttpRequest) -> Call | None:
+        if len(request.body) > self._lane.max_body_bytes:
+            return None
         if request.method == "POST" and TICKETS not in request.url:
             return self._lane.plan(request.url, request.headers, request.body, (request.peer, 0))
         if request.method == "GET" and (TICKETS in request.url or request.path.startswith(RESERVATIONS)):

@@ -13,6 +13,7 @@ from flashguard.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
+DOCKER = DEPLOY / "docker"
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -31,3 +32,17 @@ def unknown_settings(text: str) -> set[str]:
     """Variables of ours that a file names and the program does not have."""
     known = {f"FLASHGUARD_{name.upper()}" for name in Settings.model_fields}
     return set(re.findall(r"\bFLASHGUARD_[A-Z_]*[A-Z]\b", text)) - known
+
+
+def ignored(path: str) -> bool:
+    """Whether the build can't see this path: the last pattern that fits decides."""
+    lines = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    hidden = False
+    for line in lines:
+        pattern = line.removeprefix("!")
+        if not line or line.startswith("#"):
+            continue
+        words = re.escape(pattern).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+        if re.fullmatch(f"{words}(/.*)?", path):
+            hidden = not line.startswith("!")
+    return hidden

@@ -61,6 +61,13 @@ async def test_every_alert_names_a_metric_that_exists(known):
         assert names <= known, expression
 
 
+async def test_the_runbook_names_only_metrics_that_exist(known):
+    text = (DEPLOY.parent / "docs" / "how-to" / "runbook.md").read_text()
+    names = set(re.findall(r"`(flashguard_[a-z_]+)`", text))
+    assert len(names) > 3
+    assert {name for name in names if not {name, f"{name}_bucket"} & known} == set()
+
+
 def test_the_dashboards_panels_have_ids_of_their_own_and_do_not_overlap():
     every = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in every}) == len(every)

@@ -17,10 +17,9 @@ import pytest
 import yaml
 
 from conftest import clean_env, free_port
-from deploy_files import DEPLOY, ROOT, commands, unknown_settings
+from deploy_files import DOCKER, ROOT, commands, ignored, unknown_settings
 from flashguard.settings import Settings
 
-DOCKER = DEPLOY / "docker"
 DOCKERFILE = DOCKER / "Dockerfile"
 COMPOSE = DOCKER / "compose.yaml"
 OURS = ("api", "recorder", "deliverer", "migrate")
@@ -44,20 +43,6 @@ def last(steps: list[dockerfile.Command]) -> dict[str, list[dockerfile.Command]]
 @pytest.fixture(scope="module")
 def compose() -> dict:
     return yaml.safe_load(COMPOSE.read_text())
-
-
-def ignored(path: str) -> bool:
-    """Whether the build can't see this path: the last pattern that fits decides."""
-    lines = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
-    hidden = False
-    for line in lines:
-        pattern = line.removeprefix("!")
-        if not line or line.startswith("#"):
-            continue
-        words = re.escape(pattern).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
-        if re.fullmatch(f"{words}(/.*)?", path):
-            hidden = not line.startswith("!")
-    return hidden
 
 
 def test_hadolint_finds_nothing() -> None:

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import free_port
 from deploy_files import DOCKER
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
+from flashguard.embedded import postgres as postgres_module
 from image.roots import Stage, build, make_bases
 
 PATIENCE_SECONDS = 60.0
@@ -46,6 +47,7 @@ class Postgres(EmbeddedPostgres):
     port = free_port()
 
     async def _prepare(self) -> list[str | Path]:
+        postgres_module.SOCKET_NAME = f".s.PGSQL.{self.port}"  # type: ignore[misc]
         words = await super()._prepare()
         return [*words, "-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}"]
 

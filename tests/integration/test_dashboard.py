@@ -90,6 +90,31 @@ def test_promtool_finds_nothing_wrong_with_the_alerts():
 
 
 @PROMTOOL
+def test_a_ledger_that_is_away_raises_an_alarm_and_so_do_retries_that_wait_for_it(tmp_path):
+    """Both were found silent when somebody stopped PostgreSQL during a sale."""
+
+    def raised(name: str, series: dict[str, str]) -> bool:
+        lines = [f"      - {{series: '{each}', values: '{values}'}}" for each, values in series.items()]
+        tried = tmp_path / "tried.yaml"
+        tried.write_text(
+            f"rule_files: [{ALERTS}]\nevaluation_interval: 5s\ntests:\n  - interval: 5s\n    input_series:\n"
+            + "\n".join(lines)
+            + f"\n    alert_rule_test: [{{eval_time: 3m, alertname: {name}, exp_alerts: []}}]\n"
+        )
+        return subprocess.run(["promtool", "test", "rules", str(tried)], capture_output=True).returncode != 0
+
+    lag = "flashguard_recorder_lag_seconds"
+    assert raised("FlashGuardLedgerAway", {lag: "0x10 stale"})
+    assert not raised("FlashGuardLedgerAway", {lag: "0x60"})
+    sold, waiting = (
+        f'flashguard_outcomes_total{{verb="buy",outcome="{each}"}}'
+        for each in ("confirmed", "request-in-flight")
+    )
+    assert raised("FlashGuardRefusesForLoad", {sold: "0+100x60", waiting: "0+5x60"})
+    assert not raised("FlashGuardRefusesForLoad", {sold: "0+100x60", waiting: "0x60"})
+
+
+@PROMTOOL
 def test_prometheus_can_read_every_query_of_the_dashboard(tmp_path):
     rules = []
     for number, query in enumerate(queries()):

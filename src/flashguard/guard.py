@@ -379,7 +379,8 @@ class FlashGuard:
         if name is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
         sale, short = name
-        decision = await self.decisions.ask(
+        ask = functools.partial(
+            self.decisions.ask,
             verb,
             sale,
             (short,) if receipt is None else (short, grant_of(receipt)),
@@ -387,6 +388,12 @@ class FlashGuard:
             durable=durable,
             same=lambda result, found: has_been(status, found) and is_of_that(result, found),
         )
+        decision = await ask()
+        if receipt is not None and "sold-out" in decision.result[:2]:
+            again = await self.spread.honour(sale, lines_of(receipt), decision, ask)
+            if isinstance(again, Refused):
+                return again
+            decision = again
         if verb is Verb.RELEASE and decision.fate in (Fate.REFUSED_BY_LEDGER, Fate.LOST):
             return await self._not_in_memory(sale, short, status)
         refused = refused_by_fate(decision)

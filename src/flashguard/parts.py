@@ -28,6 +28,11 @@ def part_ids(sale: SaleId, spread: int) -> list[SaleId]:
     return [part_id(sale, number) for number in range(spread)]
 
 
+def number_of(part: SaleId) -> int:
+    """Which part it is, from its id."""
+    return int(part.partition("~")[2] or 0)
+
+
 def home_of(customer: CustomerId, spread: int) -> int:
     """The number of the part where this customer buys."""
     return zlib.crc32(customer.encode()) % spread

@@ -23,6 +23,9 @@ PAGES_PER_EVENT: Final = 20
 BLOCK_MS: Final = 1000
 LOOK_AGAIN_SECONDS: Final = 3.0
 """How often a sale is compared with a fresh snapshot: a new name has no journal entry."""
+SPREAD_LOOK_SECONDS: Final = 0.2
+"""The same for a sale over several partitions: its stock is in several journals, so all its parts are
+read."""
 TURN_SECONDS: Final = 0.1
 """How long after the clock's turn we look what it did."""
 RETRY_SECONDS: Final = 0.25
@@ -63,10 +66,10 @@ class Feed:
             topic.adopt_last_known(sale)
 
     async def _look(self, topic: Topic) -> None:
+        topic.look_again_at = _clock() + (SPREAD_LOOK_SECONDS if topic.spread else LOOK_AGAIN_SECONDS)
         snapshot = await self._source.snapshot(topic.sale_id)
         if snapshot is None:
             raise LookupError(topic.sale_id)
-        topic.look_again_at = _clock() + LOOK_AGAIN_SECONDS
         topic.adopt(snapshot, time.time() * 1000)
 
     async def _run(self) -> None:
@@ -139,11 +142,18 @@ class Feed:
         for topic in list(self.topics.values()):
             turn = topic.next_turn_ms()
             turned = turn is not None and local_ms > turn + TURN_SECONDS * 1000
-            if topic.loaded and (topic.away or turned or now >= topic.look_again_at):
+            if topic.spread and now >= topic.look_again_at:
+                try:
+                    await self._look(topic)
+                except FlashGuardError:
+                    topic.lose()  # a part of it is away, and not this partition
+            elif topic.loaded and not topic.spread and (topic.away or turned or now >= topic.look_again_at):
                 await self._look(topic)
 
     def _block_ms(self) -> int:
         """How long to wait for news: until the clock's next turn, but at most a second."""
+        if any(topic.spread for topic in self.topics.values()):
+            return round(SPREAD_LOOK_SECONDS * 1000)
         turns = [turn for topic in self.topics.values() if (turn := topic.next_turn_ms()) is not None]
         left = min(turns) - time.time() * 1000 + TURN_SECONDS * 1000 if turns else BLOCK_MS
         return max(1, min(BLOCK_MS, round(left)))

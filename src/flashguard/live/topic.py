@@ -52,6 +52,11 @@ class Topic:
     def loaded(self) -> bool:
         return self._sale is not None
 
+    @property
+    def spread(self) -> bool:
+        """Whether the sale is over several partitions: then one journal does not tell its stock."""
+        return self._sale is not None and self._sale.spread > 1
+
     def adopt(self, snapshot: Snapshot, local_ms: float) -> None:
         """Takes a snapshot of memory. After an absence viewers get the whole sale, else what differs."""
         fresh = self.away or snapshot.epoch != self.epoch
@@ -89,7 +94,7 @@ class Topic:
             changed = _changed(self._sale, news)
             if _face(changed) != _face(self._sale):  # what the clock did may be known before it is journalled
                 self._renew(changed, seq)
-        elif item := self._items.get(news.sku):
+        elif not self.spread and (item := self._items.get(news.sku)):
             counted = msgspec.structs.replace(item, stock=news.stock, held=news.held, sold=news.sold)
             self._put(counted, seq)
 
@@ -128,7 +133,12 @@ class Topic:
     def first_event(self, last_event_id: str | None) -> bytes:
         """What a viewer gets first: what changed since its last event, where that is in reach; else all."""
         epoch, _, seq = (last_event_id or "").partition("-")
-        if self.away or not (epoch.isdecimal() and seq.isdecimal()) or int(epoch) != self.epoch:
+        if (
+            self.away
+            or self.spread
+            or not (epoch.isdecimal() and seq.isdecimal())
+            or int(epoch) != self.epoch
+        ):
             return self.snapshot_event()
         last = int(seq)
         if not max(self._since, self._sale_seq) <= last <= self.seq:

@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple
 from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, Verb
-from flashguard.ledger import Ledger
+from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.sql import query
-from flashguard.model import CustomerId, Line, Outcome, Refused, SaleId
-from flashguard.parts import home_of, part_id
+from flashguard.model import CustomerId, Line, Outcome, Refused, SaleId, public_sale
+from flashguard.parts import home_of, number_of, part_id
 from flashguard.recorder.spreading import complete_transfers
 from flashguard.settings import Settings
-from flashguard.spread.mover import OVERLOADED, Mover
+from flashguard.spread.mover import OVERLOADED, RECOVERING, Mover
 
 MOST_KNOWN: Final = 4096
 """Spread sales that a process remembers; one more asks memory again."""
@@ -101,6 +101,37 @@ class Spread:
                 complete=lambda: self._complete(sale), max_waiting=self._settings.max_queue,
             )  # fmt: skip
         return await mover.bring(home, units, deadline)
+
+    async def honour(
+        self,
+        part: SaleId,
+        lines: Sequence[Line],
+        decision: Decision,
+        ask: Callable[[], Awaitable[Decision]],
+    ) -> Decision | Refused:
+        """A receipt whose units its part no longer has: asks again for as long as other parts have some."""
+        deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
+        for _ in range(MOST_ASKS):
+            if "sold-out" not in decision.result[:2]:
+                return decision
+            refused = await self._bring_all(part, lines, deadline)
+            if refused is not None:
+                return decision if refused.code is Code.SOLD_OUT else refused
+            decision = await ask()
+        return OVERLOADED
+
+    async def _bring_all(self, part: SaleId, lines: Sequence[Line], deadline: float) -> Refused | None:
+        sale = public_sale(part)
+        try:
+            if await self.of(sale) == 1:
+                return Refused(code=Code.SOLD_OUT)
+        except LedgerAway:
+            return RECOVERING
+        for line in lines:
+            refused = await self.bring(sale, number_of(part), line.sku, line.quantity, deadline)
+            if refused is not None:
+                return refused
+        return None
 
     async def restock(self, sale: SaleId, request: tuple[Any, ...]) -> Decision | Refused:
         """A shop's change of stock, in one step at the sale's first part: units for other parts' buyers

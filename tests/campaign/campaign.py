@@ -41,6 +41,7 @@ class Output:
             self._file.flush()
         p = result.plan
         also = f" + {p['also']}" if p["also"] else ""
+        also += f" x{p['spread']}" if p["spread"] > 1 else ""
         serve = "-" if result.serve_seconds is None else f"{result.serve_seconds:.2f} s"
         answers = sum(result.words.values())
         print(

@@ -55,6 +55,7 @@ def check(
         *_one_outcome(keys, memory_forgets),
         *_holds_end_once(history, ledger, memory_forgets),
         *_restocks(history, ledger),
+        *_transfers(history, ledger),
         *_manners(history, ledger, memory_forgets),
     ]
     return [Violation(promise, what) for promise, what in found]
@@ -121,13 +122,19 @@ def _asked_for(
         elif (ask.customer, sorted(ask.lines)) != (row.customer, sorted(row.lines)):
             yield "doubled", f"{ask.key} asked for {ask.customer} {ask.lines}, the ledger has {row}"
     for id_, ask in asks.items():
-        others = {told.id for told in keys[ask.key] if told.id} - {f"{history.sale}.{id_}"}
-        if others:
-            yield "doubled", f"{ask.key} leads to {others}, not to {id_} alone"
+        ids = {told.id for told in keys[ask.key] if told.id}
+        if len(ids) > 1 or not all(_is(told_id, history.sale, id_) for told_id in ids):
+            yield "doubled", f"{ask.key} leads to {ids}, not to {id_} alone"
+
+
+def _is(told_id: str, sale: str, short_id: str) -> bool:
+    """Whether an id is of this sale, or of a part of it, and ends so."""
+    of, _, short = told_id.rpartition(".")
+    return (of.partition("~")[0], short) == (sale, short_id)
 
 
 def _orders_kept(history: History, ledger: Ledger) -> Found:
-    rows = {f"{history.sale}.{row.id}": row for row in ledger.rows}
+    rows = {f"{row.part or history.sale}.{row.id}": row for row in ledger.rows}
     for told in history.told:
         if told.word != "confirmed":
             continue
@@ -151,7 +158,7 @@ def _one_outcome(keys: dict[str, list[Told]], memory_forgets: bool) -> Found:
 
 
 def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> Found:
-    rows = {f"{history.sale}.{row.id}": row for row in ledger.rows}
+    rows = {f"{row.part or history.sale}.{row.id}": row for row in ledger.rows}
     ends: dict[str, dict[str, Told]] = defaultdict(dict)
     until: dict[str, float] = {}
     for told in history.told:
@@ -200,6 +207,15 @@ def _restocks(history: History, ledger: Ledger) -> Found:
         stock = history.stock[sku] + sum(units for its_sku, units in recorded.values() if its_sku == sku)
         if item.stock != stock:
             yield "leaked", f"{sku}: the stock is {item.stock}, it should be {stock}"
+
+
+def _transfers(_: History, ledger: Ledger) -> Found:
+    """What left a part of a spread sale arrived at another, once and in full."""
+    left = {key.split(":")[1]: (sku, -units) for key, sku, units in ledger.transfers if units < 0}
+    came = {key.split(":")[1]: (sku, units) for key, sku, units in ledger.transfers if units > 0}
+    for id_ in left.keys() | came.keys():
+        if left.get(id_) != came.get(id_):
+            yield "leaked", f"transfer {id_}: {left.get(id_)} left, {came.get(id_)} came"
 
 
 def _manners(history: History, ledger: Ledger, memory_forgets: bool) -> Found:

@@ -50,6 +50,8 @@ class Row(Struct, frozen=True):
     customer: str
     status: str
     lines: tuple[tuple[str, int], ...]
+    part: str = ""
+    """The part of a spread sale that has it; '' for a sale on one partition."""
 
 
 class Counters(Struct, frozen=True):
@@ -66,6 +68,8 @@ class Ledger(Struct, frozen=True):
     memory: dict[str, Counters]
     restocks: tuple[tuple[str, str, int], ...]
     """(key, sku, units) of each."""
+    transfers: tuple[tuple[str, str, int], ...] = ()
+    """The restocks that move units between the parts of a spread sale."""
     refused: tuple[str, ...] = ()
     audit_ok: bool = True
     audit: Any = None

@@ -6,7 +6,7 @@ import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -22,7 +22,8 @@ from processes import hit
 from scene import Scene
 from up_stack import ADMIN_KEY, UpStack, until_ready
 
-from flashguard.model import SaleId
+from flashguard.model import CustomerId, SaleId
+from flashguard.parts import home_of, part_id
 from flashguard.receipts import Signer
 from plan import MEASURED_FROM_STRIKE, Plan
 
@@ -103,7 +104,7 @@ class Lane:
             ended = self.stack.watch_ends()
             await self._open_sale(the, history)
             await self._sell(the, history, scene, steps, result)
-            ledger, short_id = await self._quiet(history)
+            ledger, short_id = await self._quiet(history, the.spread)
             result.violations = check(history, ledger, short_id, memory_forgets=the.memory_forgets)
             result.violations += await self._replay(the, history, ledger)
             crashed = ended() - scene.expected
@@ -197,7 +198,7 @@ class Lane:
         ]
         sale = {
             "id": history.sale, "name": f"Round {the.number}", "hold_seconds": the.hold_seconds,
-            "limit_per_customer": the.limit, "items": items,
+            "limit_per_customer": the.limit, "items": items, "spread": the.spread,
         }  # fmt: skip
         await self._call("POST", "sales", sale)
         await self._call("POST", f"sales/{history.sale}/open")
@@ -206,7 +207,7 @@ class Lane:
         with suppress(Exception):
             await self._call("POST", f"sales/{sale}/close")
 
-    async def _quiet(self, history: History) -> tuple[Ledger, Any]:
+    async def _quiet(self, history: History, spread: int = 1) -> tuple[Ledger, Any]:
         """Waits until every hold has ended and everything is recorded, then reads it all."""
         await until_ready(self.stack, READY_SECONDS)
         deadline = time.monotonic() + SETTLE_SECONDS
@@ -224,18 +225,20 @@ class Lane:
         ledger = msgspec.structs.replace(
             ledger, audit_ok=report["ok"], audit=None if report["ok"] else report
         )
-        signer = Signer(secret)
-        return ledger, lambda key: signer.short_id(SaleId(history.sale), key)
+        return ledger, _short_ids(history, Signer(secret), spread)
 
     async def _read_ledger(self, history: History, memory: dict[str, Counters]) -> tuple[Ledger, str]:
         connection = await asyncpg.connect(self.stack.database_url, timeout=10)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                sql = "SELECT {} FROM flashguard.{} WHERE sale_id = $1"
+                sql = "SELECT {} FROM flashguard.{} WHERE split_part(sale_id, '~', 1) = $1"
                 rows = await connection.fetch(
-                    sql.format("id, customer, status, lines", "reservations"), history.sale
+                    sql.format("sale_id, id, customer, status, lines", "reservations"), history.sale
                 )
-                items = await connection.fetch(sql.format("sku, stock, held, sold", "items"), history.sale)
+                sums = (
+                    "sku, sum(stock)::bigint AS stock, sum(held)::bigint AS held, sum(sold)::bigint AS sold"
+                )
+                items = await connection.fetch(sql.format(sums, "items") + " GROUP BY sku", history.sale)
                 restocks = await connection.fetch(sql.format("key, sku, delta", "restocks"), history.sale)
                 refused = await connection.fetch(sql.format("id", "refusals"), history.sale)
                 secret = await connection.fetchval("SELECT secret FROM flashguard.installation")
@@ -243,11 +246,17 @@ class Lane:
             await connection.close()
         return Ledger(
             rows=tuple(
-                Row(r["id"], r["customer"], r["status"], _pairs(json.loads(r["lines"]))) for r in rows
+                Row(r["id"], r["customer"], r["status"], _pairs(json.loads(r["lines"])), r["sale_id"])
+                for r in rows
             ),
             items={r["sku"]: Counters(r["stock"], r["held"], r["sold"]) for r in items},
             memory=memory,
-            restocks=tuple((r["key"], r["sku"], r["delta"]) for r in restocks),
+            restocks=tuple(
+                (r["key"], r["sku"], r["delta"]) for r in restocks if not r["key"].startswith("transfer:")
+            ),
+            transfers=tuple(
+                (r["key"], r["sku"], r["delta"]) for r in restocks if r["key"].startswith("transfer:")
+            ),
             refused=tuple(r["id"] for r in refused),
         ), secret
 
@@ -270,6 +279,20 @@ class Lane:
 
             await asyncio.gather(*map(once, again))
         return found
+
+
+def _short_ids(history: History, signer: Signer, spread: int) -> Callable[[str], str]:
+    """What a key leads to: in a spread sale it is its customer's alone, at that customer's part."""
+    customers = {told.ask.key: told.ask.customer for told in history.told}
+
+    def short_id(key: str) -> str:
+        sale = SaleId(history.sale)
+        if spread == 1:
+            return signer.short_id(sale, key)
+        home = home_of(CustomerId(customers[key]), spread)
+        return signer.short_id(part_id(sale, home), f"{customers[key]}\0{key}")
+
+    return short_id
 
 
 def _pairs(flat: list[Any]) -> tuple[tuple[str, int], ...]:

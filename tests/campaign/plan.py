@@ -53,6 +53,8 @@ class Plan(Struct, frozen=True):
     limit: int | None
     stock: int
     hold_seconds: int
+    spread: int = 1
+    """Over how many partitions the round's sale is."""
 
     @property
     def memory_forgets(self) -> bool:
@@ -81,4 +83,5 @@ def plan(seed: str, number: int, only: str | None = None) -> Plan:
         seed=seed, number=number, kind=kind, stack=stack, strike_after=strike_after, lasts=lasts,
         also=None if lonely else company, buyers=rng.randint(8, 20), customers=rng.randint(8, 40),
         limit=rng.choice([None, 3, 5, 8]), stock=rng.randint(10, 120), hold_seconds=rng.choice([1, 1, 1, 2]),
+        spread=random.Random(f"{seed}/{number}/spread").choice([1, 2, 3, 4]),
     )  # fmt: skip

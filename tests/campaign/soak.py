@@ -108,7 +108,7 @@ async def soak(seconds: float, fault_every: float, buyers: int | None, folder: P
 
 def _plan(sale: str, buyers: int) -> Plan:
     some = plan(sale, 0, "kill valkey")
-    return replace(some, buyers=buyers, customers=100_000, limit=None, stock=STOCK, also=None)
+    return replace(some, buyers=buyers, customers=100_000, limit=None, stock=STOCK, also=None, spread=1)
 
 
 async def _sale(lane: Lane, the: Plan) -> History:

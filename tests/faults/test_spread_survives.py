@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import pytest
@@ -53,7 +53,9 @@ async def settled(stack: Stack, sale: str) -> dict[str, object]:
     return report
 
 
-async def rush(stack: Stack, services: list[Service], sale: str, buyers: int, hurt) -> list[str]:  # type: ignore[no-untyped-def]
+async def rush(
+    stack: Stack, services: list[Service], sale: str, buyers: int, hurt: Callable[[], Awaitable[None]]
+) -> list[str]:
     """All of one part's customers at once while something is hurt; the orders they were told of."""
     told: list[str] = []
 
@@ -129,7 +131,8 @@ async def orders_of(stack: Stack, sale: str) -> set[str]:
 
 
 async def test_a_unit_that_left_before_the_recorder_died_is_not_called_sold_out(stack: Stack) -> None:
-    """While nobody can say where it is, a buyer is told to come again; once the recorder is back, it is theirs."""
+    """While nobody can say where it is, a buyer is told to come again; once the recorder is back, it is
+    theirs."""
     await stack.ready()
     sale = SaleId(await stack.service.create_sale(stock=1, spread=SPREAD))
     await stack.recorded(sale)

@@ -1,4 +1,5 @@
-"""Units between two parts of a spread sale: nobody is told sold-out while any is on its way, and each arrives once."""
+"""Units between two parts of a spread sale: nobody is told sold-out while any is on its way, and each
+arrives once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -60,7 +61,8 @@ class Hand:
 
 
 async def test_a_look_at_part_after_part_can_be_deceived_and_two_looks_can_not(guard, service) -> None:
-    """One unit is always available, yet each part is seen empty, and as many arrivals as departures are seen."""
+    """One unit is always available, yet each part is seen empty, and as many arrivals as departures are
+    seen."""
     sale = await service.create_sale(stock=2, spread=3)
     hand = Hand(guard, sale)
     first = await guard.reserve(sale, customer_of(0, 3), [Line(UNIT, 1)])

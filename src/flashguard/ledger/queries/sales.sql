@@ -44,9 +44,11 @@ UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHE
 UPDATE flashguard.sales SET waiting_room = $2 WHERE id = $1 AND waiting_room IS NOT NULL;
 
 -- name: sales_in_memory
--- The sales of a partition that memory must hold: all but those closed for longer than their keys live.
+-- The sales of a partition that memory must hold: all but those closed for longer than their keys live; and where units
+-- are still to arrive.
 SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, hold_durability,
        waiting_room, room_opened_at, rules
 FROM flashguard.sales
-WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2))
+WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2)
+                          OR id IN (SELECT receiver FROM flashguard.transfers_under_way))
 ORDER BY id;

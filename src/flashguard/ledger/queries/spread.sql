@@ -7,8 +7,8 @@ SELECT coalesce((rules ->> 'spread')::integer, 1) AS parts FROM flashguard.sales
 -- the first part's are. When habits began to be counted is each part's own matter.
 SELECT p.id, p.partition, p.rules AS had, s.status, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds,
        s.limit_per_customer, s.hold_durability, s.rules
-FROM flashguard.sales s JOIN flashguard.sales p ON p.public_id = s.id AND p.id <> s.id
-WHERE s.rules ? 'spread' AND ($1::text IS NULL OR s.id = $1) AND p.status <> 'closed'
+FROM flashguard.sales p JOIN flashguard.sales s ON s.id = p.public_id
+WHERE p.id <> p.public_id AND p.status <> 'closed' AND ($1::text IS NULL OR p.public_id = $1)
   AND (s.status, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds, s.limit_per_customer, s.hold_durability,
        s.rules - 'counted_since_ms')
       IS DISTINCT FROM
@@ -17,12 +17,13 @@ WHERE s.rules ? 'spread' AND ($1::text IS NULL OR s.id = $1) AND p.status <> 'cl
 ORDER BY p.id LIMIT $2;
 
 -- name: transfers_to_complete
--- Units that left a part so long ago, in seconds, and arrived nowhere. Sales that memory forgot have none left.
-SELECT t.donor, t.receiver, r.partition, t.sku, t.units, t.id, t.fingerprint
-FROM flashguard.transfers t JOIN flashguard.sales s ON s.id = t.sale_id JOIN flashguard.sales r ON r.id = t.receiver
-WHERE t.arrived_at IS NULL AND s.rules ? 'spread' AND ($1::text IS NULL OR t.sale_id = $1)
-  AND t.left_at < now() - make_interval(secs => $2) AND (s.status <> 'closed' OR s.closed_at > now() - interval '30 days')
-ORDER BY t.left_at LIMIT $3;
+-- Units that left a part so long ago, in seconds, and arrived nowhere.
+SELECT o.sale_id AS donor, r.id AS receiver, r.partition, o.sku, -o.delta AS units, u.id, o.fingerprint
+FROM flashguard.transfers_under_way u
+JOIN flashguard.restocks o ON o.sale_id = u.donor AND o.key = u.key
+JOIN flashguard.sales r ON r.id = u.receiver
+WHERE ($1::text IS NULL OR r.public_id = $1) AND o.at < now() - make_interval(secs => $2)
+ORDER BY o.at LIMIT $3;
 
 -- name: moves_to_load
 -- What memory counts of a part's transfers, per item: see scripts/lib/moved.lua.

@@ -11,6 +11,7 @@ from real_stack import Stack, started, until
 
 from conftest import Answer, Service, free_port, unique
 from flashguard import FlashGuard, Settings
+from flashguard.kernel import keys
 from flashguard.kernel.kernel import Verb
 from flashguard.model import SaleId
 
@@ -19,7 +20,7 @@ SPREAD = 4
 
 @pytest.fixture(scope="module")
 async def stack(http) -> AsyncIterator[Stack]:
-    async with started(http, FLASHGUARD_RECORD_TIMEOUT_SECONDS="2") as running:
+    async with started(http, FLASHGUARD_RECORD_TIMEOUT_SECONDS="1.5") as running:
         yield running
 
 
@@ -143,11 +144,39 @@ async def test_a_unit_that_left_before_the_recorder_died_is_not_called_sold_out(
         partition = guard.decisions.partition(sale)
         reply = await guard.kernel.run(Verb.RESTOCK, partition, [sale], [request])
         assert reply.results[0][0] == "restocked"
-    for home in range(SPREAD):
-        (await stack.service.buy(sale, customer_of(home))).problem(503, "overloaded")
+    buying = (stack.service.buy(sale, customer_of(home)) for home in range(SPREAD))
+    for answer in await asyncio.gather(*buying):
+        answer.problem(503, "overloaded")
     stack.start("recorder")
     answer = await stack.retried(lambda: stack.service.buy(sale, customer_of(1), key="served"))
     answer.ok(201)
+    await settled(stack, sale)
+
+
+async def test_units_arrive_only_once_the_ledger_has_that_they_left(stack: Stack) -> None:
+    await stack.ready()
+    sale = await stack.service.create_sale(stock=1, spread=SPREAD)
+    await stack.end("recorder", signal.SIGKILL)
+    (await stack.service.hold(sale, customer_of(2))).problem(
+        503, "overloaded"
+    )  # a hold itself needs no ledger
+    stack.start("recorder")
+    (await stack.retried(lambda: stack.service.hold(sale, customer_of(2), key="k"))).ok(201)
+    (await stack.service.hold(sale, customer_of(1))).problem(409, "sold-out")
+    await settled(stack, sale)
+
+
+async def test_a_part_that_was_built_again_still_counts_what_left_it(stack: Stack) -> None:
+    await stack.ready()
+    sale = await stack.service.create_sale(stock=8, spread=SPREAD)
+    for _ in range(8):
+        (await stack.service.buy(sale, customer_of(3))).ok(201)
+    await stack.recorded(sale)
+    before = await stack.epoch(sale)
+    await stack.memory.delete(keys.partition(stack.partition(sale)))
+    await stack.rebuilt(sale, before)
+    await stack.ready()
+    (await stack.service.buy(sale, customer_of(3))).problem(409, "sold-out")
     await settled(stack, sale)
 
 

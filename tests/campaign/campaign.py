@@ -20,6 +20,7 @@ from history import History
 from lab_stack import LabStack
 from lane import Lane, Result, Stack
 from nemesis import possible
+from topologies import ClusterStack, SentinelStack
 from up_stack import UpStack
 
 from plan import Plan, plan
@@ -68,9 +69,12 @@ def commit_of_now() -> str:
 
 
 async def run(rounds: list[Plan], out: Output, folder: Path) -> None:
-    """Plays these rounds; each installation's one after the other, both installations at the same time."""
+    """Plays these rounds; each installation's one after the other, the installations at the same time."""
     commit = commit_of_now()
-    stacks: list[Stack] = [UpStack(folder / "up"), LabStack(folder / "lab")]
+    stacks: list[Stack] = [
+        UpStack(folder / "up"), LabStack(folder / "lab"),
+        ClusterStack(folder / "cluster"), SentinelStack(folder / "sentinel"),
+    ]  # fmt: skip
     async with asyncio.TaskGroup() as tasks:
         for stack in stacks:
             mine = [each for each in rounds if each.stack == stack.name]

@@ -16,11 +16,10 @@ import msgspec
 from buyers import OTHER, PROBE, SCARCE, Clients
 from checker import Violation, check
 from history import Counters, History, Ledger, Row
-from lab_stack import LabStack
 from nemesis import KILL, fault_of
 from processes import hit
-from scene import Scene
-from up_stack import ADMIN_KEY, UpStack, until_ready
+from scene import AnyStack, Scene
+from up_stack import ADMIN_KEY, until_ready
 
 from flashguard.model import CustomerId, SaleId
 from flashguard.parts import home_of, part_id
@@ -37,7 +36,7 @@ REPLAYS_AT_ONCE = 16
 REPLAYS_MOST = 150
 PLENTY = 100_000
 
-Stack = UpStack | LabStack
+Stack = AnyStack
 
 
 class Result(msgspec.Struct):
@@ -92,10 +91,7 @@ class Lane:
         sale = f"s{the.number}-{zlib.crc32(the.seed.encode()):x}"
         history = History(sale, the.limit, {SCARCE: the.stock, OTHER: the.stock, PROBE: PLENTY})
         result = Result(the.as_json(), [], {}, 0.0, commit=self._commit)
-        scene = Scene(
-            the, self.stack if isinstance(self.stack, UpStack) else None,
-            self.stack if isinstance(self.stack, LabStack) else None,
-        )  # fmt: skip
+        scene = Scene(the, self.stack, sale)
         steps = fault_of(the.kind)(scene)
         try:
             await self.stack.go_on()

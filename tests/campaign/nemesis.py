@@ -16,6 +16,7 @@ from failovers import failover_by_hand, failover_by_sentinel, postgres_failover
 from processes import Kept, hit
 from redis.asyncio import Redis
 from scene import Scene
+from topologies import FAULTS as TOPOLOGY_FAULTS
 
 KILL, STOP, CONT = signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT
 CLOCK_SOURCE = Path(__file__).with_name("clock.c")
@@ -26,6 +27,8 @@ Fault = Callable[[Scene], AsyncIterator[None]]
 
 
 def fault_of(kind: str) -> Fault:
+    if kind in TOPOLOGY_FAULTS:
+        return TOPOLOGY_FAULTS[kind]
     first, *rest = kind.split(" ", 1)
     if "-" in first and first.split("-")[0] in ("api", "recorder") and rest:
         return _link(first, rest[0])

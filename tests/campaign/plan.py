@@ -17,6 +17,13 @@ LAB = [
     *(f"api-valkey {mode}" for mode in LINK_MODES), *(f"recorder-postgres {mode}" for mode in LINK_MODES),
     "other link",
 ]  # fmt: skip
+TOPOLOGIES = {
+    "cluster primary killed": "cluster",
+    "cluster failover by hand": "cluster",
+    "slots move": "cluster",
+    "failover by our own Sentinel client": "sentinel",
+}
+"""Only by name: `--kind`; the installation of each."""
 KINDS = [*UP, *UP, *LAB]
 """One deck: every kind comes once to four times before any comes again."""
 OTHER_LINKS = ["recorder-valkey", "api-postgres"]
@@ -27,12 +34,15 @@ FORGETTING = {
     "append-only file cut",
     "failover by hand",
     "failover by sentinel",
+    "cluster primary killed",
+    "failover by our own Sentinel client",
 }
 """The faults that may lose what memory answered last."""
 MEASURED_FROM_STRIKE = {
     "kill valkey", "kill postgres", "kill api worker", "kill recorder", "kill up", "flushall",
     "older valkey copy",
     "append-only file cut", "failover by hand", "failover by sentinel", "postgres failover",
+    *TOPOLOGIES,
 }  # fmt: skip
 """Where the fault lasts as long as we like, the way back counts from its end."""
 
@@ -72,7 +82,7 @@ def plan(seed: str, number: int, only: str | None = None) -> Plan:
     """Round `number` of a seed. `only`: this kind, whatever the deck says."""
     deck = random.Random(f"{seed}/deck/{number // len(KINDS)}").sample(KINDS, len(KINDS))
     kind = only or deck[number % len(KINDS)]
-    stack = "up" if kind in UP else "lab"
+    stack = "up" if kind in UP else TOPOLOGIES.get(kind, "lab")
     rng = random.Random(f"{seed}/{number}/plan")
     strike_after, lasts = rng.uniform(0.2, 0.6), rng.uniform(0.3, 1.1)
     company = rng.choice(["recorder", "api", None, None, None, None])

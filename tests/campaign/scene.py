@@ -4,37 +4,46 @@ import random
 import time
 
 from lab_stack import LabStack
+from topologies import ClusterStack, SentinelStack
 from up_stack import UpStack
 
 from plan import Plan
+
+AnyStack = UpStack | LabStack | ClusterStack | SentinelStack
 
 
 class Scene:
     """What a fault works on."""
 
-    def __init__(self, plan: Plan, up: UpStack | None, lab: LabStack | None) -> None:
+    def __init__(self, plan: Plan, stack: AnyStack, sale: str) -> None:
         self.plan = plan
+        self.stack = stack
+        self.sale = sale
         self.rng: random.Random = plan.rng("fault")
         self.struck_at = 0.0
         self.note = ""
         self.expected: set[str] = {plan.also} if plan.also else set()
         """Parts that this fault ends."""
-        self._up = up
-        self._lab = lab
 
     @property
     def up(self) -> UpStack:
-        assert self._up is not None
-        return self._up
+        assert isinstance(self.stack, UpStack)
+        return self.stack
 
     @property
     def lab(self) -> LabStack:
-        assert self._lab is not None
-        return self._lab
+        assert isinstance(self.stack, LabStack)
+        return self.stack
 
     @property
-    def stack(self) -> UpStack | LabStack:
-        return self.up if self.plan.stack == "up" else self.lab
+    def cluster(self) -> ClusterStack:
+        assert isinstance(self.stack, ClusterStack)
+        return self.stack
+
+    @property
+    def sentinel(self) -> SentinelStack:
+        assert isinstance(self.stack, SentinelStack)
+        return self.stack
 
     def struck(self) -> None:
         """The moment from which the way back is measured."""

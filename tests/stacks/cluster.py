@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from flashguard.embedded import EmbeddedPostgres
@@ -44,7 +45,7 @@ class Cluster:
                 if one is not other:
                     await one.ask("CLUSTER", "MEET", HOST, other.port, other.bus_port)
         for node in self.nodes:
-            await until(lambda node=node: self._knows_all(node), "every node knows every other")
+            await until(partial(self._knows_all, node), "every node knows every other")
         for primary, replica in zip(primaries, replicas, strict=True):
             await replica.ask("CLUSTER", "REPLICATE", (await primary.ask("CLUSTER", "MYID")).decode())
         await self.settled()
@@ -52,7 +53,7 @@ class Cluster:
     async def settled(self) -> None:
         """Every slot is served, and every replica follows."""
         for node in self.nodes:
-            await until(lambda node=node: self._is_well(node), f"{node.port} is part of the cluster")
+            await until(partial(self._is_well, node), f"{node.port} is part of the cluster")
 
     async def _knows_all(self, node: Node) -> bool:
         text = (await node.ask("CLUSTER", "NODES")).decode()

@@ -53,7 +53,7 @@ class Node(EmbeddedValkey):
         self.port = port
         self.bus_port = bus_port
         self._binary = binary
-        self._options = {"port": str(port), "bind": HOST} | options
+        self._options = {"port": str(port), "bind": HOST} | dict(options)
         self._client: Client | None = None
 
     async def _prepare(self) -> list[str | Path]:

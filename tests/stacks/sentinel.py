@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from flashguard.embedded import EmbeddedPostgres
@@ -18,7 +19,7 @@ CONF = f"""\
 bind {HOST}
 sentinel monitor {SERVICE} {HOST} {{primary}} {QUORUM}
 sentinel down-after-milliseconds {SERVICE} 800
-sentinel failover-timeout {SERVICE} 4000
+sentinel failover-timeout {SERVICE} 2000
 sentinel parallel-syncs {SERVICE} 2
 """
 
@@ -71,7 +72,7 @@ class Watched:
     async def settled(self) -> None:
         """Every Sentinel knows the others and every replica, and every replica follows."""
         for sentinel in self.sentinels:
-            await until(lambda sentinel=sentinel: self._is_well(sentinel), "the Sentinels know all")
+            await until(partial(self._is_well, sentinel), "the Sentinels know all")
 
     async def _is_well(self, sentinel: Sentinel) -> bool:
         fields = await sentinel.fields()

@@ -19,7 +19,7 @@ from .subscription import Subscription
 
 log = logging.getLogger("flashguard")
 
-SENTINEL_SECONDS: Final = 1.0
+SENTINEL_SECONDS: Final = 0.5
 """How long one Sentinel, and the server that it names, may take to answer."""
 OTHERS_SECONDS: Final = 0.05
 """How long after the first answer we wait for the other Sentinels': one that was cut off tells old news."""

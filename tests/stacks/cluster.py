@@ -10,6 +10,7 @@ from flashguard.kernel.address import Address
 from flashguard.kernel.slots import SLOTS, Shard, read_slots, slot_of
 from stacks import ONE_SERVER, Stack, folder, migrate
 from stacks.nodes import HOST, Node, all_started, free_ports, until
+from stacks.users import api_at, as_user, refused, users_file
 
 LACKS = frozenset((ONE_SERVER,))
 PRIMARIES = 3
@@ -114,7 +115,12 @@ async def started(
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Stack]:
+    """All of it as the users of deploy/valkey/users.acl, who were refused nothing in the end."""
     with folder() as place:
-        async with started(place / "memory") as cluster, EmbeddedPostgres(place / "data") as ledger:
+        acl = {"aclfile": str(users_file(place / "acl"))}
+        memory, ledger = started(place / "memory", options=acl), EmbeddedPostgres(place / "data")
+        async with memory as cluster, ledger:
             await migrate(ledger.url)
-            yield Stack(cluster.url, ledger.url)
+            api = api_at(as_user(cluster.url, "flashguard-api"))
+            yield Stack(as_user(cluster.url, "flashguard-recorder"), ledger.url, api=api)
+            assert await refused(cluster.nodes) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 from flashguard.embedded import EmbeddedPostgres
 from stacks import ONE_SERVER, Stack, folder, migrate
 from stacks.nodes import HOST, Node, all_started, free_ports, until
+from stacks.users import api_at, as_user, refused, users_file
 
 LACKS = frozenset((ONE_SERVER,))
 SERVICE = "shop"
@@ -115,7 +116,12 @@ async def started(
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Stack]:
+    """All of it as the users of deploy/valkey/users.acl, who were refused nothing in the end."""
     with folder() as place:
-        async with started(place / "memory") as watched, EmbeddedPostgres(place / "data") as ledger:
+        acl = {"aclfile": str(users_file(place / "acl"))}
+        memory, ledger = started(place / "memory", options=acl), EmbeddedPostgres(place / "data")
+        async with memory as watched, ledger:
             await migrate(ledger.url)
-            yield Stack(watched.url, ledger.url)
+            api = api_at(as_user(watched.url, "flashguard-api"))
+            yield Stack(as_user(watched.url, "flashguard-recorder"), ledger.url, api=api)
+            assert await refused(watched.servers) == []

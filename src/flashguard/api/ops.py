@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Container, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from flashguard.guard import FlashGuard
+from flashguard.kernel import keys
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.recorder.state import recorder_state as state_of
@@ -30,26 +32,60 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """Whether each component answers: 200 when a buyer can be served, else 503 with the reason."""
     components = await components_of(guard_of(request))
-    ready = all(part["status"] == "ok" for part in components.values())
-    return json_response(
-        {"status": "ok" if ready else "unavailable", "components": components}, 200 if ready else 503
-    )
+    states = {part["status"] for part in components.values()}
+    ready = states <= {"ok", "degraded"}
+    status = "unavailable" if not ready else "degraded" if "degraded" in states else "ok"
+    return json_response({"status": status, "components": components}, 200 if ready else 503)
 
 
 async def components_of(guard: FlashGuard) -> dict[str, dict[str, Any]]:
     """Each component's state: status, and version and latency where it answers."""
-    memory, ledger, recorder = await asyncio.gather(_memory(guard), _ledger(guard), _recorder(guard))
+    away = await partitions_away(guard)
+    memory, ledger, recorder = await asyncio.gather(
+        _memory(guard, away), _ledger(guard), _recorder(guard, away)
+    )
     return {"memory": memory, "ledger": ledger, "recorder": recorder}
 
 
-async def _memory(guard: FlashGuard) -> dict[str, Any]:
+async def partitions_away(guard: FlashGuard) -> dict[int, str]:
+    """The partitions of a cluster whose node does not answer, and the node; nothing of a single server."""
+    kernel = guard.kernel
+    if not kernel.client.sharded:
+        return {}
+
+    async def look(partition: int) -> bool:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS / 2):
+                await kernel.ping_key(keys.partition(partition))
+        except (MemoryAway, TimeoutError):
+            return False
+        return True
+
+    numbers = range(guard.partitions)
+    answers = await asyncio.gather(*map(look, numbers))
+    return {
+        number: kernel.client.node_of(keys.partition(number)) or "no node"
+        for number, answered in zip(numbers, answers, strict=True)
+        if not answered
+    }
+
+
+async def _memory(guard: FlashGuard, away: Mapping[int, str]) -> dict[str, Any]:
+    if len(away) == guard.partitions:
+        return {"status": "unavailable", "detail": "no partition's node answers"}
     started = time.perf_counter()
+    version = "?"
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             version = await guard.kernel.server_version()
     except (MemoryAway, TimeoutError) as error:
-        return {"status": "unavailable", "detail": str(error) or "no answer in time"}
-    return {"status": "ok", "version": version, "latency_ms": _ms_since(started)}
+        if not away:
+            return {"status": "unavailable", "detail": str(error) or "no answer in time"}
+    state = {"status": "ok", "version": version, "latency_ms": _ms_since(started)}
+    if away:
+        nodes = ", ".join(sorted(set(away.values())))
+        state |= {"status": "degraded", "detail": f"does not answer: {nodes}", "away_partitions": list(away)}
+    return state
 
 
 async def _ledger(guard: FlashGuard) -> dict[str, Any]:
@@ -64,22 +100,25 @@ async def _ledger(guard: FlashGuard) -> dict[str, Any]:
     return {"status": "ok", "version": f"PostgreSQL {version}", "latency_ms": latency_ms}
 
 
-async def _recorder(guard: FlashGuard) -> dict[str, Any]:
+async def _recorder(guard: FlashGuard, away: Mapping[int, str]) -> dict[str, Any]:
     """Recorders that run, fenced partitions and why, the lag, and the newest recovery."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            return await recorder_state(guard)
-    except (MemoryAway, LedgerAway, TimeoutError) as error:
+            return await recorder_state(guard, away)
+    except MemoryAway as error:
+        status = "degraded" if away else "unavailable"
+        return {"status": status, "detail": str(error)}
+    except (LedgerAway, TimeoutError) as error:
         return {"status": "unavailable", "detail": str(error) or "no answer in time"}
 
 
-async def recorder_state(guard: FlashGuard) -> dict[str, Any]:
+async def recorder_state(guard: FlashGuard, away: Container[int] = ()) -> dict[str, Any]:
     """The recorder's component, as readiness, the system page and `flashguard doctor` show it.
 
     Raises:
         MemoryAway, LedgerAway: a server does not answer.
     """
-    now = await state_of(guard.kernel, guard.ledger, guard.partitions)
+    now = await state_of(guard.kernel, guard.ledger, guard.partitions, away)
     fenced, recorders = now.fenced, now.recorders
     state: dict[str, Any] = {
         "status": "recovering" if fenced else "ok" if recorders else "unavailable",

@@ -6,7 +6,8 @@ from typing import Final
 
 from flashguard.doctor.finding import Finding, State, check
 from flashguard.doctor.ledger import examine_commits, examine_ledger
-from flashguard.doctor.memory import examine_memory, examine_policy
+from flashguard.doctor.memory import examine_policy
+from flashguard.doctor.topology import examine_topology
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
@@ -21,7 +22,7 @@ async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Fi
     """Every finding about this deployment. What does not answer is a finding too."""
     prepared, connections = settings.keeps_prepared, settings.ledger_connections
     return [
-        *await _try("memory", lambda: examine_memory(kernel)),
+        *await _try("memory", lambda: examine_topology(kernel)),
         *await _try("ledger", lambda: examine_ledger(ledger, prepared=prepared, connections=connections)),
         *await _try("clocks", lambda: _clocks(kernel, ledger)),
         *await _try("recorder", lambda: _recorder(kernel, ledger)),

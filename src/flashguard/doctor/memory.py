@@ -32,22 +32,23 @@ async def examine_policy(kernel: Kernel) -> list[Finding]:
     ]
 
 
-async def examine_memory(kernel: Kernel) -> list[Finding]:
-    """Everything about the memory server.
+async def examine_memory(kernel: Kernel, *, replica: bool = False) -> list[Finding]:
+    """Everything about one memory server.
+
+    Parameters:
+        replica: it shall be one, of a cluster.
 
     Raises:
         MemoryAway: it does not answer.
     """
     server = await kernel.info("server")
     if _mode(server) == "sentinel":
-        todo = (
-            "Point FLASHGUARD_REDIS_URL at the primary that it watches, by a name or a proxy that follows "
-            "a failover."
-        )
+        todo = "Point FLASHGUARD_REDIS_URL at what it watches: redis+sentinel://host:port,host:port/service"
         return [Finding("memory: role", State.FAILED, "a Sentinel, which keeps no data", todo)]
     stats = await kernel.info("stats")
     replication, persistence = await kernel.info("replication"), await kernel.info("persistence")
     config = await _config(kernel)
+    role = replication.get("role", "unknown")
     version = server.get("valkey_version") or server.get("redis_version", "0")
     evicted = int(stats.get("evicted_keys", 0))
     return [
@@ -61,11 +62,11 @@ async def examine_memory(kernel: Kernel) -> list[Finding]:
             "Set maxmemory-policy noeviction, and give it more memory; the recorder mends what was lost.",
         ),
         check(
-            "memory: role", replication.get("role") == "master", replication.get("role", "unknown"),
+            "memory: role", role == ("slave" if replica else "master"), role,
             "Point FLASHGUARD_REDIS_URL at the primary: a replica takes no writes.",
         ),
         *_durability(config, persistence),
-        *_replicas(config, replication),
+        *([] if replica else _replicas(config, replication)),
         *await _cluster(kernel, server),
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """How the recorders and their partitions do, from memory and ledger alone: any process may ask."""
 
 import sys
+from collections.abc import Container
 from typing import Final
 
 from msgspec import Struct
@@ -23,8 +24,13 @@ class RecorderState(Struct, frozen=True):
     """Partitions that answer 503 until they are rebuilt, and why."""
 
 
-async def recorder_state(kernel: Kernel, ledger: Ledger, partitions: int) -> RecorderState:
+async def recorder_state(
+    kernel: Kernel, ledger: Ledger, partitions: int, away: Container[int] = ()
+) -> RecorderState:
     """The state at this moment.
+
+    Parameters:
+        away: partitions that nobody can look at now.
 
     Raises:
         MemoryAway, LedgerAway: a server does not answer.
@@ -33,6 +39,8 @@ async def recorder_state(kernel: Kernel, ledger: Ledger, partitions: int) -> Rec
     lag = oldest_ms = 0
     positions = await ledger.positions()
     for partition in range(partitions):
+        if partition in away:
+            continue
         head = await kernel.head(partition)
         position = positions[partition]
         if "fence" in head or not (head.get("epoch", "").isdigit() and head.get("seq", "").isdigit()):

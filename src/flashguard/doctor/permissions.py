@@ -1,0 +1,62 @@
+"""Valkey/Redis: may our user do what FlashGuard does? Asked of the server itself; nothing is executed."""
+
+from typing import Final
+
+from flashguard.doctor.finding import Finding, State, ok
+from flashguard.kernel import keys
+from flashguard.kernel.kernel import Kernel, MemoryAway
+
+KEYED: Final = (
+    "DEL", "EVAL", "EVALSHA", "EXISTS", "EXPIRE", "GET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HLEN",
+    "HMGET", "HSCAN", "HSET", "MGET", "PERSIST", "PEXPIRE", "RENAME", "SADD", "SET", "SMEMBERS", "SREM",
+    "UNLINK", "XADD", "XRANGE", "XREAD", "XTRIM", "ZADD", "ZCARD", "ZCOUNT", "ZLEXCOUNT", "ZPOPMIN",
+    "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE", "ZRANK", "ZREM", "ZREMRANGEBYSCORE", "ZSCORE",
+)  # fmt: skip
+"""Commands about keys, by the scripts and beside them."""
+KEYLESS: Final = ("INFO", "PING", "SCRIPT LOAD", "TIME", "WAIT", "WAITAOF", "CONFIG GET")
+SINGLE: Final = ("PUBLISH", "SUBSCRIBE", "ROLE")
+"""Where one server has all the keys; ROLE is how a primary that a Sentinel names is made sure of."""
+CLUSTER: Final = ("ASKING", "CLUSTER INFO", "CLUSTER SLOTS", "SPUBLISH", "SSUBSCRIBE")
+CHANNELS: Final = frozenset(("PUBLISH", "SUBSCRIBE", "SPUBLISH", "SSUBSCRIBE"))
+SOFT: Final = frozenset(("CONFIG GET", "WAIT", "WAITAOF", "INFO", "CLUSTER INFO"))
+"""Without these FlashGuard sells as well; something else can't be looked at, or waited for."""
+
+ASK: Final = """\
+local missing = {}
+for _, words in ipairs(ARGV) do
+  local command = {}
+  for word in string.gmatch(words, '%S+') do command[#command + 1] = word end
+  local known, allowed = pcall(redis.acl_check_cmd, unpack(command))
+  if known and not allowed then missing[#missing + 1] = words end
+end
+return missing
+"""
+
+
+def needed(*, cluster: bool) -> tuple[str, ...]:
+    """Every command, with its subcommand."""
+    return (*KEYED, *KEYLESS, *(CLUSTER if cluster else SINGLE))
+
+
+async def examine_permissions(kernel: Kernel) -> list[Finding]:
+    """What our user may not do on this server."""
+    key = keys.partition(0)
+    words = {}
+    for name in needed(cluster=kernel.client.sharded):
+        about = keys.recorded(0) if name in CHANNELS else key if name in KEYED else ""
+        more = {"EVAL": f"x 1 {key}", "EVALSHA": f"x 1 {key}", "XREAD": f"STREAMS {key} 0-0",
+                "RENAME": f"{key} {key}"}.get(name, f"{about} x y")  # fmt: skip
+        words[f"{name} {more}".strip()] = name
+    todo = "ACL SETUSER: see deploy/valkey/users.acl for the commands, the keys ~fg:* and the channels &fg:*."
+    try:
+        raw = await kernel.client.eval(ASK, 1, key, *words)
+    except Exception as error:
+        if not isinstance(error, MemoryAway) and "NOPERM" not in str(error):
+            raise
+        return [Finding("memory: permissions", State.FAILED, f"EVAL: {error}", todo)]
+    missing = [words[each.decode()] for each in raw]
+    if not missing:
+        return [ok("memory: permissions", "all that are needed")]
+    hard = [name for name in missing if name not in SOFT]
+    state = State.FAILED if hard else State.WARNING
+    return [Finding("memory: permissions", state, f"missing: {', '.join(hard or missing)}", todo)]

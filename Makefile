@@ -14,7 +14,7 @@ MINUTES ?= 30
 EXAMPLES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: schemathesis contracts ledgers help setup run test lint chaos soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
+.PHONY: schemathesis contracts ledgers help setup run test lint chaos failovers soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ contract-%: $(DEV)
 
 chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SEED=… ROUNDS=…
 	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS)
+
+failovers: $(DEV) ## Fail real clusters and Sentinels over, and move slots, while buyers buy: SEED=… ROUNDS=…
+	FLASHGUARD_LONG=1 $(BIN)/python -m pytest -q tests/faults/test_cluster_failover.py tests/faults/test_sentinel_failover.py tests/faults/test_slots_move.py
+	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS) --kind "cluster primary killed" \
+	  --kind "cluster failover by hand" --kind "slots move" --kind "failover by our own Sentinel client"
 
 soak: $(DEV) ## Sell for half an hour with a fault a minute; nothing may grow: MINUTES=…
 	$(BIN)/python tests/campaign/soak.py --seconds $$(( $(MINUTES) * 60 )) --json .soak.json

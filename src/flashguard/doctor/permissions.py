@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from redis.exceptions import RedisError, ResponseError
+
 from flashguard.doctor.finding import Finding, State, ok
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway
@@ -50,9 +52,9 @@ async def examine_permissions(kernel: Kernel) -> list[Finding]:
     todo = "ACL SETUSER: see deploy/valkey/users.acl for the commands, the keys ~fg:* and the channels &fg:*."
     try:
         raw = await kernel.client.eval(ASK, 1, key, *words)
-    except Exception as error:
-        if not isinstance(error, MemoryAway) and "NOPERM" not in str(error):
-            raise
+    except (RedisError, OSError) as error:
+        if not isinstance(error, ResponseError):
+            raise MemoryAway(str(error)) from error
         return [Finding("memory: permissions", State.FAILED, f"EVAL: {error}", todo)]
     missing = [words[each.decode()] for each in raw]
     if not missing:

@@ -32,7 +32,10 @@ async def examine_topology(kernel: Kernel) -> list[Finding]:
     client = kernel.client
     if isinstance(client, ClusterClient):
         return await _cluster(kernel, client)
-    found = [*await examine_memory(kernel), *await examine_permissions(kernel), *_tls(list(_at(client)))]
+    found = await examine_memory(kernel)
+    if len(found) == 1:  # it is none
+        return found
+    found += [*await examine_permissions(kernel), *_tls(_at(client))]
     if isinstance(client, SentinelClient):
         return [*await _sentinels(client), *found]
     return found

@@ -68,7 +68,7 @@ async def running(http: aiohttp.ClientSession) -> AsyncIterator[Traced]:
         ledger = await Ledger.connect(servers.database_url)
         memory = connect_kernel(servers.redis_url, settings)
         recorder = Recorder(Kernel(memory), ledger, settings, 16)
-        recorder.trace(traces)
+        recorder.traces = traces
         recording = asyncio.create_task(recorder.run())
         server = uvicorn.Server(
             uvicorn.Config(

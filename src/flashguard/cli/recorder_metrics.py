@@ -37,7 +37,7 @@ async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIter
         sent = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "replace")
         if closed and not hmac.compare_digest(sent, f"Bearer {key}".encode()):
             return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
-        states = [partition.state for partition in recorder.partitions]
+        states = {one.partition: one.state for one in recorder.partitions}
         body, media_type = exposition(recorder.meters.families(states), request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type})
 

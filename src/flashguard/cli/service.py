@@ -7,6 +7,7 @@ import logging.config
 import os
 import signal
 import tempfile
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
@@ -96,8 +97,7 @@ def recorder() -> None:
 async def _record(settings: Settings) -> None:
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    _at_signals(task.cancel)
     redis_url, database_url = _urls(settings)
     traces = traces_of(settings.traces, "flashguard-recorder")
     ledger = await ledger_when_up(database_url, settings)
@@ -106,9 +106,10 @@ async def _record(settings: Settings) -> None:
         installation = await ledger.installation()
         kernel = Kernel(memory, max_backlog=settings.max_backlog_entries)
         await _examine(settings, kernel, ledger)
-        log.info("recording %d partitions", installation.partitions)
         recorder = Recorder(kernel, ledger, settings, installation.partitions)
-        recorder.trace(traces)
+        recorder.traces = traces
+        _at_signals(lambda: task.cancel() if recorder.leaving else recorder.leave())
+        log.info("%s records, of %d partitions, its share", recorder.name, installation.partitions)
         async with answering_metrics(recorder, settings):
             await recorder.run()
     finally:
@@ -116,6 +117,11 @@ async def _record(settings: Settings) -> None:
             traces.shutdown()
         await memory.aclose()
         await ledger.close()
+
+
+def _at_signals(end: Callable[[], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
 
 
 async def _examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> None:

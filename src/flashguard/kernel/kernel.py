@@ -202,11 +202,34 @@ class Kernel:
         """
         await asyncio.gather(self._ask("HSET", key, *pairs), self._ask("EXPIRE", key, STAGED_SECONDS))
 
-    async def beat(self, recorder: str, dead_after_ms: int) -> None:
-        """Notes that this recorder runs; forgets those that have not been heard of for so long."""
+    async def beat(self, recorder: str, dead_after_ms: int, *, shares: bool) -> None:
+        """Notes that this recorder runs; forgets those that have not been heard of for so long.
+
+        Parameters:
+            shares: it can record, and takes part in sharing the partitions.
+        """
         now_ms = await self.now_ms()
+        since = now_ms - dead_after_ms
         await self._ask("ZADD", keys.recorders(), now_ms, recorder)
-        await self._ask("ZREMRANGEBYSCORE", keys.recorders(), "-inf", now_ms - dead_after_ms)
+        await self._ask("ZREMRANGEBYSCORE", keys.recorders(), "-inf", since)
+        if shares:
+            await self._ask("ZADD", keys.sharing(), now_ms, recorder)
+            await self._ask("ZREMRANGEBYSCORE", keys.sharing(), 0, since)
+            await self._ask("ZREMRANGEBYSCORE", keys.sharing(), -since, 0)
+
+    async def leave(self, recorder: str) -> None:
+        """Notes that this recorder is about to end: the others take its partitions."""
+        now_ms = await self.now_ms()
+        await self._ask("ZADD", keys.sharing(), -now_ms, recorder)
+        await self._ask("ZREM", keys.recorders(), recorder)
+
+    async def sharing(self) -> dict[str, float]:
+        """The recorders that share the partitions: how many seconds ago each was heard of, negative for one
+        that leaves."""
+        now_ms = await self.now_ms()
+        raw = cast("list[bytes]", await self._ask("ZRANGE", keys.sharing(), 0, -1, "WITHSCORES"))
+        beats = {name.decode(): float(score) for name, score in zip(raw[::2], raw[1::2], strict=True)}
+        return {name: -1.0 if at < 0 else max(0.0, (now_ms - at) / 1000) for name, at in beats.items()}
 
     async def recorders(self, within_ms: int) -> list[str]:
         """The recorders that were heard of within so many milliseconds, by memory's clock."""

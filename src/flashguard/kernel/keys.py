@@ -97,6 +97,12 @@ def recorders() -> str:
     return "fg:{recorders}"
 
 
+def sharing() -> str:
+    """Sorted set: the recorders that share the partitions, by when they last said so, in milliseconds; one
+    that leaves says so by the same with a minus."""
+    return "fg:{recorders}:sharing"
+
+
 @lru_cache(maxsize=1024)
 def mark(number: int) -> str:
     """String: written to wait for, on the server of this partition; means nothing."""

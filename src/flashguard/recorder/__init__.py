@@ -1,5 +1,5 @@
 """Journal to ledger: the loop, ended holds, and recovery."""
 
-from flashguard.recorder.recorder import Recorder
+from flashguard.recorder.sharing import Recorder
 
 __all__ = ["Recorder"]

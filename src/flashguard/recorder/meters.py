@@ -1,7 +1,7 @@
 """What one recorder process counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from flashguard.journal import Entry
 from flashguard.metrics import Family, Histogram, counter, gauge, histograms
@@ -24,11 +24,11 @@ class Meters:
         self._transitions += sum(len(entry.body.transitions) for entry in run)
         self._refused += len(refused)
 
-    def families(self, states: Iterable[str]) -> list[Family]:
+    def families(self, states: Mapping[int, str]) -> list[Family]:
         """Parameters:
-        states: what each partition's recorder does just now.
+        states: what is done just now with each partition that this recorder has taken.
         """
-        by_state = {(state,): float(count) for state, count in Counter(states).items()}
+        by_state = {(state,): float(count) for state, count in Counter(states.values()).items()}
         return [
             histograms(
                 "recorder_group_entries", "Journal entries that one transaction took.", {(): self._entries}
@@ -39,4 +39,10 @@ class Meters:
             counter("recorder_transitions_total", "Changes written into the ledger.", self._transitions),
             counter("recorder_refused_total", "Grants of memory that the ledger refused.", self._refused),
             gauge("recorder_partitions", "Partitions by what their recorder does.", by_state, ("state",)),
+            gauge(
+                "recorder_takes_partition",
+                "1 for each partition that this recorder has taken.",
+                {(str(number),): 1.0 for number in states},
+                ("partition",),
+            ),
         ]

@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -27,8 +24,6 @@ from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position, ReservationId
 from flashguard.recorder.meters import Meters
 from flashguard.recorder.rebuild import Memory, Overtaken, Recovery, close_for_operator, inspect, rebuild
-from flashguard.recorder.spreading import tend
-from flashguard.recorder.sweep import sweep
 from flashguard.recorder.write import write_doubtful_group, write_group
 from flashguard.settings import Settings
 
@@ -41,15 +36,12 @@ IDLE_MS = 500
 """How long a read waits for an entry before the recorder looks whether memory is still there."""
 NOTE_SECONDS = 0.1
 """How often the recorded position is noted in memory, where replays and the backlog bound look."""
-OTHER_RECORDER_SECONDS = 1.0
-"""How long a recorder steps back after another one moved the position."""
+OTHER_RECORDER_SECONDS = 0.25
+"""How long a recorder steps back after another one moved the position: one of them is about to go."""
 PAUSE_SECONDS_MOST = 0.25
 """Between two looks at a server that is away: it shall not wait for us once it is back."""
 DEFECT_SECONDS = 1.0
 """How long a partition rests after a fault that nobody foresaw."""
-BEAT_SECONDS = 1.0
-LEDGER_WATCH_SECONDS = 2.0
-FORGET_RECORDER_MS = 60_000
 
 
 class LostHistory(FlashGuardError):
@@ -66,6 +58,10 @@ class PartitionRecorder:
         self.position: Position | None = None
         self.state = "starting"
         self.traces: Traces | None = None
+        self.handing_over = False
+        """It ends with the first group that another recorder was faster with."""
+        self.ending = False
+        """It ends after the group in hand."""
         self._kernel = kernel
         self._ledger = ledger
         self._settings = settings
@@ -79,9 +75,10 @@ class PartitionRecorder:
         self._trimmed = 0
 
     async def run(self) -> None:
-        """Records until cancelled. Every fault ends in another look at where memory and ledger stand."""
+        """Records until cancelled, or told to end. Every fault ends in another look at where memory and
+        ledger stand."""
         pause = 0.0
-        while True:
+        while not self.ending:
             try:
                 if pause:
                     await asyncio.sleep(pause)
@@ -89,6 +86,8 @@ class PartitionRecorder:
                 pause = 0.0
                 await self._follow()
             except Overtaken:
+                if self.handing_over:
+                    return
                 pause = OTHER_RECORDER_SECONDS
             except (LostHistory, MemoryBroken) as error:
                 self.suspect(str(error))
@@ -178,7 +177,7 @@ class PartitionRecorder:
 
     async def _follow(self) -> None:
         """Reads and records group after group."""
-        while True:
+        while not self.ending:
             position = self._at()
             raw = await self._kernel.entries(
                 self.partition,
@@ -286,60 +285,3 @@ class PartitionRecorder:
             return 0
         self._trimmed = below
         return below
-
-
-class Recorder:
-    """Records every partition of an installation, and gives ended holds back."""
-
-    def __init__(self, kernel: Kernel, ledger: Ledger, settings: Settings, partitions: int) -> None:
-        self.meters = Meters()
-        self.partitions = [
-            PartitionRecorder(number, kernel, ledger, settings, self.meters) for number in range(partitions)
-        ]
-        self._kernel = kernel
-        self._ledger = ledger
-        self._settings = settings
-
-    def trace(self, traces: "Traces | None") -> None:
-        """Has every transaction that a traced request is in be a span."""
-        for partition in self.partitions:
-            partition.traces = traces
-
-    async def run(self) -> None:
-        """Runs until cancelled; the group in hand is then either wholly in the ledger or not at all."""
-        async with asyncio.TaskGroup() as tasks:
-            for partition in self.partitions:
-                tasks.create_task(partition.run())
-            tasks.create_task(self._beat())
-            tasks.create_task(self._watch_the_ledger())
-            tasks.create_task(tend(self._kernel, self._ledger))
-            tasks.create_task(
-                sweep(
-                    self._kernel,
-                    self._ledger,
-                    self._settings,
-                    {partition.partition: partition.suspect for partition in self.partitions},
-                )
-            )
-
-    async def _watch_the_ledger(self) -> None:
-        """Compares the ledger's positions with ours: while nothing is sold, nothing else would notice."""
-        while True:
-            ours = [partition.position for partition in self.partitions]
-            try:
-                ledgers = await self._ledger.positions()
-                for partition, mine in zip(self.partitions, ours, strict=True):
-                    partition.compare(mine, ledgers[partition.partition])
-            except (LedgerAway, asyncpg.PostgresError) as error:
-                log.debug("the ledger's positions: %s", error)
-            await asyncio.sleep(LEDGER_WATCH_SECONDS)
-
-    async def _beat(self) -> None:
-        """Says that we run, where readiness and `flashguard doctor` look."""
-        name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        while True:
-            try:
-                await self._kernel.beat(name, FORGET_RECORDER_MS)
-            except MemoryAway as error:
-                log.debug("heartbeat: %s", error)
-            await asyncio.sleep(BEAT_SECONDS)

@@ -35,7 +35,7 @@ async def sweep(
         due = time.monotonic() - reconciled_at >= RECONCILE_SECONDS
         if due:
             reconciled_at = time.monotonic()
-        for partition, suspect in partitions.items():
+        for partition, suspect in list(partitions.items()):  # they come and go meanwhile
             try:
                 await _expire(kernel, partition, sorted(await kernel.sales(partition)))
                 if due:

@@ -53,7 +53,8 @@ class Node(EmbeddedValkey):
         self.port = port
         self.bus_port = bus_port
         self._binary = binary
-        self._options = {"port": str(port), "bind": HOST} | dict(options)
+        where = {"port": "0", "tls-port": str(port)} if "tls-cert-file" in options else {"port": str(port)}
+        self._options = where | {"bind": HOST} | dict(options)
         self._client: Client | None = None
 
     async def _prepare(self) -> list[str | Path]:

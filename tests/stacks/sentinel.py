@@ -38,7 +38,8 @@ class Sentinel(Node):
         binary, *_ = await super()._prepare()
         conf = self.home / "sentinel.conf"
         if not conf.exists():  # it writes what it learns into it
-            conf.write_text(f"port {self.port}\nunixsocket {self._socket}\ndir {self.home}\n{self._conf}")
+            port = f"port 0\ntls-port {self.port}" if "tls-cert-file" in self._conf else f"port {self.port}"
+            conf.write_text(f"{port}\nunixsocket {self._socket}\ndir {self.home}\n{self._conf}")
         return [binary, conf, "--sentinel"]
 
     async def primary(self) -> int:

@@ -105,7 +105,7 @@ async def _record(settings: Settings) -> None:
     try:
         installation = await ledger.installation()
         kernel = Kernel(memory, max_backlog=settings.max_backlog_entries)
-        await _examine(settings, kernel, ledger)
+        await _examine(settings, kernel, ledger, "recorder")
         recorder = Recorder(kernel, ledger, settings, installation.partitions)
         recorder.traces = traces
         _at_signals(lambda: task.cancel() if recorder.leaving else recorder.leave())
@@ -124,9 +124,9 @@ def _at_signals(end: Callable[[], object]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, end)
 
 
-async def _examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> None:
+async def _examine(settings: Settings, kernel: Kernel, ledger: Ledger, part: str) -> None:
     """The cheap part of `flashguard doctor`: in production we don't start where a promise would be a lie."""
-    for finding in await examine_at_start(settings, kernel, ledger):
+    for finding in await examine_at_start(settings, kernel, ledger, part):
         log.warning("%s: %s. %s", finding.name, finding.found, finding.todo)
 
 
@@ -139,7 +139,7 @@ async def _examine_for_api(settings: Settings) -> None:
         return
     memory = connect_kernel(redis_url, settings)
     try:
-        await _examine(settings, Kernel(memory), ledger)
+        await _examine(settings, Kernel(memory), ledger, "api")
     finally:
         await memory.aclose()
         await ledger.close()

@@ -7,6 +7,7 @@ from typing import Final
 from flashguard.doctor.finding import Finding, State, check
 from flashguard.doctor.ledger import examine_commits, examine_ledger
 from flashguard.doctor.memory import examine_policy
+from flashguard.doctor.permissions import examine_permissions
 from flashguard.doctor.topology import examine_topology
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
@@ -29,8 +30,14 @@ async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Fi
     ]
 
 
-async def examine_at_start(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Finding]:
-    """The cheap part: what would make a promise a lie.
+async def examine_at_start(
+    settings: Settings, kernel: Kernel, ledger: Ledger, part: str = ""
+) -> list[Finding]:
+    """The cheap part: what would make a promise a lie. A script that is refused a command halfway has done
+    the first half.
+
+    Parameters:
+        part: api or recorder, which need not be allowed the same.
 
     Returns:
         what an operator should see.
@@ -40,6 +47,7 @@ async def examine_at_start(settings: Settings, kernel: Kernel, ledger: Ledger) -
     """
     found = [
         *await _try("memory", lambda: examine_policy(kernel), away=State.WARNING),
+        *await _try("memory", lambda: examine_permissions(kernel, part), away=State.WARNING),
         *await _try("ledger", lambda: examine_commits(ledger), away=State.WARNING),
     ]
     failed = [each for each in found if each.state is State.FAILED]

@@ -35,19 +35,37 @@ return missing
 """
 
 
-def needed(*, cluster: bool) -> tuple[str, ...]:
-    """Every command, with its subcommand."""
-    return (*KEYED, *KEYLESS, *(CLUSTER if cluster else SINGLE))
+NOT_OF: Final = {
+    "api": frozenset(("XTRIM", "PUBLISH", "SPUBLISH", "RENAME", "PERSIST", "HSCAN")),
+    "recorder": frozenset(
+        ("SUBSCRIBE", "SSUBSCRIBE", "WAIT", "WAITAOF", "DEL", "GET", "PEXPIRE", "MGET", "HSCAN")
+    ),
+}
+"""What only the other part does, or an operator's command."""
+SEVERAL: Final = frozenset(("DEL", "EXISTS", "MGET", "UNLINK", "SUBSCRIBE", "SSUBSCRIBE"))
+"""Whose arguments are all keys, or all channels."""
 
 
-async def examine_permissions(kernel: Kernel) -> list[Finding]:
+def needed(*, cluster: bool, part: str = "") -> tuple[str, ...]:
+    """Every command, with its subcommand.
+
+    Parameters:
+        part: api or recorder; else for everything.
+    """
+    without = NOT_OF.get(part, frozenset())
+    return tuple(
+        name for name in (*KEYED, *KEYLESS, *(CLUSTER if cluster else SINGLE)) if name not in without
+    )
+
+
+async def examine_permissions(kernel: Kernel, part: str = "") -> list[Finding]:
     """What our user may not do on this server."""
     key = keys.partition(0)
     words = {}
-    for name in needed(cluster=kernel.client.sharded):
+    for name in needed(cluster=kernel.client.sharded, part=part):
         about = keys.recorded(0) if name in CHANNELS else key if name in KEYED else ""
         more = {"EVAL": f"x 1 {key}", "EVALSHA": f"x 1 {key}", "XREAD": f"STREAMS {key} 0-0",
-                "RENAME": f"{key} {key}"}.get(name, f"{about} x y")  # fmt: skip
+                "RENAME": f"{key} {key}"}.get(name, about if name in SEVERAL else f"{about} x y")  # fmt: skip
         words[f"{name} {more}".strip()] = name
     todo = "ACL SETUSER: see deploy/valkey/users.acl for the commands, the keys ~fg:* and the channels &fg:*."
     try:

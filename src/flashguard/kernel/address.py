@@ -1,6 +1,7 @@
 """Where memory is, from FLASHGUARD_REDIS_URL: one server, servers watched by Sentinels, or a cluster."""
 
 import copy
+import os
 import re
 import ssl
 from enum import StrEnum
@@ -48,6 +49,9 @@ class Address:
 
 
 def _tls(parts: dict[str, Any]) -> ssl.SSLContext:
+    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        if parts.get(name) and not os.access(parts[name], os.R_OK):
+            raise ValueError(f"{name}: {parts[name]} can't be read")
     context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
     if parts.get("ssl_cert_reqs") == "none":
         context.check_hostname = False

@@ -14,7 +14,7 @@ MINUTES ?= 30
 EXAMPLES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: coverage schemathesis contracts ledgers help setup run test lint chaos failovers soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
+.PHONY: image-check grow coverage schemathesis contracts ledgers help setup run test lint chaos failovers soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,13 @@ failovers: $(DEV) ## Fail real clusters and Sentinels over, and move slots, whil
 
 soak: $(DEV) ## Sell for half an hour with a fault a minute; nothing may grow: MINUTES=…
 	$(BIN)/python tests/campaign/soak.py --seconds $$(( $(MINUTES) * 60 )) --json .soak.json
+
+image-check: $(DEV) ## Carry out the Dockerfile's steps in clean roots, and run every part of the image: needs root, some minutes
+	@command -v debootstrap >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap; }
+	$(BIN)/python tests/image/check.py
+
+grow: $(DEV) ## Simulate the growth to a million buyers per second, from the costs of the last benchmark
+	$(BIN)/python -m bench.grow_simulated
 
 schemathesis: $(DEV) ## Ask the running service thousands of things that its contract allows or forbids: EXAMPLES=…
 	FLASHGUARD_LONG=1 EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s tests/integration/test_schemathesis.py

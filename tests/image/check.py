@@ -112,7 +112,7 @@ def call(base: str, path: str, key: str, body: object = None) -> tuple[int, Any]
 def run_everything(image: Image, port: int, recorder_port: int, key: str) -> dict[str, Any]:
     """Every part once, as compose.yaml would; each promise of the image is an assertion."""
     base, found = f"http://127.0.0.1:{port}", {}
-    code, said = image.once("flashguard", "api", FLASHGUARD_SECRETS_DIR="/tmp", FLASHGUARD_DATABASE_URL="")
+    code, said = image.once("flashguard", "api", FLASHGUARD_SECRETS_DIR="/tmp")
     assert (code, "FLASHGUARD_ADMIN_KEY must be set" in said) == (1, True), said
     assert image.once("id", "-u") == (0, "10001\n")
     code, said = image.once("python", "-c", "open('/opt/flashguard/new', 'w')")
@@ -157,8 +157,13 @@ def run_everything(image: Image, port: int, recorder_port: int, key: str) -> dic
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Path]:
-    """A folder that goes again; it must not be on a file system without devices."""
+def workplace(kept: Path | None) -> Iterator[Path]:
+    """A folder that goes again, unless it is to be kept; it must not be on a file system without devices."""
+    if kept:
+        kept.mkdir(mode=0o755, parents=True, exist_ok=True)
+        yield kept
+        shutil.rmtree(kept / "data", ignore_errors=True)
+        return
     place = Path(tempfile.mkdtemp(prefix="fg-image-", dir="/var/tmp"))
     place.chmod(0o755)
     try:
@@ -170,8 +175,8 @@ def workplace() -> Iterator[Path]:
 async def check(python: Path | None, kept: Path | None) -> dict[str, Any]:
     """Builds, runs, measures."""
     started = time.monotonic()
-    with workplace() as place:
-        bases = make_bases(kept or place, python)
+    with workplace(kept) as place:
+        bases = make_bases(place, python)
         based = time.monotonic()
         stage = build(DOCKER / "Dockerfile", place, bases)
         (stage.root / "run" / "secrets").mkdir(parents=True, exist_ok=True)
@@ -191,7 +196,7 @@ async def check(python: Path | None, kept: Path | None) -> dict[str, Any]:
             await ledger.start()
             key, port, recorder_port = f"fg_admin_{secrets.token_urlsafe(24)}", free_port(), free_port()
             folder = place / "secrets"
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             (folder / "flashguard_admin_key").write_text(key)
             url = f"postgresql://flashguard@127.0.0.1:{ledger.port}/flashguard"
             (folder / "flashguard_database_url").write_text(url)
@@ -227,11 +232,11 @@ def main() -> None:
     parser.add_argument(
         "--python", type=Path, default=there[-1] if there else None, help="prefix of a Python 3.12"
     )
-    parser.add_argument("--bases", type=Path, help="where the bases are kept for the next time")
+    parser.add_argument("--keep", type=Path, help="build in this folder, or run what was built there")
     given = parser.parse_args()
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
         sys.exit("This needs root and debootstrap (on Debian and Ubuntu: apt-get install debootstrap).")
-    print(json.dumps(asyncio.run(check(given.python, given.bases)), indent=2))
+    print(json.dumps(asyncio.run(check(given.python, given.keep)), indent=2))
 
 
 if __name__ == "__main__":

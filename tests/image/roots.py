@@ -120,7 +120,9 @@ def copy(source: Path, to: Path) -> None:
 
 
 def build(path: Path, place: Path, bases: dict[str, Path]) -> Stage:
-    """The last stage, after all steps of all stages."""
+    """The last stage, after all steps of all stages; a whole build that is here already is taken."""
+    built = place / "built"
+    there = built.exists()
     arguments: dict[str, str] = {}
     stages: dict[str, Stage] = {}
     stage: Stage | None = None
@@ -133,11 +135,13 @@ def build(path: Path, place: Path, bases: dict[str, Path]) -> Stage:
             stage = Stage(
                 place / f"stage-{len(stages)}", {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
             )
-            copy(bases[image.partition(":")[0]], stage.root)
+            if not there:
+                copy(bases[image.partition(":")[0]], stage.root)
             stages[step.value[-1] if len(step.value) > 1 else "last"] = stage
-        else:
+        elif not (there and step.cmd in ("RUN", "COPY")):
             assert stage is not None
             _do(step, stage, stages)
+    built.touch()
     return stages["last"]
 
 

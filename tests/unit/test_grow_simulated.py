@@ -1,4 +1,4 @@
-"""The simulation of growth: the same by the same seed, near to what was measured, and what it shows committed."""
+"""The simulation of growth: the same by the same seed, near to what was measured, and shown as it is."""
 
 import json
 

@@ -14,7 +14,7 @@ MINUTES ?= 30
 EXAMPLES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: image-check grow coverage schemathesis contracts ledgers help setup run test lint chaos failovers soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
+.PHONY: image-check grow coverage schemathesis contracts contract-spread ledgers help setup run test lint chaos failovers soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ docs: $(DEV) ## Write the reference's tables anew, from the code
 # The contract, unchanged, over each stack that production may have: see tests/stacks.
 CONTRACTS := contract-redis7-pg15 contract-pgbouncer contract-cluster contract-sentinel contract-lambda
 contracts: $(CONTRACTS) ## The HTTP contract over every stack; over one: contract-embedded, contract-redis7-pg15, …
+
+contract-spread: $(DEV) ## The same, and every sale is over four partitions
+	FLASHGUARD_TEST_SPREAD=4 $(BIN)/pytest -q tests/integration/test_api_contract.py tests/integration/test_api_races.py
 
 contract-%: $(DEV)
 	FLASHGUARD_TEST_STACK=$* $(BIN)/pytest -q tests/integration/test_api_contract.py tests/integration/test_api_races.py

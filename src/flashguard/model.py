@@ -211,9 +211,11 @@ def partition_of(sale: SaleId, partitions: int) -> int:
     return (zlib.crc32(public.encode()) + int(part or 0)) % partitions
 
 
-def public_sale(sale: str) -> SaleId:
+def public_sale(sale: SaleId) -> SaleId:
     """The sale that a shop and its buyers know, of a sale that may be a part of it: see parts.py."""
-    return SaleId(sale[: sale.index("~")] if "~" in sale else sale)
+    if "~" in sale:
+        sale = SaleId(sale[: sale.index("~")])
+    return sale
 
 
 @lru_cache(maxsize=4096)  # one batch has one time

@@ -110,7 +110,7 @@ async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -
 
 
 def _of_their_sale(caller: Caller, id_: str) -> bool:
-    return public_sale(id_.partition(".")[0]) == caller.sale
+    return public_sale(SaleId(id_.partition(".")[0])) == caller.sale
 
 
 def _is_theirs(guard: FlashGuard, caller: Caller, customer: str) -> bool:

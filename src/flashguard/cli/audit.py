@@ -41,6 +41,13 @@ def _all_sales(remote: Remote) -> list[str]:
         path = f"/v1/sales?limit=500&cursor={page['next_cursor']}"
 
 
+def _verdict(item: dict[str, Any]) -> str:
+    if not item["ok"]:
+        return "; ".join(item["differences"])
+    moving = item["in_transit"]
+    return f"ok, {moving:,} units on their way between parts" if moving else "ok"
+
+
 def _print(reports: list[dict[str, Any]], ok: bool) -> None:
     console = console_for_tables()
     table = Table("sale", "item", "stock", "available", "held", "sold", "memory", "journal tail", "verdict")
@@ -54,7 +61,7 @@ def _print(reports: list[dict[str, Any]], ok: bool) -> None:
             table.add_row(
                 report["sale_id"], item["sku"],
                 *(f"{item[field]:,}" for field in ("stock", "available", "held", "sold")),
-                memory, str(item["tail_entries"]), "ok" if item["ok"] else "; ".join(item["differences"]),
+                memory, str(item["tail_entries"]), _verdict(item),
             )  # fmt: skip
         for difference in report["differences"]:
             table.add_row(report["sale_id"], "", "", "", "", "", "", "", difference)

@@ -13,15 +13,14 @@ import asyncpg
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 
+from flashguard.simulator.rival_memory import connect_rival
 from flashguard.simulator.strategies import BASELINES
 from flashguard.simulator.strategies.base import Servers, sql
 
 POOL_SIZE = 20
-REDIS_CONNECTIONS = 50
 WAIT_SECONDS = 60.0
 WORKER_VARIABLE = "FLASHGUARD_BASELINE"
 
@@ -40,11 +39,7 @@ async def connected(schema: str) -> AsyncIterator[Servers]:
         server_settings={"search_path": schema},
         command_timeout=WAIT_SECONDS,
     )
-    redis = Redis(
-        connection_pool=BlockingConnectionPool.from_url(
-            os.environ["FLASHGUARD_REDIS_URL"], max_connections=REDIS_CONNECTIONS, timeout=WAIT_SECONDS
-        )
-    )
+    redis = connect_rival(os.environ["FLASHGUARD_REDIS_URL"])
     try:
         yield Servers(pool, redis, f"fgsim:{schema}:")
     finally:

@@ -81,7 +81,7 @@ class ClusterClient:
             await self._map()
         clients = self._primaries()
         if not clients:
-            raise ClusterDownError(self._trouble)
+            raise LostConnection(self._trouble or "the cluster has no slots yet")
         answers = await asyncio.gather(
             *(client.script_load(source) for client in clients), return_exceptions=True
         )
@@ -192,7 +192,9 @@ class ClusterClient:
             await self._map()
             owner = self._slots[slot]
         if owner is None:
-            raise ClusterDownError(self._trouble or f"no node has slot {slot}")
+            if self._trouble:
+                raise LostConnection(self._trouble)
+            raise ClusterDownError(f"no node has slot {slot}")
         return owner
 
     async def _send(self, client: Client, command: tuple[Any, ...], *, blocks: bool, asking: bool) -> Any:

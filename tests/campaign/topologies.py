@@ -122,7 +122,7 @@ async def primary_killed(scene: "Scene") -> AsyncIterator[None]:
     the = scene.cluster.cluster
     yield
     primary, [replica] = await the.of(_home(scene))
-    await _lag(scene, replica)
+    await _lag(scene, primary, [replica])
     await primary.kill()
     hit(SIGCONT, replica.pid)
     scene.struck()
@@ -166,14 +166,14 @@ async def sentinels_fail_over(scene: "Scene") -> AsyncIterator[None]:
     yield
     primary = await the.primary()
     how = scene.rng.choice(["killed", "hangs", "by hand"])
-    lagging = scene.rng.choice([node for node in the.servers if node is not primary])
-    await _lag(scene, lagging)
+    replicas = [node for node in the.servers if node is not primary]
+    if how != "by hand":
+        await _lag(scene, primary, replicas)
     if how == "by hand":
-        hit(SIGCONT, lagging.pid)
         await the.sentinels[0].ask("SENTINEL", "FAILOVER", sentinel.SERVICE)
     else:
         hit(SIGKILL if how == "killed" else SIGSTOP, primary.pid)
-    hit(SIGCONT, lagging.pid)
+    hit(SIGCONT, *(replica.pid for replica in replicas))
     scene.struck()
     yield
 
@@ -181,7 +181,9 @@ async def sentinels_fail_over(scene: "Scene") -> AsyncIterator[None]:
         return {await each.primary() for each in the.sentinels} != {primary.port}
 
     await until(switched, "the Sentinels have a new primary")
-    scene.note = f"{how}, the Sentinels took {time.monotonic() - scene.struck_at:.2f} s"
+    if how == "by hand":
+        scene.struck()
+    scene.note += f"{how}, the Sentinels took {time.monotonic() - scene.struck_at:.2f} s"
     yield
     new = await the.primary()
     if how == "killed":
@@ -193,11 +195,13 @@ async def sentinels_fail_over(scene: "Scene") -> AsyncIterator[None]:
     await the.settled()
 
 
-async def _lag(scene: "Scene", replica: Node) -> None:
-    """In half the rounds the replica misses the newest writes."""
+async def _lag(scene: "Scene", primary: Node, replicas: list[Node]) -> None:
+    """In half the rounds the replicas miss the newest writes: they sleep, and their links are cut."""
     if scene.rng.random() < 0.5:
-        hit(SIGSTOP, replica.pid)
+        hit(SIGSTOP, *(replica.pid for replica in replicas))
+        await primary.ask("CLIENT", "KILL", "TYPE", "REPLICA")
         await asyncio.sleep(scene.rng.uniform(0.02, 0.3))
+        scene.note = "replicas behind "
 
 
 async def _is_primary(node: Node) -> bool:

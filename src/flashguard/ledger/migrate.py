@@ -1,14 +1,27 @@
-"""Plain ordered SQL migrations, applied once each, in one transaction."""
+"""Plain ordered SQL migrations, applied once each, in a transaction each, while the service sells.
 
+A migration that has to wait for a lock makes everybody behind it wait. So it waits only a moment, gives up,
+lets them through, and tries again.
+"""
+
+import asyncio
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 
+from flashguard.errors import ConfigurationError
 from flashguard.ledger.sql import query
 
 FOLDER: Final = Path(__file__).parent / "migrations"
+CLOSES: Final = "0018_closed_to_public"
+"""The migration from which on whatever is new is closed to the public."""
+LOCK_TRIES: Final = 60
+LOCK_PAUSE_SECONDS: Final = 0.5
+MIGRATION_SECONDS_MOST: Final = 600.0
+"""How long one may work, once it has its locks."""
 
 
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", partitions: int) -> list[str]:
@@ -19,21 +32,84 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", partitions: 
 
     Returns:
         the names of the migrations applied now.
+
+    Raises:
+        ConfigurationError: our role may not, or others kept their locks for too long. What was applied before
+            stays, and whatever runs goes on: run it again.
     """
     applied: list[str] = []
-    async with connection.transaction():
-        await connection.execute(query("lock_migrations"))
-        await connection.execute(query("ensure_schema"))
-        await connection.execute(query("ensure_migrations_table"))
-        known = {row["name"] for row in await connection.fetch(query("applied_migrations"))}
-        for path in sorted(FOLDER.glob("*.sql")):
-            if path.stem not in known:
-                await connection.execute(path.read_text())
-                await connection.execute(query("note_migration"), path.stem)
-                applied.append(path.stem)
-        await connection.execute(query("create_installation"), secrets.token_hex(32), partitions)
-        await connection.execute(query("create_partitions"))
+    try:
+        if not pending(await _known(connection)) and await connection.fetchrow(query("installation")):
+            return applied
+        await _with_locks(connection, lambda: _prepare(connection))
+        for name, text in all_migrations().items():
+
+            async def apply(name: str = name, text: str = text) -> None:
+                if await _apply(connection, name, text):
+                    applied.append(name)
+
+            await _with_locks(connection, apply)
+        await _with_locks(connection, lambda: _install(connection, partitions))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigurationError(
+            f"This role may not change the ledger's schema ({error}): run `flashguard migrate` as the role "
+            "that owns it."
+        ) from error
     return applied
+
+
+async def _known(connection: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
+    try:
+        return {row["name"] for row in await connection.fetch(query("applied_migrations"))}
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        return set()
+
+
+async def _with_locks(
+    connection: "asyncpg.Connection[asyncpg.Record]", work: Callable[[], Awaitable[None]]
+) -> None:
+    """Does it in a transaction that waits for no lock longer than a moment, again and again."""
+    for attempt in range(LOCK_TRIES):
+        try:
+            async with connection.transaction():
+                await connection.execute(query("wait_for_locks_briefly"))
+                await work()
+                return
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if attempt == LOCK_TRIES - 1:
+                raise ConfigurationError(
+                    "The migration did not get its locks: another one runs, or a long query, such as an "
+                    "export or a backup, reads the tables. Nothing is half done; run it again later."
+                ) from error
+        await asyncio.sleep(LOCK_PAUSE_SECONDS)
+
+
+async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.execute(query("lock_migrations"))
+    await connection.execute(query("ensure_schema"))
+    await connection.execute(query("ensure_migrations_table"))
+
+
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", name: str, text: str) -> bool:
+    await connection.execute(query("lock_migrations"))
+    known = await _known(connection)
+    if name in known:
+        return False
+    await connection.execute(text, timeout=MIGRATION_SECONDS_MOST)
+    await connection.execute(query("note_migration"), name)
+    if CLOSES in known:
+        await connection.execute(query("close_to_public"))
+    return True
+
+
+async def _install(connection: "asyncpg.Connection[asyncpg.Record]", partitions: int) -> None:
+    await connection.execute(query("create_installation"), secrets.token_hex(32), partitions)
+    await connection.execute(query("create_partitions"))
+
+
+def all_migrations() -> dict[str, str]:
+    """Every migration's SQL by its name, in order."""
+    return {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.sql"))}
 
 
 def pending(known: set[str]) -> list[str]:

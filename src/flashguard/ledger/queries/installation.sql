@@ -9,6 +9,13 @@ CREATE TABLE IF NOT EXISTS flashguard.migrations (
 -- One migrator at a time, released with the transaction: works through a transaction-mode pooler.
 SELECT pg_advisory_xact_lock(7023614415190137);
 
+-- name: wait_for_locks_briefly
+-- Shorter than deadlock_timeout: it is us who give way, never somebody who sells.
+SET LOCAL lock_timeout = '250ms';
+
+-- name: close_to_public
+SELECT flashguard.close_to_public();
+
 -- name: applied_migrations
 SELECT name FROM flashguard.migrations ORDER BY name;
 

@@ -1,7 +1,7 @@
 """Writes `supabase/migrations/` from FlashGuard's own migrations, for `supabase db push`.
 
-Each file first looks whether the ledger has it, so it does not matter who migrated before: `flashguard migrate`
-and `supabase db push` can take turns. Run it after adding a migration, and commit what it writes.
+Each file first looks whether the ledger has it, so it does not matter who migrated before: `flashguard
+migrate` and `supabase db push` can take turns. Run it after adding a migration, and commit what it writes.
 """
 
 import re

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from flashguard.embedded import EmbeddedPostgres
 from flashguard.errors import ConfigurationError
 from flashguard.ledger import Ledger
 from flashguard.ledger.migrate import all_migrations
+from flashguard.ledger.sql import FOLDER as QUERIES
 from stacks import folder
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "supabase"
@@ -44,6 +46,14 @@ FILES: dict[str, str] = _generator().files()
 def test_the_files_for_supabase_are_those_that_our_migrations_make() -> None:
     committed = {path.name: path.read_text() for path in (DEPLOY / "supabase" / "migrations").glob("*.sql")}
     assert committed == FILES, "run deploy/supabase/generate.py and commit what it writes"
+
+
+def test_the_role_that_sells_may_delete_what_our_statements_delete_and_nothing_else() -> None:
+    said = "".join(path.read_text() for path in QUERIES.glob("*.sql")) + "".join(all_migrations().values())
+    deleted = set(re.findall(r"DELETE FROM (?:flashguard\.)?(\w+)", said))
+    listed = re.search(r"relname IN \(([^)]*)\) THEN\s+EXECUTE format\('GRANT DELETE", said)
+    assert listed is not None
+    assert set(re.findall(r"'(\w+)'", listed[1])) == deleted
 
 
 class Project:

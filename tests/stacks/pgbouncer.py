@@ -1,4 +1,7 @@
-"""The ledger behind Debian's PgBouncer in transaction mode: any statement may meet another connection."""
+"""The ledger behind Debian's PgBouncer in transaction mode, as the role that only sells.
+
+Any statement may meet another connection, and none may define anything.
+"""
 
 import asyncio
 import signal
@@ -14,10 +17,13 @@ from flashguard.embedded.postgres_home import choose_account
 from stacks import Stack, folder, migrate, program
 
 START_SECONDS = 10.0
+APP_ROLE = Path(__file__).parents[2] / "deploy" / "supabase" / "app_role.sql"
 
 
 @asynccontextmanager
-async def pooler(postgres_socket_folder: Path, place: Path, port: int, **settings: str) -> AsyncIterator[str]:
+async def pooler(
+    postgres_socket_folder: Path, place: Path, port: int, *, role: str = "flashguard", **settings: str
+) -> AsyncIterator[str]:
     """A PgBouncer in front of the embedded PostgreSQL; its URL. `settings` are those of its own file."""
     account = choose_account(place)
     options = {
@@ -28,7 +34,7 @@ async def pooler(postgres_socket_folder: Path, place: Path, port: int, **setting
     config = place / "pgbouncer.ini"
     config.write_text(
         "[databases]\n"
-        f"* = host={postgres_socket_folder} port=5432 user=flashguard\n"
+        f"* = host={postgres_socket_folder} port=5432 user={role}\n"
         "[pgbouncer]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
     )
     config.chmod(0o644)
@@ -57,6 +63,17 @@ async def pooler(postgres_socket_folder: Path, place: Path, port: int, **setting
         await end(process, [(signal.SIGINT, 5.0)])
 
 
+async def let_in(database_url: str) -> str:
+    """Makes the role that only sells, as the files for Supabase make it; its name."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(APP_ROLE.read_text())
+        await connection.execute("ALTER ROLE flashguard_app LOGIN")
+    finally:
+        await connection.close()
+    return "flashguard_app"
+
+
 def socket_folder(servers: EmbeddedServers) -> Path:
     """Where the embedded PostgreSQL listens."""
     return servers.postgres._socket_folder
@@ -69,5 +86,6 @@ async def running() -> AsyncIterator[Stack]:
     with folder() as place:
         async with EmbeddedServers(place / "data") as servers:
             await migrate(servers.database_url)
-            async with pooler(socket_folder(servers), place, free_port()) as url:
+            role = await let_in(servers.database_url)
+            async with pooler(socket_folder(servers), place, free_port(), role=role) as url:
                 yield Stack(servers.redis_url, url)

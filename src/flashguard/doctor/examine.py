@@ -4,6 +4,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import asyncpg
+
+from flashguard.doctor.access import examine_access
 from flashguard.doctor.finding import Finding, State, check
 from flashguard.doctor.ledger import examine_commits, examine_ledger
 from flashguard.doctor.memory import examine_policy
@@ -25,6 +28,7 @@ async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Fi
     return [
         *await _try("memory", lambda: examine_topology(kernel)),
         *await _try("ledger", lambda: examine_ledger(ledger, prepared=prepared, connections=connections)),
+        *await _try("ledger", lambda: examine_access(ledger, production=settings.mode is Mode.PRODUCTION)),
         *await _try("clocks", lambda: _clocks(kernel, ledger)),
         *await _try("recorder", lambda: _recorder(kernel, ledger)),
     ]
@@ -64,6 +68,8 @@ async def _try(
         return await look()
     except (MemoryAway, LedgerAway) as error:
         return [Finding(what, away, str(error), "Is the server up, and the address right?")]
+    except (asyncpg.InsufficientPrivilegeError, ConfigurationError) as error:
+        return [Finding(what, away, str(error), "")]
 
 
 async def _clocks(kernel: Kernel, ledger: Ledger) -> list[Finding]:

@@ -10,8 +10,7 @@ from flashguard.ledger.migrate import pending
 from flashguard.ledger.sql import query
 
 OLDEST: Final = 150_000
-ROUNDS: Final = 6
-"""Statements by which a transaction-mode pooler gives itself away."""
+IN_TRANSACTION_MODE: Final = "in transaction mode"
 
 
 async def examine_commits(ledger: Ledger) -> list[Finding]:
@@ -48,18 +47,17 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
         LedgerAway: it does not answer.
     """
     found = await examine_commits(ledger)
+    pooler = await _pooler(ledger)
     async with ledger.connection() as connection:
         row = await connection.fetchrow(query("doctor_settings"))
-        backends = {await connection.fetchval(query("doctor_backend")) for _ in range(ROUNDS)}
         try:
             standbys = await connection.fetchrow(query("doctor_standbys"))
         except asyncpg.InsufficientPrivilegeError:
             standbys = None
-    pooled = len(backends) > 1
     found.append(
         check(
-            "ledger: pooler", not (pooled and prepared),
-            "in transaction mode" if pooled else "none, or in session mode",
+            "ledger: pooler", not (pooler == IN_TRANSACTION_MODE and prepared),
+            f"{pooler}, prepared statements {'kept' if prepared else 'not kept'}",
             "FLASHGUARD_PREPARED_STATEMENTS=false: this pooler may break them.",
         )
     )  # fmt: skip
@@ -82,6 +80,19 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
         )
     )  # fmt: skip
     return found
+
+
+async def _pooler(ledger: Ledger) -> str:
+    """What is between us and PostgreSQL. A pooler gives its own process id when we connect; one in
+    transaction mode, that of another server process as soon as somebody else takes ours."""
+    async with ledger.connection() as ours:
+        first = await ours.fetchval(query("doctor_backend"))
+        if first == ours.get_server_pid():
+            return "none"
+        async with ledger.connection() as other, other.transaction():
+            await other.fetchval(query("doctor_backend"))
+            second = await ours.fetchval(query("doctor_backend"))
+    return "in session mode" if first == second else IN_TRANSACTION_MODE
 
 
 def _standbys(standbys: asyncpg.Record, wanted: str, commit: str) -> list[Finding]:

@@ -60,6 +60,12 @@ class LedgerAway(FlashGuardError):
     """PostgreSQL did not answer."""
 
 
+BROKEN_PREPARED: Final = (
+    "PostgreSQL: a pooler in transaction mode breaks our prepared statements: "
+    "set FLASHGUARD_PREPARED_STATEMENTS=false"
+)
+
+
 class _NotKept(Exception):
     """Ends a transaction that shall change nothing."""
 
@@ -237,6 +243,8 @@ class Ledger:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # a primary that was demoted
                 await self._pool.expire_connections()
             raise LedgerAway(f"PostgreSQL: {error or type(error).__name__}") from error
+        except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError) as error:
+            raise LedgerAway(BROKEN_PREPARED) from error
 
     async def _fetch(self, name: str, *args: object) -> list[asyncpg.Record]:
         async with self.connection() as connection:
@@ -289,8 +297,13 @@ class Ledger:
         Raises:
             ConfigurationError: the ledger has not been migrated to this version.
         """
-        known = await self.applied_migrations()
-        row = await self._fetchrow("installation") if known else None
+        try:
+            known = await self.applied_migrations()
+            row = await self._fetchrow("installation") if known else None
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise ConfigurationError(
+                f"This role may not read the ledger ({error}): let it in first."
+            ) from error
         if pending(known) or row is None:
             raise ConfigurationError("The ledger's schema is not up to date: run `flashguard migrate`.")
         return Installation(row["secret"], row["partitions"])

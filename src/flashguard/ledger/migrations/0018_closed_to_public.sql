@@ -28,7 +28,7 @@ BEGIN
             EXECUTE format('GRANT INSERT, UPDATE ON flashguard.%I TO %I', t.relname, p_role);
         END IF;
         IF t.relname IN ('webhook_endpoints', 'webhook_deliveries', 'simulations', 'signing_keys',
-                         'revoked_tokens', 'recoveries') THEN
+                         'revoked_tokens', 'recoveries', 'transfers_under_way') THEN
             EXECUTE format('GRANT DELETE ON flashguard.%I TO %I', t.relname, p_role);
         END IF;
     END LOOP;

@@ -1,0 +1,65 @@
+"""PostgreSQL: who are we there, who else may look, and who may listen on the way?"""
+
+import asyncpg
+
+from flashguard.doctor.finding import Finding, State, check
+from flashguard.ledger import Ledger
+from flashguard.ledger.sql import query
+
+LET_IN = "As the role that migrates, run deploy/supabase/app_role.sql, or SELECT flashguard.let_in('{role}')."
+
+
+async def examine_access(ledger: Ledger, *, production: bool) -> list[Finding]:
+    """The connection's encryption, our role's rights, and whether the public is shut out.
+
+    Raises:
+        LedgerAway: it does not answer.
+    """
+    async with ledger.connection() as connection:
+        pooled = connection.get_server_pid() != await connection.fetchval(query("doctor_backend"))
+        try:
+            row = await connection.fetchrow(query("doctor_access"))
+        except asyncpg.InvalidSchemaNameError:
+            return []
+    if row is None:
+        raise AssertionError("one row always comes")
+    return [_encryption(row, pooled=pooled), *_account(row, production=production), _public(row)]
+
+
+def _encryption(row: asyncpg.Record, *, pooled: bool) -> Finding:
+    behind = ", from the pooler on" if pooled else ""
+    if row["nearby"]:
+        return Finding("ledger: encryption", State.OK, f"on this machine{behind}: none needed", "")
+    return check(
+        "ledger: encryption", bool(row["tls"]), f"{row['tls'] or 'none'}{behind}",
+        "Add ?sslmode=verify-full&sslrootcert=FILE to FLASHGUARD_DATABASE_URL: whoever is on the way may "
+        "read and change what you sell.", otherwise=State.WARNING,
+    )  # fmt: skip
+
+
+def _account(row: asyncpg.Record, *, production: bool) -> list[Finding]:
+    role, missing = row["role"], [*row["missing"], *row["hidden"]]
+    says = f"{role} lacks {', '.join(missing)}" if missing else f"{role} may sell"
+    found = [check("ledger: rights", not missing, says, LET_IN.format(role=role))]
+    if row["superuser"]:
+        state = State.WARNING if production else State.OK
+        todo = (
+            "Sell as a role that can do nothing else: docs/how-to/supabase.md shows how."
+            if production
+            else ""
+        )
+        found.append(Finding("ledger: account", state, f"{role} is a superuser", todo))
+    elif row["owner"]:
+        found.append(Finding("ledger: account", State.OK, f"{role} owns the schema, and may migrate", ""))
+    else:
+        found.append(Finding("ledger: account", State.OK, f"{role} may not change the schema", ""))
+    return found
+
+
+def _public(row: asyncpg.Record) -> Finding:
+    wrong = [f"{name} may use the schema" for name in row["public_roles"]]
+    wrong += [f"{name} has no row-level security" for name in row["unlocked"]]
+    return check(
+        "ledger: public", not wrong, "; ".join(wrong) or "row-level security on every table",
+        "As the role that migrates: SELECT flashguard.close_to_public().",
+    )  # fmt: skip

@@ -28,8 +28,8 @@ async def examine_access(ledger: Ledger, *, production: bool) -> list[Finding]:
 
 def _encryption(row: asyncpg.Record, *, pooled: bool) -> Finding:
     behind = ", from the pooler on" if pooled else ""
-    if row["nearby"]:
-        return Finding("ledger: encryption", State.OK, f"on this machine{behind}: none needed", "")
+    if row["nearby"] and not row["tls"]:
+        return Finding("ledger: encryption", State.OK, f"on one machine{behind}: none needed", "")
     return check(
         "ledger: encryption", bool(row["tls"]), f"{row['tls'] or 'none'}{behind}",
         "Add ?sslmode=verify-full&sslrootcert=FILE to FLASHGUARD_DATABASE_URL: whoever is on the way may "

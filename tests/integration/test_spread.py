@@ -3,6 +3,8 @@
 import asyncio
 import zlib
 
+import asyncpg
+
 from conftest import Service, unique
 from streams import stream
 
@@ -226,3 +228,41 @@ async def test_an_import_may_spread_its_sales(service: Service) -> None:
     assert (found["spread"], found["items"][0]["stock"]) == (3, 10)
     again = await service.call("POST", "/v1/imports", data=text.encode(), headers=headers, admin=True)
     again.problem(422, "invalid-request")
+
+
+async def test_a_subscriber_hears_of_one_sale_and_of_its_end_once(service: Service) -> None:
+    events = ["sale.opened", "sale.closed", "sale.sold_out", "order.confirmed"]
+    body = {"url": "https://shop.example/spread", "events": events}
+    endpoint = (await service.call("POST", "/v1/webhooks", body, admin=True)).ok(201)["id"]
+    try:
+        sale = await service.create_sale(stock=4, spread=4)
+        orders = [(await service.buy(sale, c)).ok(201)["id"] for c in customers_of(1, 4, 4)]
+        await service.admin("POST", f"/v1/sales/{sale}/close")
+        path = f"/v1/webhooks/{endpoint}/deliveries?limit=100"
+        told = (await service.call("GET", path, admin=True)).ok()["data"]
+        mine = [each for each in told if each["sale_id"] == sale]
+        assert sorted(each["type"] for each in mine) == sorted([*events, *["order.confirmed"] * 3])
+        assert sorted(each["reservation_id"] for each in mine if each["reservation_id"]) == sorted(orders)
+        assert not [each for each in told if "~" in each["sale_id"]]
+    finally:
+        await service.call("DELETE", f"/v1/webhooks/{endpoint}", admin=True)
+
+
+async def test_a_shops_own_programs_read_a_spread_sales_orders_under_its_id(service: Service) -> None:
+    sale = await service.create_sale(stock=8, spread=4)
+    orders = {(await service.buy(sale, customers_of(home, 4, 1)[0])).ok(201)["id"] for home in range(4)}
+    connection = await asyncpg.connect(service.database_url)
+    try:
+        sql = "SELECT order_id FROM flashguard.orders_for_shop WHERE sale_id = $1"
+        assert {row["order_id"] for row in await connection.fetch(sql, sale)} == orders
+    finally:
+        await connection.close()
+
+
+async def test_metrics_count_a_spread_sale_as_one(service: Service) -> None:
+    sale = await service.create_sale(stock=8, spread=4)
+    (await service.buy(sale, customers_of(2, 4, 1)[0], 2)).ok(201)
+    text = (await service.call("GET", "/metrics", admin=True)).body
+    lines = [line for line in text.splitlines() if sale in line]
+    assert not [line for line in lines if f"{sale}~" in line]
+    assert {line.rsplit(" ", 1)[1] for line in lines if 'state="sold"' in line} == {"2.0"}

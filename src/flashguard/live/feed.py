@@ -67,10 +67,13 @@ class Feed:
 
     async def _look(self, topic: Topic) -> None:
         topic.look_again_at = _clock() + (SPREAD_LOOK_SECONDS if topic.spread else LOOK_AGAIN_SECONDS)
+        spread = topic.spread
         snapshot = await self._source.snapshot(topic.sale_id)
         if snapshot is None:
             raise LookupError(topic.sale_id)
         topic.adopt(snapshot, time.time() * 1000)
+        if topic.spread and not spread:  # the first look has told
+            topic.look_again_at = _clock() + SPREAD_LOOK_SECONDS
 
     async def _run(self) -> None:
         while True:

@@ -269,7 +269,7 @@ class FlashGuard:
         match result[0]:
             case "held" | "confirmed":
                 return await self._granted(sale, short, customer, merged, result)
-            case "unknown-sale" if at is not None or await self.spread.of(sale) == 1:
+            case "unknown-sale" if at is not None or not await self.spread.proves(sale):
                 return await self._sale_not_in_memory(sale, short, body)
             case "spread" | "unknown-sale":  # this process did not know
                 if result[0] == "spread":

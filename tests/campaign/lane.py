@@ -101,7 +101,7 @@ class Lane:
             await self._open_sale(the, history)
             await self._sell(the, history, scene, steps, result)
             ledger, short_id = await self._quiet(history, the.spread)
-            result.violations = check(history, ledger, short_id, memory_forgets=the.memory_forgets)
+            result.violations += check(history, ledger, short_id, memory_forgets=the.memory_forgets)
             result.violations += await self._replay(the, history, ledger)
             crashed = ended() - scene.expected
             result.violations += [Violation("crashed", part) for part in sorted(crashed)]

@@ -64,6 +64,13 @@ class Spread:
             self.note(sale, spread)
         return spread
 
+    async def proves(self, sale: SaleId) -> bool:
+        """Whether a sale that was taken for unspread is spread, as far as can be known now."""
+        try:
+            return await self.of(sale) > 1
+        except LedgerAway:
+            return False
+
     async def take(
         self,
         sale: SaleId,

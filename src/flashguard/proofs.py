@@ -7,8 +7,6 @@ that a solution counts once is the kernel's to see to.
 import time
 from typing import Any, Final
 
-import altcha
-
 from flashguard.model import SaleId
 from flashguard.receipts import Signer
 
@@ -31,6 +29,8 @@ class Proofs:
 
     def challenge(self, sale: SaleId) -> dict[str, Any]:
         """A challenge for this sale's waiting room."""
+        import altcha  # where it is needed: few sales ask for proofs
+
         made: dict[str, Any] = altcha.create_challenge(
             ALGORITHM,
             1,
@@ -46,6 +46,8 @@ class Proofs:
         where the solution is none, or is another sale's."""
         if len(text) > MAX_PROOF:
             return NO_PROOF
+        import altcha
+
         try:
             payload = altcha.Payload.from_base64(text)
             good = altcha.verify_solution(payload, self._secret).verified

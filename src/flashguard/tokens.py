@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-import jwt
 import msgspec
 from msgspec import Struct
 
@@ -111,7 +110,7 @@ class KeyRing:
         """Takes what the ledger has: all keys whose tokens may still count, and the tokens that don't."""
         if list(self._keys.values()) != list(keys):
             self._keys = {key.id: key for key in keys}
-            self._heads = {_head(key): key for key in keys}
+            self._heads = {}  # made when first needed
         self._revoked = revoked or {}
 
     def forget(self) -> None:
@@ -144,6 +143,8 @@ class KeyRing:
         }  # fmt: skip
         if sale is not None:
             claims["sale"] = sale
+        import jwt  # here and below: its imports take long, and many a process never sees a token
+
         token = jwt.encode(claims, key.secret, ALGORITHM, headers={"kid": key.id})
         return Signed(token, id_, expires_at)
 
@@ -189,6 +190,8 @@ class KeyRing:
         Anything else, and what is wrong with a token, is the library's to say; a test compares the two.
         """
         head, _, rest = token.partition(b".")
+        if not self._heads:
+            self._heads = {_head(key): key for key in self._keys.values()}
         key = self._heads.get(head)
         if key is not None:
             body, _, signature = rest.partition(b".")
@@ -217,6 +220,8 @@ class KeyRing:
         return _claims(kind, key, said)
 
     def _by_library(self, kind: Kind, token: bytes) -> Claims | Refused:
+        import jwt
+
         try:
             name = jwt.get_unverified_header(token).get("kid")
             key = self._keys.get(name) if isinstance(name, str) else None
@@ -272,6 +277,8 @@ def _decoded(text: bytes) -> bytes:
 
 def _head(key: SigningKey) -> bytes:
     """How the library writes the head of a token of this key."""
+    import jwt
+
     return jwt.encode({}, key.secret, ALGORITHM, headers={"kid": key.id}).partition(".")[0].encode()
 
 

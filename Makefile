@@ -8,6 +8,9 @@ CHECKED := src tests bench docs examples
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin"
 
+# What of the service a Lambda function never runs: the server, and what people see on a terminal.
+NOT_ON_LAMBDA := uvicorn h11 typer rich click shellingham markdown-it-py mdurl pygments psutil colorama
+
 SEED ?= $(shell date +%s)
 ROUNDS ?= 43
 MINUTES ?= 30
@@ -86,6 +89,7 @@ pin: ## Pin the requirements anew, with hashes, from pyproject.toml
 	$(PIN) pyproject.toml --group build --extra embedded --extra dev -o requirements/dev.txt
 	$(PIN) pyproject.toml --group build --extra embedded --constraint requirements/dev.txt -o requirements/run.txt
 	$(PIN) pyproject.toml --constraint requirements/dev.txt -o requirements/service.txt
+	$(PIN) pyproject.toml --constraint requirements/dev.txt $(NOT_ON_LAMBDA:%=--no-emit-package %) -o requirements/aws.txt
 	$(PIN) --group pyproject.toml:build --constraint requirements/dev.txt -o requirements/build.txt
 
 clean: ## Remove what was installed and built; the data in .flashguard stays

@@ -39,7 +39,6 @@ from . import (
     waiting_room,
     webhooks,
 )
-from .express import Express
 from .limits import Front, TooLarge, too_large_problem
 from .plain_json import SaidOnce
 from .rated import Rated
@@ -48,6 +47,8 @@ from .system import VERSION
 
 if TYPE_CHECKING:
     from flashguard.tracing.otel import Traces
+
+    from .express import Express
 
 log = logging.getLogger("flashguard")
 
@@ -173,10 +174,12 @@ def create_app(
     return app
 
 
-def create_front_door(settings: Settings | None = None, traces: "Traces | None" = None) -> Express:
+def create_front_door(settings: Settings | None = None, traces: "Traces | None" = None) -> "Express":
     """What the server runs: the application behind its express lane.
 
     Raises:
         ConfigurationError: production with a secret that is missing or easy to guess.
     """
+    from .express import Express  # it needs the server, which is not everywhere where the application is
+
     return Express(create_app(settings, traces))

@@ -3,7 +3,8 @@
 import os
 from typing import Any, Final, Protocol
 
-from .instance import Instance, settings_of_an_instance
+from .instance import Instance
+from .settings import settings_on_aws
 
 RUNTIME: Final = "AWS_LAMBDA_RUNTIME_API"
 """Is set where Lambda's runtime imports us."""
@@ -16,7 +17,7 @@ class Context(Protocol):
         """Until Lambda cuts the invocation off."""
 
 
-_instance = Instance(settings_of_an_instance())
+_instance = Instance(settings_on_aws())
 if RUNTIME in os.environ:
     _instance.start()
 

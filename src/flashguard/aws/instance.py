@@ -9,7 +9,6 @@ for its commit while it waits, and at no other time. See docs/decisions/0022.
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,13 +54,6 @@ TOO_LARGE: Final = Refused(
     code=Code.INVALID_REQUEST,
     detail=f"The answer is larger than {MAX_ANSWER_BYTES} bytes: ask for it in pages.",
 )
-
-
-def settings_of_an_instance() -> Settings:
-    """The environment's settings, with one connection to PostgreSQL where it does not say how many."""
-    if "FLASHGUARD_LEDGER_CONNECTIONS" in os.environ:
-        return Settings()
-    return Settings(ledger_connections=1)
 
 
 class Instance:

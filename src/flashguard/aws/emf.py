@@ -1,0 +1,61 @@
+"""Metrics as CloudWatch takes them out of a log: one line of JSON in its embedded metric format.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Final
+
+from flashguard.recorder.recorder import Recorder
+from flashguard.recorder.state import RecorderState
+
+NAMESPACE: Final = "FlashGuard"
+UNITS: Final = {
+    "LagSeconds": "Seconds",
+    "LagEntries": "Count",
+    "FencedPartitions": "Count",
+    "Recorders": "Count",
+    "RefusedByLedger": "Count",
+}
+"""What deploy/aws/template.yaml has alarms on."""
+
+
+class Telling:
+    """Makes lines of what one recorder process did since the line before.
+
+    Parameters:
+        clock: seconds since the Unix epoch.
+    """
+
+    def __init__(self, service: str, clock: Callable[[], float] = time.time) -> None:
+        self._service = service
+        self._clock = clock
+        self._refused_before = 0.0
+
+    def line(self, recorder: Recorder, state: RecorderState) -> str:
+        """The line of this moment."""
+        refused = next(
+            family.samples[0].value
+            for family in recorder.meters.families(())
+            if family.name.endswith("recorder_refused_total")
+        )
+        values = {
+            "LagSeconds": round(state.lag_seconds, 3),
+            "LagEntries": state.lag_entries,
+            "FencedPartitions": len(state.fenced),
+            "Recorders": state.recorders,
+            "RefusedByLedger": refused - self._refused_before,
+        }
+        self._refused_before = refused
+        metrics = [{"Name": name, "Unit": unit} for name, unit in UNITS.items()]
+        about = {"Namespace": NAMESPACE, "Dimensions": [["Service"]], "Metrics": metrics}
+        return json.dumps(
+            {
+                "_aws": {"Timestamp": int(self._clock() * 1000), "CloudWatchMetrics": [about]},
+                "Service": self._service,
+                **values,
+                "Fenced": {str(partition): why for partition, why in state.fenced.items()},
+            }
+        )

@@ -15,6 +15,7 @@ from samtranslator.translator.transform import transform
 
 from flashguard.api.export import policy
 from flashguard.aws.emf import NAMESPACE, UNITS
+from flashguard.doctor.permissions import needed
 
 TEMPLATE = Path(__file__).parents[2] / "deploy" / "aws" / "template.yaml"
 MANAGED = {"AWSLambdaVPCAccessExecutionRole", "AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
@@ -123,6 +124,14 @@ def test_memory_is_encrypted_on_its_way_and_at_rest_and_has_one_user_for_our_key
         assert "-@all" in user["AccessString"].split()
         assert "~fg:*" in user["AccessString"].split()
         assert user["AuthenticationMode"]["Type"] == "password"
+
+
+def test_the_user_of_memory_may_do_what_is_needed_and_no_more(template):
+    (user,) = of_type(template["Resources"], "AWS::ElastiCache::User").values()
+    may = {word[1:] for word in user["AccessString"].split() if word.startswith("+")}
+    # CONFIG is not to be had on ElastiCache; leaving a channel needs no right elsewhere
+    must = {name.lower().replace(" ", "|") for name in needed(cluster=True)} - {"config|get"}
+    assert may == must | {"unsubscribe", "sunsubscribe"}
 
 
 def test_a_full_memory_refuses_and_forgets_nothing(template):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from flashguard.recorder.recorder import Recorder
+from flashguard.recorder import Recorder
 from flashguard.recorder.state import RecorderState
 
 NAMESPACE: Final = "FlashGuard"
@@ -38,7 +38,7 @@ class Telling:
         """The line of this moment."""
         refused = next(
             family.samples[0].value
-            for family in recorder.meters.families(())
+            for family in recorder.meters.families({})
             if family.name.endswith("recorder_refused_total")
         )
         values = {

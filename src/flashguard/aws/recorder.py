@@ -14,7 +14,7 @@ from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.memory import connect_kernel
-from flashguard.recorder.recorder import Recorder
+from flashguard.recorder import Recorder
 from flashguard.recorder.state import RecorderState, recorder_state
 from flashguard.settings import Settings
 
@@ -28,6 +28,8 @@ SERVICE: Final = "FLASHGUARD_AWS_SERVICE"
 TELL_SECONDS: Final = 10.0
 HEALTH_PORT: Final = 9001
 CONNECT_AGAIN_SECONDS: Final = 1.0
+LEAVE_SECONDS: Final = 3.0
+"""How long handing over may take; beyond, it just ends, which loses nothing."""
 LOOK_SECONDS: Final = 5.0
 """How long a look at the state may take."""
 
@@ -72,6 +74,8 @@ async def recording(settings: Settings) -> AsyncIterator[Recording]:
         try:
             yield Recording(recorder, kernel, ledger, partitions)
         finally:
+            recorder.leave()
+            await asyncio.wait([running], timeout=LEAVE_SECONDS)
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running

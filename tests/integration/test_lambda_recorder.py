@@ -33,8 +33,8 @@ async def test_a_run_records_what_waited_hands_over_and_ends_before_its_time():
             assert await instance.invoke({}, SECONDS) == {"lag_entries": 0}, "memory is loaded by a first run"
             settings = Settings(redis_url=servers.redis_url, database_url=servers.database_url)
             async with await FlashGuard.connect(settings) as guard:
-                items = (
-                    Item(sku=Sku("unit"), name="Unit", price_minor=MinorUnits(100), currency="EUR", stock=10),
+                unit = Item(
+                    sku=Sku("unit"), name="Unit", price_minor=MinorUnits(100), currency="EUR", stock=10
                 )
                 await guard.shop.create_sale(NewSale("A drop", (unit,), id="drop"))
                 await guard.shop.change(SaleId("drop"), "open")

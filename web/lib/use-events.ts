@@ -6,6 +6,9 @@ import { backoff_ms } from "./retry";
 
 export type Connection = "connecting" | "live" | "lost" | "paused";
 
+/** What a stream can be besides: refused by a service that is there (AWS Lambda has no streams), and tried again. */
+export type Stream = Connection | "refused";
+
 /** No event, not even a ping (every 5 s), for so long: the connection is lost. */
 const SILENCE_MS = 12_000;
 
@@ -16,8 +19,8 @@ const SILENCE_MS = 12_000;
 export function useEvents<Events extends object>(
   path: string | null,
   handlers: { [Name in keyof Events]?: (data: Events[Name]) => void },
-): Connection {
-  const [connection, setConnection] = useState<Connection>("connecting");
+): Stream {
+  const [connection, setConnection] = useState<Stream>("connecting");
   const latest = useRef(handlers);
   useEffect(() => {
     latest.current = handlers;
@@ -39,8 +42,9 @@ export function useEvents<Events extends object>(
       source = null;
     };
     const lost = () => {
+      const refused = source?.readyState === EventSource.CLOSED;
       close();
-      setConnection("lost");
+      setConnection(refused ? "refused" : "lost");
       timer = setTimeout(open, backoff_ms(attempt++));
     };
     const heard = (event: MessageEvent<string>) => {

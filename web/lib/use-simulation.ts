@@ -32,6 +32,6 @@ export function useSimulation(id: string | null) {
     log: (data) => setSimulation((old) => fold(old, "log", data)),
     run: (data) => setSimulation((old) => fold(old, "run", data)),
   });
-  const shown: Connection | "over" = over ? "over" : connection;
+  const shown: Connection | "over" = over ? "over" : connection === "refused" ? "lost" : connection;
   return { simulation: mine, missing: found === "no", connection: shown };
 }

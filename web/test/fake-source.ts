@@ -2,7 +2,9 @@ import { act } from "@testing-library/react";
 
 /** An EventSource whose events a test sends. */
 export class FakeSource extends EventTarget {
+  static readonly CLOSED = 2;
   static all: FakeSource[] = [];
+  readyState = 1;
   onerror: (() => void) | null = null;
   closed = false;
   constructor(readonly url: string) {

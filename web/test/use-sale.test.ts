@@ -1,0 +1,53 @@
+import { act, renderHook } from "@testing-library/react";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { api } from "@/lib/api/client";
+import { POLL_MS, useSale } from "@/lib/use-sale";
+import { FakeSource } from "./fake-source";
+
+const newest = () => FakeSource.all.at(-1)!;
+const sale = (available: number) => ({ id: "drop", items: [{ sku: "unit", available }] });
+
+function refuse() {
+  newest().readyState = FakeSource.CLOSED;
+  return act(async () => newest().onerror!());
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  FakeSource.all = [];
+  vi.stubGlobal("EventSource", FakeSource);
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+test("where there are no streams a sale is asked for every few seconds, and counts as live", async () => {
+  let left = 5;
+  const get = vi.spyOn(api, "GET").mockImplementation((async () => ({ data: sale(left) })) as never);
+  const { result } = renderHook(() => useSale("drop"));
+  await refuse();
+  expect(result.current.connection).toBe("live");
+  expect(result.current.sale?.items[0]?.available).toBe(5);
+  left = 4;
+  await act(async () => void (await vi.advanceTimersByTimeAsync(POLL_MS * 2)));
+  expect(result.current.sale?.items[0]?.available).toBe(4);
+  const asked = get.mock.calls.length;
+  newest().send("sale", sale(3));
+  await act(async () => void (await vi.advanceTimersByTimeAsync(POLL_MS * 4)));
+  expect(get.mock.calls.length, "a stream that comes back ends the asking").toBe(asked);
+});
+
+test("a service that is not there is not live, however often it is asked", async () => {
+  vi.spyOn(api, "GET").mockRejectedValue(new TypeError("offline"));
+  const { result } = renderHook(() => useSale("drop"));
+  await refuse();
+  expect(result.current.connection).toBe("lost");
+});
+
+test("a stream that is cut is opened again and nothing is asked for meanwhile", async () => {
+  const get = vi.spyOn(api, "GET");
+  renderHook(() => useSale("drop"));
+  await act(async () => newest().onerror!());
+  expect(get).not.toHaveBeenCalled();
+});

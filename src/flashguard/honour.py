@@ -4,7 +4,18 @@ from typing import Any, Final
 
 from flashguard.errors import Code
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.model import Amount, Line, Refund, Refused, ReservationId, SaleId, Sku
+from flashguard.model import (
+    Amount,
+    Granted,
+    Line,
+    Outcome,
+    Refund,
+    Refused,
+    ReservationId,
+    ReservationStatus,
+    SaleId,
+    Sku,
+)
 from flashguard.receipts import Receipt, Signer, request_fingerprint
 
 MAX_RECEIPT: Final = 16 * 1024
@@ -46,8 +57,9 @@ def lines_of(receipt: Receipt) -> tuple[Line, ...]:
 
 async def too_late(
     ledger: Ledger, sale: SaleId, short: str, refused: Refused, why: str | None, lines: tuple[Line, ...]
-) -> Refused:
-    """The refusal of a confirm that can't be honoured, with what a shop that was paid should give back.
+) -> Outcome:
+    """The refusal of a confirm that can't be honoured, with what a shop that was paid should give back; the
+    order, where the ledger has it: a replica that took over without it knows only a hold that has ended.
 
     Parameters:
         why: the code of what stood in the way, where a receipt was shown.
@@ -62,8 +74,10 @@ async def too_late(
             "honoured while units are left; else refund the payment."
         )
     try:
+        found = await ledger.reservation(sale, short)
+        if found is not None and found.status is ReservationStatus.CONFIRMED:
+            return Granted(found, True)
         if not lines:
-            found = await ledger.reservation(sale, short)
             lines = () if found is None else found.items
         stored = await ledger.sale(sale)
     except LedgerAway:

@@ -1,0 +1,32 @@
+"""A memory that fell back to before a confirm, and whose hold has ended since: the order stands."""
+
+import signal
+
+from real_stack import started, until
+
+
+async def test_an_order_is_never_told_to_be_refunded_by_a_memory_that_fell_back(http) -> None:
+    async with started(http) as stack:
+        sale = await stack.service.create_sale(hold_seconds=1)
+        held = (await stack.service.hold(sale, "ann")).ok(201)
+        shown = {"receipt": held["receipt"]}
+        before = await stack.copy(sale)
+        (await stack.service.verb(held["id"], "confirm")).ok()
+        await stack.recorded(sale)
+        await stack.end("recorder", signal.SIGKILL)  # who would build it again
+        await stack.put_back(before)
+        ends = (await stack.memory.time())[0] + 2
+
+        async def has_ended() -> bool:
+            return bool((await stack.memory.time())[0] > ends)
+
+        await until(has_ended, "the hold's time is over")
+        for body in (None, shown):
+            path = f"/v1/reservations/{held['id']}/confirm"
+            again = (await stack.service.call("POST", path, body)).ok()
+            assert again["status"] == "confirmed"
+            assert again["id"] == held["id"]
+        stack.start("recorder")
+        await stack.rebuilt(sale, 1)
+        await stack.service.audit(sale)
+        assert (await stack.service.item(sale))["sold"] == 1

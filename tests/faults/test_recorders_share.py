@@ -118,6 +118,10 @@ async def test_partitions_are_shared_handed_over_and_followed_while_buyers_buy(s
             shoppers = Shoppers(service, sales)
             own = int(urlsplit(service.recorder_metrics_url).port or 0)
             await recorders.shared(own, first, second)
+            ready = (await service.call("GET", "/readyz")).ok()["components"]["recorder"]
+            assert sorted(map(len, ready["recorder_partitions"]))[0] > 0
+            assert sorted(number for one in ready["recorder_partitions"] for number in one) == list(range(16))
+            assert len(ready["recorder_partitions"]) == 3
             buying = asyncio.create_task(shoppers.run())
 
             recorders.running[first].send_signal(signal.SIGTERM)

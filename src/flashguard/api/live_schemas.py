@@ -183,6 +183,9 @@ class ComponentView(BaseModel):
     partitions: int | None = None
     recovering_partitions: list[int] | None = None
     recorders: int | None = Field(None, description="recorder: how many run")
+    recorder_partitions: list[list[int]] | None = Field(
+        None, description="recorder: the partitions that each one has"
+    )
     recoveries: int | None = Field(None, description="recorder: how often memory was built again")
     last_recovery: RecoveryView | None = None
     viewers: int | None = Field(None, description="live: open event streams of this process")

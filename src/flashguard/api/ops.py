@@ -126,6 +126,7 @@ async def recorder_state(guard: FlashGuard, away: Container[int] = ()) -> dict[s
         "lag_seconds": now.lag_seconds,
         "partitions": guard.partitions,
         "recorders": recorders,
+        "recorder_partitions": [now.shares[name] for name in sorted(now.shares)],
     }
     if fenced:
         state["recovering_partitions"] = list(fenced)

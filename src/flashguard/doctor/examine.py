@@ -89,9 +89,12 @@ async def _clocks(kernel: Kernel, ledger: Ledger) -> list[Finding]:
 async def _recorder(kernel: Kernel, ledger: Ledger) -> list[Finding]:
     partitions = (await ledger.installation()).partitions
     state = await recorder_state(kernel, ledger, partitions)
+    each_has = "".join(
+        f"; {name} has {', '.join(map(str, has)) or 'none'}" for name, has in sorted(state.shares.items())
+    )
     return [
         check(
-            "recorder: running", state.recorders > 0, f"{state.recorders} running",
+            "recorder: running", state.recorders > 0, f"{state.recorders} running{each_has}",
             "Start `flashguard recorder`: without it no order is confirmed and no hold ends.",
         ),
         check(

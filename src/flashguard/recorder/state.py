@@ -9,6 +9,7 @@ from msgspec import Struct
 from flashguard.journal import decode_sound
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.recorder.share import Roll, share
 
 SILENT_MS: Final = 5_000
 """A recorder that was not heard of for so long is taken for dead; it says so every second."""
@@ -22,6 +23,8 @@ class RecorderState(Struct, frozen=True):
     """How long the oldest of them has waited, by memory's clock."""
     fenced: dict[int, str]
     """Partitions that answer 503 until they are rebuilt, and why."""
+    shares: dict[str, list[int]]
+    """Each recorder's partitions, as it works them out by itself."""
 
 
 async def recorder_state(
@@ -55,4 +58,7 @@ async def recorder_state(
                 next_ones, _ = decode_sound(raw)
                 oldest_ms = min([oldest_ms or sys.maxsize, *(entry.body.at_ms for entry in next_ones)])
     waited_ms = await kernel.now_ms() - oldest_ms if 0 < oldest_ms < sys.maxsize else 0
-    return RecorderState(len(await kernel.recorders(SILENT_MS)), lag, max(0, waited_ms) / 1000, fenced)
+    names = Roll().note(await kernel.sharing(), 0.0)
+    shares = {name: sorted(share(names, name, partitions)) for name in names}
+    running = len(await kernel.recorders(SILENT_MS))
+    return RecorderState(running, lag, max(0, waited_ms) / 1000, fenced, shares)

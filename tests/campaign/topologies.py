@@ -185,14 +185,10 @@ async def sentinels_fail_over(scene: "Scene") -> AsyncIterator[None]:
         scene.struck()
     scene.note += f"{how}, the Sentinels took {time.monotonic() - scene.struck_at:.2f} s"
     yield
-    new = await the.primary()
     if how == "killed":
         await primary.restart()
     hit(SIGCONT, primary.pid)
-    for node in the.servers:
-        if node is not new:
-            await node.ask("REPLICAOF", "127.0.0.1", new.port)
-    await the.settled()
+    await the.put_back()
 
 
 async def _lag(scene: "Scene", primary: Node, replicas: list[Node]) -> None:

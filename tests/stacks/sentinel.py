@@ -1,5 +1,6 @@
 """Memory is a real primary with two replicas that three real Sentinels watch."""
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from flashguard.embedded import EmbeddedPostgres
 from stacks import ONE_SERVER, Stack, folder, migrate
-from stacks.nodes import HOST, Node, all_started, free_ports, until
+from stacks.nodes import HOST, PATIENCE_SECONDS, Node, all_started, free_ports, until
 from stacks.users import api_at, as_user, refused, users_file
 
 LACKS = frozenset((ONE_SERVER,))
@@ -15,6 +16,7 @@ SERVICE = "shop"
 QUORUM = 2
 SENTINELS = 3
 REPLICAS = 2
+PUT_BACK_TRIES = 4
 OPTIONS = {"repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1", "replica-priority": "100"}
 CONF = f"""\
 bind {HOST}
@@ -71,10 +73,22 @@ class Watched:
         port = await sentinel.primary()
         return next(node for node in self.servers if node.port == port)
 
-    async def settled(self) -> None:
+    async def settled(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Every Sentinel knows the others and every replica, and every replica follows."""
         for sentinel in self.sentinels:
-            await until(partial(self._is_well, sentinel), "the Sentinels know all")
+            await until(partial(self._is_well, sentinel), "the Sentinels know all", seconds)
+
+    async def put_back(self) -> None:
+        """Has every server follow the primary of now, which the Sentinels may change meanwhile."""
+        for _ in range(PUT_BACK_TRIES):
+            primary = await self.primary()
+            for node in self.servers:
+                if node is not primary:
+                    await node.ask("REPLICAOF", HOST, primary.port)
+            with contextlib.suppress(AssertionError):
+                await self.settled(PATIENCE_SECONDS / PUT_BACK_TRIES)
+                return
+        await self.settled()
 
     async def _is_well(self, sentinel: Sentinel) -> bool:
         fields = await sentinel.fields()

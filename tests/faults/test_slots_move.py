@@ -1,6 +1,8 @@
 """Slots move to another primary while their partitions sell, in both ways that operators have."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 
@@ -13,6 +15,7 @@ from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
 from stacks import Stack, cluster, moving
 from stacks.cluster import Cluster
+from stacks.nodes import until
 
 PAUSE_SECONDS = 0.05
 """Between two keys: the partition is on two nodes for a while."""
@@ -74,3 +77,30 @@ async def test_a_partition_moves_while_it_sells_and_buyers_get_retries_at_most(o
     assert len({answer.body["id"] for answer in told if answer.status == 201}) == bought
     await service.audit(sale)
     assert (await service.item(sale))["sold"] == bought
+
+
+async def test_a_replicated_hold_waits_for_the_replica_of_its_own_partition_alone(on_a_cluster) -> None:
+    service, nodes = on_a_cluster
+    sale = await service.create_sale(hold_durability="replicated")
+    _, [replica] = await nodes.of(keys.partition(partition_of(SaleId(sale), stacks.PARTITIONS)))
+    while True:
+        other = await service.create_sale(hold_durability="replicated")
+        _, replicas = await nodes.of(keys.partition(partition_of(SaleId(other), stacks.PARTITIONS)))
+        if replica not in replicas:
+            break
+    for each in (sale, other):
+        (await service.hold(each, "ann")).ok(201)
+    os.kill(replica.pid, signal.SIGSTOP)
+    try:
+        waits, passes = await asyncio.gather(
+            service.hold(sale, "bob", key="again"), service.hold(other, "bob", key="other")
+        )
+        waits.problem(503, "overloaded")
+        passes.ok(201)
+    finally:
+        os.kill(replica.pid, signal.SIGCONT)
+
+    async def kept() -> bool:
+        return (await service.hold(sale, "bob", key="again")).status == 201
+
+    await until(kept, "the replica has it, and the same key says so")

@@ -12,6 +12,7 @@ import asyncpg
 from msgspec import Struct
 
 from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.ledger.away import check_files, why_away
 from flashguard.ledger.migrate import migrate, pending
 from flashguard.ledger.sql import query
 from flashguard.model import (
@@ -199,8 +200,10 @@ class Ledger:
                 does not track them breaks them.
 
         Raises:
+            ConfigurationError: the address names a certificate that can't be read.
             LedgerAway: the server can't be reached.
         """
+        check_files(url)
         try:
             pool = await asyncpg.create_pool(
                 url,
@@ -213,13 +216,13 @@ class Ledger:
                 server_settings={"timezone": "UTC", "application_name": "flashguard"},
             )
         except (*AWAY, asyncpg.PostgresError) as error:
-            raise LedgerAway(f"PostgreSQL: {error}") from error
+            raise LedgerAway(why_away(error)) from error
         ledger = cls(pool, timeout)
         try:
             await ledger.ping()
         except asyncpg.PostgresError as error:
             pool.terminate()
-            raise LedgerAway(f"PostgreSQL: {error}") from error
+            raise LedgerAway(why_away(error)) from error
         except BaseException:
             pool.terminate()
             raise
@@ -242,7 +245,7 @@ class Ledger:
         except AWAY as error:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # a primary that was demoted
                 await self._pool.expire_connections()
-            raise LedgerAway(f"PostgreSQL: {error or type(error).__name__}") from error
+            raise LedgerAway(why_away(error)) from error
         except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError) as error:
             raise LedgerAway(BROKEN_PREPARED) from error
 

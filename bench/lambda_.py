@@ -1,4 +1,4 @@
-"""What AWS Lambda costs, by the real runtime client, on this machine: `python -m bench.lambda_`, in two minutes.
+"""What AWS Lambda costs, by the real runtime client: `python -m bench.lambda_`, in two minutes.
 
 Cold start (import, and from process start to the first answer), warm latency of a durable buy with the
 instance frozen in between and not, CPU per buy beside the server's at one connection, and what listening for

@@ -11,12 +11,10 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError, ResponseError
-
 from flashguard.kernel import keys
 from flashguard.kernel.client import MemoryClient
 from flashguard.kernel.connection import Connection, connect
+from flashguard.kernel.faults import LostConnection, RedisError, ResponseError
 from flashguard.model import Durability
 
 log = logging.getLogger("flashguard")

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
-from redis.exceptions import RedisError
-
 from flashguard.copies import Copies
 from flashguard.customers import WHAT_IT_IS, one_customer
 from flashguard.decisions import Decision, Decisions, Fate
@@ -23,6 +21,7 @@ from flashguard.journal import Watermark
 from flashguard.kernel import keys
 from flashguard.kernel.announcements import Announcements
 from flashguard.kernel.client import MemoryClient
+from flashguard.kernel.faults import RedisError
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.kernel.listening import Listening, check
 from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat

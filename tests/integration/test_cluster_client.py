@@ -6,13 +6,12 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError, TryAgainError
 
 import stacks
 from flashguard.kernel import keys
 from flashguard.kernel.announcements import Announcements
 from flashguard.kernel.client import MemoryClient
+from flashguard.kernel.faults import LostConnection, RedisError, TryAgainError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.memory import connect_kernel
 from flashguard.settings import Settings

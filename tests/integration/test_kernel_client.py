@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from flashguard.embedded import EmbeddedValkey
 from flashguard.kernel.address import Address
 from flashguard.kernel.connection import Client
+from flashguard.kernel.faults import NoScriptError, RedisError, ResponseError
 
 TIMEOUT_SECONDS = 0.5
 

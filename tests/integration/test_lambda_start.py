@@ -10,12 +10,12 @@ from test_lambda import buying, env_of
 
 HEAVY = (
     "fastapi", "starlette.routing", "uvicorn", "uvloop", "httptools", "typer", "rich", "prometheus_client",
-    "aiohttp", "jwt", "altcha", "psutil", "logging.config", "flashguard.api.app", "flashguard.embedded",
-    "flashguard.recorder.recorder", "flashguard.recorder.sharing", "flashguard.cli",
+    "redis", "aiohttp", "jwt", "altcha", "psutil", "logging.config", "flashguard.api.app",
+    "flashguard.embedded", "flashguard.recorder.recorder", "flashguard.recorder.sharing", "flashguard.cli",
 )  # fmt: skip
 """What the server has and a hot call needs not."""
 WITHOUT_EXTRAS = "import sys; sys.modules['opentelemetry.sdk'] = None; "
-"""Lambda's package has no OpenTelemetry SDK; where it is installed, redis-py imports it."""
+"""Lambda's package has no OpenTelemetry SDK."""
 ANSWER = (
     WITHOUT_EXTRAS
     + """

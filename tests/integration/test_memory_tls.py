@@ -6,11 +6,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from redis.exceptions import RedisError
 
 import stacks
 from flashguard.errors import ConfigurationError
 from flashguard.kernel import keys
+from flashguard.kernel.faults import RedisError
 from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
 from stacks import cluster, sentinel

@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 
 import hiredis
 import msgspec
-from redis.exceptions import NoScriptError
 
 from flashguard.embedded.valkey import find_valkey
 from flashguard.journal import Entry, decode_entry
 from flashguard.kernel import keys
+from flashguard.kernel.faults import NoScriptError
 from flashguard.kernel.kernel import Kernel, Reply, Verb
 from flashguard.model import SaleId
 from flashguard.recorder.fold import New, fold

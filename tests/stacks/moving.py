@@ -2,8 +2,7 @@
 
 import asyncio
 
-from redis.exceptions import ResponseError
-
+from flashguard.kernel.faults import ResponseError
 from flashguard.kernel.slots import slot_of
 from stacks.cluster import Cluster
 from stacks.nodes import HOST, Node, until

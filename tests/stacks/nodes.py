@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from flashguard.embedded import EmbeddedValkey
 from flashguard.kernel.address import Address
 from flashguard.kernel.connection import Client
+from flashguard.kernel.faults import RedisError
 
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.02

@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from redis.exceptions import RedisError, ResponseError
-
 from flashguard.doctor.finding import Finding, State, ok
 from flashguard.kernel import keys
+from flashguard.kernel.faults import RedisError, ResponseError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 
 KEYED: Final = (

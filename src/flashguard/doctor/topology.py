@@ -5,8 +5,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from flashguard.doctor.finding import Finding, State, check, ok
 from flashguard.doctor.memory import examine_memory
 from flashguard.doctor.permissions import examine_permissions
@@ -14,6 +12,7 @@ from flashguard.kernel.address import Address
 from flashguard.kernel.client import MemoryClient
 from flashguard.kernel.cluster import ClusterClient
 from flashguard.kernel.connection import visiting
+from flashguard.kernel.faults import RedisError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.kernel.sentinel import SentinelClient
 

@@ -6,12 +6,11 @@ import re
 import ssl
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qs, urlencode
-
-from redis.asyncio.connection import parse_url
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 SENTINEL_PORT: Final = 26379
 PORT: Final = 6379
+NO: Final = ("0", "f", "false", "n", "no")
 SEEDS_MOST: Final = 64
 """Addresses that one URL may name."""
 
@@ -24,7 +23,7 @@ class Address:
     """
 
     def __init__(self, url: str) -> None:
-        parts: dict[str, Any] = dict(parse_url(url))
+        parts = _parts(url)
         self.path: str | None = parts.get("path")
         self.host: str = parts.get("host", "localhost")
         self.port: int = parts.get("port", PORT)
@@ -46,6 +45,36 @@ class Address:
         other = copy.copy(self)
         other.path, other.host, other.port = None, host, port
         return other
+
+
+def _parts(url: str) -> dict[str, Any]:
+    """A URL's parts under the names that redis-py has for them: `scheme://user:password@host:port/db?…`."""
+    found = urlsplit(url)
+    if found.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    parts: dict[str, Any] = {name: values[0] for name, values in parse_qs(found.query).items()}
+    parts |= {
+        name: unquote(text)
+        for name, text in (("username", found.username), ("password", found.password))
+        if text
+    }
+    if found.scheme == "unix":
+        parts["path"] = unquote(found.path)
+    else:
+        if found.hostname:
+            parts["host"] = unquote(found.hostname)
+        if found.port:
+            parts["port"] = found.port
+        database = unquote(found.path).strip("/")
+        if database:
+            parts["db"] = database
+    if "db" in parts:
+        if not str(parts["db"]).isdigit():
+            raise ValueError(f"{parts['db']!r} is no number of a database")
+        parts["db"] = int(parts["db"])
+    if "ssl_check_hostname" in parts:
+        parts["ssl_check_hostname"] = str(parts["ssl_check_hostname"]).lower() not in NO
+    return parts
 
 
 def _tls(parts: dict[str, Any]) -> ssl.SSLContext:

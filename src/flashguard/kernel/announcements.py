@@ -9,8 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError
+from flashguard.kernel.faults import LostConnection, RedisError
 
 from .address import Address
 from .client import MemoryClient

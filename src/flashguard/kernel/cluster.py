@@ -10,15 +10,15 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.exceptions import (
+from flashguard.kernel.faults import (
     AskError,
     ClusterDownError,
+    LostConnection,
     MovedError,
     RedisError,
     ResponseError,
     TryAgainError,
 )
-from redis.exceptions import ConnectionError as LostConnection
 
 from .address import Address, Topology
 from .connection import Client, Connection
@@ -64,7 +64,7 @@ class ClusterClient:
         """One command and its answer, in redis-py's shapes for those that the kernel uses.
 
         Raises:
-            redis.exceptions.RedisError: there is no answer, or it is an error.
+            RedisError: there is no answer, or it is an error.
             OSError: no connection can be made.
         """
         return shaped(command, await self._ask(key_of(command), command, blocks="BLOCK" in command))

@@ -12,20 +12,21 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar, cast
 
 import hiredis
-from redis.exceptions import (
+
+from flashguard.kernel.faults import (
     AskError,
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
+    LostConnection,
     MovedError,
+    NoAnswer,
     NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
     TryAgainError,
 )
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import TimeoutError as NoAnswer
 
 from .address import Address
 from .shapes import shaped
@@ -130,7 +131,7 @@ async def connect(address: Address, factory: Callable[[], Made]) -> Made:
     """A connection that has logged in.
 
     Raises:
-        redis.exceptions.RedisError, OSError, TimeoutError: it can't be made.
+        RedisError, OSError, TimeoutError: it can't be made.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -203,7 +204,7 @@ class Client:
         """One command and its answer, in redis-py's shapes for those that the kernel uses.
 
         Raises:
-            redis.exceptions.RedisError: there is no answer, or it is an error.
+            RedisError: there is no answer, or it is an error.
             OSError: no connection can be made.
         """
         answer = await (self.ask_blocking(command) if "BLOCK" in command else self._ask(command))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
 
 from flashguard.errors import FlashGuardError
 from flashguard.kernel import keys
 from flashguard.kernel.client import MemoryClient
+from flashguard.kernel.faults import MovedError, NoScriptError, RedisError, ResponseError
 from flashguard.model import SaleId
 
 CONFIRMED_RECORD: Final = b"\x02"

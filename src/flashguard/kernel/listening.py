@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import hiredis
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError
+
+from flashguard.kernel.faults import LostConnection, RedisError
 
 from .client import MemoryClient
 from .connection import Connection, connect

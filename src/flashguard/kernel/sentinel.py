@@ -10,8 +10,7 @@ import contextlib
 import logging
 from typing import Any, Final, NamedTuple
 
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError, ResponseError
+from flashguard.kernel.faults import LostConnection, RedisError, ResponseError
 
 from .address import Address, Topology
 from .connection import Client, connect, visiting

@@ -1,9 +1,8 @@
 """Which node of a cluster has which keys."""
 
+from binascii import crc_hqx
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
-
-from redis.crc import key_slot
 
 from . import keys
 from .address import Address
@@ -13,8 +12,10 @@ SLOTS: Final = 16_384
 
 @lru_cache(maxsize=65_536)
 def slot_of(key: str) -> int:
-    """The slot of a key: the CRC of its hash tag."""
-    return int(key_slot(key.encode()))
+    """The slot of a key: CRC-16 (XMODEM) of what stands in its first braces, or of all of it."""
+    _, opened, rest = key.partition("{")
+    tag, closed, _ = rest.partition("}")
+    return crc_hqx((tag if opened and closed and tag else key).encode(), 0) % SLOTS
 
 
 KEYLESS: Final = frozenset(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
-from redis.exceptions import ConnectionError as LostConnection
-from redis.exceptions import RedisError
+
+from flashguard.kernel.faults import LostConnection, RedisError
 
 from .connection import Connection
 

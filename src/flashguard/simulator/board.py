@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, cast
 
-from redis.exceptions import RedisError
-
 from flashguard.kernel import keys
 from flashguard.kernel.client import Commands
+from flashguard.kernel.faults import RedisError
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.simulator.progress import Happened, decode_happened, encode_happened
 

@@ -19,10 +19,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import Service, clean_env, free_port, migrated_servers, serving, stop
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger
+from flashguard.memory import connect_kernel
+from flashguard.model import SaleId, partition_of
+from flashguard.recorder.meters import Meters
+from flashguard.recorder.recorder import PartitionRecorder
+from flashguard.settings import Settings
 from stacks import Stack
 
 SOCKET_NAME = ".s.PGSQL.5432"
 SALES = 12
+BUYS = 300
 TAKEN_SECONDS = 30.0
 """Generous: how long it takes is printed, that it happens is promised."""
 
@@ -207,3 +215,44 @@ async def test_a_recorder_that_the_ledger_does_not_answer_leaves_its_share_to_th
         finally:
             recorders.running[cut_off].kill()
             await stop(recorders.running[cut_off])
+
+
+async def test_three_recorders_that_all_try_one_partition_apply_each_group_once(stack, http):
+    """Whatever the sharing says: the position, moved by compare-and-set, is what keeps them apart."""
+    settings = Settings(redis_url=stack.redis_url, database_url=stack.database_url)
+    memory, ledger = connect_kernel(stack.redis_url, settings), await Ledger.connect(stack.database_url)
+    meters = [Meters(), Meters()]
+    async with serving(stack, http) as service:
+        sale = await service.create_sale(stock=BUYS)
+        rivals = [
+            asyncio.create_task(
+                PartitionRecorder(
+                    partition_of(SaleId(sale), 16), Kernel(memory), ledger, settings, its_meters
+                ).run()
+            )
+            for its_meters in meters
+        ]
+        try:
+            for at in range(0, BUYS, 10):
+                some = range(at, at + 10)
+                answers = await asyncio.gather(*(service.buy(sale, f"c{number}") for number in some))
+                assert {answer.status for answer in answers} == {201}
+                await asyncio.sleep(
+                    0.15
+                )  # who lost has stepped back, and waits for the next group with the rest
+            assert (await service.item(sale))["sold"] == BUYS
+            assert (await service.audit(sale))["orders"] == BUYS
+            wrote = [value(its_meters, "flashguard_recorder_transitions_total") for its_meters in meters]
+            assert 0 < sum(wrote) < BUYS + 10, "they did not contend"
+        finally:
+            for rival in rivals:
+                rival.cancel()
+            await asyncio.gather(*rivals, return_exceptions=True)
+            await memory.aclose()
+            await ledger.close()
+
+
+def value(meters: Meters, name: str) -> float:
+    """What this recorder counted."""
+    found = next(family for family in meters.families({}) if family.name == name)
+    return sum(sample.value for sample in found.samples)

@@ -83,7 +83,7 @@ async def test_a_primary_that_dies_closes_only_its_own_partitions_and_not_for_lo
 
     async def served() -> bool:
         newest = told[sale][before:]
-        return newest[-1].status == 201 and any(each.status == 503 for each in newest)
+        return bool(newest) and newest[-1].status == 201 and any(each.status == 503 for each in newest)
 
     await until(served, "the partition is served by its replica", SECONDS_MOST)
     assert time.monotonic() - struck < SECONDS_MOST

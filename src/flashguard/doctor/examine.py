@@ -69,7 +69,7 @@ async def _try(
     except (MemoryAway, LedgerAway) as error:
         return [Finding(what, away, str(error), "Is the server up, and the address right?")]
     except (asyncpg.InsufficientPrivilegeError, ConfigurationError) as error:
-        return [Finding(what, away, str(error), "")]
+        return [Finding(what, away, str(error), "May this account see the tables? `ledger: rights` says so.")]
 
 
 async def _clocks(kernel: Kernel, ledger: Ledger) -> list[Finding]:

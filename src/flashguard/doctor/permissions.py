@@ -15,11 +15,13 @@ KEYED: Final = (
 )  # fmt: skip
 """Commands about keys, by the scripts and beside them."""
 KEYLESS: Final = ("INFO", "PING", "SCRIPT LOAD", "TIME", "WAIT", "WAITAOF", "CONFIG GET")
-SINGLE: Final = ("PUBLISH", "SUBSCRIBE", "ROLE")
+SINGLE: Final = ("PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "ROLE")
 """Where one server has all the keys; ROLE is how a primary that a Sentinel names is made sure of."""
-CLUSTER: Final = ("ASKING", "CLUSTER INFO", "CLUSTER SLOTS", "SPUBLISH", "SSUBSCRIBE")
+CLUSTER: Final = ("ASKING", "CLUSTER INFO", "CLUSTER SLOTS", "SPUBLISH", "SSUBSCRIBE", "SUNSUBSCRIBE")
 CHANNELS: Final = frozenset(("PUBLISH", "SUBSCRIBE", "SPUBLISH", "SSUBSCRIBE"))
-SOFT: Final = frozenset(("CONFIG GET", "WAIT", "WAITAOF", "INFO", "CLUSTER INFO"))
+SOFT: Final = frozenset(
+    ("CONFIG GET", "WAIT", "WAITAOF", "INFO", "CLUSTER INFO", "UNSUBSCRIBE", "SUNSUBSCRIBE")
+)
 """Without these FlashGuard sells as well; something else can't be looked at, or waited for."""
 
 ASK: Final = """\
@@ -37,7 +39,19 @@ return missing
 NOT_OF: Final = {
     "api": frozenset(("XTRIM", "PUBLISH", "SPUBLISH", "RENAME", "PERSIST", "HSCAN")),
     "recorder": frozenset(
-        ("SUBSCRIBE", "SSUBSCRIBE", "WAIT", "WAITAOF", "DEL", "GET", "PEXPIRE", "MGET", "HSCAN")
+        (
+            "SUBSCRIBE",
+            "SSUBSCRIBE",
+            "UNSUBSCRIBE",
+            "SUNSUBSCRIBE",
+            "WAIT",
+            "WAITAOF",
+            "DEL",
+            "GET",
+            "PEXPIRE",
+            "MGET",
+            "HSCAN",
+        )
     ),
 }
 """What only the other part does, or an operator's command."""

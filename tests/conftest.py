@@ -245,6 +245,22 @@ async def service(stack: Stack, http: aiohttp.ClientSession) -> AsyncIterator[Se
         yield running
 
 
+SLOW_FILES = (
+    "test_up.py", "test_kernel_model.py", "test_bench.py", "test_servers_away.py", "test_kill_everything.py",
+    "test_protocol_model.py", "test_ledger_fell_back.py", "test_simulate.py", "test_connection.py",
+    "test_live.py", "test_cli.py", "test_recorders_share.py", "test_spread_survives.py", "test_simulator.py",
+    "test_campaign.py", "test_lambda.py", "test_examples.py", "test_doctor_on_copies.py", "test_stop.py",
+    "test_durability.py", "test_webhooks.py", "test_schemathesis.py", "test_descriptors.py",
+    "test_waiting_room_kept.py", "test_lambda_recorder.py",
+)  # fmt: skip
+"""Begun first, the longest first, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         if mark.args[0] in stacks.lacks():

@@ -15,8 +15,8 @@ SEED ?= $(shell date +%s)
 ROUNDS ?= 43
 MINUTES ?= 30
 EXAMPLES ?= 60
-# Half of the tests' time is waiting: three workers keep two cores busy. Which files come first, tests/conftest.py says.
-SPREAD_OUT := -n 3 --dist loadfile --no-loadscope-reorder
+# Which files come first, tests/conftest.py says.
+SPREAD_OUT := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: image-check grow coverage schemathesis contracts contract-spread ledgers help setup run test lint chaos failovers soak bench bench-quick load wrk pin clean redis spin promtool chromium pages vitest docs tsclient
@@ -31,7 +31,7 @@ run: $(RUN) pages ## Start everything, with a demo sale; Ctrl-C ends it, the dat
 
 test: lint redis ledgers spin promtool wrk chromium vitest tsclient ## Check the style and the types, then run every test
 	$(BIN)/pytest $(SPREAD_OUT)
-	@$(MAKE) --no-print-directory -j 2 $(CONTRACTS)
+	@$(MAKE) --no-print-directory -j 3 $(CONTRACTS)
 
 coverage: setup ## Run every test, and see that they reach 90 % of the lines and branches; a third slower
 	$(BIN)/coverage erase

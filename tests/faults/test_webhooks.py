@@ -42,7 +42,8 @@ async def subscribe(stack: Stack, receiver: Receiver, path: str = "/hook", **mor
 
 @pytest.fixture
 async def hook(stack: Stack, receiver: Receiver) -> AsyncIterator[str]:
-    """One endpoint for every type of event, for the time of a test."""
+    """One endpoint for every type of event, once all is whole again that the test before broke."""
+    await stack.ready()
     id_ = await subscribe(stack, receiver)
     yield id_
     receiver.always.clear()

@@ -335,8 +335,9 @@ def over(each: socket.socket) -> bool:
 
 async def test_idle_connections_are_bounded_and_make_room_for_those_who_buy(hasty):
     sale = await hasty.create_sale(stock=10)
-    async with idle_connections(hasty, 1_000) as opened:
-        assert (await hasty.buy(sale, "ann")).status == 201
+    async with idle_connections(hasty, 1_000) as opened, aiohttp.ClientSession() as behind_them:
+        newcomer = Service(hasty.url, hasty, behind_them)
+        assert (await newcomer.buy(sale, "ann")).status == 201
         assert sum(over(each) for each in opened) > 1_000 - MOST_CONNECTIONS - 50
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not all(over(each) for each in opened):

@@ -28,5 +28,6 @@ async def test_a_buyer_with_a_token_in_the_fragment_buys_in_production(visit: Vi
         assert asked
         assert not [url for url in asked if minted["token"] in url]
         assert minted["token"] not in await buyer.page.content()
+        await buyer.page.goto("about:blank")  # its event stream shall not miss the service that ends here
     orders = await service.admin("GET", f"/v1/sales/{sale}/orders")
     assert [order["customer"] for order in orders["data"]] == ["ann"]

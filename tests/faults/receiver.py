@@ -9,6 +9,15 @@ from typing import Any
 from standardwebhooks.webhooks import Webhook
 
 HUGE = 64 * 1024 * 1024
+ENDLESS = {
+    "continue": b"HTTP/1.1 100 Continue\r\n\r\n" * 2048,
+    "processing": b"HTTP/1.1 102 Processing\r\nX: y\r\n\r\n" * 2048,
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"x" * 4000 + b">\r\n\r\n",
+    "switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + b"x" * 65536,
+    "headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 8192,
+    "after": b"HTTP/1.1 204 No Content\r\n\r\n" * 2048,
+}
+"""What comes again and again, as fast as it is taken, in place of an answer; all but the last are none."""
 
 
 class Received:
@@ -32,7 +41,8 @@ class Receiver:
     """Raw HTTP, so that it can lie.
 
     `plan` says what the next messages are answered, by path; then everything is accepted. Answers: a status,
-    "hang", "redirect", "break off" (a 200, cut short), "huge" (a 200 without end), "refuse" (no answer).
+    "hang", "redirect", "break off" (a 200, cut short), "huge" (a 200 without end), "refuse" (no answer),
+    "drip" (a head, one byte at a time), or a key of ENDLESS.
     """
 
     def __init__(self) -> None:
@@ -99,6 +109,16 @@ class Receiver:
                     self.sent_bytes += 65536
             case "refuse":
                 return False
+            case "drip":
+                for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 8192:
+                    writer.write(bytes((byte,)))
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+            case endless if endless in ENDLESS:
+                while True:
+                    writer.write(ENDLESS[endless])
+                    await writer.drain()
+                    self.sent_bytes += len(ENDLESS[endless])
             case status:
                 writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()

@@ -1,13 +1,16 @@
 """Webhooks: no event without its fact, no fact without its event, and each arrives, whatever receivers do."""
 
 import asyncio
+import statistics
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from real_stack import Stack, started, until
-from receiver import Receiver, listening
+from receiver import ENDLESS, Receiver, listening
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from flashguard.ledger import Ledger
@@ -173,6 +176,42 @@ async def test_a_receiver_that_hangs_keeps_no_other_waiting(
         await arrived(receiver, each["id"], "reservation.held")
     assert any(each["pending"] for each in await endpoints(stack) if each["id"] == hanging)
     await stack.service.call("DELETE", f"/v1/webhooks/{hanging}", admin=True)
+
+
+async def test_a_receiver_without_end_costs_neither_memory_nor_the_others_time(
+    stack: Stack, receiver: Receiver, hook: str
+) -> None:
+    """Each sends without end what is no answer; the good endpoint gets its messages in the usual time."""
+    await arrived(receiver, f"sale {await stack.service.create_sale()}", "sale.opened")
+    memory_before = memory_of(stack.children["deliverer"].pid)
+    hostile = {}
+    for lie in (*ENDLESS, "drip"):
+        receiver.always[f"/{lie}".replace(" ", "-")] = lie
+        hostile[lie] = await subscribe(stack, receiver, f"/{lie}".replace(" ", "-"))
+    sale = await stack.service.create_sale(stock=60, hold_seconds=1800)
+    delays = []
+    for n in range(60):
+        sent_at = time.monotonic()
+        held = (await stack.service.hold(sale, f"c{n}")).ok(201)
+        await arrived(receiver, held["id"], "reservation.held")
+        delays.append(time.monotonic() - sent_at)
+    logs = {lie: await deliveries(stack, id_) for lie, id_ in hostile.items()}
+    grown = memory_of(stack.children["deliverer"].pid) - memory_before
+    for id_ in hostile.values():
+        await stack.service.call("DELETE", f"/v1/webhooks/{id_}", admin=True)
+    assert grown < 60 * 1024 * 1024
+    assert statistics.median(delays) < 1.5
+    assert max(delays) < 5
+    assert all(each["state"] == "pending" for lie, log in logs.items() if lie != "after" for each in log)
+    assert {each["state"] for each in logs["after"]} <= {"delivered", "pending"}
+    why = {each["error"] for each in logs["continue"] if each["error"]}
+    assert why == {"the receiver sent more than 16 interim answers (1xx)"}
+
+
+def memory_of(pid: int) -> int:
+    """The most memory that a process has had so far, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 async def endpoints(stack: Stack) -> list[dict[str, Any]]:

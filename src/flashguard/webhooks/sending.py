@@ -1,11 +1,13 @@
 """One attempt to deliver one message. Whatever a receiver does with it, it costs a bounded time."""
 
 import asyncio
+import functools
 import time
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 from yarl import URL
 
@@ -14,7 +16,13 @@ from .messages import Message
 from .signing import signed_headers
 
 MAX_ANSWER: Final = 16 * 1024
-"""Bytes of an answer that are read; what comes after them is cut off."""
+"""Bytes of an answer's body that are read; what comes after them is cut off."""
+MAX_RECEIVED: Final = 64 * 1024
+"""Bytes of one answer that are parsed: interim answers, head and body together; what follows is not read."""
+MAX_INTERIM: Final = 16
+"""Interim answers (1xx) that may stand before the final one."""
+PIECE: Final = 2048
+"""Bytes given to the parser at once: at most so many can be 1xx answers before they are counted."""
 CONNECT_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 15.0
 ERROR_LENGTH: Final = 300
@@ -31,6 +39,60 @@ class Attempt(Struct, frozen=True, kw_only=True):
     retry_after: float = 0.0
 
 
+class AnswerTooLarge(aiohttp.ClientError):
+    """The receiver sent more than an answer needs; the connection is closed."""
+
+
+class BoundedAnswer(ResponseHandler):
+    """A connection that ends when an answer passes its bounds, before or after its status.
+
+    aiohttp queues every interim answer and reads on, however many come; also on an idle connection.
+    """
+
+    _received = 0
+    _answers = 0
+
+    def set_response_params(self, **params: Any) -> None:  # called once per request
+        self._received = self._answers = 0
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        if not data:  # aiohttp resumes a paused parser with it
+            super().data_received(data)
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            self._received += len(piece)
+            if self._received > MAX_RECEIVED:
+                self._refuse(f"sent more than {MAX_RECEIVED} bytes")
+                return
+            super().data_received(piece)
+            if self._answers > MAX_INTERIM + 1:
+                self._refuse(f"sent more than {MAX_INTERIM} interim answers (1xx)")
+                return
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        self._answers += 1
+        super().feed_data(data, size)
+
+    def _refuse(self, what: str) -> None:
+        error = AnswerTooLarge(f"the receiver {what}")
+        payload, transport = self._payload, self.transport
+        self.set_exception(error)
+        if payload is not None and not payload.is_eof():
+            payload.set_exception(error)
+        if transport is not None:
+            transport.abort()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes bounded connections. The factory is no public part of aiohttp: pyproject.toml says up to which
+    version this was tested."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory: Any = functools.partial(BoundedAnswer, loop=self._loop)
+
+
 class Sender:
     """The connections to one endpoint, which no other endpoint shares.
 
@@ -44,7 +106,7 @@ class Sender:
         resolver = CheckedResolver(private=private)
         self._resolver = resolver
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 resolver=resolver, use_dns_cache=False, limit=at_once, keepalive_timeout=IDLE_SECONDS
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -100,10 +162,13 @@ class Sender:
 async def _read_some(answer: aiohttp.ClientResponse) -> bool:
     """Reads an answer up to the bound; False when there was more. An answer that breaks off raises."""
     read = 0
-    async for chunk in answer.content.iter_any():
-        read += len(chunk)
-        if read > MAX_ANSWER:
-            return False
+    try:
+        async for chunk in answer.content.iter_any():
+            read += len(chunk)
+            if read > MAX_ANSWER:
+                return False
+    except AnswerTooLarge:
+        return False
     return True
 
 

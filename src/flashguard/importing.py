@@ -20,6 +20,9 @@ class Imported(Struct, frozen=True, kw_only=True):
 
     taken: tuple[int, ...] = ()
     replayed: bool = False
+    in_memory: bool = True
+    """False: not all of the sales are in memory yet. The same key again completes them, and so does a
+    recorder within seconds."""
 
 
 async def import_sales(
@@ -30,8 +33,7 @@ async def import_sales(
     key: str | None = None,
     dry_run: bool = False,
 ) -> Imported:
-    """Writes draft sales in one transaction, then loads them into memory; what can't be loaded now, the
-    recorder loads at its next look.
+    """Writes draft sales into the ledger in one transaction, then each into memory and its journal.
 
     Parameters:
         key: an idempotency key; the same import under it again changes nothing.
@@ -46,14 +48,18 @@ async def import_sales(
         parts = shop.placed(shop.draft_of(new, id_, None if key is None else f"import:{key}:{place}"))
         drafts += parts
         places += [place] * len(parts)
+    ids = [draft.sale.id for draft, _ in drafts]
+    if not dry_run and not await shop.may_create(ids):
+        return Imported(in_memory=False)
     taken = await ledger.create_sales(drafts, keep=not dry_run)
     made = [draft for draft, _ in drafts if draft.creation_key is not None]
-    if taken and key is not None and await _all_made(ledger, made):
-        return Imported(replayed=True)
-    if not taken and not dry_run:
-        for draft, partition in drafts:
-            await shop.load(draft.sale.id, partition)
-    return Imported(taken=tuple(dict.fromkeys(places[at] for at in taken)))
+    replayed = bool(taken) and key is not None and await _all_made(ledger, made)
+    if taken and not replayed:
+        return Imported(taken=tuple(dict.fromkeys(places[at] for at in taken)))
+    if dry_run:
+        return Imported(replayed=replayed)
+    loaded = [await shop.load(draft.sale.id, partition) for draft, partition in drafts]
+    return Imported(replayed=replayed, in_memory=all(loaded))
 
 
 async def _all_made(ledger: Ledger, drafts: Sequence[StoredSale]) -> bool:

@@ -126,6 +126,29 @@ class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
     rules: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class Create(Struct, array_like=True, tag="create", frozen=True):
+    """A sale entered memory for the first time. `definition` is the sale and its items as the ledger had
+    them, as the JSON of the query `sale_definition`: it restores the sale in a ledger that lost it."""
+
+    sale: SaleId
+    unused: str
+    lines: Lines
+    at_ms: int
+    definition: str
+
+
+class Describe(Struct, array_like=True, tag="describe", frozen=True):
+    """What only the ledger keeps of a sale changed: its name, or the rules of its waiting room as the
+    ledger's JSON; '' means unchanged. Comes after the `SaleChange` of the same request."""
+
+    sale: SaleId
+    unused: str
+    lines: Lines
+    at_ms: int
+    name: str
+    room: str
+
+
 class Join(Struct, array_like=True, tag="join", frozen=True):
     """Somebody waits for units: `lines` is the sku and how many; the lowest place is served first."""
 
@@ -168,6 +191,8 @@ Transition = (
     | Cancel
     | Restock
     | SaleChange
+    | Create
+    | Describe
     | Join
     | Leave
     | Rebuilt

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -34,12 +35,17 @@ from flashguard.model import (
 from flashguard.parts import part_ids
 from flashguard.receipts import fingerprint
 from flashguard.recorder.loading import LoadRefused, load_sale
-from flashguard.rooms import room_rule
+from flashguard.rooms import encode_room, room_rule
 from flashguard.rules import NO_RULES, Rules, changes_to_kernel
 from flashguard.settings import Settings
 from flashguard.spread import NO_LIST, Spread, Whole, as_in_memory, drafts_of, unfit
 
 MAX_STOCK: Final = 1_000_000_000
+NOT_IN_MEMORY: Final = Refused(
+    code=Code.RECOVERING,
+    detail="Memory does not have the new sale yet. Repeat the request with the same Idempotency-Key.",
+    retry_after_seconds=RETRY_SECONDS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,11 @@ class Shop:
         self._settings = settings
 
     async def create_sale(self, new: NewSale, *, key: str | None = None) -> tuple[Sale, bool] | Refused:
-        """Writes a draft sale into the ledger and loads it into memory.
+        """Writes a draft sale into the ledger, then into memory and its journal.
 
         Returns:
-            the sale, and whether it had been created before under the same key; or why not.
+            the sale, and whether it had been created before under the same key; or why not. `recovering` when
+            only the ledger has it so far: a recorder completes it within seconds, and so does the same key.
         """
         sale_id = SaleId(new.id if new.id is not None else slug(new.name))
         if not is_sale_id(sale_id):
@@ -87,14 +94,17 @@ class Shop:
         stored = self.draft_of(new, sale_id, key)
         body = stored.creation_body
         drafts = self.placed(stored)
+        if not await self.may_create([draft.sale.id for draft, _ in drafts]):
+            return NOT_IN_MEMORY
         created = not await self._ledger.create_sales(drafts)
         if not created:
             earlier = await self._ledger.sale_created_with(key) if key else None
             if earlier is None:
                 return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
             sale_id = earlier
-        for part in part_ids(sale_id, await self._spread.of(sale_id)):
-            await self.load(part, self._decisions.partition(part))
+        parts = part_ids(sale_id, await self._spread.of(sale_id))
+        if not all([await self.load(part, self._decisions.partition(part)) for part in parts]):
+            return NOT_IN_MEMORY
         found = await self.sale(sale_id)
         if found is None:
             raise AssertionError(f"sale {sale_id} was just written")
@@ -136,15 +146,33 @@ class Shop:
             None if new.waiting_room is None else new_seed(),
         )
 
-    async def load(self, sale_id: SaleId, partition: int) -> None:
-        """Puts a new sale into memory now; where that fails, the recorder's next look does it."""
+    async def may_create(self, sale_ids: Sequence[SaleId]) -> bool:
+        """Whether memory answers for these new sales, and has none that the ledger lost: such a sale comes
+        back from the journal, or an operator must decide about it.
+
+        Raises:
+            LedgerAway: PostgreSQL does not answer.
+        """
+        looks = await asyncio.gather(*(self._decisions.ask(Verb.LOOK, id_, ("",)) for id_ in sale_ids))
+        if any(look.fate is not Fate.DECIDED for look in looks):
+            return False
+        there = [id_ for id_, look in zip(sale_ids, looks, strict=True) if look.result[0] != "unknown-sale"]
+        return not await self._ledger.unknown_sales(there)
+
+    async def load(self, sale_id: SaleId, partition: int) -> bool:
+        """Puts a new sale into memory and its journal; whether it is there now. If not, a recorder does it.
+
+        Raises:
+            LedgerAway: PostgreSQL does not answer.
+        """
         try:
             async with self._ledger.connection() as connection:
                 row = await connection.fetchrow(query("sale_by_id"), sale_id)
                 if row is not None and row["status"] == SaleStatus.DRAFT:
                     await load_sale(self._kernel, connection, partition, row)
         except (MemoryAway, LoadRefused):
-            pass
+            return False
+        return True
 
     async def sale(self, sale_id: SaleId) -> Sale | None:
         """A sale with memory's counters and status of this moment; the ledger's while memory is away."""
@@ -225,14 +253,17 @@ class Shop:
         ends_at = changes.get("ends_at", stored.sale.ends_at)
         if starts_at and ends_at and ends_at <= starts_at:
             return Refused(code=Code.INVALID_REQUEST, detail="ends_at: must be after starts_at")
+        described = [changes.get("name") or "", ""]
         if "waiting_room" in changes:
             if stored.sale.waiting_room is None:
                 return Refused(
                     code=Code.INVALID_REQUEST, detail="waiting_room: the sale was made without one"
                 )
             room = msgspec.structs.replace(stored.sale.waiting_room, **changes["waiting_room"])
-            await self._ledger.change_room(sale_id, room)  # before memory: it is not in the journal
             kernel_changes.setdefault("rules", {})["room"] = room_rule(room, opened=False)
+            described[1] = encode_room(room)
+        if any(described):
+            kernel_changes["describe"] = described
         field = "" if key is None else f"sale-change:{key}"
         decision = await self._decisions.ask(
             Verb.CHANGE_SALE,
@@ -256,8 +287,6 @@ class Shop:
         behind = await self._whole.follow(sale_id) if stored.sale.spread > 1 else None
         if behind:
             return behind
-        if "name" in changes:
-            await self._ledger.rename_sale(sale_id, changes["name"])
         now = await self.sale(sale_id)
         if now is None:
             return Refused(code=Code.UNKNOWN_SALE)

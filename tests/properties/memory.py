@@ -181,9 +181,11 @@ class Partition:
         """A new sale; the one that is there stays as it is."""
         known = name in self.model.sales
         self.close_chapter()
-        reply = self.run(Verb.LOAD, [name], ("new", "", _config(sale), _items(sale), [], [], []))
+        rest = ([], [], [], None, [], [], definition := f'{{"sale": "{name}"}}')
+        reply = self.run(Verb.LOAD, [name], ("new", "", _config(sale), _items(sale), *rest))
         assert (reply.status, reply.results) == ("", ["exists" if known else "loaded"])
         if not known:
+            self.model.note_creation(name, definition)
             items = {sku: replace(item) for sku, item in sale.items.items()}
             self.model.sales[name] = Sale(replace(sale.config, rules=dict(sale.config.rules)), items)
         self.open_chapter()

@@ -198,6 +198,11 @@ class Model:
         self._transitions, self._touched = [], set()
         return results
 
+    def note_creation(self, name: str, definition: str) -> None:
+        """A sale enters memory for the first time: an entry of its own says so."""
+        self.seq += 1
+        self.journal.append(Entry(self.seq, [["create", name, "", [], self.now_ms, definition]], {}))
+
     def rebuild(self) -> None:
         """Memory comes back from the ledger under a new epoch: the same sales, a new journal."""
         self.epoch, self.seq, self.recorded, self.journal = self.epoch + 1, 1, 0, []
@@ -594,6 +599,8 @@ class Model:
         status = before.status_at(self.now_ms)
         if status not in NEXT[verb]:
             return ["sale-not-open", status]
+        described = changes.get("describe")
+        changes = {name: value for name, value in changes.items() if name != "describe"}
         rules = {**before.rules, **changes.get("rules", {})}
         changes = {
             **changes, "rules": {rule: value for rule, value in rules.items() if value is not False}
@@ -611,6 +618,8 @@ class Model:
         if key:
             sale.changes[key] = Keyed(verb, after.status, self.seq + 1)
         self._note_sale(name, key, verb)
+        if described:
+            self._transitions.append(["describe", name, "", [], self.now_ms, *described])
         return [after.status, False, self.seq + 1]
 
     # What the verbs share.

@@ -52,6 +52,7 @@ RULES = [
 ]  # fmt: skip
 CHANGES = [
     {}, {"limit": 0}, {"limit": 4}, {"hold_ms": 1_500}, {"hold_ms": 1_000, "max_hold_ms": 2_000, "limit": 2},
+    {"describe": ["A new name", ""]}, {"describe": ["", "{}"], "rules": {"room": {}}},
     *({name: ms} for name in ("starts_ms", "ends_ms") for ms in AT_MS[5:]),
     *({"rules": {"room": rule}} for rule in ({}, False)),
     *({"rules": {"max_held": most}} for most in (2, 3, False)),

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.importing import import_sales
 from flashguard.model import Refused, SaleId
+from flashguard.shop import NOT_IN_MEMORY
 
 from .auth import Admin
 from .headers import IdempotencyKey
@@ -84,6 +85,8 @@ async def import_file(
     done = await import_sales(guard.ledger, guard.shop, _named(sales), key=key, dry_run=dry_run)
     if done.taken:
         return _wrong(Wrong((f"{sales[at].where}: id", "a sale with this id exists") for at in done.taken))
+    if not done.in_memory:
+        return problem(NOT_IN_MEMORY)
     told = [{"id": id_, "items": len(new.items)} for id_, new in _named(sales)]
     return json_response({"dry_run": dry_run, "sales": told}, 201, replayed=done.replayed)
 

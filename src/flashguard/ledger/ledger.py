@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -30,7 +30,6 @@ from flashguard.model import (
     SaleId,
     SaleStatus,
     Sku,
-    WaitingRoom,
     public_sale,
 )
 from flashguard.rooms import encode_room, stored_room
@@ -399,15 +398,15 @@ class Ledger:
         items = await self.items_of([row["id"] for row in rows])
         return [self._sale(row, items.get(row["id"], ())) for row in rows]
 
-    async def rename_sale(self, sale_id: SaleId, name: str) -> None:
-        await self._fetch("rename_sale", sale_id, name)
+    async def unknown_sales(self, sale_ids: Collection[SaleId]) -> list[SaleId]:
+        """Those of these sales that the ledger does not have."""
+        if not sale_ids:
+            return []
+        return [SaleId(row["id"]) for row in await self._fetch("unknown_sales", list(sale_ids))]
 
     async def note_room_opened(self, sale_id: SaleId) -> None:
         """From now on the lottery of the sale's waiting room takes no more tickets, whatever memory loses."""
         await self._fetch("note_room_opened", sale_id)
-
-    async def change_room(self, sale_id: SaleId, room: WaitingRoom) -> None:
-        await self._fetch("change_room", sale_id, encode_room(room))
 
     async def items_of(self, sale_ids: Sequence[str]) -> dict[str, tuple[Item, ...]]:
         items: dict[str, list[Item]] = {}

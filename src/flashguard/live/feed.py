@@ -22,7 +22,7 @@ PAGES_PER_EVENT: Final = 20
 """A backlog is read on before it is shown, but not for ever."""
 BLOCK_MS: Final = 1000
 LOOK_AGAIN_SECONDS: Final = 3.0
-"""How often a sale is compared with a fresh snapshot: a new name has no journal entry."""
+"""How often a sale is compared with a fresh snapshot: only that has a new name."""
 SPREAD_LOOK_SECONDS: Final = 0.2
 """The same for a sale over several partitions: its stock is in several journals, so all its parts are
 read."""

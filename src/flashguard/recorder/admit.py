@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from flashguard.errors import FlashGuardError
 from flashguard.journal import (
     Buy,
     Cancel,
@@ -24,6 +25,11 @@ from flashguard.journal import (
 )
 
 _ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
+
+
+class Unreplayable(FlashGuardError):
+    """The journal needs a sale or an item that the ledger does not have: the ledger lost it. Nothing of the
+    run may be dropped, so an operator must decide."""
 
 
 class Counts(Struct):
@@ -59,6 +65,9 @@ def admit(
     Returns:
         the transitions to apply, the refused grants, and the (sale, id) of confirms and releases without
         a live hold, and of cancels without an order.
+
+    Raises:
+        Unreplayable: the ledger does not have an item of the run.
     """
     accepted: list[Transition] = []
     refused: list[Refusal] = []
@@ -103,8 +112,8 @@ def admit(
                 case Leave() if (transition.sale, transition.id) in not_given:
                     continue  # it was not offered what the ledger refused: it keeps its place
                 case Restock():
-                    item = counts.get((transition.sale, transition.lines[0]))
-                    if item is None or item.available + transition.lines[1] < 0:
+                    item = _item(counts, transition.sale, transition.lines[0])
+                    if item.available + transition.lines[1] < 0:
                         continue
                     item.stock += transition.lines[1]
                 case _:
@@ -120,12 +129,17 @@ def _why_not(
     if status is not None and not (isinstance(grant, Honour) and status == "expired"):
         return "this id is taken in the ledger"
     for at in range(0, len(grant.lines), 2):
-        item = counts.get((grant.sale, grant.lines[at]))
-        if item is None:
-            return f"the ledger has no item {grant.lines[at]}"
+        item = _item(counts, grant.sale, grant.lines[at])
         if item.available < grant.lines[at + 1]:
             return f"the ledger has {item.available} of {grant.lines[at]} left"
     return None
+
+
+def _item(counts: dict[tuple[str, str], Counts], sale: str, sku: str) -> Counts:
+    item = counts.get((sale, sku))
+    if item is None:
+        raise Unreplayable(f"the ledger has no item {sku} of sale {sale}")
+    return item
 
 
 def _move(

@@ -9,6 +9,8 @@ from flashguard.journal import (
     Buy,
     Cancel,
     Confirm,
+    Create,
+    Describe,
     Entry,
     Expire,
     Extend,
@@ -81,6 +83,8 @@ class Group(Struct):
     turns: list[SaleChange] = field(default_factory=list)
     """Every change of a sale, also those that a later one of the group overtook: each is an event."""
     keyed_changes: list[SaleChange] = field(default_factory=list)
+    creations: dict[str, Create] = field(default_factory=dict)
+    descriptions: dict[str, Describe] = field(default_factory=dict)
     joins: dict[tuple[str, str], Join] = field(default_factory=dict)
     leaves: dict[tuple[str, str], Leave] = field(default_factory=dict)
 
@@ -129,6 +133,13 @@ class Group(Struct):
                 self.turns.append(transition)
                 if transition.key:
                     self.keyed_changes.append(transition)
+            case Create(sale):
+                self.creations.setdefault(sale, transition)
+            case Describe(sale):
+                earlier = self.descriptions.get(sale, transition)
+                self.descriptions[sale] = msgspec.structs.replace(
+                    transition, name=transition.name or earlier.name, room=transition.room or earlier.room
+                )
             case Join(sale, id_):
                 self.joins[sale, id_] = transition
             case Leave(sale, id_):
@@ -210,10 +221,26 @@ class Group(Struct):
         changes = self.sale_changes.values()
         return [c.sale for c in changes], [_json(c.rules).decode() for c in changes]
 
+    def creations_argument(self) -> str:
+        """The sales that entered memory, as the JSON that `restore_sales` takes."""
+        return f"[{','.join(one.definition for one in self.creations.values())}]"
+
+    def description_arguments(self) -> tuple[list[object], ...]:
+        """Names and waiting rooms that changed, as the arrays that `describe_sales` takes."""
+        changed = self.descriptions.values()
+        return [d.sale for d in changed], [d.name for d in changed], [d.room for d in changed]
+
+    @property
+    def sales_to_find(self) -> set[str]:
+        """Sales that the group changes without touching a counter: no statement would notice an unknown
+        one."""
+        return {*self.sale_changes, *self.descriptions, *(sale for sale, _ in self.joins)}
+
     def rare_arguments(self) -> tuple[str, str, str] | None:
         """What is seldom in a group, as the JSON that `record_changes` takes; None when there is none."""
         rare = (
             self.restocks, self.sale_changes, self.honours, self.cancels, self.joins, self.leaves,
+            self.creations, self.descriptions,
         )  # fmt: skip
         if not any(rare):
             return None

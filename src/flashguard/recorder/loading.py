@@ -98,6 +98,7 @@ async def load_sale(
         staged: Sequence[int] = (),
         habits: list[Any] = NOTHING,
         line: list[Any] = NOTHING,
+        definition: str | None = None,
     ) -> None:
         nonlocal step
         reply = await kernel.run(
@@ -106,7 +107,7 @@ async def load_sale(
             [sale_id],
             (
                 *("adopt" if staged else step, fence, config, items, records),
-                *(deadlines, used, staged, habits, line),
+                *(deadlines, used, staged, habits, line, definition),
             ),
             more_keys=more_keys(partition, sale_id) + (staged_keys if staged else ()),
         )
@@ -171,7 +172,8 @@ async def load_sale(
     for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
         await send(items=items[at : at + 2 * PAGE])
     rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
-    await send(_config(sale), rest)
+    definition = None if fence else await connection.fetchval(query("sale_definition"), sale_id)
+    await send(_config(sale), rest, definition=definition)
     return loaded
 
 

@@ -51,6 +51,8 @@ def judge(position: Position, head: Mapping[str, str], link: str | None) -> tupl
         return Memory.LOST, f"memory is at epoch {epoch}, the ledger at {position.epoch}"
     if epoch > position.epoch:
         return Memory.NEWER, f"memory is at epoch {epoch}, the ledger only at {position.epoch}"
+    if head.get("stuck") == _place(position):
+        return Memory.NEWER, head.get("why", "the ledger lacks what the journal needs")
     if seq < position.seq:
         return Memory.LOST, f"memory ends at entry {seq}, the ledger has {position.seq}"
     if seq == position.seq and token != position.token:
@@ -101,9 +103,40 @@ async def fence(kernel: Kernel, partition: int, value: str = "0", *, builder: st
     return str(stands)
 
 
-async def close_for_operator(kernel: Kernel, partition: int, why: str) -> None:
-    """Closes a partition until an operator decides."""
-    await kernel.run(Verb.FENCE, partition, [], ["0", None, 0, why])
+async def close_for_operator(
+    kernel: Kernel, partition: int, why: str, *, stuck: Position | None = None
+) -> None:
+    """Closes a partition until an operator decides.
+
+    Parameters:
+        stuck: the ledger's position, where only what is missing in the ledger shows that it is too old.
+            Memory keeps it, so that every recorder leaves the partition closed while the ledger stands there.
+    """
+    await kernel.run(Verb.FENCE, partition, [], ["0", None, 0, why, None if stuck is None else _place(stuck)])
+
+
+def _place(position: Position) -> str:
+    return f"{position.epoch}-{position.seq}"
+
+
+async def close_where_a_sale_is_lost(
+    kernel: Kernel, ledger: Ledger, partition: int, position: Position
+) -> None:
+    """Closes the partition for an operator when memory has a sale that the ledger, which has recorded all of
+    the journal, does not have: the ledger lost it, and a rebuild would lose it in memory too.
+
+    Raises:
+        Overtaken: the partition was closed.
+    """
+    head = await kernel.head(partition)
+    if int(head.get("epoch", 0)) < position.epoch:
+        return  # memory is older, or an operator has taken the ledger's side
+    lost = await ledger.unknown_sales(await kernel.sales(partition))
+    if lost:
+        why = f"the ledger has no sale {lost[0]}, which memory has: the ledger is older than memory"
+        log.error("partition %d: %s", partition, why)
+        await close_for_operator(kernel, partition, why, stuck=position)
+        raise Overtaken
 
 
 class Rebuilt(Struct, frozen=True):
@@ -139,6 +172,7 @@ async def rebuild(
     await fence(kernel, partition, builder=builder, why=why)
     await drain(await ledger.position(partition))
     position = await ledger.position(partition)
+    await close_where_a_sale_is_lost(kernel, ledger, partition, position)
     token = new_token()
     sales = reservations = 0
     async with ledger.connection() as connection:

@@ -22,6 +22,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryBroken, Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position, ReservationId
+from flashguard.recorder.admit import Unreplayable
 from flashguard.recorder.meters import Meters
 from flashguard.recorder.rebuild import Memory, Overtaken, Recovery, close_for_operator, inspect, rebuild
 from flashguard.recorder.write import write_doubtful_group, write_group
@@ -227,7 +228,23 @@ class PartitionRecorder:
     async def _write(
         self, run: Sequence[Entry], position: Position, end: Position
     ) -> Sequence[ReservationId]:
-        """One transaction; what the ledger refuses is found and left out. Returns the refused orders."""
+        """One transaction; what the ledger refuses is found and left out. Returns the refused orders.
+
+        Raises:
+            Overtaken: another recorder moved the position, or the partition was closed for an operator
+                because the ledger lacks a sale or an item of the run.
+        """
+        try:
+            return await self._write_run(run, position, end)
+        except Unreplayable as error:
+            why = f"{error}, and the journal can't restore it: the ledger is older than memory"
+            log.error("partition %d: %s", self.partition, why)
+            await close_for_operator(self._kernel, self.partition, why, stuck=position)
+            raise Overtaken from error
+
+    async def _write_run(
+        self, run: Sequence[Entry], position: Position, end: Position
+    ) -> Sequence[ReservationId]:
         started = time.perf_counter()
         async with self._ledger.connection() as connection:
             try:

@@ -80,6 +80,12 @@ async def reconcile(
                 suspect(f"memory has forgotten sale {sale['id']}")
                 return
     keep = {SaleId(sale["id"]) for sale in wanted}
+    lost = await ledger.unknown_sales(before - keep)
+    if lost:
+        position = await ledger.position(partition)
+        if (position.epoch, position.seq) >= (first.epoch, first.seq):  # else the journal restores it first
+            suspect(f"the ledger has no sale {lost[0]}")
+        return
     for sale_id in before - keep:
         if await drop_sale(kernel, partition, sale_id):
             log.info("sale %s is closed and done with: forgotten by memory", sale_id)

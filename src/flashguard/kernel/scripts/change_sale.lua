@@ -5,7 +5,8 @@
 -- requests  {{sale index, verb, changes, key field or ''}, ...}; verb is open, pause, close, patch, or follow: a part of
 --           a spread sale takes the status that is among the changes, unless it is closed;
 --           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values, and rules to
---           those of the optional rules that change; false takes one away
+--           those of the optional rules that change; false takes one away; and describe to {name, room} for the ledger,
+--           '' where unchanged
 -- results   {status, replayed, seq} {'sale-not-open', status} {'unknown-sale'} {'idempotency-mismatch'}
 --
 -- A change that changes nothing is journalled like any other: once its entry is recorded, so is the change that
@@ -81,7 +82,7 @@ local function decide(sale, verb, changes, key)
   end
   if not to then return {'sale-not-open', from} end
   for name, value in pairs(changes) do
-    if name ~= 'rules' then config[name] = value end
+    if name ~= 'rules' and name ~= 'describe' then config[name] = value end
   end
   if changes.rules then change_rules(sale, changes.rules) end
   if verb == 'patch' and to == 'open' and config.starts_ms > NOW then to = 'scheduled' end
@@ -89,6 +90,9 @@ local function decide(sale, verb, changes, key)
   config.status = status_now(config)
   if key ~= '' then put_record(sale, key, {'sale-change', verb, config.status, 0, 0, SEQ + 1}) end
   note_sale(sale, key, verb)
+  if changes.describe then
+    transitions[#transitions + 1] = {'describe', sale.id, '', {}, NOW, changes.describe[1], changes.describe[2]}
+  end
   return {config.status, false, SEQ + 1}
 end
 

@@ -4,7 +4,9 @@
 -- from one that still makes progress: two that took turns would never end.
 --
 -- KEYS      partition, journal
--- requests  {fence, builder, lease_ms, why}; without a builder the fence just stands, for an operator
+-- requests  {fence, builder, lease_ms, why, stuck}; without a builder the fence just stands, for an operator.
+--           stuck  "<epoch>-<seq>" of the ledger's position after which the journal can't be recorded: while the ledger
+--                  stands there, no recorder may rebuild the partition
 -- results   {fence that stands now}, and true when another builder is at it
 
 --@include lib/partition.lua
@@ -19,4 +21,5 @@ if not FENCE or tonumber(fence) > tonumber(FENCE) then FENCE = fence end
 redis.call('HSET', KEYS[1], 'fence', FENCE)
 if builder then redis.call('HSET', KEYS[1], 'builder', builder, 'building_ms', NOW) end
 if why then redis.call('HSET', KEYS[1], 'why', why) end
+if REQUESTS[5] then redis.call('HSET', KEYS[1], 'stuck', REQUESTS[5]) end
 return answer('', {FENCE})

@@ -4,7 +4,7 @@
 --
 -- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
 --           its waiting room (see lib/room.lua); to adopt, then the staged reservations and used
--- requests  {step, fence, config, items, records, deadlines, used, staged, habits, line}
+-- requests  {step, fence, config, items, records, deadlines, used, staged, habits, line, definition}
 --             step      'new': the partition is open and the sale not in memory yet
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
 --                       'adopt': what the rebuild staged becomes the sale's, if it is all there
@@ -17,6 +17,7 @@
 --             staged    {records, customers}: how many were staged, to adopt; or nothing
 --             habits    {customer, "held lapses last_ms", ...}, or nothing
 --             line      {sku, place, id, ...} of those who wait, or nothing
+--             definition  of a sale that is new: what restores it in a ledger that lost it, for the journal; or nothing
 -- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when the fence is not ours
 
 --@include lib/partition.lua
@@ -96,5 +97,6 @@ if #config > 0 then
   redis.call('HSET', KEYS[7], '', '0 0 0')
   redis.call('ZADD', KEYS[8], 0, '')
   if step == 'new' and config[8] and config[8].room then redis.call('HSET', KEYS[10], 'born_ms', NOW) end
+  if step == 'new' and REQUESTS[11] then append({{'create', name, '', {}, NOW, REQUESTS[11]}}, {}) end
 end
 return answer('', {'loaded'})

@@ -31,6 +31,15 @@ SELECT flashguard.record_changes($1::text::jsonb, $2::text::jsonb, $3::text::jso
 UPDATE flashguard.sales s SET rules = c.rules::jsonb
 FROM unnest($1::text[], $2::text[]) AS c (sale, rules) WHERE s.id = c.sale;
 
+-- name: restore_sales
+SELECT flashguard.restore_sales($1::text::jsonb) AS id;
+
+-- name: describe_sales
+-- Names and waiting rooms that changed; '' where unchanged. The parts of a spread sale have its name.
+UPDATE flashguard.sales s SET name = coalesce(nullif(d.name, ''), s.name),
+       waiting_room = CASE WHEN s.waiting_room IS NOT NULL AND d.room <> '' THEN d.room::jsonb ELSE s.waiting_room END
+FROM unnest($1::text[], $2::text[], $3::text[]) AS d (sale, name, room) WHERE s.public_id = d.sale;
+
 -- name: record_cancels
 SELECT flashguard.record_cancels($1::text::jsonb);
 

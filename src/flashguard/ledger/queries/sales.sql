@@ -33,15 +33,21 @@ ORDER BY created_at DESC, id DESC LIMIT $3;
 SELECT sale_id, sku, name, price_minor, currency, stock, held, sold
 FROM flashguard.items WHERE sale_id = ANY($1::text[]) ORDER BY sale_id, ordinal;
 
--- name: rename_sale
-UPDATE flashguard.sales SET name = $2 WHERE public_id = $1;
+-- name: sale_definition
+-- All that restores a new sale in a ledger that lost it, as JSON: see restore_sales.
+SELECT jsonb_build_object('sale', to_jsonb(s) - 'public_id',
+                          'items', (SELECT jsonb_agg(to_jsonb(i) ORDER BY ordinal) FROM flashguard.items i
+                                    WHERE i.sale_id = s.id))::text
+FROM flashguard.sales s WHERE id = $1;
+
+-- name: unknown_sales
+-- Those of these ids that the ledger does not have.
+SELECT id FROM unnest($1::text[]) AS named (id) WHERE NOT EXISTS (SELECT FROM flashguard.sales s WHERE s.id = named.id)
+ORDER BY id;
 
 -- name: note_room_opened
 -- The lottery takes no more tickets: its seed may be published from now on.
 UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHERE id = $1 AND waiting_room IS NOT NULL;
-
--- name: change_room
-UPDATE flashguard.sales SET waiting_room = $2 WHERE id = $1 AND waiting_room IS NOT NULL;
 
 -- name: sales_in_memory
 -- The sales of a partition that memory must hold: all but those closed for longer than their keys live; and where units

@@ -17,17 +17,17 @@ INVISIBLE: Final = re.compile(
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """Unicode's Default_Ignorable_Code_Point, and the blank braille pattern: nothing is there to see."""
-PHONETIC: Final = re.compile("[\u0250-\u02af\u1d00-\u1dbf\u2c60-\u2c7f\ua720-\ua7ff\uab30-\uab6f]")
-"""Latin letters that no language's orthography needs here, and that look like plain ones."""
-EAST_ASIAN: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL", "BOPOMOFO"})
-"""Scripts that are written together, and with Latin (UTS 39: Highly Restrictive)."""
-LIKE_LATIN: Final = frozenset("асԁеһіјӏорԛѕԝхуѵαοριυνκօսցհ")
-"""Small letters of other scripts that look like a Latin one (UTS 39: whole-script confusables)."""
-WHAT_IT_IS: Final = f"customer: 1 to {MAX_NAME} visible characters, of one script"
+MOST_ROUNDS: Final = 8
+"""Rounds after which a text that still changes is refused; no text is known that needs more than three."""
+WHAT_IT_IS: Final = (
+    f"customer: 1 to {MAX_NAME} visible characters, of one script, that do not all look like Latin letters"
+)
 
 
 def one_customer(text: str, *, fold_case: bool = True) -> CustomerId | None:
-    """The id that this customer's limits are counted by; None when it can't be an id.
+    """Return the id that this customer's limits are counted by; None when the text can't be an id.
+
+    The id of an id is itself, so that it does not matter how often it passes here.
 
     Parameters:
         fold_case: off where the shop's own ids tell capital letters from small ones.
@@ -43,23 +43,29 @@ def one_customer(text: str, *, fold_case: bool = True) -> CustomerId | None:
 
 @lru_cache(maxsize=4096)
 def _one_customer(text: str, fold_case: bool) -> CustomerId | None:
-    if len(text) > MAX_NAME or INVISIBLE.search(text):
+    if len(text) > MAX_NAME:
         return None
+    from flashguard import scripts  # its tables are loaded for the first id that is not ASCII
+
+    text = scripts.without_shapers(text)
+    if INVISIBLE.search(text):
+        return None
+    for _ in range(MOST_ROUNDS):
+        before, text = text, _plainer(scripts.as_typed(text), fold_case)
+        if text == before:
+            break
+    else:
+        return None
+    if not 0 < len(text) <= MAX_NAME or not text.isprintable() or INVISIBLE.search(text):
+        return None
+    if text.isascii():
+        return CustomerId(text)
+    return CustomerId(text) if scripts.are_one(text) and not scripts.pretends(text) else None
+
+
+def _plainer(text: str, fold_case: bool) -> str:
+    """One round; the id is what a round leaves as it is."""
     text = unicodedata.normalize("NFKC", text)
     if fold_case:
         text = unicodedata.normalize("NFKC", text.casefold())
-    text = " ".join(text.replace("ı", "i").replace("i\u0307", "i").split())
-    if not 0 < len(text) <= MAX_NAME or not text.isprintable():
-        return None
-    if INVISIBLE.search(text) or PHONETIC.search(text):
-        return None
-    return CustomerId(text) if _of_one_script(text) else None
-
-
-def _of_one_script(text: str) -> bool:
-    """Whether the letters are of one script, and don't all look like those of another."""
-    letters = [letter for letter in text if letter.isalpha()]
-    scripts = {unicodedata.name(letter, "UNNAMED").split(" ")[0] for letter in letters}
-    if scripts - {"LATIN"} <= EAST_ASIAN:
-        return True
-    return len(scripts) == 1 and not all(letter in LIKE_LATIN for letter in "".join(letters).casefold())
+    return " ".join(text.replace("ı", "i").replace("i\u0307", "i").split())

@@ -296,6 +296,20 @@ async def test_a_token_speaks_for_the_one_spelling_of_a_customer(shop):
     lookalike.problem(422, "invalid-request")
 
 
+async def test_what_a_token_is_minted_for_is_whom_it_speaks_for(shop):
+    sale = await shop.create_sale()
+    path = f"/v1/sales/{sale}/buyer-tokens"
+    for spelt in ("garc\u0131\u0301a", "O’Neil", "ann\u0660", "佐々木", "علی\u200cرضا"):
+        minted = (await shop.call("POST", path, {"customer": spelt}, admin=True)).ok(201)
+        again = (await shop.call("POST", path, {"customer": minted["customer"]}, admin=True)).ok(201)
+        assert again["customer"] == minted["customer"]
+        for customer in (spelt, minted["customer"]):
+            held = (await take(shop, sale, minted["token"], customer=customer)).ok(201)
+            assert held["customer"] == minted["customer"]
+            read = await shop.call("GET", f"/v1/reservations/{held['id']}", headers=bearer(minted["token"]))
+            assert read.ok()["customer"] == minted["customer"]
+
+
 async def test_a_token_is_for_a_sale_that_exists_and_no_longer_than_the_setting_says(shop):
     sale = await shop.create_sale()
     path = f"/v1/sales/{sale}/buyer-tokens"

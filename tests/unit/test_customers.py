@@ -1,9 +1,14 @@
 """A limit per customer can't be dodged by writing the customer's id another way."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.names import all_names
 
+from flashguard import scripts
 from flashguard.customers import one_customer
 
 SAME = {
@@ -22,6 +27,17 @@ SAME = {
     "fi": ["ﬁ", "FI", "Fİ"],
     "анна": ["Анна", "АННА"],
     "李li": ["李Li", "李LI"],
+    "ann-1": ["ann\u20101", "ann\u20111", "ann\u22121", "ann–1", "ann—1", "ann\ufe631", "ann\uff0d1"],
+    "o'neil": ["O’Neil", "o‘neil", "oʼneil", "oʻneil", "o´neil", "oꞌneil", "o＇neil", "o′neil"],
+    "ann0": ["ann٠", "ann۰", "ann०", "ann０", "ann\U0001d7ce"],
+    "محمد 12": ["محمد ١٢", "محمد ۱۲"],
+    "בן-גוריון": ["בן־גוריון", "בן–גוריון"],
+    "ג'ורג'": ["ג׳ורג׳", "ג’ורג’"],
+    "علیرضا": ["علی\u200cرضا"],
+    "ශ්රී": ["ශ්\u200dරී"],
+    "葛城": ["葛\U000e0100城"],
+    "garcía": ["GARCÍA", "garc\u0131\u0301a", "garci\u0301a", "garc\u0131\u0307\u0301a"],
+    "əliyev": ["Əliyev", "ǝliyev"],
 }
 REFUSED = [
     "",
@@ -44,6 +60,17 @@ REFUSED = [
     "сосо",  # Cyrillic letters that all look like Latin ones
     "ᴀnn",
     "ɑnn",
+    "⍺nn",
+    "Ꭺnn",
+    "ᎪᏞᏞ",  # Cherokee
+    "ꓮꓠꓠ",  # Lisu
+    "ⲟⲣⲟ",  # Coptic
+    "ann\u200c",
+    "ann\u200d1",
+    "김\U000e0100민",
+    "ann\u0906",
+    "ann\u093e",  # a vowel sign of Devanagari
+    "рrivet",
     "a" * 129,
     "ﷺ" * 20,  # grows beyond the bound when it is made plain
 ]
@@ -81,3 +108,33 @@ def test_the_one_spelling_is_its_own(text: str, fold_case: bool) -> None:
 def test_case_never_makes_two(text: str) -> None:
     ones = {one_customer(text), one_customer(text.lower()), one_customer(text.upper())} - {None}
     assert len(ones) <= 1
+
+
+@pytest.mark.parametrize("fold_case", [True, False])
+def test_names_of_real_people_in_a_hundred_languages_are_taken_and_are_different_people(
+    fold_case: bool,
+) -> None:
+    ones: dict[str, str] = {}
+    for name in all_names():
+        one = one_customer(name, fold_case=fold_case)
+        assert one is not None, (name, ascii(name))
+        assert ones.setdefault(one, name) == name, (name, ones[one])
+    assert len(ones) > 450
+
+
+def test_the_scripts_are_those_that_unicode_names() -> None:
+    assert scripts.UNICODE_VERSION == "15.0.0"
+    assert scripts.are_one("々山")
+    assert scripts.are_one("〆木Li")
+    assert not scripts.are_one("Лi")
+    assert not scripts.are_one("\U0010ffff"), "what is not assigned is of no script"
+
+
+def test_an_ascii_id_does_not_load_the_tables() -> None:
+    code = (
+        "import sys; from flashguard.customers import one_customer; one_customer('A b'); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "flashguard.customers" in loaded
+    assert "flashguard.scripts" not in loaded
+    assert "flashguard.unicode_tables" not in loaded

@@ -6,7 +6,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.customers import one_customer
 from flashguard.errors import Code
 from flashguard.identities import KEY_PREFIX, Identities, digest_of
 from flashguard.model import CustomerId, Refused, SaleId
@@ -92,7 +91,6 @@ class Callers:
         self.identities = identities
         admin = settings.admin_key.get_secret_value() if settings.admin_key else ""
         self._admin = digest_of(admin.encode()) if admin else b""
-        self._fold_case = settings.customer_case == "fold"
         self._of_scopes: dict[tuple[str, tuple[str, ...]], Caller] = {}
 
     def of(self, authorization: bytes) -> Caller | Refused:
@@ -112,10 +110,8 @@ class Callers:
             return REFUSED
         claims = self.identities.ring.verify(Kind.BUYER, secret, digest)
         if isinstance(claims, Claims):
-            customer = one_customer(claims.subject, fold_case=self._fold_case)
-            return (
-                REFUSED if customer is None else Caller(customer=customer, sale=claims.sale, token=claims.id)
-            )
+            # Exactly as it was signed: the id was made the one that counts when the token was minted.
+            return Caller(customer=CustomerId(claims.subject), sale=claims.sale, token=claims.id)
         return claims
 
     async def find(self, authorization: bytes) -> Caller:

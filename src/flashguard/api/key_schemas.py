@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from flashguard.tokens import MAX_TOKEN_SECONDS
 
-from .bodies import Body, Name
+from .bodies import Body, Customer, Name
 from .caller import Scope
 
 DAY_SECONDS: Final = 86_400
@@ -68,7 +68,7 @@ class SigningKeysRotateBody(Body):
 class BuyerTokenBody(Body):
     """Whom a token shall speak for."""
 
-    customer: Name
+    customer: Customer
     expires_in_seconds: int | None = Field(
         None,
         ge=1,

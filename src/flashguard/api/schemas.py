@@ -14,7 +14,7 @@ from pydantic import (
 
 from flashguard.model import MAX_STOCK, is_sale_id
 
-from .bodies import Body, LineBody, Name
+from .bodies import Body, Customer, LineBody, Name
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ class ReservationView(BaseModel):
 class WaitingBody(Body):
     """Who waits for what: so many units of one item."""
 
-    customer: Name
+    customer: Customer
     items: list[LineBody] = Field(min_length=1, max_length=1)
     admission: str | None = Field(
         None, max_length=4096, description="Of the sale's waiting room; needed only while units are there"

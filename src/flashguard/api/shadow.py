@@ -12,7 +12,7 @@ from flashguard.model import MAX_LINES, Line, Refused, Sku
 from flashguard.shadow import NotAShadow, Shadow, Told
 
 from .auth import REPORTS, SHOP, Admin
-from .bodies import LineBody, Name
+from .bodies import Customer, LineBody, Name
 from .problems import problem
 from .sales import SaleParam, guard_of, known
 from .schemas import problems
@@ -32,7 +32,7 @@ class AttemptBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    customer: Name
+    customer: Customer
     items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
     key: Name = Field(description="The shop's name for the attempt; told again, it changes nothing")
     shop: Literal["sold", "refused", "returned"] = Field(

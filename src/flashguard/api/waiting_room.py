@@ -11,7 +11,7 @@ from starlette.responses import Response
 from flashguard.model import CustomerId, Refused, SaleId
 
 from .auth import Looking, Selling
-from .bodies import Body, Name
+from .bodies import Body, Customer
 from .caller import Caller
 from .looking import look, may_look
 from .problems import ProblemError, problem
@@ -29,7 +29,7 @@ PAGE_MOST = 5_000
 class TicketBody(Body):
     """Who wants a place."""
 
-    customer: Name
+    customer: Customer
     ticket: str | None = Field(
         None, max_length=4096, description="The signed ticket that came before: keeps its place after a loss"
     )

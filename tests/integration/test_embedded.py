@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from redis.asyncio import Redis
 import flashguard
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers, EmbeddedValkey, ServerFailedError
 from flashguard.embedded.child import Account
-from flashguard.embedded.places import DirectoryLock, reachable
+from flashguard.embedded.places import DirectoryLock, close_socket_folder, reachable
 from flashguard.embedded.postgres_home import find_binaries
 from flashguard.embedded.server import processes_in
 from flashguard.errors import ConfigurationError, FlashGuardError
-from running import alive, wait_until
+from running import alive, sh, wait_until
 
 AS_ROOT = os.geteuid() == 0
 NOBODY = Account.of(65534)
@@ -212,9 +213,76 @@ async def test_a_deep_data_directory_gets_short_sockets_that_stop_removes(folder
         await servers.valkey.restart()
         await servers.postgres.restart()
         assert (servers.redis_url, servers.database_url) == addresses
-        sockets = [Path((deep / f"{name}.socket").read_text().strip()) for name in ("valkey", "postgres")]
+        sockets = [socket_folder(deep, name) for name in ("valkey", "postgres")]
         assert [stat.S_IMODE(each.stat().st_mode) for each in sockets] == [0o700, 0o700]
     assert not any(each.exists() for each in sockets)
+
+
+def socket_folder(data_dir: Path, name: str) -> Path:
+    return Path((data_dir / f"{name}.socket").read_text().splitlines()[0])
+
+
+async def put_units(servers: EmbeddedServers, units: int) -> None:
+    async with Redis.from_url(servers.redis_url) as memory:
+        await memory.set("units", units)
+    ledger = await asyncpg.connect(servers.database_url)
+    await ledger.execute("UPDATE orders SET id = $1", units)
+    await ledger.close()
+
+
+async def test_a_copy_of_a_running_deep_data_directory_serves_its_own_data(folder: Path) -> None:
+    deep, copy = (folder / ("d" * 100) / name for name in ("data", "copy"))
+    deep.parent.mkdir(mode=0o755)
+    async with EmbeddedServers(deep) as servers:
+        await put(servers)
+        ledger = await asyncpg.connect(servers.database_url)
+        await ledger.execute("CHECKPOINT")
+        await ledger.close()
+        sh(f"cp -a {deep} {copy}")
+        async with EmbeddedServers(copy) as copied:
+            assert copied.redis_url != servers.redis_url
+            assert copied.database_url != servers.database_url
+            await put_units(copied, 9)
+            assert await get(servers) == (b"7", 7)
+            assert await get(copied) == (b"9", 9)
+            folders = [socket_folder(each, name) for each in (deep, copy) for name in ("valkey", "postgres")]
+            assert len(set(folders)) == 4
+        await servers.valkey.restart()
+        assert await get(servers) == (b"7", 7)
+    assert not any(each.exists() for each in folders)
+
+
+async def test_the_memo_of_a_copy_removes_no_folder_of_the_original(folder: Path) -> None:
+    deep, copy = (folder / ("d" * 100) / name for name in ("data", "copy"))
+    deep.parent.mkdir(mode=0o755)
+    async with EmbeddedValkey(deep) as valkey:
+        copy.mkdir(mode=0o755)
+        shutil.copy(deep / "valkey.socket", copy)
+        close_socket_folder(copy / "valkey.socket")
+        assert not (copy / "valkey.socket").exists()
+        async with Redis.from_url(valkey.url) as memory:
+            assert await memory.ping()
+
+
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [(EmbeddedValkey, "valkey/socket/valkey.sock"), (EmbeddedPostgres, "postgres/socket/.s.PGSQL.5432")],
+)
+async def test_a_live_socket_is_never_unlinked(
+    folder: Path, server: type[EmbeddedValkey | EmbeddedPostgres], name: str
+) -> None:
+    async with server(folder / "data"):
+        pass
+    path = folder / "data" / name
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(ConfigurationError, match="Another server listens on"):
+            await server(folder / "data").start()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    async with server(folder / "data"):  # now it is dead, and in nobody's way
+        pass
 
 
 async def test_a_server_that_does_not_start_shows_the_end_of_its_log(folder: Path) -> None:
@@ -289,6 +357,23 @@ class TestAsRoot:
                 assert len(list((folder / "shared").iterdir())) == 1
         assert f"PostgreSQL runs as nobody, who can't reach {private}/data" in caplog.text
         assert modes_above(private / "data") == before
+
+    async def test_a_copy_never_takes_the_original_s_ledger_and_a_moved_one_keeps_its_own(
+        self, folder: Path
+    ) -> None:
+        private = folder / "private"
+        private.mkdir(mode=0o700)
+        async with EmbeddedPostgres(private / "data", shared_home=folder / "shared") as postgres:
+            home = postgres.home
+        sh(f"cp -a {private}/data {private}/copy")
+        with pytest.raises(ConfigurationError, match=f"is a copy of {private}/data"):
+            await EmbeddedPostgres(private / "copy", shared_home=folder / "shared").start()
+        shutil.rmtree(private / "data")  # the copy is all there is now
+        for name in ("copy", "moved"):
+            async with EmbeddedPostgres(private / name, shared_home=folder / "shared") as postgres:
+                assert postgres.home == home
+            if name == "copy":
+                (private / "copy").rename(private / "moved")
 
     async def test_a_data_directory_that_became_private_is_not_begun_anew(self, folder: Path) -> None:
         async with EmbeddedPostgres(folder / "data"):

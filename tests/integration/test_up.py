@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 
 from conftest import clean_env
@@ -20,6 +22,7 @@ from flashguard.cli.demo import DemoSaleError, open_demo_sale
 from flashguard.cli.up import claim_port, reachable_host
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
 from flashguard.embedded.admin_key import keep_admin_key, read_admin_key
+from flashguard.embedded.places import identity_of
 from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, find_run, started_of, write_run
 from flashguard.embedded.supervisor import PartFailedError, Supervisor
@@ -217,14 +220,29 @@ def test_the_admin_key_is_made_once_and_an_empty_file_is_no_key(folder: Path) ->
 
 
 def test_the_run_file_of_another_process_with_our_id_is_not_a_run(folder: Path) -> None:
-    pid = os.getpid()
-    run = Run(url="u", redis_url="r", database_url="d", pid=pid, started=started_of(pid), pids={})
+    run = our_run(folder)
     write_run(folder, run)
     assert find_run(folder) == run
-    write_run(folder, Run(url="u", redis_url="r", database_url="d", pid=pid, started=1, pids={}))
+    write_run(folder, msgspec.structs.replace(run, started=1))
     assert find_run(folder) is None
     (folder / "run.json").write_text("{")
     assert find_run(folder) is None
+
+
+def test_the_run_file_in_a_copy_of_the_data_directory_is_not_a_run(folder: Path) -> None:
+    (folder / "data").mkdir()
+    write_run(folder / "data", our_run(folder / "data"))
+    shutil.copytree(folder / "data", folder / "copy")
+    assert find_run(folder / "data") is not None
+    assert find_run(folder / "copy") is None
+
+
+def our_run(data_dir: Path) -> Run:
+    pid, directory = os.getpid(), identity_of(data_dir)
+    return Run(
+        url="u", redis_url="r", database_url="d", pid=pid, started=started_of(pid), data_dir_id=directory,
+        pids={},
+    )  # fmt: skip
 
 
 async def test_a_part_that_fails_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from flashguard.api.export import find_folder
 from flashguard.cli.demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.admin_key import keep_admin_key
-from flashguard.embedded.places import DirectoryLock, open_data_dir
+from flashguard.embedded.places import DirectoryLock, identity_of, open_data_dir
 from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, remove_run, started_of, still_ends, write_run
 from flashguard.embedded.server import logger
@@ -161,6 +161,7 @@ class Everything:
             database_url=database_url,
             pid=os.getpid(),
             started=started_of(os.getpid()),
+            data_dir_id=identity_of(self.data_dir),
             pids={},
         )
         self._write_run()

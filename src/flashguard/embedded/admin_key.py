@@ -42,11 +42,15 @@ def keep_admin_key(data_dir: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only we may read: whole, or not at all."""
+    """Write a file that only we may read: whole, or not at all."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+    except BaseException:  # on a full disk every try would leave one more draft
+        draft.unlink(missing_ok=True)
+        raise

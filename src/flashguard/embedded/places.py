@@ -1,18 +1,23 @@
 """Where things lie: the data directory, its locks, its private folders and its sockets."""
 
+import contextlib
 import fcntl
 import os
 import shutil
+import socket
 import stat
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from flashguard.embedded.admin_key import write_private
 from flashguard.embedded.child import Account
 from flashguard.errors import ConfigurationError
 
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Linux keeps a unix socket's path in 108 bytes, the last of them a zero."""
+
+SOCKET_PROBE_SECONDS: Final = 1.0
 
 SHARED_HOME: Final = Path("/var/lib/flashguard")
 """Where root puts what PostgreSQL's account must reach but can't reach in the data directory."""
@@ -66,8 +71,9 @@ class DirectoryLock:
                 f"The data directory {path.parent} is in use by another run (process {holder or 'unknown'}). "
                 "Stop that one first, or choose another directory with --data-dir or FLASHGUARD_DATA_DIR."
             ) from taken
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk: the lock holds without our name in it
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Lets the next run in. The file stays: removing it would let two runs hold two locks of one name."""
@@ -90,10 +96,42 @@ def _allows(status: os.stat_result, bit_for_others: int, account: Account) -> bo
     return bool(status.st_mode & bit_for_others)
 
 
+class Memo(NamedTuple):
+    """A folder outside the data directory, and the data directory that it belongs to."""
+
+    folder: Path
+    owner_id: str
+    """`identity_of` the data directory; empty in a memo of an older version."""
+    owner: Path
+
+
+def identity_of(data_dir: Path) -> str:
+    """Return what no copy of a data directory has, and what it keeps when it is renamed: device and inode."""
+    status = data_dir.stat()
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def write_memo(memo: Path, folder: Path) -> None:
+    """Remember, in the data directory that `memo` lies in, a folder that belongs to it."""
+    write_private(memo, f"{folder}\n{identity_of(memo.parent)}\n{memo.parent}\n")
+
+
+def read_memo(memo: Path) -> Memo | None:
+    """Return what `memo` remembers, or None. Its owner is another directory where it came with a copy."""
+    try:
+        lines = memo.read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    folder, owner_id, owner = (*lines, "", "", "")[:3]
+    return Memo(Path(folder), owner_id, Path(owner)) if folder else None
+
+
 def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: Account | None = None) -> Path:
-    """A private folder for a server's socket: the preferred one, or a temporary one if its path is too long.
+    """Return a private folder for a server's socket: the preferred one, or, if its path is too long, a
+    temporary one.
 
     `memo` remembers a temporary folder, so that a restart, or the run after a dead one, takes it again.
+    A memo that came with a copy of another data directory does not count: that folder is in use there.
     """
     if (remembered := _remembered(memo, account)) is not None:
         return remembered
@@ -104,9 +142,13 @@ def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: A
         fits = base.is_dir() and _fits(base / "flashguard-12345678" / socket_name)
         if fits and (account is None or reachable(base, account)):
             folder = Path(tempfile.mkdtemp(prefix="flashguard-", dir=base))
-            if account:
-                os.chown(folder, account.uid, account.gid)
-            memo.write_text(f"{folder}\n")
+            try:
+                if account:
+                    os.chown(folder, account.uid, account.gid)
+                write_memo(memo, folder)
+            except BaseException:
+                folder.rmdir()
+                raise
             return folder
     raise ConfigurationError(
         f"No directory is short enough for a unix socket in place of {preferred}; set TMPDIR."
@@ -114,23 +156,52 @@ def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: A
 
 
 def close_socket_folder(memo: Path) -> None:
-    """Removes the temporary socket folder that `memo` remembers, if it is one of ours."""
-    if memo.exists():
-        folder = Path(memo.read_text().strip())
-        if folder.name.startswith("flashguard-") and folder.is_dir() and not folder.is_symlink():
+    """Remove the temporary socket folder that `memo` remembers, if it is ours and no server lives in it."""
+    remembered = read_memo(memo)
+    if remembered is not None and remembered.owner_id == identity_of(memo.parent):
+        folder = remembered.folder
+        ours = folder.name.startswith("flashguard-") and folder.is_dir() and not folder.is_symlink()
+        if ours and not any(each.is_socket() and is_live(each) for each in folder.iterdir()):
             shutil.rmtree(folder, ignore_errors=True)
-        memo.unlink()
+    memo.unlink(missing_ok=True)
+
+
+def is_live(path: Path) -> bool:
+    """Whether a server listens on this unix socket; a refused connection, or no file, means that none does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(SOCKET_PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:  # its queue is full, or it is not ours: somebody listens
+            return True
+    return True
+
+
+def remove_dead_socket(path: Path) -> None:
+    """Remove the socket that a dead server left, if any.
+
+    Raises:
+        ConfigurationError: a server listens on it: removing it would give that server's clients to ours.
+    """
+    if is_live(path):
+        raise ConfigurationError(f"Another server listens on {path}. Stop the server that uses it first.")
+    path.unlink(missing_ok=True)
 
 
 def _remembered(memo: Path, account: Account | None) -> Path | None:
-    """The temporary folder of an earlier start, if it is still there and nobody else made it anew."""
+    """Return the temporary folder of an earlier start, if it is still there, private and ours."""
+    remembered = read_memo(memo)
+    if remembered is None or remembered.owner_id != identity_of(memo.parent):
+        return None
     try:
-        folder = Path(memo.read_text().strip())
-        status = folder.lstat()
+        status = remembered.folder.lstat()
     except FileNotFoundError:
         return None
     private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o700
-    return folder if private and status.st_uid == (account.uid if account else os.geteuid()) else None
+    ours = status.st_uid == (account.uid if account else os.geteuid())
+    return remembered.folder if private and ours else None
 
 
 def _fits(socket: Path) -> bool:

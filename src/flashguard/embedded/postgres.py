@@ -12,7 +12,13 @@ from urllib.parse import quote
 import asyncpg
 
 from flashguard.embedded.child import end, spawn
-from flashguard.embedded.places import SHARED_HOME, close_socket_folder, make_folder, open_socket_folder
+from flashguard.embedded.places import (
+    SHARED_HOME,
+    close_socket_folder,
+    make_folder,
+    open_socket_folder,
+    remove_dead_socket,
+)
 from flashguard.embedded.postgres_home import choose_account, choose_home, find_binaries
 from flashguard.embedded.server import (
     EmbeddedServer,
@@ -126,6 +132,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _remove_traces(self, cluster: Path) -> None:
         """Removes what a dead server left; PostgreSQL would take a reused process id for the old server."""
+        remove_dead_socket(self._socket_folder / SOCKET_NAME)
         for trace in (cluster / "postmaster.pid", *self._socket_folder.glob(f"{SOCKET_NAME}*")):
             trace.unlink(missing_ok=True)
 

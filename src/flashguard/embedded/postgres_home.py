@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from flashguard.embedded.child import Account
-from flashguard.embedded.places import make_folder, reachable
+from flashguard.embedded.places import (
+    Memo,
+    identity_of,
+    make_folder,
+    reachable,
+    read_memo,
+    write_memo,
+)
 from flashguard.embedded.server import logger
 from flashguard.errors import ConfigurationError
 
@@ -39,8 +46,8 @@ def choose_home(data_dir: Path, account: Account | None, shared_home: Path) -> P
     home, memo = data_dir / "postgres", data_dir / "postgres.location"
     if account is None:
         return home
-    if memo.exists():
-        elsewhere = Path(memo.read_text().strip())
+    if (remembered := read_memo(memo)) is not None:
+        elsewhere = _own_home(memo, remembered)
     elif reachable(data_dir, account):
         return home
     elif home.exists():
@@ -51,11 +58,33 @@ def choose_home(data_dir: Path, account: Account | None, shared_home: Path) -> P
     else:
         open_shared_home(shared_home, account)
         elsewhere = shared_home / secrets.token_hex(8)
-        memo.write_text(f"{elsewhere}\n")
+        write_memo(memo, elsewhere)
     logger.info(
         "PostgreSQL runs as %s, who can't reach %s: its data is in %s", account.name, data_dir, elsewhere
     )
     return elsewhere
+
+
+def _own_home(memo: Path, remembered: Memo) -> Path:
+    """Return the remembered place; it is ours unless the data directory is a copy of one that still exists.
+
+    Raises:
+        ConfigurationError: it is a copy; PostgreSQL's data was not copied along, and belongs to the original.
+    """
+    if remembered.owner_id == identity_of(memo.parent):
+        return remembered.folder
+    try:
+        original = bool(remembered.owner_id) and identity_of(remembered.owner) == remembered.owner_id
+    except OSError:
+        original = False
+    if original:
+        raise ConfigurationError(
+            f"{memo.parent} is a copy of {remembered.owner}, whose PostgreSQL keeps its data in "
+            f"{remembered.folder}; the copy has none of it. Stop the original, copy that folder too, and "
+            f"replace the content of {memo} with the path of its copy."
+        )
+    write_memo(memo, remembered.folder)
+    return remembered.folder
 
 
 def find_binaries(account: Account | None, shared_home: Path) -> Path:

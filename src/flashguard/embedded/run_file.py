@@ -6,22 +6,32 @@ from typing import Final
 import msgspec
 
 from flashguard.embedded.admin_key import write_private
+from flashguard.embedded.places import identity_of
 
 FILE_NAME: Final = "run.json"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A running `flashguard up`. `started` tells its process from a later one with the same id."""
+    """A running `flashguard up`. `started` tells its process from a later one with the same id.
+
+    `data_dir_id` tells its data directory from a copy, to which `run.json` was copied as well.
+    """
 
     url: str
     redis_url: str
     database_url: str
     pid: int
     started: int
+    data_dir_id: str = ""
     pids: dict[str, int]
 
 
 def write_run(data_dir: Path, run: Run) -> None:
+    """Write `run.json`.
+
+    Raises:
+        OSError: it can't be written, as on a full disk.
+    """
     write_private(data_dir / FILE_NAME, msgspec.json.encode(run).decode())
 
 
@@ -33,7 +43,8 @@ def find_run(data_dir: Path) -> Run | None:
     """The FlashGuard that runs on this data directory, or None; what a dead run left counts as none."""
     try:
         run = msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=Run)
-        return run if started_of(run.pid) == run.started else None
+        ours = run.data_dir_id == identity_of(data_dir)
+        return run if ours and started_of(run.pid) == run.started else None
     except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
         return None
 
@@ -42,7 +53,7 @@ def still_ends(data_dir: Path, part: str) -> bool:
     """Whether a part of a dead run is still there: it was told to end, and finishes what it was asked."""
     try:
         run = msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=Run)
-        if find_run(data_dir) is not None:
+        if run.data_dir_id != identity_of(data_dir) or find_run(data_dir) is not None:
             return False
         return part.encode() in Path(f"/proc/{run.pids[part]}/cmdline").read_bytes().split(b"\0")
     except (OSError, KeyError, msgspec.DecodeError):

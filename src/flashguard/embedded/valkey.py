@@ -9,7 +9,13 @@ from signal import Signals
 from typing import ClassVar, Final
 from urllib.parse import quote
 
-from flashguard.embedded.places import close_socket_folder, make_folder, open_socket_folder
+from flashguard.embedded.places import (
+    close_socket_folder,
+    is_live,
+    make_folder,
+    open_socket_folder,
+    remove_dead_socket,
+)
 from flashguard.embedded.server import EmbeddedServer, outlive_leftovers
 from flashguard.errors import ConfigurationError
 
@@ -49,7 +55,7 @@ class EmbeddedValkey(EmbeddedServer):
         await outlive_leftovers(self.home, binary.name)
         folder = open_socket_folder(self.home / "socket", SOCKET_NAME, self._memo)
         self._socket = folder / SOCKET_NAME
-        self._socket.unlink(missing_ok=True)
+        remove_dead_socket(self._socket)
         options = OPTIONS | {"dir": str(self.home), "unixsocket": str(self._socket)}
         return [binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
 
@@ -66,7 +72,8 @@ class EmbeddedValkey(EmbeddedServer):
             return False
 
     def _clean_up(self) -> None:
-        (self.home / "socket" / SOCKET_NAME).unlink(missing_ok=True)
+        if not is_live(preferred := self.home / "socket" / SOCKET_NAME):
+            preferred.unlink(missing_ok=True)
         close_socket_folder(self._memo)
 
     @property

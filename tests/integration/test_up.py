@@ -1,6 +1,7 @@
 """`flashguard up`, as a user meets it: one command, one Ctrl-C, and whatever happens in between."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,9 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -243,6 +246,113 @@ def our_run(data_dir: Path) -> Run:
         url="u", redis_url="r", database_url="d", pid=pid, started=started_of(pid), data_dir_id=directory,
         pids={},
     )  # fmt: skip
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+@pytest.mark.timeout(300)
+def test_a_full_disk_ends_nothing_for_good_and_room_brings_all_back(disk: Path) -> None:
+    with Up(disk.parent, "--port", "0", data="disk/data") as up:
+        up.wait_for(READY)
+        run = up.run()
+        fill(disk)
+        for pid in run.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for _ in range(15):  # what ends leaves room for some bytes, each time
+            fill(disk)
+            time.sleep(0.2)
+        assert up.process.poll() is None, up.output
+        (disk / "filler").unlink()
+        wait_until(
+            lambda: "200" in sh(f"curl -s -o /dev/null -w '%{{http_code}}' {run.url}/readyz || true"), 60
+        )
+        wait_until(lambda: all(map(alive, up.run().pids.values())), 30)
+        assert available(run.url) == 100
+        assert "is full" in up.output
+        assert list(up.data_dir.glob("run.json.*")) == []
+
+
+def fill(disk: Path) -> None:
+    """Leaves no byte free."""
+    with (disk / "filler").open("ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+
+
+@pytest.fixture
+def disk(folder: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    mounted = folder / "disk"
+    mounted.mkdir()
+    sh(f"mount -t tmpfs -o size=256m,mode=755 none {mounted}")
+    yield mounted
+    sh(f"umount -l {mounted}")
+
+
+async def test_what_a_change_or_a_start_raises_ends_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flashguard.embedded.supervisor.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("flashguard.embedded.supervisor.MAX_FAILURES", 3)
+    monkeypatch.setattr("flashguard.embedded.supervisor.OBSTACLE_POLL_SECONDS", 0.001)
+    said: list[str] = []
+    full = ["the disk is full"] * 40
+    supervisor = Supervisor(
+        lambda _, line: said.append(line), lambda: None, lambda: full[-1] if full else None
+    )
+    part = _Unlucky(full)
+    await supervisor.add(part, 1.0)
+    failure = asyncio.create_task(supervisor.failure())
+    async with asyncio.timeout(20):
+        while part.starts < 2:
+            await asyncio.sleep(0.01)
+    assert not failure.done()
+    assert any("the disk is full" in line for line in said)
+    assert sum("ValueError: no room" in line for line in said) >= 4
+    failure.cancel()
+    await supervisor.stop()
+    assert "unlucky did not stop as it should: OSError: [Errno 28] no room" in said
+
+
+class _Unlucky:
+    """Ends at once, then can't start until the disk has room, and can't be stopped either."""
+
+    name, pid = "unlucky", 1
+
+    def __init__(self, full: list[str]) -> None:
+        self._full, self.starts = full, 0
+
+    async def start(self) -> None:
+        if self.starts and self._full:
+            self._full.pop()
+            raise ValueError("no room")
+        self.starts += 1
+
+    async def wait(self) -> int:
+        if self.starts > 1:
+            await asyncio.Event().wait()
+        return 1
+
+    async def stop(self, timeout_seconds: float) -> None:
+        raise OSError(28, "no room")
+
+
+def test_up_goes_on_when_the_reader_of_its_output_has_gone(folder: Path) -> None:
+    up = subprocess.Popen(
+        [sys.executable, "-m", "flashguard", "up", "--port", "0", "--data-dir", str(folder / "data")],
+        env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        assert up.stdout is not None
+        up.stdout.close()
+        wait_until(lambda: find_run(folder / "data") is not None, 60)
+        run = find_run(folder / "data")
+        assert run is not None
+        os.kill(run.pids["api"], signal.SIGKILL)  # it says so, into a closed pipe
+        wait_until(
+            lambda: "200" in sh(f"curl -s -o /dev/null -w '%{{http_code}}' {run.url}/readyz || true"), 60
+        )
+        assert up.poll() is None
+    finally:
+        up.terminate()
+        up.wait(30)
 
 
 async def test_a_part_that_fails_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`flashguard up`: everything, with one command."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -20,9 +21,10 @@ from rich.text import Text
 
 from flashguard.api.export import find_folder
 from flashguard.cli.demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
+from flashguard.cli.output import unfailing_output
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.admin_key import keep_admin_key
-from flashguard.embedded.places import DirectoryLock, identity_of, open_data_dir
+from flashguard.embedded.places import DirectoryLock, full_disk, identity_of, open_data_dir
 from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, remove_run, started_of, still_ends, write_run
 from flashguard.embedded.server import logger
@@ -36,6 +38,7 @@ FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
 READY_TIMEOUT_SECONDS: Final = 60.0
 READY_POLL_SECONDS: Final = 0.1
 PORTS_TO_TRY: Final = 100
+RUN_RETRY_SECONDS: Final = 1.0
 NAME_WIDTH: Final = len("flashguard")
 
 PATIENCE_SECONDS: Final = {"api": 5.5, "deliverer": 0.5, "recorder": 2.0, "postgres": 1.5, "valkey": 0.5}
@@ -108,23 +111,22 @@ class Everything:
     """The parts of one installation: servers, recorder and API."""
 
     def __init__(self, settings: Settings, flashguard: Sequence[str]) -> None:
-        self.console = Console(soft_wrap=True, highlight=False)
-        self.supervisor = Supervisor(self.say, self._write_run)
+        self.console = Console(soft_wrap=True, highlight=False, file=unfailing_output())
+        self.supervisor = Supervisor(self.say, self._write_run, self._full_disk)
         self.data_dir = open_data_dir(settings.data_dir)
         self._settings = settings
         self._flashguard = flashguard
         self._lock = DirectoryLock(self.data_dir / "up.lock")
         self._log_handler = _Saying(self)
+        self._homes = [self.data_dir]
         self._claim: socket.socket | None = None
+        self._rewriting: asyncio.Task[None] | None = None
         self._run: Run | None = None
         self.url = ""
         self.admin_key = ""
 
     def say(self, name: str, line: str) -> None:
-        try:
-            self.console.print(Text.assemble((f"{name:<{NAME_WIDTH}} | ", "dim"), line))
-        except OSError:  # nobody reads us any more; the service goes on
-            self.console.quiet = True
+        self.console.print(Text.assemble((f"{name:<{NAME_WIDTH}} | ", "dim"), line))
 
     async def start(self) -> None:
         logger.addHandler(self._log_handler)
@@ -198,10 +200,15 @@ class Everything:
         show(f"\nCtrl-C ends it; the data stays in {self.data_dir}.\n", markup=False)
 
     async def stop(self) -> None:
+        if self._rewriting is not None:
+            self._rewriting.cancel()
         await self.supervisor.stop()
         if self._claim is not None:
             self._claim.close()
-        remove_run(self.data_dir)
+        try:
+            remove_run(self.data_dir)
+        except OSError as problem:
+            self.say("flashguard", f"run.json can't be removed: {problem.strerror}")
         self._lock.release()
         logger.removeHandler(self._log_handler)
         logger.propagate = True
@@ -215,6 +222,7 @@ class Everything:
 
     async def _start_server(self, server: EmbeddedValkey | EmbeddedPostgres) -> str:
         await self.supervisor.add(server, PATIENCE_SECONDS[server.name], STEADY_SERVER_SECONDS)
+        self._homes.append(server.home)
         return server.url
 
     async def _migrate(self, migrate: Program) -> None:
@@ -243,9 +251,30 @@ class Everything:
             failure.cancel()
             ready.cancel()
 
+    def _full_disk(self) -> str | None:
+        return full_disk(self._homes)
+
     def _write_run(self) -> None:
+        """Write `run.json`; where that fails, as on a full disk, again and again until it is written."""
+        if self._rewriting is not None and not self._rewriting.done():
+            return
+        try:
+            self._try_to_write_run()
+        except OSError as problem:
+            self.say("flashguard", f"run.json can't be written ({problem.strerror}); trying again")
+            self._rewriting = asyncio.get_running_loop().create_task(self._write_run_later())
+
+    def _try_to_write_run(self) -> None:
         if self._run is not None:
             write_run(self.data_dir, msgspec.structs.replace(self._run, pids=self.supervisor.pids))
+
+    async def _write_run_later(self) -> None:
+        while True:
+            await asyncio.sleep(RUN_RETRY_SECONDS)
+            with contextlib.suppress(OSError):
+                self._try_to_write_run()
+                self.say("flashguard", "run.json is written again")
+                return
 
 
 class _Saying(logging.Handler):

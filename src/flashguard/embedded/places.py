@@ -7,6 +7,7 @@ import shutil
 import socket
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +19,9 @@ MAX_SOCKET_PATH_BYTES: Final = 107
 """Linux keeps a unix socket's path in 108 bytes, the last of them a zero."""
 
 SOCKET_PROBE_SECONDS: Final = 1.0
+
+FULL_DISK_BYTES: Final = 64 * 1024 * 1024
+"""Less than this is a full disk: PostgreSQL alone wants 16 MiB at a time for its log."""
 
 SHARED_HOME: Final = Path("/var/lib/flashguard")
 """Where root puts what PostgreSQL's account must reach but can't reach in the data directory."""
@@ -78,6 +82,21 @@ class DirectoryLock:
     def release(self) -> None:
         """Lets the next run in. The file stays: removing it would let two runs hold two locks of one name."""
         os.close(self._file)
+
+
+def full_disk(folders: Iterable[Path]) -> str | None:
+    """Return a sentence about the first of these folders whose disk is full, or None."""
+    for folder in folders:
+        try:
+            disk = os.statvfs(folder)
+        except OSError:
+            continue
+        free_bytes = disk.f_bavail * disk.f_frsize
+        if free_bytes < FULL_DISK_BYTES:
+            return f"the disk of {folder} is full ({free_bytes // 2**20} MiB free)"
+        if disk.f_files and not disk.f_favail:
+            return f"the disk of {folder} takes no more files"
+    return None
 
 
 def reachable(path: Path, account: Account) -> bool:
@@ -167,7 +186,7 @@ def close_socket_folder(memo: Path) -> None:
 
 
 def is_live(path: Path) -> bool:
-    """Whether a server listens on this unix socket; a refused connection, or no file, means that none does."""
+    """Whether a server listens on this unix socket; a refused connection or no file means that none does."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(SOCKET_PROBE_SECONDS)
         try:

@@ -1,7 +1,7 @@
 """Keeps parts running: one that ends is started again, later each time. The last one in is the first out."""
 
 import asyncio
-import contextlib
+import math
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
@@ -12,7 +12,9 @@ from flashguard.errors import FlashGuardError
 FIRST_DELAY_SECONDS: Final = 0.05
 MAX_DELAY_SECONDS: Final = 10.0
 MAX_FAILURES: Final = 20
-"""In a row, some two minutes in all: then nobody is helped by one more try."""
+"""In a row, some two minutes in all: then one more try helps nobody. Failures on a full disk don't count."""
+OBSTACLE_POLL_SECONDS: Final = 0.5
+"""How often is looked whether a full disk has room again, so that its parts start at once then."""
 STEADY_SECONDS: Final = 5.0
 """A part that ran for so long before it ended was killed, and did not fail by itself: a clean slate."""
 STEADY_SERVER_SECONDS: Final = 0.5
@@ -42,11 +44,21 @@ class _Watched(NamedTuple):
 
 
 class Supervisor:
-    """Starts parts in the order they are added, and stops them in the reverse."""
+    """Starts parts in the order they are added, and stops them in the reverse.
 
-    def __init__(self, say: Say, changed: Callable[[], None]) -> None:
+    Parameters:
+        say: shows a line.
+        changed: is called when a part runs again; it must not raise.
+        obstacle: returns why no part can run now, such as a full disk, or None. While there is one, a part
+            that fails is started again without end: it comes back when the obstacle is gone.
+    """
+
+    def __init__(
+        self, say: Say, changed: Callable[[], None], obstacle: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._say = say
         self._changed = changed
+        self._obstacle = obstacle
         self._watched: list[_Watched] = []
 
     @property
@@ -73,12 +85,15 @@ class Supervisor:
             watch.result()
 
     async def stop(self) -> None:
+        """Stop every part, the last first; one that can't be stopped keeps no other from it."""
         while self._watched:
             part, patience_seconds, watch = self._watched[-1]
             watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError, FlashGuardError):
-                await watch
-            await part.stop(patience_seconds)
+            await asyncio.gather(watch, return_exceptions=True)
+            try:
+                await part.stop(patience_seconds)
+            except Exception as problem:
+                self._say("flashguard", f"{part.name} did not stop as it should: {describe(problem)}")
             self._watched.pop()
 
     async def _watch(self, part: Part, steady_seconds: float) -> None:
@@ -89,20 +104,39 @@ class Supervisor:
             if time.monotonic() - started > steady_seconds:
                 failures = 0
             failures += 1
-            while not await self._start_again(part, reason, failures):
-                reason, failures = "did not start", failures + 1
+            obstacle = self._obstacle()
+            while not await self._start_again(part, reason, failures, obstacle):
+                reason = "did not start"
+                failures = failures + 1 if obstacle is None else min(failures, MAX_FAILURES // 2)
+                obstacle = self._obstacle()
             started = time.monotonic()
             self._changed()
 
-    async def _start_again(self, part: Part, reason: str, failures: int) -> bool:
-        if failures > MAX_FAILURES:
+    async def _start_again(self, part: Part, reason: str, failures: int, obstacle: str | None) -> bool:
+        if failures > MAX_FAILURES and obstacle is None:
             raise PartFailedError(f"{part.name} failed {failures} times in a row; the lines above say why.")
-        delay_seconds = min(FIRST_DELAY_SECONDS * 2 ** (failures - 1), MAX_DELAY_SECONDS)
-        self._say("flashguard", f"{part.name} {reason}; starting it again in {delay_seconds:g} s")
-        await asyncio.sleep(delay_seconds)
+        delay_seconds = min(FIRST_DELAY_SECONDS * 2 ** (min(failures, MAX_FAILURES) - 1), MAX_DELAY_SECONDS)
+        why = f" ({obstacle})" if obstacle else ""
+        self._say("flashguard", f"{part.name} {reason}{why}; starting it again in {delay_seconds:g} s")
+        await self._pause(delay_seconds, obstacle)
         try:
             await part.start()
-        except (FlashGuardError, OSError) as problem:
-            self._say("flashguard", str(problem))
+        except Exception as problem:  # whatever it is: the other parts run on, and this one is tried again
+            self._say("flashguard", f"{part.name}: {describe(problem)}")
             return False
         return True
+
+    async def _pause(self, delay_seconds: float, obstacle: str | None) -> None:
+        """Wait before the next start; if there is an obstacle, at most until it is gone."""
+        if obstacle is None:
+            await asyncio.sleep(delay_seconds)
+            return
+        for _ in range(math.ceil(delay_seconds / OBSTACLE_POLL_SECONDS)):
+            await asyncio.sleep(min(delay_seconds, OBSTACLE_POLL_SECONDS))
+            if self._obstacle() is None:
+                return
+
+
+def describe(problem: Exception) -> str:
+    """Return an error in words: our own speak for themselves, others want their name."""
+    return str(problem) if isinstance(problem, FlashGuardError) else f"{type(problem).__name__}: {problem}"

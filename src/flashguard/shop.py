@@ -209,9 +209,11 @@ class Shop:
             raise MemoryAway(f"sale {sale_id} is not loaded yet")
         return sale, reply.epoch, reply.seq, reply.now_ms
 
-    async def sales(self, after: tuple[datetime, str] | None, limit: int) -> list[Sale]:
-        """A page of sales, newest first."""
-        stored = await self._ledger.sales(after, limit)
+    async def sales(
+        self, after: tuple[datetime, str] | None, limit: int, *, drafts: bool = True
+    ) -> list[Sale]:
+        """A page of sales, newest first, with or without drafts."""
+        stored = await self._ledger.sales(after, limit, drafts=drafts)
         return list(await asyncio.gather(*map(self._live, stored)))  # together: a few script calls
 
     async def change(

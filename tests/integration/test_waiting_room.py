@@ -49,7 +49,7 @@ async def lottery(service: Service, sale: str) -> dict[str, Any]:
     """The room with all of its lottery."""
     path, tickets, cursor = f"/v1/sales/{sale}/lottery", [], "0"
     while cursor is not None:
-        answer = (await service.call("GET", f"{path}?limit=7&cursor={cursor}")).ok()
+        answer = (await service.call("GET", f"{path}?limit=7&cursor={cursor}", admin=True)).ok()
         tickets += answer["data"]
         cursor = answer["next_cursor"]
     return answer | {"data": tickets}
@@ -119,7 +119,8 @@ async def test_who_leaves_gives_the_place_and_stands_at_the_end_afterwards(servi
 
 async def test_the_lottery_is_the_one_that_the_sale_committed_to_and_anyone_can_draw_it_again(service):
     sale = await sale_with_room(service, opened=False, mode="lottery", max_active=1, stock=1000)
-    promised = (await service.call("GET", f"/v1/sales/{sale}")).ok()["waiting_room"]["commitment"]
+    draft = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()
+    promised = draft["waiting_room"]["commitment"]
     early = [(await take(service, sale, f"c{n}")).ok(201) for n in range(40)]
     assert {place["position"] for place in early} == {None}
     claims = [jwt.decode(place["ticket"], options={"verify_signature": False}) for place in early]

@@ -37,7 +37,7 @@ async def status_is(visitor: Visitor, service, sale: str, status: str) -> None:
     """The page shows this status, and it is the truth."""
     await expect(visitor.page.get_by_role("main").get_by_text(status, exact=True).first).to_be_visible()
     async with asyncio.timeout(TRUE_SECONDS):
-        while (await service.call("GET", f"/v1/sales/{sale}")).ok()["status"] != status:
+        while (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()["status"] != status:
             await asyncio.sleep(0.05)
 
 
@@ -45,7 +45,7 @@ async def test_a_sale_is_run_by_clicks_from_its_creation_to_its_audit(visit, ser
     visitor = await admin(visit)
     page, name = visitor.page, unique("Drop")
     sale = await create_by_form(page, sale=name, item="Boot", stock="7", price="2500", limit="2")
-    created = (await service.call("GET", f"/v1/sales/{sale}")).ok()
+    created = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()
     [item] = created["items"]
     assert (created["name"], created["limit_per_customer"]) == (name, 2)
     assert (item["name"], item["stock"], item["price_minor"]) == ("Boot", 7, 2500)
@@ -128,7 +128,7 @@ async def test_a_wrong_key_is_told_and_changes_nothing(visit, service):
     await visitor.button("Open").click()
     panel = visitor.page.locator("section").filter(has=visitor.button("Open"))
     await expect(panel.get_by_role("alert")).to_contain_text("key")
-    assert (await service.call("GET", f"/v1/sales/{sale}")).ok()["status"] == "draft"
+    assert (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()["status"] == "draft"
 
 
 async def test_the_admin_key_is_in_no_address_and_in_no_curl(visit, service):

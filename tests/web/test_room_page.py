@@ -7,6 +7,8 @@ from browser import Visit, Visitor
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1, "session_seconds": 600}
 
+LATER = "2040-01-01T00:00:00Z"
+
 
 async def at(visit: Visit, sale: str) -> Visitor:
     buyer = await visit(f"/sale/?id={sale}")
@@ -15,11 +17,12 @@ async def at(visit: Visit, sale: str) -> Visitor:
 
 
 async def test_a_buyer_takes_a_ticket_waits_is_let_in_and_buys(visit, service):
-    sale = await service.create_sale(stock=3, opened=False, waiting_room=ROOM | {"mode": "lottery"})
+    sale = await service.create_sale(stock=3, starts_at=LATER, waiting_room=ROOM | {"mode": "lottery"})
     buyer = await at(visit, sale)
     await buyer.button("Take a ticket").click()
     await buyer.sees("You are in the draw.")
     await is_clean(buyer)
+    await service.admin("PATCH", f"/v1/sales/{sale}", {"starts_at": None})
     await service.admin("POST", f"/v1/sales/{sale}/open")
     await buyer.page.reload()
     await buyer.sees("It is your turn")

@@ -167,10 +167,11 @@ async def test_a_reload_before_the_answer_came_is_still_the_same_request(visit, 
 
 
 async def test_the_button_is_honest_in_every_state_of_the_sale(visit, service):
-    sale = await service.create_sale(stock=1, limit=1, opened=False)
+    sale = await service.create_sale(stock=1, limit=1, starts_at="2040-01-01T00:00:00Z")
     buyer = await visit(f"/sale/?id={sale}")
     for verb, says in (("", "Not open yet"), ("open", "Buy"), ("pause", "Paused")):
         if verb:
+            await service.admin("PATCH", f"/v1/sales/{sale}", {"starts_at": None})
             await service.admin("POST", f"/v1/sales/{sale}/{verb}")
         await expect(buyer.button(says)).to_be_enabled(enabled=says == "Buy")
     await service.admin("POST", f"/v1/sales/{sale}/close")

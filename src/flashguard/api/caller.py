@@ -49,6 +49,11 @@ class Caller(Struct, frozen=True):
         return self.customer is not None
 
     @property
+    def is_shop(self) -> bool:
+        """Whether an API key was sent: with any scope, it is the shop's, and may see drafts."""
+        return self.key is not None
+
+    @property
     def is_anonymous(self) -> bool:
         """Nobody said who calls: only in development."""
         return self.key is None and self.customer is None

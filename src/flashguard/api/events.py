@@ -8,6 +8,7 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.model import Refused
 
+from .auth import callers_of
 from .live import hub_of
 from .live_schemas import SaleEvents, event_stream
 from .problems import ProblemError
@@ -41,10 +42,22 @@ async def sale_events(
     """Server-Sent Events: the `sale` first, then its changed `stock` at most every 100 ms.
 
     With the id of an event that is still in reach, only what changed since. `away` says that the numbers are
-    stale until the next `sale` or `stock`; `ping` comes every 5 s.
+    stale until the next `sale` or `stock`; `ping` comes every 5 s. A draft is `unknown-sale` for callers
+    without an API key.
     """
     try:
-        viewer = await hub_of(request).watch_sale(known(sale), reconnect or last_event_id)
+        viewer = await hub_of(request).watch_sale(
+            known(sale), reconnect or last_event_id, may_see_draft=lambda: _is_shop(request)
+        )
     except LookupError:
         raise ProblemError(Refused(code=Code.UNKNOWN_SALE)) from None
     return EventStream(viewer)
+
+
+async def _is_shop(request: Request) -> bool:
+    """Whether an API key was sent. Asked for drafts alone: other sales' events are public."""
+    sent = request.headers.getlist("authorization")
+    try:
+        return len(sent) == 1 and (await callers_of(request).find(sent[0].encode("latin-1"))).is_shop
+    except ProblemError:
+        return False

@@ -15,13 +15,15 @@ from flashguard.model import (
     Refused,
     Sale,
     SaleId,
+    SaleStatus,
     Sku,
     is_sale_id,
 )
 from flashguard.rules import Rules
 from flashguard.shop import NewSale
 
-from .auth import AUDIT, LOOKING, Admin
+from .auth import AUDIT, Admin, Looking
+from .caller import Caller
 from .headers import IdempotencyKey
 from .idempotency import valid_key
 from .problems import ProblemError, problem
@@ -55,6 +57,12 @@ def known(sale: str) -> SaleId:
     if not is_sale_id(sale):
         raise ProblemError(Refused(code=Code.UNKNOWN_SALE))
     return SaleId(sale)
+
+
+async def visible_sale(guard: FlashGuard, caller: Caller, sale: SaleId) -> Sale | None:
+    """The sale as it is now; None where this caller may see none. Drafts are the shop's alone."""
+    found = await guard.shop.sale(sale)
+    return None if found is None or (found.status is SaleStatus.DRAFT and not caller.is_shop) else found
 
 
 def _changed(answer: tuple[Sale, bool] | Refused) -> Response:
@@ -101,24 +109,17 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
     return json_response(sale_view(answer[0]), 201, replayed=answer[1])
 
 
-@router.get(
-    "", response_model=Page[SaleView], responses=problems(401, 403, 422, 503), dependencies=[Depends(LOOKING)]
-)
-async def list_sales(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
-    """Sales, newest first."""
-    rows = await guard_of(request).shop.sales(decode_cursor(cursor), limit + 1)
+@router.get("", response_model=Page[SaleView], responses=problems(401, 403, 422, 503))
+async def list_sales(request: Request, caller: Looking, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """Sales, newest first. Drafts are listed for API keys only."""
+    rows = await guard_of(request).shop.sales(decode_cursor(cursor), limit + 1, drafts=caller.is_shop)
     return json_response(page(rows, limit, lambda sale: encode_cursor(sale.created_at, sale.id), sale_view))
 
 
-@router.get(
-    "/{sale}",
-    response_model=SaleView,
-    responses=problems(401, 403, 404, 503),
-    dependencies=[Depends(LOOKING)],
-)
-async def read_sale(request: Request, sale: SaleParam) -> Response:
-    """A sale with its counters of this moment."""
-    answer = await guard_of(request).shop.sale(known(sale))
+@router.get("/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 503))
+async def read_sale(request: Request, caller: Looking, sale: SaleParam) -> Response:
+    """A sale with its counters of this moment. A draft is `unknown-sale` for callers without an API key."""
+    answer = await visible_sale(guard_of(request), caller, known(sale))
     return problem(Refused(code=Code.UNKNOWN_SALE)) if answer is None else json_response(sale_view(answer))
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from flashguard.errors import Code
 from flashguard.model import CustomerId, Refused, SaleId
 
 from .auth import Looking, Selling
@@ -15,7 +16,7 @@ from .bodies import Body, Customer
 from .caller import Caller
 from .looking import look, may_look
 from .problems import ProblemError, problem
-from .sales import SaleParam, guard_of, known
+from .sales import SaleParam, guard_of, known, visible_sale
 from .schemas import problems
 from .selling import NOT_THEIRS, may_take
 from .views import json_response
@@ -151,7 +152,10 @@ async def lottery(
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 500,
 ) -> Response:
     """The waiting room, and the order that its lottery drew: with the seed, anyone can draw it again."""
-    answer = await guard_of(request).rooms.drawing(_room(caller, sale), cursor, limit)
+    sale_id = _room(caller, sale)
+    if not caller.is_shop and await visible_sale(guard_of(request), caller, sale_id) is None:
+        return problem(Refused(code=Code.UNKNOWN_SALE))
+    answer = await guard_of(request).rooms.drawing(sale_id, cursor, limit)
     if isinstance(answer, Refused):
         return problem(answer)
     view = msgspec.structs.asdict(answer)

@@ -391,10 +391,12 @@ class Ledger:
         row = await self._fetchrow("sale_by_creation_key", key)
         return None if row is None else SaleId(row["id"])
 
-    async def sales(self, after: tuple[datetime, str] | None, limit: int) -> list[Sale]:
-        """A page of sales, newest first."""
+    async def sales(
+        self, after: tuple[datetime, str] | None, limit: int, *, drafts: bool = True
+    ) -> list[Sale]:
+        """A page of sales, newest first, with or without drafts."""
         at, id_ = after or (None, "")
-        rows = await self._fetch("sales_page", at, id_, limit)
+        rows = await self._fetch("sales_page", at, id_, limit, drafts)
         items = await self.items_of([row["id"] for row in rows])
         return [self._sale(row, items.get(row["id"], ())) for row in rows]
 

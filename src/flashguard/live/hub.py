@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from flashguard.errors import FlashGuardError
 from flashguard.live import sse
 from flashguard.live.channel import Channel, Viewer
 from flashguard.live.feed import Feed
 from flashguard.live.source import Source
 from flashguard.live.topic import SaleView, Topic
-from flashguard.model import SaleId
+from flashguard.model import SaleId, SaleStatus
 
 log = logging.getLogger("flashguard")
 
@@ -55,11 +57,16 @@ class Hub:
         """Reads of the journal so far."""
         return self._reads_before + sum(feed.reads for feed in self._feeds.values())
 
-    async def watch_sale(self, sale_id: SaleId, last_event_id: str | None) -> Viewer:
+    async def watch_sale(
+        self, sale_id: SaleId, last_event_id: str | None, *, may_see_draft: Callable[[], Awaitable[bool]]
+    ) -> Viewer:
         """A new viewer of a sale. Whoever gets it must have it `leave` in the end.
 
+        Parameters:
+            may_see_draft: asked where the sale is a draft.
+
         Raises:
-            LookupError: there is no such sale.
+            LookupError: there is no such sale, or a draft that this viewer may not see.
             Full, Ending: not now.
             FlashGuardError: neither memory nor ledger answers.
         """
@@ -68,7 +75,18 @@ class Hub:
         topic = feed.topics.get(sale_id)
         if topic is None or not topic.loaded:
             topic = await self._load(feed, sale_id)
+        if topic.is_draft and not await may_see_draft() and await self._is_draft(sale_id):
+            raise LookupError(sale_id)
         return self._enter(topic.channel, topic.first_event(last_event_id))
+
+    async def _is_draft(self, sale_id: SaleId) -> bool:
+        """Whether a sale is a draft now: a topic may be some 100 ms behind the opening."""
+        try:
+            found = await self._source.snapshot(sale_id)
+            sale = None if found is None else found.sale
+        except FlashGuardError:
+            sale = await self._source.last_known(sale_id)
+        return sale is None or sale.status is SaleStatus.DRAFT
 
     def watch(self, channel: Channel) -> Viewer:
         """A new viewer of any channel: a snapshot first.

@@ -53,6 +53,10 @@ class Topic:
         return self._sale is not None
 
     @property
+    def is_draft(self) -> bool:
+        return self._sale is not None and self._sale.status is SaleStatus.DRAFT
+
+    @property
     def spread(self) -> bool:
         """Whether the sale is over several partitions: then one journal does not tell its stock."""
         return self._sale is not None and self._sale.spread > 1

@@ -22,11 +22,12 @@ FROM flashguard.sales WHERE id = $1;
 SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 
 -- name: sales_page
--- Newest first, after the cursor (created_at, id); the parts of spread sales are no sales to anybody else.
+-- Newest first, after the cursor (created_at, id), drafts only where $4; the parts of spread sales are no sales to
+-- anybody else.
 SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
        hold_durability, waiting_room, room_seed, rules
 FROM flashguard.sales
-WHERE id = public_id AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2))
+WHERE id = public_id AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)) AND ($4 OR status <> 'draft')
 ORDER BY created_at DESC, id DESC LIMIT $3;
 
 -- name: items_of

@@ -10,6 +10,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from secrets import token_hex
 from typing import Any, Final, Self
 
 from flashguard.copies import Copies
@@ -30,6 +31,7 @@ from flashguard.model import (
     CustomerId,
     Durability,
     Granted,
+    Key,
     Line,
     Outcome,
     Refused,
@@ -46,7 +48,7 @@ from flashguard.model import (
 )
 from flashguard.orders import Orders
 from flashguard.rates import Rates
-from flashguard.receipts import Receipt, Signer, fingerprint, request_fingerprint
+from flashguard.receipts import IdKind, Receipt, Signer, fingerprint, request_fingerprint
 from flashguard.results import (
     IN_FLIGHT_RETRY_SECONDS,
     first_outcome,
@@ -191,7 +193,7 @@ class FlashGuard:
         customer: str,
         lines: Sequence[Line],
         *,
-        key: str | None = None,
+        key: Key | None = None,
         admitted_until: int = 0,
     ) -> Outcome:
         """Sets units aside until `expires_at`.
@@ -212,7 +214,7 @@ class FlashGuard:
         customer: str,
         lines: Sequence[Line],
         *,
-        key: str | None = None,
+        key: Key | None = None,
         admitted_until: int = 0,
     ) -> Outcome:
         """Reserves and confirms in one atomic step; `confirmed` means committed in PostgreSQL."""
@@ -225,7 +227,7 @@ class FlashGuard:
         sale: SaleId,
         customer: CustomerId,
         lines: Sequence[Line],
-        key: str | None,
+        key: Key | None,
         *,
         buy: bool,
         admitted_until: int,
@@ -238,15 +240,16 @@ class FlashGuard:
         customer = one
         merged = merge_lines(tuple(lines))
         more: tuple[int, ...] = (admitted_until,) if admitted_until else ()
+        whose: CustomerId | None = None
         if at is not None:
             more = (admitted_until, at.spread)
-            sale, key = at.part, None if key is None else f"{customer}\0{key}"
+            sale, whose = at.part, customer
         elif sale in self.spread.known:
             ask = functools.partial(
                 self._take, sale, customer, merged, key, buy=buy, admitted_until=admitted_until
             )
             return await self.spread.take(sale, customer, merged, lambda at: ask(at=at))
-        short = self.signer.short_id(sale, key)
+        short = self.signer.short_id(IdKind.RESERVATION, sale, key, customer=whose)
         flat = [value for line in merged for value in (line.sku, line.quantity)]
         body = request_fingerprint("buy" if buy else "hold", customer, merged)
         decision = await self.decisions.ask(
@@ -425,13 +428,13 @@ class FlashGuard:
             confirmed_at=from_millis(ended_ms) if status is ReservationStatus.CONFIRMED else None,
         )
 
-    async def extend(self, id_: str, *, key: str | None = None) -> Outcome:
+    async def extend(self, id_: str, *, key: Key | None = None) -> Outcome:
         """Gives a live hold the sale's hold time again from now, never past its absolute limit."""
         name = split_reservation_id(id_)
         if name is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
         sale, short = name
-        body = fingerprint("extend", key if key is not None else self.signer.short_id(sale, None))
+        body = fingerprint("extend once", token_hex()) if key is None else fingerprint("extend", key)
         decision = await self.decisions.ask(Verb.EXTEND, sale, (short, body))
         refused = refused_by_fate(decision)
         if refused:

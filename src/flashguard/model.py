@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 from msgspec import Struct
 
@@ -30,6 +30,28 @@ MAX_QUANTITY: Final = 1_000_000
 """Units on one line; keeps every sum far below 2**53, the largest integer Lua holds exactly."""
 MAX_STOCK: Final = 1_000_000_000
 """Units of one item, for the same reason."""
+
+
+class KeyScope(StrEnum):
+    """Whose idempotency keys these are, where they are not the shop's own."""
+
+    BUYER = "buyer"
+    SHADOW = "shadow"
+
+
+class ScopedKey(NamedTuple):
+    """An idempotency key within a scope. It never equals a key of the shop, whatever text a caller sends.
+
+    Parameters:
+        parts: the names that make the key unique within its scope, for example the customer and their key.
+    """
+
+    scope: KeyScope
+    parts: tuple[str, ...]
+
+
+Key = str | ScopedKey
+"""An idempotency key: of the shop where it is text."""
 
 
 class SaleStatus(StrEnum):

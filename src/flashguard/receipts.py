@@ -4,17 +4,27 @@ import base64
 import binascii
 import hashlib
 import secrets
+from enum import Enum
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from flashguard.model import CustomerId, Line, ReservationId, SaleId
+from flashguard.model import CustomerId, Key, Line, ReservationId, SaleId
 
 ID_BYTES: Final = 12
 FINGERPRINT_BYTES: Final = 6
 """48 bits: exact in Lua's numbers. It only tells one body from another under the same key."""
 SIGNATURE_BYTES: Final = 16
+
+
+class IdKind(Enum):
+    """What a derived id names. The label is BLAKE2b's `person` (at most 16 bytes): ids of two kinds are
+    digests of two different functions, so that no choice of sale, customer or key makes them meet."""
+
+    RESERVATION = b"reservation"
+    WAITING_ENTRY = b"waiting entry"
+    TICKET = b"ticket"
 
 
 class Receipt(Struct, array_like=True, frozen=True):
@@ -41,21 +51,30 @@ class Signer:
     def __init__(self, secret: str) -> None:
         self._key = bytes.fromhex(secret)[:64]
 
-    def short_id(self, sale: SaleId, key: str | None) -> str:
-        """The part of a reservation's id after its sale: from the idempotency key, or random without one.
+    def short_id(
+        self, kind: IdKind, sale: SaleId, key: Key | None, *, customer: CustomerId | None = None
+    ) -> str:
+        """Return the part of an id after its sale: from the idempotency key, or random without one.
 
         The same key in the same sale always gives the same id, so that looking up the key is looking up
         the reservation.
+
+        Parameters:
+            customer: whose key it is alone, where each customer's keys are apart, as in a spread sale.
         """
         if key is None:
             return secrets.token_hex(ID_BYTES)
-        text = f"{sale}\0{key}".encode()
-        return hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"id").hexdigest()
+        return self._digest(kind, sale, customer, key).hex()
 
     def ticket_id(self, sale: SaleId, customer: str) -> str:
         """The id of a customer's ticket for a sale's waiting room: nobody else can know it."""
-        text = f"{sale}\0{customer}".encode()
-        return _text(hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"ticket").digest())
+        return _text(self._digest(IdKind.TICKET, sale, customer))
+
+    def _digest(self, kind: IdKind, *scope: object) -> bytes:
+        """JSON of the scope says where each of its values ends: two scopes never have the same bytes."""
+        return hashlib.blake2b(
+            _encode(scope), digest_size=ID_BYTES, key=self._key, person=kind.value
+        ).digest()
 
     def secret_for(self, purpose: str) -> bytes:
         """A secret of its own for each purpose, derived from the installation's."""

@@ -16,7 +16,7 @@ from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.ledger import lines_from_flat
 from flashguard.ledger.shadow import Attempt, ShadowBook
-from flashguard.model import Granted, Line, Outcome, Refused, SaleId
+from flashguard.model import Granted, KeyScope, Line, Outcome, Refused, SaleId, ScopedKey
 
 CONFIRMED: Final = "confirmed"
 MOST_DIFFERENCES: Final = 200
@@ -113,7 +113,10 @@ class Shadow:
             raise NotAShadow
         attempts = [each for each in told if each.shop != "returned"]
         outcomes = await asyncio.gather(
-            *(self._guard.buy(sale, each.customer, each.lines, key=f"shadow:{each.key}") for each in attempts)
+            *(
+                self._guard.buy(sale, each.customer, each.lines, key=ScopedKey(KeyScope.SHADOW, (each.key,)))
+                for each in attempts
+            )
         )
         for outcome in outcomes:
             if isinstance(outcome, Refused) and outcome.code in TRANSIENT:
@@ -147,7 +150,7 @@ class Shadow:
             for line in lines_from_flat(msgspec.json.decode(row["lines"])):
                 done = await self._guard.shop.restock(
                     sale, line.sku, line.quantity, "returned in the shop",
-                    key=f"shadow:{row['key']}:{line.sku}",
+                    key=ScopedKey(KeyScope.SHADOW, (row["key"], line.sku)),
                 )  # fmt: skip
                 if isinstance(done, Refused) and done.code in TRANSIENT:
                     return done

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -22,11 +23,13 @@ from flashguard.lottery import new_seed
 from flashguard.model import (
     Durability,
     Item,
+    Key,
     Refused,
     Reservation,
     Sale,
     SaleId,
     SaleStatus,
+    ScopedKey,
     Sku,
     WaitingRoom,
     is_sale_id,
@@ -91,14 +94,15 @@ class Shop:
         wrong = self.unfit(new)
         if wrong:
             return wrong
-        stored = self.draft_of(new, sale_id, key)
+        creation_key = None if key is None else f"sale:{key}"
+        stored = self.draft_of(new, sale_id, creation_key)
         body = stored.creation_body
         drafts = self.placed(stored)
         if not await self.may_create([draft.sale.id for draft, _ in drafts]):
             return NOT_IN_MEMORY
         created = not await self._ledger.create_sales(drafts)
         if not created:
-            earlier = await self._ledger.sale_created_with(key) if key else None
+            earlier = await self._ledger.sale_created_with(creation_key) if creation_key else None
             if earlier is None:
                 return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
             sale_id = earlier
@@ -123,8 +127,8 @@ class Shop:
         """A new sale, or its parts, each with its partition."""
         return [(draft, self._decisions.partition(draft.sale.id)) for draft in drafts_of(stored)]
 
-    def draft_of(self, new: NewSale, sale_id: SaleId, key: str | None) -> StoredSale:
-        """A new sale as the ledger keeps it."""
+    def draft_of(self, new: NewSale, sale_id: SaleId, creation_key: str | None) -> StoredSale:
+        """A new sale as the ledger keeps it. Each entrance puts its own label before its creation keys."""
         return StoredSale(
             Sale(
                 id=sale_id,
@@ -141,7 +145,7 @@ class Shop:
                 spread=new.spread,
             ),
             max(new.hold_seconds, self._settings.max_hold_seconds),
-            key,
+            creation_key,
             _creation_body(new),
             None if new.waiting_room is None else new_seed(),
         )
@@ -306,14 +310,14 @@ class Shop:
         return (sale, False) if verb == "close" else _not_open(SaleStatus.CLOSED)
 
     async def restock(
-        self, sale_id: SaleId, sku: str, delta: int, reason: str, *, key: str | None = None
+        self, sale_id: SaleId, sku: str, delta: int, reason: str, *, key: Key | None = None
     ) -> tuple[Item, bool] | Refused:
         """Changes an item's stock by a signed number of units, never below held + sold.
 
         Returns:
             the item after it, and whether the same key had done it before; or why not.
         """
-        field = f"restock:{key if key is not None else secrets.token_hex(12)}"
+        field = _restock_field(key)
         request = (sku, delta, reason, field, fingerprint("restock", sku, delta, reason), MAX_STOCK)
         decision = await self._spread.restock(sale_id, request)
         if isinstance(decision, Refused):
@@ -380,6 +384,14 @@ def _creation_body(new: NewSale) -> int:
     """What tells a creation from another; of an unspread sale as before there were others."""
     *values, spread = dataclasses.astuple(new)
     return fingerprint("create", *values, *((spread,) if spread > 1 else ()))
+
+
+def _restock_field(key: Key | None) -> str:
+    """Return the name of a restock's record. No caller chooses what stands before the first colon: restock
+    and shadow here, transfer in parts.py, recover in recording.sql."""
+    if isinstance(key, ScopedKey):
+        return f"{key.scope}:{json.dumps(key.parts)}"
+    return f"restock:{secrets.token_hex(12) if key is None else key}"
 
 
 def _not_open(status: str) -> Refused:

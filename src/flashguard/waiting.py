@@ -19,6 +19,7 @@ from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.sql import query
 from flashguard.model import (
     CustomerId,
+    Key,
     Line,
     Refused,
     ReservationId,
@@ -29,7 +30,7 @@ from flashguard.model import (
     invalid_basket,
     split_reservation_id,
 )
-from flashguard.receipts import Signer, request_fingerprint
+from flashguard.receipts import IdKind, Signer, request_fingerprint
 from flashguard.results import IN_FLIGHT_RETRY_SECONDS, refusal
 from flashguard.shop import refused_by_fate
 
@@ -47,7 +48,7 @@ class WaitingStatus(StrEnum):
     LIMIT_REACHED = "limit-reached"
     """When its turn came, its customer had as many units as one may have."""
     ENDED = "ended"
-    """The sale was closed while it waited."""
+    """The sale was closed while it waited, or the entry could not be offered its units."""
 
 
 class WaitingEntry(Struct, frozen=True, kw_only=True):
@@ -88,7 +89,7 @@ class WaitingList:
         sku: str,
         quantity: int = 1,
         *,
-        key: str | None = None,
+        key: Key | None = None,
         admitted_until: int = 0,
     ) -> tuple[WaitingEntry, bool] | Refused:
         """Waits for so many units of an item; the answer comes once the ledger has it.
@@ -104,8 +105,7 @@ class WaitingList:
         wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, [line])
         if wrong or one is None:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
-        # Entries have keys of their own: "\0" is in no key that a client can send.
-        short = self._signer.short_id(SaleId(sale), None if key is None else f"{key}\0waiting-list")
+        short = self._signer.short_id(IdKind.WAITING_ENTRY, SaleId(sale), key)
         body = request_fingerprint("hold", one, (line,))  # an offer's receipt is one of a hold
         return await self._ask(SaleId(sale), short, "join", body, one, sku, quantity, admitted_until)
 

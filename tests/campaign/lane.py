@@ -23,7 +23,7 @@ from up_stack import ADMIN_KEY, until_ready
 
 from flashguard.model import CustomerId, SaleId
 from flashguard.parts import home_of, part_id
-from flashguard.receipts import Signer
+from flashguard.receipts import IdKind, Signer
 from plan import MEASURED_FROM_STRIKE, Plan
 
 READY_SECONDS = 30.0
@@ -284,9 +284,10 @@ def _short_ids(history: History, signer: Signer, spread: int) -> Callable[[str],
     def short_id(key: str) -> str:
         sale = SaleId(history.sale)
         if spread == 1:
-            return signer.short_id(sale, key)
-        home = home_of(CustomerId(customers[key]), spread)
-        return signer.short_id(part_id(sale, home), f"{customers[key]}\0{key}")
+            return signer.short_id(IdKind.RESERVATION, sale, key)
+        customer = CustomerId(customers[key])
+        part = part_id(sale, home_of(customer, spread))
+        return signer.short_id(IdKind.RESERVATION, part, key, customer=customer)
 
     return short_id
 

@@ -3,7 +3,13 @@
 import asyncio
 from typing import Any
 
+import msgspec
+
 from conftest import Answer, Service, unique
+from flashguard.kernel import keys
+from flashguard.memory import connect_kernel
+from flashguard.model import SaleId, partition_of
+from flashguard.settings import Settings
 
 PATIENCE_SECONDS = 30
 
@@ -177,4 +183,45 @@ async def test_fifty_wait_and_nobody_of_the_open_sale_gets_a_unit_while_they_do(
     done.set()
     await asyncio.gather(*crowd)
     assert len(got) == 3
+    await service.audit(sale)
+
+
+async def test_no_key_of_a_buyer_leads_to_the_shops_entry_for_them(service: Service):
+    """Both once hashed to one id: the offer overwrote the hold, and the ledger refused it without end."""
+    items = [
+        {"sku": sku, "name": sku, "price_minor": 1, "currency": "EUR", "stock": 1} for sku in ("unit", "b")
+    ]
+    sale = await service.create_sale(items=items, waiting_list=10, waiting_list_hold_seconds=300)
+    minted = await service.admin("POST", f"/v1/sales/{sale}/buyer-tokens", {"customer": "ann"})
+    held = (await service.hold(sale, "first")).ok(201)
+    entry = (await join(service, sale, "ann", key="ann")).ok(201)
+    body = {"customer": "ann", "items": [{"sku": "b", "quantity": 1}]}
+    own = {"Authorization": f"Bearer {minted['token']}"}
+    path = f"/v1/sales/{sale}/reservations"
+    hold = (await service.call("POST", path, body, key="waiting-list", headers=own)).ok(201)
+    assert hold["id"] != entry["id"]
+    (await service.verb(held["id"], "release")).ok()
+    offer = (await offered(service, entry))["reservation"]
+    for each in (hold, offer):
+        (await service.verb(each["id"], "confirm")).ok()
+    await service.audit(sale)
+
+
+async def test_an_offer_whose_id_is_taken_ends_its_entry_and_the_next_in_line_is_served(service: Service):
+    sale = await service.create_sale(stock=1, waiting_list=10, waiting_list_hold_seconds=300)
+    held = (await service.hold(sale, "first")).ok(201)
+    unlucky, lucky = [(await join(service, sale, f"c{n}")).ok(201) for n in range(2)]
+    client = connect_kernel(service.redis_url, Settings())
+    try:
+        part, _, short = unlucky["id"].partition(".")
+        head = await service.admin("GET", "/v1/system")
+        partition = partition_of(SaleId(part), head["partitions"])
+        records = keys.sale(partition, SaleId(part))[1]
+        taken = b"".join(map(msgspec.msgpack.encode, (3, 1, 1, 1000, 1, 0)))  # a hold that was released
+        await client.execute_command("HSET", records, short, taken)
+    finally:
+        await client.aclose()
+    (await service.verb(held["id"], "release")).ok()
+    assert (await offered(service, lucky))["reservation"]["customer"] == "c1"
+    assert (await service.call("GET", f"/v1/waiting-list/{unlucky['id']}")).ok()["status"] == "ended"
     await service.audit(sale)

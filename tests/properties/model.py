@@ -542,6 +542,8 @@ class Model:
                 continue
             if limit and sale.used(e.customer) + e.quantity > limit:
                 self._end_waiting(name, id_, "limit-reached")
+            elif id_ in sale.reservations:
+                self._end_waiting(name, id_, "ended")
             elif item.available >= e.quantity:
                 hold_ms = sale.config.rules.get("waiting_hold_ms", sale.config.hold_ms)
                 lines = [sku, e.quantity]

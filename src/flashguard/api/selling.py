@@ -9,7 +9,19 @@ from starlette.responses import Response
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.honour import read_receipt
-from flashguard.model import Granted, Line, Outcome, Refused, ReservationId, SaleId, Sku, public_sale
+from flashguard.model import (
+    Granted,
+    Key,
+    KeyScope,
+    Line,
+    Outcome,
+    Refused,
+    ReservationId,
+    SaleId,
+    ScopedKey,
+    Sku,
+    public_sale,
+)
 
 from .bodies import BasketBody
 from .caller import Caller
@@ -24,9 +36,11 @@ def _lines(body: BasketBody) -> list[Line]:
     return [Line(Sku(line.sku), line.quantity) for line in body.items]
 
 
-def key_of(caller: Caller, key: str | None) -> str | None:
-    """A buyer's keys are their own: nobody can use up another's, or learn that it was used."""
-    return key if key is None or caller.customer is None else f"{caller.customer}\0{key}"
+def key_of(caller: Caller, key: str | None) -> Key | None:
+    """Return the key in its caller's scope: no caller can use up another's key, or learn that it was used."""
+    if key is None or caller.customer is None:
+        return key
+    return ScopedKey(KeyScope.BUYER, (caller.customer, key))
 
 
 def may_take(guard: FlashGuard, caller: Caller, sale: str, customer: str) -> bool:
@@ -106,7 +120,9 @@ async def release(guard: FlashGuard, caller: Caller, id_: str) -> Response:
 
 async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -> Response:
     """200 with the reservation and its new end, or the problem."""
-    return await _not_theirs(guard, caller, id_) or _told(guard, "extend", await guard.extend(id_, key=key))
+    return await _not_theirs(guard, caller, id_) or _told(
+        guard, "extend", await guard.extend(id_, key=key_of(caller, key))
+    )
 
 
 def _of_their_sale(caller: Caller, id_: str) -> bool:

@@ -109,5 +109,5 @@ WITH item AS (
     RETURNING i.sale_id, i.sku, i.stock, i.held, i.sold, i.stock - item.stock AS delta
 )
 INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
-SELECT sale_id, 'restock:recover-' || $5::bigint || '-' || sku, sku, delta, 'orders that the ledger lost', 0, stock, held, sold, now()
+SELECT sale_id, 'recover:' || $5::bigint || ':' || sku, sku, delta, 'orders that the ledger lost', 0, stock, held, sold, now()
 FROM changed WHERE delta <> 0 ON CONFLICT DO NOTHING;

@@ -9,7 +9,7 @@
 --
 -- An entry is for units of one item. It is never passed by one behind it: units are set aside until it has them all.
 -- Only while it wants more than are unsold, it is passed over. State: waiting, then offered (a hold under its id), left,
--- or limit-reached (its customer bought elsewhere). Rules: waiting_most, how many may wait; waiting_hold_ms.
+-- limit-reached (its customer bought elsewhere), or ended (it can't be offered). Rules: waiting_most, how many may wait; waiting_hold_ms.
 
 --@include lib/line.lua
 
@@ -114,6 +114,8 @@ function learn_waiting()
         park(sale, id, entry)
       elseif limit > 0 and used_by(sale, entry[7]) + entry[9] > limit then
         end_waiting(sale, id, entry, 'limit-reached')
+      elseif record_of(sale, id) then -- another reservation has this id: nothing can be offered under it
+        end_waiting(sale, id, entry, 'ended')
       elseif free >= entry[9] then
         offer(sale, id, entry)
         free = free - entry[9]

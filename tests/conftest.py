@@ -249,7 +249,7 @@ SLOW_FILES = (
     "test_up.py", "test_kernel_model.py", "test_bench.py", "test_servers_away.py", "test_kill_everything.py",
     "test_protocol_model.py", "test_ledger_fell_back.py", "test_simulate.py", "test_connection.py",
     "test_live.py", "test_cli.py", "test_recorders_share.py", "test_spread_survives.py", "test_simulator.py",
-    "test_campaign.py", "test_lambda.py", "test_examples.py", "test_doctor_on_copies.py", "test_stop.py",
+    "test_campaign.py", "test_lambda.py", "test_doc_pages.py", "test_doctor_on_copies.py", "test_stop.py",
     "test_durability.py", "test_webhooks.py", "test_schemathesis.py", "test_descriptors.py",
     "test_waiting_room_kept.py", "test_lambda_recorder.py",
 )  # fmt: skip

@@ -112,7 +112,7 @@ def calls() -> Iterator[str]:
     yield "|---|---|---|"
     for path, methods in create_app().openapi()["paths"].items():
         for method, call in methods.items():
-            sentence = call.get("description", call["summary"]).split("\n")[0]
+            sentence = " ".join(call.get("description", call["summary"]).split("\n\n")[0].split())
             yield f"| `{method.upper()} {path}` | {sentence} | {' '.join(sorted(call['responses']))} |"
 
 

@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from flashguard.settings import Mode
+
+from .access_table import decisions
 from .schemas import problems
 
 ANY: Final = problems(401, 422, 429, 503)
@@ -45,7 +48,10 @@ def install(app: FastAPI) -> None:
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
-        return app.openapi_schema if app.openapi_schema is not None else _complete(made())
+        if app.openapi_schema is None:
+            _say_who_needs_a_key(app, _complete(made()))
+        assert app.openapi_schema is not None  # what `made` made is kept there
+        return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -65,7 +71,21 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
             _link(document["paths"], path, {name: "$response.body#/id", **more}, about)
     for name in FRAMEWORKS_OWN:
         document["components"]["schemas"].pop(name, None)
+    from .examples import add_words  # a service that nobody asks for its contract needs no words
+
+    add_words(document)
     return document
+
+
+def _say_who_needs_a_key(app: FastAPI, document: dict[str, Any]) -> None:
+    """Write into each call whether it needs a key, in this service's mode."""
+    production = app.state.settings.mode is Mode.PRODUCTION
+    for method, path, who in decisions(app):
+        call = document["paths"].get(path, {}).get(method.lower())
+        if call is not None and who is None:
+            call["security"] = []
+        elif call is not None and who is not None and who.anonymous and not production:
+            call["security"] = [{}, *call["security"]]
 
 
 def _link(paths: dict[str, Any], path: str, parameters: dict[str, str], about: str) -> None:

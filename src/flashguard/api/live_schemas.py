@@ -175,12 +175,14 @@ class RecoveryView(BaseModel):
 class ComponentView(BaseModel):
     """A component's state. What does not answer says why in `detail`."""
 
-    status: Literal["ok", "recovering", "unavailable"]
+    status: Literal["ok", "degraded", "recovering", "unavailable"]
     version: str | None = None
     latency_ms: float | None = None
     detail: str | None = None
     lag_entries: int | None = Field(None, description="recorder: entries that the ledger does not have yet")
+    lag_seconds: float | None = None
     partitions: int | None = None
+    away_partitions: list[int] | None = None
     recovering_partitions: list[int] | None = None
     recorders: int | None = Field(None, description="recorder: how many run")
     recorder_partitions: list[list[int]] | None = Field(
@@ -197,6 +199,19 @@ class ComponentsView(BaseModel):
     ledger: ComponentView
     recorder: ComponentView
     live: ComponentView
+
+
+class ReadyView(BaseModel):
+    """Whether buyers can be served, and each component's state."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    components: dict[str, ComponentView]
+
+
+class HealthView(BaseModel):
+    """That the process runs."""
+
+    status: Literal["ok"]
 
 
 class SimulationsView(BaseModel):

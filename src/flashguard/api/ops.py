@@ -14,6 +14,7 @@ from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.recorder.state import recorder_state as state_of
 
+from .live_schemas import HealthView, ReadyView
 from .sales import guard_of
 from .views import json_response
 
@@ -22,13 +23,13 @@ router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 2.0
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_model=HealthView)
 async def healthz() -> Response:
     """Whether this process runs."""
     return json_response({"status": "ok"})
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=ReadyView, responses={503: {"model": ReadyView}})
 async def readyz(request: Request) -> Response:
     """Whether each component answers: 200 when a buyer can be served, else 503 with the reason."""
     components = await components_of(guard_of(request))

@@ -1,0 +1,100 @@
+"""The contract explains itself: each call, parameter and property has its words, and valid examples."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from pydantic import SecretStr
+
+from flashguard.api.access_table import decisions
+from flashguard.api.app import create_app
+from flashguard.api.auth import OPEN
+from flashguard.api.vocabulary import ANSWERS, IN_SCHEMA, PARAMETERS, WORDS
+from flashguard.settings import Mode, Settings
+
+PRODUCTION = Settings(mode=Mode.PRODUCTION, admin_key=SecretStr("fg_admin_0123456789-of-the-tests"))
+DOCUMENT: dict[str, Any] = create_app().openapi()
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+CALLS = [
+    (f"{method.upper()} {path}", call)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, call in methods.items()
+]
+
+
+def contents(call: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What a call takes and, where it succeeds, answers: which, its media type, its schema and example."""
+    for kind, content in call.get("requestBody", {}).get("content", {}).items():
+        yield "request", kind, content
+    for status, answer in call["responses"].items():
+        if status < "300":
+            for kind, content in answer.get("content", {}).items():
+                yield status, kind, content
+
+
+def test_every_call_has_a_tag_and_a_sentence() -> None:
+    assert [name for name, call in CALLS if not (call.get("tags") and call.get("description"))] == []
+
+
+def test_every_parameter_and_every_property_is_described() -> None:
+    lacks = [
+        f"{name}: {parameter['name']}"
+        for name, call in CALLS
+        for parameter in call.get("parameters", ())
+        if not parameter.get("description")
+    ]
+    lacks += [
+        f"{name}.{property_}"
+        for name, schema in SCHEMAS.items()
+        for property_, shape in schema.get("properties", {}).items()
+        if not shape.get("description")
+    ]
+    assert lacks == [], "give each a description, or its name a word in api/vocabulary.py"
+
+
+@pytest.mark.parametrize(("name", "call"), CALLS, ids=[name for name, _ in CALLS])
+def test_every_request_and_every_answer_has_an_example_that_is_valid(name: str, call: dict[str, Any]) -> None:
+    takes_or_gives = list(contents(call))
+    assert takes_or_gives or "204" in call["responses"]
+    for which, kind, content in takes_or_gives:
+        assert "example" in content, (name, which, kind)
+        if kind == "application/json":
+            schema = content["schema"] | {"components": DOCUMENT["components"]}
+            validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+            assert [error.message for error in validator.iter_errors(content["example"])] == [], (name, which)
+
+
+def test_the_examples_of_properties_are_valid() -> None:
+    for name, schema in SCHEMAS.items():
+        for property_, shape in schema.get("properties", {}).items():
+            validator = jsonschema_rs.Draft202012Validator(shape | {"components": DOCUMENT["components"]})
+            assert all(validator.is_valid(each) for each in shape.get("examples", ())), f"{name}.{property_}"
+
+
+def test_every_word_is_used() -> None:
+    properties = {name for schema in SCHEMAS.values() for name in schema.get("properties", {})}
+    assert set(WORDS) <= properties
+    of_schemas = {
+        f"{name}.{each}" for name, schema in SCHEMAS.items() for each in schema.get("properties", {})
+    }
+    assert set(IN_SCHEMA) <= of_schemas
+    assert set(ANSWERS) <= {name for name, _ in CALLS}
+    assert set(PARAMETERS) <= {each["name"] for _, call in CALLS for each in call.get("parameters", ())}
+
+
+def test_the_contract_says_which_calls_need_no_key() -> None:
+    development, production = DOCUMENT, create_app(PRODUCTION).openapi()
+    for method, path, who in decisions(create_app()):
+        call = development["paths"].get(path, {}).get(method.lower())
+        if call is None:  # the documentation itself
+            assert path in OPEN
+            continue
+        bearer = [] if who is None else [{"bearer": []}]
+        assert production["paths"][path][method.lower()]["security"] == bearer, path
+        assert call["security"] == ([{}, *bearer] if who is not None and who.anonymous else bearer), path
+
+
+def test_the_calls_are_found_at_all() -> None:
+    assert len(CALLS) >= 57
+    assert sum(len(list(contents(call))) for _, call in CALLS) >= 75

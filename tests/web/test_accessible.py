@@ -45,6 +45,7 @@ async def with_key(visit: Visit, service: Service, path: str) -> Visitor:
     visitor = await visit("/control/")
     await visitor.page.get_by_label("Admin key").fill(service.admin_key)
     await visitor.button("Use this key").click()
+    await expect(visitor.button("Forget the admin key")).to_be_visible()
     await visitor.page.goto(path)
     return visitor
 

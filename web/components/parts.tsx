@@ -1,6 +1,9 @@
 "use client";
 
+import { RotateCw } from "lucide-react";
+import type { Said } from "@/lib/use-action";
 import type { Connection } from "@/lib/use-events";
+import { visible } from "@/lib/visible";
 
 const TONES = { good: "text-good", warn: "text-warn", bad: "text-bad", info: "text-info", soft: "text-soft" };
 export type Tone = keyof typeof TONES;
@@ -15,7 +18,10 @@ export function Pill({ tone, busy, children }: { tone: Tone; busy?: boolean; chi
   );
 }
 
-export function Panel({ title, aside, children, className = "" }: { title: string; aside?: React.ReactNode; children: React.ReactNode; className?: string }) {
+/** Text from outside: its own direction, broken where it must be, no character unseen. */
+export const Text = ({ children, className = "" }: { children: string; className?: string }) => <bdi className={`foreign ${className}`}>{visible(children)}</bdi>;
+
+export function Panel({ title, aside, children, className = "" }: { title: React.ReactNode; aside?: React.ReactNode; children: React.ReactNode; className?: string }) {
   return (
     <section className={`panel ${className}`}>
       <div className="mb-3 flex min-h-7 flex-wrap items-center justify-between gap-x-3 gap-y-2"><h2>{title}</h2>{aside}</div>
@@ -71,6 +77,19 @@ export function Banner({ connection }: { connection: Connection }) {
         <p className="rounded-lg border border-current bg-panel px-4 py-2 font-medium text-warn">Connection lost: trying again. The numbers below are stale.</p>
       )}
     </div>
+  );
+}
+
+/** What came of the last press. */
+export function Outcome({ said }: { said: Said | null }) {
+  return (
+    <>
+      <div role="status" className="mt-3 empty:hidden">{said?.state === "working" ? <p className="text-soft">{said.text}</p> : said?.state === "done" && <p className="text-good">{said.text}</p>}</div>
+      {said?.state === "refused" && <p role="alert" className="mt-3 text-bad">{said.text}</p>}
+      {said?.state === "unanswered" && (
+        <div role="alert" className="mt-3 flex flex-wrap items-center gap-3 text-warn"><p>{said.text}</p><button type="button" className="btn btn-small text-ink" onClick={said.again}><RotateCw size={13} aria-hidden />Try again</button></div>
+      )}
+    </>
   );
 }
 

@@ -5,6 +5,7 @@ import { usePathname } from "next/navigation";
 import { useSyncExternalStore } from "react";
 import { Monitor, Moon, Sun, Zap } from "lucide-react";
 import { API_URL } from "@/lib/api/client";
+import { once } from "@/lib/once";
 import { useSystem } from "@/lib/use-system";
 import { useKeyFromAddress } from "./admin-key";
 import { Pill } from "./parts";
@@ -67,7 +68,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
           </nav>
         </div>
       </header>
-      <main id="main" tabIndex={-1} className="mx-auto grid w-full max-w-[90rem] flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 px-4 py-6 lg:px-6">{children}</main>
+      <main id="main" tabIndex={-1} {...once} className="mx-auto grid w-full max-w-[90rem] flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 px-4 py-6 lg:px-6">{children}</main>
       <Foot />
     </div>
   );

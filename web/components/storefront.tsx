@@ -4,15 +4,17 @@ import Link from "next/link";
 import { useSearchParams } from "next/navigation";
 import { useEffect, useRef, useState } from "react";
 import { api, type Item, type Problem, type Reservation, type Sale } from "@/lib/api/client";
-import { kept, remember, remembered } from "@/lib/attempt";
+import { remember, remembered } from "@/lib/attempt";
 import { customer } from "@/lib/buyer";
 import { count, countdown, money, time } from "@/lib/format";
+import { intentDone, intentKey } from "@/lib/intent";
 import { backoff_ms } from "@/lib/retry";
 import { type Room, useRoom } from "@/lib/use-room";
+import { QUIET_MS } from "@/lib/use-action";
 import { useSale } from "@/lib/use-sale";
 import type { Connection } from "@/lib/use-events";
 import { Curl } from "./curl";
-import { Banner, Empty, PageHead, Panel, Pill } from "./parts";
+import { Banner, Empty, PageHead, Panel, Pill, Text } from "./parts";
 import { SALE_TONES, SaleList } from "./sale-list";
 import { WaitingRoom } from "./waiting-room";
 
@@ -30,15 +32,20 @@ function useNow() {
 
 export function Storefront() {
   const id = useSearchParams().get("id");
-  const { sale, connection } = useSale(id);
+  const { sale, connection, missing, again } = useSale(id);
   const room = useRoom(sale);
   const now = useNow();
   if (!id) return <><PageHead title="Storefront">What a buyer sees. Choose a sale; its stock is live, and its button tells the truth.</PageHead><Panel title="Choose a sale"><SaleList to="/sale/" /></Panel></>;
   return (
     <div className="mx-auto grid w-full max-w-2xl grid-cols-[minmax(0,1fr)] gap-4">
-      <PageHead title={sale?.name ?? "Sale"} aside={sale && <Pill tone={SALE_TONES[sale.status]} busy={sale.status === "open"}>{sale.status}</Pill>} />
-      <Banner connection={connection} />
-      {!sale && <Empty title="Loading…">If nothing comes, there may be no sale with the id “{id}”. <Link className="link" href="/sale/">All sales</Link></Empty>}
+      <PageHead title={sale ? <Text>{sale.name}</Text> : "Sale"} aside={sale && <Pill tone={SALE_TONES[sale.status]} busy={sale.status === "open"}>{sale.status}</Pill>} />
+      {!missing && <Banner connection={connection} />}
+      {missing ? (
+        <Empty title="There is no such sale">
+          No sale that buyers may see has the id “<Text>{id}</Text>”.
+          <div className="mt-3 flex justify-center gap-2"><button className="btn btn-small" onClick={again}>Look again</button><Link className="btn btn-small" href="/sale/">All sales</Link></div>
+        </Empty>
+      ) : !sale && <Empty title="Loading…" />}
       {sale?.waiting_room && <WaitingRoom sale={sale} room={room} now={now} />}
       {sale?.items.map((item) => <Offer key={`${sale.id} ${item.sku}`} sale={sale} item={item} connection={connection} room={room} />)}
     </div>
@@ -48,7 +55,7 @@ export function Storefront() {
 function Offer({ sale, item, connection, room }: { sale: Sale; item: Item; connection: Connection; room: Room }) {
   const now = useNow();
   const holdName = `hold:${sale.id}:${item.sku}`;
-  const attemptName = `attempt:${sale.id}:${item.sku}`;
+  const attemptName = `buy:${sale.id}:${item.sku}`;
   const [reservation, setReservation] = useState<Reservation | null>(null);
   const [message, setMessage] = useState("");
   const [busy, setBusy] = useState(false);
@@ -71,24 +78,29 @@ function Offer({ sale, item, connection, room }: { sale: Sale; item: Item; conne
         const answer = await call().catch((): Answer => ({ error: { code: "recovering" } }));
         const problem = answer.error as Problem | undefined;
         if (answer.data || !problem || !TRY_AGAIN.has(problem.code)) return answer;
-        setMessage("Busy: trying again. Your place is kept.");
+        setMessage("Busy: trying again, with the same request.");
         await new Promise((done) => setTimeout(done, Math.max(backoff_ms(attempt), (problem.retry_after_seconds ?? 0) * 1000)));
       }
       setMessage("FlashGuard is still busy. Press again: it is the same request, never a second one.");
       return null;
     } finally {
-      working.current = false;
-      setBusy(false);
+      // Other buttons stand where this one stood: the rest of a double click shall not press them.
+      setTimeout(() => {
+        working.current = false;
+        setBusy(false);
+      }, QUIET_MS);
     }
   }
 
   const admission = room.place?.status === "admitted" && Date.parse(room.place.admitted_until ?? "") > now ? room.place.admission : null;
 
   async function buy() {
-    const header = { "idempotency-key": kept(attemptName) };
+    const wanted = { customer: customer(), items: [{ sku: item.sku, quantity: 1 }] };
+    // Kept for the whole browser: another tab, and a reload, press the same button.
+    const header = { "idempotency-key": intentKey(attemptName, wanted, localStorage) };
     const answer = await work(() => api.POST("/v1/sales/{sale}/reservations", {
       params: { path: { sale: sale.id }, header },
-      body: { customer: customer(), items: [{ sku: item.sku, quantity: 1 }], ...(admission && { admission }) },
+      body: { ...wanted, ...(admission && { admission }) },
     }));
     if (!answer) return;
     if (answer.data) {
@@ -116,7 +128,7 @@ function Offer({ sale, item, connection, room }: { sale: Sale; item: Item; conne
   }
 
   function again() {
-    remember(attemptName, null);
+    intentDone(attemptName, localStorage);
     remember(holdName, null);
     setReservation(null);
     setMessage("");
@@ -132,7 +144,7 @@ function Offer({ sale, item, connection, room }: { sale: Sale; item: Item; conne
     : sale.status !== "open" ? "Not open yet" : item.available < 1 ? "Sold out"
     : sale.waiting_room && !admission ? "Wait for your turn" : "Buy";
   return (
-    <Panel title={item.name} aside={<span className="text-xl font-semibold tracking-tight">{money(item.price_minor, item.currency)}</span>}>
+    <Panel title={<Text>{item.name}</Text>} aside={<span className="text-xl font-semibold tracking-tight">{money(item.price_minor, item.currency)}</span>}>
       <p className={live ? "" : "stale"}>{count(item.available)} of {count(item.stock)} available {!live && <Pill tone="warn">stale</Pill>}</p>
       <div aria-hidden className="mt-2 h-1.5 overflow-hidden rounded-full bg-raised"><div className={`h-full bg-good ${live ? "" : "stale"}`} style={{ width: `${item.stock ? (item.available / item.stock) * 100 : 0}%` }} /></div>
       <dl className="mt-3 flex flex-wrap gap-x-8 gap-y-1 text-soft">
@@ -150,8 +162,9 @@ function Offer({ sale, item, connection, room }: { sale: Sale; item: Item; conne
         </>}
         {status === "confirmed" && <><Pill tone="good">yours</Pill><span>Order <code className="break-all">{reservation?.id}</code></span></>}
         {status === "expired" && <Pill tone="warn">your hold ran out</Pill>}
+        {status === "cancelled" && <><Pill tone="bad">cancelled</Pill><span>The shop took order <code className="break-all">{reservation?.id}</code> back.</span></>}
         {status === "released" && <Pill tone="soft">given back</Pill>}
-        {status && status !== "held" && <button className="btn" onClick={again}>Start again</button>}
+        {status && status !== "held" && <button className="btn" disabled={busy} onClick={again}>Start again</button>}
       </div>
       <p className="mt-3 empty:hidden" aria-live="polite">{message}</p>
       <Curl method="POST" path={`/v1/sales/${sale.id}/reservations`} body={{ customer: "me", items: [{ sku: item.sku, quantity: 1 }] }} />

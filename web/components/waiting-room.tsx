@@ -35,8 +35,9 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
       <p className="mt-3 empty:hidden" aria-live="polite">{words}</p>
       <div className="mt-4 flex flex-wrap gap-3">
         {!place && <button className="btn btn-main min-h-11" disabled={room.busy || sale.status === "closed"} onClick={() => void room.take()}>{room.busy ? "Working…" : "Take a ticket"}</button>}
-        {place && <button className="btn" onClick={() => void room.leave()}>Leave</button>}
+        {place && <button className="btn" disabled={room.busy} onClick={() => void room.leave()}>Leave</button>}
       </div>
+      {place && room.message && <p role="alert" className="mt-3 text-bad">{room.message}</p>}
       <p className="mt-3 text-xs text-soft">The order can be checked: the seed of the lottery was fixed beforehand, as <code className="break-all">{rules.commitment}</code>.</p>
     </Panel>
   );

@@ -1,4 +1,4 @@
-/** A buyer's identity and attempts in this browser, so that a reload or a double click stays the same request. */
+/** What this browser remembers of its buyer, over reloads and in all tabs. */
 const PREFIX = "flashguard:";
 
 /** Also where the page is not served over HTTPS, where `crypto.randomUUID` is missing. */

@@ -95,8 +95,12 @@ export function useRoom(sale: Sale | null): Room {
 
   const leave = useCallback(async () => {
     if (!place) return;
-    await api.POST("/v1/sales/{sale}/tickets/{ticket}/leave", { params: { path: { sale: place.sale_id, ticket: place.id } } }).catch(() => null);
-    over("You have left. Your place was given on.");
+    setBusy(true);
+    const answer = await api.POST("/v1/sales/{sale}/tickets/{ticket}/leave", { params: { path: { sale: place.sale_id, ticket: place.id } } }).catch(() => null);
+    setBusy(false);
+    const problem = answer?.error as Problem | undefined;
+    if (answer?.data || problem?.code === "unknown-ticket") over("You have left. Your place was given on.");
+    else setMessage(`You have not left. ${sentence(problem)}`);
   }, [place, over]);
 
   const served = useCallback(() => {

@@ -2,7 +2,7 @@
 
 import { useSyncExternalStore } from "react";
 import { api, bearer, type System } from "./api/client";
-import { adminKey } from "./key-store";
+import { adminKey, KEY_CHANGED } from "./key-store";
 
 const EVERY_MS = 3000;
 const TIMEOUT_MS = 5000;
@@ -31,12 +31,14 @@ function subscribe(listener: () => void) {
     void look();
     timer = setInterval(() => void look(), EVERY_MS);
     document.addEventListener("visibilitychange", look);
+    window.addEventListener(KEY_CHANGED, look);
   }
   return () => {
     listeners.delete(listener);
     if (listeners.size) return;
     clearInterval(timer);
     document.removeEventListener("visibilitychange", look);
+    window.removeEventListener(KEY_CHANGED, look);
   };
 }
 

@@ -51,3 +51,30 @@ test("a stream that is cut is opened again and nothing is asked for meanwhile", 
   await act(async () => newest().onerror!());
   expect(get).not.toHaveBeenCalled();
 });
+
+test("a sale that is not there is asked for no more, until somebody wants it", async () => {
+  const get = vi.spyOn(api, "GET").mockImplementation((async () => ({ error: { code: "unknown-sale" }, response: { status: 404 } })) as never);
+  const { result } = renderHook(() => useSale("drop"));
+  await refuse();
+  expect(result.current.missing).toBe(true);
+  const opened = FakeSource.all.length, asked = get.mock.calls.length;
+  await act(async () => void (await vi.advanceTimersByTimeAsync(60_000)));
+  expect([FakeSource.all.length, get.mock.calls.length]).toEqual([opened, asked]);
+  await act(async () => result.current.again());
+  expect(FakeSource.all.length).toBe(opened + 1);
+});
+
+test("a draft is asked for with the shop's key, and streamed once it is none", async () => {
+  let status = "draft";
+  const get = vi.spyOn(api, "GET").mockImplementation((async () => ({ data: { ...sale(5), status } })) as never);
+  const { result } = renderHook(() => useSale("drop", "fg_admin_x"));
+  expect(result.current.connection).toBe("connecting");
+  await act(async () => void (await vi.advanceTimersByTimeAsync(0)));
+  expect([result.current.connection, FakeSource.all.length]).toEqual(["live", 0]);
+  expect(get.mock.calls[0]![1]).toMatchObject({ headers: { Authorization: "Bearer fg_admin_x" } });
+  status = "open";
+  await act(async () => void (await vi.advanceTimersByTimeAsync(POLL_MS * 2)));
+  expect([result.current.connection, FakeSource.all.length]).toEqual(["live", 1]);
+  newest().send("sale", { ...sale(4), status });
+  expect([result.current.connection, result.current.sale?.items[0]?.available]).toEqual(["live", 4]);
+});

@@ -17,7 +17,7 @@ export function Figures({ sale, live }: { sale: Sale; live: boolean }) {
     <div className="grid grid-cols-2 gap-3 xl:grid-cols-4">
       <Stat label="Sold through" value={total("stock") ? percent.format(total("sold") / total("stock")) : "–"} stale={!live} hint={`${count(total("sold"))} of ${count(total("stock"))} units`} />
       <Stat label="In hands now" value={count(total("held"))} stale={!live} hint="held, not yet confirmed" />
-      <Stat label="Orders per second" value={rate === null ? "–" : shown(rate)} hint={`in units, last ${FIGURE_SECONDS} s`}><Sparkline steps={steps} /></Stat>
+      <Stat label="Units sold per second" value={rate === null ? "–" : shown(rate)} stale={!live} hint={`confirmed, in the last ${FIGURE_SECONDS}\u00a0s`}><Sparkline steps={steps} /></Stat>
       <Stat label="Recorder lag" value={recorder?.lag_entries == null ? "–" : count(recorder.lag_entries)} stale={lost} tone={recorder?.status === "ok" ? undefined : "warn"} hint={recorder ? `entries to write, recorder ${recorder.status === "ok" ? "keeps up" : recorder.status}` : "journal entries to write"} />
     </div>
   );

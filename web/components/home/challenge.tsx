@@ -16,7 +16,7 @@ const CASES: Case[] = [
     { who: "98 more", does: "wait for Bob’s; the pool is exhausted", stock: "99", tone: "warn" },
     { who: "9,900", does: "get no connection: time-outs for all", stock: "all", tone: "warn" },
   ] },
-  { title: "FlashGuard", verdict: "exact, and fast", tone: "good", last: "text-good", column: "stock", so: "No lock, and no queue of locks. A sold-out crowd never touches the database.", steps: [
+  { title: "FlashGuard", verdict: "exact, and fast", tone: "good", last: "text-good", column: "stock", so: "No row lock, and no queue behind one. A sold-out crowd never touches the database.", steps: [
     { who: "All", does: "clicks that come together are one batch", stock: "1" },
     { who: "Script", does: "Ann held, everybody else sold-out", stock: "0" },
     { who: "Journal", does: "one entry, in the same step", stock: "0" },
@@ -26,7 +26,7 @@ const CASES: Case[] = [
 
 const TEXT = { bad: "text-bad font-semibold", warn: "text-warn font-semibold", good: "text-good font-semibold" };
 
-/** What goes wrong when two read before one writes, what locks do about it, and what we do. */
+/** What goes wrong when two read before one writes, what row locks do about it, and what we do. */
 export function Challenge() {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-3 lg:grid-cols-3">

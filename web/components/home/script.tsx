@@ -12,7 +12,7 @@ const COLORS = { comment: "text-soft italic", string: "text-good", word: "text-i
 
 /** The kernel's heart as the running service calls it, with its rules beside the lines that keep them. */
 export function Script() {
-  const [key] = useAdminKey();
+  const key = useAdminKey();
   const [script, setScript] = useState<{ sha: string; source: string } | null>(null);
   useEffect(() => {
     let gone = false;

@@ -2,24 +2,24 @@
 
 import { useState } from "react";
 import { Play } from "lucide-react";
-import { api, bearer, sentence, type Problem, type Simulation, type Strategy, type System } from "@/lib/api/client";
+import { api, bearer, type Simulation, type Strategy, type System } from "@/lib/api/client";
 import { count } from "@/lib/format";
 import { isOver, STRATEGY_NOTES } from "@/lib/simulation";
 import { useAdminKey } from "@/lib/key-store";
+import { useAction } from "@/lib/use-action";
 import { Curl } from "../curl";
-import { Panel } from "../parts";
+import { Outcome, Panel } from "../parts";
 
 const BUYERS = [1_000, 10_000, 20_000];
 const USUAL: Strategy[] = ["naive", "flashguard"];
 
 export function Setup({ last, system }: { last: Simulation | null; system: System | null }) {
-  const [key, setKey] = useAdminKey();
+  const key = useAdminKey();
   const [buyers, setBuyers] = useState(last?.buyers ?? 10_000);
   const [stock, setStock] = useState(last?.stock ?? 100);
   const [strategies, setStrategies] = useState<Strategy[]>(last?.strategies ?? USUAL);
-  const [error, setError] = useState("");
   const [other, setOther] = useState("");
-  const [starting, setStarting] = useState(false);
+  const { busy, said, act } = useAction();
   const offered = system?.simulations;
   const running = last !== null && !isOver(last);
   const body = { buyers, stock, strategies };
@@ -28,24 +28,26 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
     : !key ? "Start needs the admin key." : running ? "One simulation at a time: this one is still running."
     : !strategies.length ? "Choose at least one strategy." : "";
 
-  async function start() {
-    setStarting(true);
-    setError("");
+  function start() {
     setOther("");
-    const answer = await api.POST("/v1/simulations", { headers: bearer(key), body }).catch(() => null);
-    setStarting(false);
-    if (answer?.data) return history.pushState(null, "", `/simulator/?id=${answer.data.id}`);
-    const problem = answer?.error as Problem | undefined;
-    if (problem?.code === "unauthenticated") setKey("");
-    setError(problem?.code === "unauthenticated" ? "This is not the admin key of this installation." : sentence(problem));
-    if (problem?.code !== "request-in-flight") return;
+    void act({
+      name: "start-simulation", content: body,
+      call: ({ headers, signal }) => api.POST("/v1/simulations", { headers: { ...bearer(key), ...headers }, signal, body }),
+      done: (simulation) => {
+        history.pushState(null, "", `/simulator/?id=${simulation.id}`);
+        return "Started.";
+      },
+      refused: (problem) => { if (problem?.code === "request-in-flight") void findOther(); },
+    });
+  }
+  async function findOther() {
     const { data } = await api.GET("/v1/simulations", { headers: bearer(key) }).catch(() => ({ data: undefined }));
     setOther(data?.data.find((simulation) => !isOver(simulation))?.id ?? "");
   }
   const toggle = (name: Strategy) => setStrategies((old) => offered?.strategies.filter((each) => (each === name ? !old.includes(each) : old.includes(each))) ?? old);
   return (
     <Panel title="New simulation">
-      <form className="grid gap-4" onSubmit={(event) => { event.preventDefault(); if (!why) void start(); }}>
+      <form className="grid gap-4" onSubmit={(event) => { event.preventDefault(); if (!why) start(); }}>
         <div className="grid grid-cols-2 gap-3">
           <label className="label">Buyers
             <input className="field" type="number" min={1} max={most} value={buyers || ""} onChange={(event) => setBuyers(event.target.valueAsNumber || 0)} required />
@@ -67,9 +69,10 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
           ))}
         </fieldset>
         <div className="grid gap-2">
-          <button className="btn btn-main w-full" disabled={!!why || starting} aria-describedby="why-not"><Play size={14} aria-hidden />{starting ? "Starting…" : "Start"}</button>
+          <button className="btn btn-main w-full" disabled={!!why || busy} aria-describedby="why-not"><Play size={14} aria-hidden />{busy ? "Starting…" : "Start"}</button>
           <p id="why-not" className="text-xs text-soft empty:hidden">{why}</p>
-          {error && <p role="alert" className="text-bad">{error} {other && <a className="link" href={`/simulator/?id=${other}`}>Watch it</a>}</p>}
+          <Outcome said={said} />
+          {other && <p><a className="link" href={`/simulator/?id=${other}`}>Watch the one that runs</a></p>}
         </div>
       </form>
       <Curl method="POST" path="/v1/simulations" body={body} admin />

@@ -2,14 +2,15 @@
 
 import { useSearchParams } from "next/navigation";
 import { useState } from "react";
-import { bearer, api, sentence, type Simulation } from "@/lib/api/client";
+import { bearer, api, type Simulation } from "@/lib/api/client";
 import { currentOf, isOver } from "@/lib/simulation";
 import { useSimulation } from "@/lib/use-simulation";
 import { useSystem } from "@/lib/use-system";
 import { useAdminKey } from "@/lib/key-store";
+import { useAction } from "@/lib/use-action";
 import { AdminKey } from "../admin-key";
 import { Curl } from "../curl";
-import { Banner, Choice, Empty, PageHead, Panel, Pill, type Tone } from "../parts";
+import { Banner, Choice, Empty, Outcome, PageHead, Panel, Pill, type Tone } from "../parts";
 import { Comparison } from "./comparison";
 import { Counters } from "./counters";
 import { Histogram } from "./histogram";
@@ -25,7 +26,7 @@ export function Simulator() {
   const id = useSearchParams().get("id");
   const { system, lost } = useSystem();
   const { simulation, missing, connection } = useSimulation(id);
-  const [key] = useAdminKey();
+  const key = useAdminKey();
   return (
     <>
       <PageHead title="Simulator" aside={<Pill tone={lost || !system ? "warn" : "info"}>environment: {lost ? "not reachable" : (simulation?.environment ?? system?.environment ?? "…")}</Pill>}>
@@ -61,32 +62,30 @@ function Waiting({ id }: { id: string | null }) {
 
 function Result({ simulation, live }: { simulation: Simulation; live: boolean }) {
   const [chosen, setChosen] = useState<string | null>(null);
-  const [key] = useAdminKey();
+  const key = useAdminKey();
   const [asked, setAsked] = useState(false);
-  const [error, setError] = useState("");
+  const { busy, said, act } = useAction();
   const begun = simulation.strategies.filter((name) => name === simulation.counters?.strategy || simulation.runs.some((run) => run.strategy === name));
   const shown = chosen ?? currentOf(simulation);
   const over = isOver(simulation);
   const run = simulation.runs.find((run) => run.strategy === shown);
 
-  async function stop() {
-    setAsked(true);
-    const { error } = await api.POST("/v1/simulations/{id}/stop", { params: { path: { id: simulation.id } }, headers: bearer(key) }).catch(() => ({ error: null }));
-    if (error === undefined) return setError("");
-    setAsked(false);
-    setError(sentence(error));
-  }
+  const stop = () => void act({
+    name: `stop:${simulation.id}`,
+    call: ({ signal }) => api.POST("/v1/simulations/{id}/stop", { params: { path: { id: simulation.id } }, headers: bearer(key), signal }),
+    done: () => { setAsked(true); return "It is asked to stop."; },
+  });
   return (
     <>
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
         <Pill tone={SIMULATION_TONES[simulation.status]} busy={!over}>{asked && !over ? "stopping" : simulation.status}</Pill>
         {begun.length > 0 && <Choice label="Strategy shown" value={shown} onChange={(name) => setChosen(over || name !== currentOf(simulation) ? name : null)} options={begun.map((name) => [name, name] as const)} />}
         <div className="ml-auto flex flex-wrap gap-2">
-          {!over && <button className="btn btn-bad" disabled={!key || asked} onClick={() => void stop()}>Stop</button>}
+          {!over && <button className="btn btn-bad" disabled={!key || busy || asked} onClick={stop}>Stop</button>}
           {over && <Share simulation={simulation} />}
         </div>
         {simulation.detail && <p className="basis-full text-bad">{simulation.detail}</p>}
-        {error && <p role="alert" className="basis-full text-bad">{error}</p>}
+        {!over && <div className="basis-full empty:hidden"><Outcome said={said} /></div>}
       </div>
       <Counters figures={shown} simulation={simulation} live={live} />
       {simulation.runs.length > 1 && <Comparison simulation={simulation} />}

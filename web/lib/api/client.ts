@@ -1,9 +1,12 @@
 import createClient from "openapi-fetch";
 import { buyer } from "../buyer";
+import { adminKey, signOut } from "../key-store";
 import type { components, paths } from "./schema";
 
 export const API_URL = process.env.NEXT_PUBLIC_API_URL ?? "";
 export const api = createClient<paths>({ baseUrl: API_URL });
+
+const REFUSED_KEY = "FlashGuard does not take this key, or takes it no longer: it may be mistyped, expired, revoked, or from another installation.";
 
 /** What a buyer does, they do with their token, where this tab has one. */
 const BUYERS_CALLS = /\/v1\/(sales|reservations)\//;
@@ -11,6 +14,10 @@ api.use({
   onRequest({ request }) {
     const token = BUYERS_CALLS.test(request.url) && !request.headers.has("Authorization") && buyer()?.token;
     if (token) request.headers.set("Authorization", `Bearer ${token}`);
+  },
+  onResponse({ request, response }) {
+    const key = adminKey();
+    if (response.status === 401 && key && request.headers.get("Authorization") === `Bearer ${key}`) signOut(REFUSED_KEY);
   },
 });
 

@@ -19,6 +19,8 @@ class Imported(Struct, frozen=True, kw_only=True):
     """What an import did. `taken` are the places of sales whose ids exist: then nothing was written."""
 
     taken: tuple[int, ...] = ()
+    ended: tuple[int, ...] = ()
+    """The places of sales whose end has passed: then nothing was written, either."""
     replayed: bool = False
     in_memory: bool = True
     """False: not all of the sales are in memory yet. The same key again completes them, and so does a
@@ -49,10 +51,13 @@ async def import_sales(
         drafts += parts
         places += [place] * len(parts)
     ids = [draft.sale.id for draft, _ in drafts]
+    made = [draft for draft, _ in drafts if draft.creation_key is not None]
+    ended = tuple(place for place, (_, new) in enumerate(sales) if new.has_ended())
+    if ended and (key is None or not await _all_made(ledger, made)):
+        return Imported(ended=ended)
     if not dry_run and not await shop.may_create(ids):
         return Imported(in_memory=False)
     taken = await ledger.create_sales(drafts, keep=not dry_run)
-    made = [draft for draft, _ in drafts if draft.creation_key is not None]
     replayed = bool(taken) and key is not None and await _all_made(ledger, made)
     if taken and not replayed:
         return Imported(taken=tuple(dict.fromkeys(places[at] for at in taken)))

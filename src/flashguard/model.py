@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple, NewType
@@ -30,6 +30,11 @@ MAX_QUANTITY: Final = 1_000_000
 """Units on one line; keeps every sum far below 2**53, the largest integer Lua holds exactly."""
 MAX_STOCK: Final = 1_000_000_000
 """Units of one item, for the same reason."""
+
+EARLIEST_TIME_MS: Final = 946_684_800_000
+"""2000-01-01T00:00:00Z: the first time that a sale may name, in milliseconds since the Unix epoch."""
+LATEST_TIME_MS: Final = 253_370_764_799_999
+"""9998-12-31T23:59:59.999Z: the last one, so that no offset and no rounding leaves what a date can be."""
 
 
 class KeyScope(StrEnum):
@@ -240,15 +245,27 @@ def public_sale(sale: SaleId) -> SaleId:
     return sale
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 @lru_cache(maxsize=4096)  # one batch has one time
 def from_millis(millis: int) -> datetime:
     """The UTC time of a server's millisecond clock reading."""
-    return datetime.fromtimestamp(millis / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=millis)  # exact, also where a float of seconds is not
 
 
 def to_millis(time: datetime) -> Millis:
     """Milliseconds since the Unix epoch of an aware time."""
     return Millis(round(time.timestamp() * 1000))
+
+
+def invalid_time(time: object) -> str | None:
+    """Return why this can't be a time that a caller names, in a sentence; None when it can."""
+    if not isinstance(time, datetime) or time.utcoffset() is None:
+        return "must be a time with its offset from UTC"
+    if not EARLIEST_TIME_MS <= to_millis(time) <= LATEST_TIME_MS:
+        return "must be in the years 2000 to 9998, in UTC and rounded to milliseconds"
+    return None
 
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

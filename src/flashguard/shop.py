@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +32,7 @@ from flashguard.model import (
     ScopedKey,
     Sku,
     WaitingRoom,
+    invalid_time,
     is_sale_id,
     to_millis,
 )
@@ -50,6 +51,14 @@ NOT_IN_MEMORY: Final = Refused(
     retry_after_seconds=RETRY_SECONDS,
 )
 
+ENDS_FIRST: Final = Refused(code=Code.INVALID_REQUEST, detail="ends_at: must be after starts_at")
+ENDED: Final = Refused(
+    code=Code.INVALID_REQUEST, detail="ends_at: must be in the future. To end an open sale now, close it."
+)
+ENDED_BEFORE_IT_OPENED: Final = Refused(
+    code=Code.SALE_NOT_OPEN, detail="The sale's ends_at has passed. Change or clear it, then open the sale."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class NewSale:
@@ -66,6 +75,10 @@ class NewSale:
     waiting_room: WaitingRoom | None = None
     rules: Rules = NO_RULES
     spread: int = 1
+
+    def has_ended(self) -> bool:
+        """Return whether its end has passed, so that it could never open."""
+        return self.ends_at is not None and self.ends_at <= datetime.now(UTC)
 
 
 class Shop:
@@ -95,6 +108,10 @@ class Shop:
         if wrong:
             return wrong
         creation_key = None if key is None else f"sale:{key}"
+        if new.has_ended() and (
+            creation_key is None or await self._ledger.sale_created_with(creation_key) is None
+        ):
+            return ENDED
         stored = self.draft_of(new, sale_id, creation_key)
         body = stored.creation_body
         drafts = self.placed(stored)
@@ -120,6 +137,11 @@ class Shop:
 
     def unfit(self, new: NewSale) -> Refused | None:
         """Why such a sale can't be."""
+        wrong = _wrong_times(new.starts_at, new.ends_at)
+        if wrong:
+            return wrong
+        if new.starts_at and new.ends_at and new.ends_at <= new.starts_at:
+            return ENDS_FIRST
         has_room = new.waiting_room is not None
         return unfit(new.spread, self._decisions.partitions, has_room=has_room, rules=new.rules)
 
@@ -237,6 +259,9 @@ class Shop:
         kernel_changes: dict[str, Any] = {}
         if rules := changes_to_kernel(changes):
             kernel_changes["rules"] = rules
+        wrong = _wrong_times(changes.get("starts_at"), changes.get("ends_at"))
+        if wrong:
+            return wrong
         for name in ("starts_at", "ends_at"):
             if name in changes:
                 kernel_changes[f"{name[:-3]}_ms"] = to_millis(changes[name]) if changes[name] else 0
@@ -258,7 +283,7 @@ class Shop:
         starts_at = changes.get("starts_at", stored.sale.starts_at)
         ends_at = changes.get("ends_at", stored.sale.ends_at)
         if starts_at and ends_at and ends_at <= starts_at:
-            return Refused(code=Code.INVALID_REQUEST, detail="ends_at: must be after starts_at")
+            return ENDS_FIRST
         described = [changes.get("name") or "", ""]
         if "waiting_room" in changes:
             if stored.sale.waiting_room is None:
@@ -285,6 +310,8 @@ class Shop:
             return await self._change_closed(stored.sale, verb, field)
         if result[0] == "sale-not-open":
             return _not_open(result[1])
+        if result[0] == "ended":
+            return ENDED if verb == "patch" else ENDED_BEFORE_IT_OPENED
         if result[0] == Code.IDEMPOTENCY_MISMATCH:
             return Refused(code=Code.IDEMPOTENCY_MISMATCH)
         status, replayed, seq = result
@@ -392,6 +419,14 @@ def _restock_field(key: Key | None) -> str:
     if isinstance(key, ScopedKey):
         return f"{key.scope}:{json.dumps(key.parts)}"
     return f"restock:{secrets.token_hex(12) if key is None else key}"
+
+
+def _wrong_times(starts_at: object, ends_at: object) -> Refused | None:
+    for name, time in (("starts_at", starts_at), ("ends_at", ends_at)):
+        wrong = None if time is None else invalid_time(time)
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=f"{name}: {wrong}")
+    return None
 
 
 def _not_open(status: str) -> Refused:

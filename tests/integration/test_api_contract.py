@@ -580,13 +580,6 @@ async def test_patch_changes_rules_from_now_on(service):
     await service.audit(sale)
 
 
-async def test_a_sale_whose_end_is_moved_into_the_past_is_closed(service):
-    sale = await service.create_sale()
-    ended = await service.call("PATCH", f"/v1/sales/{sale}", {"ends_at": in_seconds(-1)}, admin=True)
-    assert ended.ok()["status"] == "closed"
-    await refused_as(service, sale, "closed")
-
-
 # Lists
 
 

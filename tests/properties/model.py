@@ -601,6 +601,9 @@ class Model:
         status = before.status_at(self.now_ms)
         if status not in NEXT[verb]:
             return ["sale-not-open", status]
+        ends_ms = {"patch": changes.get("ends_ms", 0), "open": before.ends_ms}.get(verb, 0)
+        if 0 < ends_ms <= self.now_ms:
+            return ["ended"]
         described = changes.get("describe")
         changes = {name: value for name, value in changes.items() if name != "describe"}
         rules = {**before.rules, **changes.get("rules", {})}

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import AwareDatetime
 from starlette.responses import Response, StreamingResponse
 
 from flashguard.customers import WHAT_IT_IS
@@ -27,7 +26,7 @@ from flashguard.model import (
 from .auth import REPORTS, SHOP
 from .problems import problem
 from .sales import Cursor, Limit, SaleParam, guard_of, known
-from .schemas import CancelBody, Page, ReservationView, problems
+from .schemas import CancelBody, Page, ReservationView, Time, problems
 from .views import decode_cursor, encode_cursor, json_response, outcome_response, page
 
 router = APIRouter(prefix="/v1", tags=["orders"])
@@ -55,8 +54,8 @@ async def list_orders(
     customer: Annotated[str | None, Query(max_length=MAX_NAME, description="Only this customer's")] = None,
     id: Annotated[str | None, Query(max_length=100, description="Only this order")] = None,
     status: Annotated[Literal["confirmed", "cancelled"] | None, Query()] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Confirmed at this time or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Confirmed before this time")] = None,
+    since: Annotated[Time | None, Query(description="Confirmed at this time or later")] = None,
+    until: Annotated[Time | None, Query(description="Confirmed before this time")] = None,
 ) -> Response:
     """Orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as CSV."""
     guard, sale_id = guard_of(request), known(sale)

@@ -1,7 +1,8 @@
 """What requests and answers look like: pydantic models, from which the OpenAPI document is made."""
 
+import re
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -12,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from flashguard.model import MAX_STOCK, is_sale_id
+from flashguard.model import MAX_STOCK, invalid_time, is_sale_id
 
 from .bodies import Body, Customer, LineBody, Name
 
@@ -25,14 +26,24 @@ def _sale_id(text: str) -> str:
     return text
 
 
-def _text(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("must be a time as text, as in RFC 3339")
+RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _time_text(value: object) -> object:
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise ValueError("must be a time with its offset, as in 2027-06-30T10:00:00Z (RFC 3339)")
     return value
 
 
-Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text)]
-"""pydantic takes numbers for times, too; our contract does not."""
+def _safe_time(value: datetime) -> datetime:
+    wrong = invalid_time(value)
+    if wrong:
+        raise ValueError(wrong)
+    return value
+
+
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time_text), AfterValidator(_safe_time)]
+"""pydantic takes dates, digits and numbers for times, too; our contract does not."""
 SaleSlug = Annotated[str, Field(min_length=1, max_length=64, examples=["demo"]), AfterValidator(_sale_id)]
 HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
 HoldDurability = Literal["memory", "disk", "replicated", "ledger"]

@@ -30,6 +30,7 @@ from flashguard.model import (
     SaleId,
     SaleStatus,
     Sku,
+    invalid_time,
     public_sale,
 )
 from flashguard.rooms import encode_room, stored_room
@@ -96,6 +97,17 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
     status: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Check the times.
+
+        Raises:
+            ValueError: one has no offset from UTC, or is outside the years 2000 to 9998.
+        """
+        for name, time in (("since", self.since), ("until", self.until)):
+            wrong = None if time is None else invalid_time(time)
+            if wrong:
+                raise ValueError(f"{name}: {wrong}")
 
 
 class RecordedReservation(Struct, frozen=True):

@@ -8,6 +8,7 @@
 --           those of the optional rules that change; false takes one away; and describe to {name, room} for the ledger,
 --           '' where unchanged
 -- results   {status, replayed, seq} {'sale-not-open', status} {'unknown-sale'} {'idempotency-mismatch'}
+--           {'ended'}: a draft whose end has passed is not opened, and a patch does not set an end that has passed
 --
 -- A change that changes nothing is journalled like any other: once its entry is recorded, so is the change that
 -- came before it, and the answer tells what can't be lost.
@@ -81,6 +82,8 @@ local function decide(sale, verb, changes, key)
     to = NEXT[verb][from]
   end
   if not to then return {'sale-not-open', from} end
+  local ends_ms = verb == 'patch' and changes.ends_ms or verb == 'open' and config.ends_ms or 0
+  if ends_ms > 0 and ends_ms <= NOW then return {'ended'} end
   for name, value in pairs(changes) do
     if name ~= 'rules' and name ~= 'describe' then config[name] = value end
   end

@@ -1,7 +1,7 @@
 """What the logs look like: lines for people or JSON for machines, each with the request it is about."""
 
 from contextvars import ContextVar
-from logging import Filter, LogRecord
+from logging import Filter, Formatter, LogRecord
 from typing import Any, Final
 
 REQUEST_ID: Final[ContextVar[bytes | None]] = ContextVar("flashguard_request_id", default=None)
@@ -26,6 +26,36 @@ class AboutRequest(Filter):
         return True
 
 
+def visible(text: str) -> str:
+    """Return the text with every character that is not printable, a new line too, as its escape sequence."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+class OneLine(Formatter):
+    """Formats a record as one line, whatever it quotes; the lines of a traceback follow, indented.
+
+    So nothing that comes from outside can begin a line of the log, move a terminal's cursor or hide itself.
+    """
+
+    def formatMessage(self, record: LogRecord) -> str:  # noqa: N802
+        record.message = visible(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        return _indented(super().formatStack(stack_info))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {visible(line)}" for line in text.splitlines())
+
+
 def log_config(level: str, form: str) -> dict[str, Any]:
     """The configuration of the standard library's logging, for our own loggers and uvicorn's.
 
@@ -39,7 +69,7 @@ def log_config(level: str, form: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {"request": {"()": AboutRequest}},
         "formatters": {
-            "text": {"format": TEXT},
+            "text": {"()": OneLine, "fmt": TEXT},
             "json": {
                 "()": "pythonjsonlogger.json.JsonFormatter",
                 "fmt": ["levelname", "name", "message"],

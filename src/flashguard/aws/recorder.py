@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.logs import OneLine
 from flashguard.memory import connect_kernel
 from flashguard.recorder import Recorder
 from flashguard.recorder.state import RecorderState, recorder_state
@@ -126,5 +127,7 @@ async def _serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    lines = logging.StreamHandler()
+    lines.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
     asyncio.run(serve(settings_on_aws()))

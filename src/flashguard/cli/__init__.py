@@ -19,6 +19,7 @@ from flashguard.cli.recover import recover
 from flashguard.cli.simulate import simulate
 from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
+from flashguard.logs import OneLine
 
 UNREADABLE: Final = re.compile(r'error parsing value for field "(\w+)"')
 """What pydantic-settings says of a variable that is not the JSON it should be."""
@@ -50,9 +51,9 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 
 def main() -> None:
     """Runs the command line. What an operator must act on is one sentence on stderr and exit code 1."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
         app()
     except FlashGuardError as error:

@@ -45,6 +45,7 @@ from flashguard.model import (
     merge_lines,
     public_sale,
     split_reservation_id,
+    unknown_sale,
 )
 from flashguard.orders import Orders
 from flashguard.rates import Rates
@@ -514,7 +515,7 @@ class FlashGuard:
         try:
             stored = await self.ledger.sale(sale)
             if stored is None:
-                return Refused(code=Code.UNKNOWN_SALE)
+                return unknown_sale(sale)
             if stored.sale.status is not SaleStatus.CLOSED:
                 return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
             found = await self.ledger.reservation(sale, short)

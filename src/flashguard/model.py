@@ -204,6 +204,11 @@ class Refused(Struct, frozen=True, kw_only=True):
 Outcome = Granted | Refused
 
 
+def unknown_sale(sale: str) -> Refused:
+    """Return the refusal of a call about a sale that does not exist; it names the sale."""
+    return Refused(code=Code.UNKNOWN_SALE, detail=f"There is no sale {public_sale(SaleId(sale))!r}.")
+
+
 class RateKind(StrEnum):
     """What a limit on how often somebody may ask counts by."""
 

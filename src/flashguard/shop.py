@@ -35,6 +35,7 @@ from flashguard.model import (
     invalid_time,
     is_sale_id,
     to_millis,
+    unknown_sale,
 )
 from flashguard.parts import part_ids
 from flashguard.receipts import fingerprint
@@ -277,7 +278,7 @@ class Shop:
             kernel_changes["limit"] = changes["limit_per_customer"] or 0
         stored = await self._ledger.sale(sale_id)
         if stored is None:
-            return Refused(code=Code.UNKNOWN_SALE)
+            return unknown_sale(sale_id)
         if stored.sale.spread > 1 and changes.get("waiting_list") is not None:
             return NO_LIST
         starts_at = changes.get("starts_at", stored.sale.starts_at)
@@ -322,7 +323,7 @@ class Shop:
             return behind
         now = await self.sale(sale_id)
         if now is None:
-            return Refused(code=Code.UNKNOWN_SALE)
+            return unknown_sale(sale_id)
         return (msgspec.structs.replace(now, status=SaleStatus(status)) if replayed else now), replayed
 
     async def _change_closed(self, sale: Sale, verb: str, field: str) -> tuple[Sale, bool] | Refused:
@@ -354,7 +355,7 @@ class Shop:
             return refused
         stored = await self._ledger.sale(sale_id)
         if stored is None:
-            return Refused(code=Code.UNKNOWN_SALE)
+            return unknown_sale(sale_id)
         result = decision.result
         unsure = result[0] == "restocked" and result[1] and result[5]  # memory alone may have it, and lose it
         if unsure and not await self._ledger.has_restock(sale_id, field):

@@ -29,6 +29,7 @@ from flashguard.model import (
     from_millis,
     invalid_basket,
     split_reservation_id,
+    unknown_sale,
 )
 from flashguard.receipts import IdKind, Signer, request_fingerprint
 from flashguard.results import IN_FLIGHT_RETRY_SECONDS, refusal
@@ -170,7 +171,7 @@ class WaitingList:
         except LedgerAway:
             return RECOVERING
         if stored is None:
-            return Refused(code=Code.UNKNOWN_SALE if verb == "join" else Code.UNKNOWN_ENTRY)
+            return unknown_sale(sale) if verb == "join" else Refused(code=Code.UNKNOWN_ENTRY)
         closed = stored.sale.status is SaleStatus.CLOSED
         if row is None:
             if verb != "join":

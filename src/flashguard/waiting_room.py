@@ -20,7 +20,7 @@ from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
 from flashguard.ledger import Ledger
 from flashguard.lottery import number
-from flashguard.model import CustomerId, Refused, RoomMode, SaleId, SaleStatus, from_millis
+from flashguard.model import CustomerId, Refused, RoomMode, SaleId, SaleStatus, from_millis, unknown_sale
 from flashguard.proofs import NO_PROOF, Proofs
 from flashguard.receipts import Signer
 from flashguard.results import refusal
@@ -212,7 +212,7 @@ class WaitingRooms:
         """
         stored = await self._ledger.sale(sale)
         if stored is None:
-            return Refused(code=Code.UNKNOWN_SALE)
+            return unknown_sale(sale)
         room, seed = stored.sale.waiting_room, stored.room_seed
         if room is None or room.commitment is None or seed is None:
             return NO_ROOM
@@ -237,7 +237,7 @@ class WaitingRooms:
             return known
         stored = await self._ledger.sale(sale)
         if stored is None:
-            return Refused(code=Code.UNKNOWN_SALE)
+            return unknown_sale(sale)
         if stored.room_seed is None:
             return NO_ROOM
         if len(self._seeds) >= MOST_SEEDS:
@@ -290,7 +290,7 @@ class WaitingRooms:
             case "unknown-sale":
                 stored = await self._ledger.sale(sale)
                 if stored is None:
-                    return Refused(code=Code.UNKNOWN_SALE)
+                    return unknown_sale(sale)
                 if stored.sale.status is not SaleStatus.CLOSED:
                     return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
                 return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")

@@ -15,7 +15,7 @@ def decisions(app: FastAPI) -> Iterator[tuple[str, str, Access | None]]:
         dependant: Dependant | None = getattr(route, "dependant", None)
         access = None if dependant is None else _access(dependant)
         for method in sorted(set(getattr(route, "methods", None) or ("GET",)) - {"HEAD"}):
-            yield method, str(getattr(route, "path", route)), access
+            yield method, str(getattr(route, "path_format", getattr(route, "path", route))), access
 
 
 def _access(dependant: Dependant) -> Access | None:

@@ -10,7 +10,7 @@ from flashguard.customers import WHAT_IT_IS
 from flashguard.errors import Code
 from flashguard.identities import Identities
 from flashguard.ledger.identities import IdentityBook
-from flashguard.model import Refused, SaleId
+from flashguard.model import Refused, SaleId, unknown_sale
 from flashguard.settings import Settings
 from flashguard.tokens import MAX_TOKEN_SECONDS, Kind
 
@@ -43,7 +43,7 @@ class KnownSales:
         if sale in self._known:
             return
         if await guard_of(request).ledger.sale(sale) is None:
-            raise ProblemError(Refused(code=Code.UNKNOWN_SALE))
+            raise ProblemError(unknown_sale(sale))
         if len(self._known) >= MOST_SALES_REMEMBERED:
             self._known.clear()
         self._known.add(sale)

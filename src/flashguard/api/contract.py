@@ -113,4 +113,5 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)))
+    anything = re.escape(template).replace(r"\{sku\}", ".+")  # with slashes, too
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", anything))

@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from flashguard.errors import Code
-from flashguard.model import Refused
+from flashguard.model import unknown_sale
 
 from .auth import callers_of
 from .live import hub_of
@@ -50,7 +49,7 @@ async def sale_events(
             known(sale), reconnect or last_event_id, may_see_draft=lambda: _is_shop(request)
         )
     except LookupError:
-        raise ProblemError(Refused(code=Code.UNKNOWN_SALE)) from None
+        raise ProblemError(unknown_sale(sale)) from None
     return EventStream(viewer)
 
 

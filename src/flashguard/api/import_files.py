@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from flashguard.importing import MAX_ITEMS, MAX_SALES
 
-from .problems import shown
+from .problems import said, shown
 from .schemas import SaleBody
 
 MAX_ERRORS: Final = 100
@@ -32,7 +32,9 @@ NEEDED: Final = ("sale", "sku", "price_minor", "currency", "stock")
 NUMBERS: Final = frozenset({"hold_seconds", "limit_per_customer", "spread", "price_minor", "stock"})
 
 
-_NUMBER: Final = re.compile(r"\d+")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+MAX_DIGITS: Final = 18
+"""Of a number that is read as an integer; a longer one is out of every bound, and is read as a float."""
 
 
 class Wrong(Exception):
@@ -41,7 +43,7 @@ class Wrong(Exception):
     def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
         super().__init__("the file can't be imported")
         in_order = sorted(errors, key=lambda error: [int(number) for number in _NUMBER.findall(error[0])])
-        self.errors = [{"where": where, "what": shown(what)} for where, what in in_order[:MAX_ERRORS]]
+        self.errors = [{"where": shown(where), "what": shown(what)} for where, what in in_order[:MAX_ERRORS]]
 
 
 class Sale(Struct):
@@ -68,7 +70,7 @@ def read_json(text: str) -> list[Sale]:
         Wrong: it is something else.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_number)
     except json.JSONDecodeError as error:
         raise Wrong([(f"line {error.lineno}, column {error.colno}", error.msg)]) from error
     except (ValueError, RecursionError) as error:
@@ -90,12 +92,15 @@ def read_json(text: str) -> list[Sale]:
 
 
 def read_csv(text: str) -> list[Sale]:
-    """A line per item, with a header; what is about the sale is in the first line of each.
+    """A line per item, with a header; what is about the sale is in the first line of each. Cells stand
+    between commas, or between semicolons where the header has those, as many spreadsheets write them.
 
     Raises:
         Wrong: a line can't be read.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    first = text.lstrip().partition("\n")[0]
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         _check_header(header)
@@ -150,9 +155,15 @@ def _sales_of(reader: Any, header: list[str]) -> list[Sale]:
     return list(sales.values())
 
 
+def _number(digits: str) -> int | float:
+    """A number of a JSON file: one of many digits would be refused without its place."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
 def _value(name: str, cell: str) -> Any:
     """A cell as JSON would have it; what is no number stays text, and is refused as such."""
-    return int(cell) if name in NUMBERS and cell.isascii() and cell.isdigit() and len(cell) < 19 else cell
+    plain = cell.isascii() and cell.isdigit() and len(cell) <= MAX_DIGITS
+    return int(cell) if name in NUMBERS and plain else cell
 
 
 def checked(sales: list[Sale]) -> list[Sale]:
@@ -190,4 +201,4 @@ def checked(sales: list[Sale]) -> list[Sale]:
 def _said(sale: Sale, error: ValueError) -> list[tuple[str, str]]:
     if not isinstance(error, ValidationError):
         return [(sale.where, str(error))]
-    return [(sale.place(each["loc"]), each["msg"]) for each in error.errors(include_input=False)]
+    return [(sale.place(each["loc"]), said(each)) for each in error.errors(include_input=False)]

@@ -65,7 +65,7 @@ class Front:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                route = getattr(scope.get("route"), "path", "unmatched")
+                route = getattr(scope.get("route"), "path_format", "unmatched")
                 self.answers.note(route, message["status"], perf_counter() - came)
                 make_safe(message)
             await send(message)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, Literal
 
@@ -21,6 +22,7 @@ from flashguard.model import (
     SaleId,
     public_sale,
     split_reservation_id,
+    unknown_sale,
 )
 
 from .auth import REPORTS, SHOP
@@ -36,6 +38,8 @@ COLUMNS: Final = (
     "order_id", "customer", "confirmed_at", "sku", "quantity", "status", "price_minor", "currency",
     "cancelled_at", "restocked", "cancel_reason",
 )  # fmt: skip
+FORMULA: Final = re.compile(r"""((?:^|[,;|\t\r\n])[\s"']*)([=+\-@＝＋－＠﹦﹢﹣﹫])""")
+"""What begins a formula, also in full width, first in a text or after what a reader may split cells at."""
 
 
 @router.get(
@@ -67,7 +71,7 @@ async def list_orders(
     order = None if id is None else split_reservation_id(id)
     if id is not None and (order is None or public_sale(order[0]) != sale_id):
         if await guard.ledger.sale(sale_id) is None:
-            return problem(Refused(code=Code.UNKNOWN_SALE))
+            return problem(unknown_sale(sale_id))
         return json_response({"data": [], "next_cursor": None})
     which = OrderFilter(
         newest=newest, customer=customer, short_id=order[1] if order else None, status=status, since=since,
@@ -77,7 +81,7 @@ async def list_orders(
         sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1, which
     )
     if rows is None:
-        return problem(Refused(code=Code.UNKNOWN_SALE))
+        return problem(unknown_sale(sale_id))
     if wants_csv:
         return StreamingResponse(
             _csv(guard, sale_id, rows, which),
@@ -100,7 +104,7 @@ async def _csv(
     stored = await guard.ledger.sale(sale)
     items = {} if stored is None else {str(item.sku): item for item in stored.sale.items}
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)  # some readers split at `;`, too
     writer.writerow(COLUMNS)
     while rows:
         for order in rows:
@@ -131,8 +135,9 @@ def _csv_rows(order: Reservation, items: dict[str, Item]) -> list[list[object]]:
 
 
 def _plain(text: str) -> str:
-    """Text that a spreadsheet does not run as a formula (OWASP: CSV injection)."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+    """Text that a spreadsheet does not run as a formula, wherever it splits the line (OWASP)."""
+    quoted = FORMULA.sub(r"\1'\2", text)
+    return f"'{quoted}" if quoted[:1] in ("\t", "\r", "\n") else quoted
 
 
 @router.post(

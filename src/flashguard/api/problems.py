@@ -15,6 +15,13 @@ from .encoded import Encoded
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 1.0
 MAX_SHOWN: Final = 200
+PATTERNS: Final = {
+    "^[A-Z]{3}$": "must be a currency's three capital letters, as in EUR",
+    "^[0-9a-f]{24}$": "must be 24 of 0-9 and a-f",
+    "^[0-9a-f]{1,64}$": "must be 1 to 64 of 0-9 and a-f",
+    "^key_[0-9a-f]{1,64}$": "must be a key's id, as in key_0123456789ab",
+}
+"""What the patterns of the contract ask for, in words."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -70,6 +77,13 @@ def _plain_problem(refused: Refused, status: int | None) -> Response:
 def shown(text: str) -> str:
     """Text of a caller, as a problem may say it back: short, and what UTF-8 can say."""
     return text[:MAX_SHOWN].encode("utf-8", "backslashreplace").decode()
+
+
+def said(item: Any) -> str:
+    """What is wrong with a field, in words: pydantic shows a pattern as it is."""
+    if item["type"] == "string_pattern_mismatch":
+        return PATTERNS.get(item["ctx"]["pattern"], "has not the form that the reference names")
+    return shown(item["msg"].removeprefix("Value error, "))
 
 
 def away_problem(error: Exception) -> Response:

@@ -64,7 +64,7 @@ class Named:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (HEADER, name)]
                 if self._access_log:
-                    route = getattr(scope.get("route"), "path", "unmatched")
+                    route = getattr(scope.get("route"), "path_format", "unmatched")
                     note_access(scope["method"], route, message["status"], came)
             await send(message)
 

@@ -6,7 +6,6 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import (
     Durability,
@@ -18,6 +17,7 @@ from flashguard.model import (
     SaleStatus,
     Sku,
     is_sale_id,
+    unknown_sale,
 )
 from flashguard.rules import Rules
 from flashguard.shop import NewSale
@@ -55,7 +55,7 @@ def guard_of(request: Request) -> FlashGuard:
 def known(sale: str) -> SaleId:
     """The id, if it can be one. Raises ProblemError `unknown-sale` when it can't."""
     if not is_sale_id(sale):
-        raise ProblemError(Refused(code=Code.UNKNOWN_SALE))
+        raise ProblemError(unknown_sale(sale))
     return SaleId(sale)
 
 
@@ -120,7 +120,7 @@ async def list_sales(request: Request, caller: Looking, cursor: Cursor = None, l
 async def read_sale(request: Request, caller: Looking, sale: SaleParam) -> Response:
     """A sale with its counters of this moment. A draft is `unknown-sale` for callers without an API key."""
     answer = await visible_sale(guard_of(request), caller, known(sale))
-    return problem(Refused(code=Code.UNKNOWN_SALE)) if answer is None else json_response(sale_view(answer))
+    return problem(unknown_sale(sale)) if answer is None else json_response(sale_view(answer))
 
 
 @router.patch(
@@ -171,7 +171,7 @@ async def close_sale(request: Request, sale: SaleParam, idempotency_key: Idempot
 
 
 @router.post(
-    "/{sale}/items/{sku}/restock",
+    "/{sale}/items/{sku:path}/restock",  # a sku may have a slash, which comes as %2F
     response_model=ItemView,
     responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[Admin],
@@ -202,5 +202,5 @@ async def audit(request: Request, sale: SaleParam) -> Response:
     """Proves stock = available + held + sold across memory, journal tail and ledger."""
     report = await guard_of(request).shop.audit(known(sale))
     if report is None:
-        return problem(Refused(code=Code.UNKNOWN_SALE))
+        return problem(unknown_sale(sale))
     return json_response(msgspec.to_builtins(report))

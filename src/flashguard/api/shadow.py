@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from flashguard.errors import Code
-from flashguard.model import MAX_LINES, Line, Refused, Sku
+from flashguard.model import MAX_LINES, Line, Refused, Sku, unknown_sale
 from flashguard.shadow import NotAShadow, Shadow, Told
 
 from .auth import REPORTS, SHOP, Admin
@@ -114,7 +114,7 @@ async def begin_shadow(request: Request, sale: SaleParam) -> Response:
     if since is not None:
         return json_response({"sale_id": sale_id, "since": since}, 201)
     if await guard_of(request).ledger.sale(sale_id) is None:
-        return problem(Refused(code=Code.UNKNOWN_SALE))
+        return problem(unknown_sale(sale))
     return problem(NOT_A_SHADOW, status=409)
 
 
@@ -140,7 +140,7 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
         compared = await _shadow(request).tell(known(sale), told)
     except NotAShadow:
         if await guard_of(request).ledger.sale(known(sale)) is None:
-            return problem(Refused(code=Code.UNKNOWN_SALE))
+            return problem(unknown_sale(sale))
         return problem(NOT_A_SHADOW, status=409)
     return problem(compared) if isinstance(compared, Refused) else json_response({"attempts": compared})
 
@@ -154,4 +154,4 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
 async def shadow_report(request: Request, sale: SaleParam) -> Response:
     """Where the shop's own stock differed from FlashGuard: what it oversold, and what either refused."""
     report = await _shadow(request).report(known(sale))
-    return problem(Refused(code=Code.UNKNOWN_SALE)) if report is None else json_response(report)
+    return problem(unknown_sale(sale)) if report is None else json_response(report)

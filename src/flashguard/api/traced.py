@@ -27,7 +27,7 @@ class Traced:
 
             async def told(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    route = getattr(scope.get("route"), "path", "unmatched")
+                    route = getattr(scope.get("route"), "path_format", "unmatched")
                     span.update_name(f"{method} {route}")
                     self._traces.told(span, method, route, message["status"])
                 await send(message)

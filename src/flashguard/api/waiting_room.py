@@ -8,8 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from flashguard.errors import Code
-from flashguard.model import CustomerId, Refused, SaleId
+from flashguard.model import CustomerId, Refused, SaleId, unknown_sale
 
 from .auth import Looking, Selling
 from .bodies import Body, Customer
@@ -154,7 +153,7 @@ async def lottery(
     """The waiting room, and the order that its lottery drew: with the seed, anyone can draw it again."""
     sale_id = _room(caller, sale)
     if not caller.is_shop and await visible_sale(guard_of(request), caller, sale_id) is None:
-        return problem(Refused(code=Code.UNKNOWN_SALE))
+        return problem(unknown_sale(sale_id))
     answer = await guard_of(request).rooms.drawing(sale_id, cursor, limit)
     if isinstance(answer, Refused):
         return problem(answer)

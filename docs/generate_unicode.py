@@ -18,6 +18,8 @@ PLAIN: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 WRITTEN: Final = "ÆæŒœƔɣƖɩƲʋƷʒĸƛǂʔʕɁɂ"
 """Letters of living alphabets that UTS 39 likens to plain ones, or that have one case only: of Danish,
 French, Ewe, Kabiye, Skolt Sami, Greenlandic, Heiltsuk, Khoekhoe, Dene and Nuu-chah-nulth."""
+TWO_SHAPES: Final = ("Cyrl", "Grek", "Armn", "Geor")
+"""Scripts whose small letters have shapes of their own; others look like the capitals, as in Coptic."""
 NOT_HYPHENS: Final = "゠⹀᐀〜〰⸗"
 """Dash punctuation that looks like an equals sign or a wave, or is doubled."""
 BY_HAND: Final = {
@@ -123,6 +125,9 @@ def tables(folder: Path) -> tuple[dict[str, str], str, str]:
                 refused.append(letter)
         elif category[0] in "LN" and is_plain and not skeleton(letter)[:1].isdigit():
             alike.append(letter)
+    for letter in list(alike):
+        if scripts[ord(letter)] not in TWO_SHAPES and letter.lower() not in alike:
+            alike.append(letter.lower())
     for letter in "ıß":  # count as i and as ss
         refused.remove(letter)
     return same, "".join(alike), "".join(refused)

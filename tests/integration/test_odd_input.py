@@ -97,7 +97,11 @@ async def test_a_sku_of_any_signs_is_sold_and_restocked(service: Service):
     missing = await service.call(
         "POST", f"/v1/sales/{id_}/items/no%2Fsuch/restock", {"delta": 1, "reason": "r"}, admin=True
     )
-    assert missing.problem(404, "unknown-item")["sku"] == "no/such"
+    problem = missing.problem(404, "unknown-item")
+    assert (problem["sku"], problem["detail"]) == ("no/such", "The sale has no item 'no/such'.")
+    for sku in (".", ".."):
+        made = await service.call("POST", "/v1/sales", sale(items=[ITEM | {"sku": sku}]), admin=True)
+        assert made.problem(422, "invalid-request")["errors"][0]["where"] == "body.items.0.sku"
     wrong = await service.call("GET", f"/v1/sales/{id_}/items/a%2Fb/restock", admin=True)
     assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
     await service.audit(id_)

@@ -1,6 +1,7 @@
 """Times: RFC 3339 with an offset, in a range that every date can hold, and an end that is still to come."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -93,6 +94,18 @@ async def test_a_query_takes_the_same_times_as_a_body(service: Service, name: st
     replay = f"/v1/webhooks/{'0' * 24}/replay"
     for value in (*OUT_OF_RANGE, *NO_TIMES, *NO_TEXTS):
         (await service.call("POST", replay, {name: value}, admin=True)).problem(422, "invalid-request")
+
+
+async def test_a_cursor_of_any_time_is_no_failure(service: Service):
+    id_ = await service.create_sale()
+    for time in (
+        "0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00", "2027",
+        "9999-12-31T23:59:59.999999+00:00", "9999-12-31T23:59:59-14:00", "20270630",
+    ):  # fmt: skip
+        cursor = base64.urlsafe_b64encode(f"{time}|x".encode()).decode().rstrip("=")
+        for path in ("/v1/sales", f"/v1/sales/{id_}/orders"):
+            answer = await service.call("GET", f"{path}?cursor={cursor}", admin=True)
+            assert answer.status in (200, 422), (time, answer)
 
 
 async def test_the_first_and_the_last_time_are_kept_and_read_back(service: Service):

@@ -65,6 +65,8 @@ REFUSED = [
     "ᎪᏞᏞ",  # Cherokee
     "ꓮꓠꓠ",  # Lisu
     "ⲟⲣⲟ",  # Coptic
+    "ⲔⲒⲘ",
+    "ⲕⲓⲙ",
     "ann\u200c",
     "ann\u200d1",
     "김\U000e0100민",

@@ -41,13 +41,19 @@ def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Resp
     return _plain_problem(refused, status)
 
 
+def _detail(refused: Refused, title: str) -> str:
+    if refused.code is Code.UNKNOWN_ITEM and refused.sku is not None and not refused.detail:
+        return f"The sale has no item {refused.sku!r}."
+    return refused.detail or title
+
+
 def _problem(refused: Refused, status: int | None, more: dict[str, Any]) -> Encoded:
     kind = PROBLEMS[refused.code]
     body: dict[str, Any] = {
         "type": f"urn:flashguard:problem:{refused.code}",
         "title": kind.title,
         "status": status or kind.status,
-        "detail": refused.detail or kind.title,
+        "detail": _detail(refused, kind.title),
         "code": refused.code,
     }
     for name in ("sku", "available", "limit", "retry_after_seconds", "refund"):

@@ -50,10 +50,16 @@ HoldDurability = Literal["memory", "disk", "replicated", "ledger"]
 Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
 
 
+def _sku(text: str) -> str:
+    if text in (".", ".."):
+        raise ValueError("must not be . or .., which clients take out of an address")
+    return text
+
+
 class ItemBody(Body):
     """An item to sell."""
 
-    sku: Name
+    sku: Annotated[Name, AfterValidator(_sku)]
     name: Name
     price_minor: int = Field(ge=0, le=10**12, description="Price in the currency's minor unit")
     currency: str = Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])

@@ -120,6 +120,7 @@ def create_app(
     app.state.known_sales = buyer_tokens.KnownSales()
     app.state.callers = shared.callers
     app.state.limits = limits
+    app.state.progress = ops.Progress()
     failures.install(app)
     contract.install(app)
     app.add_exception_handler(TooLarge, too_large_problem)

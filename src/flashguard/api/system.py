@@ -41,7 +41,9 @@ def simulations_offered(settings: Settings) -> dict[str, Any]:
 async def system(request: Request) -> Response:
     """Version, environment, and every component's state. Always 200: each part carries its own status."""
     guard, settings = guard_of(request), request.app.state.settings
-    components = {"api": {"status": "ok", "version": VERSION}} | await components_of(guard)
+    components = {"api": {"status": "ok", "version": VERSION}} | await components_of(
+        guard, request.app.state.progress
+    )
     return json_response(
         {
             "version": VERSION,

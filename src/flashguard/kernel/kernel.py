@@ -84,6 +84,15 @@ _decode_numbers = msgspec.msgpack.Decoder(list[list[int]]).decode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
+WRITES_NOTHING: Final = "#!lua\nreturn 1"
+WRITE_REFUSALS: Final = {
+    "OOM": "memory is full: maxmemory is reached, and every write is refused",
+    "MISCONF": "memory takes no writes: it can't write its append-only file or snapshot; is the disk full?",
+    "READONLY": "memory takes no writes: it is a replica",
+    "NOREPLICAS": "memory takes no writes: it has fewer replicas than min-replicas-to-write",
+}
+"""What a server answers that is there and takes no writes."""
+
 
 def script_source(verb: Verb) -> str:
     """The script of a verb as the server runs it: its file, with the shared pieces put in place."""
@@ -273,6 +282,21 @@ class Kernel:
             MemoryAway: it does not, or there is none.
         """
         await self._ask("EXISTS", key)
+
+    async def check_writes(self, key: str) -> None:
+        """Ask the server that has a key whether it would take a write now; nothing is written.
+
+        A script with a header is refused before its first line by a server that is full (OOM), can't write
+        its append-only file (MISCONF), is a replica (READONLY) or has lost its replicas (NOREPLICAS).
+
+        Raises:
+            MemoryAway: it would not, and why; or it does not answer.
+        """
+        try:
+            await self.client.eval(WRITES_NOTHING, 1, key)
+        except (RedisError, OSError) as error:
+            refused = next((why for word, why in WRITE_REFUSALS.items() if word in str(error)), None)
+            raise _trouble("EVAL", error) if refused is None else MemoryAway(refused) from error
 
     async def now_ms(self) -> int:
         """Memory's clock."""

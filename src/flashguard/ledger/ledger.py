@@ -271,6 +271,18 @@ class Ledger:
     async def ping(self) -> None:
         await self._fetchrow("ping")
 
+    async def check_writes(self) -> None:
+        """Ask whether PostgreSQL takes writes; nothing is written.
+
+        Raises:
+            LedgerAway: it does not answer, or is read only.
+        """
+        row = await self._fetchrow("readiness")
+        if row is not None and row["standby"]:
+            raise LedgerAway("PostgreSQL is a standby and takes no writes")
+        if row is not None and row["read_only"]:
+            raise LedgerAway("PostgreSQL is read only (default_transaction_read_only is on)")
+
     async def check(self, seconds: float) -> None:
         """Gives up a connection that does not answer in time: the next statement makes a new one."""
         with contextlib.suppress(LedgerAway):

@@ -9,6 +9,7 @@ from msgspec import Struct
 from flashguard.journal import decode_sound
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.model import Position
 from flashguard.recorder.share import Roll, share
 
 SILENT_MS: Final = 5_000
@@ -25,6 +26,8 @@ class RecorderState(Struct, frozen=True):
     """Partitions that answer 503 until they are rebuilt, and why."""
     shares: dict[str, list[int]]
     """Each recorder's partitions, as it works them out by itself."""
+    behind: dict[int, Position]
+    """Partitions with entries that the ledger does not have yet, and how far the ledger has come in each."""
 
 
 async def recorder_state(
@@ -39,6 +42,7 @@ async def recorder_state(
         MemoryAway, LedgerAway: a server does not answer.
     """
     fenced: dict[int, str] = {}
+    behind: dict[int, Position] = {}
     lag = oldest_ms = 0
     positions = await ledger.positions()
     for partition in range(partitions):
@@ -51,9 +55,10 @@ async def recorder_state(
         elif int(head["epoch"]) != position.epoch:
             fenced[partition] = "memory and ledger are at different epochs"
         else:
-            behind = max(0, int(head["seq"]) - position.seq)
-            lag += behind
-            if behind:
+            missing = max(0, int(head["seq"]) - position.seq)
+            lag += missing
+            if missing:
+                behind[partition] = position
                 raw = await kernel.entries(partition, position.epoch, position.seq + 1, count=1)
                 next_ones, _ = decode_sound(raw)
                 oldest_ms = min([oldest_ms or sys.maxsize, *(entry.body.at_ms for entry in next_ones)])
@@ -61,4 +66,4 @@ async def recorder_state(
     names = Roll().note(await kernel.sharing(), 0.0)
     shares = {name: sorted(share(names, name, partitions)) for name in names}
     running = len(await kernel.recorders(SILENT_MS))
-    return RecorderState(running, lag, max(0, waited_ms) / 1000, fenced, shares)
+    return RecorderState(running, lag, max(0, waited_ms) / 1000, fenced, shares, behind)

@@ -34,3 +34,7 @@ SELECT secret, partitions FROM flashguard.installation;
 
 -- name: ping
 SELECT 1;
+
+-- name: readiness
+-- Whether PostgreSQL would refuse every write.
+SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only;

@@ -9,6 +9,7 @@ may have taken over, and nothing is known.
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any, Final
 
 from flashguard.kernel import keys
@@ -21,6 +22,8 @@ log = logging.getLogger("flashguard")
 
 MARK_SECONDS: Final = 60
 """How long a mark stays; it means nothing."""
+FIRST_LOOK_SECONDS: Final = 0.25
+"""How long a sale's view waits for the settings of a server that was not asked before."""
 LOOK_AGAIN_SECONDS: Final = 10.0
 """How long we trust what a server said of its settings: an operator or a failover may change them."""
 
@@ -62,6 +65,20 @@ class Copies:
         link = self._client.link(keys.mark(partition))
         if link is None:
             return False
+        return await self._server(link).reach(durability, keys.mark(partition)) and link.lost is None
+
+    async def effective(self, durability: Durability, partitions: Iterable[int]) -> Durability | None:
+        """What a hold of a sale over these partitions has reached when it is answered: less than `disk` where
+        a server syncs nothing to its disk. None while a server's settings are not known."""
+        if durability is not Durability.DISK:
+            return durability  # the others are waited for, or the hold is refused
+        servers = {self._server(link) for each in partitions if (link := self._client.link(keys.mark(each)))}
+        said = [await server.has_disk() for server in servers]
+        if not said or None in said:
+            return None
+        return Durability.DISK if all(said) else Durability.MEMORY
+
+    def _server(self, link: Connection) -> "_Server":
         server = self._servers.get(link)
         if server is None:
             for lost in [each for each in self._servers if each.lost is not None]:
@@ -69,7 +86,7 @@ class Copies:
             server = self._servers[link] = _Server(
                 link, self._replicas, self._timeout_seconds, self._look_again_seconds
             )
-        return await server.reach(durability, keys.mark(partition)) and link.lost is None
+        return server
 
     def close(self) -> None:
         """Ends every connection."""
@@ -89,6 +106,7 @@ class _Server:
         self._timeout_seconds = timeout_seconds
         self._look_again_seconds = look_again_seconds
         self._always = False
+        self._has_disk: bool | None = None
         self._known_until = 0.0
         self._looking: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -115,6 +133,17 @@ class _Server:
             self._begun[durability] = False
             running = self._rounds[durability] = asyncio.create_task(self._round(durability, mark))
         return await asyncio.shield(running)
+
+    async def has_disk(self) -> bool | None:
+        """Whether it has an append-only file that it syncs, as far as it last said; None: it never said.
+
+        Asks again where that is due, and waits for the answer only the first time, and only shortly.
+        """
+        if self._loop.time() >= self._known_until:
+            looking = self._look_now()
+            if self._has_disk is None:
+                await asyncio.wait((looking,), timeout=FIRST_LOOK_SECONDS)
+        return self._has_disk
 
     async def _round(self, durability: Durability, mark: str) -> bool:
         await asyncio.sleep(0)  # let those of this turn of the event loop join
@@ -148,9 +177,12 @@ class _Server:
 
     async def _look(self) -> None:
         """Asks for the server's settings; however many want to know them, one asks."""
+        await asyncio.shield(self._look_now())
+
+    def _look_now(self) -> asyncio.Task[None]:
         if self._looking is None or self._looking.done():
             self._looking = self._loop.create_task(self._ask_settings())
-        await asyncio.shield(self._looking)
+        return self._looking
 
     async def _ask_settings(self) -> None:
         try:
@@ -165,7 +197,19 @@ class _Server:
         text = [each.decode() for each in flat]
         config = dict(zip(text[::2], text[1::2], strict=True))
         self._always = config.get("appendonly") != "yes" or config.get("appendfsync") != "everysec"
+        if config:
+            self._has_disk = config.get("appendonly") == "yes" and config.get("appendfsync") != "no"
+        else:
+            self._has_disk = await self._has_file()
         self._known_until = self._loop.time() + self._look_again_seconds
+
+    async def _has_file(self) -> bool | None:
+        """Whether INFO says that there is an append-only file; None where it says nothing."""
+        try:
+            said: bytes = await self._link.ask(("INFO", "persistence"), self._timeout_seconds)
+        except (RedisError, OSError, TimeoutError):
+            return None
+        return b"aof_enabled:1" in said
 
     def close(self) -> None:
         for task in (self._looking, *self._rounds.values()):

@@ -99,13 +99,13 @@ class FlashGuard:
         circuits = self.decisions.circuits
         self.rates = Rates(self.kernel, circuits.limits, settings, alone=circuits.apart)
         self.spread = Spread(self.kernel, ledger, self.decisions, settings)
-        self.shop = Shop(self.kernel, ledger, self.decisions, settings, self.spread)
+        self.copies = Copies(client, settings.hold_replicas, settings.memory_timeout_seconds)
+        self.shop = Shop(self.kernel, ledger, self.decisions, settings, self.spread, self.copies)
         self.orders = Orders(ledger, self.decisions, settings)
         self._fold_case = settings.customer_case == "fold"
         self.waiting = WaitingList(self.decisions, ledger, self.signer, self.customer_of)
         self.rooms = WaitingRooms(self.decisions, ledger, self.signer, KeyRing(), self.customer_of)
         self._client = client
-        self.copies = Copies(client, settings.hold_replicas, settings.memory_timeout_seconds)
         channels = [keys.recorded(number) for number in range(installation.partitions)]
         if lone:
             self.decisions.listening = Listening(client, self.watermark.announced)

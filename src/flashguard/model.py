@@ -139,6 +139,8 @@ class Sale(Struct, frozen=True, kw_only=True):
     hold_seconds: int = 120
     limit_per_customer: int | None = None
     hold_durability: Durability = Durability.DISK
+    effective_hold_durability: Durability | None = None
+    """What an answered hold has really reached, as memory's server is configured now; None: not known."""
     waiting_room: WaitingRoom | None = None
     rules: Rules = NO_RULES
     created_at: datetime | None = None

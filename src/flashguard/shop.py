@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from flashguard.audit import SaleAudit, audit_sale
+from flashguard.copies import Copies
 from flashguard.decisions import Decisions, Fate
 from flashguard.errors import Code
 from flashguard.fates import RETRY_SECONDS, refused_by_fate
@@ -86,8 +87,15 @@ class Shop:
     """What the operator of a shop does. Refusals are values; a server that is away is an exception."""
 
     def __init__(
-        self, kernel: Kernel, ledger: Ledger, decisions: Decisions, settings: Settings, spread: Spread
+        self,
+        kernel: Kernel,
+        ledger: Ledger,
+        decisions: Decisions,
+        settings: Settings,
+        spread: Spread,
+        copies: Copies,
     ) -> None:
+        self._copies = copies
         self._spread = spread
         self._whole = Whole(kernel, ledger, decisions)
         self._kernel = kernel
@@ -207,6 +215,14 @@ class Shop:
         return None if stored is None else await self._live(stored.sale)
 
     async def _live(self, sale: Sale) -> Sale:
+        return await self._with_durability(await self._counted(sale))
+
+    async def _with_durability(self, sale: Sale) -> Sale:
+        partitions = {self._decisions.partition(part) for part in part_ids(sale.id, sale.spread)}
+        effective = await self._copies.effective(sale.hold_durability, partitions)
+        return msgspec.structs.replace(sale, effective_hold_durability=effective)
+
+    async def _counted(self, sale: Sale) -> Sale:
         if sale.spread > 1:
             return await self._whole.live(sale)
         decision = await self._decisions.ask(Verb.LOOK, sale.id, ("",))
@@ -225,7 +241,8 @@ class Shop:
         if stored is None:
             return None
         if stored.sale.spread > 1:
-            return await self._whole.in_memory(stored.sale)
+            whole, epoch, seq, now_ms = await self._whole.in_memory(stored.sale)
+            return await self._with_durability(whole), epoch, seq, now_ms
         reply = await self._kernel.run(Verb.LOOK, self._decisions.partition(sale_id), [sale_id], [(0, "")])
         if reply.status:
             raise MemoryAway(reply.status)
@@ -234,7 +251,7 @@ class Shop:
             sale = as_in_memory(sale, result)
         elif sale.status is not SaleStatus.CLOSED:
             raise MemoryAway(f"sale {sale_id} is not loaded yet")
-        return sale, reply.epoch, reply.seq, reply.now_ms
+        return await self._with_durability(sale), reply.epoch, reply.seq, reply.now_ms
 
     async def sales(
         self, after: tuple[datetime, str] | None, limit: int, *, drafts: bool = True

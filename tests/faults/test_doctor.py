@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -67,6 +67,56 @@ async def test_a_server_that_may_evict_stock_fails_and_is_refused_in_production(
             assert "noeviction" in refused.stderr
     finally:
         await stack.memory.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_a_server_without_a_disk_fails_where_a_sale_promises_one(stack: Stack) -> None:
+    """The last line and the exit code follow what the sales promise, and each sale says what it has."""
+    service = stack.service
+    for sale in (await service.call("GET", "/v1/sales?limit=500", admin=True)).ok()["data"]:
+        await service.admin("POST", f"/v1/sales/{sale['id']}/close")
+    sales = {
+        durability: await service.create_sale(hold_durability=durability)
+        for durability in ("disk", "memory", "ledger", "replicated")
+    }
+
+    async def effective() -> dict[str, str]:
+        listed = [(await service.call("GET", f"/v1/sales/{sale}")).ok() for sale in sales.values()]
+        return {sale["hold_durability"]: sale["effective_hold_durability"] for sale in listed}
+
+    async def close(durability: str) -> None:
+        await service.admin("POST", f"/v1/sales/{sales[durability]}/close")
+
+    honest = {each: each for each in sales}
+    await until(lambda: _is(effective, honest), "sales have what they promise")
+    code, found = doctor(stack)
+    assert (code, found["memory: replicas"]["state"]) == (1, "failed")
+    assert "1 of the sales promise replicated" in found["memory: replicas"]["todo"]
+    await close("replicated")
+    assert doctor(stack)[0] == 0
+
+    for setting, good, bad in (("appendonly", "yes", "no"), ("appendfsync", "always", "no")):
+        await stack.memory.config_set(setting, bad)
+        try:
+            code, found = doctor(stack)
+            assert (code, found["memory: disk"]["state"]) == (1, "failed")
+            assert "1 of the sales promise disk" in found["memory: disk"]["todo"]
+            assert "A promise can't be kept here" in run(stack, "doctor").stdout
+            await until(lambda: _is(effective, honest | {"disk": "memory"}), "the sale says what it has")
+        finally:
+            await stack.memory.config_set(setting, good)
+    await until(lambda: _is(effective, honest), "and again what it promises")
+    await close("disk")
+    await stack.memory.config_set("appendonly", "no")
+    try:
+        code, found = doctor(stack)
+        assert (code, found["memory: disk"]["state"]) == (0, "warning")  # no sale promises more
+        assert "Every promise can be kept here. Warnings: " in run(stack, "doctor").stdout
+    finally:
+        await stack.memory.config_set("appendonly", "yes")
+
+
+async def _is(ask: Callable[[], Awaitable[Any]], wanted: Any) -> bool:
+    return await ask() == wanted
 
 
 async def test_weaker_disks_are_told(stack: Stack) -> None:

@@ -200,6 +200,10 @@ class SaleView(BaseModel):
     hold_seconds: int
     limit_per_customer: int | None
     hold_durability: HoldDurability
+    effective_hold_durability: HoldDurability | None = Field(
+        description="What an answered hold has really reached as Valkey/Redis is configured now, for example "
+        "`memory` where `disk` is wanted and there is no append-only file; null while that is not known"
+    )
     spread: int = Field(description="Over how many partitions the sale is")
     max_held_per_customer: int | None
     cool_down_after: int | None

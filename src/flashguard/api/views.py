@@ -50,6 +50,7 @@ def sale_view(sale: Sale) -> dict[str, Any]:
         "hold_seconds": sale.hold_seconds,
         "limit_per_customer": sale.limit_per_customer,
         "hold_durability": sale.hold_durability,
+        "effective_hold_durability": sale.effective_hold_durability,
         "spread": sale.spread,
         **fields(sale.rules),
         "waiting_room": sale.waiting_room,

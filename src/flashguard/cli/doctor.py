@@ -80,6 +80,10 @@ def _print(console: Console, findings: list[Finding], healthy: bool) -> None:
     for each in findings:
         table.add_row(each.name, f"[{_STYLE[each.state]}]{each.state}[/]", each.found, each.todo)
     console.print(table)
-    console.print(
-        "Every promise can be kept here." if healthy else "A promise can't be kept here: see what failed."
-    )
+    warnings = sum(each.state is State.WARNING for each in findings)
+    if not healthy:
+        console.print("A promise can't be kept here: see what failed.")
+    elif warnings:
+        console.print(f"Every promise can be kept here. Warnings: {warnings}.")
+    else:
+        console.print("Every promise can be kept here.")

@@ -9,12 +9,13 @@ import asyncpg
 from flashguard.doctor.access import examine_access
 from flashguard.doctor.finding import Finding, State, check
 from flashguard.doctor.ledger import examine_commits, examine_ledger
-from flashguard.doctor.memory import examine_policy
+from flashguard.doctor.memory import Wanted, examine_policy
 from flashguard.doctor.permissions import examine_permissions
 from flashguard.doctor.topology import examine_topology
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger.sql import query
 from flashguard.recorder.state import recorder_state
 from flashguard.settings import Mode, Settings
 
@@ -25,8 +26,9 @@ LAG_ENTRIES_MOST: Final = 1_000
 async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Finding]:
     """Every finding about this deployment. What does not answer is a finding too."""
     prepared, connections = settings.keeps_prepared, settings.ledger_connections
+    wanted = await _wanted(ledger, settings.hold_replicas)
     return [
-        *await _try("memory", lambda: examine_topology(kernel)),
+        *await _try("memory", lambda: examine_topology(kernel, wanted)),
         *await _try("ledger", lambda: examine_ledger(ledger, prepared=prepared, connections=connections)),
         *await _try("ledger", lambda: examine_access(ledger, production=settings.mode is Mode.PRODUCTION)),
         *await _try("clocks", lambda: _clocks(kernel, ledger)),
@@ -59,6 +61,16 @@ async def examine_at_start(
         lines = "".join(f"\n  {each.name}: {each.found}. {each.todo}" for each in failed)
         raise ConfigurationError(f"FlashGuard can't keep its promises on this deployment:{lines}")
     return [each for each in found if each.state is not State.OK]
+
+
+async def _wanted(ledger: Ledger, replicas: int) -> Wanted:
+    """What the sales promise; as if there were none where the ledger does not say."""
+    try:
+        async with ledger.connection() as connection:
+            rows = await connection.fetch(query("doctor_durabilities"))
+    except (LedgerAway, asyncpg.PostgresError):
+        rows = []
+    return Wanted.of({row["hold_durability"]: row["sales"] for row in rows}, replicas)
 
 
 async def _try(

@@ -3,13 +3,43 @@
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from flashguard.doctor.finding import Finding, State, check
 from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.model import Durability
 
 OLDEST: Final = 7
 REPLICA_LAG_SECONDS_MOST: Final = 2
 CONFIG: Final = ("appendonly", "appendfsync", "maxmemory-policy", "min-replicas-to-write")
 POLICY: Final = "memory: eviction"
+
+
+class Wanted(Struct, frozen=True):
+    """What the sales that are not closed promise of their holds.
+
+    Parameters:
+        disk: which of them have hold_durability `disk`, in words; empty: none. Where there is no sale at all,
+            the next one will have it.
+        replicated: the same of `replicated`.
+        replicas: how many a replicated hold waits for.
+    """
+
+    disk: str = "A new sale promises disk"
+    replicated: str = ""
+    replicas: int = 1
+
+    @classmethod
+    def of(cls, sales: Mapping[str, int], replicas: int) -> "Wanted":
+        """What these sales want, counted by their hold_durability."""
+        if not sales:
+            return cls(replicas=replicas)
+        disk, replicated = sales.get(Durability.DISK, 0), sales.get(Durability.REPLICATED, 0)
+        return cls(
+            f"{disk} of the sales promise disk" if disk else "",
+            f"{replicated} of the sales promise replicated" if replicated else "",
+            replicas,
+        )
 
 
 async def examine_policy(kernel: Kernel) -> list[Finding]:
@@ -32,10 +62,11 @@ async def examine_policy(kernel: Kernel) -> list[Finding]:
     ]
 
 
-async def examine_memory(kernel: Kernel, *, replica: bool = False) -> list[Finding]:
+async def examine_memory(kernel: Kernel, wanted: Wanted, *, replica: bool = False) -> list[Finding]:
     """Everything about one memory server.
 
     Parameters:
+        wanted: what the sales promise of their holds.
         replica: it shall be one, of a cluster.
 
     Raises:
@@ -65,33 +96,39 @@ async def examine_memory(kernel: Kernel, *, replica: bool = False) -> list[Findi
             "memory: role", role == ("slave" if replica else "master"), role,
             "Point FLASHGUARD_REDIS_URL at the primary: a replica takes no writes.",
         ),
-        *_durability(config, persistence),
-        *([] if replica else _replicas(config, replication)),
+        *_durability(config, persistence, Wanted(disk="") if replica else wanted),
+        *([] if replica else _replicas(config, replication, wanted)),
         *await _cluster(kernel, server),
     ]  # fmt: skip
 
 
-def _durability(config: Mapping[str, str], persistence: Mapping[str, str]) -> list[Finding]:
+def _durability(config: Mapping[str, str], persistence: Mapping[str, str], wanted: Wanted) -> list[Finding]:
     name = "memory: disk"
+    broken = State.FAILED if wanted.disk else State.WARNING
+    promised = f" {wanted.disk}, and their holds are answered from memory." if wanted.disk else ""
     if not config:
         on = persistence.get("aof_enabled") == "1"
         return [
             check(
                 name, on, f"append-only file {'on' if on else 'off'}; CONFIG is not allowed here",
-                "A crash of the server forgets holds that were not recorded yet: switch appendonly on.",
-                otherwise=State.WARNING,
+                "A crash of the server forgets holds that were not recorded yet: switch appendonly on, or "
+                f"give the sales another hold_durability.{promised}",
+                otherwise=broken,
             )
         ]  # fmt: skip
     appendonly, fsync = config.get("appendonly"), config.get("appendfsync")
     if appendonly != "yes":
-        todo = "appendonly yes: a crash of the server forgets holds that were not recorded yet."
-        return [Finding(name, State.WARNING, "appendonly no", todo)]
+        todo = (
+            "appendonly yes: a crash of the server forgets holds that were not recorded yet. Or give the "
+            f"sales another hold_durability.{promised}"
+        )
+        return [Finding(name, broken, "appendonly no", todo)]
     found = [
         check(
             name, fsync == "always", f"appendonly yes, appendfsync {fsync}",
             "appendfsync always: else a crash of the host forgets up to a second (everysec) or more (no) of "
-            "holds. Orders are safe either way.",
-            otherwise=State.WARNING,
+            f"holds. Orders are safe either way.{promised if fsync == 'no' else ''}",
+            otherwise=broken if fsync == "no" else State.WARNING,
         )
     ]  # fmt: skip
     if persistence.get("aof_last_write_status", "ok") != "ok":
@@ -100,8 +137,14 @@ def _durability(config: Mapping[str, str], persistence: Mapping[str, str]) -> li
     return found
 
 
-def _replicas(config: Mapping[str, str], replication: Mapping[str, str]) -> list[Finding]:
+def _replicas(config: Mapping[str, str], replication: Mapping[str, str], wanted: Wanted) -> list[Finding]:
     count = int(replication.get("connected_slaves", 0))
+    if wanted.replicated and count < wanted.replicas:
+        todo = (
+            f"{wanted.replicated}: every hold is refused until {wanted.replicas} replicas are connected. "
+            "Start them, or give the sales another hold_durability."
+        )
+        return [Finding("memory: replicas", State.FAILED, str(count or "none"), todo)]
     if count == 0:
         todo = "With a replica a sale goes on when this host is lost; without, it waits for a new one."
         return [Finding("memory: replicas", State.WARNING, "none", todo)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from flashguard.doctor.finding import Finding, State, check, ok
-from flashguard.doctor.memory import examine_memory
+from flashguard.doctor.memory import Wanted, examine_memory
 from flashguard.doctor.permissions import examine_permissions
 from flashguard.kernel.address import Address
 from flashguard.kernel.client import MemoryClient
@@ -22,7 +22,7 @@ ANSWER_SECONDS: Final = 2.0
 LOCAL: Final = ("127.", "::1", "localhost")
 
 
-async def examine_topology(kernel: Kernel) -> list[Finding]:
+async def examine_topology(kernel: Kernel, wanted: Wanted) -> list[Finding]:
     """Everything about memory.
 
     Raises:
@@ -30,8 +30,8 @@ async def examine_topology(kernel: Kernel) -> list[Finding]:
     """
     client = kernel.client
     if isinstance(client, ClusterClient):
-        return await _cluster(kernel, client)
-    found = await examine_memory(kernel)
+        return await _cluster(kernel, client, wanted)
+    found = await examine_memory(kernel, wanted)
     if len(found) == 1:  # it is none
         return found
     found += [*await examine_permissions(kernel), *_tls(_at(client))]
@@ -84,7 +84,7 @@ async def _quorum(sentinel: Address, service: str) -> str | None:
     return None
 
 
-async def _cluster(kernel: Kernel, client: ClusterClient) -> list[Finding]:
+async def _cluster(kernel: Kernel, client: ClusterClient, wanted: Wanted) -> list[Finding]:
     await kernel.ping()
     nodes = client.nodes()
     replicas: dict[str, set[str]] = {}
@@ -103,7 +103,7 @@ async def _cluster(kernel: Kernel, client: ClusterClient) -> list[Finding]:
         *await examine_permissions(kernel),
         *_tls([each.primary for each in client.shards]),
     ]  # fmt: skip
-    return [*found, *await _every_node(nodes, set(replicas))]
+    return [*found, *await _every_node(nodes, set(replicas), wanted)]
 
 
 async def _coverage(nodes: Mapping[str, MemoryClient]) -> list[Finding]:
@@ -121,12 +121,14 @@ async def _coverage(nodes: Mapping[str, MemoryClient]) -> list[Finding]:
     ]  # fmt: skip
 
 
-async def _every_node(nodes: Mapping[str, MemoryClient], primaries: set[str]) -> list[Finding]:
+async def _every_node(
+    nodes: Mapping[str, MemoryClient], primaries: set[str], wanted: Wanted
+) -> list[Finding]:
     """What each node is found to be; what is found of all alike is said once."""
     said: dict[tuple[str, State, str, str], list[str]] = defaultdict(list)
     for name, client in sorted(nodes.items()):
         try:
-            found = await examine_memory(Kernel(client), replica=name not in primaries)
+            found = await examine_memory(Kernel(client), wanted, replica=name not in primaries)
         except MemoryAway as error:
             found = [
                 Finding("memory: node", State.FAILED, str(error), "Start it, or take it out of the cluster.")

@@ -186,10 +186,13 @@ class Topic:
 def _face(sale: Sale) -> tuple[object, ...]:
     """What of a sale is not its stock."""
     times = sale.starts_at, sale.ends_at, sale.hold_seconds
-    return sale.name, sale.status, times, sale.limit_per_customer, sale.waiting_room
+    durability = sale.hold_durability, sale.effective_hold_durability
+    return sale.name, sale.status, times, sale.limit_per_customer, sale.waiting_room, durability
 
 
 def _changed(sale: Sale, change: SaleChange) -> Sale:
+    durability = Durability(change.durability or Durability.DISK)
+    same = durability is sale.hold_durability
     return msgspec.structs.replace(
         sale,
         status=SaleStatus(change.status),
@@ -197,7 +200,8 @@ def _changed(sale: Sale, change: SaleChange) -> Sale:
         ends_at=from_millis(change.ends_ms) if change.ends_ms else None,
         hold_seconds=change.hold_ms // 1000,
         limit_per_customer=change.limit or None,
-        hold_durability=Durability(change.durability or Durability.DISK),
+        hold_durability=durability,
+        effective_hold_durability=sale.effective_hold_durability if same else None,
         rules=from_kernel(change.rules),
     )
 

@@ -7,6 +7,11 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
        pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only,
        date_part('epoch', clock_timestamp()) * 1000 AS now_ms;
 
+-- name: doctor_durabilities
+-- What the sales that are not closed promise of their holds.
+SELECT hold_durability, count(*) AS sales FROM flashguard.sales
+WHERE id = public_id AND status <> 'closed' GROUP BY hold_durability;
+
 -- name: doctor_backend
 -- Which server process answers: behind a transaction-mode pooler it changes.
 SELECT pg_backend_pid();

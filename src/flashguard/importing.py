@@ -21,6 +21,8 @@ class Imported(Struct, frozen=True, kw_only=True):
     taken: tuple[int, ...] = ()
     ended: tuple[int, ...] = ()
     """The places of sales whose end has passed: then nothing was written, either."""
+    mismatch: bool = False
+    """The key was used for another file: then nothing was written."""
     replayed: bool = False
     in_memory: bool = True
     """False: not all of the sales are in memory yet. The same key again completes them, and so does a
@@ -59,12 +61,22 @@ async def import_sales(
         return Imported(in_memory=False)
     taken = await ledger.create_sales(drafts, keep=not dry_run)
     replayed = bool(taken) and key is not None and await _all_made(ledger, made)
+    if taken and key is not None and await _used_otherwise(ledger, key, len(sales), replayed=replayed):
+        return Imported(mismatch=True)
     if taken and not replayed:
         return Imported(taken=tuple(dict.fromkeys(places[at] for at in taken)))
     if dry_run:
         return Imported(replayed=replayed)
     loaded = [await shop.load(draft.sale.id, partition) for draft, partition in drafts]
     return Imported(replayed=replayed, in_memory=all(loaded))
+
+
+async def _used_otherwise(ledger: Ledger, key: str, sales: int, *, replayed: bool) -> bool:
+    """Whether an earlier import under this key had another file: this one's first sale or the one after its
+    last tells, for an import is all or nothing."""
+    if not replayed and await ledger.sale_created_with(f"import:{key}:0") is not None:
+        return True
+    return await ledger.sale_created_with(f"import:{key}:{sales}") is not None
 
 
 async def _all_made(ledger: Ledger, drafts: Sequence[StoredSale]) -> bool:

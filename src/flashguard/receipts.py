@@ -76,6 +76,11 @@ class Signer:
             _encode(scope), digest_size=ID_BYTES, key=self._key, person=kind.value
         ).digest()
 
+    def token_id(self, sale: SaleId, customer: str, seconds: float, key: str) -> str:
+        """The id of a buyer's token that is asked for with an idempotency key: the same for a retry."""
+        text = f"{sale}\0{customer}\0{seconds:g}\0{key}".encode()
+        return hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"token").hexdigest()
+
     def secret_for(self, purpose: str) -> bytes:
         """A secret of its own for each purpose, derived from the installation's."""
         return hashlib.blake2b(purpose.encode(), digest_size=32, key=self._key, person=b"secret").digest()

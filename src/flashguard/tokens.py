@@ -124,8 +124,13 @@ class KeyRing:
         sale: SaleId | None,
         seconds: float,
         more: Mapping[str, Any] | None = None,
+        *,
+        id_: str | None = None,
     ) -> Signed:
         """A token that counts for so many seconds.
+
+        Parameters:
+            id_: its id, which revokes it; made at random where none is given.
 
         Raises:
             LookupError: no key is known yet.
@@ -136,7 +141,7 @@ class KeyRing:
         if more and not OURS.isdisjoint(more):
             raise ValueError("a token's own claims are not to be given")
         now = self._clock()
-        id_, expires_at = secrets.token_hex(12), int(now + seconds)
+        id_, expires_at = id_ or secrets.token_hex(12), int(now + seconds)
         key = self._signing_key(expires_at, now)
         claims: dict[str, Any] = {
             "aud": kind, "sub": subject, "jti": id_, "iat": int(now), "exp": expires_at, **(more or {})

@@ -2,6 +2,7 @@
 
 import stacks
 from flashguard.doctor.finding import Finding, State
+from flashguard.doctor.memory import Wanted
 from flashguard.doctor.topology import examine_topology
 from flashguard.kernel.kernel import Kernel
 from flashguard.memory import connect_kernel
@@ -13,7 +14,7 @@ from stacks.nodes import until
 async def found_on(url: str) -> list[Finding]:
     client = connect_kernel(url, Settings(memory_timeout_seconds=1))
     try:
-        return await examine_topology(Kernel(client))
+        return await examine_topology(Kernel(client), Wanted(disk=""))
     finally:
         await client.aclose()
 

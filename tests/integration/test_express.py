@@ -99,6 +99,21 @@ async def test_both_lanes_answer_every_header_alike(service, noun):
         await same_in_both(service, f"/v1/sales/{sale}/{noun}", BASKET, headers)
 
 
+async def test_two_idempotency_keys_are_refused_in_both_lanes_whatever_is_asked(service):
+    sale = await service.create_sale(stock=5)
+    held = (await service.hold(sale, "ann")).ok(201)["id"]
+    two = JSON | {"Idempotency_Key": "one\r\nIdempotency-Key: two"}
+    for path, body in (
+        (f"/v1/sales/{sale}/reservations", BASKET), (f"/v1/sales/{sale}/orders", BASKET),
+        (f"/v1/reservations/{held}/confirm", None), (f"/v1/reservations/{held}/extend", None),
+        ("/v1/sales", {}), (f"/v1/sales/{sale}/waiting-list", BASKET), ("/v1/imports", {}), ("/v1/keys", {}),
+    ):  # fmt: skip
+        answer = await same_in_both(service, path, body, two)
+        assert answer.startswith(b"HTTP/1.1 422"), (path, answer)
+        assert b"send one such header" in answer
+    assert (await service.item(sale))["sold"] == 0
+
+
 async def test_both_lanes_answer_every_sale_alike(service):
     limited = await service.create_sale(stock=5, limit=1)
     await service.buy(limited, "ann")

@@ -30,7 +30,7 @@ def csv_of(*rows: str) -> str:
 
 
 async def exists(service: Service, sale: str) -> bool:
-    return (await service.call("GET", f"/v1/sales/{sale}")).status == 200
+    return (await service.call("GET", f"/v1/sales/{sale}", admin=True)).status == 200
 
 
 async def test_a_csv_file_becomes_sales_that_can_be_opened_and_sold(service: Service) -> None:
@@ -126,7 +126,7 @@ async def test_the_same_key_imports_once(service: Service) -> None:
     assert bodies == bodies[:1] * 3
     assert sorted(each.replayed for each in answers) == [False, True, True]
     (await imported(service, file)).problem(422, "invalid-request")
-    (await imported(service, file.replace(",5", ",6"), key=key)).problem(422, "invalid-request")
+    (await imported(service, file.replace(",5", ",6"), key=key)).problem(422, "idempotency-mismatch")
 
 
 LIES: dict[str, tuple[str | bytes, str]] = {
@@ -162,3 +162,15 @@ async def test_a_file_is_bounded_and_only_an_admin_imports(service: Service) -> 
     (await imported(service, b"x" * (2 * 1024 * 1024 + 1))).problem(413, "invalid-request")
     answer = await service.call("POST", "/v1/imports", data=HEADER, headers={"Content-Type": "text/csv"})
     answer.problem(401, "unauthenticated")
+
+
+async def test_an_imports_key_with_another_file_is_a_mismatch(service: Service) -> None:
+    one, two, three, key = unique(), unique(), unique(), unique()
+    lines = {sale: f"{sale},,,,,a,A,1,EUR,5" for sale in (one, two, three)}
+    first = csv_of(lines[one], lines[two])
+    (await imported(service, first, key=key)).ok(201)
+    assert (await imported(service, first, key=key)).replayed
+    for wrong in ((three,), (one,), (one, two, three), (two, one)):
+        answer = await imported(service, csv_of(*(lines[sale] for sale in wrong)), key=key)
+        answer.problem(422, "idempotency-mismatch")
+    (await service.call("GET", f"/v1/sales/{three}", admin=True)).problem(404, "unknown-sale")

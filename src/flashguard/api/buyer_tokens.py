@@ -15,6 +15,8 @@ from flashguard.settings import Settings
 from flashguard.tokens import MAX_TOKEN_SECONDS, Kind
 
 from .auth import SHOP
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .key_schemas import BuyerTokenBody, BuyerTokenView, RevokedTokenView
 from .keys import secret_response
 from .problems import ProblemError, problem
@@ -55,11 +57,15 @@ class KnownSales:
     response_model=BuyerTokenView,
     responses=problems(401, 403, 404, 422, 503),
 )
-async def mint(request: Request, sale: SaleParam, body: BuyerTokenBody) -> Response:
+async def mint(
+    request: Request, sale: SaleParam, body: BuyerTokenBody, idempotency_key: IdempotencyKey = None
+) -> Response:
     """A token with which a browser may act as one customer in one sale, and nothing else.
 
-    It takes no idempotency key: a second token is as good as the first, and neither has an effect of its own.
+    Nothing is stored when it is minted. The same request with the same idempotency key is answered with a
+    token of the same `id`, whose time begins again: revoking the id ends all of them.
     """
+    key = valid_key(idempotency_key)
     settings: Settings = request.app.state.settings
     identities: Identities = request.app.state.identities
     sale_id = known(sale)
@@ -72,7 +78,8 @@ async def mint(request: Request, sale: SaleParam, body: BuyerTokenBody) -> Respo
         return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
     await request.app.state.known_sales.check(request, sale_id)
     try:
-        signed = identities.ring.sign(Kind.BUYER, customer, sale_id, seconds)
+        id_ = None if key is None else guard_of(request).signer.token_id(sale_id, customer, seconds, key)
+        signed = identities.ring.sign(Kind.BUYER, customer, sale_id, seconds, id_=id_)
     except LookupError as error:
         detail = f"Tokens can't be signed: {error}."
         return problem(Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=RETRY_SECONDS))

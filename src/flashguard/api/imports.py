@@ -85,6 +85,8 @@ async def import_file(
     done = await import_sales(guard.ledger, guard.shop, _named(sales), key=key, dry_run=dry_run)
     if done.ended:
         return _wrong(Wrong((f"{sales[at].where}: ends_at", "must be in the future") for at in done.ended))
+    if done.mismatch:
+        return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
     if done.taken:
         return _wrong(Wrong((f"{sales[at].where}: id", "a sale with this id exists") for at in done.taken))
     if not done.in_memory:

@@ -45,7 +45,9 @@ class KeyView(BaseModel):
 
 
 class NewKeyView(KeyView):
-    key: str = Field(description="The key itself: shown here, and never again")
+    key: str | None = Field(
+        description="The key itself: shown here, and never again; null in the answer to a retry"
+    )
 
 
 class SigningKeyView(BaseModel):

@@ -8,11 +8,14 @@ from starlette.responses import Response
 
 from flashguard.errors import Code
 from flashguard.identities import Identities, new_api_key
-from flashguard.ledger.identities import ApiKey, IdentityBook
+from flashguard.ledger.identities import ALWAYS, ApiKey, IdentityBook, Once
 from flashguard.model import Refused
+from flashguard.receipts import fingerprint
 from flashguard.tokens import MAX_TOKEN_SECONDS, SIGNS_AFTER_SECONDS, SLACK_SECONDS, new_signing_key
 
 from .auth import Admin
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .key_schemas import (
     KeyBody,
     KeyRotateBody,
@@ -58,24 +61,45 @@ def _view(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def secret_response(value: object, status: int = 201) -> Response:
+def _once(what: str, idempotency_key: str | None, *body: object) -> Once:
+    key = valid_key(idempotency_key)
+    return ALWAYS if key is None else Once(f"{what}:{key}", fingerprint(what, *body))
+
+
+async def _made_before(request: Request, once: Once) -> Response | None:
+    """The answer to a request whose idempotency key made a key before; None where it made none."""
+    earlier = await _book(request).key_made(once)
+    if earlier is None:
+        return None
+    made, same = earlier
+    if not same:
+        return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
+    return secret_response(_view(made) | {"key": None}, replayed=True)
+
+
+def secret_response(value: object, status: int = 201, *, replayed: bool = False) -> Response:
     """An answer that nobody on the way may keep."""
-    response = json_response(value, status)
+    response = json_response(value, status, replayed=replayed)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 @router.post("/keys", status_code=201, response_model=NewKeyView, responses=problems(401, 403, 422, 503))
-async def create_key(request: Request, body: KeyBody) -> Response:
-    """Makes a key. The answer shows it, once; the ledger keeps a hash."""
+async def create_key(request: Request, body: KeyBody, idempotency_key: IdempotencyKey = None) -> Response:
+    """Makes a key. The answer shows it, once; the ledger keeps a hash.
+
+    The same idempotency key makes no second one: its answer has the same `id`, and `key` is null, for nobody
+    has it any more. Who did not get the first answer rotates or revokes that id.
+    """
+    once = _once("create", idempotency_key, body.name, *body.scopes, body.expires_in_seconds)
     new = new_api_key()
     expires_at = None
     if body.expires_in_seconds is not None:
         expires_at = datetime.now(UTC) + timedelta(seconds=body.expires_in_seconds)
     scopes = list(dict.fromkeys(body.scopes))
-    made = await _book(request).create_key(new.id, body.name, new.hint, new.digest, scopes, expires_at)
+    made = await _book(request).create_key(new.id, body.name, new.hint, new.digest, scopes, expires_at, once)
     if made is None:
-        return problem(TOO_MANY)
+        return await _made_before(request, once) or problem(TOO_MANY)
     await _identities(request).look()
     return secret_response(_view(made) | {"key": new.secret})
 
@@ -103,13 +127,19 @@ async def revoke_key(request: Request, id: IdParam) -> Response:
     response_model=NewKeyView,
     responses=problems(401, 403, 404, 422, 503),
 )
-async def rotate_key(request: Request, id: IdParam, body: KeyRotateBody | None = None) -> Response:
-    """Makes a key like this one, which itself ends after the grace."""
+async def rotate_key(
+    request: Request, id: IdParam, body: KeyRotateBody | None = None, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Makes a key like this one, which itself ends after the grace.
+
+    The same idempotency key makes no second one: as when a key is created.
+    """
     new = new_api_key()
     grace_seconds = (body or KeyRotateBody()).grace_seconds
-    made = await _book(request).rotate_key(id, new.id, new.hint, new.digest, grace_seconds)
+    once = _once(f"rotate:{id}", idempotency_key, grace_seconds)
+    made = await _book(request).rotate_key(id, new.id, new.hint, new.digest, grace_seconds, once)
     if made is None:
-        return problem(NO_SUCH_KEY, status=404)
+        return await _made_before(request, once) or problem(NO_SUCH_KEY, status=404)
     await _identities(request).look()
     return secret_response(_view(made) | {"key": new.secret})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from time import perf_counter
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -29,8 +30,14 @@ def too_large_problem(_: Request, error: Exception) -> Response:
     return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), status=413)
 
 
+TWO_KEYS: Final = Refused(
+    code=Code.INVALID_REQUEST, detail="Idempotency-Key: send one such header, not several"
+)
+
+
 class Front:
-    """Refuses bodies beyond the bound with 413 and counts answers by route and status.
+    """Refuses bodies beyond the bound (413) and several idempotency keys (422); counts answers by route and
+    status.
 
     Parameters:
         larger: the bounds of the few paths that have another.
@@ -71,9 +78,14 @@ class Front:
             await send(message)
 
         try:
+            keys = 0
             for name, value in scope["headers"]:
                 if name == b"content-length" and int(value) > most:
                     raise TooLarge(most)
+                keys += name == b"idempotency-key"
+            if keys > 1:  # nobody can say which of them counts
+                await problem(TWO_KEYS)(scope, receive, counted)
+                return
             await self.app(scope, bounded, counted)
         except TooLarge as error:
             if not started:

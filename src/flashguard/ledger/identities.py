@@ -54,6 +54,16 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     rotated_to: str | None
 
 
+class Once(Struct, frozen=True):
+    """The idempotency key under which an API key is made, and a fingerprint of what is asked; or none."""
+
+    key: str | None = None
+    body: int | None = None
+
+
+ALWAYS: Final = Once()
+
+
 class Known(Struct, frozen=True):
     """All that counts at a moment."""
 
@@ -110,19 +120,39 @@ class IdentityBook:
         return done is not None
 
     async def create_key(
-        self, id_: str, name: str, hint: str, hash_: bytes, scopes: Sequence[str], expires_at: datetime | None
+        self,
+        id_: str,
+        name: str,
+        hint: str,
+        hash_: bytes,
+        scopes: Sequence[str],
+        expires_at: datetime | None,
+        once: Once = ALWAYS,
     ) -> ApiKey | None:
-        """Writes a new key; None when `MAX_LIVE_KEYS` are live."""
+        """Writes a new key; None when `MAX_LIVE_KEYS` are live, or when the same was made before."""
         async with self._ledger.connection() as connection:
             row = await connection.fetchrow(
-                query("create_api_key"), id_, name, hint, hash_, list(scopes), expires_at, MAX_LIVE_KEYS
-            )
+                query("create_api_key"),
+                id_, name, hint, hash_, list(scopes), expires_at, MAX_LIVE_KEYS, once.key, once.body,
+            )  # fmt: skip
         return None if row is None else _api_key(row)
 
+    async def key_made(self, once: Once) -> tuple[ApiKey, bool] | None:
+        """The key that an idempotency key made before, and whether it was asked for in the same words."""
+        if once.key is None:
+            return None
+        async with self._ledger.connection() as connection:
+            row = await connection.fetchrow(query("api_key_created_with"), once.key)
+        if row is None:
+            return None
+        values = dict(row)
+        return _api_key(values), values.pop("creation_body") == once.body
+
     async def rotate_key(
-        self, old: str, id_: str, hint: str, hash_: bytes, grace_seconds: float
+        self, old: str, id_: str, hint: str, hash_: bytes, grace_seconds: float, once: Once = ALWAYS
     ) -> ApiKey | None:
-        """Writes a key in place of another, which ends after the grace; None when that is no live key."""
+        """Writes a key in place of another, which ends after the grace; None when that is no live key, or was
+        rotated before."""
         async with self._ledger.connection() as connection, connection.transaction():
             before = await connection.fetchrow(query("live_api_key"), old)
             if before is None:
@@ -130,9 +160,12 @@ class IdentityBook:
             row = await connection.fetchrow(
                 query("create_api_key"),
                 id_, before["name"], hint, hash_, before["scopes"], before["expires_at"], 2 * MAX_LIVE_KEYS,
+                once.key, once.body,
             )  # fmt: skip
+            if row is None:
+                return None
             await connection.execute(query("end_rotated_api_key"), old, id_, grace_seconds)
-        return None if row is None else _api_key(row)
+        return _api_key(row)
 
     async def revoke_key(self, id_: str) -> ApiKey | None:
         """Ends a key now; None when there is no such key."""
@@ -160,6 +193,6 @@ def _signing_key(row: asyncpg.Record) -> SigningKey:
     return SigningKey(row["id"], row["secret"], row["signs_from"].timestamp(), _seconds(row["ends_at"]))
 
 
-def _api_key(row: asyncpg.Record) -> ApiKey:
-    values: dict[str, Any] = dict(row)
+def _api_key(row: asyncpg.Record | dict[str, Any]) -> ApiKey:
+    values: dict[str, Any] = {name: value for name, value in row.items() if name != "creation_body"}
     return ApiKey(**(values | {"scopes": tuple(row["scopes"])}))

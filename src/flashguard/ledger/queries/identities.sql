@@ -22,12 +22,17 @@ SELECT id, hash, scopes, expires_at FROM flashguard.api_keys
 WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at LIMIT $1;
 
 -- name: create_api_key
--- Not when so many are live already.
-INSERT INTO flashguard.api_keys (id, name, hint, hash, scopes, expires_at)
-SELECT $1, $2, $3, $4, $5, $6
+-- Not when so many are live already, or when the idempotency key made one before.
+INSERT INTO flashguard.api_keys (id, name, hint, hash, scopes, expires_at, creation_key, creation_body)
+SELECT $1, $2, $3, $4, $5, $6, $8, $9
 WHERE (SELECT count(*) FROM flashguard.api_keys
        WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())) < $7
+ON CONFLICT (creation_key) DO NOTHING
 RETURNING id, name, hint, scopes, created_at, expires_at, last_used_at, revoked_at, rotated_to;
+
+-- name: api_key_created_with
+SELECT id, name, hint, scopes, created_at, expires_at, last_used_at, revoked_at, rotated_to, creation_body
+FROM flashguard.api_keys WHERE creation_key = $1;
 
 -- name: api_keys_page
 SELECT id, name, hint, scopes, created_at, expires_at, last_used_at, revoked_at, rotated_to

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -110,20 +111,27 @@ async def test_a_new_build_is_served_without_a_restart(served, export):
 
 async def test_without_an_export_the_first_page_says_how_to_get_it(service, http, tmp_path):
     async with another_api(service, http, FLASHGUARD_WEB_DIR=str(tmp_path / "nothing")) as another:
-        page = await another.call("GET", "/")
-        assert page.status == 200
-        assert "make run" in page.body
-        assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+        for path in ("/", "/docs"):
+            page = await another.call("GET", path)
+            assert page.status == 200
+            assert "make run" in page.body
+            assert "script-src 'self';" in page.headers["Content-Security-Policy"]
         (await another.call("GET", "/nope")).problem(404, "invalid-request")
 
 
-async def test_the_documentation_works_under_a_policy_of_its_own(service):
+async def test_the_reference_is_served_by_us_under_the_pages_policy(service):
     page = await service.call("GET", "/docs")
     assert page.status == 200
-    assert "swagger-ui" in page.body
-    policy = page.headers["Content-Security-Policy"]
-    assert "sha256-" in policy
-    assert "unsafe-eval" not in policy
+    home = await service.call("GET", "/")
+    assert page.headers["Content-Security-Policy"] == home.headers["Content-Security-Policy"]
+    assert "://" not in page.body, "nothing is loaded from another host"
+    assert not re.search(r"<script(?![^>]*\bsrc=)", page.body), "no inline script"
+    loaded = re.findall(r'(?:src|href)="(/docs/[^"]+)"', page.body)
+    assert {Path(path).suffix for path in loaded} == {".js", ".css"}
+    for path in loaded:
+        assert (await service.call("GET", path)).status == 200, path
+    pinned = json.loads((ROOT / "web/package.json").read_text())["devDependencies"]["swagger-ui-dist"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", pinned)
     assert (await service.call("GET", "/openapi.json")).ok()["info"]["title"] == "FlashGuard"
 
 
@@ -139,6 +147,8 @@ def test_wheel_and_source_distribution_bring_the_pages(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert "flashguard/web_export/index.html" in archive.namelist()
         assert "flashguard/web_export/csp.json" in archive.namelist()
+        assert "flashguard/web_export/docs.html" in archive.namelist()
+        assert "flashguard/web_export/docs/swagger-ui-bundle.js" in archive.namelist()
     with tarfile.open(source) as archive:
         assert any(name.endswith("src/flashguard/web_export/index.html") for name in archive.getnames())
     assert not (ROOT / "src/flashguard/web_export").exists()

@@ -79,7 +79,6 @@ Looking = Annotated[Caller, Depends(LOOKING)]
 OPEN: Final = {
     "/healthz": "health",
     "/readyz": "health",
-    "/docs": "documentation, the same for everybody",
     "/openapi.json": "documentation, the same for everybody",
     "/v1/sales/{sale}/events": "what the shop's page shows, drafts excepted; an EventSource sends no key",
     "/v1/simulations/{id}": "a report is shared by its address, which nobody guesses",

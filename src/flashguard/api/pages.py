@@ -1,15 +1,11 @@
-"""Serves the pages for every path that is no call of the API, and the API's own documentation."""
+"""Serves the pages, the API's reference among them, for every path that is no call of the API."""
 
-import base64
-import hashlib
 import logging
-import re
 import time
 from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI, Request
-from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -23,15 +19,15 @@ log = logging.getLogger("flashguard")
 LOOK_SECONDS: Final = 1.0
 """How often we look for a new build, at most."""
 API_PREFIXES: Final = ("/v1/", "/metrics", "/healthz", "/readyz")
-DOCS_HOST: Final = "https://cdn.jsdelivr.net"
-"""Where FastAPI's documentation page has its script and style; no other page loads from another host."""
+FIRST_PAGES: Final = ("/", "/docs")
+"""Where somebody looks who does not know that the pages are not built."""
 
 NO_PAGES: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>FlashGuard</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"></head>
 <body><h1>FlashGuard runs</h1>
 <p>To get its pages, install Node 20 or newer, run <code>make run</code> again, and reload;
-until then, see the <a href="/docs">API's documentation</a>.</p>
+until then, the API's contract is at <a href="/openapi.json">/openapi.json</a>.</p>
 </body></html>
 """
 
@@ -64,7 +60,7 @@ class Pages:
             raise HTTPException(404)
         self._look()
         if self._export is None:
-            if path == "/":
+            if path in FIRST_PAGES:
                 return _page(NO_PAGES.encode(), policy([]))
             raise HTTPException(404)
         asset = self._export.find(path)
@@ -122,19 +118,5 @@ def _page(body: bytes, csp: str) -> Response:
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Has the app answer unknown paths with pages, and `/docs` under a policy of its own."""
+    """Has the app answer unknown paths with pages."""
     app.router.default = Pages(settings.web_dir)
-    page = bytes(get_swagger_ui_html(openapi_url="/openapi.json", title="FlashGuard API").body)
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
-        for script in re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
-    )
-    csp = (
-        f"default-src 'self'; script-src {DOCS_HOST} {hashes}; style-src {DOCS_HOST} 'unsafe-inline'; "
-        "img-src 'self' data: https://fastapi.tiangolo.com; connect-src 'self'; object-src 'none'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    )
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return _page(page, csp)

@@ -16,7 +16,8 @@ from flashguard.cli.remote import JsonOption, console_for_tables
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 from flashguard.memory import connect_kernel
-from flashguard.recorder.choose import Dilemma, dilemma, take_ledger, take_memory
+from flashguard.recorder.choose import Dilemma, dilemma
+from flashguard.recorder.taking import take_ledger, take_memory
 from flashguard.settings import Settings
 
 
@@ -55,10 +56,10 @@ async def _recover(settings: Settings, take: Take | None) -> tuple[list[Dilemma]
             if choice is None:
                 continue
             choices.append(choice)
-            if take is Take.LEDGER:
-                await take_ledger(ledger, choice)
-            elif take is Take.MEMORY:
-                unwritten += await take_memory(kernel, ledger, choice)
+        if choices and take is Take.LEDGER:
+            await take_ledger(kernel, ledger, choices)
+        elif choices and take is Take.MEMORY:
+            unwritten = await take_memory(kernel, ledger, choices)
     finally:
         await client.aclose()
         await ledger.close()

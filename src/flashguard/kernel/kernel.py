@@ -1,6 +1,7 @@
 """Loads and calls the kernel's scripts; knows keys and codecs, and nothing of HTTP or PostgreSQL."""
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import secrets
@@ -19,6 +20,8 @@ from flashguard.model import SaleId
 
 CONFIRMED_RECORD: Final = b"\x02"
 """How the record of an order begins: see scripts/lib/sales.lua."""
+RECORD_LENGTHS: Final = (6, 8, 9, 5, 2, 1)
+CONFIG_LENGTHS: Final = (6, 7, 8)
 STAGED_SECONDS: Final = 60
 """How long what a rebuild prepares outlives its last page."""
 SCRIPTS: Final = Path(__file__).parent / "scripts"
@@ -81,6 +84,7 @@ RawEntry = tuple[bytes, dict[bytes, bytes]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_numbers = msgspec.msgpack.Decoder(list[list[int]]).decode
+_decode_values = msgspec.msgpack.Decoder(list[Any]).decode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
@@ -314,17 +318,47 @@ class Kernel:
             if name.startswith(b"item:")
         }
 
+    async def sale_config(self, partition: int, sale: SaleId) -> list[Any] | None:
+        """A sale's packed rules (see scripts/lib/sales.lua), read past a fence: for an operator. None when
+        memory has none."""
+        raw = await self._ask("HGET", keys.sale(partition, sale).sale, "config")
+        return None if raw is None else unpacked(cast("bytes", raw), CONFIG_LENGTHS)
+
     async def confirmed_ids(self, partition: int, sale: SaleId) -> AsyncIterator[list[str]]:
         """The ids of a sale's orders, page by page, read past a fence: for an operator."""
+        async for page in self._pages(keys.sale(partition, sale).reservations):
+            yield [name for name, record in page.items() if record[:1] == CONFIRMED_RECORD]
+
+    async def records(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, list[Any]]]:
+        """A sale's records by id (see scripts/lib/sales.lua), page by page, read past a fence: for an
+        operator. A record may come twice."""
+        async for page in self._pages(keys.sale(partition, sale).reservations):
+            yield {name: unpacked(record, RECORD_LENGTHS) for name, record in page.items() if record}
+
+    async def has_record(self, partition: int, sale: SaleId, name: str) -> bool:
+        """Whether a sale has a record of this name, read past a fence: for an operator."""
+        return bool(await self._ask("HEXISTS", keys.sale(partition, sale).reservations, name))
+
+    async def moved_away(self, partition: int, sale: SaleId, sku: str) -> int:
+        """How many units of an item more left a part of a spread sale than arrived there (see
+        scripts/lib/moved.lua), read past a fence: for an operator."""
+        raw = await self._ask("HGET", keys.sale(partition, sale).reservations, f"moved:{sku}")
+        if raw is None:
+            return 0
+        _, _, _, units_out, units_in = unpacked(cast("bytes", raw), RECORD_LENGTHS)
+        return int(units_out - units_in)
+
+    async def used(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, int]]:
+        """The units of each customer of a sale, page by page, read past a fence: for an operator."""
+        async for page in self._pages(keys.sale(partition, sale).used):
+            yield {customer: int(units) for customer, units in page.items() if customer}
+
+    async def _pages(self, key: str) -> AsyncIterator[dict[str, bytes]]:
         cursor: object = b"0"
         while True:
-            answer = await self._ask("HSCAN", keys.sale(partition, sale).reservations, cursor, "COUNT", 1000)
+            answer = await self._ask("HSCAN", key, cursor, "COUNT", 1000)
             cursor, flat = cast("tuple[object, list[bytes]]", answer)
-            yield [
-                name.decode()
-                for name, record in zip(flat[::2], flat[1::2], strict=True)
-                if record[:1] == CONFIRMED_RECORD
-            ]
+            yield {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
             if cursor in (b"0", 0):
                 return
 
@@ -354,6 +388,19 @@ class Kernel:
             return await self.client.execute_command(*command)
         except (RedisError, OSError) as error:
             raise _trouble(command[0], error) from error
+
+
+def unpacked(blob: bytes, lengths: Sequence[int]) -> list[Any]:
+    """The values that a script packed one after the other, without an array's head.
+
+    Raises:
+        MemoryBroken: it is not that many values, of any of the lengths that it may have.
+    """
+    for length in lengths:
+        with contextlib.suppress(msgspec.MsgspecError):
+            values: list[Any] = _decode_values(bytes((0x90 + length,)) + blob)
+            return values
+    raise MemoryBroken("a record can't be read")
 
 
 def _trouble(what: object, error: Exception) -> MemoryAway:

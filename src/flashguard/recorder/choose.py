@@ -9,10 +9,8 @@ from msgspec import Struct
 from flashguard.journal import Entry, decode_sound
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.ledger.sql import query
 from flashguard.model import Position, ReservationStatus, SaleId
 from flashguard.recorder.rebuild import Memory, inspect
-from flashguard.recorder.write import write_doubtful_group
 
 PAGE = 1_000
 IDS_SHOWN = 10_000
@@ -56,7 +54,7 @@ async def dilemma(kernel: Kernel, ledger: Ledger, partition: int) -> Dilemma | N
     if memory is not Memory.NEWER:
         return None
     head = await kernel.head(partition)
-    tail = await _tail(kernel, partition, position, int(head["epoch"]))
+    tail = await journal_tail(kernel, partition, position, int(head["epoch"]))
     gaps: list[ItemGap] = []
     lost: list[str] = []
     for sale_id in sorted(await kernel.sales(partition)):
@@ -97,7 +95,7 @@ async def _lost_orders(
     return lost[:most]
 
 
-async def _tail(kernel: Kernel, partition: int, position: Position, epoch: int) -> list[Entry]:
+async def journal_tail(kernel: Kernel, partition: int, position: Position, epoch: int) -> list[Entry]:
     """What the journal still has of memory's epoch after the ledger's position; unbroken within itself."""
     start = position.seq + 1 if epoch == position.epoch else 1
     tail: list[Entry] = []
@@ -110,40 +108,3 @@ async def _tail(kernel: Kernel, partition: int, position: Position, epoch: int) 
         if broken or len(entries) < PAGE:
             return tail
         start = tail[-1].seq + 1
-
-
-async def take_ledger(ledger: Ledger, choice: Dilemma) -> None:
-    """The ledger as it is becomes the truth: the recorder may build memory from it. What memory knew is lost,
-    and its units are on sale again."""
-    await _adopt_epoch(ledger, choice)
-
-
-async def take_memory(kernel: Kernel, ledger: Ledger, choice: Dilemma) -> list[str]:
-    """Keeps what memory knows: writes into the ledger what the journal still has, and takes off the stock the
-    units of the orders whose entries are gone, so that nobody is sold them again.
-
-    Returns:
-        the orders that could not be written, of the journal's tail; their units are taken off the stock too.
-    """
-    position = await ledger.position(choice.partition)
-    refused: list[str] = []
-    tail = await _tail(kernel, choice.partition, position, choice.memory_epoch)
-    async with ledger.connection() as connection:
-        for at in range(0, len(tail), PAGE):
-            run = tail[at : at + PAGE]
-            end = Position(position.epoch, run[-1].seq, run[-1].token)
-            applied, names = await write_doubtful_group(connection, choice.partition, run, position, end)
-            if not applied:
-                raise RuntimeError("a recorder moved the position: it needs no decision any more")
-            position, refused = end, refused + [str(name) for name in names]
-        for sale in await kernel.sales(choice.partition):
-            for sku, (stock, _, sold) in (await kernel.counters(choice.partition, sale)).items():
-                await connection.execute(query("keep_back"), sale, sku, stock, sold, choice.memory_epoch)
-    await _adopt_epoch(ledger, choice)
-    return refused
-
-
-async def _adopt_epoch(ledger: Ledger, choice: Dilemma) -> None:
-    """Has the ledger know memory's epoch: the next one is then newer for everybody."""
-    async with ledger.connection() as connection:
-        await connection.execute(query("adopt_epoch"), choice.partition, choice.memory_epoch)

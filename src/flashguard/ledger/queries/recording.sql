@@ -91,23 +91,3 @@ SELECT count(*) AS count, coalesce(sum(seconds), 0) AS seconds, max(seconds) AS 
        (SELECT partition FROM flashguard.recoveries ORDER BY at DESC LIMIT 1) AS partition,
        max(at) AS at
 FROM flashguard.recoveries;
-
--- name: adopt_epoch
--- An operator decided: memory's epoch is known now, so that the next one is newer for everybody, and no entry of it
--- follows the position any more.
-UPDATE flashguard.partitions SET epoch = $2 + 1, seq = 0, token = '', recorded_at = now()
-WHERE partition = $1 AND epoch <= $2;
-
--- name: keep_back
--- An operator decided: units that memory sold and the ledger has no order of leave the stock, with a restock that says so.
-WITH item AS (
-    SELECT sale_id, sku, stock, held, sold, greatest(0, $4::bigint - sold) AS lost FROM flashguard.items
-    WHERE sale_id = $1 AND sku = $2 FOR UPDATE
-), changed AS (
-    UPDATE flashguard.items i SET stock = greatest(item.held + item.sold, $3::bigint - item.lost)
-    FROM item WHERE i.sale_id = item.sale_id AND i.sku = item.sku
-    RETURNING i.sale_id, i.sku, i.stock, i.held, i.sold, i.stock - item.stock AS delta
-)
-INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
-SELECT sale_id, 'recover:' || $5::bigint || ':' || sku, sku, delta, 'orders that the ledger lost', 0, stock, held, sold, now()
-FROM changed WHERE delta <> 0 ON CONFLICT DO NOTHING;

@@ -58,11 +58,15 @@ SELECT id, customer, lines, fingerprint, hold_ms, extensions,
 FROM flashguard.reservations WHERE sale_id = $1 AND status = 'held';
 
 -- name: used_to_load
--- The units that each customer of a sale holds or has bought, for a cursor.
-SELECT customer, sum(CASE jsonb_array_length(lines) WHEN 2 THEN (lines ->> 1)::bigint
-                     ELSE (SELECT sum((lines ->> (2 * n - 1))::bigint)
-                           FROM generate_series(1, jsonb_array_length(lines) / 2) AS n) END)::bigint
-FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed') GROUP BY customer;
+-- The units that each customer of a sale holds or has bought, for a cursor; those of orders that the ledger lost count, too.
+SELECT customer, sum(units)::bigint
+FROM (SELECT customer, CASE jsonb_array_length(lines) WHEN 2 THEN (lines ->> 1)::bigint
+                       ELSE (SELECT sum((lines ->> (2 * n - 1))::bigint)
+                             FROM generate_series(1, jsonb_array_length(lines) / 2) AS n) END AS units
+      FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed')
+      UNION ALL
+      SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1) AS taken
+GROUP BY customer;
 
 -- name: habits_to_load
 -- What memory counts of each customer of a sale, for a cursor: units in live holds; holds without an order that ended after

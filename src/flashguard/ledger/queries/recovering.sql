@@ -1,0 +1,185 @@
+-- name: adopt_epoch
+-- An operator decided: memory's epoch is known now, so that the next one is newer for everybody, and no entry of it
+-- follows the position any more.
+UPDATE flashguard.partitions SET epoch = $2 + 1, seq = 0, token = '', recorded_at = now()
+WHERE partition = $1 AND epoch <= $2;
+
+-- name: lock_position
+-- No recorder moves the partition on while an operator's choice is written.
+SELECT epoch, seq, token FROM flashguard.partitions WHERE partition = $1 FOR UPDATE;
+
+-- name: sale_from_memory
+-- A sale that only memory has left. What it does not keep is made up: the name is the id.
+INSERT INTO flashguard.sales (id, name, partition, hold_seconds, max_hold_seconds)
+VALUES ($1, $1, $2, 1, 1) ON CONFLICT DO NOTHING;
+
+-- name: items_from_memory
+-- Items that only memory has left: their names are their SKUs, their prices are gone (XXX: no currency).
+INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock)
+SELECT $1, sku, 1000000 + place, sku, 0, 'XXX', 0 FROM unnest($2::text[]) WITH ORDINALITY AS i (sku, place)
+ON CONFLICT DO NOTHING;
+
+-- name: rules_as_in_memory
+UPDATE flashguard.sales
+SET status = $2, starts_at = CASE WHEN $3::bigint > 0 THEN to_timestamp($3::float8 / 1000) END,
+    ends_at = CASE WHEN $4::bigint > 0 THEN to_timestamp($4::float8 / 1000) END,
+    hold_seconds = $5::bigint / 1000, max_hold_seconds = $6::bigint / 1000, limit_per_customer = nullif($7::bigint, 0),
+    hold_durability = coalesce(nullif($8, ''), 'disk'), rules = $9::text::jsonb,
+    closed_at = CASE WHEN $2 = 'closed' THEN coalesce(closed_at, now()) END
+WHERE id = $1;
+
+-- name: any_stock
+-- While the journal's tail is written, no order is refused for units that came in what is missing before it.
+UPDATE flashguard.items SET stock = stock + (2::bigint ^ 50)::bigint WHERE sale_id = ANY ($1::text[]);
+
+-- name: ended_as_in_memory
+-- Orders and ended holds that the ledger has in an older state. How a cancelled order was cancelled is not in memory.
+UPDATE flashguard.reservations r
+SET status = m.status, ended_at = to_timestamp(m.ended_ms::float8 / 1000),
+    confirmed_at = CASE m.status WHEN 'confirmed' THEN to_timestamp(m.ended_ms::float8 / 1000)
+                                 WHEN 'cancelled' THEN coalesce(r.confirmed_at, to_timestamp(m.ended_ms::float8 / 1000)) END,
+    restocked = CASE m.status WHEN 'cancelled' THEN true END,
+    cancel_reason = CASE m.status WHEN 'cancelled' THEN 'recovered from memory' END
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (id, status, ended_ms)
+WHERE r.sale_id = $1 AND r.id = m.id AND r.status <> m.status;
+
+-- name: offers_as_in_memory
+-- Holds that the waiting list offered and that ended since: the entry has their content.
+INSERT INTO flashguard.reservations (sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at,
+                                     confirmed_at, ended_at, restocked, cancel_reason)
+SELECT $1, m.id, w.customer, m.status, jsonb_build_array(w.sku, w.quantity), m.fingerprint,
+       to_timestamp(m.created_ms::float8 / 1000), m.hold_ms, to_timestamp((m.created_ms + m.hold_ms)::float8 / 1000),
+       CASE WHEN m.status IN ('confirmed', 'cancelled') THEN to_timestamp(m.ended_ms::float8 / 1000) END,
+       to_timestamp(m.ended_ms::float8 / 1000), CASE m.status WHEN 'cancelled' THEN true END,
+       CASE m.status WHEN 'cancelled' THEN 'recovered from memory' END
+FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+     AS m (id, status, ended_ms, fingerprint, created_ms, hold_ms)
+JOIN flashguard.waiting_list w ON w.sale_id = $1 AND w.id = m.id AND w.state = 'offered'
+ON CONFLICT DO NOTHING;
+
+-- name: held_as_in_memory
+INSERT INTO flashguard.reservations AS r (sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms,
+                                          expires_at, extensions)
+SELECT $1, id, customer, 'held', lines::jsonb, fingerprint, to_timestamp(created_ms::float8 / 1000), hold_ms,
+       to_timestamp(expires_ms::float8 / 1000), extensions::jsonb
+FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[])
+     AS m (id, customer, lines, fingerprint, created_ms, hold_ms, expires_ms, extensions)
+ON CONFLICT (sale_id, id) DO UPDATE SET expires_at = excluded.expires_at, extensions = excluded.extensions
+WHERE r.status = 'held';
+
+-- name: waiting_as_in_memory
+INSERT INTO flashguard.waiting_list AS w (sale_id, id, place, customer, sku, quantity, fingerprint, state, created_at,
+                                          ended_at)
+SELECT $1, id, place, customer, sku, quantity, fingerprint, state, to_timestamp(created_ms::float8 / 1000),
+       CASE WHEN state <> 'waiting' THEN now() END
+FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
+     AS m (id, place, customer, sku, quantity, fingerprint, state, created_ms)
+ON CONFLICT (sale_id, id) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at
+WHERE w.state = 'waiting';
+
+-- name: restocks_as_in_memory
+-- The outcome of each key, so that the same one again changes nothing; what it added is in the counters.
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, key, '', 0, 'recovered from memory', fingerprint, stock, held, sold, now()
+FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS m (key, fingerprint, stock, held, sold)
+ON CONFLICT DO NOTHING;
+
+-- name: changes_as_in_memory
+INSERT INTO flashguard.sale_changes (sale_id, key, verb, status, at)
+SELECT $1, key, verb, status, now() FROM unnest($2::text[], $3::text[], $4::text[]) AS m (key, verb, status)
+ON CONFLICT DO NOTHING;
+
+-- name: used_as_in_memory
+-- Units that customers have by memory and by no reservation of the ledger.
+INSERT INTO flashguard.lost_units (sale_id, customer, units)
+SELECT $1, m.customer, m.units - coalesce(r.units, 0)
+FROM unnest($2::text[], $3::bigint[]) AS m (customer, units)
+LEFT JOIN (SELECT customer, sum((SELECT sum((lines ->> (2 * n - 1))::bigint)
+                                 FROM generate_series(1, jsonb_array_length(lines) / 2) AS n))::bigint AS units
+           FROM flashguard.reservations
+           WHERE sale_id = $1 AND status IN ('held', 'confirmed') AND customer = ANY ($2::text[])
+           GROUP BY customer) AS r USING (customer)
+WHERE m.units > coalesce(r.units, 0)
+ON CONFLICT (sale_id, customer) DO UPDATE SET units = excluded.units;
+
+-- name: counters_as_in_memory
+-- held and sold are what the rows add up to. Units that memory gave out beyond that are of orders whose content is gone:
+-- they leave the stock, so that nobody is sold them again. A restock ($6 names it) says by how much the stock changed.
+WITH by_rows AS (
+    SELECT r.lines ->> (2 * n) AS sku,
+           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'confirmed') AS sold,
+           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held') AS held
+    FROM flashguard.reservations r
+    CROSS JOIN LATERAL generate_series(0, jsonb_array_length(r.lines) / 2 - 1) AS n
+    WHERE r.sale_id = $1 AND r.status IN ('confirmed', 'held') GROUP BY 1
+), item AS (
+    SELECT m.sku, coalesce(r.held, 0)::bigint AS held, coalesce(r.sold, 0)::bigint AS sold, i.stock AS before,
+           m.stock - greatest(0, m.sold - coalesce(r.sold, 0)) - greatest(0, m.held - coalesce(r.held, 0)) AS stock
+    FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS m (sku, stock, held, sold)
+    JOIN flashguard.items i ON i.sale_id = $1 AND i.sku = m.sku LEFT JOIN by_rows r ON r.sku = m.sku
+), changed AS (
+    UPDATE flashguard.items i SET held = item.held, sold = item.sold, stock = greatest(item.held + item.sold, item.stock)::bigint
+    FROM item WHERE i.sale_id = $1 AND i.sku = item.sku
+    RETURNING i.sku, i.stock, i.held, i.sold, i.stock - item.before + (2::bigint ^ 50)::bigint AS delta
+)
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, 'recover:' || $6::bigint || ':' || sku, sku, delta, 'as memory had it, less orders that the ledger lost',
+       0, stock, held, sold, now()
+FROM changed WHERE delta <> 0 ON CONFLICT DO NOTHING;
+
+-- name: arrivals_without_departure
+-- Units that arrived at a part, and whose departure from a part on one of these partitions the ledger lost.
+SELECT d.id AS donor, d.partition, i.sku, i.delta AS units, i.sale_id AS receiver, split_part(i.key, ':', 2) AS id,
+       i.fingerprint
+FROM flashguard.restocks i JOIN flashguard.sales d ON d.id = i.reason
+WHERE i.key LIKE 'transfer:%:in' AND d.partition = ANY ($1::integer[])
+  AND NOT EXISTS (SELECT FROM flashguard.restocks o
+                  WHERE o.sale_id = d.id AND o.key = 'transfer:' || split_part(i.key, ':', 2) || ':out')
+ORDER BY i.sale_id, i.key;
+
+-- name: departures_under_way
+-- Units that left a part and arrived at none of the ledger's, to a receiver of these partitions.
+SELECT u.id, o.sku, -o.delta AS units, u.donor, u.receiver, r.partition, o.fingerprint
+FROM flashguard.transfers_under_way u
+JOIN flashguard.restocks o ON o.sale_id = u.donor AND o.key = u.key
+JOIN flashguard.sales r ON r.id = u.receiver
+WHERE r.partition = ANY ($1::integer[]) ORDER BY u.id;
+
+-- name: depart
+-- A departure that the ledger lost. $6: the units are in its stock still, and leave it as far as they are unsold.
+WITH item AS (
+    UPDATE flashguard.items SET stock = stock - CASE WHEN $6 THEN least($3::bigint, stock - held - sold) ELSE 0 END
+    WHERE sale_id = $1 AND sku = $2 RETURNING stock, held, sold
+)
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, 'transfer:' || $5 || ':out', $2, -$3::bigint, $4, $7, stock, held, sold, now() FROM item
+ON CONFLICT DO NOTHING;
+
+-- name: arrive
+-- An arrival that memory knows and the ledger lost; its units are in the counters.
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, 'transfer:' || $5 || ':in', $2, $3::bigint, $4, $6, stock, held, sold, now()
+FROM flashguard.items WHERE sale_id = $1 AND sku = $2 ON CONFLICT DO NOTHING;
+
+-- name: parts_of
+SELECT id, partition FROM flashguard.sales WHERE public_id = $1 ORDER BY id;
+
+-- name: return_units
+-- $3 units are on their way by memory: those that no transfer of the ledger accounts for, returned or not, come back here.
+WITH lost AS (
+    SELECT $3::bigint
+           - coalesce((SELECT sum(-o.delta) FROM flashguard.transfers_under_way u
+                       JOIN flashguard.restocks o ON o.sale_id = u.donor AND o.key = u.key
+                       JOIN flashguard.sales s ON s.id = u.donor
+                       WHERE s.public_id = split_part($1, '~', 1) AND o.sku = $2), 0)
+           - coalesce((SELECT sum(b.delta) FROM flashguard.restocks b JOIN flashguard.sales s ON s.id = b.sale_id
+                       WHERE s.public_id = split_part($1, '~', 1) AND b.sku = $2
+                         AND b.key LIKE 'recover:' || $4::bigint || ':returned:%'), 0) AS units
+), item AS (
+    UPDATE flashguard.items i SET stock = stock + lost.units FROM lost
+    WHERE i.sale_id = $1 AND i.sku = $2 AND lost.units > 0 RETURNING i.stock, i.held, i.sold, lost.units
+)
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, 'recover:' || $4::bigint || ':returned:' || $2, $2, units, 'units on their way that the ledger lost', 0,
+       stock, held, sold, now()
+FROM item ON CONFLICT DO NOTHING;

@@ -22,6 +22,8 @@ PRIVATE = [
     "ff02::1",
     "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::10.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
     "2001:db8::1",
+    "64:ff9b:1::a00:1", "64:ff9b:1::808:808", "::10.0.0.1", "::8.8.8.8", "::ffff:0:10.0.0.1", "fec0::1",
+    "fec0::", "2002:a00:1::", "2001:0:0:0:0:0:f5ff:fffe", "4000::1", "100::1", "5f00::1",
 ]  # fmt: skip
 MESSAGE = Message(delivery=1, attempts=1, trying_seconds=0.0, id="msg_1", body=b"{}")
 
@@ -30,7 +32,7 @@ MESSAGE = Message(delivery=1, attempts=1, trying_seconds=0.0, id="msg_1", body=b
 def test_no_address_of_our_own_network_is_public(address: str) -> None:
     assert not is_public(ip_address(address))
     host = f"[{address}]" if ":" in address else address
-    assert wrong_url(f"https://{host}/", private=False)
+    assert "FLASHGUARD_WEBHOOK_PRIVATE_ADDRESSES" in (wrong_url(f"https://{host}/", private=False) or "")
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
@@ -119,7 +121,8 @@ async def test_one_private_address_beside_a_public_one_is_enough_to_refuse(
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port)) for where in ("8.8.8.8", "127.0.0.1")]
     monkeypatch.setattr("flashguard.webhooks.addresses.socket.getaddrinfo", lambda *_: both)
     assert (await attempted(f"https://both.example:{port}/")) == (
-        "not sent: both.example is at an address that is not public"
+        "not sent: both.example is at an address that is not public; "
+        "FLASHGUARD_WEBHOOK_PRIVATE_ADDRESSES=true allows it"
     )
     assert came == []
 

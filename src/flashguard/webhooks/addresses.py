@@ -14,11 +14,14 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 MAX_URL: Final = 2048
+PRIVATE_SETTING: Final = "WEBHOOK_PRIVATE_ADDRESSES"
 RESOLVE_SECONDS: Final = 5.0
 LOOKUPS_AT_ONCE: Final = 2
 """Of one endpoint, in threads of its own: a name server that hangs keeps nobody else waiting."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given to anybody; everything else is local, special or not assigned."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -27,13 +30,18 @@ class ForbiddenAddress(OSError):
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is an address of the internet, also where one is hidden in another."""
+    """Whether it is an address of the internet, also where an IPv4 address is embedded in an IPv6 address.
+
+    Python's own tables are those of its release; so an IPv6 address must also be global unicast.
+    """
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64:
+        if address.ipv4_mapped or address in _NAT64:  # both lead to the IPv4 internet
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-        hidden = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
-        if hidden:
-            return is_public(hidden)
+        embedded = address.sixtofour or (address.teredo and address.teredo[1])
+        if embedded:
+            return is_public(embedded)
+        if address not in _GLOBAL_UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 
@@ -59,7 +67,9 @@ def wrong_url(text: str, *, private: bool) -> str | None:
     except ValueError:
         return "is not a URL"
     if url.scheme not in (("https", "http") if private else ("https",)) or not host or not port:
-        return "must be an http or https URL" if private else "must be an https URL"
+        if private:
+            return "must be an http or https URL"
+        return f"must be an https URL; FLASHGUARD_{PRIVATE_SETTING}=true allows http, too"
     if url.user is not None or url.password is not None or url.fragment:
         return "must have no user, password or fragment"
     address = literal(host)
@@ -68,7 +78,10 @@ def wrong_url(text: str, *, private: bool) -> str | None:
     ):  # no top-level domain is; 127.1 is 127.0.0.1
         return "must have a name, or an address as it is usually written"
     if address is not None and not private and not is_public(address):
-        return "must not be a private, loopback, link-local or otherwise reserved address"
+        return (
+            "must not be a private, loopback, link-local or otherwise reserved address; "
+            f"FLASHGUARD_{PRIVATE_SETTING}=true allows it"
+        )
     return None
 
 
@@ -95,7 +108,10 @@ class CheckedResolver(AbstractResolver):
         if not self._private:
             for *_, where in found:
                 if not is_public(ipaddress.ip_address(str(where[0]).partition("%")[0])):
-                    raise ForbiddenAddress(f"{host} is at an address that is not public")
+                    raise ForbiddenAddress(
+                        f"{host} is at an address that is not public; "
+                        f"FLASHGUARD_{PRIVATE_SETTING}=true allows it"
+                    )
         return [
             ResolveResult(
                 hostname=host, host=str(where[0]), port=int(where[1]), family=kind, proto=proto,

@@ -68,6 +68,7 @@ class Path(NamedTuple):
     name: str
     route: str
     extends: bool = False
+    method: str = "POST"
 
 
 def path_of(url: bytes) -> Path | None:
@@ -98,7 +99,7 @@ def path_of_ticket(url: bytes) -> Path | None:
         return None
     if not is_sale_id(parts[3]) or not TICKET.fullmatch(parts[5]):
         return None
-    return Path(None, look, f"{parts[3]}/{parts[5]}", "/v1/sales/{sale}/tickets/{ticket}")
+    return Path(None, look, f"{parts[3]}/{parts[5]}", "/v1/sales/{sale}/tickets/{ticket}", method="GET")
 
 
 def path_of_reservation(url: bytes) -> Path | None:
@@ -106,7 +107,7 @@ def path_of_reservation(url: bytes) -> Path | None:
     parts = url.decode("latin-1").split("/")
     if len(parts) != 4 or parts[:3] != ["", "v1", "reservations"] or split_reservation_id(parts[3]) is None:
         return None
-    return Path(None, selling.read, parts[3], "/v1/reservations/{id}")
+    return Path(None, selling.read, parts[3], "/v1/reservations/{id}", method="GET")
 
 
 class Lane:
@@ -190,7 +191,7 @@ class Lane:
             if self._limits.on:
                 buckets = self._limits.buckets(peer[0] if peer else None, headers, caller)
                 work = in_time(guard.rates, buckets, work)
-            return self._call(work, path.route, came, asked, headers)
+            return self._call(work, path, came, asked, headers)
         if kind not in PLAIN_JSON:
             return None
         try:
@@ -207,21 +208,23 @@ class Lane:
                 customer = guard.customer_of(basket.customer) or basket.customer
                 buckets.append(Bucket(RateKind.CUSTOMER, customer))
             work = in_time(guard.rates, buckets, work)
-        return self._call(work, path.route, came, asked, headers)
+        return self._call(work, path, came, asked, headers)
 
     def _call(
         self,
         work: Awaitable[Response],
-        route: str,
+        path: Path,
         came: float,
         asked: bytes | None,
         headers: list[tuple[bytes, bytes]],
     ) -> Call:
-        call = self._answer(work, route, came, asked)
-        return call if self._traces is None else self._traces.answering(call, route, headers)
+        call = self._answer(work, path, came, asked)
+        if self._traces is None:
+            return call
+        return self._traces.answering(call, path.method, path.route, headers)
 
     async def _answer(
-        self, work: Awaitable[Response], route: str, came: float, asked: bytes | None
+        self, work: Awaitable[Response], path: Path, came: float, asked: bytes | None
     ) -> Response:
         """The work's answer, or the problem that the framework's lane makes of its error."""
         name = request_id(asked)
@@ -234,7 +237,7 @@ class Lane:
             log.exception("a call failed")
             response = unexpected_problem()
         response.raw_headers.append((HEADER, name))
-        self._answers.note(route, response.status_code, perf_counter() - came)
+        self._answers.note(path.route, response.status_code, perf_counter() - came)
         if self._access_log:
-            note_access("POST", route, response.status_code, came)
+            note_access(path.method, path.route, response.status_code, came)
         return response

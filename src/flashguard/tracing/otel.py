@@ -78,12 +78,12 @@ class Traces:
             yield span
 
     async def answering(
-        self, call: Awaitable[Response], route: str, headers: Iterable[tuple[bytes, bytes]]
+        self, call: Awaitable[Response], method: str, route: str, headers: Iterable[tuple[bytes, bytes]]
     ) -> Response:
         """Answers a hot call within its span."""
-        with self.request(f"POST {route}", headers) as span:
+        with self.request(f"{method} {route}", headers) as span:
             response = await call
-            self.told(span, "POST", route, response.status_code)
+            self.told(span, method, route, response.status_code)
             return response
 
     @staticmethod

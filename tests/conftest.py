@@ -121,7 +121,7 @@ class Service:
         what = {"data": data} if data is not None else {"json": body}
         async with self._http.request(method, f"{self.url}{path}", headers=sent, **what) as answer:
             text = await answer.text()
-            as_json = "json" in answer.headers.get("Content-Type", "")
+            as_json = "json" in answer.headers.get("Content-Type", "") and method != "HEAD"
             return Answer(answer.status, answer.headers, json.loads(text) if as_json else text)
 
     async def admin(self, method: str, path: str, body: object = None) -> dict[str, Any]:

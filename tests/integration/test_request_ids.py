@@ -67,10 +67,16 @@ async def test_the_log_is_json_by_setting_and_names_requests(servers, service, h
         for name, more in (("by-express", {}), ("by-framework", PAST_THE_LANE)):
             headers = {"X-Request-Id": name} | more
             (await logging_one.call("POST", f"/v1/sales/{sale}/orders", BASKET, headers=headers)).ok(201)
+        ticket = f"/v1/sales/{sale}/tickets/{'x' * 16}"
+        await logging_one.call("GET", ticket, headers={"X-Request-Id": "looks"})
+        await logging_one.call("HEAD", "/healthz", headers={"X-Request-Id": "heads"})
     finally:
         child.terminate()
         await stop(child)
     lines = [json.loads(line) for line in written.read_text().splitlines()]
+    asked = {line["request_id"]: (line["method"], line["route"]) for line in lines if "route" in line}
+    assert asked["looks"] == ("GET", "/v1/sales/{sale}/tickets/{ticket}")
+    assert asked["heads"] == ("HEAD", "/healthz")
     assert all({"timestamp", "level", "logger", "message"} <= line.keys() for line in lines)
     assert any(line["logger"].startswith("uvicorn") for line in lines)
     for name in ("by-express", "by-framework"):

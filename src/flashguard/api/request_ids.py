@@ -4,6 +4,7 @@ It is answered back as a header, and stands in whatever is logged meanwhile. It 
 a sold-out crowd is told the same bytes, encoded once.
 """
 
+import asyncio
 import logging
 import re
 import secrets
@@ -68,4 +69,36 @@ class Named:
                     note_access(scope["method"], route, message["status"], came)
             await send(message)
 
-        await self.app(scope, receive, named)
+        if scope["method"] == "HEAD":
+            await _as_get(self.app, scope, receive, named)
+        else:
+            await self.app(scope, receive, named)
+
+
+async def _as_get(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers HEAD with the head of what GET answers, and ends there, also where GET would stream."""
+    ended = asyncio.Event()
+    as_get = {**scope, "method": "GET"}
+
+    async def head_alone(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            scope["route"] = as_get.get("route")
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            ended.set()
+
+    async def ends_with_the_head() -> Message:
+        if not ended.is_set():
+            return await receive()
+        return {"type": "http.disconnect"}
+
+    answering = asyncio.ensure_future(app(as_get, ends_with_the_head, head_alone))
+    over = asyncio.ensure_future(ended.wait())
+    try:
+        await asyncio.wait((answering, over), return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            await answering  # raises what it raised
+    finally:
+        for task in (answering, over):
+            task.cancel()
+        await asyncio.gather(answering, over, return_exceptions=True)

@@ -15,7 +15,7 @@ from flashguard.journal import decode_entry, last_position
 from flashguard.kernel.kernel import Kernel, Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
-from flashguard.model import Position, SaleId
+from flashguard.model import Position, SaleId, SaleStatus
 from flashguard.recorder.fold import fold
 
 TRIES: Final = 50
@@ -69,7 +69,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         MemoryAway, LedgerAway: a server does not answer.
     """
     for _ in range(TRIES):
-        position, rows, orders = await _ledger_side(ledger, sale, partition)
+        position, rows, orders, status = await _ledger_side(ledger, sale, partition)
         reply = await kernel.run(Verb.LOOK, partition, [sale], [(0, "")])
         if reply.status or reply.epoch != position.epoch:
             await asyncio.sleep(TRY_AGAIN_SECONDS)  # fenced, or rebuilt between the two reads
@@ -87,7 +87,8 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         )  # fmt: skip
 
     memory: dict[str, tuple[int, int, int]] = {}
-    if reply.results[0][0] != "unknown-sale":
+    loaded = reply.results[0][0] != "unknown-sale"
+    if loaded:
         flat = reply.results[0][6]
         memory = {flat[at]: (flat[at + 1], flat[at + 2], flat[at + 3]) for at in range(0, len(flat), 4)}
     deltas = {sku: item for (of_sale, sku), item in fold(tail).items.items() if of_sale == sale}
@@ -100,6 +101,8 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
             row["stock"] + moved.stock, row["held"] + moved.held, row["sold"] + moved.sold
         )  # fmt: skip
         in_memory = memory.get(row["sku"])
+        if in_memory is None and loaded:
+            differences.append("memory has the sale, but not this item")
         if in_memory is not None and in_memory != expected:
             differences.append(f"memory has stock/held/sold {in_memory}, ledger and journal give {expected}")
         if (row["held"], row["sold"]) != (row["held_by_rows"], row["sold_by_rows"]):
@@ -137,6 +140,8 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
             )
         )
     wrong = []
+    if not loaded and status not in (None, SaleStatus.CLOSED):
+        wrong.append("memory does not have this sale: nobody can buy")
     if orders["broken_lines"]:
         wrong.append(f"{orders['broken_lines']} order lines name no item or no units")
     return SaleAudit(
@@ -151,7 +156,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
 
 async def _ledger_side(
     ledger: Ledger, sale: SaleId, partition: int
-) -> tuple[Position, list[asyncpg.Record], asyncpg.Record]:
+) -> tuple[Position, list[asyncpg.Record], asyncpg.Record, str | None]:
     async with (
         ledger.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -159,6 +164,7 @@ async def _ledger_side(
         row = await connection.fetchrow(query("position"), partition)
         items = await connection.fetch(query("audit_items"), sale)
         orders = await connection.fetchrow(query("audit_orders"), sale)
+        status = await connection.fetchval(query("status_of"), sale)
     if row is None or orders is None:
         raise LookupError(f"the ledger has no partition {partition}")
-    return Position(row["epoch"], row["seq"], row["token"]), items, orders
+    return Position(row["epoch"], row["seq"], row["token"]), items, orders, status

@@ -69,12 +69,13 @@ def _any_order(_: list[Any], __: RecordedReservation) -> bool:
 
 
 class _Ask:
-    __slots__ = ("durable", "future", "id", "request", "sale", "same", "span")
+    __slots__ = ("durable", "future", "id", "name", "request", "sale", "same", "span")
 
     def __init__(
         self,
         sale: SaleId,
         id_: str,
+        name: str,
         request: tuple[Any, ...],
         durable: Callable[[list[Any]], bool] | None,
         same: Same,
@@ -82,6 +83,7 @@ class _Ask:
     ) -> None:
         self.sale = sale
         self.id = id_
+        self.name = name or id_
         self.request = request
         self.durable = durable
         self.same = same
@@ -131,6 +133,7 @@ class Decisions:
         request: tuple[Any, ...],
         *,
         id_: str = "",
+        name: str = "",
         durable: Callable[[list[Any]], bool] | None = None,
         same: Same = _any_order,
     ) -> Decision:
@@ -139,6 +142,7 @@ class Decisions:
         Parameters:
             request: what the verb takes, without the sale's index.
             id_: the reservation it is about, to ask the ledger for.
+            name: what the recorder calls it where it is about no reservation: the key, or the entry's id.
             durable: tells from the kernel's result whether the answer must wait for the ledger.
             same: tells whether an order that the ledger has under this id is the one asked for.
         """
@@ -150,7 +154,7 @@ class Decisions:
                 max_batch=self._settings.max_batch,
                 max_queue=self._settings.max_queue,
             )
-        ask = _Ask(sale, id_, request, durable, same, asyncio.get_running_loop().create_future())
+        ask = _Ask(sale, id_, name, request, durable, same, asyncio.get_running_loop().create_future())
         try:
             coalescer.submit(ask)
         except QueueFull:
@@ -258,7 +262,7 @@ class Decisions:
                     if (fate.epoch, fate.seq) == (reply.epoch, reply.seq):
                         self.batches.ledger_wait.note(loop.time() - since)
                         for ask, result in waiting:
-                            refused = f"{ask.sale}.{ask.id}" in fate.refused
+                            refused = f"{ask.sale}.{ask.name}" in fate.refused
                             ask.settle(
                                 Decision(
                                     Fate.REFUSED_BY_LEDGER if refused else Fate.DECIDED, result, reply.now_ms

@@ -280,6 +280,10 @@ class FlashGuard:
                 if at is not None:
                     return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
                 return await self._take(sale, customer, merged, key, buy=buy, admitted_until=admitted_until)
+            case "idempotency-mismatch":
+                with contextlib.suppress(LedgerAway):
+                    if await self.ledger.parked_of_id(sale, short):
+                        return Refused(code=Code.LEDGER_REFUSED)
         return refusal(result)
 
     async def _granted(

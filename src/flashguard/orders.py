@@ -54,6 +54,8 @@ class Orders:
             return await self._as_it_is(sale, short, wait=False)
         if order.status is not ReservationStatus.CONFIRMED:
             return Refused(code=Code(f"reservation-{order.status}"))
+        if await self._ledger.parked(sale, "cancel", short):
+            return Refused(code=Code.LEDGER_REFUSED)
         decision = await self._decisions.ask(
             Verb.CANCEL,
             sale,

@@ -314,10 +314,13 @@ class Shop:
         if any(described):
             kernel_changes["describe"] = described
         field = "" if key is None else f"sale-change:{key}"
+        if field and await self._ledger.parked(sale_id, "sale", field):
+            return Refused(code=Code.LEDGER_REFUSED)
         decision = await self._decisions.ask(
             Verb.CHANGE_SALE,
             sale_id,
             (verb, kernel_changes, field),
+            name=field or verb,
             durable=lambda result: result[1:2] == [False],
         )
         refused = refused_by_fate(decision)
@@ -364,6 +367,8 @@ class Shop:
         """
         field = _restock_field(key)
         request = (sku, delta, reason, field, fingerprint("restock", sku, delta, reason), MAX_STOCK)
+        if key is not None and await self._ledger.parked(sale_id, "restock", field):
+            return Refused(code=Code.LEDGER_REFUSED)
         decision = await self._spread.restock(sale_id, request)
         if isinstance(decision, Refused):
             return decision

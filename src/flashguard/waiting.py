@@ -133,6 +133,7 @@ class WaitingList:
             Verb.WAITING_LIST,
             sale,
             (verb, short, *asked),
+            name=short,
             durable=lambda result: len(result) == FIELDS and not result[1],
         )
         refused = refused_by_fate(decision)
@@ -142,6 +143,8 @@ class WaitingList:
         if len(result) != FIELDS:
             if result[0] in ("unknown-sale", "unknown-entry"):
                 return await self._not_in_memory(sale, short, verb)
+            if result[0] == Code.IDEMPOTENCY_MISMATCH and await self._ledger.parked_of_id(sale, short):
+                return Refused(code=Code.LEDGER_REFUSED)
             return refusal(result)
         state, as_it_was, customer, sku, quantity, created_ms, place, seq = result
         if as_it_was and seq and verb != "see" and await self._row(sale, short) is None:

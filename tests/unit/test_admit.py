@@ -50,10 +50,9 @@ def restock(delta: int) -> Restock:
 
 def test_grants_are_accepted_until_the_ledgers_own_stock_is_gone():
     counts = {(SALE, "unit"): Counts(stock=5, held=0, sold=0)}
-    accepted, refused, unconfirmed = admit(of(hold("a"), buy("b"), buy("c")), counts, {})
+    accepted, refused = admit(of(hold("a"), buy("b"), buy("c")), counts, {})
     assert [t.id for t in accepted] == ["a", "b"]  # type: ignore[union-attr]
     assert [(r.transition.id, r.reason) for r in refused] == [("c", "the ledger has 1 of unit left")]
-    assert not unconfirmed
     assert counts[SALE, "unit"] == Counts(stock=5, held=2, sold=2)
 
 
@@ -61,24 +60,23 @@ def test_a_cancel_needs_an_order_and_takes_its_units_along_or_puts_them_back():
     counts = {(SALE, "unit"): Counts(stock=6, held=0, sold=4)}
     known = {(SALE, "a"): "confirmed", (SALE, "b"): "confirmed", (SALE, "c"): "held"}
     cancels = [Cancel(SALE, id_, LINES, 0, id_ == "a", "") for id_ in "abcda"]  # type: ignore[arg-type]
-    accepted, refused, without = admit(of(*cancels), counts, known)
+    accepted, refused = admit(of(*cancels), counts, known)
     assert [t.id for t in accepted] == ["a", "b"]  # type: ignore[union-attr]
-    assert without == [(SALE, "c"), (SALE, "d"), (SALE, "a")]
-    assert not refused
+    assert [r.transition.id for r in refused] == ["c", "d", "a"]  # type: ignore[union-attr]
     assert counts[SALE, "unit"] == Counts(stock=4, held=0, sold=0)
 
 
 def test_a_unit_that_came_back_can_be_granted_again():
     counts = {(SALE, "unit"): Counts(stock=2, held=0, sold=0)}
     run = of(hold("a"), end(Release, "a"), hold("b"), end(Expire, "b"), buy("c"))
-    accepted, refused, _ = admit(run, counts, {})
+    accepted, refused = admit(run, counts, {})
     assert (len(accepted), refused) == (5, [])
     assert counts[SALE, "unit"] == Counts(stock=2, held=0, sold=2)
 
 
 def test_an_id_that_the_ledger_has_is_not_granted_twice():
     counts = {(SALE, "unit"): Counts(stock=10, held=0, sold=2)}
-    _, [refused], _ = admit(of(buy("a")), counts, {(SALE, "a"): "confirmed"})
+    _, [refused] = admit(of(buy("a")), counts, {(SALE, "a"): "confirmed"})
     assert refused.reason == "this id is taken in the ledger"
     assert counts[SALE, "unit"].sold == 2
 
@@ -95,9 +93,10 @@ def test_what_is_not_held_in_the_ledger_can_not_be_ended_there(status):
     counts = {(SALE, "unit"): Counts(stock=2, held=0, sold=0)}
     extend = Extend(SALE, "a", [], 0, 1, "", 5)  # type: ignore[arg-type]
     run = of(end(Confirm, "a"), end(Release, "a"), end(Expire, "a"), extend)
-    accepted, refused, unconfirmed = admit(run, counts, known)
-    assert (accepted, refused) == ([], [])
-    assert set(unconfirmed) == {(SALE, "a")}  # a confirm or a release: their askers wait for an answer
+    accepted, refused = admit(run, counts, known)
+    assert accepted == []
+    ends = [type(refusal.transition) for refusal in refused]
+    assert ends == [Confirm, Release]  # their askers wait for an answer
     assert counts[SALE, "unit"] == Counts(stock=2, held=0, sold=0)
 
 
@@ -105,16 +104,24 @@ def test_a_live_hold_is_extended_and_confirmed_once():
     counts = {(SALE, "unit"): Counts(stock=2, held=2, sold=0)}
     extend = Extend(SALE, "a", [], 0, 1, "", 5)  # type: ignore[arg-type]
     run = of(extend, end(Confirm, "a"), end(Confirm, "a"))
-    accepted, _, unconfirmed = admit(run, counts, {(SALE, "a"): "held"})
+    accepted, refused = admit(run, counts, {(SALE, "a"): "held"})
     assert accepted == [extend, end(Confirm, "a")]
-    assert unconfirmed == [(SALE, "a")]
+    assert [refusal.transition for refusal in refused] == [end(Confirm, "a")]
     assert counts[SALE, "unit"] == Counts(stock=2, held=0, sold=2)
 
 
 def test_stock_goes_up_and_never_below_what_is_taken():
     counts = {(SALE, "unit"): Counts(stock=3, held=1, sold=1)}
     up, down, most = restock(2), restock(-4), restock(-3)
-    accepted, refused, _ = admit(of(up, down, most, Rebuilt("", "new", [], 0)), counts, {})
+    accepted, refused = admit(of(up, down, most, Rebuilt("", "new", [], 0)), counts, {})
     assert [t for t in accepted if isinstance(t, Restock)] == [up, most]
-    assert not refused
+    assert [refusal.transition for refusal in refused] == [down]
     assert counts[SALE, "unit"].stock == 2
+
+
+@pytest.mark.parametrize("lines", [["unit"], ["unit", 1.5], ["unit", True], [1, 1], [], ["unit", None]])
+def test_lines_that_can_not_be_read_are_refused_and_stop_nothing_else(lines):
+    counts = {(SALE, "unit"): Counts(stock=2, held=0, sold=0)}
+    accepted, [refused] = admit(of(hold("a", lines), buy("b")), counts, {})
+    assert [t.id for t in accepted] == ["b"]  # type: ignore[union-attr]
+    assert "can't be read" in refused.reason

@@ -185,6 +185,9 @@ class ComponentView(BaseModel):
     away_partitions: list[int] | None = None
     recovering_partitions: list[int] | None = None
     recorders: int | None = Field(None, description="recorder: how many run")
+    parked_transitions: int | None = Field(
+        None, description="recorder: journal entries that the ledger refused more than once"
+    )
     recorder_partitions: list[list[int]] | None = Field(
         None, description="recorder: the partitions that each one has"
     )

@@ -111,6 +111,11 @@ async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
         gauge("recorder_lag_seconds", "How long the oldest of them has waited.", recorder["lag_seconds"]),
         gauge("partitions_recovering", "Partitions that answer 503 until they are rebuilt.", recovering),
         gauge(
+            "transitions_parked",
+            "Transitions that the ledger refused more than once, and that are not made again.",
+            recorder["parked_transitions"],
+        ),
+        gauge(
             "item_units", "Units of running sales, as the ledger has them.", stock, ("sale", "sku", "state")
         ),
         gauge("items_not_shown", "Items of running sales beyond FLASHGUARD_METRICS_MAX_ITEMS.", hidden),

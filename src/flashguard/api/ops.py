@@ -197,6 +197,12 @@ async def recorder_state(
             f"PostgreSQL has taken nothing of a waiting journal for {STUCK_SECONDS:g} s or more, of "
             f"{len(stuck)} partitions: is its disk full, or a table locked? The recorder's log says why"
         )
+    parked = await guard.ledger.parked_transitions(1)
+    state["parked_transitions"] = parked[0]["total"] if parked else 0
+    if parked:
+        state["detail"] = "; ".join(filter(None, (state.get("detail"), _parked(parked[0]))))
+        if state["status"] == "ok":
+            state["status"] = "degraded"
     newest = await guard.ledger.recoveries()
     state["recoveries"] = newest["count"]
     if newest["count"]:
@@ -205,6 +211,13 @@ async def recorder_state(
             "seconds": round(newest["newest_seconds"], 3), "at": newest["at"],
         }  # fmt: skip
     return state
+
+
+def _parked(row: Any) -> str:
+    return (
+        f"the ledger refused {row['total']} transitions more than once, the newest {row['kind']} {row['id']} "
+        f"of sale {row['sale_id']}: run `flashguard doctor`"
+    )
 
 
 def _ms_since(started: float) -> float:

@@ -10,6 +10,7 @@ from flashguard.ledger.migrate import pending
 from flashguard.ledger.sql import query
 
 OLDEST: Final = 150_000
+PARKED_SHOWN: Final = 5
 IN_TRANSACTION_MODE: Final = "in transaction mode"
 
 
@@ -71,6 +72,7 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
         )  # fmt: skip
     if row is not None and standbys is not None:
         found += _standbys(standbys, row["synchronous_standbys"], row["synchronous_commit"])
+    found.append(await _parked(ledger))
     names = await ledger.applied_migrations()
     waiting = pending(names)
     found.append(
@@ -80,6 +82,21 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
         )
     )  # fmt: skip
     return found
+
+
+async def _parked(ledger: Ledger) -> Finding:
+    """Whether the ledger refuses something again and again."""
+    try:
+        rows = await ledger.parked_transitions(PARKED_SHOWN)
+    except asyncpg.UndefinedTableError:
+        rows = []  # a migration is pending, and a finding of its own
+    total = rows[0]["total"] if rows else 0
+    shown = "".join(f"; {r['kind']} {r['id']} of {r['sale_id']}: {r['reason']}" for r in rows)
+    return check(
+        "ledger: refusals", not rows, f"{total} transitions parked{shown}",
+        "Each was refused more than once and is not made again. Find the reason, then see 'A transition is "
+        "parked' in docs/how-to/runbook.md.",
+    )  # fmt: skip
 
 
 async def _pooler(ledger: Ledger) -> str:

@@ -479,6 +479,23 @@ class Ledger:
         row = await self._fetchrow("refused_order", sale_id, id_)
         return None if row is None else str(row["reason"])
 
+    async def parked(self, sale_id: SaleId, kind: str, id_: str) -> bool:
+        """Whether the ledger refused this very transition more than once, so that it is not made again."""
+        return await self._fetchrow("parked", sale_id, kind, id_) is not None
+
+    async def parked_of_id(self, sale_id: SaleId, id_: str) -> bool:
+        """Whether anything under this id is parked."""
+        return await self._fetchrow("parked_of_id", sale_id, id_) is not None
+
+    async def parked_transitions(self, limit: int) -> list[asyncpg.Record]:
+        """The newest parked transitions, each with the total of all."""
+        return await self._fetch("parked_transitions", limit)
+
+    async def doubted_partitions(self) -> set[int]:
+        """The partitions whose memory must be built again: the ledger refused something, or an operator
+        asked for it."""
+        return {row["partition"] for row in await self._fetch("doubted_partitions")}
+
     async def recorded(self, ids: Sequence[tuple[SaleId, str]]) -> dict[tuple[str, str], RecordedReservation]:
         """Those of these (sale, short id) that the ledger has, in any state."""
         rows = await self._fetch("recorded", [sale for sale, _ in ids], [id_ for _, id_ in ids])

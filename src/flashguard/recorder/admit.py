@@ -23,7 +23,10 @@ from flashguard.journal import (
     Restock,
     Transition,
 )
+from flashguard.recorder.refusals import Refusal, is_sound
 
+_LIVE = "the ledger has no such hold, or it has ended there"
+_ORDER = "the ledger has no such order"
 _ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
 
 
@@ -44,18 +47,11 @@ class Counts(Struct):
         return self.stock - self.held - self.sold
 
 
-class Refusal(Struct, frozen=True):
-    """A grant of memory's that the ledger does not accept, and why."""
-
-    transition: Hold | Buy | Honour
-    reason: str
-
-
 def admit(
     entries: Iterable[Entry],
     counts: dict[tuple[str, str], Counts],
     known: dict[tuple[str, str], str],
-) -> tuple[list[Transition], list[Refusal], list[tuple[str, str]]]:
+) -> tuple[list[Transition], list[Refusal]]:
     """Splits a run of entries into what the ledger accepts and what it refuses.
 
     Parameters:
@@ -63,18 +59,20 @@ def admit(
         known: the status of every reservation named that the ledger has, by (sale, id); changed in place.
 
     Returns:
-        the transitions to apply, the refused grants, and the (sale, id) of confirms and releases without
-        a live hold, and of cancels without an order.
+        the transitions to apply, and the refused ones: grants, confirms and releases without a live hold,
+        cancels without an order, restocks below what is held and sold, and whatever can't be read.
 
     Raises:
         Unreplayable: the ledger does not have an item of the run.
     """
     accepted: list[Transition] = []
     refused: list[Refusal] = []
-    not_ended: list[tuple[str, str]] = []
     not_given: set[tuple[str, str]] = set()
     for entry in entries:
         for transition in entry.body.transitions:
+            if not is_sound(transition):
+                refused.append(Refusal(transition, f"its lines can't be read: {transition.lines!r}"))
+                continue
             match transition:
                 case Hold() | Buy() | Honour():
                     reason = _why_not(transition, counts, known)
@@ -95,7 +93,7 @@ def admit(
                     key = (transition.sale, transition.id)
                     if known.get(key) != "held":
                         if isinstance(transition, Confirm | Release):
-                            not_ended.append(key)
+                            refused.append(Refusal(transition, _LIVE))
                         continue
                     if not isinstance(transition, Extend):
                         sold = isinstance(transition, Confirm)
@@ -104,7 +102,7 @@ def admit(
                 case Cancel():
                     key = (transition.sale, transition.id)
                     if known.get(key) != "confirmed":
-                        not_ended.append(key)
+                        refused.append(Refusal(transition, _ORDER))
                         continue
                     stock = 0 if transition.restock else -1
                     _move(transition.sale, transition.lines, counts, sold=-1, stock=stock)
@@ -114,12 +112,14 @@ def admit(
                 case Restock():
                     item = _item(counts, transition.sale, transition.lines[0])
                     if item.available + transition.lines[1] < 0:
+                        reason = f"the ledger has {item.available} of {transition.lines[0]} left"
+                        refused.append(Refusal(transition, reason))
                         continue
                     item.stock += transition.lines[1]
                 case _:
                     pass
             accepted.append(transition)
-    return accepted, refused, not_ended
+    return accepted, refused
 
 
 def _why_not(

@@ -21,6 +21,9 @@ PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
 HELD: Final = 1
 """A live hold in the kernel's records; see scripts/lib/sales.lua."""
+EXPIRED: Final = 4
+NO_FINGERPRINT: Final = -1
+"""Fingerprints of requests are never below zero."""
 NOTHING: Final[list[Any]] = []
 _pack: Final = msgspec.msgpack.Encoder().encode
 
@@ -165,6 +168,9 @@ async def load_sale(
         if "spread" in rules:
             moves = await connection.fetch(query("moves_to_load"), sale_id)
             await abreast.add(send(records=[[f"moved:{row['sku']}", "moved", *row[1:]] for row in moves]))
+        parked = await connection.fetch(query("parked_to_load"), sale_id)
+        for at in range(0, len(parked), PAGE):
+            await abreast.add(send(records=[_parked_record(row) for row in parked[at : at + PAGE]]))
         changes = await connection.fetch(query("sale_changes_to_load"), sale_id)
         for at in range(0, len(changes), PAGE):
             await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))
@@ -225,6 +231,24 @@ def _restock_record(row: asyncpg.Record) -> list[Any]:
 
 def _change_record(row: asyncpg.Record) -> list[Any]:
     return [row["key"], "sale-change", row["verb"], row["status"], 0, 0, 0]
+
+
+def _parked_record(row: asyncpg.Record) -> list[Any]:
+    """A record that no request fits, so that nothing is granted or ended under a parked id."""
+    if row["entry"]:
+        return [
+            f"waiting:{row['id']}",
+            "waiting",
+            NO_FINGERPRINT,
+            "ended",
+            row["created_ms"],
+            0,
+            0,
+            "",
+            "",
+            0,
+        ]
+    return [row["id"], EXPIRED, NO_FINGERPRINT, row["created_ms"], 1, 0, 0]
 
 
 def _hold_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:

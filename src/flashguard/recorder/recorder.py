@@ -25,6 +25,7 @@ from flashguard.model import Position, ReservationId
 from flashguard.recorder.admit import Unreplayable
 from flashguard.recorder.meters import Meters
 from flashguard.recorder.rebuild import Memory, Overtaken, Recovery, close_for_operator, inspect, rebuild
+from flashguard.recorder.refusals import REFUSALS
 from flashguard.recorder.write import write_doubtful_group, write_group
 from flashguard.settings import Settings
 
@@ -107,6 +108,11 @@ class PartitionRecorder:
         self._say("recovering", why)
         self._lost = self._lost or why
         self._recovery = self._recovery or Recovery(self.partition)
+
+    def doubt(self) -> None:
+        """The ledger says that memory must be built again, and nobody does it: an operator asked for it."""
+        if self.state == "recording":
+            self.suspect("the ledger asks for it: an operator, or a recorder that died")
 
     def compare(self, ours: Position | None, ledgers: Position) -> None:
         """Looks whether the ledger is behind where we once left it: it was restored, or failed over."""
@@ -250,7 +256,7 @@ class PartitionRecorder:
             try:
                 applied, drift = await write_group(connection, self.partition, run, position, end)
                 refused: Sequence[ReservationId] = ()
-            except asyncpg.IntegrityConstraintViolationError as error:
+            except REFUSALS as error:
                 log.error("partition %d: the ledger refuses a group: %s", self.partition, error)
                 applied, refused = await write_doubtful_group(connection, self.partition, run, position, end)
                 drift = []

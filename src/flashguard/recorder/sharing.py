@@ -58,6 +58,8 @@ class Recorder:
         self._ledger = ledger
         self._settings = settings
         self._ledger_seen = -ABLE_SECONDS
+        self._doubted: set[int] = set()
+        """Of the look before: a recorder that doubts its own partition rebuilds it before the next one."""
         self._leaving = asyncio.Event()
 
     @property
@@ -165,6 +167,7 @@ class Recorder:
         ours = {number: one.position for number, one in self._taken.items()}
         try:
             ledgers = await self._ledger.positions()
+            doubted = await self._ledger.doubted_partitions()
         except (LedgerAway, asyncpg.PostgresError) as error:
             log.debug("the ledger's positions: %s", error)
             return
@@ -172,6 +175,9 @@ class Recorder:
         for number, mine in ours.items():
             if number in self._taken:
                 self._taken[number].compare(mine, ledgers[number])
+        for number in doubted & self._doubted & self._taken.keys():
+            self._taken[number].doubt()
+        self._doubted = doubted
 
     async def _beat(self) -> None:
         while True:

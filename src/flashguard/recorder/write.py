@@ -1,16 +1,28 @@
 """Writes one group of journal entries into the ledger, in one transaction that also moves the position."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import asyncpg
 
-from flashguard.journal import Buy, Cancel, Confirm, Entry, Expire, Hold, Honour, Release, Restock
+from flashguard.journal import (
+    Buy,
+    Cancel,
+    Confirm,
+    Entry,
+    Expire,
+    Hold,
+    Honour,
+    Release,
+    Restock,
+    Transition,
+)
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Position, ReservationId
 from flashguard.recorder.admit import Counts, Unreplayable, admit
 from flashguard.recorder.fold import Group, fold
+from flashguard.recorder.refusals import REFUSALS, Parked, Refusal, is_sound, name_of, note, tell, units
 
 
 class _NotApplied(Exception):
@@ -26,7 +38,7 @@ async def write_group(
         whether the position was still ours, and the items whose counters differ from memory's.
 
     Raises:
-        asyncpg.IntegrityConstraintViolationError: the ledger refuses something in it; nothing is applied.
+        REFUSALS: the ledger does not take something in it; nothing is applied.
         Unreplayable: the ledger lacks a sale of the run; nothing is applied.
     """
     return await _apply(connection, partition, fold(run), position, end)
@@ -101,12 +113,12 @@ async def write_doubtful_group(
     """Applies what the ledger can accept of a run that it refused as a whole, and writes down the rest.
 
     Returns:
-        whether the position was still ours, and the ids of the orders, holds and releases that it refused.
+        whether the position was still ours, and the names of what it refused: reservations, keys, entries.
 
     Raises:
         Unreplayable: the ledger lacks a sale or an item of the run; nothing is applied.
     """
-    transitions = [transition for entry in run for transition in entry.body.transitions]
+    transitions = [t for entry in run for t in entry.body.transitions if is_sound(t)]
     ids = [(t.sale, t.id) for t in transitions if not isinstance(t, Restock) and hasattr(t, "id")]
     items = {
         (t.sale, sku)
@@ -114,10 +126,9 @@ async def write_doubtful_group(
         if isinstance(t, Hold | Buy | Honour | Confirm | Release | Expire | Cancel | Restock)
         for sku in t.lines[::2]
     }
-    whole = fold(run)
     try:
         async with connection.transaction():
-            await _know_the_sales(connection, whole, {t.sale for t in transitions} - {""})
+            await _know_the_sales(connection, _group(transitions), {t.sale for t in transitions} - {""})
             counts = {
                 (row["sale_id"], row["sku"]): Counts(row["stock"], row["held"], row["sold"])
                 for row in await connection.fetch(
@@ -130,26 +141,61 @@ async def write_doubtful_group(
                     query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
                 )
             }
-            accepted, refused, not_ended = admit(run, counts, known)
-            group = Group()
-            for transition in accepted:
-                group.add(transition)
-            applied, _ = await _apply(connection, partition, group, position, end)
-            if not applied:
+            accepted, refused = admit(run, counts, known)
+            if not (await _apply(connection, partition, Group(), position, end))[0]:
                 raise _NotApplied
-            if refused:
-                await connection.execute(
-                    query("record_refusals"),
-                    [r.transition.sale for r in refused],
-                    [r.transition.id for r in refused],
-                    [r.transition.customer for r in refused],
-                    [json.dumps(r.transition.lines) for r in refused],
-                    [r.reason for r in refused],
-                    position.epoch,
-                )
-            if refused or not_ended:
-                await connection.execute(query("doubt"), partition)
+            refused += await _apply_each(connection, partition, units(accepted), end)
+            parked = await _note(connection, partition, refused, position.epoch) if refused else []
     except _NotApplied:
         return False, []
-    names = [(r.transition.sale, r.transition.id) for r in refused] + not_ended
-    return True, [ReservationId(f"{sale}.{id_}") for sale, id_ in dict.fromkeys(names)]
+    tell(partition, parked)
+    return True, [ReservationId(f"{sale}.{id_}") for sale, _, id_ in map(name_of, _named(refused))]
+
+
+def _group(transitions: Iterable[Transition]) -> Group:
+    group = Group()
+    for transition in transitions:
+        group.add(transition)
+    return group
+
+
+async def _apply_each(
+    connection: Connection, partition: int, parts: Sequence[Sequence[Transition]], end: Position
+) -> list[Refusal]:
+    """Apply all of these, behind a position that has moved already; of those that the ledger does not take,
+    return why. It halves what is refused until it stands alone: a few more statements for each refusal."""
+    try:
+        async with connection.transaction():
+            group = _group(transition for part in parts for transition in part)
+            await _apply(connection, partition, group, end, end)
+        return []
+    except REFUSALS as error:
+        if len(parts) == 1:
+            return [Refusal(transition, str(error)) for transition in parts[0]]
+    half = len(parts) // 2
+    first = await _apply_each(connection, partition, parts[:half], end)
+    return first + await _apply_each(connection, partition, parts[half:], end)
+
+
+async def _note(
+    connection: Connection, partition: int, refused: Sequence[Refusal], epoch: int
+) -> list[Parked]:
+    """Write down what was refused; memory must be built again. Returns what is parked."""
+    grants = [(t, r.reason) for r in refused if isinstance(t := r.transition, Hold | Buy | Honour)]
+    if grants:
+        await connection.execute(
+            query("record_refusals"),
+            [t.sale for t, _ in grants],
+            [t.id for t, _ in grants],
+            [t.customer for t, _ in grants],
+            [json.dumps(t.lines) for t, _ in grants],
+            [reason for _, reason in grants],
+            epoch,
+        )
+    await connection.execute(query("doubt"), partition)
+    return await note(connection, partition, refused)
+
+
+def _named(refused: Iterable[Refusal]) -> Iterable[Transition]:
+    """The refused transitions, each name once, in order."""
+    return {name_of(r.transition)[::2]: r.transition for r in refused}.values()

@@ -147,7 +147,11 @@ class Spread:
         sku, delta = request[0], request[1]
         for _ in range(MOST_ASKS):
             decision = await self._decisions.ask(
-                Verb.RESTOCK, sale, request, durable=lambda result: result[:2] == ["restocked", False]
+                Verb.RESTOCK,
+                sale,
+                request,
+                name=request[3],
+                durable=lambda result: result[:2] == ["restocked", False],
             )
             lacks = decision.fate is Fate.DECIDED and decision.result[0] == "invalid-request" and delta < 0
             if not lacks or await self.of(sale) == 1:

@@ -1,3 +1,6 @@
+-- name: status_of
+SELECT status FROM flashguard.sales WHERE id = $1;
+
 -- name: audit_items
 -- What the orders and holds of a sale add up to, beside what its counters say.
 WITH units AS (

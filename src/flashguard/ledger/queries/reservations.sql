@@ -51,11 +51,13 @@ SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 WHEN 'expi
 FROM flashguard.reservations WHERE sale_id = $1 AND status <> 'held';
 
 -- name: holds_to_load
--- A sale's live holds, for a cursor.
+-- A sale's live holds, for a cursor; not those whose end is parked, see parked_to_load.
 SELECT id, customer, lines, fingerprint, hold_ms, extensions,
        round(date_part('epoch', created_at) * 1000)::bigint AS created_ms,
        round(date_part('epoch', expires_at) * 1000)::bigint AS expires_ms
-FROM flashguard.reservations WHERE sale_id = $1 AND status = 'held';
+FROM flashguard.reservations r WHERE sale_id = $1 AND status = 'held'
+  AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t WHERE t.sale_id = $1 AND t.id = r.id AND t.times > 1
+                    AND t.kind IN ('confirm', 'release', 'expire', 'extend'));
 
 -- name: used_to_load
 -- The units that each customer of a sale holds or has bought, for a cursor; those of orders that the ledger lost count, too.

@@ -52,10 +52,12 @@ UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHE
 
 -- name: sales_in_memory
 -- The sales of a partition that memory must hold: all but those closed for longer than their keys live; and where units
--- are still to arrive.
+-- are still to arrive. None whose own row the ledger refuses to change: the clock would ask for that without end.
 SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, hold_durability,
        waiting_room, room_opened_at, rules
 FROM flashguard.sales
 WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2)
                           OR id IN (SELECT receiver FROM flashguard.transfers_under_way))
+  AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t
+                  WHERE t.sale_id = sales.id AND t.kind = 'sale' AND t.id IN ('clock', 'follow') AND t.times > 1)
 ORDER BY id;

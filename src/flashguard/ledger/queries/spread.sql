@@ -23,6 +23,8 @@ FROM flashguard.transfers_under_way u
 JOIN flashguard.restocks o ON o.sale_id = u.donor AND o.key = u.key
 JOIN flashguard.sales r ON r.id = u.receiver
 WHERE ($1::text IS NULL OR r.public_id = $1) AND o.at < now() - make_interval(secs => $2)
+  AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t WHERE t.sale_id = r.id AND t.kind = 'restock'
+                    AND t.id = 'transfer:' || u.id || ':in' AND t.times > 1)
 ORDER BY o.at LIMIT $3;
 
 -- name: moves_to_load

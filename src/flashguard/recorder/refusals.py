@@ -1,0 +1,148 @@
+"""What the ledger refuses of memory's journal: found one by one, counted, and parked the second time.
+
+One refusal is normal after a loss: memory granted what the ledger knows better, the partition is rebuilt, and
+the transition is not made again. A transition that is refused twice would be refused for ever, with a rebuild
+of the whole partition each time. So it is parked: what made it does not make it again, and an operator is
+told. The ledger counts, so that another recorder knows, too. See docs/decisions/0026.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from flashguard.journal import (
+    Create,
+    Describe,
+    Extend,
+    Hold,
+    Join,
+    Leave,
+    Rebuilt,
+    Restock,
+    SaleChange,
+    Transition,
+)
+from flashguard.ledger.ledger import Connection
+from flashguard.ledger.sql import query
+
+log = logging.getLogger("flashguard.recorder")
+
+REFUSALS: Final = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.RaiseError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What it looks like when the ledger can't take what a group says. Everything else is a server that is away,
+or a defect of the deployment: then the same group is tried again."""
+REASON_MOST: Final = 500
+"""Characters of a reason that are kept."""
+CLOCK: Final = "clock"
+"""The id of a sale's change that no caller asked for."""
+
+
+class Refusal(Struct, frozen=True):
+    """A transition that the ledger does not accept, and why."""
+
+    transition: Transition
+    reason: str
+
+
+class Parked(Struct, frozen=True):
+    """A transition that was refused more than once."""
+
+    sale_id: str
+    kind: str
+    id: str
+    reason: str
+    times: int
+
+
+def name_of(transition: Transition) -> tuple[str, str, str]:
+    """Return sale, kind and id of a transition: what tells it from every other one."""
+    kind = str(transition.__struct_config__.tag)
+    match transition:
+        case Restock():
+            id_: str = transition.key
+        case SaleChange():
+            id_ = transition.key or transition.verb or CLOCK
+        case Create() | Describe() | Rebuilt():
+            id_ = ""
+        case _:
+            id_ = transition.id
+    return transition.sale, kind, id_
+
+
+def is_sound(transition: Transition) -> bool:
+    """Whether its lines are names and whole numbers, as everything that reads them expects."""
+    lines = transition.lines
+    return isinstance(transition, SaleChange | Create | Describe | Extend | Rebuilt) or (
+        len(lines) >= 2
+        and len(lines) % 2 == 0
+        and all(isinstance(sku, str) for sku in lines[::2])
+        and all(type(units) is int for units in lines[1::2])
+    )
+
+
+def units(transitions: Iterable[Transition]) -> list[list[Transition]]:
+    """Return what must be applied together: each transition alone, an offer's hold with its entry's end."""
+    found: list[list[Transition]] = []
+    for transition in transitions:
+        last = found[-1][-1] if found else None
+        if (
+            isinstance(transition, Leave)
+            and isinstance(last, Hold)
+            and (last.sale, last.id) == (transition.sale, transition.id)
+        ):
+            found[-1].append(transition)
+        else:
+            found.append([transition])
+    return found
+
+
+async def note(connection: Connection, partition: int, refusals: Sequence[Refusal]) -> list[Parked]:
+    """Count each refused transition in the ledger; return those that are parked from now on, or were already.
+
+    An entry of a waiting list whose offer is parked ends: the next in line is served.
+    """
+    by_name = {name_of(refusal.transition): refusal.reason for refusal in refusals}
+    rows = await connection.fetch(
+        query("count_refused"),
+        [sale for sale, _, _ in by_name],
+        [kind for _, kind, _ in by_name],
+        [id_ for _, _, id_ in by_name],
+        [reason[:REASON_MOST].replace("\0", "") for reason in by_name.values()],
+        partition,
+    )
+    parked = [
+        Parked(row["sale_id"], row["kind"], row["id"], row["reason"], row["times"])
+        for row in rows
+        if row["times"] > 1
+    ]
+    offers = [one for one in parked if one.kind in (_tag(Hold), _tag(Leave), _tag(Join))]
+    if offers:
+        await connection.execute(
+            query("end_parked_entries"), [one.sale_id for one in offers], [one.id for one in offers]
+        )
+    return parked
+
+
+def tell(partition: int, parked: Iterable[Parked]) -> None:
+    """Say it in the log, with what an operator can do."""
+    for one in parked:
+        log.error(
+            "partition %d: parked %s %r of sale %s: the ledger refused it %d times (%s). It is not made "
+            "again; other sales are not affected. Find the reason, then see 'A transition is parked' in "
+            "docs/how-to/runbook.md",
+            partition, one.kind, one.id, one.sale_id, one.times, one.reason,
+        )  # fmt: skip
+
+
+def _tag(kind: type[Struct]) -> str:
+    return str(kind.__struct_config__.tag)

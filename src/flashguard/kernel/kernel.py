@@ -66,7 +66,8 @@ class MemoryGone(MemoryAway):
 
 
 class MemoryBroken(MemoryAway):
-    """A key of ours holds something else: memory answers, but can't be used before it is built again."""
+    """A key of ours holds something else, or lacks a part: memory answers, but can't be used before it is
+    built again."""
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
@@ -78,6 +79,9 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
     now_ms: int
     results: list[Any]
 
+
+BROKEN: Final = ("WRONGTYPE", "attempt to ")
+"""In an error: a command met a key of another type; a script met nil where a value should be."""
 
 RawEntry = tuple[bytes, dict[bytes, bytes]]
 """A journal entry as the client returns it: id and fields."""
@@ -409,5 +413,6 @@ def _trouble(what: object, error: Exception) -> MemoryAway:
     if isinstance(error, MovedError):
         return MemoryAway(f"{what}: moved to {error.host}:{error.port}; for a cluster use redis+cluster://")
     if isinstance(error, ResponseError):
-        kind = MemoryBroken if "WRONGTYPE" in str(error) else MemoryAway
+        broken = any(sign in str(error) for sign in BROKEN)
+        kind = MemoryBroken if broken else MemoryAway
     return kind(f"{what}: {error}")

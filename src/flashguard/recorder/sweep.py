@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import asyncpg
@@ -18,6 +18,9 @@ from flashguard.settings import Settings
 log = logging.getLogger("flashguard.recorder")
 
 SALES_PER_CALL: Final = 100
+REST_SECONDS: Final = 3.0
+REST_SECONDS_MOST: Final = 60.0
+"""How long a sale that can't be swept is left out, at first and at most."""
 RECONCILE_SECONDS: Final = 2.0
 """How often the sales in memory are compared with those the ledger wants there."""
 
@@ -30,17 +33,19 @@ async def sweep(
     kernel: Kernel, ledger: Ledger, settings: Settings, partitions: Mapping[int, Suspect]
 ) -> None:
     """Runs until cancelled. A server that is away is the partition recorders' matter: this only waits."""
-    reconciled_at = 0.0
+    reconciled_at, resting = 0.0, Resting()
     while True:
         due = time.monotonic() - reconciled_at >= RECONCILE_SECONDS
         if due:
             reconciled_at = time.monotonic()
         for partition, suspect in list(partitions.items()):  # they come and go meanwhile
             try:
-                await _expire(kernel, partition, sorted(await kernel.sales(partition)))
+                sales = resting.without(partition, await kernel.sales(partition))
+                await _expire(kernel, partition, sorted(sales), resting, suspect)
                 if due:
                     await reconcile(kernel, ledger, partition, settings.closed_sale_hours, suspect)
             except MemoryBroken as error:
+                log.warning("sweep of partition %d: %s", partition, error)
                 suspect(str(error))
             except (MemoryAway, LedgerAway, LoadRefused, asyncpg.PostgresError) as error:
                 log.debug("sweep of partition %d: %s", partition, error)
@@ -49,13 +54,58 @@ async def sweep(
         await asyncio.sleep(settings.sweep_interval_seconds)
 
 
-async def _expire(kernel: Kernel, partition: int, sales: list[SaleId]) -> None:
+class Resting:
+    """Sales that can't be swept. Each has its partition built again, and is left out of the sweep meanwhile:
+    for a few seconds at first, longer each time that a rebuild did not help."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[int, SaleId], tuple[float, float]] = {}
+        """When it is swept again, and how long it rested."""
+
+    def without(self, partition: int, sales: Iterable[SaleId]) -> list[SaleId]:
+        """Return the sales of this partition that do not rest now."""
+        if not self._until:
+            return list(sales)
+        now = time.monotonic()
+        for key, (until, seconds) in list(self._until.items()):
+            if now > until + seconds + REST_SECONDS:
+                del self._until[key]  # it was swept since
+        return [sale for sale in sales if self._until.get((partition, sale), (0.0, 0.0))[0] <= now]
+
+    def begin(self, partition: int, sale: SaleId, error: MemoryBroken, suspect: Suspect) -> None:
+        """Have memory built again because of this sale."""
+        _, before = self._until.get((partition, sale), (0.0, 0.0))
+        seconds = min(REST_SECONDS_MOST, before * 2 or REST_SECONDS)
+        self._until[partition, sale] = time.monotonic() + seconds, seconds
+        log.log(
+            logging.ERROR if before else logging.WARNING,
+            "sale %s of partition %d can't be swept%s: %s; memory is built again, next try in %.0f s",
+            sale, partition, ", also after a rebuild" if before else "", error, seconds,
+        )  # fmt: skip
+        suspect(f"memory has lost a part of sale {sale}: {error}")
+
+
+async def _expire(
+    kernel: Kernel, partition: int, sales: list[SaleId], resting: Resting, suspect: Suspect
+) -> None:
+    """Sweep all these sales: together, or one by one where one of them is broken."""
     for at in range(0, len(sales), SALES_PER_CALL):
         some = sales[at : at + SALES_PER_CALL]
-        more = True
-        while more:
-            reply = await kernel.run(Verb.EXPIRE, partition, some, [(index,) for index in range(len(some))])
-            more = not reply.status and any(waiting for _, waiting in reply.results)
+        try:
+            await _expire_some(kernel, partition, some)
+        except MemoryBroken:
+            for sale in some:
+                try:
+                    await _expire_some(kernel, partition, [sale])
+                except MemoryBroken as error:
+                    resting.begin(partition, sale, error, suspect)
+
+
+async def _expire_some(kernel: Kernel, partition: int, sales: list[SaleId]) -> None:
+    more = True
+    while more:
+        reply = await kernel.run(Verb.EXPIRE, partition, sales, [(index,) for index in range(len(sales))])
+        more = not reply.status and any(waiting for _, waiting in reply.results)
 
 
 async def reconcile(
@@ -89,13 +139,16 @@ async def reconcile(
     for sale_id in before - keep:
         if await drop_sale(kernel, partition, sale_id):
             log.info("sale %s is closed and done with: forgotten by memory", sale_id)
-    await _verify(kernel, partition, sorted(before & keep), suspect)
+    items = {SaleId(sale["id"]): int(sale["items"]) for sale in wanted}
+    await _verify(kernel, partition, [(id_, items[id_]) for id_ in sorted(before & keep)], suspect)
 
 
-async def _verify(kernel: Kernel, partition: int, sales: list[SaleId], suspect: Suspect) -> None:
+async def _verify(kernel: Kernel, partition: int, sales: list[tuple[SaleId, int]], suspect: Suspect) -> None:
+    """Ask memory whether it has all keys of these sales, and so many items of each."""
     for at in range(0, len(sales), SALES_PER_CALL):
-        some = sales[at : at + SALES_PER_CALL]
-        reply = await kernel.run(Verb.VERIFY, partition, some, [(index,) for index in range(len(some))])
+        some = [sale for sale, _ in sales[at : at + SALES_PER_CALL]]
+        counts = [(index, items) for index, (_, items) in enumerate(sales[at : at + SALES_PER_CALL])]
+        reply = await kernel.run(Verb.VERIFY, partition, some, counts)
         for sale, (missing,) in zip(some, reply.results, strict=False):  # none while it recovers
             if missing:
                 suspect(f"memory has lost {missing} of sale {sale}")

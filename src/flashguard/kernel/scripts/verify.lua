@@ -3,7 +3,7 @@
 -- limits or idempotency keys with it, and no decision would notice.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index}, ...}
+-- requests  {{sale index, how many items it has}, ...}
 -- results   {'' or what is missing}
 
 --@include lib/partition.lua
@@ -12,8 +12,9 @@
 local refusal = closed()
 if refusal == 'recovering' then return answer(refusal) end
 
-local function missing(sale)
+local function missing(sale, items)
   if redis.call('HEXISTS', sale.key, 'config') == 0 then return 'its rules' end
+  if redis.call('HLEN', sale.key) <= items then return 'an item' end -- its rules are one more field
   if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end
   if not redis.call('ZSCORE', sale.deadlines_key, '') then return 'its deadlines' end
   if redis.call('HEXISTS', sale.used_key, '') == 0 then return 'its limits' end
@@ -23,5 +24,5 @@ local function missing(sale)
 end
 
 local results = {}
-for i = 1, #REQUESTS do results[i] = {missing(sale_at(REQUESTS[i][1]))} end
+for i = 1, #REQUESTS do results[i] = {missing(sale_at(REQUESTS[i][1]), REQUESTS[i][2])} end
 return answer('', results)

@@ -54,7 +54,8 @@ UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHE
 -- The sales of a partition that memory must hold: all but those closed for longer than their keys live; and where units
 -- are still to arrive. None whose own row the ledger refuses to change: the clock would ask for that without end.
 SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, hold_durability,
-       waiting_room, room_opened_at, rules
+       waiting_room, room_opened_at, rules,
+       (SELECT count(*) FROM flashguard.items i WHERE i.sale_id = sales.id) AS items
 FROM flashguard.sales
 WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2)
                           OR id IN (SELECT receiver FROM flashguard.transfers_under_way))

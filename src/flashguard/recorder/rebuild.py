@@ -129,8 +129,9 @@ async def close_where_a_sale_is_lost(
         Overtaken: the partition was closed.
     """
     head = await kernel.head(partition)
-    if int(head.get("epoch", 0)) < position.epoch:
-        return  # memory is older, or an operator has taken the ledger's side
+    epoch = head.get("epoch", "")
+    if not epoch.isdigit() or int(epoch) < position.epoch:
+        return  # memory is older, does not know where it stands, or an operator has taken the ledger's side
     lost = await ledger.unknown_sales(await kernel.sales(partition))
     if lost:
         why = f"the ledger has no sale {lost[0]}, which memory has: the ledger is older than memory"

@@ -159,6 +159,8 @@ class Join(Struct, array_like=True, tag="join", frozen=True):
     fingerprint: int
     customer: CustomerId
     place: int
+    admitted: bool = False
+    """The sale's waiting room had admitted the customer, or the sale has none."""
 
 
 class Leave(Struct, array_like=True, tag="leave", frozen=True):

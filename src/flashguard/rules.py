@@ -73,4 +73,4 @@ def _times(value: Any, factor: int) -> Any:
 
 def counts_habits(known: Mapping[str, Any]) -> bool:
     """Whether a map of rules asks to count customers' holds: as `counted` in scripts/lib/habits.lua."""
-    return "max_held" in known or "cool_down_ms" in known
+    return any(rule in known for rule in ("max_held", "cool_down_ms", "waiting_most"))

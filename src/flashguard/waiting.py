@@ -47,7 +47,7 @@ class WaitingStatus(StrEnum):
     """Its units were held for it: its reservation says what became of them."""
     LEFT = "left"
     LIMIT_REACHED = "limit-reached"
-    """When its turn came, its customer had as many units as one may have."""
+    """When its turn came, its customer had bought as many units as one may have."""
     ENDED = "ended"
     """The sale was closed while it waited, or the entry could not be offered its units."""
 

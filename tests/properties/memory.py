@@ -252,7 +252,9 @@ class Partition:
                 if key != b"config"
             }
             counters = {sku: counts[:3] for sku, counts in kept.items()}
-            assert {sku: counts[3] for sku, counts in kept.items() if len(counts) > 3} == sale.owed
+            assert {sku: counts[3:] for sku, counts in kept.items() if len(counts) > 3} == {
+                sku: (sale.owed.get(sku, 0), sale.until.get(sku, 0)) for sku in {*sale.owed, *sale.until}
+            }
             assert counters == {sku: (item.stock, item.held, item.sold) for sku, item in sale.items.items()}
             for sku, (stock, held, sold) in counters.items():
                 assert (held, sold) == (_units(sale, sku, "held"), _units(sale, sku, "confirmed"))
@@ -351,9 +353,7 @@ class Partition:
                 assert {who.decode(): counts.decode() for who, counts in kept} == {"": "0 0 0"} | _habits(
                     sale
                 )
-            assert self._wire.ask("ZCARD", at.line) - 1 == sum(
-                one.state == "waiting" for one in sale.waiting.values()
-            )
+            assert {member.decode() for member in self._wire.ask("ZRANGE", at.line, 0, -1)} == _line(sale)
             live = {id_: one for id_, one in sale.reservations.items() if one.status == "held"}
             assert deadlines[-2:] == [b"", b"inf"]
             assert dict(zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True)) == {
@@ -399,6 +399,19 @@ def _habits(sale: Sale) -> dict[str, str]:
     return {who: " ".join(map(str, each)) for who, each in counts.items() if any(each)}
 
 
+def _line(sale: Sale) -> set[str]:
+    """The members of the sale's line: see scripts/lib/line.lua."""
+    members = {""} | {f"e{sku}" for sku in sale.for_unadmitted}
+    for ms, sku, *entry in sale.due:
+        members.add(f"d{ms:015}\0{sku}" + ("\0{:09}\0{:015}\0{}".format(*entry) if entry else ""))
+    for id_, e in sale.waiting.items():
+        if e.state == "waiting":
+            members.add(f"p{e.sku}\0{e.place:015}\0{id_}")
+            if not e.asleep_until:
+                members.add(f"{'q' if e.admitted else 'r'}{e.sku}\0{e.quantity:09}\0{e.place:015}\0{id_}")
+    return members
+
+
 def _items(sale: Sale) -> list[Any]:
     return [
         value
@@ -427,13 +440,16 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
     used = [value for customer in customers for value in (customer, sale.used(customer))]
     records += [
         [f"waiting:{id_}", "waiting", e.fingerprint, e.state, e.created_ms, e.place, 0, e.customer, e.sku,
-         e.quantity]
+         e.quantity, e.admitted or "room" not in sale.config.rules]
         for id_, e in sale.waiting.items()
     ]  # fmt: skip
     waiting = {id_: e for id_, e in sale.waiting.items() if e.state == "waiting"}
     records += [[f"waits:{e.customer}", id_] for id_, e in waiting.items()]
     records.append(["waiting-place", "place", sale.place])
-    line = [value for id_, e in waiting.items() for value in (e.sku, e.place, id_)]
+    line = [
+        value for id_, e in waiting.items()
+        for value in (e.sku, e.place, id_, e.quantity, e.admitted or "room" not in sale.config.rules)
+    ]  # fmt: skip
     habits = [value for pair in _habits(sale).items() for value in pair]
     return _config(sale), _items(sale), records, deadlines, used, None, habits, line
 

@@ -39,7 +39,7 @@ class Config:
 
     @property
     def counted(self) -> bool:
-        return "max_held" in self.rules or "cool_down_ms" in self.rules
+        return any(rule in self.rules for rule in ("max_held", "cool_down_ms", "waiting_most"))
 
     def status_at(self, now_ms: int) -> str:
         status = self.status
@@ -106,6 +106,9 @@ class Waiting:
     sku: str
     quantity: int
     seq: int = 0
+    admitted: bool = True
+    asleep_until: int = 0
+    """It is offered nothing before, unless its customer's holds change."""
 
 
 @dataclass
@@ -122,8 +125,14 @@ class Sale:
     place: int = 0
     owed: dict[str, int] = field(default_factory=dict)
     """sku -> free units that are set aside for the first in line, who wants more."""
+    until: dict[str, int] = field(default_factory=dict)
+    """sku -> when units stop being set aside for an entry that wants more than are free."""
     stirred: list[str] = field(default_factory=list)
     """Items that the request in hand changed: those who wait for them are looked at after it."""
+    due: set[tuple[Any, ...]] = field(default_factory=set)
+    """(ms, sku), and for an entry that sleeps (ms, sku, quantity, place, id): to be looked at again then."""
+    for_unadmitted: set[str] = field(default_factory=set)
+    """Items with free units that those may have whom the waiting room did not admit, once nobody is in it."""
 
     def line(self, sku: str) -> list[tuple[str, Waiting]]:
         """Who waits for units of this item, in order."""
@@ -179,6 +188,7 @@ class Model:
         self.now_ms = 0
         self._transitions: list[list[Any]] = []
         self._touched: set[tuple[str, str]] = set()
+        self._serving = False
 
     def call(self, verb: Verb, requests: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
         """One script call: the requests one by one, in their order, then one journal entry for them all."""
@@ -210,7 +220,11 @@ class Model:
             kept = (sale.reservations, sale.restocks, sale.changes, sale.waiting)
             for one in (one for some in kept for one in some.values()):
                 one.seq = 0  # type: ignore[attr-defined]
-            sale.owed = {}
+            sale.owed, sale.until, sale.for_unadmitted = {}, {}, set()
+            sale.due = {(0, e.sku) for e in sale.waiting.values() if e.state == "waiting"}
+            for e in sale.waiting.values():
+                e.asleep_until = 0
+                e.admitted = e.admitted or "room" not in sale.config.rules
 
     # Verbs. Each takes one request: the sale's id, then what the script takes.
 
@@ -317,6 +331,8 @@ class Model:
         self._move(name, lines, "sold", -1)
         if not restock:
             self._move(name, lines, "stock", -1)
+        if "waiting_most" in self.sales[name].config.rules:
+            self._wake(self.sales[name], customer)
         self._transitions.append(["cancel", name, id_, lines, self.now_ms, restock, reason])
         return ["cancelled", self.now_ms, self.seq + 1]
 
@@ -423,10 +439,7 @@ class Model:
         count = len(sale.ended(self.now_ms))
         while self._reclaim(name):
             pass
-        for sku in sorted(sale.items):
-            if sale.line(sku):
-                self._stir(sale, sku)
-        self._hand_out(name)
+        self._hand_out(name, beat=True)
         return [count, False]
 
     def _waiting_list(self, name: str, verb: str, id_: str, *asked: Any) -> list[Any]:
@@ -464,11 +477,8 @@ class Model:
             return ["idempotency-mismatch"]
         if sku not in sale.items:
             return ["unknown-item", sku]
-        if (
-            "room" in config.rules
-            and self.now_ms >= admitted_until_ms
-            and not _shortage(sale, [sku, quantity])
-        ):
+        admitted = "room" not in config.rules or self.now_ms < admitted_until_ms
+        if not admitted and not _shortage(sale, [sku, 1]):
             return ["queue-required"]
         if (refused := self._cooling(name, customer)) is not None:
             return refused
@@ -484,10 +494,10 @@ class Model:
             return ["waiting-list-full", most]
         sale.place += 1
         sale.waiting[id_] = Waiting(
-            "waiting", fingerprint, self.now_ms, sale.place, customer, sku, quantity, self.seq + 1
+            "waiting", fingerprint, self.now_ms, sale.place, customer, sku, quantity, self.seq + 1, admitted
         )
         self._transitions.append(
-            ["join", name, id_, [sku, quantity], self.now_ms, fingerprint, customer, sale.place]
+            ["join", name, id_, [sku, quantity], self.now_ms, fingerprint, customer, sale.place, admitted]
         )
         self._stir(sale, sku)
         self._hand_out(name)
@@ -512,6 +522,7 @@ class Model:
 
     def _end_waiting(self, name: str, id_: str, state: str) -> None:
         e = self.sales[name].waiting[id_]
+        self._wake(self.sales[name], e.customer, stir=False)
         e.state, e.seq = state, self.seq + 1
         self._transitions.append(["leave", name, id_, [e.sku, e.quantity], self.now_ms, state])
 
@@ -519,46 +530,125 @@ class Model:
         if "waiting_most" in sale.config.rules and sku not in sale.stirred:
             sale.stirred.append(sku)
 
-    def _hand_out(self, name: str) -> None:
-        """Gives what the request changed to those who wait for it, before anybody else asks."""
+    def _wake(self, sale: Sale, customer: str, *, stir: bool = True) -> None:
+        """What kept this customer's entry from an offer may be over."""
+        for id_, e in sale.waiting.items():
+            if e.state == "waiting" and e.customer == customer and e.asleep_until:
+                sale.due.discard((e.asleep_until, e.sku, e.quantity, e.place, id_))
+                e.asleep_until = 0
+                if stir:
+                    self._stir(sale, e.sku)
+
+    def _hand_out(self, name: str, *, beat: bool = False) -> None:
+        """Gives what the request changed to those who wait for it, before anybody else asks.
+
+        Parameters:
+            beat: the recorder's, which looks at what is due, whatever changed; nobody is in a waiting room.
+        """
         sale = self.sales.get(name)
-        if sale is None:
+        if sale is None or self._serving or not (sale.stirred or beat):
             return
-        stirred, sale.stirred = sale.stirred, []
-        if sale.config.status_at(self.now_ms) == "open":
-            for sku in stirred:
-                self._serve(name, sale, sku)
+        anybody = any(e.state == "waiting" for e in sale.waiting.values())
+        if sale.config.status_at(self.now_ms) != "open":
+            sale.due |= {(0, sku) for sku in sale.stirred if anybody}
             sale.stirred = []
+            return
+        self._serving = True
+        if anybody:
+            self._reclaim(name)
+            for due in sorted(one for one in sale.due if one[0] <= self.now_ms):
+                sale.due.discard(due)
+                if len(due) > 2 and sale.waiting[due[4]].state == "waiting":
+                    self._wake(sale, sale.waiting[due[4]].customer)
+                self._stir(sale, due[1])
+        for sku in sale.stirred:  # grows meanwhile
+            self._serve(name, sale, sku)
+        if beat and "room" in sale.config.rules:
+            for sku in sorted(sale.for_unadmitted):
+                sale.for_unadmitted.discard(sku)
+                self._serve_unadmitted(name, sale, sku)
+        sale.stirred, self._serving = [], False
 
     def _serve(self, name: str, sale: Sale, sku: str) -> None:
-        item, limit = sale.items.get(sku), sale.config.limit
+        item, room = sale.items.get(sku), "room" in sale.config.rules
         if item is None:
             return
         sale.owed.pop(sku, None)
+        until = sale.until.get(sku)
+        offer_ms = sale.config.rules.get("waiting_hold_ms", sale.config.hold_ms)
         for id_, e in sale.line(sku):
             if not item.available:
-                return
-            if item.stock - item.sold < e.quantity:
+                break
+            passing = until is not None and self.now_ms >= until
+            most = item.available if passing else item.stock - item.sold
+            if e.quantity > most or e.asleep_until or (room and not e.admitted):
                 continue
-            if limit and sale.used(e.customer) + e.quantity > limit:
-                self._end_waiting(name, id_, "limit-reached")
-            elif id_ in sale.reservations:
-                self._end_waiting(name, id_, "ended")
-            elif item.available >= e.quantity:
-                hold_ms = sale.config.rules.get("waiting_hold_ms", sale.config.hold_ms)
-                lines = [sku, e.quantity]
-                sale.reservations[id_] = Reservation(
-                    "held", e.fingerprint, self.now_ms, hold_ms, self.now_ms + hold_ms, e.customer, lines,
-                    seq=self.seq + 1,
-                )  # fmt: skip
-                self._move(name, lines, "held", 1)
-                self._transitions.append(
-                    ["hold", name, id_, lines, self.now_ms, e.fingerprint, e.customer, hold_ms]
-                )
-                self._end_waiting(name, id_, "offered")
+            if self._put_off(name, sale, id_, e):
+                continue
+            if item.available >= e.quantity:
+                self._offer(name, sale, id_, e)
             else:
+                if until is None:
+                    until = sale.until[sku] = self.now_ms + offer_ms
+                    sale.due.add((until, sku))
                 sale.owed[sku] = item.available
-                return
+                break
+        if not item.available:
+            sale.due.discard((sale.until.pop(sku, None), sku))
+        elif (
+            room
+            and sku not in sale.owed
+            and sku not in sale.until
+            and any(not e.admitted and not e.asleep_until for _, e in sale.line(sku))
+        ):
+            sale.for_unadmitted.add(sku)
+
+    def _serve_unadmitted(self, name: str, sale: Sale, sku: str) -> None:
+        """What came back while none was free and nobody whom the room admitted took."""
+        item = sale.items[sku]
+        if sku in sale.owed or sku in sale.until:
+            return
+        for id_, e in sale.line(sku):
+            if e.quantity > item.available or e.asleep_until or e.admitted:
+                continue
+            if not self._put_off(name, sale, id_, e):
+                self._offer(name, sale, id_, e)
+        if item.available and any(not e.admitted and not e.asleep_until for _, e in sale.line(sku)):
+            sale.until[sku] = self.now_ms
+
+    def _put_off(self, name: str, sale: Sale, id_: str, e: Waiting) -> bool:
+        """Whether the entry can't be offered its units now: it ends, or it sleeps."""
+        rules, limit = sale.config.rules, sale.config.limit
+        if limit and sale.used(e.customer) - sale.held(e.customer) + e.quantity > limit:
+            self._end_waiting(name, id_, "limit-reached")
+            return True
+        if id_ in sale.reservations:
+            self._end_waiting(name, id_, "ended")
+            return True
+        lapses, last_ms = sale.lapses.get(e.customer, (0, 0))
+        cools_until = last_ms + rules.get("cool_down_ms", 0)
+        if self._barred(sale, e.customer, e.quantity) is not None:
+            e.asleep_until = self.now_ms + rules.get("waiting_hold_ms", sale.config.hold_ms)
+        elif (
+            "cool_down_ms" in rules
+            and lapses >= rules.get("cool_down_after", COOL_DOWN_AFTER)
+            and cools_until > self.now_ms
+        ):
+            e.asleep_until = cools_until
+        if e.asleep_until:
+            sale.due.add((e.asleep_until, e.sku, e.quantity, e.place, id_))
+        return bool(e.asleep_until)
+
+    def _offer(self, name: str, sale: Sale, id_: str, e: Waiting) -> None:
+        hold_ms = sale.config.rules.get("waiting_hold_ms", sale.config.hold_ms)
+        lines = [e.sku, e.quantity]
+        sale.reservations[id_] = Reservation(
+            "held", e.fingerprint, self.now_ms, hold_ms, self.now_ms + hold_ms, e.customer, lines,
+            seq=self.seq + 1,
+        )  # fmt: skip
+        self._move(name, lines, "held", 1)
+        self._transitions.append(["hold", name, id_, lines, self.now_ms, e.fingerprint, e.customer, hold_ms])
+        self._end_waiting(name, id_, "offered")
 
     def _restock(
         self, name: str, sku: str, delta: int, reason: str, key: str, fingerprint: int, most: int
@@ -653,6 +743,8 @@ class Model:
             self._move(name, one.lines, "sold", 1)
         else:
             self._count_lapse(self.sales[name], one.customer, at_ms, 1)
+        if "waiting_most" in self.sales[name].config.rules:
+            self._wake(self.sales[name], one.customer)
         self._transitions.append([ENDS[status], name, id_, one.lines, at_ms])
 
     def _move(self, name: str, lines: Lines, counter: str, sign: int) -> None:

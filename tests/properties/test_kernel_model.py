@@ -6,7 +6,7 @@ each makes a call of its own. FLASHGUARD_LONG=1 plays many more.
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -127,17 +127,29 @@ plays = st.tuples(st.tuples(sales, sales), rush, st.lists(steps, min_size=4, max
 # A play of its own for the waiting list: little stock, and buyers who wait for what comes back.
 few_units = any_of(
     ["open"], [0], [0], HOLD_MS, [4_000], [0, 3],
-    [{"waiting_most": 2}, {"waiting_most": 9}, {"waiting_most": 9, "waiting_hold_ms": 700}],
+    [
+        {"waiting_most": 2}, {"waiting_most": 9}, {"waiting_most": 9, "waiting_hold_ms": 700},
+        {"waiting_most": 9, "waiting_hold_ms": 1_500}, {"waiting_most": 9, "max_held": 2},
+        {"waiting_most": 9, "cool_down_ms": 1_500, "cool_down_after": 1}, {"waiting_most": 9, "room": {}},
+    ],
 )  # fmt: skip
 one_sku = [["a", units] for units in (1, 1, 2, 3)] + [["b", 1]]
 waits = any_of(
-    SALES, ["join"] * 6 + ["leave", "see"], [None] * 6 + [0, 1], [1], "uvwxyz", "aaab", [1, 1, 2, 3], [0]
+    SALES,
+    ["join"] * 6 + ["leave", "see"],
+    [None] * 6 + [0, 1],
+    [1],
+    "uvwxyz",
+    "aaab",
+    [1, 1, 2, 3],
+    [0, START_MS + 1_500],
 )
 waiting_requests = {
     Verb.WAITING_LIST: waits,
-    Verb.RESERVE: any_of(SALES, [None], [1], "wxyz", one_sku, [False, False, True], [0]),
+    Verb.RESERVE: any_of(SALES, [None], [1], "wxyz", one_sku, [False, False, True], [START_MS + 1_500]),
     Verb.CONFIRM: any_of(range(NOTHING), [None], [[]]),
     Verb.RELEASE: any_of(range(NOTHING)),
+    Verb.CANCEL: any_of(range(NOTHING), [0], [True, True, False]),
     Verb.RESTOCK: any_of(SALES, "aab", [-1, 1, 2, 4], ["why"], [f"restock:{n}" for n in range(9)], [1], [25]),
     Verb.CHANGE_SALE: any_of(SALES, ["pause", "open", "open"], [{}], [""]),
 }
@@ -363,8 +375,8 @@ BROKEN = {
     "an admission without end": ("NOW >= (request[7] or 0)", "not request[7]"),
     "a change that forgets the rules": ("      if next(c.rules) then", "      if false then"),
     "a cancelled order that still counts for the limit": (
-        "add_used(sale, customer, -units_of(lines))\n  put",
-        "put",
+        "  add_used(sale, customer, -units_of(lines))\n  if sale.stirred",
+        "  if sale.stirred",
     ),
     "units that stay in the stock when they left it": ("if not restock then move", "if false then move"),
     "an order that is cancelled twice": (
@@ -378,16 +390,22 @@ BROKEN = {
     "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
 }
 BROKEN_LIST = {
-    "units that came back and open sale sees first": (
-        "  if sale.stirred then hand_out(sale) end\n  return #ids > 0",
-        "  return #ids > 0",
+    "a list that lets smaller ones pass": ("owed = free\n        break\n      elseif", "break\n      elseif"),
+    "units that are set aside for ever": (
+        "passing and free or item.stock - item.sold",
+        "item.stock - item.sold",
     ),
-    "a list that lets smaller ones pass": ("owed = free\n        break", "break"),
-    "a list whose last is served first": ("'%015.0f', place)", "'%015.0f', 1000 - place)"),
-    "an entry that is passed over for ever": ("if more then unpark(sale, sku) end", ""),
+    "units that are set aside again and again": (
+        "if free == 0 then until_ms = nil end",
+        "if not owed then until_ms = nil end",
+    ),
+    "a list whose last is served first": (
+        "string.format('%015.0f', place)",
+        "string.format('%015.0f', 1000 - place)",
+    ),
     "a place that is kept by who left": (
-        "  redis.call('ZREM', sale.line_key, line_member(sku, place, id), line_member(sku, place, id, true))",
-        "",
+        "    redis.call('ZREM', sale.line_key, place_member(sku, place, id))\n    if waits",
+        "    if waits",
     ),
     "a customer who waits twice": ("if other then return {'already-waiting', other[1]} end", ""),
     "a list beyond its bound": (">= rules.waiting_most then", "> rules.waiting_most then"),
@@ -398,6 +416,27 @@ BROKEN_LIST = {
     "a reopened sale that forgets who waits": (
         "if sale.stirred then -- who waits",
         "if false then -- who waits",
+    ),
+    "a beat that does not look at what is due": (
+        "if not stirred or sale.serving or (#stirred == 0 and nobody_in_room == nil)",
+        "if not stirred or sale.serving or #stirred == 0",
+    ),
+    "an ended hold of their own that costs a place": (
+        "      reclaim(sale)\n      tend(sale)",
+        "      tend(sale)",
+    ),
+    "an offer to who cools down": ("return until_ms > NOW and until_ms or nil", "return nil"),
+    "an entry for more than is left, past the room": (
+        "not shortage(sale, {sku, 1})",
+        "not shortage(sale, {sku, quantity})",
+    ),
+    "an offer to whom the room did not admit": (
+        "      if not room then -- whoever",
+        "      if true then -- whoever",
+    ),
+    "units that were free before, for whom the room did not admit": (
+        "#heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end",
+        "false then keep_owed(sale, sku, item, nil, NOW) end",
     ),
 }
 
@@ -440,19 +479,63 @@ def test_who_waits_and_reaches_the_limit_elsewhere_is_dropped_not_offered(wire: 
     assert wait_and_buy_elsewhere(wire) == ["limit-reached"] * 2
 
 
-def test_the_model_notices_an_offer_beyond_the_limit(valkey: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = "elseif limit > 0 and used_by", "elseif false and used_by"
+def hold_elsewhere_while_waiting(wire: Wire) -> list[str]:
+    """One who waits holds all that one may hold when units come back; that hold ends: the states then."""
+    wire.ask("FLUSHALL")
+    kernel = Kernel(wire)  # type: ignore[arg-type]
+    wire.run(kernel.load_scripts())
+    rules = {"waiting_most": 9, "max_held": 1, "waiting_hold_ms": 60_000}
+    play = Play(wire, kernel, 0, [Sale(Config(hold_ms=4_000, rules=rules), {"a": Item(1), "b": Item(1)})] * 2)
+    play.step(0, (Verb.RESERVE, [("one", None, 1, "first", ["a", 1], False, 0)]))
+    play.step(
+        0, (Verb.WAITING_LIST, [("one", "join", None, 1, who, "a", 1, 0) for who in ("second", "third")])
+    )
+    play.step(0, (Verb.RESERVE, [("one", None, 1, "second", ["b", 1], False, 0)]))
+    play.step(0, (Verb.RELEASE, [(3,)]))  # third has it: second may hold no more
+    states = [entry.state for entry in play.sides[0].model.sales["one"].waiting.values()]
+    play.step(0, (Verb.RELEASE, [(0,)]))  # second holds nothing now
+    play.step(0, (Verb.RESTOCK, [("one", "a", 1, "found", "restock:1", 1, 25)]))
+    states += [entry.state for entry in play.sides[0].model.sales["one"].waiting.values()]
+    play.close()
+    return states
+
+
+def test_who_waits_and_holds_all_they_may_keeps_the_place_and_is_next_when_that_ends(wire: Wire) -> None:
+    assert hold_elsewhere_while_waiting(wire) == ["waiting", "offered", "offered", "offered"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "play"),
+    [
+        (
+            "if config.limit > 0 and used_by(sale, customer) -",
+            "if false and used_by(sale, customer) -",
+            wait_and_buy_elsewhere,
+        ),
+        (
+            "if barred(sale, customer, quantity, true) then return NOW + offer_ms(sale) end",
+            "",
+            hold_elsewhere_while_waiting,
+        ),
+        ("  if sale.stirred then wake(sale, customer) end\n", "", hold_elsewhere_while_waiting),
+    ],
+)
+def test_the_model_notices_an_offer_beyond_the_rules(
+    old: str, new: str, play: Callable[[Wire], list[str]], valkey: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = {verb: script_source(verb) for verb in Verb}
     assert any(old in source for source in sources.values())
     monkeypatch.setattr(kernel_module, "script_source", lambda verb: sources[verb].replace(old, new))
     with pytest.raises(AssertionError):
-        wait_and_buy_elsewhere(valkey)
+        play(valkey)
 
 
 def test_a_crowd_of_ended_holds_is_taken_back_page_by_page_and_nobody_is_told_sold_out(wire: Wire) -> None:
     wire.ask("FLUSHALL")
     crowd = 450
-    play = Play(wire, Kernel(wire), 0, [Sale(Config(), {"a": Item(crowd)})] * 2)  # type: ignore[arg-type]
+    kernel = Kernel(wire)  # type: ignore[arg-type]
+    wire.run(kernel.load_scripts())
+    play = Play(wire, kernel, 0, [Sale(Config(), {"a": Item(crowd)})] * 2)
     everybody = [("one", None, 1, f"c{n}", ["a", 1], False) for n in range(crowd)]
     for _ in range(2):
         play.step(1_000, (Verb.RESERVE, everybody))
@@ -461,3 +544,76 @@ def test_a_crowd_of_ended_holds_is_taken_back_page_by_page_and_nobody_is_told_so
     assert [side.model.sales["one"].items["a"].sold for side in play.sides] == [crowd, crowd]
     play.step(0, (Verb.EXPIRE, [("one",)]))
     play.close()
+
+
+def commands(wire: Wire) -> int:
+    """How many commands the server has run, those of scripts included."""
+    lines = wire.ask("INFO", "commandstats").decode().splitlines()
+    return sum(int(line.split("calls=")[1].split(",")[0]) for line in lines if "calls=" in line)
+
+
+def crowd_that_waits(wire: Wire, items: dict[str, Item], wanted: list[tuple[str, int]]) -> Partition:
+    """A sale with these who wait: sku and quantity each."""
+    wire.ask("FLUSHALL")
+    kernel = Kernel(wire)  # type: ignore[arg-type]
+    wire.run(kernel.load_scripts())
+    side = Partition(wire, kernel, 0, batched=True)
+    side.model.now_ms = START_MS
+    side.load("one", Sale(Config(rules={"waiting_most": 100_000, "waiting_hold_ms": 60_000}), items))
+    for at in range(0, len(wanted), 500):
+        some = enumerate(wanted[at : at + 500], at)
+        asked = [(0, "join", f"e{n:05}", 1, f"w{n}", sku, quantity, 0) for n, (sku, quantity) in some]
+        assert not side.run(Verb.WAITING_LIST, ["one"], asked).status
+    return side
+
+
+STEP = 50
+"""SERVE_MOST of scripts/lib/waiting.lua."""
+
+
+def test_a_restock_for_many_who_wait_is_served_in_steps_and_nobody_else_has_a_unit_before(wire: Wire) -> None:
+    many = 1_000
+    side = crowd_that_waits(wire, {"a": Item(0)}, [("a", 1)] * many)
+    reply = side.run(Verb.RESTOCK, ["one"], [(0, "a", many + 1, "why", "restock:1", 1, 10_000)])
+    assert reply.results[0][0] == "restocked"
+    stolen, calls, more = 0, 0, True
+    while more:
+        before = held_of(side)
+        [[_, more]] = side.run(Verb.EXPIRE, ["one"], [(0,)]).results
+        assert held_of(side) - before <= STEP
+        calls += 1
+        if more:
+            [result] = side.run(Verb.RESERVE, ["one"], [(0, "r", 1, "open", ["a", 1], True, 0)]).results
+            stolen += result[0] != "sold-out"
+    assert (held_of(side), stolen) == (many, 0)
+    assert calls <= many / STEP
+    [result] = side.run(Verb.RESERVE, ["one"], [(0, "r", 1, "open", ["a", 1], True, 0)]).results
+    assert result[0] == "confirmed", "the one unit that nobody waits for"
+
+
+def held_of(side: Partition) -> int:
+    [[*_, counters]] = [result[:7] for result in side.run(Verb.LOOK, ["one"], [(0, "")]).results]
+    return int(counters[2])
+
+
+def test_a_refund_costs_the_same_however_many_want_more_than_is_left(wire: Wire) -> None:
+    costs = []
+    for many in (10, 2_000):
+        side = crowd_that_waits(wire, {"a": Item(5)}, [("a", 7 + n % 3) for n in range(many)])
+        side.run(Verb.RESERVE, ["one"], [(0, "r", 1, "b", ["a", 5], True, 0)])
+        before = commands(wire)
+        [result] = side.run(Verb.CANCEL, ["one"], [(0, "r", 1, "b", ["a", 5], True, "why")]).results
+        costs.append(commands(wire) - before)
+        assert result[0] == "cancelled"
+    assert costs[0] == costs[1]
+
+
+def test_the_beat_costs_the_same_however_many_items_somebody_waits_for(wire: Wire) -> None:
+    costs = []
+    for many in (1, 2_000):
+        items = {f"i{n}": Item(0) for n in range(many)}
+        side = crowd_that_waits(wire, items, [(sku, 1) for sku in items])
+        before = commands(wire)
+        assert side.run(Verb.EXPIRE, ["one"], [(0,)]).results == [[0, False]]
+        costs.append(commands(wire) - before)
+    assert costs[0] == costs[1]

@@ -53,7 +53,9 @@ class Verb(StrEnum):
     SURVEY = "survey"
 
 
-IN_THE_ROOM: Final = frozenset((Verb.TAKE_TICKET, Verb.LOOK_AT_TICKET, Verb.LEAVE_ROOM, Verb.LOOK_AT_ROOM))
+IN_THE_ROOM: Final = frozenset(
+    (Verb.TAKE_TICKET, Verb.LOOK_AT_TICKET, Verb.LEAVE_ROOM, Verb.LOOK_AT_ROOM, Verb.EXPIRE)
+)
 """Verbs whose scripts take the keys of waiting rooms too."""
 
 

@@ -208,7 +208,7 @@ class Group(Struct):
         began: tuple[list[object], ...] = (
             [j.sale for j in joins], [j.id for j in joins], [j.place for j in joins],
             [j.customer for j in joins], [j.lines[0] for j in joins], [j.lines[1] for j in joins],
-            [j.fingerprint for j in joins], [j.at_ms for j in joins],
+            [j.fingerprint for j in joins], [j.at_ms for j in joins], [j.admitted for j in joins],
         )  # fmt: skip
         ended: tuple[list[object], ...] = (
             [one.sale for one in leaves], [one.id for one in leaves],

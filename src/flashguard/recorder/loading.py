@@ -152,7 +152,7 @@ async def load_sale(
             newest = 0
             async with aclosing(_pages(connection, "waiting_to_load", sale_id)) as waiting_pages:
                 async for rows in waiting_pages:
-                    records, line = _waiting_records(rows)
+                    records, line = _waiting_records(rows, sale["waiting_room"] is not None)
                     await abreast.add(send(records=records, line=line))
                     newest = rows[-1]["place"]
             if newest:
@@ -183,16 +183,21 @@ async def load_sale(
     return loaded
 
 
-def _waiting_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
-    """The records of the waiting list's entries, and the line of those that wait: see lib/waiting.lua."""
+def _waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any], list[Any]]:
+    """The records of the waiting list's entries, and the line of those that wait: see lib/waiting.lua.
+
+    Parameters:
+        room: the sale has a waiting room; without one every entry counts as admitted.
+    """
     records: list[Any] = []
     line: list[Any] = []
     for row in rows:
         head = [f"waiting:{row['id']}", "waiting", row["fingerprint"], row["state"], row["created_ms"]]
-        records.append([*head, row["place"], 0, row["customer"], row["sku"], row["quantity"]])
+        admitted = row["admitted"] or not room
+        records.append([*head, row["place"], 0, row["customer"], row["sku"], row["quantity"], admitted])
         if row["state"] == "waiting":
             records.append([f"waits:{row['customer']}", row["id"]])
-            line += (row["sku"], row["place"], row["id"])
+            line += (row["sku"], row["place"], row["id"], row["quantity"], admitted)
     return records, line
 
 

@@ -21,6 +21,8 @@ SALES_PER_CALL: Final = 100
 REST_SECONDS: Final = 3.0
 REST_SECONDS_MOST: Final = 60.0
 """How long a sale that can't be swept is left out, at first and at most."""
+CALLS_PER_TURN: Final = 20
+"""Script calls for the same sales before the next partition's turn; what is left comes without a pause."""
 RECONCILE_SECONDS: Final = 2.0
 """How often the sales in memory are compared with those the ledger wants there."""
 
@@ -35,13 +37,14 @@ async def sweep(
     """Runs until cancelled. A server that is away is the partition recorders' matter: this only waits."""
     reconciled_at, resting = 0.0, Resting()
     while True:
+        behind = False
         due = time.monotonic() - reconciled_at >= RECONCILE_SECONDS
         if due:
             reconciled_at = time.monotonic()
         for partition, suspect in list(partitions.items()):  # they come and go meanwhile
             try:
                 sales = resting.without(partition, await kernel.sales(partition))
-                await _expire(kernel, partition, sorted(sales), resting, suspect)
+                behind |= await _expire(kernel, partition, sorted(sales), resting, suspect)
                 if due:
                     await reconcile(kernel, ledger, partition, settings.closed_sale_hours, suspect)
             except MemoryBroken as error:
@@ -51,7 +54,7 @@ async def sweep(
                 log.debug("sweep of partition %d: %s", partition, error)
             except Exception:
                 log.exception("sweep of partition %d", partition)
-        await asyncio.sleep(settings.sweep_interval_seconds)
+        await asyncio.sleep(0 if behind else settings.sweep_interval_seconds)
 
 
 class Resting:
@@ -87,25 +90,31 @@ class Resting:
 
 async def _expire(
     kernel: Kernel, partition: int, sales: list[SaleId], resting: Resting, suspect: Suspect
-) -> None:
-    """Sweep all these sales: together, or one by one where one of them is broken."""
+) -> bool:
+    """Sweep all these sales, one by one where one of them is broken; return whether there is more than one
+    turn does."""
+    behind = False
     for at in range(0, len(sales), SALES_PER_CALL):
         some = sales[at : at + SALES_PER_CALL]
         try:
-            await _expire_some(kernel, partition, some)
+            behind |= await _expire_some(kernel, partition, some)
         except MemoryBroken:
             for sale in some:
                 try:
-                    await _expire_some(kernel, partition, [sale])
+                    behind |= await _expire_some(kernel, partition, [sale])
                 except MemoryBroken as error:
                     resting.begin(partition, sale, error, suspect)
+    return behind
 
 
-async def _expire_some(kernel: Kernel, partition: int, sales: list[SaleId]) -> None:
-    more = True
-    while more:
+async def _expire_some(kernel: Kernel, partition: int, sales: list[SaleId]) -> bool:
+    """Take ended holds back and serve waiting lists; return whether there is more than one turn does."""
+    for _ in range(CALLS_PER_TURN):
         reply = await kernel.run(Verb.EXPIRE, partition, sales, [(index,) for index in range(len(sales))])
-        more = not reply.status and any(waiting for _, waiting in reply.results)
+        sales = [sale for sale, (_, more) in zip(sales, reply.results, strict=False) if more]
+        if not sales:  # none while it recovers
+            return False
+    return True
 
 
 async def reconcile(

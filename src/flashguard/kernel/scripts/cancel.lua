@@ -37,6 +37,7 @@ local function decide(sale, id, fingerprint, customer, lines, restock, reason)
   move(sale, lines, 'sold', -1)
   if not restock then move(sale, lines, 'stock', -1) end
   add_used(sale, customer, -units_of(lines))
+  if sale.stirred then wake(sale, customer) end
   put_record(sale, id, {CANCELLED, fingerprint, record[3], record[4], NOW - record[3], SEQ + 1})
   transitions[#transitions + 1] = {'cancel', sale.id, id, lines, NOW, restock, reason}
   return {'cancelled', NOW, SEQ + 1}

@@ -16,7 +16,7 @@
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
 --             staged    {records, customers}: how many were staged, to adopt; or nothing
 --             habits    {customer, "held lapses last_ms", ...}, or nothing
---             line      {sku, place, id, ...} of those who wait, or nothing
+--             line      {sku, place, id, quantity, admitted, ...} of those who wait, or nothing
 --             definition  of a sale that is new: what restores it in a ledger that lost it, for the journal; or nothing
 -- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when the fence is not ours
 
@@ -82,9 +82,12 @@ call('ZADD', KEYS[5], deadlines)
 call('HSET', KEYS[6], used)
 call('HSET', KEYS[7], habits or {})
 local line, members = REQUESTS[10] or {}, {}
-for i = 1, #line, 3 do
-  members[#members + 1] = 0
-  members[#members + 1] = line_member(line[i], line[i + 1], line[i + 2])
+local function member(text) members[#members + 1], members[#members + 2] = 0, text end
+for i = 1, #line, 5 do
+  local sku, place, id, quantity, admitted = unpack(line, i, i + 4)
+  member(place_member(sku, place, id))
+  member(size_member(sku, entry_text(quantity, place, id), admitted))
+  member(due_member(0, sku)) -- nobody knows any more what was free, or set aside
 end
 call('ZADD', KEYS[8], members)
 if #config > 0 then

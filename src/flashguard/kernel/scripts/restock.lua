@@ -39,7 +39,7 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
   if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available} end
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
-  if sale.stirred then stir(sale, sku, delta > 0) end
+  if sale.stirred then stir(sale, sku) end
   if is_transfer(key) then count_moved(sale, sku, delta) end
   put_record(sale, key, {'restock', fingerprint, item.stock, item.held, item.sold, SEQ + 1})
   transitions[#transitions + 1] = {'restock', sale.id, key, {sku, delta}, NOW, fingerprint, reason, 0,

@@ -4,6 +4,7 @@
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admitted_until_ms},
 --           {sale index, 'leave' | 'see', id}, ...}
+--           admitted_until_ms: until when the sale's waiting room admits the customer, 0: not at all
 -- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place is
 --           how many are served before it and itself, 0 when it does not wait. A joining entry whose units are there
 --           is offered them at once.
@@ -47,8 +48,9 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   if (rules.waiting_most or 0) == 0 then return {'no-waiting-list'} end
   if record_of(sale, id) then return {'idempotency-mismatch'} end
   if not sale.items[sku] then return {'unknown-item', sku} end
-  if rules.room and NOW >= (admitted_until_ms or 0) and not shortage(sale, {sku, quantity}) then
-    return {'queue-required'} -- the units are there: they are for those whom the room lets in
+  local admitted = not rules.room or NOW < (admitted_until_ms or 0)
+  if not admitted and not shortage(sale, {sku, 1}) then
+    return {'queue-required'} -- units are there: they are for those whom the room lets in
   end
   local no = cooling(sale, customer) or barred(sale, customer, quantity, true)
   while no and no[1] ~= 'cooling-down' and no[1] ~= 'overloaded' and sale.reclaimed < RECLAIM_MOST and reclaim(sale) do
@@ -61,11 +63,8 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
 
   local place = (record_of(sale, 'waiting-place') or {'place', 0})[2] + 1
   put_record(sale, 'waiting-place', {'place', place})
-  put_record(sale, 'waits:' .. customer, {id})
-  put_record(sale, 'waiting:' .. id, {'waiting', fingerprint, 'waiting', NOW, place, SEQ + 1, customer, sku, quantity})
-  redis.call('ZADD', sale.line_key, 0, line_member(sku, place, id))
-  sale.waiting = sale.waiting + 1
-  transitions[#transitions + 1] = {'join', sale.id, id, {sku, quantity}, NOW, fingerprint, customer, place}
+  begin_waiting(sale, id,
+    {'waiting', fingerprint, 'waiting', NOW, place, SEQ + 1, customer, sku, quantity, admitted})
   stir(sale, sku)
   hand_out(sale)
   return seen(sale, id, false)

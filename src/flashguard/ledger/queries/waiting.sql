@@ -1,9 +1,10 @@
 -- name: record_joins
 -- The first outcome stands, should a memory that forgot a key take it again.
-INSERT INTO flashguard.waiting_list (sale_id, id, place, customer, sku, quantity, fingerprint, created_at)
-SELECT sale, id, place, customer, sku, quantity, fingerprint, to_timestamp(at_ms::float8 / 1000)
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
-     AS j (sale, id, place, customer, sku, quantity, fingerprint, at_ms)
+INSERT INTO flashguard.waiting_list (sale_id, id, place, customer, sku, quantity, fingerprint, created_at, admitted)
+SELECT sale, id, place, customer, sku, quantity, fingerprint, to_timestamp(at_ms::float8 / 1000), admitted
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+            $9::boolean[])
+     AS j (sale, id, place, customer, sku, quantity, fingerprint, at_ms, admitted)
 ON CONFLICT DO NOTHING;
 
 -- name: record_leaves
@@ -13,7 +14,8 @@ WHERE w.sale_id = l.sale AND w.id = l.id AND w.state = 'waiting';
 
 -- name: waiting_to_load
 -- A sale's entries, for a cursor.
-SELECT id, place, customer, sku, quantity, fingerprint, state, round(date_part('epoch', created_at) * 1000)::bigint AS created_ms
+SELECT id, place, customer, sku, quantity, fingerprint, state, admitted,
+       round(date_part('epoch', created_at) * 1000)::bigint AS created_ms
 FROM flashguard.waiting_list WHERE sale_id = $1 ORDER BY place;
 
 -- name: waiting_entry

@@ -5,12 +5,13 @@
 --
 -- Rules: max_held, units in one customer's live holds; cool_down_ms, how long a customer may hold nothing after
 -- cool_down_after lapses, and after each further one; counted_since_ms, when counting began in a sale under way.
+-- A sale with a waiting list counts too: an entry must know which of its customer's units are held, and which bought.
 
 local COOL_DOWN_AFTER = 3 -- lapses, where the sale does not say
 
 -- counted(rules): whether the habits of a sale's customers are counted.
 local function counted(rules)
-  return rules.max_held ~= nil or rules.cool_down_ms ~= nil
+  return rules.max_held ~= nil or rules.cool_down_ms ~= nil or rules.waiting_most ~= nil
 end
 
 local parse_habits, habits_of, count_held, count_lapse, write_habits

@@ -1,5 +1,28 @@
--- line_member(sku, place, id): who waits, as a member of the line: ordered by item, then by place. A parked one waits
--- for more units than are unsold and is passed over until there are more.
-local function line_member(sku, place, id, parked)
-  return (parked and 'p' or 'w') .. sku .. '\0' .. string.format('%015.0f', place) .. '\0' .. id
+-- The members of a sale's line. Every score is 0, so that members are in the order of their text:
+--
+--   ''                                    the mark that load puts there
+--   d<due ms>\0<sku>                      an item to serve again, once it is due
+--   d<due ms>\0<sku>\0<entry>             an entry that is not offered anything until then
+--   e<sku>                                an item with free units for entries that the waiting room did not admit
+--   p<sku>\0<place>\0<id>                 every entry that waits, by place
+--   q<sku>\0<quantity>\0<place>\0<id>     an entry that can be served, by quantity, then by place
+--   r<sku>\0<quantity>\0<place>\0<id>     the same, where the sale's waiting room did not admit the customer
+--
+-- <entry> is <quantity>\0<place>\0<id>. Numbers have leading zeros.
+
+local function due_member(due_ms, rest)
+  return string.format('d%015.0f', due_ms) .. '\0' .. rest
+end
+
+local function place_member(sku, place, id)
+  return 'p' .. sku .. '\0' .. string.format('%015.0f', place) .. '\0' .. id
+end
+
+-- entry_text(quantity, place, id): an entry as a due and a size member end.
+local function entry_text(quantity, place, id)
+  return string.format('%09.0f', quantity) .. '\0' .. string.format('%015.0f', place) .. '\0' .. id
+end
+
+local function size_member(sku, text, admitted)
+  return (admitted and 'q' or 'r') .. sku .. '\0' .. text
 end

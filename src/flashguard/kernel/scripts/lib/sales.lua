@@ -6,7 +6,7 @@
 --                                  rules: a map of optional rules by name, unless it has none
 --                                    room   the sale has a waiting room: who takes units must have been admitted
 --                                    others: see habits.lua and waiting.lua
---                        item:<sku> -> "stock held sold", and owed where units wait for somebody: see waiting.lua
+--                        item:<sku> -> "stock held sold", and owed and until_ms where the waiting list asks: see waiting.lua
 --   reservations  hash   id -> msgpack record (see below)
 --   deadlines     zset   id of each live hold, scored by expires_ms
 --   used          hash   customer -> units held or bought
@@ -30,7 +30,7 @@ local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time
 local KEYS_PER_SALE = 6
 
 local NO_RULES = {}
-local stir, hand_out, learn_waiting -- see waiting.lua
+local stir, wake, hand_out, learn_waiting -- see waiting.lua
 local transitions = {} -- of this batch, in order
 local SALES = {}       -- index -> sale, index as the requests name it (0-based)
 
@@ -45,7 +45,7 @@ local function sale_at(index)
     id = string.match(KEYS[at], 'sale:(.+)$'),
     items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer
     items_changed = {}, records_changed = {}, used_changed = {},
-    owed_changed = {}, deadlines_added = {}, deadlines_removed = {}, reclaimed = 0, drained = false,
+    heads = {}, owed_changed = {}, deadlines_added = {}, deadlines_removed = {}, reclaimed = 0, drained = false,
   }
   SALES[index] = sale
   return sale
@@ -54,9 +54,16 @@ end
 local function parse_item(text)
   local stock, held, sold = string.match(text, '^(%d+) (%d+) (%d+)$')
   if stock then return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold)} end
-  local owed
-  stock, held, sold, owed = string.match(text, '^(%d+) (%d+) (%d+) (%d+)$')
-  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold), owed = tonumber(owed)}
+  local owed, until_ms
+  stock, held, sold, owed, until_ms = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold), owed = owed ~= '0' and tonumber(owed) or nil,
+    until_ms = until_ms ~= '0' and tonumber(until_ms) or nil}
+end
+
+local function item_text(item)
+  local text = string.format('%.0f %.0f %.0f', item.stock, item.held, item.sold)
+  if not item.owed and not item.until_ms then return text end
+  return text .. string.format(' %.0f %.0f', item.owed or 0, item.until_ms or 0)
 end
 
 -- Readers: what prefetch did not bring is read one by one.
@@ -149,7 +156,7 @@ local function move(sale, lines, field, sign)
     local item = item_of(sale, lines[i])
     item[field] = item[field] + sign * lines[i + 1]
     sale.items_changed[lines[i]] = item
-    if sale.stirred then stir(sale, lines[i], field == 'sold' and sign < 0) end
+    if sale.stirred then stir(sale, lines[i]) end
   end
 end
 
@@ -175,6 +182,27 @@ local function unrecorded(record)
   return record[6] > RECORDED and record[6] or 0
 end
 
+-- barred(sale, customer, units, hold): why this customer may not have so many more, as a result; nil when they may.
+local function barred(sale, customer, units, hold)
+  local config = sale.config
+  if config.limit > 0 and used_by(sale, customer) + units > config.limit then
+    return {'limit-reached', config.limit, used_by(sale, customer)}
+  end
+  local most = hold and config.rules.max_held
+  if most and habits_of(sale, customer).held + units > most then
+    return {'hold-budget-reached', most, habits_of(sale, customer).held}
+  end
+  return nil
+end
+
+-- cools_until(sale, customer): until when this customer may hold nothing, by what is known of them; 0 when they may.
+local function cools_until(sale, customer)
+  local rules = sale.config.rules
+  if not rules.cool_down_ms then return 0 end
+  local habits = habits_of(sale, customer)
+  return habits.lapses >= (rules.cool_down_after or COOL_DOWN_AFTER) and habits.last_ms + rules.cool_down_ms or 0
+end
+
 -- finish(sale, id, record, status): ends a live hold; its units are sold, or go back to stock.
 local function finish(sale, id, record, status, ended_ms)
   local verb = ({[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = 'expire'})[status]
@@ -187,6 +215,7 @@ local function finish(sale, id, record, status, ended_ms)
     add_used(sale, customer, -units_of(lines))
     if sale.habits then count_lapse(sale, customer, ended_ms, 1) end
   end
+  if sale.stirred then wake(sale, customer) end
   put_record(sale, id, {status, record[2], record[3], record[4], ended_ms - record[3], SEQ + 1})
   sale.deadlines_removed[#sale.deadlines_removed + 1] = id
   transitions[#transitions + 1] = {verb, sale.id, id, lines, ended_ms}
@@ -223,15 +252,13 @@ local function flush()
     local fields = {}
     for sku, item in pairs(sale.items_changed) do
       fields[#fields + 1] = 'item:' .. sku
-      fields[#fields + 1] = string.format(item.owed and '%.0f %.0f %.0f %.0f' or '%.0f %.0f %.0f', item.stock, item.held,
-        item.sold, item.owed)
+      fields[#fields + 1] = item_text(item)
       counters[#counters + 1] = {sale.id, sku, item.stock, item.held, item.sold}
     end
     for sku, item in pairs(sale.owed_changed) do
       if not sale.items_changed[sku] then
         fields[#fields + 1] = 'item:' .. sku
-        fields[#fields + 1] = string.format(item.owed and '%.0f %.0f %.0f %.0f' or '%.0f %.0f %.0f', item.stock,
-          item.held, item.sold, item.owed)
+        fields[#fields + 1] = item_text(item)
       end
     end
     if sale.config_changed then

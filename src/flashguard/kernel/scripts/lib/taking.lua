@@ -19,19 +19,6 @@ local function shortage(sale, lines)
   return nil
 end
 
--- barred(sale, customer, units, hold): why this customer may not have so many more, as a result; nil when they may.
-local function barred(sale, customer, units, hold)
-  local config = sale.config
-  if config.limit > 0 and used_by(sale, customer) + units > config.limit then
-    return {'limit-reached', config.limit, used_by(sale, customer)}
-  end
-  local most = hold and config.rules.max_held
-  if most and habits_of(sale, customer).held + units > most then
-    return {'hold-budget-reached', most, habits_of(sale, customer).held}
-  end
-  return nil
-end
-
 -- lacks(sale, customer, lines, hold): why these units can't be given, as a result; nil when they can. Ended holds
 -- are taken back before it says no. hold: they are to be held, not sold.
 local function lacks(sale, customer, lines, hold)
@@ -60,7 +47,6 @@ local function cooling(sale, customer)
   while habits.held > 0 and reclaim(sale) do -- a hold of theirs that has just ended counts
     if sale.reclaimed >= RECLAIM_MOST then return {'overloaded'} end
   end
-  local until_ms = habits.last_ms + rules.cool_down_ms
-  if habits.lapses < (rules.cool_down_after or COOL_DOWN_AFTER) or NOW >= until_ms then return nil end
-  return {'cooling-down', until_ms - NOW}
+  local until_ms = cools_until(sale, customer)
+  return until_ms > NOW and {'cooling-down', until_ms - NOW} or nil
 end

@@ -1,95 +1,174 @@
 -- The waiting list: who waits for units of an item, in order. Units that come back are theirs before open sale sees
 -- them: whatever a request changes, hand_out runs before the next request is decided.
 --
---   line          zset   every score is 0, so that members are ordered by item and place: see line.lua
---   reservations  hash   waiting:<id>     -> 'waiting', fingerprint, state, created_ms, place, seq, customer, sku, quantity
---                        waits:<customer> -> id of the entry, while it waits
+--   line          zset   who waits, and which items must be served later: see line.lua
+--   reservations  hash   waiting:<id>     -> 'waiting', fingerprint, state, created_ms, place, seq, customer, sku, quantity,
+--                                            admitted (true in a sale without a waiting room)
+--                        waits:<customer> -> id of the entry while it waits, and until when it sleeps, if it does
 --                        waiting-place    -> 'place', the newest
---   item:<sku>           "stock held sold owed": units that are free and set aside for the first in line, who wants more
+--   item:<sku>           "stock held sold owed until_ms": owed units are free and set aside for those who wait; until_ms
+--                        is when they stop being set aside for an entry that wants more than are free (0: no such entry)
 --
--- An entry is for units of one item. It is never passed by one behind it: units are set aside until it has them all.
--- Only while it wants more than are unsold, it is passed over. State: waiting, then offered (a hold under its id), left,
--- limit-reached (its customer bought elsewhere), or ended (it can't be offered). Rules: waiting_most, how many may wait; waiting_hold_ms.
+-- The rule, for the free units of an item, from the lowest place on:
+--   1. An entry that wants more than are unsold (stock - sold) is passed over; it keeps its place.
+--   2. An entry meets the checks of a reserve, after ended holds were taken back. Where its customer's orders alone reach
+--      the limit it ends, limit-reached. For the limit, the hold budget and the cool-down it sleeps: until the customer's
+--      holds change, the cool-down is over, or an offer's time has passed. Where a reservation has its id it ends, too.
+--   3. An entry that wants no more than are free is offered them: an ordinary hold under the entry's own id.
+--   4. For one that wants more, free units are set aside, for the time of one offer and no longer. After that they go to
+--      whom they fit: first to those who wait, then to open sale; until none is free.
+--   5. An entry whose customer the sale's waiting room did not admit is offered units by `expire` alone, only while
+--      nobody is in the room, and only such as came back while none was free. Nothing is set aside for it.
+--
+-- One call serves, ends or puts to sleep at most SERVE_MOST entries. What is left is set aside, and the item is due
+-- again: the recorder's beat (expire) serves the rest. Of the quantities that entries for one item want, the SIZES_MOST
+-- smallest are looked at.
+--
+-- State: waiting, then offered, left, limit-reached, or ended (it can't be offered). Rules: waiting_most, how many may
+-- wait; waiting_hold_ms, how long an offer lasts.
 
 --@include lib/line.lua
 
-local waiting_count, ahead_of, end_waiting, stir_all
+local SERVE_MOST, SIZES_MOST = 50, 100
+local serves_left = SERVE_MOST -- by this call; expire shares them among its sales
+
+local waiting_count, ahead_of, begin_waiting, end_waiting
 
 -- learn_waiting(): makes what follows, in calls that meet a sale with a list; the others shall not pay for it.
 function learn_waiting()
   if waiting_count then return end
 
-  -- stir(sale, sku, more): the item shall be looked at for those who wait, once the request is decided; more: because
-  -- there are more unsold units of it.
-  function stir(sale, sku, more)
+  -- stir(sale, sku): the item must be looked at for those who wait, once the request is decided.
+  function stir(sale, sku)
     local stirred = sale.stirred
-    if not stirred[sku] then stirred[#stirred + 1] = sku end
-    stirred[sku] = (more or stirred[sku] == 'more') and 'more' or 'yes'
+    if not stirred[sku] then stirred[#stirred + 1], stirred[sku] = sku, true end
   end
 
   -- waiting_count(sale): how many wait, for whatever.
   function waiting_count(sale)
-    if not sale.waiting then sale.waiting = redis.call('ZCARD', sale.line_key) - 1 end
+    if not sale.waiting then sale.waiting = redis.call('ZLEXCOUNT', sale.line_key, '[p', '(q') end
     return sale.waiting
-  end
-
-  local function between(prefix, sku)
-    return '[' .. prefix .. sku .. '\0', '(' .. prefix .. sku .. '\1'
-  end
-
-  -- first_in_line(sale, sku): id and entry of who is next, or nil.
-  local function first_in_line(sale, sku)
-    local from, to = between('w', sku)
-    local member = redis.call('ZRANGEBYLEX', sale.line_key, from, to, 'LIMIT', 0, 1)[1]
-    if not member then return nil end
-    local id = string.match(member, '%z([^%z]*)$')
-    return id, record_of(sale, 'waiting:' .. id)
   end
 
   -- ahead_of(sale, id, entry): how many wait for the same item before this one.
   function ahead_of(sale, id, entry)
-    local sku, place, count = entry[8], entry[5], 0
-    for _, parked in ipairs({false, true}) do
-      local from = between(parked and 'p' or 'w', sku)
-      count = count + redis.call('ZLEXCOUNT', sale.line_key, from, '(' .. line_member(sku, place, id, parked))
-    end
-    return count
+    local sku = entry[8]
+    return redis.call('ZLEXCOUNT', sale.line_key, '[p' .. sku .. '\0', '(' .. place_member(sku, entry[5], id))
   end
 
-  local function park(sale, id, entry)
-    redis.call('ZREM', sale.line_key, line_member(entry[8], entry[5], id))
-    redis.call('ZADD', sale.line_key, 0, line_member(entry[8], entry[5], id, true))
+  -- first_of(sale, kind, sku, quantity): who is first of those who want so many or more, as {quantity, place, id}; or nil.
+  local function first_of(sale, kind, sku, quantity)
+    local head, least = kind .. sku .. '\0', string.format('%09.0f', quantity)
+    local from, to = '[' .. head .. least, '(' .. kind .. sku .. '\1'
+    local member = redis.call('ZRANGEBYLEX', sale.line_key, from, to, 'LIMIT', 0, 1)[1]
+    if not member then return nil end
+    local wanted_units, place, id = string.match(member, '^(%d+)%z(%d+)%z(.*)$', #head + 1)
+    return {tonumber(wanted_units), tonumber(place), id}
   end
 
-  -- unpark(sale, sku): there are more unsold units: everybody may be served again.
-  local function unpark(sale, sku)
-    local members = redis.call('ZRANGEBYLEX', sale.line_key, between('p', sku))
-    local changes = {}
-    for i = 1, #members do
-      changes[2 * i - 1], changes[2 * i] = 0, 'w' .. string.sub(members[i], 2)
-      redis.call('ZREM', sale.line_key, members[i])
+  -- heads_of(sale, kind, sku): the first of each quantity, the smallest quantity first.
+  local function heads_of(sale, kind, sku)
+    local heads = sale.heads[kind .. sku]
+    if heads then return heads end
+    heads = {}
+    local head = first_of(sale, kind, sku, 0)
+    while head and #heads < SIZES_MOST do
+      heads[#heads + 1] = head
+      head = first_of(sale, kind, sku, head[1] + 1)
     end
-    call('ZADD', sale.line_key, changes)
+    sale.heads[kind .. sku] = heads
+    return heads
+  end
+
+  -- first_within(heads, units): the lowest place among those who want no more than so many units; or nil.
+  local function first_within(heads, units)
+    local first
+    for i = 1, #heads do
+      if heads[i][1] > units then break end
+      if not first or heads[i][2] < first[2] then first = heads[i] end
+    end
+    return first
+  end
+
+  local function kind_of(entry) return entry[10] and 'q' or 'r' end
+
+  local function add_size(sale, id, entry)
+    sale.heads[kind_of(entry) .. entry[8]] = nil
+    redis.call('ZADD', sale.line_key, 0, size_member(entry[8], entry_text(entry[9], entry[5], id), entry[10]))
+  end
+
+  -- remove_size(sale, id, entry): the heads that are known stay right, so that serving a long line looks up one of them.
+  local function remove_size(sale, id, entry)
+    local kind, sku = kind_of(entry), entry[8]
+    redis.call('ZREM', sale.line_key, size_member(sku, entry_text(entry[9], entry[5], id), entry[10]))
+    local heads = sale.heads[kind .. sku]
+    for i = 1, heads and #heads or 0 do
+      if heads[i][3] == id then
+        local next_one = first_of(sale, kind, sku, entry[9])
+        if next_one and next_one[1] == entry[9] then heads[i] = next_one else sale.heads[kind .. sku] = nil end
+        return
+      end
+    end
+  end
+
+  local function later(sale, due_ms, rest)
+    redis.call('ZADD', sale.line_key, 0, due_member(due_ms, rest))
+  end
+
+  -- begin_waiting(sale, id, entry): puts an entry on the list.
+  function begin_waiting(sale, id, entry)
+    sale.waiting = waiting_count(sale) + 1
+    put_record(sale, 'waits:' .. entry[7], {id})
+    put_record(sale, 'waiting:' .. id, entry)
+    redis.call('ZADD', sale.line_key, 0, place_member(entry[8], entry[5], id))
+    add_size(sale, id, entry)
+    transitions[#transitions + 1] = {'join', sale.id, id, {entry[8], entry[9]}, NOW, entry[2], entry[7], entry[5], entry[10]}
   end
 
   -- end_waiting(sale, id, entry, state): takes an entry off the list.
   function end_waiting(sale, id, entry, state)
     local sku, place, customer = entry[8], entry[5], entry[7]
+    local waits = record_of(sale, 'waits:' .. customer)
     sale.waiting = waiting_count(sale) - 1
-    redis.call('ZREM', sale.line_key, line_member(sku, place, id), line_member(sku, place, id, true))
+    redis.call('ZREM', sale.line_key, place_member(sku, place, id))
+    if waits and waits[2] then
+      redis.call('ZREM', sale.line_key, due_member(waits[2], sku .. '\0' .. entry_text(entry[9], place, id)))
+    else
+      remove_size(sale, id, entry)
+    end
     redis.call('HDEL', sale.reservations_key, 'waits:' .. customer)
     sale.records['waits:' .. customer], sale.records_changed['waits:' .. customer] = false, nil
-    put_record(sale, 'waiting:' .. id, {'waiting', entry[2], state, entry[4], place, SEQ + 1, customer, sku, entry[9]})
+    put_record(sale, 'waiting:' .. id, {'waiting', entry[2], state, entry[4], place, SEQ + 1, customer, sku, entry[9],
+      entry[10]})
     transitions[#transitions + 1] = {'leave', sale.id, id, {sku, entry[9]}, NOW, state}
   end
 
+  local function sleep(sale, id, entry, until_ms)
+    remove_size(sale, id, entry)
+    later(sale, until_ms, entry[8] .. '\0' .. entry_text(entry[9], entry[5], id))
+    put_record(sale, 'waits:' .. entry[7], {id, until_ms})
+  end
+
+  -- wake(sale, customer): what kept this customer's entry from an offer may be over.
+  function wake(sale, customer)
+    local waits = record_of(sale, 'waits:' .. customer)
+    if not waits or not waits[2] then return end
+    local entry = record_of(sale, 'waiting:' .. waits[1])
+    redis.call('ZREM', sale.line_key, due_member(waits[2], entry[8] .. '\0' .. entry_text(entry[9], entry[5], waits[1])))
+    put_record(sale, 'waits:' .. customer, {waits[1]})
+    add_size(sale, waits[1], entry)
+    stir(sale, entry[8])
+  end
+
+  local function offer_ms(sale) return sale.config.rules.waiting_hold_ms or sale.config.hold_ms end
+
   -- offer(sale, id, entry): its units are held for it: an ordinary hold, under the entry's own id.
   local function offer(sale, id, entry)
-    local hold_ms = sale.config.rules.waiting_hold_ms or sale.config.hold_ms
+    local hold_ms = offer_ms(sale)
     local fingerprint, customer, lines = entry[2], entry[7], {entry[8], entry[9]}
     add_used(sale, customer, entry[9])
     move(sale, lines, 'held', 1)
-    if sale.habits then count_held(sale, customer, entry[9]) end
+    count_held(sale, customer, entry[9])
     put_record(sale, id, {HELD, fingerprint, NOW, hold_ms, hold_ms, customer, lines, {}})
     local added = sale.deadlines_added
     added[#added + 1] = NOW + hold_ms
@@ -98,60 +177,153 @@ function learn_waiting()
     end_waiting(sale, id, entry, 'offered')
   end
 
-  -- serve(sale, sku, more): gives an item's free units to those who wait for it. more: it has more unsold ones.
-  local function serve(sale, sku, more)
+  -- put_off(sale, id, entry): until when the entry can't be offered its units; the state it ends in where it never can;
+  -- nil when it can now.
+  local function put_off(sale, id, entry)
+    local config, customer, quantity = sale.config, entry[7], entry[9]
+    if config.limit > 0 and used_by(sale, customer) - habits_of(sale, customer).held + quantity > config.limit then
+      return 'limit-reached'
+    end
+    if record_of(sale, id) then return 'ended' end -- nothing can be offered under an id that is taken
+    if barred(sale, customer, quantity, true) then return NOW + offer_ms(sale) end
+    local until_ms = cools_until(sale, customer)
+    return until_ms > NOW and until_ms or nil
+  end
+
+  -- serve_one(sale, head): whoever is next is offered its units, ends, or sleeps. False when this must wait for the
+  -- recorder's beat.
+  local function serve_one(sale, head, entry)
+    if serves_left <= 0 then return false end
+    local off = put_off(sale, head[3], entry)
+    if off and not sale.drained then return false end -- a hold of theirs may have ended
+    serves_left = serves_left - 1
+    if type(off) == 'string' then
+      end_waiting(sale, head[3], entry, off)
+    elseif off then
+      sleep(sale, head[3], entry, off)
+    else
+      offer(sale, head[3], entry)
+    end
+    return true
+  end
+
+  -- entry_of(sale, kind, sku, head): the entry of a member; one without is dropped: it must not stop the others.
+  local function entry_of(sale, kind, sku, head)
+    local entry = record_of(sale, 'waiting:' .. head[3])
+    if entry and entry[3] == 'waiting' then return entry end
+    redis.call('ZREM', sale.line_key, size_member(sku, entry_text(head[1], head[2], head[3]), kind == 'q'),
+      place_member(sku, head[2], head[3]))
+    sale.heads[kind .. sku], sale.waiting = nil, nil
+    return nil
+  end
+
+  local function keep_owed(sale, sku, item, owed, until_ms)
+    if item.owed == owed and item.until_ms == until_ms then return end
+    if item.until_ms and item.until_ms ~= until_ms then
+      redis.call('ZREM', sale.line_key, due_member(item.until_ms, sku))
+    end
+    item.owed, item.until_ms = owed, until_ms
+    sale.owed_changed[sku] = item
+  end
+
+  -- serve(sale, sku): gives an item's free units to those who wait for it.
+  local function serve(sale, sku)
     local item = item_of(sale, sku)
-    if not item or (waiting_count(sale) == 0 and not item.owed) then return end
-    if more then unpark(sale, sku) end
-    local free, owed, limit = item.stock - item.held - item.sold, nil, sale.config.limit
-    local last
-    while free > 0 do
-      local id, entry = first_in_line(sale, sku)
-      if not id then break end
-      if id == last then error('the line for ' .. sku .. ' does not move') end -- never loop in a server that all share
-      last = id
-      if item.stock - item.sold < entry[9] then
-        park(sale, id, entry)
-      elseif limit > 0 and used_by(sale, entry[7]) + entry[9] > limit then
-        end_waiting(sale, id, entry, 'limit-reached')
-      elseif record_of(sale, id) then -- another reservation has this id: nothing can be offered under it
-        end_waiting(sale, id, entry, 'ended')
-      elseif free >= entry[9] then
-        offer(sale, id, entry)
-        free = free - entry[9]
-      else
+    if not item or (not item.owed and not item.until_ms and waiting_count(sale) == 0) then return end
+    local room, owed, until_ms = sale.config.rules.room, nil, item.until_ms
+    local free = item.stock - item.held - item.sold
+    while free > 0 and waiting_count(sale) > 0 do
+      local passing, kind = until_ms and NOW >= until_ms, 'q'
+      local most = passing and free or item.stock - item.sold
+      local head = first_within(heads_of(sale, 'q', sku), most)
+      if not room then -- whoever a room did not admit, in a sale that has none any more, is like the others
+        local other = first_within(heads_of(sale, 'r', sku), most)
+        if other and (not head or other[2] < head[2]) then head, kind = other, 'r' end
+      end
+      if not head then break end
+      local entry = entry_of(sale, kind, sku, head)
+      if entry and entry[9] > free and not put_off(sale, head[3], entry) then
+        if not until_ms then
+          until_ms = NOW + offer_ms(sale)
+          later(sale, until_ms, sku)
+        end
         owed = free
         break
+      elseif entry and not serve_one(sale, head, entry) then
+        later(sale, NOW, sku)
+        owed, sale.behind = free, true
+        break
       end
+      free = item.stock - item.held - item.sold
     end
-    if item.owed ~= owed then
-      item.owed = owed
-      sale.owed_changed[sku] = item
+    if free == 0 then until_ms = nil end
+    keep_owed(sale, sku, item, owed, until_ms)
+    if room and free > 0 and not owed and not until_ms and #heads_of(sale, 'r', sku) > 0 then
+      redis.call('ZADD', sale.line_key, 0, 'e' .. sku)
     end
   end
 
-  -- hand_out(sale): what the last request changed is looked at once more, for those who wait.
-  function hand_out(sale)
-    local stirred = sale.stirred
-    if not stirred or #stirred == 0 then return end
-    if status_now(sale.config) == 'open' then
-      sale.stirred = nil -- what is handed out stirs nothing further
-      for i = 1, #stirred do serve(sale, stirred[i], stirred[stirred[i]] == 'more') end
+  -- serve_unadmitted(sale, sku): what nobody took whom the room admitted, for those whom it did not; nobody is in it.
+  local function serve_unadmitted(sale, sku)
+    local item = item_of(sale, sku)
+    redis.call('ZREM', sale.line_key, 'e' .. sku)
+    if not item or item.owed or item.until_ms then return end
+    local free = item.stock - item.held - item.sold
+    while free > 0 do
+      local head = first_within(heads_of(sale, 'r', sku), free)
+      if not head then break end
+      local entry = entry_of(sale, 'r', sku, head)
+      if entry and not serve_one(sale, head, entry) then
+        redis.call('ZADD', sale.line_key, 0, 'e' .. sku)
+        sale.behind = true
+        return
+      end
+      free = item.stock - item.held - item.sold
     end
-    sale.stirred = {}
+    if free > 0 and #heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end
   end
 
-  -- stir_all(sale): every item that somebody waits for; what the clock opened, or a rebuild brought back, is noticed so.
-  function stir_all(sale)
-    if not sale.stirred or waiting_count(sale) == 0 then return end
-    local from = '[w'
-    while true do
-      local member = redis.call('ZRANGEBYLEX', sale.line_key, from, '(x', 'LIMIT', 0, 1)[1]
-      if not member then return end
-      local sku = string.match(member, '^w([^%z]*)%z')
+  -- tend(sale): items and entries that are due, so many by one call.
+  local function tend(sale)
+    if sale.tended then return end
+    sale.tended = true
+    local due = redis.call('ZRANGEBYLEX', sale.line_key, '[d', '(' .. due_member(NOW + 1, ''), 'LIMIT', 0, SERVE_MOST)
+    if #due == SERVE_MOST then sale.behind = true end
+    for i = 1, #due do
+      redis.call('ZREM', sale.line_key, due[i])
+      local sku, rest = string.match(due[i], '^d%d+%z([^%z]*)(.*)$')
+      local id = string.match(rest, '^%z%d+%z%d+%z(.*)$')
+      local entry = id and record_of(sale, 'waiting:' .. id)
+      if entry and entry[3] == 'waiting' then wake(sale, entry[7]) end
       stir(sale, sku)
-      local _, after = between('w', sku)
-      from = '[' .. string.sub(after, 2)
     end
+  end
+
+  -- hand_out(sale, nobody_in_room): what the last request changed is looked at once more, for those who wait.
+  -- nobody_in_room: nil but for the recorder's beat, which looks at what is due, whatever changed.
+  function hand_out(sale, nobody_in_room)
+    local stirred = sale.stirred
+    if not stirred or sale.serving or (#stirred == 0 and nobody_in_room == nil) then return end
+    if status_now(sale.config) ~= 'open' then
+      for i = 1, waiting_count(sale) > 0 and #stirred or 0 do later(sale, 0, stirred[i]) end
+      sale.stirred = {}
+      return
+    end
+    sale.serving = true
+    if waiting_count(sale) > 0 then
+      reclaim(sale)
+      tend(sale)
+    end
+    local at = 1
+    while stirred[at] do
+      serve(sale, stirred[at])
+      at = at + 1
+    end
+    if nobody_in_room then
+      local skus = redis.call('ZRANGEBYLEX', sale.line_key, '[e', '(f', 'LIMIT', 0, SERVE_MOST)
+      if #skus == SERVE_MOST then sale.behind = true end
+      for i = 1, #skus do serve_unadmitted(sale, string.sub(skus[i], 2)) end
+    end
+    sale.stirred, sale.serving = {}, nil
   end
 end

@@ -13,6 +13,7 @@ from faulty import FaultyLine
 from flashguard.client import (
     AsyncClient,
     Client,
+    ClientError,
     Code,
     Granted,
     Item,
@@ -211,3 +212,36 @@ def test_both_clients_have_the_same_calls_with_the_same_parameters():
         }
 
     assert calls(Client) == calls(AsyncClient)
+
+
+async def test_every_change_carries_a_key_that_stays_the_same(service, client, line):
+    sale = await service.create_sale(stock=5)
+    held = [(await service.hold(sale, name)).ok(201)["id"] for name in ("ada", "bob")]
+    for change in (
+        lambda: client.confirm(held[0]), lambda: client.release(held[1]),
+        lambda: client.buyer_token(sale, "ada"), lambda: client.pause_sale(sale),
+    ):  # fmt: skip
+        line.next_requests_meet("cut-before", "502")
+        await change()
+        assert len(line.seen) == 3
+        keys = {key for _, _, key in line.seen}
+        assert len(keys) == 1
+        assert None not in keys
+    line.next_requests_meet()
+    await client.buyer_token(sale, "ada", key="mine")
+    assert line.seen[0][2] == "mine"
+
+
+async def test_a_half_copied_key_or_address_and_an_empty_id_are_errors_at_once(client, line):
+    for wrong in ("fg_live_…AbCd", "two words", "line\n"):
+        with Client(line.url, wrong) as waiting, pytest.raises(ClientError, match="Copy the whole key"):
+            waiting.sale("any")
+    with pytest.raises(ClientError, match=r"as in http://127\.0\.0\.1:8000"):
+        Client("127.0.0.1:8000", "x")
+    for part in ("", ".", ".."):
+        with pytest.raises(ClientError, match="can't be an id"):
+            await client.sale(part)
+    line.next_requests_meet()
+    with pytest.raises(ProblemError):
+        await client.restock("no-such-sale", "a/b?c#d", 1, "x")
+    assert len(line.seen) == 1

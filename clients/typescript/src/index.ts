@@ -26,7 +26,8 @@ export class FlashGuard {
   readonly api: Client<paths>;
 
   constructor(url: string, line: Line = {}) {
-    this.api = createClient<paths>({ baseUrl: url.replace(/\/$/, ""), fetch: retrying(line) });
+    if (url !== "" && !/^(https?:\/\/|\/)/.test(url)) throw new TypeError(`"${url}" is no address. Write all of it, as in http://127.0.0.1:8000.`);
+    this.api = createClient<paths>({ baseUrl: url.replace(/\/$/, ""), fetch: retrying(line), pathSerializer });
   }
 
   /** Sets units aside until `expires_at`. */
@@ -116,13 +117,23 @@ export class FlashGuard {
   }
 
   /** A short-lived token: with it a browser may act as this customer in this sale, and nothing else. */
-  async buyerToken(sale: string, customer: string, seconds?: number): Promise<BuyerToken> {
+  async buyerToken(sale: string, customer: string, seconds?: number, key?: string): Promise<BuyerToken> {
     const { response, data, error } = await this.api.POST("/v1/sales/{sale}/buyer-tokens", {
       params: { path: { sale } },
+      headers: keyed(key),
       body: { customer, ...(seconds === undefined ? {} : { expires_in_seconds: seconds }) },
     });
     return dataOf(response, data, error);
   }
+}
+
+/** Puts each id into the path as one part of it, whatever it holds. */
+function pathSerializer(path: string, ids: Record<string, unknown>): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const id = String(ids[name] ?? "");
+    if (id === "" || id === "." || id === "..") throw new TypeError(`"${id}" can't be an id.`);
+    return encodeURIComponent(id);
+  });
 }
 
 function keyed(key: string | undefined): { "idempotency-key"?: string } {

@@ -26,7 +26,10 @@ export interface Line {
   fetch?: typeof fetch;
 }
 
-/** A `fetch` that gives every POST an idempotency key and sends it again, so that it takes effect once. */
+const CHANGES = new Set(["POST", "PUT", "PATCH", "DELETE"]);
+const BEARER = /^[\x21-\x7e]+$/;
+
+/** A `fetch` that gives every changing call an idempotency key and sends it again, so that it takes effect once. */
 export function retrying(line: Line): (request: Request) => Promise<Response> {
   const retry = { ...PATIENT, ...line.retry };
   const send = line.fetch ?? fetch;
@@ -35,10 +38,15 @@ export function retrying(line: Line): (request: Request) => Promise<Response> {
 
   return async (request) => {
     const deadline = Date.now() + retry.mostSeconds * 1000;
-    if (request.method === "POST" && !request.headers.has("Idempotency-Key")) request.headers.set("Idempotency-Key", newKey());
+    if (CHANGES.has(request.method) && !request.headers.has("Idempotency-Key")) request.headers.set("Idempotency-Key", newKey());
     let mayRenew = ask !== null;
     for (let made = 1; ; made += 1) {
       if (token === null && ask !== null) token = await ask();
+      if (token !== null && !BEARER.test(token))
+        throw new TypeError(
+          "The bearer holds a space, a line end, or a character such as … that no key and no token has. " +
+            "Copy the whole key: lists show only its end, and it can't be shown again.",
+        );
       if (token !== null) request.headers.set("Authorization", `Bearer ${token}`);
       const left_ms = Math.max(50, Math.min((line.timeoutSeconds ?? 10) * 1000, deadline - Date.now()));
       let got: Response | Error;

@@ -41,6 +41,43 @@ test("a buyer's way from hold to order", async () => {
   assert.deepEqual([item.available, item.held, item.sold], [1, 0, 2]);
 });
 
+test("every change carries a key that stays the same", async () => {
+  const sale = await openSale(3);
+  const held = await flashguard.reserve(sale, "ada", { unit: 1 });
+  const changes = [
+    () => flashguard.confirm(held.reservation.id),
+    () => flashguard.buyerToken(sale, "ada"),
+    () => flashguard.api.PATCH("/v1/sales/{sale}", { params: { path: { sale } }, body: { hold_seconds: 90 } }),
+  ];
+  for (const change of changes) {
+    await nextRequestsMeet("cut-before", "502");
+    await change();
+    const keys = (await seen()).map(([, , key]) => key);
+    assert.equal(keys.length, 3);
+    assert.ok(keys[0]);
+    assert.equal(new Set(keys).size, 1);
+  }
+  await nextRequestsMeet();
+  await flashguard.buyerToken(sale, "ada", undefined, "mine");
+  assert.equal((await seen())[0][2], "mine");
+});
+
+test("an id is one part of a path, and half a key or address is an error at once", async () => {
+  const paths = [];
+  const stub = new FlashGuard("http://127.0.0.1:1", {
+    bearer: "x",
+    fetch: async (request) => {
+      paths.push(new URL(request.url).pathname);
+      return Response.json({ code: "unknown-sale", detail: "no" }, { status: 404 });
+    },
+  });
+  await assert.rejects(stub.sale("../a/b?c#d"), ProblemError);
+  assert.deepEqual(paths, ["/v1/sales/..%2Fa%2Fb%3Fc%23d"]);
+  for (const id of ["", ".", ".."]) await assert.rejects(stub.sale(id), /can't be an id/);
+  await assert.rejects(new FlashGuard(url, { bearer: "fg_live_…AbCd" }).sale("any"), /Copy the whole key/);
+  assert.throws(() => new FlashGuard("127.0.0.1:8000"), /as in http/);
+});
+
 test("what a buyer can cause is a value", async () => {
   const sale = await openSale(1);
   const refused = await flashguard.buy(sale, "ada", { unit: 2 });

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from flashguard.client import answers
-from flashguard.client.answers import Answer, BuyerToken, Page
+from flashguard.client.answers import Answer, BuyerToken, ClientError, Page
 from flashguard.model import Item, Line, Outcome, Reservation, Sale, Sku
 
 T = TypeVar("T")
@@ -47,9 +47,18 @@ CONNECTIONS: Final = httpx.Limits(max_connections=1_000, max_keepalive_connectio
 
 
 def headers_of(token: str | None, key: str | None) -> dict[str, str]:
-    """What goes along with a request."""
+    """Return what goes along with a request.
+
+    Raises:
+        ClientError: the key or token holds what no header can.
+    """
     headers = {"Accept": "application/json"}
     if token is not None:
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise ClientError(
+                "The bearer holds a space, a line end, or a character such as … that no key or token has. "
+                "Copy the whole key: lists show only its end, and it can't be shown again."
+            )
         headers["Authorization"] = f"Bearer {token}"
     if key is not None:
         headers["Idempotency-Key"] = key
@@ -76,11 +85,11 @@ def lines_of(items: Basket) -> tuple[Line, ...]:
 
 def confirm(id_: str, receipt: str | None) -> Call[Outcome]:
     body = None if receipt is None else {"receipt": receipt}
-    return Call("POST", f"/v1/reservations/{_safe(id_)}/confirm", answers.outcome, body)
+    return Call("POST", f"/v1/reservations/{_safe(id_)}/confirm", answers.outcome, body, _new_key())
 
 
 def release(id_: str) -> Call[Outcome]:
-    return Call("POST", f"/v1/reservations/{_safe(id_)}/release", answers.outcome)
+    return Call("POST", f"/v1/reservations/{_safe(id_)}/release", answers.outcome, key=_new_key())
 
 
 def extend(id_: str, key: str | None) -> Call[Outcome]:
@@ -139,21 +148,39 @@ def orders(sale: str, cursor: str | None) -> Call[Page]:
 
 def tell_shadow(sale: str, attempts: Sequence[Told]) -> Call[dict[str, Any]]:
     body = {"attempts": msgspec.to_builtins(attempts)}
-    return Call("POST", f"/v1/sales/{_safe(sale)}/shadow/attempts", answers.body, body)
+    return Call("POST", f"/v1/sales/{_safe(sale)}/shadow/attempts", answers.body, body, _new_key())
 
 
 def shadow_report(sale: str) -> Call[dict[str, Any]]:
     return Call("GET", f"/v1/sales/{_safe(sale)}/shadow", answers.body)
 
 
-def buyer_token(sale: str, customer: str, seconds: int | None) -> Call[BuyerToken]:
+def buyer_token(sale: str, customer: str, seconds: int | None, key: str | None) -> Call[BuyerToken]:
     body: dict[str, Any] = {"customer": customer}
     if seconds is not None:
         body["expires_in_seconds"] = seconds
-    return Call("POST", f"/v1/sales/{_safe(sale)}/buyer-tokens", answers.buyer_token, body)
+    return Call("POST", f"/v1/sales/{_safe(sale)}/buyer-tokens", answers.buyer_token, body, key or _new_key())
+
+
+def checked_url(url: str) -> str:
+    """Return the address of a service.
+
+    Raises:
+        ClientError: it is not whole.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ClientError(f"{url!r} is no address. Write all of it, as in http://127.0.0.1:8000.")
+    return url
 
 
 def _safe(part: str) -> str:
+    """Return an id as one part of a path.
+
+    Raises:
+        ClientError: it is empty or only dots; a path can't hold it.
+    """
+    if part in ("", ".", ".."):
+        raise ClientError(f"{part!r} can't be an id.")
     return quote(part, safe="")
 
 

@@ -9,7 +9,7 @@ import httpx
 
 from flashguard.client import calls
 from flashguard.client.answers import Answer, BuyerToken
-from flashguard.client.calls import CONNECTIONS, Basket, Call, Told, headers_of
+from flashguard.client.calls import CONNECTIONS, Basket, Call, Told, checked_url, headers_of
 from flashguard.client.retry import Retry, Tries
 from flashguard.model import Item, Outcome, Reservation, Sale
 
@@ -28,6 +28,9 @@ class Client:
         retry: how patient it is.
         timeout_seconds: how long one try may take.
         transport: of httpx, for an odd network.
+
+    Raises:
+        ClientError: `url` is no whole address.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Client:
         self._token = None if callable(bearer) else bearer
         self._retry = retry or Retry()
         self._timeout_seconds = timeout_seconds
-        self._http = httpx.Client(base_url=url, transport=transport, limits=CONNECTIONS)
+        self._http = httpx.Client(base_url=checked_url(url), transport=transport, limits=CONNECTIONS)
 
     def __enter__(self) -> Self:
         return self
@@ -126,9 +129,11 @@ class Client:
             if cursor is None:
                 return
 
-    def buyer_token(self, sale: str, customer: str, *, seconds: int | None = None) -> BuyerToken:
+    def buyer_token(
+        self, sale: str, customer: str, *, seconds: int | None = None, key: str | None = None
+    ) -> BuyerToken:
         """A short-lived token: with it a browser may act as this customer in this sale, and nothing else."""
-        return self._do(calls.buyer_token(sale, customer, seconds))
+        return self._do(calls.buyer_token(sale, customer, seconds, key))
 
     def tell_shadow(self, sale: str, attempts: Sequence[Told]) -> Mapping[str, Any]:
         """What the shop's own stock said, to a sale that is a shadow; see `Shadow` for a messenger."""

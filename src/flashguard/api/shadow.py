@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from flashguard.errors import Code
-from flashguard.model import MAX_LINES, Line, Refused, Sku, unknown_sale
+from flashguard.model import MAX_LINES, Line, Refused, SaleId, Sku, unknown_sale
 from flashguard.shadow import NotAShadow, Shadow, Told
 
 from .auth import REPORTS, SHOP, Admin
@@ -23,7 +23,8 @@ router = APIRouter(prefix="/v1/sales", tags=["shadow"])
 MAX_ATTEMPTS = 200
 NOT_A_SHADOW = Refused(
     code=Code.INVALID_REQUEST,
-    detail="This sale is for real: only a sale that was made a shadow as a draft is compared.",
+    detail="This sale is for real, not a shadow: only a sale that was made one as a draft, with "
+    "`flashguard shadow begin` or POST .../shadow, is compared.",
 )
 
 
@@ -100,6 +101,13 @@ def _shadow(request: Request) -> Shadow:
     return Shadow(guard_of(request))
 
 
+async def _no_shadow(request: Request, sale: SaleId) -> Response:
+    """Return why there is nothing to compare: there is no such sale, or it is for real."""
+    if await guard_of(request).ledger.sale(sale) is None:
+        return problem(unknown_sale(sale))
+    return problem(NOT_A_SHADOW, status=409)
+
+
 @router.post(
     "/{sale}/shadow",
     status_code=201,
@@ -113,9 +121,7 @@ async def begin_shadow(request: Request, sale: SaleParam) -> Response:
     since = await _shadow(request).begin(sale_id)
     if since is not None:
         return json_response({"sale_id": sale_id, "since": since}, 201)
-    if await guard_of(request).ledger.sale(sale_id) is None:
-        return problem(unknown_sale(sale))
-    return problem(NOT_A_SHADOW, status=409)
+    return await _no_shadow(request, sale_id)
 
 
 @router.post(
@@ -139,19 +145,18 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
     try:
         compared = await _shadow(request).tell(known(sale), told)
     except NotAShadow:
-        if await guard_of(request).ledger.sale(known(sale)) is None:
-            return problem(unknown_sale(sale))
-        return problem(NOT_A_SHADOW, status=409)
+        return await _no_shadow(request, known(sale))
     return problem(compared) if isinstance(compared, Refused) else json_response({"attempts": compared})
 
 
 @router.get(
     "/{sale}/shadow",
     response_model=ShadowReportView,
-    responses=problems(401, 403, 404, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[Depends(REPORTS)],
 )
 async def shadow_report(request: Request, sale: SaleParam) -> Response:
     """Where the shop's own stock differed from FlashGuard: what it oversold, and what either refused."""
-    report = await _shadow(request).report(known(sale))
-    return problem(unknown_sale(sale)) if report is None else json_response(report)
+    sale_id = known(sale)
+    report = await _shadow(request).report(sale_id)
+    return await _no_shadow(request, sale_id) if report is None else json_response(report)

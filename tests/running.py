@@ -1,5 +1,7 @@
 """A `flashguard up` in another process, for tests that start, kill and start it again."""
 
+import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -7,7 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +28,32 @@ def folder() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        assert self.code == 0, self
+        return json.loads(self.out)
+
+
+async def run_cli(*words: str, cwd: Path, stdin: int = asyncio.subprocess.DEVNULL, **env: str) -> Ran:
+    """Runs `flashguard ...` in an environment without our settings, but these."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "flashguard", *words, cwd=cwd, stdin=stdin,
+        env=clean | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"} | env,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(child.communicate(), 60)
+    assert child.returncode is not None
+    return Ran(child.returncode, out.decode(), err.decode())
 
 
 class Up:

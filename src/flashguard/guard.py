@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from flashguard.copies import Copies
 from flashguard.customers import WHAT_IT_IS, one_customer
 from flashguard.decisions import Decision, Decisions, Fate
-from flashguard.errors import Code, ConfigurationError
+from flashguard.errors import Code
 from flashguard.honour import grant_of, lines_of, read_receipt, too_late
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
@@ -114,21 +114,24 @@ class FlashGuard:
 
     @classmethod
     async def connect(cls, settings: Settings | None = None, *, lone: bool = False) -> Self:
-        """Connects to the servers that the settings name.
+        """Connect to the servers that the settings name, or to those of the `flashguard up` that runs here.
 
         Parameters:
             lone: one of very many, with few requests each: hears of commits only while it waits for one.
 
         Raises:
-            ConfigurationError: a server is not named, or the ledger is not migrated.
+            ConfigurationError: no server is named and no `up` runs on the data directory, or the ledger
+                is not migrated.
             LedgerAway, MemoryAway: a server can't be reached.
         """
         settings = settings or Settings()
         if not settings.redis_url or not settings.database_url:
-            raise ConfigurationError(
-                "Set FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, or run `flashguard up`, "
-                "which embeds both."
-            )
+            # Imported here: a process whose servers are named, as on AWS Lambda, does not load it.
+            from flashguard.embedded.run_file import with_servers
+
+            settings = with_servers(settings)
+        assert settings.redis_url
+        assert settings.database_url
         ledger = await Ledger.connect(
             settings.database_url,
             connections=settings.ledger_connections,

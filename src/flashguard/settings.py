@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +30,18 @@ def _folder(path: Path) -> Path:
     if not path.is_dir():
         raise ValueError(f"{path} is no folder")
     return path
+
+
+def _http_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", text):
+        raise ValueError("write the whole address, as in http://127.0.0.1:8000")
+    return text
+
+
+def reachable_host(host: str) -> str:
+    """Return where to call a server that listens on this address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
 
 
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
@@ -66,7 +79,13 @@ class Settings(BaseSettings):
         8000,
         ge=0,
         le=65535,
-        description="Port of the API; a taken one is replaced by a free one in development.",
+        description="Port of the API. Unset, in development, `up` takes the next free one if 8000 is "
+        "taken; a port that is set and taken is an error.",
+    )
+    url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None,
+        description="Where commands such as `flashguard sale` find the API; unset: the `up` that runs on "
+        "DATA_DIR, else HOST and PORT.",
     )
     workers: int = Field(
         1, ge=1, le=64, description="API worker processes. One core serves one; leave one for Valkey."
@@ -230,6 +249,11 @@ class Settings(BaseSettings):
     web_dir: Path | None = Field(
         None, description="Where the pages are; unset: those of the package, or of the repository."
     )
+
+    @property
+    def api_url(self) -> str:
+        """Where the API answers on this machine, by HOST and PORT."""
+        return f"http://{reachable_host(self.host)}:{self.port}"
 
     @property
     def keeps_prepared(self) -> bool:

@@ -3,30 +3,19 @@
 import asyncio
 import json
 import os
-import sys
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from flashguard.cli.output import printable
 from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
+from running import Ran, run_cli
 
 PARTITIONS = 16
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        assert self.code == 0, self
-        return json.loads(self.out)
 
 
 Run = Callable[..., Awaitable[Ran]]
@@ -35,19 +24,11 @@ Run = Callable[..., Awaitable[Ran]]
 @pytest.fixture
 def run(service, tmp_path) -> Run:
     """Runs `flashguard …` on the service; `remote=False` leaves its address and key out."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
-    env |= {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
 
-    async def run(*words: str, remote: bool = True) -> Ran:
+    async def run(*words: str, remote: bool = True, **more: Any) -> Ran:
         at = words.index("--") if "--" in words else len(words)
         options = ("--url", service.url, "--admin-key", service.admin_key) if remote else ()
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "flashguard", *words[:at], *options, *words[at:],
-            cwd=tmp_path, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(child.communicate(), 60)
-        assert child.returncode is not None
-        return Ran(child.returncode, out.decode(), err.decode())
+        return await run_cli(*words[:at], *options, *words[at:], cwd=tmp_path, **more)
 
     return run
 
@@ -79,7 +60,7 @@ async def test_a_sale_from_create_to_close(run, service):
     assert shown == (await service.call("GET", f"/v1/sales/{sale}")).ok()
     listed = (await run("sale", "list", "--json")).json()
     assert sale in [one["id"] for one in listed["data"]]
-    assert (await run("sale", "close", sale, "--json")).json()["status"] == "closed"
+    assert (await run("sale", "close", sale, "--yes", "--json")).json()["status"] == "closed"
 
 
 async def test_people_get_tables(run):
@@ -226,3 +207,92 @@ async def test_signing_keys_rotate_and_tokens_are_revoked_by_hand(run, service):
     assert (done.code, minted["id"] in done.out) == (0, True)
     headers = {"Authorization": f"Bearer {minted['token']}"}
     (await service.call("GET", f"/v1/sales/{sale}", headers=headers)).problem(401, "unauthenticated")
+
+
+async def test_closing_a_sale_asks_first(run, service):
+    sale = await service.create_sale()
+    alone = await run("sale", "close", sale)
+    assert (alone.code, alone.out) == (1, "")
+    assert "can't be undone" in alone.err
+    assert "--yes" in alone.err
+    for said, status in ((b"n\n", "open"), (b"y\n", "closed")):
+        terminal, end = os.openpty()
+        os.write(terminal, said)
+        try:
+            asked = await run("sale", "close", sale, stdin=end)
+        finally:
+            os.close(terminal)
+            os.close(end)
+        assert "Close it?" in asked.err
+        assert asked.code == (status == "open")
+        assert (await service.call("GET", f"/v1/sales/{sale}")).ok()["status"] == status
+
+
+async def test_nothing_from_outside_is_markup(run, service):
+    sale = await service.create_sale(name="Tee [limited] :smile: [/x]")
+    (await service.buy(sale, "[/x]")).ok(201)
+    orders = await run("orders", "list", sale)
+    assert (orders.code, "[/x]" in orders.out) == (0, True), orders
+    for shown in (await run("sale", "show", sale), await run("sale", "list")):
+        assert "Tee [limited] :smile: [/x]" in shown.out
+
+
+def test_what_a_terminal_would_obey_is_shown_as_text():
+    assert printable("a\x1b[31m\r\nb\x9b\u202ec\u2028\x7f") == r"a\x1b[31m\r\nb\x9b\u202ec\u2028\x7f"
+    assert printable("José 佐々木 👩\u200d🚀 [bold]") == "José 佐々木 👩\u200d🚀 [bold]"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("2027-03-28 02:30", "does not exist in local time: the clocks change then. Write "
+         "2027-03-28T01:30:00+01:00 (CET) or 2027-03-28T03:30:00+02:00 (CEST)."),
+        ("2027-10-31 02:30", "exists twice in local time: the clocks change then. Write "
+         "2027-10-31T02:30:00+02:00 (CEST) or 2027-10-31T02:30:00+01:00 (CET)."),
+        ("2027-06-30", "'2027-06-30': write local time as in"),
+        ("20270630", "'20270630': write local time as in"),
+        ("2027-02-30 10:00", "'2027-02-30 10:00': write local time as in"),
+    ],
+)  # fmt: skip
+async def test_a_local_time_that_is_none_or_two_is_refused(run, text, sentence):
+    refused = await run(
+        "sale", "create", "--name", "x", "--item", "a:1", "--starts-at", text, TZ="Europe/Berlin"
+    )
+    assert (refused.code, refused.out) == (1, "")
+    assert f"--starts-at '{text}'" in refused.err
+    assert sentence in refused.err
+    replay = await run("webhooks", "replay", "w", "--since", text, TZ="Europe/Berlin")
+    assert (replay.code, sentence in replay.err) == (1, True)
+
+
+async def test_times_are_shown_in_utc_and_in_local_time_with_all_rules(run):
+    sale = new_id()
+    created = await run(
+        "sale", "create", "--id", sale, "--name", "x", "--item", "a:1:4900", "--item", "b:1:4900:JPY",
+        "--limit", "2", "--max-held", "3", "--waiting-list", "40", "--cool-down", "60",
+        "--starts-at", "2030-03-31 12:30", "--ends-at", "2030-10-27T02:30:00+02:00", TZ="Europe/Berlin",
+    )  # fmt: skip
+    shown = await run("sale", "show", sale, TZ="Europe/Berlin")
+    assert created.code == shown.code == 0, created
+    for text in (
+        "opens: 2030-03-31T10:30:00", "(2030-03-31 12:30:00 CEST local time)",
+        "ends: 2030-10-27T00:30:00", "(2030-10-27 02:30:00 CEST local time)",
+        "limit per customer: 2 units", "held per customer at most: 3", "waiting list: 40 places",
+        "cool-down: 60 s", "49.00 EUR", "4,900 JPY",
+    ):  # fmt: skip
+        assert text in shown.out
+        assert text in created.out
+
+
+async def test_the_report_of_a_sale_that_is_no_shadow_says_so(run, service):
+    sale = await service.create_sale()
+    refused = await run("shadow", "report", sale)
+    assert refused.code == 1
+    assert "not a shadow" in refused.err
+    unknown = await run("shadow", "report", new_id())
+    assert "unknown-sale" in unknown.err
+
+
+async def test_the_version_is_shown(run):
+    shown = await run("--version", remote=False)
+    assert (shown.code, shown.out) == (0, "flashguard 0.1.0\n")

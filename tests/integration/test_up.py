@@ -22,7 +22,7 @@ import pytest
 
 from conftest import clean_env
 from flashguard.cli.demo import DemoSaleError, open_demo_sale
-from flashguard.cli.up import claim_port, reachable_host
+from flashguard.cli.up import claim_port
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
 from flashguard.embedded.admin_key import keep_admin_key, read_admin_key
 from flashguard.embedded.places import identity_of
@@ -30,7 +30,7 @@ from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, find_run, started_of, write_run
 from flashguard.embedded.supervisor import PartFailedError, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
-from flashguard.settings import Mode
+from flashguard.settings import reachable_host
 from running import READY, Up, alive, sh, wait_until
 
 
@@ -49,11 +49,10 @@ def taken_port() -> socket.socket:
 
 
 def test_one_command_brings_everything_up_and_the_next_one_finds_it_again(folder: Path) -> None:
-    with taken_port() as taken, Up(folder, "--port", str(taken.getsockname()[1])) as up:
+    with Up(folder, "--port", "0") as up:
         output = up.wait_for(READY)
         run = up.run()
         pids = run.pids
-        assert f"port {taken.getsockname()[1]} is taken; taking " in output
         assert set(pids) == {"valkey", "postgres", "recorder", "deliverer", "api"}
         assert f"FlashGuard is ready: {run.url}\n" in output
         key = (up.data_dir / "admin.key").read_text().strip()
@@ -161,7 +160,8 @@ async def test_a_ledger_that_cant_be_migrated_ends_it_with_a_sentence(folder: Pa
     [
         ("PORT", "70000", "FLASHGUARD_PORT: Input should be less than or equal to 65535\n"),
         ("CORS_ORIGINS", "https://shop.example", "FLASHGUARD_CORS_ORIGINS: must be JSON\n"),
-        ("DATABASE_URL", "mysql://secret@x", "FLASHGUARD_DATABASE_URL: String should match pattern"),
+        ("DATABASE_URL", "mysql://secret@x", "FLASHGUARD_DATABASE_URL: write it as in postgresql://"),
+        ("URL", "127.0.0.1:8000", "FLASHGUARD_URL: write the whole address, as in http://127.0.0.1:8000\n"),
     ],
 )
 def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(
@@ -182,24 +182,37 @@ def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(
         assert "secret" not in ended.stderr
 
 
-def test_in_production_a_taken_port_is_a_fault() -> None:
+@pytest.mark.parametrize("by", ["flag", "variable"])
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(folder: Path, by: str) -> None:
+    with taken_port() as taken:
+        port = str(taken.getsockname()[1])
+        options, env = (("--port", port), {}) if by == "flag" else ((), {"FLASHGUARD_PORT": port})
+        with Up(folder, *options, **env) as up:
+            assert up.process.wait(30) == 1
+            assert f"Port {port} is taken; choose another with --port" in up.output
+
+
+def test_only_the_default_port_moves_on() -> None:
     with taken_port() as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"Port {port} is taken"):
-            claim_port("127.0.0.1", port, Mode.PRODUCTION)
+            claim_port("127.0.0.1", port, exactly=True)
+        moved, claim = claim_port("127.0.0.1", port, exactly=False)
+        claim.close()
+        assert moved > port
     with pytest.raises(ConfigurationError, match=r"Can't listen on 192\.0\.2\.1"):
-        claim_port("192.0.2.1", 8000, Mode.DEVELOPMENT)
+        claim_port("192.0.2.1", 8000, exactly=False)
 
 
 def test_two_that_start_together_never_choose_the_same_port() -> None:
-    port, claim = claim_port("127.0.0.1", 0, Mode.PRODUCTION)
+    port, claim = claim_port("127.0.0.1", 0, exactly=True)
     with claim:
         with pytest.raises(ConfigurationError, match=f"Port {port} is taken"):
-            claim_port("127.0.0.1", port, Mode.PRODUCTION)
-        next_port, next_claim = claim_port("127.0.0.1", port, Mode.DEVELOPMENT)
+            claim_port("127.0.0.1", port, exactly=True)
+        next_port, next_claim = claim_port("127.0.0.1", port, exactly=False)
         next_claim.close()
         assert next_port > port
-    again, claim = claim_port("127.0.0.1", port, Mode.PRODUCTION)
+    again, claim = claim_port("127.0.0.1", port, exactly=True)
     claim.close()
     assert again == port
 

@@ -3,10 +3,12 @@
 import logging
 import re
 import sys
-from typing import Final
+from importlib.metadata import version
+from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.text import Text
@@ -26,11 +28,28 @@ UNREADABLE: Final = re.compile(r'error parsing value for field "(\w+)"')
 
 app = typer.Typer(
     name="flashguard",
-    help="An inventory engine that never oversells and never loses an order that it confirmed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"flashguard {version('flashguard')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end."),
+    ] = False,
+) -> None:
+    """An inventory engine that never oversells and never loses an order that it confirmed."""
+
+
 app.command()(up)
 app.command()(service.api)
 app.command()(service.recorder)
@@ -73,9 +92,24 @@ def wrong_settings(error: ValidationError | SettingsError) -> list[str]:
     if isinstance(error, SettingsError):
         return [_wrong_setting("settings", str(error))]
     return [
-        _wrong_setting(str(each["loc"][0]) if each["loc"] else "settings", each["msg"])
+        _wrong_setting(str(each["loc"][0]) if each["loc"] else "settings", _in_words(each))
         for each in error.errors()
     ]
+
+
+EXAMPLES: Final = {
+    "redis_url": "redis://host:6379/0, rediss://, redis+sentinel://, redis+cluster:// or unix:///path",
+    "database_url": "postgresql://user:password@host:5432/database",
+    "cors_origins": "https://shop.example, without a path",
+}
+RATE_EXAMPLE: Final = "100/10: 100 calls in 10 seconds"
+
+
+def _in_words(error: ErrorDetails) -> str:
+    """Return what is wrong, without a pattern to decipher: how such a value looks."""
+    if error["type"] == "string_pattern_mismatch":
+        return f"write it as in {EXAMPLES.get(str(error['loc'][0]), RATE_EXAMPLE)}"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _wrong_setting(name: str, what: str) -> str:

@@ -1,30 +1,27 @@
 """`flashguard audit`: proves the always-line, one row per item; exit code 1 on any difference."""
 
-import json
-import sys
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
-from rich.table import Table
 
-from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption, console_for_tables
+from flashguard.cli.output import PlainTable, console_for_tables, print_json
+from flashguard.cli.remote import Remote, Target, path_of, with_target
 
 
+@with_target
 def audit(
     sale: Annotated[str | None, typer.Argument(help="One sale; default: all.")] = None,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Check stock = available + held + sold on memory, journal and ledger. Exit code 1 on a difference."""
-    remote = Remote(url, admin_key, data_dir)
+    remote = target.remote()
     names = [sale] if sale else _all_sales(remote)
-    reports = [remote.call("GET", f"/v1/sales/{name}/audit") for name in names]
+    reports = [remote.call("GET", path_of("sales", name, "audit")) for name in names]
     ok = all(report["ok"] for report in reports)
-    if as_json:
-        json.dump({"ok": ok, "sales": reports}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+    if target.as_json:
+        print_json({"ok": ok, "sales": reports})
     else:
         _print(reports, ok)
     raise typer.Exit(0 if ok else 1)
@@ -38,7 +35,7 @@ def _all_sales(remote: Remote) -> list[str]:
         names += [sale["id"] for sale in page["data"]]
         if page["next_cursor"] is None:
             return names
-        path = f"/v1/sales?limit=500&cursor={page['next_cursor']}"
+        path = f"/v1/sales?limit=500&cursor={quote(page['next_cursor'], safe='')}"
 
 
 def _verdict(item: dict[str, Any]) -> str:
@@ -50,7 +47,8 @@ def _verdict(item: dict[str, Any]) -> str:
 
 def _print(reports: list[dict[str, Any]], ok: bool) -> None:
     console = console_for_tables()
-    table = Table("sale", "item", "stock", "available", "held", "sold", "memory", "journal tail", "verdict")
+    counters = ("stock", "available", "held", "sold")
+    table = PlainTable("sale", "item", *counters, "memory", "journal tail", "verdict")
     for report in reports:
         for item in report["items"]:
             memory = (
@@ -60,10 +58,11 @@ def _print(reports: list[dict[str, Any]], ok: bool) -> None:
             )
             table.add_row(
                 report["sale_id"], item["sku"],
-                *(f"{item[field]:,}" for field in ("stock", "available", "held", "sold")),
+                *(f"{item[field]:,}" for field in counters),
                 memory, str(item["tail_entries"]), _verdict(item),
             )  # fmt: skip
         for difference in report["differences"]:
             table.add_row(report["sale_id"], "", "", "", "", "", "", "", difference)
     console.print(table)
+    console.print("memory: stock / held / sold in Valkey; journal tail: entries that it still keeps.")
     console.print("stock = available + held + sold holds everywhere." if ok else "The books do not agree.")

@@ -8,12 +8,12 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from flashguard.cli.remote import JsonOption, console_for_tables
+from flashguard.cli.output import PlainTable, console_for_tables
+from flashguard.cli.remote import JsonOption
 from flashguard.doctor import Finding, State, examine
-from flashguard.embedded.run_file import find_run
-from flashguard.errors import ConfigurationError
+from flashguard.embedded.run_file import with_servers
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.memory import connect_kernel
@@ -27,7 +27,7 @@ def doctor(
     data_dir: Annotated[Path | None, typer.Option(help="The data directory of `flashguard up`.")] = None,
 ) -> None:
     """Check a deployment before the sale: servers, durability, recorder, clocks. Exit code 1 on a failure."""
-    findings = asyncio.run(_examine(settings_here(data_dir)))
+    findings = asyncio.run(_examine(with_servers(Settings(), data_dir)))
     healthy = all(each.state is not State.FAILED for each in findings)
     if as_json:
         sys.stdout.write(
@@ -37,25 +37,6 @@ def doctor(
     else:
         _print(console_for_tables(), findings, healthy)
     raise typer.Exit(0 if healthy else 1)
-
-
-def settings_here(data_dir: Path | None) -> Settings:
-    """The settings with the servers that they name, or those of the `flashguard up` on the data directory.
-
-    Raises:
-        ConfigurationError: neither is there.
-    """
-    settings = Settings()
-    if settings.redis_url and settings.database_url:
-        return settings
-    run = find_run(data_dir or settings.data_dir)
-    if run is None:
-        raise ConfigurationError(
-            "No servers: set FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, or use `flashguard up`."
-        )
-    return settings.model_copy(
-        update={"redis_url": run.redis_url, "database_url": run.database_url, "embedded": True}
-    )
 
 
 async def _examine(settings: Settings) -> list[Finding]:
@@ -76,9 +57,9 @@ async def _examine(settings: Settings) -> list[Finding]:
 
 
 def _print(console: Console, findings: list[Finding], healthy: bool) -> None:
-    table = Table("finding", "state", "what was found", "what to do")
+    table = PlainTable("finding", "state", "what was found", "what to do")
     for each in findings:
-        table.add_row(each.name, f"[{_STYLE[each.state]}]{each.state}[/]", each.found, each.todo)
+        table.add_row(each.name, Text(each.state, style=_STYLE[each.state]), each.found, each.todo)
     console.print(table)
     warnings = sum(each.state is State.WARNING for each in findings)
     if not healthy:

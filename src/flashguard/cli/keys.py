@@ -4,17 +4,9 @@ import sys
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
-from flashguard.cli.remote import (
-    DirOption,
-    JsonOption,
-    KeyOption,
-    Remote,
-    UrlOption,
-    console_for_tables,
-    print_json,
-)
+from flashguard.cli.output import PlainTable, console_for_tables, print_json, printable
+from flashguard.cli.remote import Target, path_of, with_target
 from flashguard.errors import FlashGuardError
 
 app = typer.Typer(
@@ -36,107 +28,102 @@ def _seconds(text: str) -> int:
 
 
 @app.command()
+@with_target
 def create(
     name: Annotated[str, typer.Option(help="Who will use it.")],
     scope: Annotated[list[str], typer.Option(help="admin, shop or read; repeatable.")],
     expires_in: Annotated[str | None, typer.Option(help="How long it counts, as in 90d or 12h.")] = None,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Make a key. It is shown once: keep it where secrets are kept."""
     body: dict[str, Any] = {"name": name, "scopes": scope}
     if expires_in is not None:
         body["expires_in_seconds"] = _seconds(expires_in)
-    _show_new(Remote(url, admin_key, data_dir).call("POST", "/v1/keys", body), as_json)
+    _show_new(target.remote().call("POST", "/v1/keys", body), target.as_json)
 
 
 @app.command("list")
+@with_target
 def list_(
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """List the newest keys, also those that are over."""
-    page = Remote(url, admin_key, data_dir).call("GET", "/v1/keys?limit=500")
-    if as_json:
+    page = target.remote().call("GET", "/v1/keys?limit=500")
+    if target.as_json:
         print_json(page)
     else:
         console_for_tables().print(_table(page["data"]))
 
 
 @app.command()
+@with_target
 def revoke(
     id: IdArgument,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """End a key now; no process takes it after a few seconds."""
-    key = Remote(url, admin_key, data_dir).call("POST", f"/v1/keys/{id}/revoke")
-    if as_json:
+    key = target.remote().call("POST", path_of("keys", id, "revoke"))
+    if target.as_json:
         print_json(key)
     else:
         console_for_tables().print(_table([key]))
 
 
 @app.command()
+@with_target
 def rotate(
     id: IdArgument,
     grace: Annotated[str, typer.Option(help="How long the old one still counts, as in 24h.")] = "24h",
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Make a key like this one, which itself ends after the grace."""
     body = {"grace_seconds": _seconds(grace)}
-    _show_new(Remote(url, admin_key, data_dir).call("POST", f"/v1/keys/{id}/rotate", body), as_json)
+    _show_new(target.remote().call("POST", path_of("keys", id, "rotate"), body, once=True), target.as_json)
 
 
 @app.command()
+@with_target
 def signing(
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """List the keys that sign tokens; never their secrets."""
-    _show_signing(Remote(url, admin_key, data_dir).call("GET", "/v1/signing-keys"), as_json)
+    _show_signing(target.remote().call("GET", "/v1/signing-keys"), target.as_json)
 
 
 @app.command()
+@with_target
 def rotate_signing(
     revoke: Annotated[
         bool, typer.Option("--revoke", help="All tokens handed out so far stop counting: after a leak.")
     ] = False,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Have a new key sign tokens; the old ones verify until their last token has ended."""
-    remote = Remote(url, admin_key, data_dir)
-    _show_signing(remote.call("POST", "/v1/signing-keys/rotate", {"revoke": revoke}), as_json)
+    remote = target.remote()
+    _show_signing(
+        remote.call("POST", "/v1/signing-keys/rotate", {"revoke": revoke}, once=True), target.as_json
+    )
 
 
 @app.command()
+@with_target
 def revoke_token(
     id: Annotated[str, typer.Argument(help="The token's id: what minting it answered, its `jti`.")],
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Have one buyer's token count no more."""
-    done = Remote(url, admin_key, data_dir).call("POST", f"/v1/buyer-tokens/{id}/revoke")
-    if as_json:
+    done = target.remote().call("POST", path_of("buyer-tokens", id, "revoke"))
+    if target.as_json:
         print_json(done)
     else:
-        console_for_tables().print(f"{id} counts no more.")
+        console_for_tables().print(f"{printable(id)} counts no more.")
 
 
 def _show_new(key: dict[str, Any], as_json: bool) -> None:
@@ -147,8 +134,8 @@ def _show_new(key: dict[str, Any], as_json: bool) -> None:
     sys.stdout.write(f"\n{key['key']}\n\nThis is the key; nobody can show it again.\n")
 
 
-def _table(keys: list[dict[str, Any]]) -> Table:
-    table = Table("id", "name", "key", "scopes", "status", "created", "expires", "last used")
+def _table(keys: list[dict[str, Any]]) -> PlainTable:
+    table = PlainTable("id", "name", "key", "scopes", "status", "created", "expires", "last used")
     for key in keys:
         table.add_row(
             key["id"], key["name"], f"…{key['hint']}", " ".join(key["scopes"]), key["status"],
@@ -161,7 +148,7 @@ def _show_signing(page: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(page)
         return
-    table = Table("id", "signs from", "verifies until")
+    table = PlainTable("id", "signs from", "verifies until")
     for key in page["data"]:
         table.add_row(key["id"], _minute(key["signs_from"]), _minute(key["ends_at"]))
     console_for_tables().print(table)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from flashguard.cli.doctor import settings_here
-from flashguard.cli.remote import JsonOption, console_for_tables
+from flashguard.cli.output import PlainTable, console_for_tables
+from flashguard.cli.remote import JsonOption
+from flashguard.embedded.run_file import with_servers
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 from flashguard.memory import connect_kernel
@@ -35,7 +36,7 @@ def recover(
 ) -> None:
     """Decide about partitions whose ledger is older than memory. Without --take it only shows. Exit code 1
     while something is undecided."""
-    choices, unwritten = asyncio.run(_recover(settings_here(data_dir), take))
+    choices, unwritten = asyncio.run(_recover(with_servers(Settings(), data_dir), take))
     if as_json:
         report = msgspec.json.encode({"partitions": choices, "taken": take, "unwritten_orders": unwritten})
         sys.stdout.write(msgspec.json.format(report).decode() + "\n")
@@ -71,7 +72,7 @@ def _print(console: Console, choices: list[Dilemma], take: Take | None, unwritte
         console.print("There is nothing to decide: no ledger is older than its memory.")
         return
     for choice in choices:
-        console.print(f"[bold]partition {choice.partition}[/]: {choice.why}")
+        console.print(Text.assemble((f"partition {choice.partition}", "bold"), f": {choice.why}"))
         console.print(
             f"  memory is at entry {choice.memory_epoch}-{choice.memory_seq}, the ledger at "
             f"{choice.ledger_epoch}-{choice.ledger_seq}; the journal has {choice.journal_entries} more"
@@ -89,8 +90,8 @@ def _print(console: Console, choices: list[Dilemma], take: Take | None, unwritte
         console.print(f"  not written: {id_}")
 
 
-def _items(choices: list[Dilemma]) -> Table:
-    table = Table("sale", "item", "memory: stock / held / sold", "ledger: stock / held / sold")
+def _items(choices: list[Dilemma]) -> PlainTable:
+    table = PlainTable("sale", "item", "memory: stock / held / sold", "ledger: stock / held / sold")
     for choice in choices:
         for item in choice.items:
             table.add_row(item.sale, item.sku, _three(item.memory), _three(item.ledger))

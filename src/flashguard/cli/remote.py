@@ -1,116 +1,275 @@
 """Calls to a running FlashGuard over its own HTTP contract."""
 
 import asyncio
-import json
-import sys
+import functools
+import re
+import secrets
+import time
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, get_type_hints
+from urllib.parse import quote
 
 import aiohttp
+import msgspec
 import typer
-from rich.console import Console
+from yarl import URL
 
+from flashguard.cli.output import printable
 from flashguard.embedded.admin_key import read_admin_key
 from flashguard.embedded.run_file import find_run
-from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.errors import Code, ConfigurationError, FlashGuardError
 from flashguard.settings import Settings
 
-TIMEOUT_SECONDS: Final = 60
-PIPED_COLUMNS: Final = 160
+TIMEOUT_SECONDS: Final = 60.0
+"""For one call with all of its tries."""
+MOST_TRIES: Final = 4
+FIRST_WAIT_SECONDS: Final = 0.2
+LONGEST_WAIT_SECONDS: Final = 5.0
+TRANSIENT: Final = (429, 500, 502, 503, 504)
+"""Errors of the moment. Whether the request took effect is not known; with the same key it does so once."""
+CHANGES: Final = ("POST", "PATCH", "PUT", "DELETE")
+
+ADDRESS: Final = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+KEY: Final = re.compile(r"[\x21-\x7e]+")
+DOTS: Final = (".", "..")
 
 UrlOption = Annotated[
-    str | None, typer.Option("--url", help="A FlashGuard elsewhere; default: the one that runs here.")
+    str | None,
+    typer.Option(
+        "--url",
+        help="The API's address, as in http://127.0.0.1:8000; default: FLASHGUARD_URL, or the one that runs "
+        "here.",
+    ),
 ]
-KeyOption = Annotated[str | None, typer.Option("--admin-key", help="Its admin key.")]
+KeyOption = Annotated[
+    str | None, typer.Option("--admin-key", help="Its admin key; default: FLASHGUARD_ADMIN_KEY.")
+]
 DirOption = Annotated[Path | None, typer.Option("--data-dir", help="The data directory of `flashguard up`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 
-def console_for_tables() -> Console:
-    """Where tables go: as wide as the terminal; wide enough to cut nothing short where there is none."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPED_COLUMNS)
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Which FlashGuard a command calls, and how it shows the answer: the options that all commands have."""
+
+    as_json: bool = False
+    url: str | None = None
+    admin_key: str | None = None
+    data_dir: Path | None = None
+
+    def remote(self) -> "Remote":
+        """Return the FlashGuard to call.
+
+        Raises:
+            ConfigurationError: there is no address or no key for it, or one that can't be right.
+        """
+        return Remote(self.url, self.admin_key, self.data_dir)
 
 
-def print_json(value: object) -> None:
-    """What `--json` shows."""
-    json.dump(value, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+TARGET_OPTIONS: Final = tuple(
+    Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    for name, default, annotation in (
+        ("as_json", False, JsonOption),
+        ("url", None, UrlOption),
+        ("admin_key", None, KeyOption),
+        ("data_dir", None, DirOption),
+    )
+)
 
 
-IN_DETAIL: Final = 3
-"""So many errors a problem's detail tells."""
+def with_target(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a `Target`; it gets that as its argument `target`."""
+    hints = get_type_hints(function, include_extras=True)
+    own = [
+        each.replace(annotation=hints[each.name], kind=Parameter.KEYWORD_ONLY)
+        for each in signature(function).parameters.values()
+        if each.name != "target"
+    ]
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        target = Target(**{each.name: given.pop(each.name) for each in TARGET_OPTIONS})
+        function(target=target, **given)
+
+    parameters = [*own, *TARGET_OPTIONS]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def path_of(*parts: str) -> str:
+    """Return the path `/v1/...` of these parts; whatever an id holds, it stays one part.
+
+    Raises:
+        FlashGuardError: a part is empty or only dots; a path can't hold it.
+    """
+    for part in parts:
+        if not part or part in DOTS:
+            raise FlashGuardError(f"{part!r} can't be an id.")
+    return "/".join(("/v1", *(quote(part, safe="") for part in parts)))
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an address to call: http or https, a host, a port that can be."""
+    try:
+        return ADDRESS.fullmatch(text) is not None and bool(URL(text).host)
+    except ValueError:
+        return False
 
 
 class ProblemAnswer(FlashGuardError):
     """The API answered a problem."""
 
 
+class NotOurs(FlashGuardError):
+    """What answered is not FlashGuard's API."""
+
+
+IN_DETAIL: Final = 3
+"""How many errors a problem's detail tells."""
+
+
 def _sentence(answer: dict[str, Any], status: int) -> str:
-    """A problem in words; where more is wrong than its detail tells, all of it, a line each."""
-    said = f"{answer.get('code', status)}: {answer.get('detail', '')}"
+    """Return a problem in words; where more is wrong than its detail tells, all of it, a line each."""
+    said = printable(f"{answer.get('code', status)}: {answer.get('detail', '')}")
     errors = answer.get("errors") or []
     if len(errors) <= IN_DETAIL:
         return said
-    return "\n".join([said, *(f"{each['where']}: {each['what']}" for each in errors)])
+    return "\n".join([said, *(printable(f"{each['where']}: {each['what']}") for each in errors)])
 
 
 class Remote:
     """A running FlashGuard: its address and the admin key for it.
 
     Raises:
-        ConfigurationError: none runs on the data directory and no address is given, or there is no key.
+        ConfigurationError: there is no address or no key for it, or one that can't be right.
     """
 
     def __init__(self, url: str | None, admin_key: str | None, data_dir: Path | None) -> None:
         settings = Settings()
         directory = data_dir or settings.data_dir
-        if url is None:
-            run = find_run(directory)
-            if run is None:
-                raise ConfigurationError(
-                    f"No FlashGuard runs on {directory}. Start one with `flashguard up`, or give --url."
-                )
-            url = run.url
+        self.url = (url or _address(settings, data_dir)).rstrip("/")
+        if not is_address(self.url):
+            raise ConfigurationError(
+                f"{self.url!r} is no address. Write all of it, as in --url http://127.0.0.1:8000."
+            )
         key = admin_key or (settings.admin_key.get_secret_value() if settings.admin_key else None)
         key = key or read_admin_key(directory)
         if key is None:
             raise ConfigurationError("No admin key: give --admin-key or set FLASHGUARD_ADMIN_KEY.")
-        self.url = url.rstrip("/")
+        if not KEY.fullmatch(key):
+            raise ConfigurationError(
+                "The admin key holds a space, a line end, or a character such as … that no key has. Copy the "
+                "whole key: lists show only its end, and it can't be shown again."
+            )
         self.admin_key = key
 
     def call(
-        self, method: str, path: str, body: object = None, *, file: tuple[bytes, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        file: tuple[bytes, str] | None = None,
+        once: bool = False,
     ) -> dict[str, Any]:
-        """One call; the answer's JSON.
+        """Make one call and return the answer's JSON.
+
+        A call that changes something carries an idempotency key. It is sent again, with the same key, when
+        the answer was lost or says to try again: it takes effect once.
 
         Parameters:
+            path: with every part quoted: see `path_of`.
             file: sent as it is in place of a body, with its media type.
+            once: the API takes no key here, and two of them would be two: it is sent once.
 
         Raises:
             ProblemAnswer: the answer is a problem.
-            FlashGuardError: nobody answered.
+            FlashGuardError: nothing answered, or something that is not FlashGuard.
         """
-        return asyncio.run(self._call(method, path, body, file))
+        return asyncio.run(self._call(method, path, body, file, 1 if once else MOST_TRIES))
 
     async def _call(
-        self, method: str, path: str, body: object, file: tuple[bytes, str] | None
+        self, method: str, path: str, body: object, file: tuple[bytes, str] | None, most_tries: int
     ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.admin_key}"}
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        if method in CHANGES:
+            headers["Idempotency-Key"] = secrets.token_hex(16)
         sent: dict[str, Any] = {"json": body}
         if file is not None:
-            sent = {"data": file[0], "headers": {"Content-Type": file[1]}}
+            headers["Content-Type"] = file[1]
+            sent = {"data": file[0]}
+        url = URL(f"{self.url}{path}", encoded=True)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        async with aiohttp.ClientSession(headers=headers) as http:
+            for made in range(1, most_tries + 1):
+                left = aiohttp.ClientTimeout(total=max(0.1, deadline - time.monotonic()))
+                wait_seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (made - 1))
+                try:
+                    async with http.request(method, url, timeout=left, **sent) as response:
+                        status, body_read = response.status, await response.read()
+                    answer = self._read(response, body_read)
+                    if status < 400:
+                        return answer
+                    error: FlashGuardError = ProblemAnswer(_sentence(answer, status))
+                    again = status in TRANSIENT or answer["code"] == Code.REQUEST_IN_FLIGHT
+                    told = answer.get("retry_after_seconds")
+                    if isinstance(told, int | float):
+                        wait_seconds = max(wait_seconds, told)
+                except NotOurs as other:  # a proxy in front may say so while the API restarts
+                    error, again = other, status in TRANSIENT
+                except (aiohttp.ClientError, TimeoutError) as problem:
+                    error, again = self._no_answer(method, problem), _may_be_tried_again(problem)
+                if not again or made == most_tries or time.monotonic() + wait_seconds > deadline:
+                    raise error
+                await asyncio.sleep(min(wait_seconds, LONGEST_WAIT_SECONDS))
+        raise AssertionError("the last try returns or raises")
+
+    def _read(self, response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
+        if response.status == 204:
+            return {}
         try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout, headers=headers) as http,
-                http.request(method, f"{self.url}{path}", **sent) as response,
-            ):
-                if response.status == 204:
-                    return {}
-                answer = cast("dict[str, Any]", await response.json(content_type=None))
-                if response.status >= 400:
-                    raise ProblemAnswer(_sentence(answer, response.status))
-                return answer
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise FlashGuardError(f"{self.url} does not answer: {error or type(error).__name__}") from error
+            answer = msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            answer = {}
+        if not answer or (response.status >= 400 and "code" not in answer):
+            kind = printable(response.headers.get("Content-Type", "no type"))
+            raise NotOurs(
+                f"{response.url} answered HTTP {response.status} with {kind}: that is not FlashGuard's API. "
+                "Check --url or FLASHGUARD_URL: the address without a path, as in http://127.0.0.1:8000."
+            )
+        return answer
+
+    def _no_answer(self, method: str, problem: Exception) -> FlashGuardError:
+        words = f"{self.url} does not answer: {problem or type(problem).__name__}."
+        if isinstance(problem, aiohttp.ClientConnectorError):
+            return FlashGuardError(f"{words} Is it the right address? Give --url or set FLASHGUARD_URL.")
+        if method in CHANGES:
+            words += " Whether the change took effect is not known: look before you try again."
+        return FlashGuardError(words)
+
+
+def _may_be_tried_again(problem: Exception) -> bool:
+    """Whether another try may help: the line was cut, or slow. Who refuses the connection is not there."""
+    return not isinstance(problem, aiohttp.ClientConnectorError | aiohttp.InvalidURL)
+
+
+def _address(settings: Settings, data_dir: Path | None) -> str:
+    """Return where the API is, if `--url` does not say it.
+
+    Raises:
+        ConfigurationError: nothing says where it is.
+    """
+    if data_dir is None and settings.url is not None:
+        return settings.url
+    directory = data_dir or settings.data_dir
+    if (run := find_run(directory)) is not None:
+        return run.url
+    apart = settings.redis_url or settings.database_url or {"host", "port"} & settings.model_fields_set
+    if data_dir is None and apart:
+        return settings.api_url
+    raise ConfigurationError(
+        f"No FlashGuard runs on {directory}. Start one with `flashguard up`, or say where one runs with "
+        "--url or FLASHGUARD_URL."
+    )

@@ -1,12 +1,12 @@
 """`flashguard room`: what anybody can check of a waiting room, from what is published."""
 
-import json
-import sys
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
-from flashguard.cli.remote import DirOption, JsonOption, KeyOption, Remote, UrlOption, console_for_tables
+from flashguard.cli.output import console_for_tables, plain, print_json
+from flashguard.cli.remote import Remote, Target, path_of, with_target
 from flashguard.lottery import commitment, order
 
 app = typer.Typer(help="Waiting rooms.", no_args_is_help=True)
@@ -19,33 +19,31 @@ def room() -> None:
 
 
 @app.command()
+@with_target
 def verify(
     sale: Annotated[str, typer.Argument(help="The sale.")],
     promised: Annotated[
         str | None, typer.Option("--commitment", help="As it was published when the sale was made.")
     ] = None,
     ticket: Annotated[str | None, typer.Option(help="A ticket that took part; its place is told.")] = None,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Draw a sale's lottery again from its published seed. Exit code 1 when the order is another."""
-    drawn = _drawing(Remote(url, admin_key, data_dir), sale)
+    drawn = _drawing(target.remote(), sale)
     wrong = differences(drawn, promised, ticket)
     place = drawn["data"].index(ticket) + 1 if ticket in drawn["data"] else None
-    if as_json:
+    if target.as_json:
         found = {"sale_id": sale, "ok": not wrong, "differences": wrong, "place": place}
-        json.dump(found | {"tickets": len(drawn["data"]), "seed": drawn["seed"]}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(found | {"tickets": len(drawn["data"]), "seed": drawn["seed"]})
     else:
         console = console_for_tables()
         for line in wrong:
-            console.print(line)
+            console.print(plain(line))
         if not wrong:
             console.print(f"{len(drawn['data']):,} tickets are in the order that the seed gives them.")
         if place is not None:
-            console.print(f"{ticket} has place {place:,}.")
+            console.print(plain(f"{ticket} has place {place:,}."))
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -74,7 +72,8 @@ def _drawing(remote: Remote, sale: str) -> dict[str, Any]:
     cursor: str | None = "0"
     drawn: dict[str, Any] = {}
     while cursor is not None:
-        drawn = remote.call("GET", f"/v1/sales/{sale}/lottery?limit={PAGE}&cursor={cursor}")
+        query = urlencode({"limit": PAGE, "cursor": cursor})
+        drawn = remote.call("GET", f"{path_of('sales', sale, 'lottery')}?{query}")
         tickets += drawn["data"]
         cursor = drawn["next_cursor"]
     return drawn | {"data": tickets}

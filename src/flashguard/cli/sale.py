@@ -1,21 +1,16 @@
 """`flashguard sale create|list|show|open|pause|close|restock`."""
 
-from datetime import datetime
+import sys
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
-from flashguard.cli.remote import (
-    DirOption,
-    JsonOption,
-    KeyOption,
-    Remote,
-    UrlOption,
-    console_for_tables,
-    print_json,
-)
+from flashguard.cli.local_time import TIME_HELP, both, moment_of
+from flashguard.cli.output import PlainTable, console_for_tables, plain, print_json, printable
+from flashguard.cli.remote import Remote, Target, path_of, with_target
 from flashguard.errors import FlashGuardError
 
 app = typer.Typer(help="Sales: create, look at, open, pause, close, restock.", no_args_is_help=True)
@@ -43,6 +38,7 @@ def _item(text: str) -> dict[str, Any]:
 
 
 @app.command()
+@with_target
 def create(
     name: Annotated[str, typer.Option(help="What buyers see.")],
     item: Annotated[list[str], typer.Option(help="sku:stock[:price_minor[:currency[:name]]]; repeatable.")],
@@ -55,12 +51,10 @@ def create(
     waiting_list_hold: Annotated[int | None, typer.Option(help="Seconds they have to confirm.")] = None,
     cool_down_after: Annotated[int | None, typer.Option(help="How many lapses that takes (3).")] = None,
     spread: Annotated[int, typer.Option(help="Over how many partitions, if it is hotter than one core.")] = 1,
-    starts_at: Annotated[datetime | None, typer.Option(help="When it opens, in local time.")] = None,
-    ends_at: Annotated[datetime | None, typer.Option(help="When it ends, in local time.")] = None,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    starts_at: Annotated[str | None, typer.Option(help=f"When it opens: {TIME_HELP}")] = None,
+    ends_at: Annotated[str | None, typer.Option(help=f"When it ends: {TIME_HELP}")] = None,
+    *,
+    target: Target,
 ) -> None:
     """Create a sale as a draft."""
     body = {
@@ -75,50 +69,48 @@ def create(
         "waiting_list": waiting_list,
         "waiting_list_hold_seconds": waiting_list_hold,
         "spread": spread,
-        "starts_at": starts_at.astimezone().isoformat() if starts_at else None,
-        "ends_at": ends_at.astimezone().isoformat() if ends_at else None,
+        "starts_at": moment_of(starts_at, "--starts-at"),
+        "ends_at": moment_of(ends_at, "--ends-at"),
     }
-    _show(Remote(url, admin_key, data_dir).call("POST", "/v1/sales", body), as_json)
+    _show(target.remote().call("POST", "/v1/sales", body), target.as_json)
 
 
 @app.command("import")
+@with_target
 def import_(
     file: Annotated[Path, typer.Argument(help="A .csv or .json file.", exists=True, dir_okay=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Create the sales of a file as drafts: all of them, or none and what is wrong with which line."""
     kind = {".csv": "text/csv", ".json": "application/json"}.get(file.suffix.lower())
     if kind is None:
         raise FlashGuardError(f"{file}: the name must end with .csv or .json")
     path = f"/v1/imports?dry_run={str(dry_run).lower()}"
-    done = Remote(url, admin_key, data_dir).call("POST", path, file=(file.read_bytes(), kind))
-    if as_json:
+    done = target.remote().call("POST", path, file=(file.read_bytes(), kind))
+    if target.as_json:
         print_json(done)
         return
     items = sum(sale["items"] for sale in done["sales"])
     would = "would be" if dry_run else "are"
     typer.echo(f"{len(done['sales'])} sales with {items} items {would} imported, as drafts:")
     for sale in done["sales"]:
-        typer.echo(f"  {sale['id']}: {sale['items']} items")
+        typer.echo(f"  {printable(sale['id'])}: {sale['items']} items")
 
 
 @app.command("list")
+@with_target
 def list_(
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """List the newest sales."""
-    page = Remote(url, admin_key, data_dir).call("GET", "/v1/sales?limit=500")
-    if as_json:
+    page = target.remote().call("GET", "/v1/sales?limit=500")
+    if target.as_json:
         print_json(page)
         return
-    table = Table("id", "name", "status", "stock", "available", "held", "sold")
+    table = PlainTable("id", "name", "status", "stock", "available", "held", "sold")
     for sale in page["data"]:
         sums = [
             sum(item[field] for item in sale["items"]) for field in ("stock", "available", "held", "sold")
@@ -128,52 +120,79 @@ def list_(
 
 
 @app.command()
+@with_target
 def show(
     sale: SaleArgument,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Show a sale with its counters of this moment."""
-    _show(Remote(url, admin_key, data_dir).call("GET", f"/v1/sales/{sale}"), as_json)
+    _show(target.remote().call("GET", path_of("sales", sale)), target.as_json)
 
 
 def _state_command(verb: str, sentence: str) -> None:
     def command(
         sale: SaleArgument,
-        as_json: JsonOption = False,
-        url: UrlOption = None,
-        admin_key: KeyOption = None,
-        data_dir: DirOption = None,
+        *,
+        target: Target,
     ) -> None:
-        _show(Remote(url, admin_key, data_dir).call("POST", f"/v1/sales/{sale}/{verb}"), as_json)
+        _change(target.remote(), sale, verb, target.as_json)
 
     command.__doc__ = sentence
-    app.command(verb)(command)
+    app.command(verb)(with_target(command))
 
 
 _state_command("open", "Open a sale now, or at its start time.")
 _state_command("pause", "Pause a sale: no new holds; live ones can still be confirmed.")
-_state_command("close", "Close a sale for good.")
+
+
+@app.command()
+@with_target
+def close(
+    sale: SaleArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Close it without being asked.")] = False,
+    *,
+    target: Target,
+) -> None:
+    """Close a sale for good. Asks first."""
+    remote = target.remote()
+    if not yes:
+        confirm_closing(sale)
+    _change(remote, sale, "close", target.as_json)
+
+
+def confirm_closing(sale: str) -> None:
+    """Return if the operator says that the sale is to be closed.
+
+    Raises:
+        FlashGuardError: they say no, or there is no terminal to ask at.
+    """
+    what = f"Closing {printable(sale)} can't be undone: it never opens again."
+    if not sys.stdin.isatty():
+        raise FlashGuardError(f"{what} Give --yes to close it without being asked.")
+    if not typer.confirm(f"{what} Close it?", err=True):
+        raise FlashGuardError(f"{printable(sale)} stays as it is.")
+
+
+def _change(remote: Remote, sale: str, verb: str, as_json: bool) -> None:
+    _show(remote.call("POST", path_of("sales", sale, verb)), as_json)
 
 
 # Else "-1" would be an option that is not there.
 @app.command(context_settings={"ignore_unknown_options": True})
+@with_target
 def restock(
     sale: SaleArgument,
     sku: Annotated[str, typer.Argument(help="The item.")],
     delta: Annotated[int, typer.Argument(help="Units to add; below zero: to take away.")],
     reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")] = "by hand",
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Change an item's stock."""
     body = {"delta": delta, "reason": reason}
-    item = Remote(url, admin_key, data_dir).call("POST", f"/v1/sales/{sale}/items/{sku}/restock", body)
-    if as_json:
+    item = target.remote().call("POST", path_of("sales", sale, "items", sku, "restock"), body)
+    if target.as_json:
         print_json(item)
     else:
         console_for_tables().print(_items_table([item]))
@@ -183,19 +202,62 @@ def _show(sale: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(sale)
         return
-    limit = sale["limit_per_customer"] or "none"
-    console_for_tables().print(
-        f"[bold]{sale['id']}[/] {sale['name']}: {sale['status']}, holds last {sale['hold_seconds']} s, "
-        f"limit per customer {limit}"
-    )
-    console_for_tables().print(_items_table(sale["items"]))
+    console = console_for_tables()
+    console.print(Text.assemble(plain(sale["id"], "bold"), plain(f" {sale['name']}: {sale['status']}")))
+    for name, value in _facts(sale):
+        console.print(plain(f"  {name}: {value}"), soft_wrap=True)
+    console.print(_items_table(sale["items"]))
 
 
-def _items_table(items: list[dict[str, Any]]) -> Table:
-    table = Table("sku", "name", "price", "stock", "available", "held", "sold")
+def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the times and rules of a sale, by name; a rule that it does not have is left out."""
+    facts = [
+        ("opens", both(sale["starts_at"])),
+        ("ends", both(sale["ends_at"])),
+        ("created", both(sale["created_at"])),
+        ("holds last", f"{sale['hold_seconds']} s, durability {sale['hold_durability']}"),
+        ("limit per customer", _or_none(sale["limit_per_customer"], "units")),
+    ]
+    if sale["max_held_per_customer"] is not None:
+        facts.append(("held per customer at most", f"{sale['max_held_per_customer']} units"))
+    if sale["cool_down_seconds"] is not None:
+        after = sale["cool_down_after"]
+        facts.append(("cool-down", f"{sale['cool_down_seconds']} s after {after} expired holds"))
+    if sale["waiting_list"] is not None:
+        hold = sale["waiting_list_hold_seconds"]
+        facts.append(("waiting list", f"{sale['waiting_list']} places; offers last {hold} s"))
+    if (room := sale["waiting_room"]) is not None:
+        told = (f"{name.replace('_', ' ')} {value}" for name, value in room.items() if value is not None)
+        facts.append(("waiting room", ", ".join(told)))
+    if sale["spread"] > 1:
+        facts.append(("spread over", f"{sale['spread']} partitions"))
+    return facts
+
+
+def _or_none(value: int | None, unit: str) -> str:
+    return "none" if value is None else f"{value} {unit}"
+
+
+def _items_table(items: list[dict[str, Any]]) -> PlainTable:
+    table = PlainTable("sku", "name", "price", "stock", "available", "held", "sold")
     for item in items:
         table.add_row(
-            item["sku"], item["name"], f"{item['price_minor']} {item['currency']} minor",
+            item["sku"], item["name"], price_of(item["price_minor"], item["currency"]),
             *(f"{item[field]:,}" for field in ("stock", "available", "held", "sold")),
         )  # fmt: skip
     return table
+
+
+WITHOUT_MINOR: Final = (
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG",
+    "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
+)  # fmt: skip
+THOUSANDTHS: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
+MINOR_DIGITS: Final = dict.fromkeys(WITHOUT_MINOR, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
+"""How many digits the minor unit of a currency has, where that is not two (ISO 4217)."""
+
+
+def price_of(minor: int, currency: str) -> str:
+    """Return a price as people write it: `49.00 EUR` for 4900, `4,900 JPY` for 4900."""
+    digits = MINOR_DIGITS.get(currency, 2)
+    return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"

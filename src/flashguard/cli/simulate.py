@@ -7,10 +7,11 @@ import signal
 import sys
 import tempfile
 import time
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import aiohttp
 import msgspec
@@ -24,16 +25,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flashguard.cli.remote import DirOption, KeyOption, Remote, UrlOption, console_for_tables
+from flashguard.cli.output import console_for_tables
+from flashguard.cli.remote import DirOption, KeyOption, Remote, UrlOption
 from flashguard.embedded.admin_key import read_admin_key
-from flashguard.embedded.run_file import Run, find_run
+from flashguard.embedded.run_file import find_run
+from flashguard.embedded.server import log_tail
 from flashguard.errors import ConfigurationError, FlashGuardError
-from flashguard.settings import Settings
+from flashguard.settings import Mode, Settings
 from flashguard.simulator import Counters, LogLine, Plan, Report, RunResult, run_simulation
 from flashguard.simulator.buyers import only_loopback
 from flashguard.simulator.plan import STRATEGIES, Event
 
 START_SECONDS: Final = 60.0
+READY_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 15.0
 LOG_LINES: Final = 8
 WIDE_COLUMNS: Final = 100
@@ -93,66 +97,73 @@ async def _simulate(
     *,
     quiet: bool,
 ) -> Report:
-    async with _service(url, admin_key, data_dir) as (address, key, redis_url, database_url):
-        only_loopback(address, operated=url is not None and admin_key is not None)
-        if not redis_url and strategies != ("flashguard",):
+    async with _service(url, admin_key, data_dir) as place:
+        only_loopback(place.url, operated=url is not None and admin_key is not None)
+        if not place.redis_url and strategies != ("flashguard",):
             raise ConfigurationError(
                 "A FlashGuard elsewhere can only be asked for --strategy flashguard; for the others set "
-                "FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL."
+                "FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, in development."
             )
         plan = Plan(
-            buyers=buyers, stock=stock, strategies=strategies, url=address, admin_key=key,
-            redis_url=redis_url, database_url=database_url,
+            buyers=buyers, stock=stock, strategies=strategies, url=place.url, admin_key=place.admin_key,
+            redis_url=place.redis_url, database_url=place.database_url,
         )  # fmt: skip
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
         screen = _Screen(plan, Console(stderr=quiet))
-        embedded = not (Settings().redis_url or url)
         with screen:
-            return await run_simulation(plan, screen.take, stop, embedded=embedded)
+            return await run_simulation(plan, screen.take, stop, embedded=place.embedded)
+
+
+class _Place(NamedTuple):
+    """Where a simulation runs. Without servers only the strategy flashguard can be asked for."""
+
+    url: str
+    admin_key: str
+    redis_url: str
+    database_url: str
+    embedded: bool
 
 
 @asynccontextmanager
-async def _service(
-    url: str | None, admin_key: str | None, data_dir: Path | None
-) -> AsyncIterator[tuple[str, str, str, str]]:
-    """The running FlashGuard, or one of our own for the time of the simulation."""
+async def _service(url: str | None, admin_key: str | None, data_dir: Path | None) -> AsyncIterator[_Place]:
+    """Yield the FlashGuard to simulate on: the one given, the one that runs here, or a clean one.
+
+    Production is never simulated on unless `--url` names it: neither what the variables name, nor an `up`
+    that runs in production mode.
+    """
     settings = Settings()
-    directory = data_dir or settings.data_dir
-    if url is not None:
-        remote = Remote(url, admin_key, data_dir)
-        yield remote.url, remote.admin_key, settings.redis_url or "", settings.database_url or ""
+    production = settings.mode is Mode.PRODUCTION
+    given = url or (None if production or data_dir else settings.url)
+    if given is not None:
+        remote = Remote(given, admin_key, data_dir)
+        servers = ("", "") if production else (settings.redis_url or "", settings.database_url or "")
+        yield _Place(remote.url, remote.admin_key, *servers, embedded=False)
         return
-    run = find_run(directory)
-    if run is not None:
-        remote = Remote(None, admin_key, data_dir)
-        yield run.url, remote.admin_key, run.redis_url, run.database_url
+    run = None if production else find_run(data_dir or settings.data_dir)
+    if run is not None and not run.production:
+        remote = Remote(run.url, admin_key, data_dir)
+        yield _Place(run.url, remote.admin_key, run.redis_url, run.database_url, run.embedded)
         return
     with tempfile.TemporaryDirectory(prefix="flashguard-simulation-") as folder:
-        async with _own_service(Path(folder)) as (own, key):
-            yield own.url, key, own.redis_url, own.database_url
+        if os.geteuid() == 0:
+            os.chmod(folder, 0o711)  # noqa: PTH101, S103 root's PostgreSQL is another account
+        async with _own_service(Path(folder)) as place:
+            yield place
 
 
 @asynccontextmanager
-async def _own_service(directory: Path) -> AsyncIterator[tuple[Run, str]]:
-    Console(stderr=True).print("No FlashGuard runs here: starting one for this simulation …")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "flashguard", "up", "--no-demo", "--port", "0", "--data-dir", str(directory),
-        stdout=asyncio.subprocess.DEVNULL, env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+async def _own_service(folder: Path) -> AsyncIterator[_Place]:
+    """Start a FlashGuard that takes nothing from our environment, and end it."""
+    Console(stderr=True).print("No FlashGuard for simulations runs here: starting a clean one …")
+    directory, log_file = folder / "data", folder / "log"
+    with log_file.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "flashguard", "up", "--no-demo", "--port", "0",
+            "--data-dir", str(directory), stdout=log, stderr=log, env=clean_environment(), cwd=folder,
+        )  # fmt: skip
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and process.returncode is None:
-            run = find_run(directory)
-            if run is not None and "api" in run.pids:
-                with contextlib.suppress(FlashGuardError, OSError):
-                    key = read_admin_key(directory)
-                    if key:
-                        await _until_ready(run.url, deadline)
-                        yield run, key
-                        return
-            await asyncio.sleep(0.1)
-        raise FlashGuardError("the FlashGuard of this simulation did not start")
+        yield await _started(process, directory, log_file)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -162,15 +173,36 @@ async def _own_service(directory: Path) -> AsyncIterator[tuple[Run, str]]:
                 process.kill()
 
 
-async def _until_ready(url: str, deadline: float) -> None:
-    async with aiohttp.ClientSession() as http:
-        while time.monotonic() < deadline:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with http.get(f"{url}/readyz") as response:
-                    if response.status == 200:
-                        return
+def clean_environment() -> dict[str, str]:
+    """Return our environment without any setting of FlashGuard's."""
+    ours = {name: value for name, value in os.environ.items() if not name.upper().startswith("FLASHGUARD_")}
+    return ours | {"PYTHONUNBUFFERED": "1"}
+
+
+async def _started(process: Process, directory: Path, log_file: Path) -> _Place:
+    """Return where the service that was started answers, once it is ready.
+
+    Raises:
+        FlashGuardError: it ended, or did not get ready in time; the message ends with its last lines.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=READY_SECONDS)) as http:
+        while time.monotonic() < deadline and process.returncode is None:
+            run = find_run(directory)
+            key = read_admin_key(directory)
+            if run is not None and key is not None and await _is_ready(http, run.url):
+                return _Place(run.url, key, run.redis_url, run.database_url, run.embedded)
             await asyncio.sleep(0.1)
-    raise FlashGuardError(f"{url} did not get ready")
+    ended = process.returncode
+    what = f"was not ready in {START_SECONDS:g} s" if ended is None else f"ended with exit code {ended}"
+    raise FlashGuardError(f"The FlashGuard of this simulation {what}. Its last lines:\n{log_tail(log_file)}")
+
+
+async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        async with http.get(f"{url}/readyz") as response:
+            return response.status == 200
+    return False
 
 
 class _Screen:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from flashguard.api.export import find_folder
 from flashguard.cli.demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
-from flashguard.cli.output import unfailing_output
+from flashguard.cli.output import printable, unfailing_output
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.admin_key import keep_admin_key
 from flashguard.embedded.places import DirectoryLock, full_disk, identity_of, open_data_dir
@@ -31,7 +31,7 @@ from flashguard.embedded.server import logger
 from flashguard.embedded.supervisor import STEADY_SERVER_SECONDS, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.production import check_production
-from flashguard.settings import Mode, Settings
+from flashguard.settings import Mode, Settings, reachable_host
 
 FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
 
@@ -126,7 +126,7 @@ class Everything:
         self.admin_key = ""
 
     def say(self, name: str, line: str) -> None:
-        self.console.print(Text.assemble((f"{name:<{NAME_WIDTH}} | ", "dim"), line))
+        self.console.print(Text.assemble((f"{name:<{NAME_WIDTH}} | ", "dim"), printable(line)))
 
     async def start(self) -> None:
         logger.addHandler(self._log_handler)
@@ -136,7 +136,8 @@ class Everything:
             settings.admin_key.get_secret_value() if settings.admin_key else keep_admin_key(self.data_dir)
         )
         await self._outlive_dead_api()
-        port, self._claim = claim_port(settings.host, settings.port, settings.mode)
+        chosen = settings.mode is Mode.PRODUCTION or "port" in settings.model_fields_set
+        port, self._claim = claim_port(settings.host, settings.port, exactly=chosen)
         if settings.port not in (0, port):
             self.say("flashguard", f"port {settings.port} is taken; taking {port}")
         self.url = f"http://{reachable_host(settings.host)}:{port}"
@@ -164,6 +165,8 @@ class Everything:
             pid=os.getpid(),
             started=started_of(os.getpid()),
             data_dir_id=identity_of(self.data_dir),
+            embedded=not settings.redis_url and not settings.database_url,
+            production=settings.mode is Mode.PRODUCTION,
             pids={},
         )
         self._write_run()
@@ -300,8 +303,11 @@ async def _ready(url: str) -> None:
             await asyncio.sleep(READY_POLL_SECONDS)
 
 
-def claim_port(host: str, port: int, mode: Mode) -> tuple[int, socket.socket]:
-    """The port asked for, or, in development, the next free one; with a claim to keep open while we run.
+def claim_port(host: str, port: int, *, exactly: bool) -> tuple[int, socket.socket]:
+    """Return a port to listen on, and a claim to keep open while we run.
+
+    Parameters:
+        exactly: this port, which was asked for; else the next free one, if it is taken. 0 is any free one.
 
     Our API listens some seconds from now. The claim, a name that the kernel gives to one process at a time
     and takes back when it dies, keeps a second `flashguard up` from choosing the same port meanwhile.
@@ -309,7 +315,7 @@ def claim_port(host: str, port: int, mode: Mode) -> tuple[int, socket.socket]:
     Raises:
         ConfigurationError: no such port can be had.
     """
-    last = port if mode is Mode.PRODUCTION or port == 0 else min(port + PORTS_TO_TRY - 1, 65535)
+    last = port if exactly or port == 0 else min(port + PORTS_TO_TRY - 1, 65535)
     for candidate in range(port, last + 1):
         try:
             free = _bind(host, candidate)
@@ -336,9 +342,3 @@ def _bind(host: str, port: int) -> int:
         probe.bind(address)
         probe.listen()
         return int(probe.getsockname()[1])
-
-
-def reachable_host(host: str) -> str:
-    """Where to call a server that listens on this address."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"[{host}]" if ":" in host else host

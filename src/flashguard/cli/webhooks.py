@@ -1,21 +1,14 @@
 """`flashguard webhooks …`: endpoints, their secrets, the delivery log, replays."""
 
-from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
-from flashguard.cli.remote import (
-    DirOption,
-    JsonOption,
-    KeyOption,
-    Remote,
-    UrlOption,
-    console_for_tables,
-    print_json,
-)
+from flashguard.cli.local_time import TIME_HELP, moment_of
+from flashguard.cli.output import PlainTable, console_for_tables, plain, print_json, printable
+from flashguard.cli.remote import Target, path_of, with_target
 
 app = typer.Typer(help="Webhooks: who is told what happens.", no_args_is_help=True)
 
@@ -26,35 +19,33 @@ EventOption = Annotated[
 
 
 @app.command()
+@with_target
 def create(
     to: Annotated[str, typer.Argument(help="Where messages go: an https URL.")],
     event: EventOption = None,
     description: Annotated[str, typer.Option(help="For whoever looks at the list.")] = "",
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Make an endpoint; its secret is shown now and never again."""
     body: dict[str, Any] = {"url": to, "description": description}
     if event:
         body["events"] = event
-    _show(Remote(url, admin_key, data_dir).call("POST", "/v1/webhooks", body), as_json)
+    _show(target.remote().call("POST", "/v1/webhooks", body), target.as_json)
 
 
 @app.command("list")
+@with_target
 def list_(
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """List endpoints, and how they do."""
-    page = Remote(url, admin_key, data_dir).call("GET", "/v1/webhooks")
-    if as_json:
+    page = target.remote().call("GET", "/v1/webhooks")
+    if target.as_json:
         print_json(page)
         return
-    table = Table("id", "url", "events", "state", "waiting", "delivered at")
+    table = PlainTable("id", "url", "events", "state", "waiting", "delivered at")
     for each in page["data"]:
         events = "all" if len(each["events"]) == 9 else ", ".join(each["events"])
         table.add_row(
@@ -69,6 +60,7 @@ def list_(
 
 
 @app.command()
+@with_target
 def change(
     endpoint: IdArgument,
     to: Annotated[str | None, typer.Option(help="Another URL.")] = None,
@@ -77,61 +69,57 @@ def change(
     enable: Annotated[
         bool | None, typer.Option("--enable/--disable", help="Enabled again, it is sent what still waits.")
     ] = None,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Change an endpoint, disable it, or enable it again."""
     given = {"url": to, "events": event, "description": description, "enabled": enable}
     body = {name: value for name, value in given.items() if value is not None}
-    _show(Remote(url, admin_key, data_dir).call("PATCH", f"/v1/webhooks/{quote(endpoint)}", body), as_json)
+    _show(target.remote().call("PATCH", path_of("webhooks", endpoint), body), target.as_json)
 
 
 @app.command()
+@with_target
 def delete(
     endpoint: IdArgument,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Delete an endpoint, with all that waits for it."""
-    Remote(url, admin_key, data_dir).call("DELETE", f"/v1/webhooks/{quote(endpoint)}")
-    typer.echo(f"{endpoint} is deleted.")
+    target.remote().call("DELETE", path_of("webhooks", endpoint))
+    typer.echo(f"{printable(endpoint)} is deleted.")
 
 
 @app.command()
+@with_target
 def rotate(
     endpoint: IdArgument,
     overlap_seconds: Annotated[int, typer.Option(help="How long the old secret signs as well.")] = 86_400,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Give an endpoint a new secret; for a while messages carry signatures of both."""
     body = {"overlap_seconds": overlap_seconds}
-    path = f"/v1/webhooks/{quote(endpoint)}/rotate-secret"
-    _show(Remote(url, admin_key, data_dir).call("POST", path, body), as_json)
+    path = path_of("webhooks", endpoint, "rotate-secret")
+    _show(target.remote().call("POST", path, body), target.as_json)
 
 
 @app.command()
+@with_target
 def log(
     endpoint: IdArgument,
     state: Annotated[str | None, typer.Option(help="pending, delivered or failed.")] = None,
     limit: Annotated[int, typer.Option(help="How many of the newest.", min=1, max=500)] = 50,
-    as_json: JsonOption = False,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Show the delivery log, newest first."""
     query = urlencode({"limit": limit} | ({"state": state} if state else {}))
-    page = Remote(url, admin_key, data_dir).call("GET", f"/v1/webhooks/{quote(endpoint)}/deliveries?{query}")
-    if as_json:
+    page = target.remote().call("GET", f"{path_of('webhooks', endpoint, 'deliveries')}?{query}")
+    if target.as_json:
         print_json(page)
         return
-    table = Table("id", "type", "about", "state", "attempts", "status", "last attempt", "error")
+    table = PlainTable("id", "type", "about", "state", "attempts", "status", "last attempt", "error")
     for each in page["data"]:
         table.add_row(
             str(each["id"]), each["type"], each["reservation_id"] or each["sale_id"], each["state"],
@@ -142,25 +130,25 @@ def log(
 
 
 @app.command()
+@with_target
 def replay(
     endpoint: IdArgument,
     delivery: Annotated[list[int] | None, typer.Option(help="A line of the log; repeatable.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Written since, in local time.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Written before, in local time.")] = None,
+    since: Annotated[str | None, typer.Option(help=f"Written since: {TIME_HELP}")] = None,
+    until: Annotated[str | None, typer.Option(help=f"Written before: {TIME_HELP}")] = None,
     state: Annotated[str | None, typer.Option(help="Only delivered, or only failed ones.")] = None,
-    url: UrlOption = None,
-    admin_key: KeyOption = None,
-    data_dir: DirOption = None,
+    *,
+    target: Target,
 ) -> None:
     """Deliver messages of the log once more, at most 10,000."""
     body: dict[str, Any] = {
         "deliveries": delivery or None,
-        "since": since.astimezone().isoformat() if since else None,
-        "until": until.astimezone().isoformat() if until else None,
+        "since": moment_of(since, "--since"),
+        "until": moment_of(until, "--until"),
         "state": state,
     }
-    path = f"/v1/webhooks/{quote(endpoint)}/replay"
-    answer = Remote(url, admin_key, data_dir).call("POST", path, body)
+    path = path_of("webhooks", endpoint, "replay")
+    answer = target.remote().call("POST", path, body, once=True)
     typer.echo(f"{answer['replayed']:,} messages will be delivered once more.")
 
 
@@ -175,7 +163,9 @@ def _show(endpoint: dict[str, Any], as_json: bool) -> None:
         print_json(endpoint)
         return
     console = console_for_tables()
-    console.print(f"[bold]{endpoint['id']}[/] to {endpoint['url']}: {_state(endpoint)}")
-    console.print(f"events: {', '.join(endpoint['events'])}")
+    console.print(
+        Text.assemble(plain(endpoint["id"], "bold"), plain(f" to {endpoint['url']}: {_state(endpoint)}"))
+    )
+    console.print(plain(f"events: {', '.join(endpoint['events'])}"))
     if endpoint["secret"]:
-        console.print(f"secret (shown once): [bold]{endpoint['secret']}[/]")
+        console.print(Text.assemble("secret (shown once): ", (endpoint["secret"], "bold")))

@@ -7,6 +7,8 @@ import msgspec
 
 from flashguard.embedded.admin_key import write_private
 from flashguard.embedded.places import identity_of
+from flashguard.errors import ConfigurationError
+from flashguard.settings import Settings
 
 FILE_NAME: Final = "run.json"
 
@@ -14,7 +16,8 @@ FILE_NAME: Final = "run.json"
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A running `flashguard up`. `started` tells its process from a later one with the same id.
 
-    `data_dir_id` tells its data directory from a copy, to which `run.json` was copied as well.
+    `data_dir_id` tells its data directory from a copy, to which `run.json` was copied as well. `embedded`:
+    both servers are its own.
     """
 
     url: str
@@ -23,6 +26,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     started: int
     data_dir_id: str = ""
+    embedded: bool = False
+    production: bool = False
     pids: dict[str, int]
 
 
@@ -47,6 +52,24 @@ def find_run(data_dir: Path) -> Run | None:
         return run if ours and started_of(run.pid) == run.started else None
     except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
         return None
+
+
+def with_servers(settings: Settings, data_dir: Path | None = None) -> Settings:
+    """Return the settings with the servers that they name, or those of the `up` on the data directory.
+
+    Raises:
+        ConfigurationError: neither is there.
+    """
+    if settings.redis_url and settings.database_url:
+        return settings
+    directory = data_dir or settings.data_dir
+    if settings.redis_url or settings.database_url or (run := find_run(directory)) is None:
+        raise ConfigurationError(
+            "No servers: set FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, or run `flashguard up`, "
+            f"which embeds both; none runs on {directory}."
+        )
+    found = {"redis_url": run.redis_url, "database_url": run.database_url, "embedded": run.embedded}
+    return settings.model_copy(update=found)
 
 
 def still_ends(data_dir: Path, part: str) -> bool:

@@ -188,7 +188,9 @@ class Settings(BaseSettings):
     )
     rate_per_key: RateSetting = Field(None, description="Calls per API key, likewise.")
     rate_per_customer: RateSetting = Field(
-        None, description="Holds and orders per customer, and all calls of a buyer's token, likewise."
+        None,
+        description="Holds, orders, waiting-list joins and room tickets per customer, and all calls of a "
+        "buyer's token, likewise.",
     )
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
         (),

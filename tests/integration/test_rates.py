@@ -86,6 +86,22 @@ async def test_a_customer_gets_so_many_and_then_is_told_when_to_come_back(servic
     assert item["sold"] + item["held"] == PER_CUSTOMER
 
 
+@pytest.mark.parametrize("lane", [{}, FRAMEWORK], ids=["express", "framework"])
+@pytest.mark.parametrize("noun", ["waiting-list", "tickets"])
+async def test_places_to_wait_in_count_for_the_customer_too(service, limited, lane, noun):
+    room = {"mode": "fifo"} if noun == "tickets" else None
+    sale = await service.create_sale(stock=0, waiting_list=10, waiting_room=room)
+    customer = unique("c")
+    spellings = [customer, customer.upper(), f" {customer}", f"{customer} "]
+    statuses = []
+    for spelling in spellings:
+        body = {"customer": spelling} | ({} if room else {"items": BASKET})
+        asked = request(f"/v1/sales/{sale}/{noun}", body, **JSON, **lane, **address())
+        statuses.append((await exchange(limited, asked))[0][9:12])
+    again = b"200" if room else b"409"
+    assert statuses == [b"201", *[again] * (PER_CUSTOMER - 1), b"429"]
+
+
 async def test_an_address_gets_so_many_in_both_lanes_together(service, limited):
     sale = await service.create_sale(stock=100)
     mine = address()

@@ -16,6 +16,7 @@ from .caller import Caller
 from .headers import IdempotencyKey
 from .idempotency import valid_key
 from .problems import problem
+from .rated import customer_may_ask
 from .sales import SaleParam, guard_of, known
 from .schemas import WaitingBody, WaitingView, problems
 from .selling import NOT_THEIRS, key_of, may_take
@@ -65,6 +66,7 @@ async def join(
 ) -> Response:
     """Waits for units of an item that is sold out. Those that come back are held for who waits, in order."""
     guard, sale_id = guard_of(request), known(sale)
+    await customer_may_ask(request, guard, caller, body.customer)
     if not may_take(guard, caller, sale_id, body.customer):
         return problem(NOT_THEIRS)
     admitted_until = 0

@@ -15,6 +15,7 @@ from .bodies import Body, Customer
 from .caller import Caller
 from .looking import look, may_look
 from .problems import ProblemError, problem
+from .rated import customer_may_ask
 from .sales import SaleParam, guard_of, known, visible_sale
 from .schemas import problems
 from .selling import NOT_THEIRS, may_take
@@ -104,11 +105,12 @@ def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
     "/tickets",
     status_code=201,
     response_model=PlaceView,
-    responses={200: {"model": PlaceView}, **problems(401, 403, 404, 409, 422, 503)},
+    responses={200: {"model": PlaceView}, **problems(401, 403, 404, 409, 422, 429, 503)},
 )
 async def take_ticket(request: Request, caller: Selling, sale: SaleParam, body: TicketBody) -> Response:
     """Takes a place in the sale's waiting room: 201, or 200 with the place that the customer has already."""
     sale_id = known(sale)
+    await customer_may_ask(request, guard_of(request), caller, body.customer)
     if not may_take(guard_of(request), caller, sale_id, body.customer):
         return problem(NOT_THEIRS)
     answer = await guard_of(request).rooms.take(

@@ -16,6 +16,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,10 @@ async def measure(guard: FlashGuard, people: int, mode: RoomMode) -> dict[str, A
     sale = SaleId(f"crowd-{mode}")
     item = Item(sku=Sku("unit"), name="Unit", price_minor=MinorUnits(100), currency="EUR", stock=UNITS)
     room = WaitingRoom(mode=mode, admit_per_second=100_000, max_active=UNITS, session_seconds=600)
-    await guard.shop.create_sale(NewSale(name="Crowd", items=(item,), id=sale, waiting_room=room))
+    later = datetime.now(UTC) + timedelta(days=1)
+    new = NewSale(name="Crowd", items=(item,), id=sale, waiting_room=room, starts_at=later)
+    await guard.shop.create_sale(new)
+    await guard.shop.change(sale, "open")
     names = [f"customer-{n:07}" for n in range(people)]
     rooms = guard.rooms
 
@@ -104,7 +108,7 @@ async def measure(guard: FlashGuard, people: int, mode: RoomMode) -> dict[str, A
     bytes_each = (await used_memory(guard) - before) / people
     async with Watch(guard) as waiting:
         await crowd(tickets, look)
-    await guard.shop.change(sale, "open")
+    await guard.shop.change(sale, "patch", starts_at=None)
     async with Watch(guard) as opened:
         places = await crowd(tickets, look)
     inside = [place for place in places if place.status == "admitted"]

@@ -10,6 +10,7 @@ from real_stack import Stack, started, until
 from conftest import Answer
 
 PEOPLE = [f"c{n}" for n in range(12)]
+LATER = "2040-01-01T00:00:00Z"
 ROOM = {"admit_per_second": 1000.0, "max_active": 3, "session_seconds": 600}
 
 
@@ -23,9 +24,9 @@ async def waiting(stack: Stack, mode: str) -> tuple[str, dict[str, dict[str, Any
     """An open sale whose first three are in, and where the others stand."""
     await stack.ready()
     room = ROOM | {"mode": mode}
-    sale = await stack.service.create_sale(opened=False, stock=100, waiting_room=room)
+    sale = await stack.service.create_sale(starts_at=LATER, stock=100, waiting_room=room)
     tickets = {name: (await take(stack, sale, name)).ok(201)["ticket"] for name in PEOPLE}
-    await stack.service.admin("POST", f"/v1/sales/{sale}/open")
+    await stack.service.admin("PATCH", f"/v1/sales/{sale}", {"starts_at": None})
     await stack.recorded(sale)
     places = {name: (await take(stack, sale, name)).ok() for name in PEOPLE}
     return sale, {name: place | {"ticket": tickets[name]} for name, place in places.items()}

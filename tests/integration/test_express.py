@@ -126,7 +126,7 @@ async def test_both_lanes_answer_every_sale_alike(service):
 
 
 async def test_both_lanes_look_at_tickets_alike(service):
-    sale = await service.create_sale(opened=False, waiting_room={"mode": "fifo"})
+    sale = await service.create_sale(starts_at="2040-01-01T00:00:00Z", waiting_room={"mode": "fifo"})
     ticket = (await service.call("POST", f"/v1/sales/{sale}/tickets", {"customer": "ann"})).body["id"]
     plain = await service.create_sale()
     for path in (

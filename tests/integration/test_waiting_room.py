@@ -18,10 +18,17 @@ from flashguard.lottery import commitment, order
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
 WAIT_SECONDS = 30.0
+LATER = "2040-01-01T00:00:00Z"
 
 
 async def sale_with_room(service: Service, *, opened: bool = True, stock: int = 10, **room: Any) -> str:
-    return await service.create_sale(stock=stock, opened=opened, waiting_room=ROOM | room)
+    """A sale that is open, or one that is scheduled: `begin` opens it."""
+    starts_at = None if opened else LATER
+    return await service.create_sale(stock=stock, starts_at=starts_at, waiting_room=ROOM | room)
+
+
+async def begin(service: Service, sale: str) -> None:
+    await service.admin("PATCH", f"/v1/sales/{sale}", {"starts_at": None})
 
 
 async def take(service: Service, sale: str, customer: str, **more: Any) -> Answer:
@@ -127,7 +134,7 @@ async def test_the_lottery_is_the_one_that_the_sale_committed_to_and_anyone_can_
     assert {said["place"] for said in claims} == {0}, "nobody can read their number beforehand"
     before = await lottery(service, sale)
     assert (before["seed"], before["drawn_at"], before["data"]) == (None, None, [])
-    await service.admin("POST", f"/v1/sales/{sale}/open")
+    await begin(service, sale)
     late = (await take(service, sale, "late")).ok(201)
 
     drawn = await lottery(service, sale)
@@ -231,7 +238,7 @@ async def test_a_buyers_token_is_for_their_own_ticket_alone(service):
 async def test_no_more_are_in_at_once_than_the_room_allows_and_who_bought_makes_room(service):
     sale = await sale_with_room(service, opened=False, max_active=2, stock=100)
     tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(5)]
-    await service.admin("POST", f"/v1/sales/{sale}/open")
+    await begin(service, sale)
     places = [await look(service, sale, id_) for id_ in tickets]
     assert [place["status"] for place in places] == ["admitted"] * 2 + ["waiting"] * 3
     assert [place["position"] for place in places[2:]] == [1, 2, 3]
@@ -245,7 +252,7 @@ async def test_no_more_are_in_at_once_than_the_room_allows_and_who_bought_makes_
 async def test_the_room_admits_only_as_many_as_there_are_units_and_tells_the_rest_early(service):
     sale = await sale_with_room(service, opened=False, stock=3)
     tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(5)]
-    await service.admin("POST", f"/v1/sales/{sale}/open")
+    await begin(service, sale)
     places = [await look(service, sale, id_) for id_ in tickets]
     assert [place["status"] for place in places] == ["admitted"] * 3 + ["waiting"] * 2
     assert {place["outlook"] for place in places[3:]} == {"unlikely"}
@@ -261,7 +268,7 @@ async def test_the_room_admits_only_as_many_as_there_are_units_and_tells_the_res
 async def test_everybody_hears_of_sold_out_and_the_room_goes_on_when_units_come_back(service):
     sale = await sale_with_room(service, opened=False, stock=2)
     tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(6)]
-    await service.admin("POST", f"/v1/sales/{sale}/open")
+    await begin(service, sale)
     for n in range(2):
         place = await admitted(service, sale, tickets[n])
         (await take_unit(service, "orders", sale, f"c{n}", place["admission"])).ok(201)
@@ -278,7 +285,7 @@ async def test_many_who_look_at_once_do_not_hurry_the_pace(service):
     sale = await sale_with_room(service, opened=False, admit_per_second=rate, stock=10_000)
     tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(60)]
     started = time.monotonic()
-    await service.admin("POST", f"/v1/sales/{sale}/open")
+    await begin(service, sale)
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             asked = time.monotonic()
@@ -322,6 +329,21 @@ async def test_a_room_is_bounded(service):
     full = await take(service, sale, "eve")
     assert full.problem(503, "overloaded")["retry_after_seconds"] > 0
     (await take(service, sale, "ada")).ok(200)
+
+
+@pytest.mark.parametrize("starts_at", [None, LATER, "2020-01-01T00:00:00Z"])
+async def test_a_draft_takes_no_tickets_and_a_scheduled_sale_says_when_it_opens(service, starts_at):
+    sale = await service.create_sale(opened=False, starts_at=starts_at, waiting_room=ROOM)
+    (await take(service, sale, "ada")).problem(409, "sale-not-open")
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    place = (await take(service, sale, "ada")).ok(201)
+    if starts_at == LATER:
+        assert (place["status"], place["position"], place["opens_at"]) == ("waiting", 1, LATER)
+        assert (await look(service, sale, place["id"]))["opens_at"] == LATER
+    else:
+        assert (await look(service, sale, place["id"]))["status"] == "admitted"
+    await service.admin("POST", f"/v1/sales/{sale}/pause")
+    (await take(service, sale, "bob")).ok(201)
 
 
 async def test_in_a_closed_sale_nobody_waits(service):

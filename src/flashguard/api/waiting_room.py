@@ -108,7 +108,10 @@ def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
     responses={200: {"model": PlaceView}, **problems(401, 403, 404, 409, 422, 429, 503)},
 )
 async def take_ticket(request: Request, caller: Selling, sale: SaleParam, body: TicketBody) -> Response:
-    """Takes a place in the sale's waiting room: 201, or 200 with the place that the customer has already."""
+    """Takes a place in the sale's waiting room: 201, or 200 with the place that the customer has already.
+
+    A sale takes tickets while it is scheduled, open or paused. `opens_at` says when a scheduled sale opens.
+    """
     sale_id = known(sale)
     await customer_may_ask(request, guard_of(request), caller, body.customer)
     if not may_take(guard_of(request), caller, sale_id, body.customer):

@@ -1,7 +1,7 @@
 #!lua
 -- take_ticket: gives buyers a place in a sale's waiting room. The same ticket again is the same place.
 --
--- Before the sale opens, a lottery's ticket gets its number as its place; everybody else stands behind those who
+-- A sale takes tickets while it is scheduled, open or paused. Before it opens, a lottery's ticket gets its number as its place; everybody else stands behind those who
 -- are there. A ticket that memory does not know, and may have lost since the ticket was signed, gets the place that
 -- is written on it, once.
 --
@@ -29,6 +29,7 @@ local function once(room, what, until_ms)
 end
 
 local REMEMBER_MS = 86400000 -- no signed ticket counts for longer
+local TAKES_TICKETS = {scheduled = true, open = true, paused = true}
 
 local function given_back(room, id, shown)
   local place, issued_ms, epoch = shown[1], shown[2], shown[3]
@@ -41,7 +42,7 @@ local function decide(request)
   if not sale.config then return {'unknown-sale'} end
   local room = room_of(sale, request[1])
   if not room then return {'no-room'} end
-  if room.status == 'closed' then return {'sale-not-open', room.status, sale.config.starts_ms} end
+  if not TAKES_TICKETS[room.status] then return {'sale-not-open', room.status, sale.config.starts_ms} end
   local known = standing(sale, room, id)
   if known then return {true, EPOCH, unpack(known)} end
   if room.total >= room.rule.waiting then return {'overloaded'} end

@@ -127,7 +127,8 @@ class WaitingRooms:
         Returns:
             where it stands, and whether the customer had it already; or why not.
         """
-        if self._customer_of(customer) is None:
+        one = self._customer_of(customer)
+        if one is None:
             return Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS)
         seed = await self._seed(sale)
         if isinstance(seed, Refused):
@@ -136,7 +137,7 @@ class WaitingRooms:
         drawn = number(seed, id_)
         solved = NO_PROOF if proof is None else self.proofs.verify(sale, proof)
         decision = await self._decisions.ask(
-            Verb.TAKE_TICKET, sale, (id_, drawn, self._read(sale, id_, drawn, shown), *solved)
+            Verb.TAKE_TICKET, sale, (id_, drawn, self._read(sale, id_, drawn, shown), *solved, one)
         )
         refused = refused_by_fate(decision)
         if refused:

@@ -114,6 +114,51 @@ async def test_a_ticket_brings_its_place_back_once(stack):
     assert (await take(stack, sale, before[3], forged)).ok(201)["position"] == 4, "another's ticket is none"
 
 
+async def flushed(stack: Stack, sale: str) -> None:
+    await stack.memory.flushall()
+
+
+async def deadlines_gone(stack: Stack, sale: str) -> None:
+    """The partition is built again, and its rooms are as they were."""
+    [key] = await stack.memory.keys(f"fg:*deadlines:{sale}")
+    await stack.memory.delete(key)
+
+
+@pytest.mark.parametrize("loss", [flushed, deadlines_gone])
+async def test_a_used_ticket_stays_used_after_a_rebuild(stack, loss):
+    sale, places = await waiting(stack, "fifo")
+    before, epoch = in_order(places), await stack.epoch(sale)
+    inside = [name for name in PEOPLE if places[name]["status"] == "admitted"]
+    (await buy(stack, sale, inside[0], places[inside[0]]["admission"])).ok(201)
+    left = places[before[-1]]
+    (await stack.service.call("POST", f"/v1/sales/{sale}/tickets/{left['id']}/leave")).ok()
+    await stack.recorded(sale)
+    await loss(stack, sale)
+    await stack.rebuilt(sale, epoch)
+    (await take(stack, sale, "stranger")).ok(201)
+    used = [inside[0], *([before[-1]] if loss is deadlines_gone else [])]
+    for name in used:  # a memory that forgot the whole room can't know who left
+        back = (await take(stack, sale, name, places[name]["ticket"])).ok(201)
+        assert back["position"] == back["waiting"], "behind everybody"
+
+
+async def test_two_tickets_of_one_customer_bring_the_place_back_once(stack):
+    sale, places = await waiting(stack, "fifo")
+    before, epoch = in_order(places), await stack.epoch(sale)
+    await deadlines_gone(stack, sale)
+    await stack.rebuilt(sale, epoch)
+    first, *others = before
+    second = (await take(stack, sale, first)).ok(200)["ticket"]
+    epoch = await stack.epoch(sale)
+    await flushed(stack, sale)
+    await stack.rebuilt(sale, epoch)
+    for name in (first, *others[:2]):
+        await take(stack, sale, name, places[name]["ticket"])
+    await stack.service.call("POST", f"/v1/sales/{sale}/tickets/{places[first]['id']}/leave")
+    for ticket in (second, places[first]["ticket"]):
+        assert (await take(stack, sale, first, ticket)).body["position"] == 3
+
+
 async def test_a_lottery_whose_seed_was_told_is_not_reopened_by_a_lost_memory(stack):
     sale, places = await waiting(stack, "lottery")
     path = f"/v1/sales/{sale}/lottery"

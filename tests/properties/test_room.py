@@ -64,7 +64,7 @@ class Crowd:
         """Somebody new comes."""
         self._people += 1
         id_ = f"ticket{self._people:010}"
-        [result] = self._run(Verb.TAKE_TICKET, [SALE], [(0, id_, number(SEED, id_), [], "", 0)])
+        [result] = self._run(Verb.TAKE_TICKET, [SALE], [(0, id_, number(SEED, id_), [], "", 0, id_)])
         known, _epoch, *standing = result
         assert known is False
         if self.room.mode is RoomMode.LOTTERY and self.now_ms < OPENS_MS:

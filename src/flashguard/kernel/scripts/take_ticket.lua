@@ -1,12 +1,14 @@
 #!lua
 -- take_ticket: gives buyers a place in a sale's waiting room. The same ticket again is the same place.
 --
--- A sale takes tickets while it is scheduled, open or paused. Before it opens, a lottery's ticket gets its number as its place; everybody else stands behind those who
--- are there. A ticket that memory does not know, and may have lost since the ticket was signed, gets the place that
--- is written on it, once.
+-- The rule: a sale takes tickets while it is scheduled, open or paused. Before it opens, a lottery's ticket gets its number
+-- as its place; every other ticket stands behind those that are there. A signed ticket that the room does not have gets its
+-- place back only where memory may have lost it: memory lost the whole room after the ticket was signed, or it lost the end
+-- of an earlier epoch, in which the ticket was signed. That works once per customer and loss, and not for a customer who
+-- holds or bought units.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
--- requests  {{sale index, ticket, number, shown, proof, proof_until_ms}, ...}
+-- requests  {{sale index, ticket, number, shown, proof, proof_until_ms, customer}, ...}
 --             number  of the lottery    shown  {place, issued_ms, epoch} of a signed ticket, or {}
 --             proof   of a solved challenge, or ''
 -- results   {known, epoch, 'admitted' | 'waiting', ...} as lib/room.lua's standing
@@ -19,7 +21,7 @@
 local refusal = closed()
 if refusal then return answer(refusal) end
 local wants, add = wanted()
-for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
+for i = 1, #REQUESTS do add(REQUESTS[i][1], nil, #REQUESTS[i][4] > 0 and REQUESTS[i][7] or nil) end
 prefetch(wants)
 
 -- once(room, what, until_ms): whether this was not seen before.
@@ -29,12 +31,17 @@ local function once(room, what, until_ms)
 end
 
 local REMEMBER_MS = 86400000 -- no signed ticket counts for longer
+
 local TAKES_TICKETS = {scheduled = true, open = true, paused = true}
 
-local function given_back(room, id, shown)
+-- place_lost(sale, room, id, shown, customer): the place of a signed ticket that memory may have lost; else nil.
+local function place_lost(sale, room, id, shown, customer)
   local place, issued_ms, epoch = shown[1], shown[2], shown[3]
-  if not place or not (epoch < EPOCH or issued_ms < room.born_ms) then return nil end
-  return once(room, string.format('%s %.0f', id, epoch), NOW + REMEMBER_MS) and place or nil
+  if not place then return nil end
+  local whole, tail = issued_ms < room.born_ms, epoch < EPOCH and issued_ms > room.lost_ms
+  if not (whole or tail) or used_by(sale, customer) > 0 then return nil end
+  local loss = whole and room.born_ms or EPOCH
+  return once(room, string.format('%s %.0f', id, loss), NOW + REMEMBER_MS) and place or nil
 end
 
 local function decide(request)
@@ -43,12 +50,13 @@ local function decide(request)
   local room = room_of(sale, request[1])
   if not room then return {'no-room'} end
   if not TAKES_TICKETS[room.status] then return {'sale-not-open', room.status, sale.config.starts_ms} end
+  put(room, 'newest_ms', NOW)
   local known = standing(sale, room, id)
   if known then return {true, EPOCH, unpack(known)} end
   if room.total >= room.rule.waiting then return {'overloaded'} end
 
   local drawing = room.rule.mode == 'lottery' and not room.opened_ms
-  local place = given_back(room, id, shown)
+  local place = place_lost(sale, room, id, shown, request[7])
   if not place then
     if room.rule.proof and not (request[5] ~= '' and request[6] > NOW and once(room, request[5], request[6])) then
       return {'proof-required'}

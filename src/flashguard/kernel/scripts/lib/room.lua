@@ -2,6 +2,8 @@
 --
 -- After the keys of all sales, five keys per sale, in the same order of sales:
 --   room     hash   born_ms            when memory came to know the room
+--                   epoch, newest_ms   the epoch of the last call, and when the newest ticket was signed
+--                   lost_ms            newest_ms when that epoch began: older epochs' tickets signed later are lost
 --                   opened_ms          when the sale was first seen open: the lottery takes no ticket from then on
 --                   settle_ms          nobody is admitted before: those whose places memory lost come back first
 --                   last               the newest place that was given by time
@@ -27,8 +29,8 @@ local ADMIT_MOST = 1000 -- by one call
 local COUNT_MS, COUNTED_PER_MS = 100, 10 -- units are counted anew after so long; longer where there are many items
 local PACE_MS = 10000 -- over which the pace is smoothed
 local FIRMNESS = 10 -- orders that weigh as much as what was seen so far, before holds are expected to lapse
-local FIELDS = {'born_ms', 'opened_ms', 'settle_ms', 'last', 'credit', 'credit_ms', 'pace', 'pace_ms', 'free', 'held',
-  'sold', 'recount_ms', 'taken', 'base', 'admitted'}
+local FIELDS = {'born_ms', 'epoch', 'newest_ms', 'lost_ms', 'opened_ms', 'settle_ms', 'last', 'credit', 'credit_ms',
+  'pace', 'pace_ms', 'free', 'held', 'sold', 'recount_ms', 'taken', 'base', 'admitted'}
 local SALE_COUNT = (#KEYS - 2) / (KEYS_PER_SALE + ROOM_KEYS)
 
 -- put(room, field, value): changes a field; save_rooms writes all that changed.
@@ -109,6 +111,10 @@ local function room_of(sale, index)
   if not room.born_ms then -- it was there since the sale was made: memory has lost it
     put(room, 'born_ms', NOW)
     put(room, 'settle_ms', NOW + SETTLE_MS)
+  end
+  if room.epoch ~= EPOCH then
+    put(room, 'lost_ms', room.newest_ms or room.born_ms)
+    put(room, 'epoch', EPOCH)
   end
   if not room.opened_ms and (room.status == 'open' or rule.opened) then
     put(room, 'opened_ms', NOW)

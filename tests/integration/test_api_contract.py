@@ -76,6 +76,25 @@ async def test_a_sale_from_draft_to_the_last_order(service):
     assert (await admin_post(service, f"/v1/sales/{sale}/close")).ok()["status"] == "closed"
 
 
+async def test_a_whole_number_with_a_point_is_a_whole_number(service):
+    """For JSON Schema `1.0` is an integer; a library that knows only floats writes it so."""
+    sale = new_id()
+    body = {"id": sale, "name": "Drop", "hold_seconds": 90.0, "items": [ITEM | {"stock": 3.0}]}
+    assert (await admin_post(service, "/v1/sales", body)).ok(201)["hold_seconds"] == 90
+    (await admin_post(service, f"/v1/sales/{sale}/open")).ok()
+    for noun in ("reservations", "orders"):
+        basket = {"customer": "ann", "items": [{"sku": "unit", "quantity": 1.0}]}
+        bought = await service.call("POST", f"/v1/sales/{sale}/{noun}", basket)
+        assert bought.ok(201)["items"] == [{"sku": "unit", "quantity": 1}]
+        basket["items"][0]["quantity"] = 1.5
+        (await service.call("POST", f"/v1/sales/{sale}/{noun}", basket)).problem(422, "invalid-request")
+    restocked = {"delta": 5e0, "reason": "more"}
+    path = f"/v1/sales/{sale}/items/unit/restock"
+    assert (await admin_post(service, path, restocked)).ok()["stock"] == 8
+    imported = {"sales": [body | {"id": new_id()}]}
+    (await admin_post(service, "/v1/imports", imported)).ok(201)
+
+
 async def test_a_sale_without_an_id_is_named_after_its_name(service):
     first = (await admin_post(service, "/v1/sales", {"name": "Grand Été!", "items": [ITEM]})).ok(201)
     second = (await admin_post(service, "/v1/sales", {"name": "Grand Été!", "items": [ITEM]})).ok(201)

@@ -1,7 +1,8 @@
 """Every call keeps to the contract at /openapi.json, whatever is sent: schemathesis asks the running service.
 
-In production mode, so that a call that lets in somebody without a key is found. The short form asks the same
-in every run; `make schemathesis` asks thousands, at random.
+In production mode, so that a call that lets in somebody without a key is found; in development mode, where
+the contract says which calls need none. The short form asks the same in every run;
+`make schemathesis` asks thousands, at random.
 """
 
 import asyncio
@@ -30,8 +31,9 @@ STREAMS = "/events$"
 
 
 @pytest.mark.timeout(3_000 if LONG else 180)
-async def test_the_running_service_keeps_to_its_contract_whatever_is_sent(service, http, tmp_path):
-    async with another_api(service, http, FLASHGUARD_MODE="production") as running:
+@pytest.mark.parametrize("mode", ["production", "development"])
+async def test_the_running_service_keeps_to_its_contract_whatever_is_sent(service, http, tmp_path, mode):
+    async with another_api(service, http, FLASHGUARD_MODE=mode) as running:
         program = await asyncio.create_subprocess_exec(
             Path(sys.executable).with_name("schemathesis"),
             f"--config-file={CONFIG}",

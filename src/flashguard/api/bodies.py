@@ -1,6 +1,7 @@
 """What a buyer sends: the bodies of the hot calls, without the framework."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -20,8 +21,35 @@ def _customer(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_name)]
-Customer = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_customer)]
+VISIBLE: Final = r"^[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$"
+"""What is printable, as JSON Schema says it."""
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": VISIBLE}),
+    AfterValidator(_name),
+]
+Customer = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_NAME,
+        json_schema_extra={"pattern": VISIBLE.replace(" ]", r" \u200c\u200d]")},
+    ),
+    AfterValidator(_customer),
+]
+
+
+def never_null(*names: str) -> Callable[[dict[str, Any]], None]:
+    """Return what takes `null` out of these properties' schemas: each may be left out, not cleared."""
+
+    def change(schema: dict[str, Any]) -> None:
+        for name in names:
+            property_ = schema["properties"][name]
+            [kind] = [each for each in property_.pop("anyOf") if each != {"type": "null"}]
+            property_.pop("default", None)
+            property_.update(kind)
+
+    return change
 
 
 class Body(BaseModel):

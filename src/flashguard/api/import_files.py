@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from flashguard.importing import MAX_ITEMS, MAX_SALES
 
+from .plain_json import number
 from .problems import said, shown
 from .schemas import SaleBody
 
@@ -70,7 +71,7 @@ def read_json(text: str) -> list[Sale]:
         Wrong: it is something else.
     """
     try:
-        value = json.loads(text, parse_int=_number)
+        value = json.loads(text, parse_int=_number, parse_float=number)
     except json.JSONDecodeError as error:
         raise Wrong([(f"line {error.lineno}, column {error.colno}", error.msg)]) from error
     except (ValueError, RecursionError) as error:

@@ -31,7 +31,11 @@ BODY: Final[dict[str, Any]] = {
             "application/json": {
                 "schema": {
                     "type": "object", "required": ["sales"], "additionalProperties": False,
-                    "properties": {"sales": {"type": "array", "items": {"type": "object"}, "maxItems": 100}},
+                    "properties": {
+                        "sales": {
+                            "type": "array", "minItems": 1, "maxItems": 100, "items": {"type": "object"},
+                        }
+                    },
                 },
             },
             "text/csv": {"schema": {"type": "string"}},

@@ -9,13 +9,14 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     model_validator,
 )
 
 from flashguard.model import MAX_STOCK, invalid_time, is_sale_id
 
-from .bodies import Body, Customer, LineBody, Name
+from .bodies import Body, Customer, LineBody, Name, never_null
 
 T = TypeVar("T")
 
@@ -44,7 +45,16 @@ def _safe_time(value: datetime) -> datetime:
 
 Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time_text), AfterValidator(_safe_time)]
 """pydantic takes dates, digits and numbers for times, too; our contract does not."""
-SaleSlug = Annotated[str, Field(min_length=1, max_length=64, examples=["demo"]), AfterValidator(_sale_id)]
+SaleSlug = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        examples=["demo"],
+        json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]*$"},
+    ),
+    AfterValidator(_sale_id),
+]
 HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
 HoldDurability = Literal["memory", "disk", "replicated", "ledger"]
 Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
@@ -147,8 +157,13 @@ class SaleBody(RulesBody):
         return self
 
 
+NEVER_NULL: Final = ("name", "hold_seconds", "hold_durability", "waiting_room")
+
+
 class SalePatch(RulesBody):
     """What to change; null clears a time, the limit or an optional rule."""
+
+    model_config = ConfigDict(json_schema_extra=never_null(*NEVER_NULL))
 
     name: Name | None = None
     starts_at: Time | None = None
@@ -160,7 +175,7 @@ class SalePatch(RulesBody):
 
     @model_validator(mode="after")
     def _not_cleared(self) -> "SalePatch":
-        for name in ("name", "hold_seconds", "hold_durability", "waiting_room"):
+        for name in NEVER_NULL:
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} can't be null")
         return self

@@ -25,7 +25,15 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[Admin
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 Events = Annotated[list[EventType], Field(min_length=1, max_length=len(EVENT_TYPES))]
-Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, examples=["https://shop.example/flashguard"])]
+Url = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_URL,
+        examples=["https://shop.example/flashguard"],
+        json_schema_extra={"format": "uri", "pattern": "^https?://"},
+    ),
+]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
 IdParam = Annotated[str, Path(max_length=40, description="The endpoint's id")]
 UNKNOWN = Refused(code=Code.UNKNOWN_WEBHOOK)
@@ -62,7 +70,7 @@ class RotateBody(_Body):
 class ReplayBody(_Body):
     """Which messages to deliver once more: these, or those written in a time, in a state, or all."""
 
-    deliveries: list[Annotated[int, Field(ge=1, lt=2**63)]] | None = Field(None, max_length=MAX_IDS)
+    deliveries: list[Annotated[int, Field(ge=1, le=2**53 - 1)]] | None = Field(None, max_length=MAX_IDS)
     since: Time | None = None
     until: Time | None = None
     state: Literal["delivered", "failed"] | None = None
@@ -177,7 +185,7 @@ async def rotate_webhook_secret(
 async def list_webhook_deliveries(
     request: Request,
     id: IdParam,
-    cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**53 - 1)] = None,
     limit: Limit = 50,
     state: DeliveryState | None = None,
 ) -> Response:

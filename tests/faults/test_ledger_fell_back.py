@@ -152,7 +152,7 @@ async def everything_recorded(stack: Stack) -> None:
 
 
 async def shown(stack: Stack, sale: str) -> dict[str, Any]:
-    return (await stack.retried(lambda: stack.service.call("GET", f"/v1/sales/{sale}"))).ok()
+    return (await stack.retried(lambda: stack.service.call("GET", f"/v1/sales/{sale}", admin=True))).ok()
 
 
 @pytest.mark.parametrize("spread", [1, 3])

@@ -224,7 +224,7 @@ async def test_an_import_may_spread_its_sales(service: Service) -> None:
     headers = {"Content-Type": "text/csv"}
     done = await service.call("POST", "/v1/imports", data=text.encode(), headers=headers, admin=True)
     assert done.ok(201)["sales"] == [{"id": sale, "items": 1}]
-    found = (await service.call("GET", f"/v1/sales/{sale}")).ok()
+    found = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()
     assert (found["spread"], found["items"][0]["stock"]) == (3, 10)
     again = await service.call("POST", "/v1/imports", data=text.encode(), headers=headers, admin=True)
     again.problem(422, "invalid-request")

@@ -434,10 +434,6 @@ BROKEN_LIST = {
         "      if not room then -- whoever",
         "      if true then -- whoever",
     ),
-    "units that were free before, for whom the room did not admit": (
-        "#heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end",
-        "false then keep_owed(sale, sku, item, nil, NOW) end",
-    ),
 }
 
 
@@ -504,9 +500,36 @@ def test_who_waits_and_holds_all_they_may_keeps_the_place_and_is_next_when_that_
     assert hold_elsewhere_while_waiting(wire) == ["waiting", "offered", "offered", "offered"]
 
 
+def wait_unadmitted(wire: Wire) -> list[str]:
+    """One whom the room did not admit waits for three; three come back, one by one: the state then."""
+    wire.ask("FLUSHALL")
+    kernel = Kernel(wire)  # type: ignore[arg-type]
+    wire.run(kernel.load_scripts())
+    rules: dict[str, Any] = {"waiting_most": 9, "room": {}}
+    play = Play(wire, kernel, 0, [Sale(Config(rules=rules), {"a": Item(3)})] * 2)
+    for who in ("ann", "bob", "eve"):
+        play.step(0, (Verb.RESERVE, [("one", None, 1, who, ["a", 1], False, 10 * START_MS)]))
+    play.step(0, (Verb.WAITING_LIST, [("one", "join", None, 1, "outsider", "a", 3, 0)]))
+    for back in (0, 1, 2):
+        play.step(0, (Verb.RELEASE, [(back,)]))
+        play.step(0, (Verb.EXPIRE, [("one",)]))
+    states = [entry.state for side in play.sides for entry in side.model.sales["one"].waiting.values()]
+    play.close()
+    return states
+
+
+def test_units_that_are_free_for_the_admitted_are_not_saved_up_for_an_outsider(wire: Wire) -> None:
+    assert wait_unadmitted(wire) == ["waiting"] * 2
+
+
 @pytest.mark.parametrize(
     ("old", "new", "play"),
     [
+        (
+            "#heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end",
+            "false then keep_owed(sale, sku, item, nil, NOW) end",
+            wait_unadmitted,
+        ),
         (
             "if config.limit > 0 and used_by(sale, customer) -",
             "if false and used_by(sale, customer) -",

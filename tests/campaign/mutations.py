@@ -114,7 +114,7 @@ MUTATIONS = [
     ),
     Mutation(
         "ended holds are not given back",
-        [("recorder/sweep.py", "more = True\n        while more", "more = False\n        while more")],
+        [("recorder/sweep.py", "(partition, await kernel.sales(partition))", "(partition, [])")],
         ["stop valkey", "kill api worker"],
     ),
     Mutation(

@@ -215,14 +215,24 @@ async def test_a_spread_sale_is_whole_after_either_choice(http, take: str) -> No
         for number in range(4):
             (await service.buy(sale, f"a{number}", key=f"a{number}")).ok(201)
         await everything_recorded(stack)
+        parts = [stack.partition(part) for part in part_ids(SaleId(sale), 3)]
+        backed_up = [int(await stack.memory.hget(keys.partition(number), "seq")) for number in parts]
+
+        async def one_is_short() -> bool:
+            for number, seq in zip(parts, backed_up, strict=True):
+                [[first, _]] = await stack.memory.xrange(keys.journal(number), count=1)
+                if int(first.split(b"-")[1]) > seq + 1:
+                    return True
+            return False
+
         async with set_back(stack):
             told = 0
             for number in range(12):  # more than one part has: units move
                 told += (await service.buy(sale, "one", 2, key=f"b{number}")).status == 201
             assert told == 12
             await everything_recorded(stack)
+            await until(one_is_short, "the journal of a part does not reach back to the backup")
             before = await shown(stack, sale)
-        parts = [stack.partition(part) for part in part_ids(SaleId(sale), 3)]
 
         async def fenced() -> bool:
             waiting = 0

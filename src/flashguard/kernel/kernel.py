@@ -20,7 +20,7 @@ from flashguard.model import SaleId
 
 CONFIRMED_RECORD: Final = b"\x02"
 """How the record of an order begins: see scripts/lib/sales.lua."""
-RECORD_LENGTHS: Final = (6, 8, 9, 5, 2, 1)
+RECORD_LENGTHS: Final = (6, 8, 10, 5, 2, 1)
 CONFIG_LENGTHS: Final = (6, 7, 8)
 STAGED_SECONDS: Final = 60
 """How long what a rebuild prepares outlives its last page."""

@@ -184,9 +184,10 @@ def _rows(page: dict[str, list[Any]]) -> dict[str, list[tuple[Any, ...]]]:
                 times = (created_ms, hold_ms, created_ms + lasts_ms)
                 more = _json(extensions).decode() if extensions else None
                 held.append((name, customer, _json(lines).decode(), fingerprint, *times, more))
-            case ["waiting", fingerprint, state, created_ms, place, _, customer, sku, quantity]:
+            case ["waiting", fingerprint, state, created_ms, place, _, customer, sku, quantity, admitted]:
                 id_ = name.removeprefix("waiting:")
-                waiting.append((id_, place, customer, sku, quantity, fingerprint, state, created_ms))
+                row = (id_, place, customer, sku, quantity, fingerprint, state, created_ms, admitted)
+                waiting.append(row)
             case ["restock", fingerprint, stock, held_then, sold, _] if not name.startswith("transfer:"):
                 restocks.append((name, fingerprint, stock, held_then, sold))
             case ["sale-change", verb, status, *_]:

@@ -69,11 +69,11 @@ WHERE r.status = 'held';
 
 -- name: waiting_as_in_memory
 INSERT INTO flashguard.waiting_list AS w (sale_id, id, place, customer, sku, quantity, fingerprint, state, created_at,
-                                          ended_at)
+                                          admitted, ended_at)
 SELECT $1, id, place, customer, sku, quantity, fingerprint, state, to_timestamp(created_ms::float8 / 1000),
-       CASE WHEN state <> 'waiting' THEN now() END
-FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
-     AS m (id, place, customer, sku, quantity, fingerprint, state, created_ms)
+       admitted, CASE WHEN state <> 'waiting' THEN now() END
+FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
+            $10::boolean[]) AS m (id, place, customer, sku, quantity, fingerprint, state, created_ms, admitted)
 ON CONFLICT (sale_id, id) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at
 WHERE w.state = 'waiting';
 

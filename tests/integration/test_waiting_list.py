@@ -1,7 +1,6 @@
 """The waiting list over HTTP, with a real recorder: units that come back are for who waits, in order."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,8 +10,6 @@ from flashguard.kernel import keys
 from flashguard.memory import connect_kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings
-
-ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
 
 PATIENCE_SECONDS = 30
 
@@ -246,74 +243,3 @@ async def test_a_large_request_holds_smaller_ones_up_for_one_offers_time_and_no_
     assert ((now := await see(service, large))["status"], now["place"]) == ("waiting", 1)
     (await service.call("DELETE", f"/v1/waiting-list/{large['id']}")).ok()
     await service.audit(sale)
-
-
-async def test_nothing_is_kept_for_whom_the_room_did_not_admit_while_units_are_free(service: Service):
-    sale = await service.create_sale(stock=3, waiting_list=10, waiting_room=ROOM)
-    inside = [await admission(service, sale, who) for who in ("ann", "bob", "eve")]
-    (await buy_with(service, sale, "ann", inside[0])).ok(201)
-    (await join(service, sale, "outsider", 3)).problem(403, "queue-required")
-    for who, admitted in zip(("bob", "eve"), inside[1:], strict=True):
-        (await buy_with(service, sale, who, admitted)).ok(201)
-    await service.audit(sale)
-
-
-async def test_whom_the_room_did_not_admit_is_offered_units_once_nobody_is_in_it(service: Service):
-    sale = await service.create_sale(
-        stock=1, waiting_list=10, waiting_list_hold_seconds=300, waiting_room=ROOM
-    )
-    ann = await admission(service, sale, "ann")
-    (await buy_with(service, sale, "ann", ann)).ok(201)
-    entry = (await join(service, sale, "outsider")).ok(201)
-    ticket = (await take(service, sale, "late")).ok(201)["id"]
-    await restock(service, sale, 1)
-    late = await admission(service, sale, "late")
-    await asyncio.sleep(1.0)  # the recorder's beat has come several times
-    assert (await see(service, entry))["status"] == "waiting"
-    (await buy_with(service, sale, "late", late)).ok(201)
-    await service.call("POST", f"/v1/sales/{sale}/tickets/{ticket}/leave")
-    await restock(service, sale, 1)
-    assert (await offered(service, entry))["reservation"]["customer"] == "outsider"
-    await service.audit(sale)
-
-
-async def take(service: Service, sale: str, customer: str) -> Answer:
-    return await service.call("POST", f"/v1/sales/{sale}/tickets", {"customer": customer})
-
-
-async def admission(service: Service, sale: str, customer: str) -> str:
-    ticket = (await take(service, sale, customer)).body["id"]
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            place = (await service.call("GET", f"/v1/sales/{sale}/tickets/{ticket}")).ok()
-            if place["status"] == "admitted":
-                return str(place["admission"])
-            await asyncio.sleep(0.05)
-
-
-async def buy_with(service: Service, sale: str, customer: str, admitted: str) -> Answer:
-    body = {"customer": customer, "items": [{"sku": "unit", "quantity": 1}], "admission": admitted}
-    return await service.call("POST", f"/v1/sales/{sale}/orders", body)
-
-
-async def test_an_own_hold_that_ended_and_is_not_swept_yet_costs_nobody_the_place(service: Service):
-    """The customer's hold ends a moment before the unit comes back, again and again."""
-    for _ in range(5):
-        sale = await service.create_sale(
-            stock=1,
-            skus=("unit", "other"),
-            hold_seconds=1,
-            limit=1,
-            waiting_list=10,
-            waiting_list_hold_seconds=300,
-        )
-        order = (await service.buy(sale, "first")).ok(201)
-        entry = (await join(service, sale, "waits")).ok(201)
-        body = {"customer": "waits", "items": [{"sku": "other", "quantity": 1}]}
-        hold = (await service.call("POST", f"/v1/sales/{sale}/reservations", body)).ok(201)
-        until = datetime.fromisoformat(hold["expires_at"]) - datetime.now(UTC)
-        await asyncio.sleep(max(0.0, until.total_seconds()) + 0.01)
-        await service.call(
-            "POST", f"/v1/orders/{order['id']}/cancel", {"restock": True, "reason": "refund"}, admin=True
-        )
-        assert (await offered(service, entry))["reservation"]["customer"] == "waits"

@@ -14,6 +14,7 @@ from flashguard.kernel.kernel import MemoryAway, MemoryGone
 from flashguard.ledger import LedgerAway
 from flashguard.model import Position
 from flashguard.recorder.state import recorder_state as state_of
+from flashguard.recorder.watchdog import STALLED_SECONDS
 
 from .live_schemas import HealthView, ReadyView
 from .sales import guard_of
@@ -195,7 +196,8 @@ async def recorder_state(
         state["stuck_partitions"] = stuck
         state["detail"] = (
             f"PostgreSQL has taken nothing of a waiting journal for {STUCK_SECONDS:g} s or more, of "
-            f"{len(stuck)} partitions: is its disk full, or a table locked? The recorder's log says why"
+            f"{len(stuck)} partitions: is its disk full, or a table locked? The recorder's log says why; the "
+            f"recorder restarts a partition that makes no progress for {STALLED_SECONDS:g} s"
         )
     parked = await guard.ledger.parked_transitions(1)
     state["parked_transitions"] = parked[0]["total"] if parked else 0

@@ -16,6 +16,7 @@ class Meters:
         self._seconds = Histogram(SECONDS)
         self._transitions = 0
         self._refused = 0
+        self._restarts = 0
 
     def note_group(self, run: Sequence[Entry], refused: Sequence[object], seconds: float) -> None:
         """One transaction committed these entries, without what the ledger refused."""
@@ -23,6 +24,10 @@ class Meters:
         self._seconds.note(seconds)
         self._transitions += sum(len(entry.body.transitions) for entry in run)
         self._refused += len(refused)
+
+    def note_restart(self) -> None:
+        """Count one partition whose task was restarted because it made no progress."""
+        self._restarts += 1
 
     def families(self, states: Mapping[int, str]) -> list[Family]:
         """Parameters:
@@ -38,6 +43,11 @@ class Meters:
             ),
             counter("recorder_transitions_total", "Changes written into the ledger.", self._transitions),
             counter("recorder_refused_total", "Grants of memory that the ledger refused.", self._refused),
+            counter(
+                "recorder_restarts_total",
+                "Partitions whose task was restarted because it recorded nothing while PostgreSQL answered.",
+                self._restarts,
+            ),
             gauge("recorder_partitions", "Partitions by what their recorder does.", by_state, ("state",)),
             gauge(
                 "recorder_takes_partition",

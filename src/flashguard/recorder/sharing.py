@@ -5,18 +5,20 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.model import Position
 from flashguard.recorder.meters import Meters
 from flashguard.recorder.recorder import PartitionRecorder
 from flashguard.recorder.share import Roll, share
 from flashguard.recorder.spreading import tend
 from flashguard.recorder.sweep import sweep
+from flashguard.recorder.watchdog import NEXT_STEP, Stalls, marks_of
 from flashguard.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Recorder:
         self._ledger = ledger
         self._settings = settings
         self._ledger_seen = -ABLE_SECONDS
+        self._stalls = Stalls()
         self._doubted: set[int] = set()
         """Of the look before: a recorder that doubts its own partition rebuilds it before the next one."""
         self._leaving = asyncio.Event()
@@ -83,7 +86,7 @@ class Recorder:
         await self._appear()
         async with asyncio.TaskGroup() as tasks:
             roles = [tasks.create_task(role) for role in (self._beat(), self._take_shares(tasks))]
-            others = (self._watch_the_ledger(), self._sweep(), tend(self._kernel, self._ledger))
+            others = (self._watch_the_ledger(tasks), self._sweep(), tend(self._kernel, self._ledger))
             rest = [tasks.create_task(role) for role in others]
             await self._leaving.wait()
             for role in roles:
@@ -157,20 +160,57 @@ class Recorder:
                 self._taken[number].ending = True
         await self._give_up(numbers)
 
-    async def _watch_the_ledger(self) -> None:
+    async def _watch_the_ledger(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             await asyncio.sleep(LEDGER_WATCH_SECONDS)
-            await self._look_at_the_ledger()
+            positions = await self._look_at_the_ledger()
+            if positions is not None:
+                await self._restart_stalled(positions, tasks)
 
-    async def _look_at_the_ledger(self) -> None:
-        """Compares the ledger's positions with ours: while nothing is sold, nothing else would notice."""
+    async def _restart_stalled(self, positions: Mapping[int, Position], tasks: asyncio.TaskGroup) -> None:
+        """Restart the task of each partition that records nothing while PostgreSQL answers us."""
+        ours = {
+            number: positions[number]
+            for number, one in self._taken.items()
+            if one.state != "fenced" and not one.handing_over
+        }
+        try:
+            marks = await marks_of(self._kernel, ours)
+        except MemoryAway as error:
+            log.debug("watching for stalled partitions: %s", error)
+            return
+        stalled = self._stalls.note(marks, asyncio.get_running_loop().time())
+        await asyncio.gather(*(self._restart(number, seconds, tasks) for number, seconds in stalled.items()))
+
+    async def _restart(self, number: int, seconds: float, tasks: asyncio.TaskGroup) -> None:
+        """Cancel a partition's task and start another one. Compare-and-set on the position keeps that safe,
+        even where the old task does not end."""
+        one = self._taken.get(number)
+        if one is None or one.handing_over:
+            return
+        log.error(
+            "partition %d: nothing was recorded for %.0f s while PostgreSQL answers (its task was %s). Its "
+            "task is restarted. %s",
+            number, seconds, one.state, NEXT_STEP,
+        )  # fmt: skip
+        self.meters.note_restart()
+        self._tasks[number].cancel()
+        await asyncio.wait([self._tasks[number]], timeout=END_SECONDS)
+        if self._taken.get(number) is one and not one.handing_over:
+            self._take(frozenset([number]), tasks)
+
+    async def _look_at_the_ledger(self) -> Mapping[int, Position] | None:
+        """Compare the ledger's positions with ours: while nothing is sold, nothing else would notice.
+
+        Return them; None when the ledger does not answer.
+        """
         ours = {number: one.position for number, one in self._taken.items()}
         try:
             ledgers = await self._ledger.positions()
             doubted = await self._ledger.doubted_partitions()
         except (LedgerAway, asyncpg.PostgresError) as error:
             log.debug("the ledger's positions: %s", error)
-            return
+            return None
         self._ledger_seen = asyncio.get_running_loop().time()
         for number, mine in ours.items():
             if number in self._taken:
@@ -178,6 +218,7 @@ class Recorder:
         for number in doubted & self._doubted & self._taken.keys():
             self._taken[number].doubt()
         self._doubted = doubted
+        return ledgers
 
     async def _beat(self) -> None:
         while True:

@@ -93,8 +93,8 @@ def refusal(result: list[Any]) -> Refused:
             )
         case ["reservation-expired", *_]:
             return Refused(code=Code.RESERVATION_EXPIRED)
-        case ["overloaded"]:
-            return Refused(code=Code.OVERLOADED, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        case ["overloaded" | "recovering" as code]:
+            return Refused(code=Code(code), retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         case [code, *_]:
             return Refused(code=Code(code))
     raise AssertionError(f"the kernel answered {result!r}")

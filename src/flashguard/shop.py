@@ -398,6 +398,8 @@ class Shop:
             return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
         if result[0] == "unknown-item":
             return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
+        if result[0] == "recovering":
+            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
         if result[0] == "invalid-request":
             return Refused(
                 code=Code.INVALID_REQUEST,

@@ -103,3 +103,35 @@ async def test_the_audit_is_not_ok_while_memory_lacks_an_item(stack: Stack):
     finally:
         stack.start("recorder")
     await stack.ready()
+
+
+async def test_an_item_that_memory_lost_is_recovering_and_never_unknown(stack: Stack):
+    await stack.ready()
+    service = stack.service
+    sale = await service.create_sale(stock=5, waiting_list=10)
+    order = (await service.buy(sale, "ann")).ok(201)["id"]
+    await stack.recorded(sale)
+    await stack.end("recorder")  # nobody repairs it
+    try:
+        await lose_an_item(stack, sale)
+        basket = {"customer": "bob", "items": [{"sku": "unit", "quantity": 1}]}
+        more = {"delta": 1, "reason": "more"}
+        for path, body in (
+            (f"sales/{sale}/reservations", basket),
+            (f"sales/{sale}/orders", basket),
+            (f"sales/{sale}/waiting-list", basket),
+            (f"sales/{sale}/items/unit/restock", more),
+            (f"orders/{order}/cancel", {"restock": True}),
+        ):
+            answer = await service.call("POST", f"/v1/{path}", body, admin=True)
+            assert answer.problem(503, "recovering")["retry_after_seconds"] > 0
+    finally:
+        stack.start("recorder")
+    await stack.ready()
+
+    async def known_again() -> bool:
+        return (await service.call("POST", f"/v1/sales/{sale}/orders", basket)).status == 201
+
+    await until(known_again, "the item is back")
+    other = {"customer": "bob", "items": [{"sku": "other", "quantity": 1}]}
+    (await service.call("POST", f"/v1/sales/{sale}/orders", other)).problem(404, "unknown-item")

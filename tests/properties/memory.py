@@ -249,7 +249,7 @@ class Partition:
             kept = {
                 key.decode()[5:]: tuple(map(int, value.split()))
                 for key, value in zip(flat[::2], flat[1::2], strict=True)
-                if key != b"config"
+                if key not in (b"config", b"items")
             }
             counters = {sku: counts[:3] for sku, counts in kept.items()}
             assert {sku: counts[3:] for sku, counts in kept.items() if len(counts) > 3} == {

@@ -8,7 +8,7 @@
 -- results   {'cancelled', cancelled_ms, seq}: done now
 --           {'as-it-is', seq}: it was cancelled before; how, is in the ledger once seq is recorded
 --           {'reservation-held'} {'reservation-released'} {'reservation-expired'} {'unknown-reservation'}
---           {'idempotency-mismatch'} {'unknown-sale'} {'unknown-item', sku}
+--           {'idempotency-mismatch'} {'unknown-sale'} {'unknown-item', sku} {'recovering'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -32,7 +32,7 @@ local function decide(sale, id, fingerprint, customer, lines, restock, reason)
   if record[1] ~= CONFIRMED then return {REFUSAL[record[1]]} end
   if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
   for i = 1, #lines, 2 do
-    if not sale.items[lines[i]] then return {'unknown-item', lines[i]} end
+    if not sale.items[lines[i]] then return unknown_item(sale, lines[i]) end
   end
   move(sale, lines, 'sold', -1)
   if not restock then move(sale, lines, 'stock', -1) end

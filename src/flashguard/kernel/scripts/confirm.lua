@@ -10,7 +10,7 @@
 --           {'reservation-released'} {'reservation-cancelled'} {'reservation-expired'} {'unknown-reservation'}; with a grant also
 --           {'reservation-expired', code}: too late, and why it can't be honoured
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
---           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'}
+--           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'} {'recovering'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua

@@ -91,6 +91,7 @@ for i = 1, #line, 5 do
 end
 call('ZADD', KEYS[8], members)
 if #config > 0 then
+  redis.call('HSET', KEYS[3], 'items', redis.call('HLEN', KEYS[3])) -- all of them are there by now
   redis.call('HSET', KEYS[3], 'config', cmsgpack.pack(unpack(config)))
   redis.call('SADD', sales_key, name)
   -- A mark in each key: one that is deleted or evicted, and filled anew by the next buyers, has lost it.

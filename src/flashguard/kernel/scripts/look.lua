@@ -39,7 +39,7 @@ local function whole(sale)
   for i = 1, #all, 2 do
     if all[i] == 'config' then
       config = {cmsgpack.unpack(all[i + 1])}
-    else
+    elseif all[i] ~= 'items' then
       local item, n = parse_item(all[i + 1]), #counters
       counters[n + 1], counters[n + 2] = string.sub(all[i], 6), item.stock
       counters[n + 3], counters[n + 4] = item.held, item.sold

@@ -11,7 +11,7 @@
 -- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}, a hold also with what
 --           must be done before it is answered, where the sale wants more, or less, than the disk
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
---           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'} {'queue-required'}
+--           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'} {'queue-required'} {'recovering'}
 --           a hold also {'hold-budget-reached', most, held} {'cooling-down', for so many ms}
 --           {'spread', over how many parts the sale is}: the request was routed by another number
 

@@ -4,7 +4,7 @@
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, sku, delta, reason, key field, fingerprint, most stock}, ...}
 -- results   {'restocked', replayed, stock, held, sold, seq}
---           {'invalid-request', available} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'}
+--           {'invalid-request', available} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'recovering'}
 --
 -- A transfer between the parts of a spread sale is two restocks: transfer:<id>:out, later transfer:<id>:in elsewhere.
 
@@ -29,7 +29,7 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
     return {'restocked', true, record[3], record[4], record[5], unrecorded(record)}
   end
   local item = sale.items[sku]
-  if not item then return {'unknown-item', sku} end
+  if not item then return unknown_item(sale, sku) end
   local available = item.stock - item.held - item.sold
   if available + delta < 0 then
     while available + delta < 0 and sale.reclaimed < RECLAIM_MOST and reclaim(sale) do

@@ -5,7 +5,7 @@
 -- requests  {{sale index, sku}, ...}
 -- results   {available, outs, ins, settled}: outs and ins as lib/moved.lua counts them; settled is false while there
 --           are more ended holds than one call takes back
---           {'unknown-sale'} {'unknown-item', sku}
+--           {'unknown-sale'} {'unknown-item', sku} {'recovering'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -23,7 +23,7 @@ for i = 1, #REQUESTS do
   if not sale.config then
     results[i] = {'unknown-sale'}
   elseif not sale.items[sku] then
-    results[i] = {'unknown-item', sku}
+    results[i] = unknown_item(sale, sku)
   else
     while sale.reclaimed < RECLAIM_MOST and reclaim(sale) do end
     local item, moved = sale.items[sku], moved_of(sale, sku)

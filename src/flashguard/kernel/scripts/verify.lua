@@ -14,7 +14,7 @@ if refusal == 'recovering' then return answer(refusal) end
 
 local function missing(sale, items)
   if redis.call('HEXISTS', sale.key, 'config') == 0 then return 'its rules' end
-  if redis.call('HLEN', sale.key) <= items then return 'an item' end -- its rules are one more field
+  if not has_items(sale, items) then return 'an item' end
   if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end
   if not redis.call('ZSCORE', sale.deadlines_key, '') then return 'its deadlines' end
   if redis.call('HEXISTS', sale.used_key, '') == 0 then return 'its limits' end

@@ -8,7 +8,7 @@
 -- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place is
 --           how many are served before it and itself, 0 when it does not wait. A joining entry whose units are there
 --           is offered them at once.
---           {'sale-not-open', status, starts_ms} {'unknown-sale'} {'unknown-item', sku} {'unknown-entry'}
+--           {'sale-not-open', status, starts_ms} {'unknown-sale'} {'unknown-item', sku} {'unknown-entry'} {'recovering'}
 --           {'idempotency-mismatch'} {'no-waiting-list'} {'waiting-list-full', most} {'already-waiting', id}
 --           {'limit-reached', limit, used} {'hold-budget-reached', most, held} {'cooling-down', for so many ms}
 --           {'queue-required'} {'overloaded'}
@@ -47,7 +47,7 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   if status ~= 'open' and status ~= 'paused' then return {'sale-not-open', status, config.starts_ms} end
   if (rules.waiting_most or 0) == 0 then return {'no-waiting-list'} end
   if record_of(sale, id) then return {'idempotency-mismatch'} end
-  if not sale.items[sku] then return {'unknown-item', sku} end
+  if not sale.items[sku] then return unknown_item(sale, sku) end
   local admitted = not rules.room or NOW < (admitted_until_ms or 0)
   if not admitted and not shortage(sale, {sku, 1}) then
     return {'queue-required'} -- units are there: they are for those whom the room lets in

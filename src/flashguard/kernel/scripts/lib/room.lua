@@ -45,7 +45,7 @@ local function count_stock(sale, room)
   local free, held, sold, items = 0, 0, 0, 0
   local all = redis.call('HGETALL', sale.key)
   for i = 1, #all, 2 do
-    if all[i] ~= 'config' then
+    if all[i] ~= 'config' and all[i] ~= 'items' then
       local item = parse_item(all[i + 1])
       free, held, sold, items = free + item.stock - item.held - item.sold, held + item.held, sold + item.sold, items + 1
     end

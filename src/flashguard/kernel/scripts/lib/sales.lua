@@ -6,6 +6,7 @@
 --                                  rules: a map of optional rules by name, unless it has none
 --                                    room   the sale has a waiting room: who takes units must have been admitted
 --                                    others: see habits.lua and waiting.lua
+--                        items  -> how many items it has, so that one that is lost is not taken for unknown
 --                        item:<sku> -> "stock held sold", and owed and until_ms where the waiting list asks: see waiting.lua
 --   reservations  hash   id -> msgpack record (see below)
 --   deadlines     zset   id of each live hold, scored by expires_ms
@@ -49,6 +50,18 @@ local function sale_at(index)
   }
   SALES[index] = sale
   return sale
+end
+
+-- has_items(sale, count): memory has so many items of the sale.
+local function has_items(sale, count)
+  return redis.call('HLEN', sale.key) - 2 >= count -- config and items are fields as well
+end
+
+-- unknown_item(sale, sku): the refusal of a request for an item that memory does not have: it may have lost it.
+local function unknown_item(sale, sku)
+  local count = tonumber(redis.call('HGET', sale.key, 'items'))
+  if not count or not has_items(sale, count) then return {'recovering'} end
+  return {'unknown-item', sku}
 end
 
 local function parse_item(text)

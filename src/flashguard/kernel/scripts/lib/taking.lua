@@ -23,7 +23,7 @@ end
 -- are taken back before it says no. hold: they are to be held, not sold.
 local function lacks(sale, customer, lines, hold)
   for i = 1, #lines, 2 do
-    if not sale.items[lines[i]] then return {'unknown-item', lines[i]} end
+    if not sale.items[lines[i]] then return unknown_item(sale, lines[i]) end
   end
   if sale.stirred then -- who waits for these comes first, whatever happened since
     for i = 1, #lines, 2 do stir(sale, lines[i]) end

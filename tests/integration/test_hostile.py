@@ -83,7 +83,7 @@ LIES: Mapping[str, object] = {
     "negative": raw_basket("-1"),
     "zero": raw_basket("0"),
     "fractional": raw_basket("1.5"),
-    "a whole fraction": raw_basket("1.0"),
+    "a fraction that rounding makes whole": raw_basket("1." + "9" * 30),
     "text for a number": raw_basket('"1"'),
     "true for a number": raw_basket("true"),
     "null for a number": raw_basket("null"),

@@ -23,6 +23,7 @@ NUMBERS = [
     "-Infinity",
     f"1.{DIGITS}",
     f"1e{DIGITS}",
+    f"1e-{DIGITS}",
 ]
 DEEP = ["[" * 50_000, '{"a":' * 10_000, "[" * 30_000 + "]" * 30_000]
 

@@ -5,6 +5,7 @@ second, has checked nothing (RFC 8259 calls the outcome unpredictable).
 """
 
 import json
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import Depends, Request
@@ -20,9 +21,15 @@ class _Doubled(ValueError):
 
 
 def number(text: str) -> int | float:
-    """Return the number that JSON writes with a point or an exponent; an integer where it is whole."""
+    """Return the number that JSON writes with a point or an exponent; an integer where it is whole.
+
+    One that only rounding makes whole, `1.99999999999999999`, stays a float, which no integer field takes.
+    """
     value = float(text)
-    return int(value) if value.is_integer() else value
+    try:
+        return int(value) if value.is_integer() and Decimal(text) == int(value) else value
+    except InvalidOperation:  # an exponent of more digits than Decimal takes
+        return value
 
 
 def _put_integers(value: Any, into: Any) -> None:

@@ -41,9 +41,9 @@ async def look(stack: Stack, sale: str, ticket: str) -> Answer:
     return await stack.retried(lambda: stack.service.call("GET", f"/v1/sales/{sale}/tickets/{ticket}"))
 
 
-async def buy(stack: Stack, sale: str, customer: str, admission: str) -> Answer:
+async def buy(stack: Stack, sale: str, customer: str, admission: str, noun: str = "orders") -> Answer:
     body = {"customer": customer, "items": [{"sku": "unit", "quantity": 1}], "admission": admission}
-    return await stack.retried(lambda: stack.service.call("POST", f"/v1/sales/{sale}/orders", body))
+    return await stack.retried(lambda: stack.service.call("POST", f"/v1/sales/{sale}/{noun}", body))
 
 
 def in_order(places: dict[str, dict[str, Any]]) -> list[str]:
@@ -130,16 +130,60 @@ async def test_a_used_ticket_stays_used_after_a_rebuild(stack, loss):
     before, epoch = in_order(places), await stack.epoch(sale)
     inside = [name for name in PEOPLE if places[name]["status"] == "admitted"]
     (await buy(stack, sale, inside[0], places[inside[0]]["admission"])).ok(201)
+    held = (await buy(stack, sale, inside[1], places[inside[1]]["admission"], "reservations")).ok(201)
+    (await stack.service.verb(held["id"], "release")).ok()
     left = places[before[-1]]
     (await stack.service.call("POST", f"/v1/sales/{sale}/tickets/{left['id']}/leave")).ok()
     await stack.recorded(sale)
     await loss(stack, sale)
     await stack.rebuilt(sale, epoch)
     (await take(stack, sale, "stranger")).ok(201)
-    used = [inside[0], *([before[-1]] if loss is deadlines_gone else [])]
+    used = [*inside[:2], *([before[-1]] if loss is deadlines_gone else [])]
     for name in used:  # a memory that forgot the whole room can't know who left
         back = (await take(stack, sale, name, places[name]["ticket"])).ok(201)
         assert back["position"] == back["waiting"], "behind everybody"
+
+
+async def test_a_customer_who_bought_before_and_waits_again_has_the_new_place_back(stack):
+    sale, places = await waiting(stack, "fifo")
+    before, epoch = in_order(places), await stack.epoch(sale)
+    again = next(name for name in PEOPLE if places[name]["status"] == "admitted")
+    (await buy(stack, sale, again, places[again]["admission"])).ok(201)
+    await until(lambda: signed_off(stack, sale, places[again]["id"]), "the place is given on")
+    place = (await take(stack, sale, again)).ok(201)
+    await stack.recorded(sale)
+    await flushed(stack, sale)
+    await stack.rebuilt(sale, epoch)
+    (await take(stack, sale, "stranger")).ok(201)
+    assert (await take(stack, sale, again, place["ticket"])).ok(201)["position"] == 1
+    last = before[-1]
+    assert (await take(stack, sale, last, places[last]["ticket"])).ok(201)["position"] == 1
+
+
+async def test_an_admission_that_outlived_the_loss_uses_up_its_ticket(stack):
+    sale, places = await waiting(stack, "fifo")
+    before, epoch = in_order(places), await stack.epoch(sale)
+    inside = next(name for name in PEOPLE if places[name]["status"] == "admitted")
+    await flushed(stack, sale)
+    await stack.rebuilt(sale, epoch)
+    for name in before[:3]:
+        (await take(stack, sale, name, places[name]["ticket"])).ok(201)
+    held = (await buy(stack, sale, inside, places[inside]["admission"], "reservations")).ok(201)
+    (await stack.service.verb(held["id"], "release")).ok()
+    await until(lambda: used_in_memory(stack, sale), "the room knows that the admission was used")
+    back = (await take(stack, sale, inside, places[inside]["ticket"])).ok(201)
+    assert back["position"] == back["waiting"] == 4, "behind everybody"
+
+
+async def used_in_memory(stack: Stack, sale: str) -> bool:
+    await asyncio.sleep(0.05)
+    [key] = await stack.memory.keys(f"fg:*room:{sale}")
+    return int(await stack.memory.hget(key, "taken") or 0) > 0
+
+
+async def signed_off(stack: Stack, sale: str, ticket: str) -> bool:
+    await asyncio.sleep(0.05)
+    return (await look(stack, sale, ticket)).status == 404
 
 
 async def test_two_tickets_of_one_customer_bring_the_place_back_once(stack):

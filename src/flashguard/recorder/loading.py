@@ -102,6 +102,7 @@ async def load_sale(
         habits: list[Any] = NOTHING,
         line: list[Any] = NOTHING,
         definition: str | None = None,
+        reserved: list[Any] = NOTHING,
     ) -> None:
         nonlocal step
         reply = await kernel.run(
@@ -110,7 +111,7 @@ async def load_sale(
             [sale_id],
             (
                 *("adopt" if staged else step, fence, config, items, records),
-                *(deadlines, used, staged, habits, line, definition),
+                *(deadlines, used, staged, habits, line, definition, reserved),
             ),
             more_keys=more_keys(partition, sale_id) + (staged_keys if staged else ()),
         )
@@ -162,6 +163,10 @@ async def load_sale(
                 async with aclosing(_pages(connection, "habits_to_load", sale_id, since_ms)) as habit_pages:
                     async for rows in habit_pages:
                         await abreast.add(send(habits=_habits(rows)))
+            if sale["waiting_room"] is not None:
+                async with aclosing(_pages(connection, "reserved_to_load", sale_id)) as reserved_pages:
+                    async for rows in reserved_pages:
+                        await abreast.add(send(reserved=[value for row in rows for value in row]))
         restocks = await connection.fetch(query("restocks_to_load"), sale_id)
         for at in range(0, len(restocks), PAGE):
             await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))

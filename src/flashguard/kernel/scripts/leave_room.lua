@@ -24,6 +24,10 @@ local function decide(sale, index, id, taken)
     put(room, 'recount_ms', 0) -- the units it was admitted for are gone
   end
   local gone = redis.call('ZREM', room.active_key, id) + redis.call('ZREM', room.waiting_key, id)
+  if taken > 0 and gone == 0 then -- by an admission that outlived a loss of memory: its ticket is used
+    once_per_loss(room, id, room.born_ms)
+    once_per_loss(room, id, EPOCH)
+  end
   if not room.opened_ms then redis.call('ZREM', room.lottery_key, id) end
   return {gone > 0 and 'left' or 'unknown-ticket'}
 end

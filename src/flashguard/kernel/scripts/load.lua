@@ -4,7 +4,7 @@
 --
 -- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
 --           its waiting room (see lib/room.lua); to adopt, then the staged reservations and used
--- requests  {step, fence, config, items, records, deadlines, used, staged, habits, line, definition}
+-- requests  {step, fence, config, items, records, deadlines, used, staged, habits, line, definition, reserved}
 --             step      'new': the partition is open and the sale not in memory yet
 --                       'first', 'more': a rebuild under our own fence; first drops what memory held
 --                       'adopt': what the rebuild staged becomes the sale's, if it is all there
@@ -18,6 +18,7 @@
 --             habits    {customer, "held lapses last_ms", ...}, or nothing
 --             line      {sku, place, id, quantity, admitted, ...} of those who wait, or nothing
 --             definition  of a sale that is new: what restores it in a ledger that lost it, for the journal; or nothing
+--             reserved  {customer, created_ms of their newest hold or order, ...} of a sale with a waiting room, or nothing
 -- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when the fence is not ours
 
 --@include lib/partition.lua
@@ -26,6 +27,7 @@
 local step, fence, config, items = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
 local records, deadlines, used = REQUESTS[5], REQUESTS[6], REQUESTS[7]
 local staged, habits = REQUESTS[8], REQUESTS[9]
+local TICKET_MS = 86400000 -- no signed ticket counts for longer; see lib/room.lua
 local name, sales_key = string.match(KEYS[3], 'sale:(.+)$'), KEYS[9]
 
 local function forget()
@@ -90,6 +92,9 @@ for i = 1, #line, 5 do
   member(due_member(0, sku)) -- nobody knows any more what was free, or set aside
 end
 call('ZADD', KEYS[8], members)
+local reserved, spent = REQUESTS[12] or {}, {}
+for i = 1, #reserved, 2 do spent[i], spent[i + 1] = reserved[i + 1] + TICKET_MS, 'reserved ' .. reserved[i] end
+call('ZADD', KEYS[14], spent)
 if #config > 0 then
   redis.call('HSET', KEYS[3], 'items', redis.call('HLEN', KEYS[3])) -- all of them are there by now
   redis.call('HSET', KEYS[3], 'config', cmsgpack.pack(unpack(config)))

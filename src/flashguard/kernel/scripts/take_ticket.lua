@@ -5,7 +5,8 @@
 -- as its place; every other ticket stands behind those that are there. A signed ticket that the room does not have gets its
 -- place back only where memory may have lost it: memory lost the whole room after the ticket was signed, or it lost the end
 -- of an earlier epoch, in which the ticket was signed. That works once per customer and loss, and not for a customer who
--- holds or bought units.
+-- made a hold or an order since the ticket was signed, as far as the rebuild read them in the ledger, or with an admission
+-- that outlived the loss.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, ticket, number, shown, proof, proof_until_ms, customer}, ...}
@@ -21,27 +22,20 @@
 local refusal = closed()
 if refusal then return answer(refusal) end
 local wants, add = wanted()
-for i = 1, #REQUESTS do add(REQUESTS[i][1], nil, #REQUESTS[i][4] > 0 and REQUESTS[i][7] or nil) end
+for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
 prefetch(wants)
-
--- once(room, what, until_ms): whether this was not seen before.
-local function once(room, what, until_ms)
-  redis.call('ZREMRANGEBYSCORE', room.spent_key, '-inf', NOW)
-  return redis.call('ZADD', room.spent_key, 'NX', until_ms, what) == 1
-end
-
-local REMEMBER_MS = 86400000 -- no signed ticket counts for longer
 
 local TAKES_TICKETS = {scheduled = true, open = true, paused = true}
 
--- place_lost(sale, room, id, shown, customer): the place of a signed ticket that memory may have lost; else nil.
-local function place_lost(sale, room, id, shown, customer)
+-- place_lost(room, id, shown, customer): the place of a signed ticket that memory may have lost; else nil.
+local function place_lost(room, id, shown, customer)
   local place, issued_ms, epoch = shown[1], shown[2], shown[3]
   if not place then return nil end
   local whole, tail = issued_ms < room.born_ms, epoch < EPOCH and issued_ms > room.lost_ms
-  if not (whole or tail) or used_by(sale, customer) > 0 then return nil end
-  local loss = whole and room.born_ms or EPOCH
-  return once(room, string.format('%s %.0f', id, loss), NOW + REMEMBER_MS) and place or nil
+  if not (whole or tail) then return nil end
+  local reserved = redis.call('ZSCORE', room.spent_key, 'reserved ' .. customer)
+  if reserved and tonumber(reserved) - TICKET_MS >= issued_ms then return nil end
+  return once_per_loss(room, id, whole and room.born_ms or EPOCH) and place or nil
 end
 
 local function decide(request)
@@ -56,7 +50,7 @@ local function decide(request)
   if room.total >= room.rule.waiting then return {'overloaded'} end
 
   local drawing = room.rule.mode == 'lottery' and not room.opened_ms
-  local place = place_lost(sale, room, id, shown, request[7])
+  local place = place_lost(room, id, shown, request[7])
   if not place then
     if room.rule.proof and not (request[5] ~= '' and request[6] > NOW and once(room, request[5], request[6])) then
       return {'proof-required'}

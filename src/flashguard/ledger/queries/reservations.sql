@@ -70,6 +70,13 @@ FROM (SELECT customer, CASE jsonb_array_length(lines) WHEN 2 THEN (lines ->> 1):
       SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1) AS taken
 GROUP BY customer;
 
+-- name: reserved_to_load
+-- When each customer of a sale last made a hold or an order, by memory's clock in ms, for a cursor. A ticket of a waiting
+-- room counts for a day, so older ones are left out.
+SELECT customer, round(date_part('epoch', max(created_at)) * 1000)::bigint AS created_ms
+FROM flashguard.reservations WHERE sale_id = $1 AND created_at > now() - interval '25 hours'
+GROUP BY customer;
+
 -- name: habits_to_load
 -- What memory counts of each customer of a sale, for a cursor: units in live holds; holds without an order that ended after
 -- $2, by memory's clock in ms; and the last of those.

@@ -16,6 +16,7 @@
 --   active   zset   ticket -> when its turn ends; with a half: admitted, and has not come for it yet
 --   lottery  zset   ticket -> number: all who took part
 --   spent    zset   what counts once (a solved challenge, a ticket shown after a loss) -> until when it is remembered
+--                   reserved <customer> -> a ticket's lifetime after their newest hold or order, as of the last rebuild
 --
 -- Places: a number of the lottery (below 2^48), or for who came after it the server's time in 1/1024 ms, which is
 -- above every such number and below 2^53. Nothing of this is journalled: a ticket says its own place, see take_ticket.
@@ -28,6 +29,8 @@ local BURST_SECONDS = 2 -- so much of the rate is kept for later when nobody loo
 local ADMIT_MOST = 1000 -- by one call
 local COUNT_MS, COUNTED_PER_MS = 100, 10 -- units are counted anew after so long; longer where there are many items
 local PACE_MS = 10000 -- over which the pace is smoothed
+local TICKET_MS = 86400000 -- no signed ticket counts for longer
+local FORGET_MOST = 1000 -- of what is remembered and has run out, by one call
 local FIRMNESS = 10 -- orders that weigh as much as what was seen so far, before holds are expected to lapse
 local FIELDS = {'born_ms', 'epoch', 'newest_ms', 'lost_ms', 'opened_ms', 'settle_ms', 'last', 'credit', 'credit_ms',
   'pace', 'pace_ms', 'free', 'held', 'sold', 'recount_ms', 'taken', 'base', 'admitted'}
@@ -128,6 +131,19 @@ local function room_of(sale, index)
   room.look_ms = math.max(LOOK_MS, math.ceil(room.total / LOOKS_PER_MS))
   admit(sale, room)
   return room
+end
+
+-- once(room, what, until_ms): whether this was not seen before. What ran out and is not removed yet counts as seen: a
+-- challenge or a ticket that ran out is refused for that alone.
+local function once(room, what, until_ms)
+  local out = redis.call('ZRANGEBYSCORE', room.spent_key, '-inf', NOW, 'LIMIT', 0, FORGET_MOST)
+  if #out > 0 then redis.call('ZREM', room.spent_key, unpack(out)) end
+  return redis.call('ZADD', room.spent_key, 'NX', until_ms, what) == 1
+end
+
+-- once_per_loss(room, id, loss): whether this ticket was not shown or used since this loss (born_ms, or an epoch).
+local function once_per_loss(room, id, loss)
+  return once(room, string.format('%s %.0f', id, loss), NOW + TICKET_MS)
 end
 
 -- place_by_time(room): behind everybody who is there.

@@ -29,7 +29,8 @@ class Take(StrEnum):
 
 def recover(
     take: Annotated[
-        Take | None, typer.Option(help="ledger: sell again what it does not know; memory: keep it back.")
+        Take | None,
+        typer.Option(help="ledger: forget what only memory knows; memory: write it into the ledger."),
     ] = None,
     as_json: JsonOption = False,
     data_dir: Annotated[Path | None, typer.Option(help="The data directory of `flashguard up`.")] = None,
@@ -81,7 +82,8 @@ def _print(console: Console, choices: list[Dilemma], take: Take | None, unwritte
     console.print(_items(choices))
     if take is None:
         console.print(
-            "--take memory: write what the journal still has; the other orders' units leave the stock.\n"
+            "--take memory: write what the journal and memory know; the units of orders of which the ledger\n"
+            "has nothing leave the stock, because memory keeps neither their buyer nor their basket.\n"
             "--take ledger: forget what only memory knows; its units are sold again, its orders never were."
         )
         return

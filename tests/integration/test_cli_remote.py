@@ -25,9 +25,9 @@ CHANGES = (
     ("sale", "pause", "s"), ("sale", "close", "s", "--yes"), ("sale", "restock", "s", "a", "1"),
     ("orders", "cancel", "o", "--restock"), ("shadow", "begin", "s"), ("webhooks", "create", "https://x.test"),
     ("webhooks", "change", "w", "--disable"), ("webhooks", "delete", "w"), ("webhooks", "rotate", "w"),
-    ("webhooks", "replay", "w"), ("keys", "create", "--name", "k", "--scope", "read"),
-    ("keys", "revoke", "k"), ("keys", "rotate", "k"), ("keys", "rotate-signing"),
-    ("keys", "revoke-token", "t"),
+    ("webhooks", "replay", "w"), ("webhooks", "test", "w"),
+    ("keys", "create", "--name", "k", "--scope", "read"), ("keys", "revoke", "k"),
+    ("keys", "rotate", "k"), ("keys", "rotate-signing"), ("keys", "revoke-token", "t"),
 )  # fmt: skip
 """Every command that changes something."""
 

@@ -53,7 +53,7 @@ async def test_an_endpoint_that_can_not_be_is_refused(service: Service, body: di
     ("method", "path", "body"),
     [
         ("GET", "", None), ("PATCH", "", {}), ("DELETE", "", None), ("POST", "/rotate-secret", None),
-        ("GET", "/deliveries", None), ("POST", "/replay", {}),
+        ("GET", "/deliveries", None), ("POST", "/replay", {}), ("POST", "/test", None),
     ],
 )  # fmt: skip
 async def test_only_an_admin_manages_webhooks_and_only_those_that_exist(

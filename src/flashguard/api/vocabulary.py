@@ -326,6 +326,10 @@ PARAMETERS: Final[dict[str, tuple[str, Any]]] = {
 """By name: what a parameter is where the call does not say it, and an example."""
 
 CONFIRMED: Final = {"status": "confirmed", "confirmed_at": NOW, "receipt": None}
+TEST_EVENT: Final = {
+    "type": "webhook.test", "sale_id": "", "reservation_id": None, "state": "pending", "attempts": 0,
+    "next_attempt_at": NOW, "last_attempt_at": None, "status": None, "took_ms": None,
+}  # fmt: skip
 ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "POST /v1/sales": {"status": "draft"},
     "POST /v1/sales/{sale}/pause": {"status": "paused"},
@@ -339,6 +343,7 @@ ANSWERS: Final[dict[str, dict[str, Any]]] = {
     "POST /v1/keys/{id}/revoke": {"status": "revoked", "revoked_at": LATER},
     "POST /v1/simulations/{id}/stop": {"status": "stopped"},
     "POST /v1/webhooks": {"secret": "whsec_c2hvd24gb25jZQ=="},
+    "POST /v1/webhooks/{id}/test": TEST_EVENT,
     "POST /v1/webhooks/{id}/rotate-secret": {"secret": "whsec_c2hvd24gb25jZQ==", "old_secret_until": LATER},
 }
 """By call: what its answer has otherwise than other answers of this shape."""

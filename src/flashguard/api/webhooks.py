@@ -24,6 +24,7 @@ from .views import json_response
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[Admin])
 
 DeliveryState = Literal["pending", "delivered", "failed"]
+TestEventType = Literal["webhook.test"]
 Events = Annotated[list[EventType], Field(min_length=1, max_length=len(EVENT_TYPES))]
 Url = Annotated[
     str,
@@ -100,8 +101,8 @@ class WebhooksView(BaseModel):
 class DeliveryView(BaseModel):
     id: int
     message_id: str
-    type: EventType
-    sale_id: str
+    type: EventType | TestEventType
+    sale_id: str = Field(description="The sale's id; empty for a test event")
     reservation_id: str | None
     at: datetime
     written_at: datetime
@@ -195,6 +196,20 @@ async def list_webhook_deliveries(
         return problem(UNKNOWN)
     more = len(rows) > limit
     return json_response({"data": rows[:limit], "next_cursor": str(rows[limit - 1].id) if more else None})
+
+
+@router.post(
+    "/{id}/test", status_code=202, response_model=DeliveryView, responses=problems(401, 403, 404, 422, 503)
+)
+async def send_test_event(request: Request, id: IdParam, idempotency_key: IdempotencyKey = None) -> Response:
+    """Sends a signed `webhook.test` event to an endpoint; the delivery log shows what came of it.
+
+    One at a time: while a test event waits, the same one is answered, and sent now if it failed before.
+    """
+    answer = await _webhooks(request).test(id, key=valid_key(idempotency_key))
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(answer[0], 202, replayed=answer[1])
 
 
 @router.post("/{id}/replay", response_model=ReplayView, responses=problems(401, 403, 404, 422, 503))

@@ -1,6 +1,7 @@
 """`flashguard webhooks …`: endpoints, their secrets, the delivery log, replays."""
 
-from typing import Annotated, Any
+import time
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import typer
@@ -13,6 +14,9 @@ from flashguard.cli.remote import Target, path_of, with_target
 app = typer.Typer(help="Webhooks: who is told what happens.", no_args_is_help=True)
 
 IdArgument = Annotated[str, typer.Argument(help="The endpoint's id.")]
+TEST_SECONDS: Final = 20.0
+"""How long `test` waits for the first attempt: twice the receiver's time, by default."""
+POLL_SECONDS: Final = 0.25
 EventOption = Annotated[
     list[str] | None, typer.Option("--event", help="A type of event; repeatable; default: all.")
 ]
@@ -127,6 +131,43 @@ def log(
             each["error"] or "",
         )  # fmt: skip
     console_for_tables().print(table)
+
+
+@app.command()
+@with_target
+def test(
+    endpoint: IdArgument,
+    *,
+    target: Target,
+) -> None:
+    """Send a signed test event, wait for the first attempt, and show what the receiver answered."""
+    remote = target.remote()
+    sent = remote.call("POST", path_of("webhooks", endpoint, "test"))
+    log_path = f"{path_of('webhooks', endpoint, 'deliveries')}?limit=1&cursor={sent['id'] + 1}"
+    deadline, line = time.monotonic() + TEST_SECONDS, sent
+    while time.monotonic() < deadline:
+        found = remote.call("GET", log_path)["data"]
+        if not found or found[0]["id"] != sent["id"]:
+            break  # the endpoint was deleted, or the log was cut
+        line = found[0]
+        if line["state"] != "pending" or line["last_attempt_at"] != sent["last_attempt_at"]:
+            break
+        time.sleep(POLL_SECONDS)
+    if target.as_json:
+        print_json(line)
+    else:
+        typer.echo(printable(_outcome(line, tried=line["last_attempt_at"] != sent["last_attempt_at"])))
+    if line["state"] != "delivered":
+        raise typer.Exit(1)
+
+
+def _outcome(line: dict[str, Any], *, tried: bool) -> str:
+    name = f"Test event {line['message_id']}"
+    if line["state"] == "delivered":
+        return f"{name} was delivered: status {line['status']} after {line['took_ms']} ms."
+    if tried:
+        return f"{name} was not delivered: {line['error']}. Next attempt at {line['next_attempt_at']}."
+    return f"{name} was not sent within {TEST_SECONDS:g} s: does `flashguard deliverer` run?"
 
 
 @app.command()

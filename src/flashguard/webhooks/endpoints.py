@@ -12,6 +12,8 @@ EventType = Literal[
     "sale.opened", "sale.sold_out", "sale.closed", "ledger.refused",
 ]  # fmt: skip
 EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
+TEST_EVENT: Final = "webhook.test"
+"""The event that an operator asks for; an endpoint gets it whatever types it asked for."""
 MAX_ENDPOINTS: Final = 20
 """Of an installation: every fact may be a row for each of them."""
 MAX_DESCRIPTION: Final = 200

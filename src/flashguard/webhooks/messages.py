@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from flashguard.model import public_sale
 
+from .endpoints import TEST_EVENT
+
 _encode = msgspec.json.Encoder().encode
 _STATUS: Final = {
     "reservation.held": "held",
@@ -52,6 +54,8 @@ def message_of(row: asyncpg.Record) -> Message:
 
 
 def _data(row: asyncpg.Record) -> dict[str, Any]:
+    if row["type"] == TEST_EVENT:
+        return {"webhook_id": row["endpoint"]}
     if not row["reservation"]:
         status = {"status": row["detail"]} if row["detail"] else {}
         return {"sale_id": public_sale(row["sale_id"]), **status}

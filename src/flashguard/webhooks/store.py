@@ -13,12 +13,14 @@ from flashguard.ledger.sql import query
 from flashguard.model import Refused, public_sale
 from flashguard.receipts import fingerprint
 
-from .endpoints import MAX_ENDPOINTS, Endpoint, EventType, NewEndpoint
+from .endpoints import MAX_ENDPOINTS, TEST_EVENT, Endpoint, EventType, NewEndpoint
 from .messages import message_id
 from .signing import new_secret
 
 MAX_REPLAY: Final = 10_000
 """Messages of one replay; the answer says how many there were, so that more can follow."""
+TEST_LOOKBACK: Final = 10_000
+"""Lines of the delivery log in which a retried test finds its event: a retry comes within seconds."""
 BY_HAND: Final = "by hand"
 
 
@@ -137,6 +139,31 @@ class Webhooks:
         if not rows and await self.endpoint(id_) is None:
             return None
         return [_delivery(row) for row in rows]
+
+    async def test(self, id_: str, *, key: str | None = None) -> tuple[Delivery, bool] | Refused:
+        """Write a test event for the deliverer to send; return its line of the delivery log, and whether the
+        same key had asked for it before.
+
+        While a test event waits, another call returns the same one, and it is sent now: there is never a
+        second one beside it.
+        """
+        async with self._ledger.connection() as connection, connection.transaction():
+            enabled = await connection.fetchval(query("lock_webhook"), id_)
+            if enabled is None:
+                return Refused(code=Code.UNKNOWN_WEBHOOK)
+            if key is not None:
+                earlier = await connection.fetchrow(
+                    query("test_event_of_key"), id_, TEST_EVENT, key, TEST_LOOKBACK
+                )
+                if earlier is not None:
+                    return _delivery(earlier), True
+            if not enabled:
+                return Refused(
+                    code=Code.INVALID_REQUEST,
+                    detail=f"Webhook {id_} is disabled, so that nothing is sent to it. Enable it first.",
+                )
+            (row,) = await connection.fetch(query("test_event"), id_, TEST_EVENT, key)
+        return _delivery(row), False
 
     async def replay(
         self,

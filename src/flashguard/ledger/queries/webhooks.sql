@@ -56,6 +56,30 @@ FROM flashguard.webhook_deliveries
 WHERE endpoint = $1 AND ($2::bigint IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
 ORDER BY id DESC LIMIT $4;
 
+-- name: lock_webhook
+-- An endpoint, while it is decided whether it gets a test event.
+SELECT enabled FROM flashguard.webhook_endpoints WHERE id = $1 FOR UPDATE;
+
+-- name: test_event_of_key
+-- The test event that an idempotency key asked for. Only the newest $4 lines of the log are read: it may be long.
+SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
+FROM (SELECT * FROM flashguard.webhook_deliveries WHERE endpoint = $1 ORDER BY id DESC LIMIT $4) AS newest
+WHERE type = $2 AND detail = $3 LIMIT 1;
+
+-- name: test_event
+-- One that waits already, now of this key, and due now if its newest attempt failed; or else one more. Its detail is the
+-- idempotency key.
+WITH waiting AS (
+    UPDATE flashguard.webhook_deliveries
+    SET due_at = CASE WHEN error IS NULL THEN due_at ELSE now() END, detail = $3
+    WHERE endpoint = $1 AND type = $2 AND sale_id = '' AND reservation = '' AND state = 'pending' RETURNING *
+), written AS (
+    INSERT INTO flashguard.webhook_deliveries (endpoint, type, sale_id, at, detail)
+    SELECT $1, $2, '', clock_timestamp(), $3 WHERE NOT EXISTS (SELECT FROM waiting) RETURNING *
+)
+SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
+FROM (SELECT * FROM waiting UNION ALL SELECT * FROM written) AS either;
+
 -- name: replay_deliveries
 -- Delivered or given up, and of these ids, or written in this time: once more, the oldest first.
 UPDATE flashguard.webhook_deliveries SET state = 'pending', due_at = now(), first_at = NULL, error = NULL
@@ -84,7 +108,7 @@ WITH due AS (
 UPDATE flashguard.webhook_deliveries d
 SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3), first_at = coalesce(first_at, now())
 FROM due WHERE d.endpoint = due.endpoint AND d.id = due.id
-RETURNING d.id, type, sale_id, reservation, at, customer, lines, created_at, expires_at, confirmed_at, restocked, detail,
+RETURNING d.endpoint, d.id, type, sale_id, reservation, at, customer, lines, created_at, expires_at, confirmed_at, restocked, detail,
           attempts, date_part('epoch', now() - first_at) AS trying_seconds;
 
 -- name: settle_deliveries

@@ -6,7 +6,7 @@ A table stands between `<!-- from the code: NAME -->` and `<!-- end -->`; the wo
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import annotated_types
 import typer
@@ -128,6 +128,60 @@ def access() -> Iterator[str]:
         yield f"| `{method} {path}` | {' | '.join('yes' if cell else '' for cell in cells)} |"
 
 
+def keyless() -> Iterator[str]:
+    yield "| needs no key, in production either | why |"
+    yield "|---|---|"
+    for path, why in OPEN.items():
+        yield f"| `GET {path}` | {why} |"
+    yield "| `GET /docs`, the pages | files; the calls that they make need keys as any call does |"
+
+
+SHAPES: Final = {
+    "SaleView": "A sale",
+    "ItemView": "An item of a sale: always `stock = available + held + sold`",
+    "WaitingRoomView": "The rules of a sale's waiting room",
+    "ReservationView": "A reservation; an order is the confirmed reservation, with the same `id`",
+    "PlaceView": "A ticket of a waiting room",
+    "WaitingView": "An entry of a waiting list",
+    "Page_SaleView_": "A list, here of sales; `?limit=` is 500 at most",
+    "ProblemView": "A problem (RFC 9457, `application/problem+json`); its [`code`](problems.md) is stable",
+}
+
+
+def shapes() -> Iterator[str]:
+    schemas = create_app().openapi()["components"]["schemas"]
+    for name, title in SHAPES.items():
+        yield f"**{title}**\n"
+        yield "| property | is | means |"
+        yield "|---|---|---|"
+        always = schemas[name].get("required", ())
+        for property_, shape in schemas[name]["properties"].items():
+            kind = _kind(shape) + ("" if property_ in always else ", may be left out")
+            yield f"| `{property_}` | {kind} | {' '.join(shape['description'].split())} |"
+        yield ""
+
+
+def _kind(shape: dict[str, Any]) -> str:
+    """What values a property has, in a word or two."""
+    if "$ref" in shape:
+        name = shape["$ref"].rpartition("/")[2].removesuffix("View")
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    if "anyOf" in shape:
+        return " or ".join(_kind(each) for each in shape["anyOf"])
+    if "enum" in shape or "const" in shape:
+        return ", ".join(f"`{each}`" for each in shape.get("enum", [shape.get("const")]))
+    if shape.get("type") == "array":
+        return f"list of {_kind(shape['items'])}"
+    return "time" if shape.get("format") == "date-time" else str(shape["type"])
+
+
+def idempotent() -> Iterator[str]:
+    for path, methods in create_app().openapi()["paths"].items():
+        for method, call in methods.items():
+            if any(each["name"].lower() == "idempotency-key" for each in call.get("parameters", ())):
+                yield f"- `{method.upper()} {path}`"
+
+
 def commands() -> Iterator[str]:
     group = typer.main.get_command(command_line)
     assert isinstance(group, TyperGroup)
@@ -155,6 +209,9 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "settings": settings,
     "calls": calls,
     "access": access,
+    "keyless": keyless,
+    "shapes": shapes,
+    "idempotent": idempotent,
     "commands": commands,
 }
 

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 from real_stack import Stack, started, until
 
+from flashguard.api.live_schemas import ComponentView
 from flashguard.ledger import Ledger
 
 SECONDS = 20.0
@@ -38,6 +39,8 @@ async def becomes_unready(stack: Stack, part: str, reason: str) -> None:
     async def told() -> bool:
         answer = await stack.service.call("GET", "/readyz")
         state = answer.body["components"][part]
+        for shown in answer.body["components"].values():
+            assert set(shown) <= set(ComponentView.model_fields)
         return answer.status == 503 and state["status"] == "unavailable" and reason in state.get("detail", "")
 
     await until(told, f"{part} is unavailable: {reason}", SECONDS)

@@ -2,12 +2,23 @@
 
 import importlib.util
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from flashguard.api.caller import Scope
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [
+    ROOT / path
+    for path in subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+]
+"""All Markdown of the repository."""
 
 
 @pytest.mark.parametrize(
@@ -22,6 +33,49 @@ def test_the_reference_is_what_the_code_says(page: Path) -> None:
     text = page.read_text()
     assert "<!-- from the code: " in text
     assert text == generate.filled(text), "run `make docs` and commit what it writes"
+
+
+def tables(text: str) -> Iterator[list[tuple[int, str]]]:
+    """The Markdown tables outside of code blocks: the numbered lines of each, from its head to its end."""
+    outside, table = True, list[tuple[int, str]]()
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        if line.lstrip().startswith("```"):
+            outside = not outside
+        if outside and (line.lstrip().startswith("|") or (table and line.strip())):
+            table.append((number, line.strip()))
+        elif table:
+            yield table
+            table = []
+
+
+def cells(line: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", line)) - 1
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_row_of_every_table_is_whole(page: Path) -> None:
+    for table in tables(page.read_text()):
+        (_, head), (number, rule), *rows = table
+        assert re.fullmatch(r"\|(:?-+:?\|)+", rule.replace(" ", "")), (
+            f"{page}:{number}: no head above a table"
+        )
+        assert rows, f"{page}:{number}: a table without rows"
+        for at, row in table[1:]:
+            assert row.startswith("|"), f"{page}:{at}: text in a table"
+            assert row.endswith("|"), f"{page}:{at} breaks off"
+            assert cells(row) == cells(head), f"{page}:{at}: {cells(row)} cells under {cells(head)}"
+
+
+def test_the_tables_are_found_and_broken_ones_are_told_from_whole_ones() -> None:
+    assert sum(len(table) for page in TEXTS for table in tables(page.read_text())) > 400
+    assert [cells("| a | b \\| c | |"), cells("|a|"), cells("| `x` | y |")] == [3, 1, 2]
+    assert [number for number, _ in next(tables("```\n| no |\n```\n\n| a |\n|---|\n| b |\n"))] == [5, 6, 7]
+
+
+def test_the_http_page_names_every_scope() -> None:
+    page = (ROOT / "docs" / "reference" / "http.md").read_text()
+    keys = page[page.index("## Keys") : page.index("## Shapes")]
+    assert [scope for scope in Scope if f"`{scope}`" not in keys] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from flashguard.api.access_table import decisions
 from flashguard.api.app import create_app
 from flashguard.api.auth import OPEN
+from flashguard.api.problems import MEDIA_TYPE
 from flashguard.api.vocabulary import ANSWERS, IN_SCHEMA, PARAMETERS, WORDS
 from flashguard.settings import Mode, Settings
 
@@ -24,12 +25,12 @@ CALLS = [
 
 
 def contents(call: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """What a call takes and, where it succeeds, answers: which, its media type, its schema and example."""
+    """What a call takes and answers, problems excepted: which, its media type, its schema and example."""
     for kind, content in call.get("requestBody", {}).get("content", {}).items():
         yield "request", kind, content
     for status, answer in call["responses"].items():
-        if status < "300":
-            for kind, content in answer.get("content", {}).items():
+        for kind, content in answer.get("content", {}).items():
+            if kind != MEDIA_TYPE:
                 yield status, kind, content
 
 
@@ -63,6 +64,16 @@ def test_every_request_and_every_answer_has_an_example_that_is_valid(name: str, 
             schema = content["schema"] | {"components": DOCUMENT["components"]}
             validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
             assert [error.message for error in validator.iter_errors(content["example"])] == [], (name, which)
+
+
+@pytest.mark.parametrize(("name", "call"), CALLS, ids=[name for name, _ in CALLS])
+def test_every_answer_says_when_it_comes_and_a_problem_has_one_media_type(
+    name: str, call: dict[str, Any]
+) -> None:
+    for status, answer in call["responses"].items():
+        assert answer["description"], (name, status)
+        kinds = set(answer.get("content", {}))
+        assert kinds in ({MEDIA_TYPE}, {"application/json"}) if status >= "400" else MEDIA_TYPE not in kinds
 
 
 def test_the_examples_of_properties_are_valid() -> None:

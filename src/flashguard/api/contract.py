@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from flashguard.settings import Mode
 
 from .access_table import decisions
+from .problems import MEDIA_TYPE
 from .schemas import problems
 
 ANY: Final = problems(401, 422, 429, 503)
@@ -69,12 +70,23 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     for path, name, about, more in MADE:
         if path in document["paths"]:
             _link(document["paths"], path, {name: "$response.body#/id", **more}, about)
+    for methods in document["paths"].values():
+        for call in methods.values():
+            _say_problems_once(call)
     for name in FRAMEWORKS_OWN:
         document["components"]["schemas"].pop(name, None)
     from .examples import add_words  # a service that nobody asks for its contract needs no words
 
     add_words(document)
     return document
+
+
+def _say_problems_once(call: dict[str, Any]) -> None:
+    """Leave a problem its own media type alone: the framework adds that of the call's other answers."""
+    for answer in call["responses"].values():
+        content = answer.get("content", {})
+        if MEDIA_TYPE in content:
+            answer["content"] = {MEDIA_TYPE: content[MEDIA_TYPE]}
 
 
 def _say_who_needs_a_key(app: FastAPI, document: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """What the live calls look like: events, simulations, the system; pydantic, for the OpenAPI document."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -184,6 +184,7 @@ class ComponentView(BaseModel):
     partitions: int | None = None
     away_partitions: list[int] | None = None
     recovering_partitions: list[int] | None = None
+    stuck_partitions: list[int] | None = None
     recorders: int | None = Field(None, description="recorder: how many run")
     parked_transitions: int | None = Field(
         None, description="recorder: journal entries that the ledger refused more than once"
@@ -204,11 +205,35 @@ class ComponentsView(BaseModel):
     live: ComponentView
 
 
+READY: Final[dict[str, Any]] = {
+    "memory": {"status": "ok", "version": "9.0.1", "latency_ms": 0.4},
+    "ledger": {"status": "ok", "version": "PostgreSQL 18.1", "latency_ms": 0.9},
+    "recorder": {
+        "status": "ok", "lag_entries": 0, "lag_seconds": 0.0, "partitions": 2, "recorders": 1,
+        "recorder_partitions": [[0, 1]], "parked_transitions": 0, "recoveries": 0,
+    },
+}  # fmt: skip
+READ_ONLY: Final = {
+    "status": "unavailable",
+    "detail": "PostgreSQL is read only (default_transaction_read_only is on)",
+}
+NOT_READY: Final = {"status": "unavailable", "components": READY | {"ledger": READ_ONLY}}
+"""What `/readyz` answers with 503, for example."""
+
+
+class ReadyComponentsView(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [READY]})
+
+    memory: ComponentView
+    ledger: ComponentView
+    recorder: ComponentView
+
+
 class ReadyView(BaseModel):
     """Whether buyers can be served, and each component's state."""
 
     status: Literal["ok", "degraded", "unavailable"]
-    components: dict[str, ComponentView]
+    components: ReadyComponentsView
 
 
 class HealthView(BaseModel):

@@ -44,7 +44,7 @@ async def counting(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
 @router.get(
     "/metrics",
     response_class=PlainTextResponse,
-    responses=problems(401, 403),
+    responses=problems(401, 403, 503),
     dependencies=[Depends(OPERATING)],
 )
 async def metrics(request: Request) -> Response:

@@ -16,7 +16,7 @@ from flashguard.model import Position
 from flashguard.recorder.state import recorder_state as state_of
 from flashguard.recorder.watchdog import STALLED_SECONDS
 
-from .live_schemas import HealthView, ReadyView
+from .live_schemas import NOT_READY, HealthView, ReadyView
 from .sales import guard_of
 from .views import json_response
 
@@ -33,9 +33,22 @@ async def healthz() -> Response:
     return json_response({"status": "ok"})
 
 
-@router.get("/readyz", response_model=ReadyView, responses={503: {"model": ReadyView}})
+@router.get(
+    "/readyz",
+    response_model=ReadyView,
+    responses={
+        200: {"description": "Buyers can be served: each component is `ok` or `degraded`"},
+        503: {
+            "model": ReadyView,
+            "description": "Buyers can't be served: a component is `unavailable` or `recovering`",
+            "content": {"application/json": {"example": NOT_READY}},
+        },
+    },
+)
 async def readyz(request: Request) -> Response:
-    """Whether each component answers: 200 when a buyer can be served, else 503 with the reason."""
+    """Whether buyers can be served: 200 while each component is `ok` or `degraded`. 503 when Valkey/Redis or
+    PostgreSQL does not answer or takes no writes, when no recorder runs, or while a partition is being
+    rebuilt or its journal is stuck; the component's `detail` says which."""
     components = await components_of(guard_of(request), request.app.state.progress)
     states = {part["status"] for part in components.values()}
     ready = states <= {"ok", "degraded"}

@@ -134,6 +134,7 @@ WORDS: Final[dict[str, tuple[str, Any]]] = {
     "recorder": ("The recorders", None),
     "recorders": ("recorder: how many run", 1),
     "recovering_partitions": ("recorder: partitions whose memory is being rebuilt", None),
+    "stuck_partitions": ("recorder: partitions of whose journal PostgreSQL takes nothing", None),
     "reference": ("The shop's own order number; null: none was told", None),
     "refund": ("What to give back to a buyer who has paid", None),
     "refused": ("Orders that memory granted and the ledger refused", 0),

@@ -25,7 +25,7 @@ from flashguard.kernel.client import MemoryClient
 from flashguard.kernel.faults import RedisError
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.kernel.listening import Listening, check
-from flashguard.ledger import Installation, Ledger, LedgerAway, lines_from_flat
+from flashguard.ledger import Installation, Ledger, LedgerAway, UnreadableRow, lines_from_flat
 from flashguard.memory import connect_kernel
 from flashguard.model import (
     CustomerId,
@@ -339,9 +339,13 @@ class FlashGuard:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.record_timeout_seconds
         while loop.time() < deadline:
-            with contextlib.suppress(LedgerAway):
+            try:
                 if await self.ledger.reservation(sale, short) is not None:
                     return True
+            except UnreadableRow:
+                return True
+            except LedgerAway:
+                pass
             await asyncio.sleep(LEDGER_POLL_SECONDS)
         return False
 
@@ -491,8 +495,9 @@ class FlashGuard:
             )  # fmt: skip
         try:
             found = await self.ledger.reservation(sale, short)
-        except LedgerAway:
-            return Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+        except LedgerAway as error:
+            why = str(error) if isinstance(error, UnreadableRow) else ""
+            return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         if found is not None:
             return found
         return refused_by_fate(decision) or Refused(code=Code.UNKNOWN_RESERVATION)
@@ -511,6 +516,10 @@ class FlashGuard:
                 why = await self.ledger.refusal(sale, short)
                 if why is not None:
                     return Refused(code=Code.LEDGER_REFUSED, detail=why)
+            except UnreadableRow as error:
+                return Refused(
+                    code=Code.RECOVERING, detail=str(error), retry_after_seconds=IN_FLIGHT_RETRY_SECONDS
+                )
             except LedgerAway:
                 pass
             if not wait or loop.time() >= deadline:

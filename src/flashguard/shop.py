@@ -18,7 +18,7 @@ from flashguard.decisions import Decisions, Fate
 from flashguard.errors import Code
 from flashguard.fates import RETRY_SECONDS, refused_by_fate
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
-from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale
+from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale, readable_row
 from flashguard.ledger.sql import query
 from flashguard.lottery import new_seed
 from flashguard.model import (
@@ -40,7 +40,7 @@ from flashguard.model import (
 )
 from flashguard.parts import part_ids
 from flashguard.receipts import fingerprint
-from flashguard.recorder.loading import LoadRefused, load_sale
+from flashguard.recorder.loading import LoadRefused, Unloadable, load_sale
 from flashguard.rooms import encode_room, room_rule
 from flashguard.rules import NO_RULES, Rules, changes_to_kernel
 from flashguard.settings import Settings
@@ -202,10 +202,11 @@ class Shop:
         """
         try:
             async with self._ledger.connection() as connection:
-                row = await connection.fetchrow(query("sale_by_id"), sale_id)
+                with readable_row("sale", sale_id):
+                    row = await connection.fetchrow(query("sale_by_id"), sale_id)
                 if row is not None and row["status"] == SaleStatus.DRAFT:
                     await load_sale(self._kernel, connection, partition, row)
-        except (MemoryAway, LoadRefused):
+        except (MemoryAway, LoadRefused, Unloadable):
             return False
         return True
 

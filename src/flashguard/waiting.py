@@ -15,7 +15,7 @@ from flashguard.customers import WHAT_IT_IS
 from flashguard.decisions import Decisions
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
-from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger import Ledger, LedgerAway, readable_row
 from flashguard.ledger.sql import query
 from flashguard.model import (
     CustomerId,
@@ -162,7 +162,8 @@ class WaitingList:
 
     async def _row(self, sale: SaleId, short: str) -> Any:
         async with self._ledger.connection() as connection:
-            return await connection.fetchrow(query("waiting_entry"), sale, short)
+            with readable_row("waiting entry", f"{sale}.{short}"):
+                return await connection.fetchrow(query("waiting_entry"), sale, short)
 
     async def _not_in_memory(
         self, sale: SaleId, short: str, verb: str

@@ -5,12 +5,13 @@ from typing import Final
 import asyncpg
 
 from flashguard.doctor.finding import Finding, State, check
-from flashguard.ledger import Ledger
+from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.migrate import pending
 from flashguard.ledger.sql import query
 
 OLDEST: Final = 150_000
 PARKED_SHOWN: Final = 5
+UNREADABLE_SHOWN: Final = 5
 IN_TRANSACTION_MODE: Final = "in transaction mode"
 
 
@@ -73,6 +74,7 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
     if row is not None and standbys is not None:
         found += _standbys(standbys, row["synchronous_standbys"], row["synchronous_commit"])
     found.append(await _parked(ledger))
+    found += await _ranges(ledger)
     names = await ledger.applied_migrations()
     waiting = pending(names)
     found.append(
@@ -97,6 +99,37 @@ async def _parked(ledger: Ledger) -> Finding:
         "Each was refused more than once and is not made again. Find the reason, then see 'A transition is "
         "parked' in docs/how-to/runbook.md.",
     )  # fmt: skip
+
+
+async def _ranges(ledger: Ledger) -> list[Finding]:
+    """Whether the ledger has rows that can't be read, and the constraints that keep new ones out."""
+    try:
+        async with ledger.connection() as connection:
+            missing = await connection.fetch(query("missing_ranges"))
+            rows = await connection.fetch(query("unreadable_sales"), UNREADABLE_SHOWN)
+            rows += await connection.fetch(query("unreadable_reservations"), UNREADABLE_SHOWN)
+    except asyncpg.UndefinedFunctionError:
+        return []  # a migration is pending, which is a finding of its own
+    except LedgerAway as error:  # millions of reservations may take longer than a statement may
+        return [
+            check("ledger: rows", False, f"not looked through: {error}",
+                  "Raise FLASHGUARD_LEDGER_TIMEOUT_SECONDS for this command.", otherwise=State.WARNING)
+        ]  # fmt: skip
+    names = ", ".join(row["name"] for row in missing)
+    return [
+        check(
+            "ledger: ranges", not missing, f"without {names}" if names else "times, prices, stock checked",
+            "Rows may be written that can't be read: correct the rows that break the rule, then add the "
+            "constraints again as in the migration 0020_ranges.",
+            otherwise=State.WARNING,
+        ),
+        check(
+            "ledger: rows", not rows,
+            "; ".join(f"{row['id']} can't be read ({row['what']})" for row in rows) or "all can be read",
+            "Lists leave them out, and rebuilds leave out such sales. See 'A row can't be read' in "
+            "docs/how-to/runbook.md.",
+        ),
+    ]  # fmt: skip
 
 
 async def _pooler(ledger: Ledger) -> str:

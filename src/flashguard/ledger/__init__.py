@@ -8,7 +8,9 @@ from flashguard.ledger.ledger import (
     OrderFilter,
     RecordedReservation,
     StoredSale,
+    UnreadableRow,
     lines_from_flat,
+    readable_row,
 )
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "OrderFilter",
     "RecordedReservation",
     "StoredSale",
+    "UnreadableRow",
     "lines_from_flat",
+    "readable_row",
 ]

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 from msgspec import Struct
@@ -15,6 +16,7 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.ledger.away import check_files, why_away
 from flashguard.ledger.migrate import migrate, pending
 from flashguard.ledger.sql import query
+from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
 from flashguard.model import (
     CancelledOrder,
     CustomerId,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:  # asyncpg's classes are generic for the type checker alone
 else:
     Connection = asyncpg.Connection
 
+T = TypeVar("T")
+
 AWAY = (
     OSError,
     TimeoutError,
@@ -65,6 +69,13 @@ BROKEN_PREPARED: Final = (
     "PostgreSQL: a pooler in transaction mode breaks our prepared statements: "
     "set FLASHGUARD_PREPARED_STATEMENTS=false"
 )
+
+
+class UnreadableRow(LedgerAway):
+    """The ledger has a row that can't be read. An operator must correct it: see `flashguard doctor`."""
+
+    def __init__(self, kind: str, id_: str) -> None:
+        super().__init__(f"The ledger's row of {kind} {id_} can't be read: its operator must correct it.")
 
 
 class _NotKept(Exception):
@@ -142,17 +153,60 @@ def _reservation(row: asyncpg.Record) -> Reservation:
         kind = CancelledOrder
         more = {"restocked": row["restocked"], "cancel_reason": row["cancel_reason"]}
         more["cancelled_at"] = row["ended_at"]
+    _check_times(row["created_at"], row["expires_at"], row["confirmed_at"], row["ended_at"])
+    lines = json.loads(row["lines"])
+    if not sound_lines(lines):
+        raise ValueError(f"its lines are {row['lines'][:100]}")
     return kind(
         id=ReservationId(f"{row['sale_id']}.{row['id']}"),
         sale_id=public_sale(row["sale_id"]),
         customer=CustomerId(row["customer"]),
         status=ReservationStatus(row["status"]),
-        items=lines_from_flat(json.loads(row["lines"])),
+        items=lines_from_flat(lines),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         confirmed_at=row["confirmed_at"],
         **more,
     )
+
+
+def _check_times(*times: datetime | None) -> None:
+    """Check that the wire's clients can read these times.
+
+    Raises:
+        ValueError: one is infinite or outside the years 1970 to 9998.
+    """
+    for time in times:
+        if time is not None and (time.tzinfo is None or not 1970 <= time.year <= 9998):
+            raise ValueError(f"{time} is outside the years 1970 to 9998")
+
+
+def _all_readable(kind: str, rows: Sequence[asyncpg.Record], read: Callable[[asyncpg.Record], T]) -> list[T]:
+    """Return what these rows say; one that can't be read is left out, and logged once."""
+    found: list[T] = []
+    for row in rows:
+        try:
+            if not row["readable"]:
+                raise ValueError(TIMES_UNREADABLE)
+            found.append(read(row))
+        except CANT_BE_READ as error:
+            id_ = f"{row['sale_id']}.{row['id']}" if kind == "reservation" else row["id"]
+            UNREADABLE.note(kind, id_, error)
+    return found
+
+
+@contextlib.contextmanager
+def readable_row(kind: str, id_: str) -> Iterator[None]:
+    """Read one row, from its query on.
+
+    Raises:
+        UnreadableRow: its values can't be read.
+    """
+    try:
+        yield
+    except CANT_BE_READ as error:
+        UNREADABLE.note(kind, id_, error)
+        raise UnreadableRow(kind, id_) from error
 
 
 def _creation(stored: StoredSale, partition: int) -> tuple[object, ...]:
@@ -399,17 +453,23 @@ class Ledger:
         return taken
 
     async def sale(self, sale_id: SaleId) -> StoredSale | None:
-        row = await self._fetchrow("sale_by_id", sale_id)
-        if row is None:
-            return None
-        items = await self.items_of([sale_id])
-        return StoredSale(
-            self._sale(row, items.get(sale_id, ())),
-            row["max_hold_seconds"],
-            row["creation_key"],
-            row["creation_body"],
-            row["room_seed"],
-        )
+        """Return a sale; None when there is none.
+
+        Raises:
+            UnreadableRow: its values can't be read.
+        """
+        with readable_row("sale", public_sale(sale_id)):
+            row = await self._fetchrow("sale_by_id", sale_id)
+            if row is None:
+                return None
+            items = await self.items_of([sale_id])
+            return StoredSale(
+                self._sale(row, items.get(sale_id, ())),
+                row["max_hold_seconds"],
+                row["creation_key"],
+                row["creation_body"],
+                row["room_seed"],
+            )
 
     async def sale_created_with(self, key: str) -> SaleId | None:
         row = await self._fetchrow("sale_by_creation_key", key)
@@ -418,11 +478,18 @@ class Ledger:
     async def sales(
         self, after: tuple[datetime, str] | None, limit: int, *, drafts: bool = True
     ) -> list[Sale]:
-        """A page of sales, newest first, with or without drafts."""
+        """A page of sales, newest first, with or without drafts. Rows that can't be read are left out."""
         at, id_ = after or (None, "")
-        rows = await self._fetch("sales_page", at, id_, limit, drafts)
-        items = await self.items_of([row["id"] for row in rows])
-        return [self._sale(row, items.get(row["id"], ())) for row in rows]
+        found: list[Sale] = []
+        while len(found) < limit:
+            rows = await self._fetch("sales_page", at, id_, limit, drafts)
+            items = await self.items_of([row["id"] for row in rows])
+            found += _all_readable("sale", rows, partial(self._sale_with, items))
+            last = (rows[-1]["created_at"], rows[-1]["id"]) if rows else None
+            if last is None or len(rows) < limit or last == (at, id_):
+                break  # where only rows with times out of range are left, the cursor stands still
+            at, id_ = last
+        return found[:limit]
 
     async def unknown_sales(self, sale_ids: Collection[SaleId]) -> list[SaleId]:
         """Those of these sales that the ledger does not have."""
@@ -440,9 +507,14 @@ class Ledger:
             items.setdefault(row["sale_id"], []).append(_item(row))
         return {sale_id: tuple(of_sale) for sale_id, of_sale in items.items()}
 
+    @classmethod
+    def _sale_with(cls, items: Mapping[str, tuple[Item, ...]], row: asyncpg.Record) -> Sale:
+        return cls._sale(row, items.get(row["id"], ()))
+
     @staticmethod
     def _sale(row: asyncpg.Record, items: tuple[Item, ...]) -> Sale:
         rules = json.loads(row["rules"])
+        _check_times(row["starts_at"], row["ends_at"], row["created_at"])
         return Sale(
             id=SaleId(row["id"]),
             name=row["name"],
@@ -462,8 +534,14 @@ class Ledger:
     # Reservations and orders
 
     async def reservation(self, sale_id: SaleId, id_: str) -> Reservation | None:
-        row = await self._fetchrow("reservation", sale_id, id_)
-        return None if row is None else _reservation(row)
+        """Return a reservation, in any state; None when there is none.
+
+        Raises:
+            UnreadableRow: its values can't be read.
+        """
+        with readable_row("reservation", f"{sale_id}.{id_}"):
+            row = await self._fetchrow("reservation", sale_id, id_)
+            return None if row is None else _reservation(row)
 
     async def has_restock(self, sale_id: SaleId, key: str) -> bool:
         """Whether the restock of this key is recorded."""
@@ -516,11 +594,19 @@ class Ledger:
         limit: int,
         which: OrderFilter = ALL_ORDERS,
     ) -> list[Reservation]:
-        """A page of orders of a sale, or of the parts of one, oldest first unless asked otherwise."""
+        """A page of orders of a sale, or of the parts of one, oldest first unless asked otherwise. Rows that
+        can't be read are left out."""
         at, id_ = after or (None, "")
         name = "newest_orders_page" if which.newest else "orders_page"
-        rows = await self._fetch(name, list(sale_ids), at, _short(id_), limit, *_where(which))
-        return [_reservation(row) for row in rows]
+        found: list[Reservation] = []
+        while len(found) < limit:
+            rows = await self._fetch(name, list(sale_ids), at, _short(id_), limit, *_where(which))
+            found += _all_readable("reservation", rows, _reservation)
+            last = (rows[-1]["confirmed_at"], rows[-1]["id"]) if rows else None
+            if last is None or len(rows) < limit or last == (at, id_):
+                break
+            at, id_ = last
+        return found[:limit]
 
     async def audit_items(self, sale_id: SaleId) -> list[asyncpg.Record]:
         return await self._fetch("audit_items", sale_id)

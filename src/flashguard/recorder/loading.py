@@ -13,9 +13,10 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Verb
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
+from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
 from flashguard.model import Durability, SaleId, to_millis
 from flashguard.rooms import decode_room, room_rule
-from flashguard.rules import counts_habits
+from flashguard.rules import counts_habits, from_kernel
 
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
@@ -51,12 +52,20 @@ class Abreast:
         if self._tasks:
             await self._wait(asyncio.ALL_COMPLETED)
 
+    async def settled(self) -> None:
+        """Wait for all calls on their way, whatever becomes of them."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _wait(self, until: str) -> None:
         done, self._tasks = await asyncio.wait(self._tasks, return_when=until)
         faults = [fault for task in done if (fault := task.exception()) is not None]
         if faults:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             raise faults[0]
+
+
+class Unloadable(Exception):
+    """The ledger's rows of a sale can't be read: it is left out of memory."""
 
 
 class LoadRefused(Exception):
@@ -71,10 +80,10 @@ def more_keys(partition: int, sale_id: SaleId) -> tuple[str, ...]:
 async def load_sale(
     kernel: Kernel, connection: Connection, partition: int, sale: asyncpg.Record, *, fence: str = ""
 ) -> int:
-    """Writes one sale into memory: its rules, stock, live holds, limits used and idempotency keys.
+    """Write one sale into memory: its rules, stock, live holds, limits used and idempotency keys.
 
     Parameters:
-        sale: a row of `sales_in_memory`.
+        sale: a row of `sales_in_memory` or `sale_by_id`.
         fence: the epoch being built; '' for a sale that is new to an open partition.
 
     Returns:
@@ -82,7 +91,35 @@ async def load_sale(
 
     Raises:
         LoadRefused: the partition is not open, or not fenced by us.
+        Unloadable: what the ledger has of it can't be read. Under a fence memory may have a part of it.
     """
+    sale_id = SaleId(sale["id"])
+    if not sale.get("readable", True):
+        UNREADABLE.note("sale", sale_id, TIMES_UNREADABLE)
+        raise Unloadable(f"sale {sale_id}: {TIMES_UNREADABLE}")
+    abreast = Abreast()
+    try:
+        Durability(sale["hold_durability"])
+        from_kernel(json.loads(sale["rules"]))
+        _config(sale)
+        loaded = await _load_sale(kernel, connection, partition, sale, fence, abreast)
+    except CANT_BE_READ as error:
+        await abreast.settled()
+        UNREADABLE.note("sale", sale_id, error)
+        UNREADABLE.put_off(sale_id)
+        raise Unloadable(f"sale {sale_id}: {error}") from error
+    UNREADABLE.loaded(sale_id)
+    return loaded
+
+
+async def _load_sale(
+    kernel: Kernel,
+    connection: Connection,
+    partition: int,
+    sale: asyncpg.Record,
+    fence: str,
+    abreast: Abreast,
+) -> int:
     sale_id = SaleId(sale["id"])
     step = "first" if fence else "new"
     rules: dict[str, Any] = json.loads(sale["rules"])
@@ -130,7 +167,6 @@ async def load_sale(
     staged_keys: tuple[str, ...] = ()
     if fence:
         await send()
-        abreast = Abreast()
         staged_keys = ended_key, used_key = keys.staged(partition, sale_id, fence)
         customers = 0
         # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
@@ -147,7 +183,7 @@ async def load_sale(
             await send(staged=(loaded, customers))
             async with aclosing(_pages(connection, "holds_to_load", sale_id)) as hold_pages:
                 async for rows in hold_pages:
-                    records, deadlines = _hold_records(rows)
+                    records, deadlines = _hold_records(sale_id, rows)
                     await abreast.add(send(records=records, deadlines=deadlines))
                     loaded += len(records)
             newest = 0
@@ -261,11 +297,14 @@ def _parked_record(row: asyncpg.Record) -> list[Any]:
     return [row["id"], EXPIRED, NO_FINGERPRINT, row["created_ms"], 1, 0, 0]
 
 
-def _hold_records(rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
+def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
     """The records and deadlines of live holds."""
     records: list[Any] = []
     deadlines: list[Any] = []
     for row in rows:
+        if not sound_lines(json.loads(row["lines"])):
+            UNREADABLE.note("reservation", f"{sale_id}.{row['id']}", f"its lines are {row['lines'][:100]}")
+            continue
         created_ms, expires_ms = row["created_ms"], row["expires_ms"]
         extensions = json.loads(row["extensions"]) if row["extensions"] else []
         head = [row["id"], HELD, row["fingerprint"], created_ms, row["hold_ms"], expires_ms - created_ms]

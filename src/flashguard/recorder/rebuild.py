@@ -13,7 +13,7 @@ from flashguard.kernel.kernel import Kernel, Verb, new_token
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
 from flashguard.model import Position, SaleId
-from flashguard.recorder.loading import LoadRefused, drop_sale, load_sale
+from flashguard.recorder.loading import LoadRefused, Unloadable, drop_sale, load_sale
 
 log = logging.getLogger("flashguard.recorder")
 
@@ -190,8 +190,11 @@ async def rebuild(
             for sale_id in await kernel.sales(partition) - keep:
                 await drop_sale(kernel, partition, sale_id, fence=str(epoch))
             for sale in wanted:
-                reservations += await load_sale(kernel, connection, partition, sale, fence=str(epoch))
-                sales += 1
+                try:
+                    reservations += await load_sale(kernel, connection, partition, sale, fence=str(epoch))
+                    sales += 1
+                except Unloadable:  # it stops no other sale
+                    await drop_sale(kernel, partition, SaleId(sale["id"]), fence=str(epoch))
         except LoadRefused as error:
             raise Overtaken from error
     reply = await kernel.run(Verb.UNFENCE, partition, [], [str(epoch), token, why])

@@ -27,6 +27,7 @@ from flashguard.journal import (
 )
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
+from flashguard.ledger.unreadable import sound_lines
 
 log = logging.getLogger("flashguard.recorder")
 
@@ -81,13 +82,8 @@ def name_of(transition: Transition) -> tuple[str, str, str]:
 
 def is_sound(transition: Transition) -> bool:
     """Whether its lines are names and whole numbers, as everything that reads them expects."""
-    lines = transition.lines
-    return isinstance(transition, SaleChange | Create | Describe | Extend | Rebuilt) or (
-        len(lines) >= 2
-        and len(lines) % 2 == 0
-        and all(isinstance(sku, str) for sku in lines[::2])
-        and all(type(units) is int for units in lines[1::2])
-    )
+    without = isinstance(transition, SaleChange | Create | Describe | Extend | Rebuilt)
+    return without or sound_lines(transition.lines)
 
 
 def units(transitions: Iterable[Transition]) -> list[list[Transition]]:

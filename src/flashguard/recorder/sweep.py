@@ -1,6 +1,7 @@
 """What the clock does: gives ended holds back, opens and closes sales, keeps memory's sales in step."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,8 +12,9 @@ import asyncpg
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryBroken, Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.sql import query
+from flashguard.ledger.unreadable import TIMES_UNREADABLE, UNREADABLE
 from flashguard.model import SaleId, SaleStatus
-from flashguard.recorder.loading import LoadRefused, drop_sale, load_sale
+from flashguard.recorder.loading import LoadRefused, Unloadable, drop_sale, load_sale
 from flashguard.settings import Settings
 
 log = logging.getLogger("flashguard.recorder")
@@ -131,10 +133,14 @@ async def reconcile(
         if first.status or again.status or first.epoch != again.epoch:
             return  # it is being built
         for sale in wanted:
-            if sale["id"] in present:
+            if not sale["readable"]:
+                UNREADABLE.note("sale", sale["id"], TIMES_UNREADABLE)
+                continue  # where memory has it, it goes on selling as before
+            if sale["id"] in present or UNREADABLE.waits(sale["id"]):
                 continue
             if sale["status"] == SaleStatus.DRAFT:
-                await load_sale(kernel, connection, partition, sale)
+                with contextlib.suppress(Unloadable):
+                    await load_sale(kernel, connection, partition, sale)
             else:  # opening it took memory: it was there
                 suspect(f"memory has forgotten sale {sale['id']}")
                 return

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.sql import query
+from flashguard.ledger.unreadable import CANT_BE_READ, UNREADABLE
 from flashguard.settings import Settings
 
 from .messages import Message, message_of
@@ -147,7 +148,19 @@ class Courier:
         lease_seconds = self._settings.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
         async with self._ledger.connection() as connection:
             rows = await connection.fetch(query("claim_deliveries"), self.endpoint.id, most, lease_seconds)
-        return [message_of(row) for row in sorted(rows, key=lambda row: row["id"])]
+            messages, unreadable = [], []
+            for row in sorted(rows, key=lambda row: row["id"]):
+                try:
+                    messages.append(message_of(row))
+                except CANT_BE_READ as error:  # it is given up, and stops no other
+                    UNREADABLE.note("webhook delivery", str(row["id"]), error)
+                    unreadable.append((row["id"], row["attempts"]))
+            for id_, attempts in unreadable:
+                await connection.execute(
+                    query("settle_deliveries"), self.endpoint.id, [id_], [attempts], ["failed"], [0.0],
+                    [None], ["its row in the ledger can't be read"], [None],
+                )  # fmt: skip
+        return messages
 
     async def _settle(self, done: Sequence[tuple[Message, Attempt]]) -> None:
         fates = [self._fate(message, attempt) for message, attempt in done]

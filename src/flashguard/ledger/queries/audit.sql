@@ -5,12 +5,12 @@ SELECT status FROM flashguard.sales WHERE id = $1;
 -- What the orders and holds of a sale add up to, beside what its counters say.
 WITH units AS (
     SELECT r.lines ->> (2 * n) AS sku,
-           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'confirmed') AS sold,
-           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held') AS held,
-           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held' AND r.expires_at < now()) AS returning,
-           max(date_part('epoch', now() - r.expires_at)) FILTER (WHERE r.status = 'held') AS returning_seconds
+           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'confirmed') AS sold,
+           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'held') AS held,
+           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'held' AND r.expires_at < now()) AS returning,
+           max(date_part('epoch', now() - flashguard.clamped(r.expires_at))) FILTER (WHERE r.status = 'held') AS returning_seconds
     FROM flashguard.reservations r
-    CROSS JOIN LATERAL generate_series(0, jsonb_array_length(r.lines) / 2 - 1) AS n
+    CROSS JOIN LATERAL generate_series(0, flashguard.line_count(r.lines) - 1) AS n
     WHERE r.sale_id = $1 AND r.status IN ('confirmed', 'held')
     GROUP BY 1
 )
@@ -22,15 +22,15 @@ WHERE i.sale_id = $1 ORDER BY i.ordinal;
 -- name: audit_orders
 -- Orders, and those that break a rule: an unknown item, or no units.
 SELECT (SELECT count(*) FROM flashguard.reservations WHERE sale_id = $1 AND status = 'confirmed') AS orders,
-       (SELECT count(*) FROM flashguard.order_lines WHERE sale_id = $1 AND (currency IS NULL OR quantity <= 0)) AS broken_lines,
+       (SELECT count(*) FROM flashguard.order_lines WHERE sale_id = $1 AND (currency IS NULL OR coalesce(quantity, 0) <= 0)) AS broken_lines,
        (SELECT count(*) FROM flashguard.refusals WHERE sale_id = $1) AS refused;
 
 -- name: units_out
 -- Units that nobody can buy and nobody will get: of holds that ended and were not taken back yet, with the oldest's
 -- age, and of no hold at all. They are neither sold, nor rightly held, nor available.
 WITH held AS (
-    SELECT expires_at, (SELECT sum((lines ->> (2 * n + 1))::bigint)
-                        FROM generate_series(0, jsonb_array_length(lines) / 2 - 1) AS n) AS units
+    SELECT flashguard.clamped(expires_at) AS expires_at, (SELECT sum(flashguard.line_units(lines, n))
+                        FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) AS units
     FROM flashguard.reservations WHERE status = 'held'
 )
 SELECT coalesce(sum(units) FILTER (WHERE expires_at < now()), 0)::bigint AS returning,

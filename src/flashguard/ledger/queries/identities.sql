@@ -1,7 +1,9 @@
 -- name: signing_keys
--- Those whose tokens may still count, the newest first.
-SELECT id, secret, created_at, signs_from, ends_at FROM flashguard.signing_keys
-WHERE ends_at IS NULL OR ends_at > now() ORDER BY signs_from DESC, id;
+-- Those whose tokens may still count, the newest first. Here and below a time that can't be read counts as the nearest that can:
+-- 'infinity' in one row must not lock everybody out.
+SELECT id, secret, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(signs_from) AS signs_from, flashguard.clamped(ends_at) AS ends_at FROM flashguard.signing_keys
+WHERE ends_at IS NULL OR ends_at > now() ORDER BY signing_keys.signs_from DESC, id;
 
 -- name: first_signing_key
 INSERT INTO flashguard.signing_keys (id, secret)
@@ -18,7 +20,7 @@ WITH over AS (
 INSERT INTO flashguard.signing_keys (id, secret, signs_from) VALUES ($1, $2, now() + make_interval(secs => $3));
 
 -- name: live_api_keys
-SELECT id, hash, scopes, expires_at FROM flashguard.api_keys
+SELECT id, hash, scopes, flashguard.clamped(expires_at) AS expires_at FROM flashguard.api_keys
 WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at LIMIT $1;
 
 -- name: create_api_key
@@ -31,21 +33,24 @@ ON CONFLICT (creation_key) DO NOTHING
 RETURNING id, name, hint, scopes, created_at, expires_at, last_used_at, revoked_at, rotated_to;
 
 -- name: api_key_created_with
-SELECT id, name, hint, scopes, created_at, expires_at, last_used_at, revoked_at, rotated_to, creation_body
+SELECT id, name, hint, scopes, flashguard.clamped(created_at) AS created_at, flashguard.clamped(expires_at) AS expires_at,
+       flashguard.clamped(last_used_at) AS last_used_at, flashguard.clamped(revoked_at) AS revoked_at, rotated_to, creation_body
 FROM flashguard.api_keys WHERE creation_key = $1;
 
 -- name: api_keys_page
-SELECT id, name, hint, scopes, created_at, expires_at, last_used_at, revoked_at, rotated_to
+SELECT id, name, hint, scopes, flashguard.clamped(created_at) AS created_at, flashguard.clamped(expires_at) AS expires_at,
+       flashguard.clamped(last_used_at) AS last_used_at, flashguard.clamped(revoked_at) AS revoked_at, rotated_to
 FROM flashguard.api_keys
-WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3;
+WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2) ORDER BY api_keys.created_at DESC, id DESC LIMIT $3;
 
 -- name: revoke_api_key
 UPDATE flashguard.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1
-RETURNING id, name, hint, scopes, created_at, expires_at, last_used_at, revoked_at, rotated_to;
+RETURNING id, name, hint, scopes, flashguard.clamped(created_at) AS created_at, flashguard.clamped(expires_at) AS expires_at,
+       flashguard.clamped(last_used_at) AS last_used_at, flashguard.clamped(revoked_at) AS revoked_at, rotated_to;
 
 -- name: live_api_key
 -- Locked, so that two rotations at once don't make two successors.
-SELECT id, name, scopes, expires_at FROM flashguard.api_keys
+SELECT id, name, scopes, flashguard.clamped(expires_at) AS expires_at FROM flashguard.api_keys
 WHERE id = $1 AND revoked_at IS NULL AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > now())
 FOR UPDATE;
 
@@ -59,7 +64,8 @@ FROM unnest($1::text[], $2::timestamptz[]) AS u (id, at)
 WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.at);
 
 -- name: revoked_tokens
-SELECT id, ends_at FROM flashguard.revoked_tokens WHERE ends_at > now() ORDER BY ends_at DESC LIMIT $1;
+SELECT id, flashguard.clamped(ends_at) AS ends_at FROM flashguard.revoked_tokens
+WHERE ends_at > now() ORDER BY revoked_tokens.ends_at DESC LIMIT $1;
 
 -- name: revoke_token
 -- Those that are over anyway go meanwhile.

@@ -94,8 +94,8 @@ ON CONFLICT DO NOTHING;
 INSERT INTO flashguard.lost_units (sale_id, customer, units)
 SELECT $1, m.customer, m.units - coalesce(r.units, 0)
 FROM unnest($2::text[], $3::bigint[]) AS m (customer, units)
-LEFT JOIN (SELECT customer, sum((SELECT sum((lines ->> (2 * n - 1))::bigint)
-                                 FROM generate_series(1, jsonb_array_length(lines) / 2) AS n))::bigint AS units
+LEFT JOIN (SELECT customer, sum((SELECT sum(flashguard.line_units(lines, n))
+                                 FROM generate_series(0, flashguard.line_count(lines) - 1) AS n))::bigint AS units
            FROM flashguard.reservations
            WHERE sale_id = $1 AND status IN ('held', 'confirmed') AND customer = ANY ($2::text[])
            GROUP BY customer) AS r USING (customer)
@@ -107,10 +107,10 @@ ON CONFLICT (sale_id, customer) DO UPDATE SET units = excluded.units;
 -- they leave the stock, so that nobody is sold them again. A restock ($6 names it) says by how much the stock changed.
 WITH by_rows AS (
     SELECT r.lines ->> (2 * n) AS sku,
-           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'confirmed') AS sold,
-           sum((r.lines ->> (2 * n + 1))::bigint) FILTER (WHERE r.status = 'held') AS held
+           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'confirmed') AS sold,
+           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'held') AS held
     FROM flashguard.reservations r
-    CROSS JOIN LATERAL generate_series(0, jsonb_array_length(r.lines) / 2 - 1) AS n
+    CROSS JOIN LATERAL generate_series(0, flashguard.line_count(r.lines) - 1) AS n
     WHERE r.sale_id = $1 AND r.status IN ('confirmed', 'held') GROUP BY 1
 ), item AS (
     SELECT m.sku, coalesce(r.held, 0)::bigint AS held, coalesce(r.sold, 0)::bigint AS sold, i.stock AS before,

@@ -27,7 +27,7 @@ FROM flashguard.refused_transitions WHERE times > 1 ORDER BY last_at DESC, sale_
 -- name: parked_to_load
 -- Parked ids that memory keeps closed: whatever asks for one of them again is refused without another journal entry. Grants
 -- that the ledger never took, holds that it could not end (their units stay held), and entries that it never took.
-SELECT p.id, p.entry, coalesce(round(date_part('epoch', r.created_at) * 1000)::bigint, 0) AS created_ms
+SELECT p.id, p.entry, coalesce(flashguard.to_millis(r.created_at), 0) AS created_ms
 FROM (SELECT id, bool_or(kind = 'join') AS entry,
              bool_or(kind IN ('confirm', 'release', 'expire', 'extend')) AS ends,
              bool_or(kind IN ('hold', 'buy', 'honour')) AS grants
@@ -38,3 +38,34 @@ WHERE (p.entry AND NOT EXISTS (SELECT FROM flashguard.waiting_list w WHERE w.sal
 
 -- name: doubted_partitions
 SELECT partition FROM flashguard.partitions WHERE doubted;
+
+-- name: unreadable_sales
+-- Sales whose times or rules can't be read: they are in no list, and a rebuild leaves them out of memory.
+SELECT id, concat_ws(', ', 'starts ' || starts_at, 'ends ' || ends_at, 'created ' || created_at,
+                     'room opened ' || room_opened_at, 'rules ' || left(rules::text, 100)) AS what
+FROM flashguard.sales
+WHERE NOT flashguard.readable(starts_at, ends_at, created_at, room_opened_at) OR jsonb_typeof(rules) <> 'object'
+ORDER BY id LIMIT $1;
+
+-- name: unreadable_reservations
+-- Reservations whose times or lines can't be read: they are in no list. Lines are
+-- sku, units, sku, units, ... with whole numbers.
+SELECT sale_id || '.' || id AS id,
+       concat_ws(', ', 'created ' || created_at, 'expires ' || expires_at, 'confirmed ' || confirmed_at, 'ended ' || ended_at,
+                 'lines ' || left(lines::text, 100)) AS what
+FROM flashguard.reservations
+WHERE NOT flashguard.readable(created_at, expires_at, confirmed_at, ended_at)
+   OR flashguard.line_count(lines) = 0 OR jsonb_array_length(lines) % 2 = 1
+   OR EXISTS (SELECT FROM generate_series(0, flashguard.line_count(lines) - 1) AS n
+              WHERE flashguard.line_units(lines, n) IS DISTINCT FROM CASE WHEN jsonb_typeof(lines -> (2 * n + 1)) = 'number'
+                                                                           THEN (lines -> (2 * n + 1))::numeric END
+                 OR flashguard.line_units(lines, n) IS NULL OR jsonb_typeof(lines -> (2 * n)) <> 'string')
+LIMIT $1;
+
+-- name: missing_ranges
+-- Constraints of the migration `ranges` that this ledger does not have: somebody dropped them, or rows broke them then.
+SELECT name FROM unnest(ARRAY['sales_times_in_range', 'items_price_in_range', 'items_stock_in_range',
+                              'reservations_times_in_range', 'waiting_list_times_in_range']) AS wanted (name)
+WHERE NOT EXISTS (SELECT FROM pg_constraint c
+                  WHERE c.conname = wanted.name AND c.connamespace = 'flashguard'::regnamespace)
+ORDER BY name;

@@ -18,8 +18,13 @@ SELECT reason FROM flashguard.refusals WHERE sale_id = $1 AND id = $2 LIMIT 1;
 
 -- name: orders_page
 -- Orders of a sale, or of all the parts of one, in the order of their confirmation, after the cursor (confirmed_at, id);
--- all, one customer's, or one; in one status, and of a time, where asked.
-SELECT o.* FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
+-- all, one customer's, or one; in one status, and of a time, where asked. Times that can't be
+-- read are clamped, and the row says so.
+SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason,
+       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
     FROM flashguard.reservations r
     WHERE r.sale_id = part.sale_id AND confirmed_at IS NOT NULL
@@ -27,11 +32,15 @@ SELECT o.* FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
       AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
       AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
     ORDER BY confirmed_at, id LIMIT $4) AS o
-ORDER BY confirmed_at, id LIMIT $4;
+ORDER BY o.confirmed_at, id LIMIT $4;
 
 -- name: newest_orders_page
 -- The same, newest first.
-SELECT o.* FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
+SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason,
+       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
     FROM flashguard.reservations r
     WHERE r.sale_id = part.sale_id AND confirmed_at IS NOT NULL
@@ -39,32 +48,31 @@ SELECT o.* FROM unnest($1::text[]) AS part (sale_id) CROSS JOIN LATERAL (
       AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
       AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
     ORDER BY confirmed_at DESC, id DESC LIMIT $4) AS o
-ORDER BY confirmed_at DESC, id DESC LIMIT $4;
+ORDER BY o.confirmed_at DESC, id DESC LIMIT $4;
 
 -- name: ended_to_load
 -- A sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired, 5 cancelled), for a cursor: in
--- whatever order costs least, for a million of them shall take seconds.
+-- whatever order costs least, for a million of them shall take seconds. Unreadable times are clamped, so that their idempotency
+-- keys stay known.
 SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END,
-       fingerprint,
-       round(date_part('epoch', created_at) * 1000)::bigint, hold_ms,
-       round(date_part('epoch', ended_at) * 1000)::bigint - round(date_part('epoch', created_at) * 1000)::bigint
+       fingerprint, flashguard.to_millis(created_at), hold_ms,
+       flashguard.to_millis(ended_at) - flashguard.to_millis(created_at)
 FROM flashguard.reservations WHERE sale_id = $1 AND status <> 'held';
 
 -- name: holds_to_load
 -- A sale's live holds, for a cursor; not those whose end is parked, see parked_to_load.
 SELECT id, customer, lines, fingerprint, hold_ms, extensions,
-       round(date_part('epoch', created_at) * 1000)::bigint AS created_ms,
-       round(date_part('epoch', expires_at) * 1000)::bigint AS expires_ms
+       flashguard.to_millis(created_at) AS created_ms, flashguard.to_millis(expires_at) AS expires_ms
 FROM flashguard.reservations r WHERE sale_id = $1 AND status = 'held'
   AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t WHERE t.sale_id = $1 AND t.id = r.id AND t.times > 1
                     AND t.kind IN ('confirm', 'release', 'expire', 'extend'));
 
 -- name: used_to_load
 -- The units that each customer of a sale holds or has bought, for a cursor; those of orders that the ledger lost count, too.
-SELECT customer, sum(units)::bigint
-FROM (SELECT customer, CASE jsonb_array_length(lines) WHEN 2 THEN (lines ->> 1)::bigint
-                       ELSE (SELECT sum((lines ->> (2 * n - 1))::bigint)
-                             FROM generate_series(1, jsonb_array_length(lines) / 2) AS n) END AS units
+SELECT customer, coalesce(sum(units), 0)::bigint
+FROM (SELECT customer, CASE flashguard.line_count(lines) WHEN 1 THEN flashguard.line_units(lines, 0)
+                       ELSE (SELECT sum(flashguard.line_units(lines, n))
+                             FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) END AS units
       FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed')
       UNION ALL
       SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1) AS taken
@@ -83,12 +91,12 @@ GROUP BY customer;
 SELECT customer, held, lapses, last_ms
 FROM (SELECT customer, count(*) FILTER (WHERE lapsed) AS lapses,
              coalesce(max(ended_ms) FILTER (WHERE lapsed), 0) AS last_ms,
-             coalesce(sum((SELECT sum((lines ->> (2 * n - 1))::bigint)
-                           FROM generate_series(1, jsonb_array_length(lines) / 2) AS n))
+             coalesce(sum((SELECT sum(flashguard.line_units(lines, n))
+                           FROM generate_series(0, flashguard.line_count(lines) - 1) AS n))
                       FILTER (WHERE status = 'held'), 0)::bigint AS held
       FROM (SELECT customer, status, lines, ended_ms,
                    status IN ('expired', 'released') AND ended_ms >= $2::bigint AS lapsed
-            FROM (SELECT customer, status, lines, round(date_part('epoch', ended_at) * 1000)::bigint AS ended_ms
+            FROM (SELECT customer, status, lines, flashguard.to_millis(ended_at) AS ended_ms
                   FROM flashguard.reservations
                   WHERE sale_id = $1 AND status IN ('held', 'expired', 'released')) AS known) AS judged
       GROUP BY customer) AS customers

@@ -23,12 +23,13 @@ SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 
 -- name: sales_page
 -- Newest first, after the cursor (created_at, id), drafts only where $4; the parts of spread sales are no sales to
--- anybody else.
-SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
-       hold_durability, waiting_room, room_seed, rules
+-- anybody else. Times that can't be read are clamped, and the row says so.
+SELECT id, name, status, partition, flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at,
+       hold_seconds, max_hold_seconds, limit_per_customer, flashguard.clamped(created_at) AS created_at,
+       hold_durability, waiting_room, room_seed, rules, flashguard.readable(starts_at, ends_at, created_at) AS readable
 FROM flashguard.sales
 WHERE id = public_id AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)) AND ($4 OR status <> 'draft')
-ORDER BY created_at DESC, id DESC LIMIT $3;
+ORDER BY sales.created_at DESC, id DESC LIMIT $3;
 
 -- name: items_of
 SELECT sale_id, sku, name, price_minor, currency, stock, held, sold
@@ -52,9 +53,11 @@ UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHE
 
 -- name: sales_in_memory
 -- The sales of a partition that memory must hold: all but those closed for longer than their keys live; and where units
--- are still to arrive. None whose own row the ledger refuses to change: the clock would ask for that without end.
-SELECT id, status, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, hold_durability,
-       waiting_room, room_opened_at, rules,
+-- are still to arrive. None whose own row the ledger refuses to change: the clock would ask for that without end. Of a row
+-- that is not `readable` the times are clamped: it must not be loaded.
+SELECT id, status, flashguard.readable(starts_at, ends_at, room_opened_at) AS readable,
+       flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at, hold_seconds, max_hold_seconds,
+       limit_per_customer, hold_durability, waiting_room, flashguard.clamped(room_opened_at) AS room_opened_at, rules,
        (SELECT count(*) FROM flashguard.items i WHERE i.sale_id = sales.id) AS items
 FROM flashguard.sales
 WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2)

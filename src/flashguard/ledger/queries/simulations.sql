@@ -13,11 +13,13 @@ UPDATE flashguard.simulations SET status = $2, detail = $3, report = $4::text::j
 WHERE id = $1 AND finished_at IS NULL RETURNING finished_at;
 
 -- name: simulation
-SELECT id, status, environment, buyers, stock, strategies, created_at, finished_at, detail, report::text
+SELECT id, status, environment, buyers, stock, strategies,
+       flashguard.clamped(created_at) AS created_at, flashguard.clamped(finished_at) AS finished_at, detail, report::text
 FROM flashguard.simulations WHERE id = $1;
 
 -- name: newest_simulations
 -- Without the long parts of their reports.
-SELECT id, status, environment, buyers, stock, strategies, created_at, finished_at, detail,
+SELECT id, status, environment, buyers, stock, strategies,
+       flashguard.clamped(created_at) AS created_at, flashguard.clamped(finished_at) AS finished_at, detail,
        (report - 'log' - 'series')::text AS report
-FROM flashguard.simulations ORDER BY created_at DESC, id LIMIT $1;
+FROM flashguard.simulations ORDER BY simulations.created_at DESC, id LIMIT $1;

@@ -9,6 +9,7 @@ SELECT p.id, p.partition, p.rules AS had, s.status, s.starts_at, s.ends_at, s.ho
        s.limit_per_customer, s.hold_durability, s.rules
 FROM flashguard.sales p JOIN flashguard.sales s ON s.id = p.public_id
 WHERE p.id <> p.public_id AND p.status <> 'closed' AND ($1::text IS NULL OR p.public_id = $1)
+  AND flashguard.readable(s.starts_at, s.ends_at)
   AND (s.status, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds, s.limit_per_customer, s.hold_durability,
        s.rules - 'counted_since_ms')
       IS DISTINCT FROM

@@ -15,7 +15,7 @@ WHERE w.sale_id = l.sale AND w.id = l.id AND w.state = 'waiting';
 -- name: waiting_to_load
 -- A sale's entries, for a cursor.
 SELECT id, place, customer, sku, quantity, fingerprint, state, admitted,
-       round(date_part('epoch', created_at) * 1000)::bigint AS created_ms
+       flashguard.to_millis(created_at) AS created_ms
 FROM flashguard.waiting_list WHERE sale_id = $1 ORDER BY place;
 
 -- name: waiting_entry

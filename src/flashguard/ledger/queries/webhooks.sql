@@ -15,7 +15,8 @@ SELECT id, url, description, events, enabled, disabled_at, disabled_why, failing
        (SELECT count(*) FROM (SELECT FROM flashguard.webhook_deliveries d
                               WHERE d.endpoint = w.id AND d.state = 'pending' LIMIT 100000) AS waiting) AS pending
 FROM flashguard.webhook_endpoints w
-WHERE $1::text IS NULL OR id = $1
+WHERE ($1::text IS NULL OR id = $1)
+  AND flashguard.readable(created_at, disabled_at, failing_since, delivered_at, old_secret_until)
 ORDER BY created_at, id;
 
 -- name: change_webhook
@@ -50,10 +51,11 @@ WHERE id = $1 AND ($4::text IS NULL OR rotation_key IS DISTINCT FROM $4) RETURNI
 SELECT secret FROM flashguard.webhook_endpoints WHERE id = $1;
 
 -- name: webhook_deliveries_page
--- The delivery log, newest first.
+-- The delivery log, newest first. Unreadable rows are left out, here and below.
 SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
 FROM flashguard.webhook_deliveries
 WHERE endpoint = $1 AND ($2::bigint IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
+  AND flashguard.readable(at, written_at, due_at, last_at)
 ORDER BY id DESC LIMIT $4;
 
 -- name: lock_webhook
@@ -100,9 +102,12 @@ FROM flashguard.webhook_endpoints WHERE enabled ORDER BY id;
 WITH due AS (
     SELECT endpoint, id FROM flashguard.webhook_deliveries d
     WHERE endpoint = $1 AND state = 'pending' AND due_at <= clock_timestamp()
+      AND flashguard.readable(at, created_at, expires_at, confirmed_at, first_at)
       AND NOT EXISTS (SELECT FROM flashguard.webhook_deliveries earlier
                       WHERE earlier.endpoint = d.endpoint AND earlier.sale_id = d.sale_id
-                        AND earlier.reservation = d.reservation AND earlier.state = 'pending' AND earlier.id < d.id)
+                        AND earlier.reservation = d.reservation AND earlier.state = 'pending' AND earlier.id < d.id
+                        AND flashguard.readable(earlier.at, earlier.created_at, earlier.expires_at,
+                                                earlier.confirmed_at, earlier.first_at))
     ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 UPDATE flashguard.webhook_deliveries d

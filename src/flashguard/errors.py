@@ -92,5 +92,17 @@ class ConfigurationError(FlashGuardError):
     """A setting or the deployment can't work as given; the message says what to change."""
 
 
+def how_to_install(extra: str) -> str:
+    """Return the sentence that says how to install what an optional part needs; nothing is on a registry.
+
+    Parameters:
+        extra: its name in pyproject.toml's `optional-dependencies`.
+    """
+    return (
+        f"install FlashGuard with its extra `{extra}`: `pip install '.[{extra}]'` in the repository's "
+        f"folder, or `pip install 'flashguard-VERSION-py3-none-any.whl[{extra}]'`"
+    )
+
+
 class LedgerAhead(FlashGuardError):
     """The ledger and the journal disagree in a way only an operator may resolve."""

@@ -2,13 +2,15 @@
 
 import asyncio
 import inspect
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from conftest import ADMIN_KEY, unique
+from conftest import ADMIN_KEY, clean_env, unique
 from faulty import FaultyLine
 from flashguard.client import (
     AsyncClient,
@@ -245,3 +247,9 @@ async def test_a_half_copied_key_or_address_and_an_empty_id_are_errors_at_once(c
     with pytest.raises(ProblemError):
         await client.restock("no-such-sale", "a/b?c#d", 1, "x")
     assert len(line.seen) == 1
+
+
+def test_without_its_library_it_says_what_to_install():
+    code = "import sys; sys.modules['httpx'] = None\nimport flashguard.client"
+    done = subprocess.run([sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True)
+    assert "The client needs httpx; install FlashGuard with its extra `client`" in done.stderr

@@ -197,4 +197,4 @@ def test_set_without_the_library_it_says_what_to_install():
         "except ConfigurationError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True)
-    assert "flashguard[otel]" in done.stdout, done.stderr
+    assert "pip install '.[otel]'" in done.stdout, done.stderr

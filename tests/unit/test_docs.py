@@ -91,6 +91,58 @@ def test_every_page_is_found_from_the_first_one() -> None:
         assert name.name == "README.md" or name.parts[0] == "decisions" or f"({name})" in first, name
 
 
+INSTALLS = re.compile(
+    r"(?:pip3?|pipx|uv(?: tool| pip)?|npm|pnpm|yarn|docker|podman) (?:install|i|add|run|pull|ci)\b[^\n`]*"
+    r"|(?:uvx|npx|pipx run|pnpm dlx|bunx) [^\n`]*"
+)
+OURS = re.compile(r"\S*flashguard\S*", re.IGNORECASE)
+FROM_HERE = re.compile(r"""["']?(?:\.{0,2}/|PATH)|.*(?:\.whl|:local$)""")
+
+
+def install_lines() -> list[tuple[str, str]]:
+    """Each command that installs something, in any text of ours but the history, and where it stands."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = []
+    for name in tracked.stdout.split():
+        path = ROOT / name
+        if name in ("CHANGELOG.md", "tests/unit/test_docs.py") or path.suffix in (
+            ".webp",
+            ".svg",
+            ".zip",
+            ".json",
+        ):
+            continue
+        if path.is_file():
+            found += [(name, line) for line in INSTALLS.findall(path.read_text(errors="ignore"))]
+    return found
+
+
+def test_nothing_installs_flashguard_from_a_registry_where_it_is_not() -> None:
+    lines = install_lines()
+    assert len(lines) > 8
+    wrong = [
+        (name, line)
+        for name, line in lines
+        for word in OURS.findall(line.partition("#")[0])
+        if not FROM_HERE.match(word)
+    ]
+    assert wrong == [], "FlashGuard is on no registry: say how to install it from a checkout or a wheel"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pip install 'flashguard[client]'", "pip install flashguard", "uvx flashguard up",
+        "npm i @flashguard/client", "docker pull ghcr.io/x/flashguard", "pipx run flashguard",
+        "uv pip install flashguard[otel]",
+    ],
+)  # fmt: skip
+def test_an_install_from_a_registry_is_found(line: str) -> None:
+    [found] = INSTALLS.findall(line)
+    assert all(not FROM_HERE.match(word) for word in OURS.findall(found))
+    assert OURS.search(found)
+
+
 def test_every_test_that_the_documentation_names_exists() -> None:
     there = {
         name

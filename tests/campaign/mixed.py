@@ -1,0 +1,290 @@
+"""Rounds of the mixed load with one fault each, and a check; `make chaos` runs it after the fault campaign.
+
+A seed and a number reproduce what the clients want and which fault comes when; how the requests interleave
+is left to the machine.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import signal
+import sys
+import time
+import traceback
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import asyncpg
+import msgspec
+from checker import Violation
+from mixed_check import SaleState, check
+from mixed_shop import FAIR, PLAIN, WIDE, Known, Shop
+from processes import hit
+from redis.asyncio import Redis
+from up_stack import UpStack, until_ready
+
+from campaign import keep_logs, make_folder
+from flashguard.kernel import keys
+from flashguard.model import SaleId, partition_of
+
+SELL_SECONDS: Final = 2.5
+READY_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 45.0
+ADMISSIONS_MOST: Final = 5
+UNITS_EACH: Final = 5
+REBUILDS_MOST: Final = 40
+"""In one round, over all partitions: one that repeats itself makes several a second."""
+FAULTS: Final = (
+    "kill valkey", "key lost: items", "key lost: line", "kill postgres", "kill recorder", "kill api",
+    "key lost: reservations", "flushall", "none",
+)  # fmt: skip
+FORGETTING: Final = {"flushall", "key lost: items", "key lost: reservations", "key lost: line"}
+KINDS: Final = (PLAIN, FAIR, WIDE)
+
+
+async def strike(stack: UpStack, fault: str, known: Known, partitions: int) -> None:
+    """Does to the installation what the fault's name says; a lost key is one of this sale."""
+    what, _, which = fault.partition(" ")
+    if what == "kill":
+        hit(signal.SIGKILL, *stack.processes_of(which)[:1])
+        return
+    if what == "none":
+        return
+    client = Redis(unix_socket_path=stack.memory_socket)
+    try:
+        if fault == "flushall":
+            await client.flushall()
+            return
+        sale = SaleId(known.id)
+        names = keys.sale(partition_of(sale, partitions), sale)
+        if fault.endswith("items"):
+            await client.hdel(names.sale, "item:a")
+        else:
+            await client.delete(names.reservations if fault.endswith("reservations") else names.line)
+    finally:
+        await client.aclose()
+
+
+async def read(stack: UpStack, shop: Shop, kind: str, stock: int) -> SaleState:
+    """All that memory and ledger have of a sale."""
+    sale = shop[kind].id
+    seen = await shop.must("GET", f"sales/{sale}")
+    audit = await shop.must("GET", f"sales/{sale}/audit")
+    connection = await asyncpg.connect(stack.database_url, timeout=10)
+    where = "FROM flashguard.{} WHERE split_part(sale_id, '~', 1) = $1"
+    try:
+        rows = await connection.fetch(
+            "SELECT sale_id, id, customer, status, lines " + where.format("reservations"), sale
+        )
+        items = await connection.fetch(
+            "SELECT sku, sum(stock)::bigint, sum(held)::bigint, sum(sold)::bigint "
+            + where.format("items")
+            + " GROUP BY sku",
+            sale,
+        )
+        restocks = await connection.fetch(
+            "SELECT key, sku, delta " + where.format("restocks") + " AND key NOT LIKE 'transfer:%'", sale
+        )
+        refused = await connection.fetch("SELECT id " + where.format("refusals"), sale)
+        waiting = await connection.fetch(
+            "SELECT id, sku, quantity "
+            + where.format("waiting_list")
+            + " AND state = 'waiting' AND admitted",
+            sale,
+        )
+    finally:
+        await connection.close()
+
+    def pairs(text: str) -> tuple[tuple[str, int], ...]:
+        flat = json.loads(text)
+        return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+    return SaleState(
+        kind=kind,
+        stock=stock,
+        rows={
+            f"{row['sale_id']}.{row['id']}": (row["customer"], row["status"], pairs(row["lines"]))
+            for row in rows
+        },
+        ledger={row[0]: (row[1], row[2], row[3]) for row in items},
+        memory={item["sku"]: (item["stock"], item["held"], item["sold"]) for item in seen["items"]},
+        restocks={row["key"]: (row["sku"], row["delta"]) for row in restocks},
+        refused=tuple(row["id"] for row in refused),
+        waiting={row["id"]: (row["sku"], row["quantity"]) for row in waiting},
+        audit=audit,
+    )
+
+
+def is_quiet(final: SaleState) -> bool:
+    """Whether nothing is under way: no hold, nobody who could be served, ledger and memory alike."""
+    return final.ledger == final.memory and not any(
+        held or any(sku == its and stock - sold >= n for its, n in final.waiting.values())
+        for sku, (stock, held, sold) in final.ledger.items()
+    )
+
+
+async def sell_out(shop: Shop, kind: str) -> list[Violation]:
+    """Newcomers buy all that is left: units that nobody can have are a broken promise."""
+    known = shop[kind]
+    seen = await shop.must("GET", f"sales/{known.id}")
+    for item in seen["items"]:
+        left = item["available"]
+        while left > 0:
+            units = min(left, UNITS_EACH if kind == FAIR else 1)  # the room lets few in at a time
+            customer = f"newcomer-{item['sku']}-{left}"
+            for _ in range(ADMISSIONS_MOST):
+                admission = await shop.admit(customer) if kind == FAIR else None
+                got = await shop.take("buy", known, customer, ((item["sku"], units),), admission=admission)
+                if got.word != "queue-required":
+                    break  # else its session ended on a slow machine
+            if got.word != "confirmed":
+                return [Violation("stuck", f"{kind}: {left} of {item['sku']} are free, and {got.word}")]
+            left -= units
+    return []
+
+
+class Round(msgspec.Struct):
+    """One round's result."""
+
+    number: int
+    fault: str
+    violations: list[Violation]
+    answers: int = 0
+    orders: int = 0
+    rebuilds: int = 0
+    seconds: float = 0.0
+
+
+async def play(stack: UpStack, seed: str, number: int, only: str | None, partitions: int) -> Round:
+    """Creates three sales, sells, strikes in the middle, waits until all is quiet, and checks."""
+    started, rng = time.monotonic(), random.Random(f"{seed}/{number}/mixed")
+    fault = only or FAULTS[number % len(FAULTS)]
+    result = Round(number, fault, [])
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=5)
+    ) as http:
+        shop = Shop(stack, f"{seed}/{number}", http)
+        stock = rng.randint(6, 20)
+        before = await rebuilds(stack)
+        for kind in KINDS:
+            await shop.create(kind, f"m{number}-{zlib.crc32(seed.encode()):x}-{kind}", stock)
+        selling = asyncio.create_task(shop.run())
+        try:
+            await asyncio.sleep(rng.uniform(0.3, 0.7) * SELL_SECONDS)
+            await strike(stack, fault, shop[rng.choice((PLAIN, FAIR))], partitions)
+            await asyncio.sleep(SELL_SECONDS)
+            await until_ready(stack, READY_SECONDS)
+            await asyncio.sleep(SELL_SECONDS / 2)
+        finally:
+            shop.closing = True
+            await selling
+        finals = await quiet(stack, shop, stock)
+        for final in finals:
+            sale = shop[final.kind].id
+            result.violations += check(shop.asked, sale, final, memory_forgets=fault in FORGETTING)
+            result.violations += await sell_out(shop, final.kind)
+            result.orders += sum(status == "confirmed" for _, status, _ in final.rows.values())
+        for kind in KINDS:
+            await shop.must("POST", f"sales/{shop[kind].id}/close")
+        result.answers = len(shop.asked)
+        result.rebuilds = await rebuilds(stack) - before
+        if result.rebuilds > REBUILDS_MOST:
+            result.violations.append(Violation("rebuilt again and again", f"{result.rebuilds} times"))
+    result.seconds = time.monotonic() - started
+    return result
+
+
+async def quiet(stack: UpStack, shop: Shop, stock: int) -> list[SaleState]:
+    """What all sales came to, once nothing is under way; as it is when that takes too long."""
+    deadline = time.monotonic() + QUIET_SECONDS
+    while True:
+        finals = [await read(stack, shop, kind, stock) for kind in KINDS]
+        if all(is_quiet(final) for final in finals) or time.monotonic() > deadline:
+            return finals
+        await asyncio.sleep(0.2)
+
+
+async def rebuilds(stack: UpStack) -> int:
+    """How often partitions were built again so far."""
+    connection = await asyncpg.connect(stack.database_url, timeout=10)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM flashguard.recoveries"))
+    finally:
+        await connection.close()
+
+
+async def partitions_of(stack: UpStack) -> int:
+    """How many partitions the installation has."""
+    connection = await asyncpg.connect(stack.database_url, timeout=10)
+    try:
+        return int(await connection.fetchval("SELECT partitions FROM flashguard.installation"))
+    finally:
+        await connection.close()
+
+
+async def run(
+    folder: Path, seed: str, numbers: range, only: str | None, say: Callable[[Round], None]
+) -> list[Round]:
+    """Plays the rounds one after the other on one installation."""
+    stack, results = UpStack(folder / "mixed"), []
+    await stack.start()
+    try:
+        await until_ready(stack)
+        partitions = await partitions_of(stack)
+        for number in numbers:
+            result = await _caught(play(stack, seed, number, only, partitions), number, only)
+            results.append(result)
+            say(result)
+    finally:
+        await stack.stop()
+    return results
+
+
+async def _caught(played: Awaitable[Round], number: int, only: str | None) -> Round:
+    try:
+        return await played
+    except Exception as error:
+        what = "".join(traceback.format_exception(error))[-2000:]
+        fault = only or FAULTS[number % len(FAULTS)]
+        return Round(number, fault, [Violation("harness or recovery failed", what)])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--rounds", type=int, default=len(FAULTS))
+    parser.add_argument("--first", type=int, default=0, help="number of the first round")
+    parser.add_argument("--fault", choices=FAULTS, help="only this fault")
+    parser.add_argument("--keep", type=Path, default=Path(".chaos"), help="where logs of violations go")
+    given = parser.parse_args()
+
+    def say(result: Round) -> None:
+        print(
+            f"mixed {given.seed}/{result.number:<4} {result.fault:<24} {result.answers:>5} answers "
+            f"{result.orders:>4} orders  {result.rebuilds:>3} rebuilds  round {result.seconds:5.1f} s",
+            flush=True,
+        )
+        for (promise, what), count in Counter(result.violations).most_common(8):
+            print(f"    VIOLATED {promise} (x{count}): {what}", flush=True)
+
+    folder, results = make_folder(), list[Round]()
+    try:
+        numbers = range(given.first, given.first + given.rounds)
+        results = asyncio.run(run(folder, given.seed, numbers, given.fault, say))
+    finally:
+        bad = [result for result in results if result.violations]
+        if bad:
+            keep_logs(folder, given.keep / f"logs-mixed-{given.seed}-{given.first}")
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(results)} mixed rounds, {len(bad)} with a broken promise")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""What must hold after a round of the mixed load, by a model that only adds up what was answered.
+
+The rules are those of `checker`: an order and a release hold for ever; a hold holds unless memory forgot; a
+refusal takes nothing. New here: cancelled orders, waiting lists, stock that the shop takes away, and that no
+refusal of the ledger is repeated.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from checker import Violation
+from history import RETRY
+from mixed_shop import EXPECTED, RULES, Asked
+from msgspec import Struct
+
+KEPT = {"confirmed": {"confirmed", "cancelled"}, "released": {"released"}, "cancelled": {"cancelled"}}
+"""Which statuses a reservation may end in, after its client was told this one."""
+
+
+class SaleState(Struct):
+    """What ledger and memory have of one sale when all is quiet."""
+
+    kind: str
+    stock: int
+    """Of each item at the start."""
+    rows: dict[str, tuple[str, str, tuple[tuple[str, int], ...]]]
+    """Each reservation's customer, status and lines, by its whole id."""
+    ledger: dict[str, tuple[int, int, int]]
+    """Each item's stock, held, sold, by SKU."""
+    memory: dict[str, tuple[int, int, int]]
+    restocks: dict[str, tuple[str, int]]
+    refused: tuple[str, ...]
+    waiting: dict[str, tuple[str, int]]
+    """The entries that still wait and that the room admitted, if the sale has one: SKU and quantity, by id.
+    The others wait for units that come back while none is free."""
+    audit: Any
+
+
+def check(asked: Sequence[Asked], sale: str, final: SaleState, *, memory_forgets: bool) -> list[Violation]:
+    """Every broken promise of one sale in one round.
+
+    Parameters:
+        memory_forgets: whether the round's fault may lose memory's newest entries.
+    """
+    mine = [each for each in asked if each.sale == sale]
+    found = [
+        *_answers(mine, memory_forgets),
+        *_kept(mine, final, memory_forgets),
+        *_counters(final),
+        *_limit(final),
+        *_restocks(mine, final),
+        *_nobody_waits_for_free_units(final),
+    ]
+    if final.refused and not memory_forgets:
+        found.append(("refused by the ledger", f"{final.refused}, and memory had lost nothing"))
+    repeated = [id_ for id_, times in Counter(final.refused).items() if times > 1]
+    if repeated:
+        found.append(("refused again", f"{repeated}"))
+    if not final.audit["ok"]:
+        found.append(("audit", f"the audit found differences: {final.audit}"))
+    return [Violation(promise, f"{final.kind}: {what}") for promise, what in found]
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def _answers(asked: Sequence[Asked], memory_forgets: bool) -> Found:
+    lost = {"unknown-reservation", "unknown-entry", "ledger-refused"}
+    for each in asked:
+        if each.http >= 500 and each.http != 503:
+            yield "server error", f"{each}"
+        elif each.word in RETRY:
+            yield "never answered", f"{each}"
+        elif each.word not in EXPECTED[each.verb] and not (memory_forgets and each.word in lost):
+            yield "unexpected answer", f"{each}"
+
+
+def _kept(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Found:
+    """Each grant is there, for that customer, with that basket; and ended as its clients were told."""
+    for each in asked:
+        if each.verb in ("hold", "buy") and each.id:
+            row = final.rows.get(each.id)
+            if row is None:
+                if each.verb == "buy" or not memory_forgets:
+                    yield "lost order" if each.verb == "buy" else "lost hold", f"{each}"
+            elif (row[0], sorted(row[2])) != (each.customer, sorted(each.lines)):
+                yield "doubled", f"{each} is {row} in the ledger"
+        told = each.about or each.id
+        if each.verb in ("buy", "confirm", "release", "cancel") and each.word in KEPT:
+            row = final.rows.get(told)
+            if row is None or row[1] not in KEPT[each.word]:
+                yield "lost order", f"{each}, the ledger has {row}"
+    granted = {each.id for each in asked if each.id}
+    unsure = any(each.word in RETRY for each in asked)
+    for id_ in final.rows.keys() - granted:
+        if not unsure and not memory_forgets:
+            yield "doubled", f"nobody asked for {id_}: {final.rows[id_]}"
+
+
+def _counters(final: SaleState) -> Found:
+    sums: dict[str, Counter[str]] = {"held": Counter(), "confirmed": Counter()}
+    for _, status, lines in final.rows.values():
+        if status in sums:
+            sums[status].update(dict(lines))
+    for sku, (stock, held, sold) in final.ledger.items():
+        if sold > stock:
+            yield "oversold", f"{sku}: {sold} of {stock}"
+        if (held, sold) != (0, sums["confirmed"][sku]) or sums["held"][sku]:
+            yield (
+                "leaked",
+                f"{sku}: held {held}, sold {sold}; the rows say {sums['held'][sku]} held, "
+                f"{sums['confirmed'][sku]} sold",
+            )
+        if final.memory.get(sku) != (stock, held, sold):
+            yield "leaked", f"{sku}: memory has {final.memory.get(sku)}, the ledger {(stock, held, sold)}"
+
+
+def _limit(final: SaleState) -> Found:
+    bought: dict[str, int] = defaultdict(int)
+    for customer, status, lines in final.rows.values():
+        if status == "confirmed":
+            bought[customer] += sum(units for _, units in lines)
+    limit = RULES[final.kind]["limit_per_customer"]
+    for customer, units in bought.items():
+        if units > limit:
+            yield "limit exceeded", f"{customer} bought {units} of at most {limit}"
+
+
+def _restocks(asked: Sequence[Asked], final: SaleState) -> Found:
+    for each in asked:
+        if each.verb == "restock" and each.word == "done" and f"restock:{each.key}" not in final.restocks:
+            yield "lost restock", f"{each}"
+    for sku, (stock, _, _) in final.ledger.items():
+        should = final.stock + sum(delta for its_sku, delta in final.restocks.values() if its_sku == sku)
+        if stock != should:
+            yield "leaked", f"{sku}: the stock is {stock}, it should be {should}"
+
+
+def _nobody_waits_for_free_units(final: SaleState) -> Found:
+    for id_, (sku, quantity) in final.waiting.items():
+        stock, held, sold = final.ledger[sku]
+        if stock - held - sold >= quantity:
+            yield "left waiting", f"{id_} waits for {quantity} of {sku}, and {stock - held - sold} are free"

@@ -1,0 +1,271 @@
+"""The mixed load: every verb of buyers and of the shop at random, on three sales with different rules."""
+
+import asyncio
+import json
+import random
+import time
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from history import RETRY, UNANSWERED
+from up_stack import ADMIN_KEY, HasUrl
+
+REQUEST_SECONDS: Final = 5.0
+GIVE_UP_SECONDS: Final = 40.0
+ADMIT_SECONDS: Final = 20.0
+CLIENTS: Final = 10
+CUSTOMERS: Final = 8
+"""Fewer than requests at any time, so that limits, budgets and keys of one customer meet."""
+SKUS: Final = ("a", "b")
+REMEMBERED: Final = 40
+"""Reservations, orders and entries of a sale that clients come back to."""
+
+PLAIN, FAIR, WIDE = "plain", "fair", "wide"
+RULES: Final[dict[str, dict[str, Any]]] = {
+    PLAIN: {
+        "limit_per_customer": 6, "max_held_per_customer": 3,
+        "cool_down_after": 3, "cool_down_seconds": 1, "waiting_list": 20,
+    },
+    FAIR: {
+        "limit_per_customer": 5, "waiting_list": 10, "waiting_list_hold_seconds": 1,
+        "waiting_room": {"mode": "fifo", "admit_per_second": 1000, "max_active": 4, "session_seconds": 3},
+    },
+    WIDE: {"limit_per_customer": 4, "spread": 3},
+}  # fmt: skip
+"""A sale with hold rules and a list, one with a room and a list, and one over three partitions."""
+
+TAKING: Final = {
+    "sold-out", "limit-reached", "hold-budget-reached", "cooling-down", "sale-not-open", "queue-required",
+    "idempotency-mismatch",
+}  # fmt: skip
+ENDING: Final = {
+    "reservation-expired", "reservation-released", "reservation-confirmed", "reservation-cancelled",
+    "reservation-held", "limit-reached", "sale-not-open",
+}  # fmt: skip
+EXPECTED: Final[dict[str, set[str]]] = {
+    "hold": {"held"} | TAKING,
+    "buy": {"confirmed"} | TAKING,
+    "confirm": {"confirmed"} | ENDING,
+    "release": {"released"} | ENDING,
+    "extend": {"held"} | ENDING,
+    "cancel": {"cancelled"} | ENDING,
+    "join": {"waiting", "offered", "already-waiting", "waiting-list-full", "no-waiting-list"} | TAKING,
+    "see": {"waiting", "offered", "left", "limit-reached", "ended"},
+    "leave": {"waiting", "offered", "left", "limit-reached", "ended"} | ENDING,
+    "restock": {"done", "invalid-request"},
+    "patch": {"done"},
+    "pause": {"done", "sale-not-open"},
+    "open": {"done", "sale-not-open"},
+    "audit": {"done"},
+    "orders": {"done"},
+}
+"""What each verb may be answered, apart from `RETRY`. Anything else is a broken promise."""
+
+
+class Asked(msgspec.Struct):
+    """One request, as often as it was repeated, and its last answer."""
+
+    verb: str
+    sale: str
+    key: str
+    customer: str = ""
+    lines: tuple[tuple[str, int], ...] = ()
+    about: str = ""
+    """The id of the reservation or of the entry in a waiting list that the verb is about."""
+    word: str = UNANSWERED
+    """The status or the problem's code."""
+    http: int = 0
+    id: str = ""
+
+
+class Known(msgspec.Struct):
+    """What the clients of one sale know."""
+
+    id: str
+    reservations: list[str] = msgspec.field(default_factory=list)
+    """Ids of holds, offers and orders, the newest last."""
+    entries: list[str] = msgspec.field(default_factory=list)
+    admissions: dict[str, str] = msgspec.field(default_factory=dict)
+    """By customer, as the room gave them last."""
+
+
+class Shop:
+    """Clients that do anything the contract allows, in any order, until `closing`."""
+
+    def __init__(self, stack: HasUrl, seed: str, http: aiohttp.ClientSession) -> None:
+        self.asked: list[Asked] = []
+        self.closing = False
+        self.sales: dict[str, Known] = {}
+        self._stack = stack
+        self._seed = seed
+        self._http = http
+        self._count = 0
+
+    def __getitem__(self, kind: str) -> Known:
+        return self.sales[kind]
+
+    async def create(self, kind: str, sale: str, stock: int) -> None:
+        """Creates and opens one of the three sales."""
+        items = [
+            {"sku": sku, "name": sku, "price_minor": 100, "currency": "EUR", "stock": stock} for sku in SKUS
+        ]
+        body = {"id": sale, "name": f"{kind} sale", "hold_seconds": 1, "items": items, **RULES[kind]}
+        await self.must("POST", "sales", body)
+        await self.must("POST", f"sales/{sale}/open")
+        self.sales[kind] = Known(sale)
+
+    async def must(self, method: str, path: str, body: Any = None) -> Any:
+        """A call by the shop that has to succeed, repeated with its key while the answer is a retry."""
+        self._count += 1
+        asked = Asked("must", path, f"{self._seed}-must-{self._count}")
+        seen = await self._settle(asked, method, path, body)
+        if asked.http >= 300:
+            raise AssertionError(f"{method} {path}: {asked.http} {seen}")
+        return seen
+
+    async def run(self) -> None:
+        """Everybody at once."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(CLIENTS):
+                tasks.create_task(self._client(random.Random(f"{self._seed}/client {number}")))
+
+    async def _client(self, rng: random.Random) -> None:
+        while not self.closing:
+            known = self.sales[rng.choice((PLAIN, FAIR, FAIR, WIDE))]
+            await self._act(known, rng)
+            await asyncio.sleep(rng.uniform(0, 0.05))
+
+    async def _act(self, known: Known, rng: random.Random) -> None:
+        verb = rng.choices(
+            ("hold", "buy", "end", "join", "entry", "room", "shop"), (26, 10, 24, 14, 8, 10, 8)
+        )[0]
+        customer = f"c{rng.randrange(CUSTOMERS)}"
+        lines = rng.choice(((("a", 1),), (("a", 1),), (("a", 2),), (("b", 1),), (("a", 1), ("b", 1))))
+        if verb in ("hold", "buy"):
+            await self.take(verb, known, customer, lines, admission=known.admissions.get(customer))
+        elif verb == "end" and known.reservations:
+            id_ = rng.choice(known.reservations[-REMEMBERED:])
+            await self._end(rng.choice(("confirm", "confirm", "release", "extend", "cancel")), known, id_)
+        elif verb == "join":
+            await self.join(known, customer, ((rng.choice(SKUS), rng.choice((1, 1, 2, 5))),))
+        elif verb == "entry" and known.entries:
+            await self._entry(rng.choice(("see", "leave")), known, rng.choice(known.entries[-REMEMBERED:]))
+        elif verb == "room" and known is self.sales[FAIR]:
+            await self.admit(customer, seconds=1.0)
+        elif verb == "shop":
+            await self._shopkeeper(known, rng)
+
+    def _new(self, verb: str, known: Known, **more: Any) -> Asked:
+        self._count += 1
+        asked = Asked(verb, known.id, f"{verb}-{self._count}", **more)
+        self.asked.append(asked)
+        return asked
+
+    async def take(
+        self,
+        verb: str,
+        known: Known,
+        customer: str,
+        lines: tuple[tuple[str, int], ...],
+        *,
+        admission: str | None = None,
+    ) -> Asked:
+        """Holds or buys a basket."""
+        asked = self._new(verb, known, customer=customer, lines=lines)
+        body = {"customer": customer, "items": [{"sku": sku, "quantity": n} for sku, n in lines]}
+        if admission:
+            body["admission"] = admission
+        path = f"sales/{known.id}/{'reservations' if verb == 'hold' else 'orders'}"
+        await self._settle(asked, "POST", path, body)
+        if asked.id:
+            known.reservations.append(asked.id)
+        return asked
+
+    async def join(self, known: Known, customer: str, lines: tuple[tuple[str, int], ...]) -> Asked:
+        """Asks for a place in the waiting list."""
+        asked = self._new("join", known, customer=customer, lines=lines)
+        body = {"customer": customer, "items": [{"sku": sku, "quantity": n} for sku, n in lines]}
+        await self._settle(asked, "POST", f"sales/{known.id}/waiting-list", body)
+        if asked.id:
+            known.entries.append(asked.id)
+        if asked.word == "offered":
+            known.reservations.append(asked.id)
+        return asked
+
+    async def admit(self, customer: str, seconds: float = ADMIT_SECONDS) -> str | None:
+        """An admission to the sale with the room, if its turn comes in time."""
+        known, deadline, ticket = self.sales[FAIR], time.monotonic() + seconds, ""
+        while time.monotonic() < deadline:
+            if ticket:
+                status, seen = await self._once("GET", f"sales/{known.id}/tickets/{ticket}", None, "")
+            else:
+                body = {"customer": customer}
+                status, seen = await self._once("POST", f"sales/{known.id}/tickets", body, "")
+            ticket = seen["id"] if status and status < 300 else ""
+            if ticket and seen.get("admission"):
+                known.admissions[customer] = seen["admission"]
+                return str(seen["admission"])
+            await asyncio.sleep(0.1)
+        return None
+
+    async def _end(self, verb: str, known: Known, id_: str) -> None:
+        asked = self._new(verb, known, about=id_)
+        if verb == "cancel":
+            await self._settle(asked, "POST", f"orders/{id_}/cancel", {"restock": True, "reason": "mixed"})
+        else:
+            await self._settle(asked, "POST", f"reservations/{id_}/{verb}", None)
+
+    async def _entry(self, verb: str, known: Known, id_: str) -> None:
+        asked = self._new(verb, known, about=id_)
+        await self._settle(asked, "GET" if verb == "see" else "DELETE", f"waiting-list/{id_}", None)
+        if asked.word == "offered":
+            known.reservations.append(id_)
+
+    async def _shopkeeper(self, known: Known, rng: random.Random) -> None:
+        verb = rng.choice(("restock", "restock", "patch", "pause", "audit", "orders"))
+        path = f"sales/{known.id}"
+        if verb == "restock":
+            asked = self._new(verb, known, lines=((rng.choice(SKUS), rng.choice((1, 2, 4, -1, -3))),))
+            ((sku, delta),) = asked.lines
+            body = {"delta": delta, "reason": "mixed"}
+            await self._settle(asked, "POST", f"{path}/items/{sku}/restock", body)
+        elif verb == "patch":
+            changes: dict[str, Any] = {"name": f"name {rng.random()}"}
+            if rng.random() < 0.5:
+                changes = {"hold_seconds": rng.choice((1, 2))}
+            await self._settle(self._new(verb, known), "PATCH", path, changes)
+        elif verb == "pause":
+            await self._settle(self._new("pause", known), "POST", f"{path}/pause", None)
+            await asyncio.sleep(rng.uniform(0, 0.2))
+            await self._settle(self._new("open", known), "POST", f"{path}/open", None)
+        else:
+            await self._settle(self._new(verb, known), "GET", f"{path}/{verb}", None)
+
+    async def _settle(self, asked: Asked, method: str, path: str, body: Any) -> Any:
+        """Asks, with the same key, until the answer is not a retry; then it is noted."""
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            asked.http, seen = await self._once(method, path, body, asked.key)
+            if not asked.http:
+                asked.word = UNANSWERED
+            elif asked.http < 300:
+                asked.id = seen.get("id", "") if asked.verb in ("hold", "buy", "join") else ""
+                states = EXPECTED.get(asked.verb, {"done"})
+                asked.word = "done" if "done" in states else seen["status"]
+            else:
+                asked.word = seen.get("code", f"http {asked.http}")
+            if asked.word not in RETRY or time.monotonic() > deadline:
+                return seen
+            await asyncio.sleep(0.1)
+
+    async def _once(self, method: str, path: str, body: Any, key: str) -> tuple[int, Any]:
+        """One attempt: the HTTP status, 0 without an answer, and the JSON."""
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"} | ({"Idempotency-Key": key} if key else {})
+        try:
+            async with self._http.request(
+                method, f"{self._stack.url}/v1/{path}", json=body, headers=headers
+            ) as answer:
+                return answer.status, json.loads(await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return 0, {}

@@ -19,7 +19,7 @@ export type Note = { at: string; title: string; text: string; library?: boolean 
 
 /** The rules of reserve_stock.lua, each with the start of the line where it begins, in the file's order. */
 export const NOTES: Note[] = [
-  { at: "#!lua", title: "One step, unbreakable", text: "Valkey runs a script to its end before it looks at any other command. Nobody can come between the check and the decrement: that is all the locking there is." },
+  { at: "#!lua", title: "One step, unbreakable", text: "Valkey runs a script to its end before it looks at any other command. Nothing can come between the check and the decrement: a unit goes to one buyer." },
   { at: "-- The partition:", title: "Shared library", text: "Fence and epoch, the clock, reading sales and items in one round.", library: true },
   { at: "-- reclaim(", title: "Ended holds come back first", text: "A hold that ran out is somebody's chance. Before a buyer hears sold-out, holds past their deadline are taken back." },
   { at: "local function flush", title: "One journal entry for the whole batch", text: "Counters, records and the entry are written in this same step. What memory decided is on its way to PostgreSQL, or it did not happen.", library: true },

@@ -71,7 +71,7 @@ export function columnsOf(series: SeriesPoint[]): { seconds: number[]; requests:
 
 /** What each way of selling does; a strategy that the contract does not know fails the type check. */
 export const STRATEGY_NOTES: Record<Strategy, string> = {
-  naive: "Reads the stock, then writes it, without a lock.",
+  naive: "Reads the stock, then writes it, in two steps.",
   "row-lock": "SELECT … FOR UPDATE: everybody queues for one row.",
   optimistic: "A version column: write only if nobody wrote, else retry.",
   "conditional-update": "UPDATE … WHERE stock > 0, one statement per buyer.",

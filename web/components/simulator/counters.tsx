@@ -18,7 +18,7 @@ export function Counters({ simulation, figures: strategy, live }: { simulation: 
         {simulation && <Share part={now?.total_requests ?? 0} of={simulation.buyers} token="info" />}
       </Stat>
       <Stat big label="Successful Locks" stale={stale} value={value((f) => count(f.successful_locks))}
-        hint={simulation ? `one unit each, of ${count(simulation.stock)}` : "units locked for one buyer each"}>
+        hint={simulation ? `units locked for one buyer each, of ${count(simulation.stock)}` : "units locked for one buyer each"}>
         {simulation && <Share part={now?.successful_locks ?? 0} of={simulation.stock} token={oversold ? "bad" : "good"} />}
       </Stat>
       <Stat big label="Inventory Oversold" stale={stale} value={value((f) => count(f.inventory_oversold))} tone={now ? (oversold ? "bad" : "good") : undefined}

@@ -13,7 +13,7 @@ export function Timeline({ series, stale }: { series: SeriesPoint[]; stale: bool
   return (
     <div className={`grid gap-2 ${stale ? "stale" : ""}`}>
       <Chart label="Requests answered" summary={`At most ${count(most(requests))} in 100 ms.`} seconds={seconds} values={requests} parts={starts} token="info" together="simulation" />
-      <Chart label="Locks granted" summary={`At most ${count(most(locks))} in 100 ms.`} seconds={seconds} values={locks} parts={starts} token="good" together="simulation" />
+      <Chart label="Successful locks" summary={`At most ${count(most(locks))} in 100 ms.`} seconds={seconds} values={locks} parts={starts} token="good" together="simulation" />
     </div>
   );
 }

@@ -1,8 +1,15 @@
 """What the logs look like: lines for people or JSON for machines, each with the request it is about."""
 
+import logging
+import logging.config
+import sys
 from contextvars import ContextVar
 from logging import Filter, Formatter, LogRecord
+from types import TracebackType
 from typing import Any, Final
+
+import msgspec
+from pythonjsonlogger.json import JsonFormatter
 
 REQUEST_ID: Final[ContextVar[bytes | None]] = ContextVar("flashguard_request_id", default=None)
 """The id of the request that is being answered; what is done for many requests at once has none."""
@@ -56,6 +63,44 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {visible(line)}" for line in text.splitlines())
 
 
+def _json_formatter() -> JsonFormatter:
+    return JsonFormatter(
+        ["levelname", "name", "message"],
+        style=",",
+        rename_fields={"levelname": "level", "name": "logger"},
+        reserved_attrs=_RESERVED,
+        timestamp=True,
+    )
+
+
+def json_line(logger: str, text: str) -> str:
+    """Return the text as a line of the log in JSON, or as it is where it is a JSON object already."""
+    if text.startswith("{"):
+        try:
+            msgspec.json.decode(text, type=dict)
+            return text
+        except (msgspec.DecodeError, UnicodeError):
+            pass
+    return _json_formatter().format(LogRecord(logger, logging.INFO, "", 0, text, None, None))
+
+
+def set_up(level: str, form: str) -> None:
+    """Set up the logs of this process; in JSON, also Python's warnings and the error that ends it."""
+    logging.config.dictConfig(log_config(level, form))
+    if form == "json":
+        logging.captureWarnings(True)
+        sys.excepthook = _log_end
+
+
+def in_json() -> bool:
+    """Return whether this process has set up its logs in JSON."""
+    return sys.excepthook is _log_end
+
+
+def _log_end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    logging.getLogger("flashguard").critical("The process ends", exc_info=(kind, error, traceback))
+
+
 def log_config(level: str, form: str) -> dict[str, Any]:
     """The configuration of the standard library's logging, for our own loggers and uvicorn's.
 
@@ -70,14 +115,7 @@ def log_config(level: str, form: str) -> dict[str, Any]:
         "filters": {"request": {"()": AboutRequest}},
         "formatters": {
             "text": {"()": OneLine, "fmt": TEXT},
-            "json": {
-                "()": "pythonjsonlogger.json.JsonFormatter",
-                "fmt": ["levelname", "name", "message"],
-                "style": ",",
-                "rename_fields": {"levelname": "level", "name": "logger"},
-                "reserved_attrs": _RESERVED,
-                "timestamp": True,
-            },
+            "json": {"()": _json_formatter},
         },
         "handlers": {
             "stderr": {

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.logs import OneLine
+from flashguard.logs import OneLine, set_up
 from flashguard.memory import connect_kernel
 from flashguard.recorder import Recorder
 from flashguard.recorder.state import RecorderState, recorder_state
@@ -130,4 +130,7 @@ if __name__ == "__main__":
     lines = logging.StreamHandler()
     lines.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])
-    asyncio.run(serve(settings_on_aws()))
+    on_aws = settings_on_aws()
+    if on_aws.log_format == "json":
+        set_up(on_aws.log_level, on_aws.log_format)
+    asyncio.run(serve(on_aws))

@@ -21,7 +21,7 @@ from flashguard.cli.recover import recover
 from flashguard.cli.simulate import simulate
 from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
-from flashguard.logs import OneLine
+from flashguard.logs import OneLine, in_json
 
 UNREADABLE: Final = re.compile(r'error parsing value for field "(\w+)"')
 """What pydantic-settings says of a variable that is not the JSON it should be."""
@@ -84,7 +84,10 @@ def main() -> None:
 
 
 def _say(text: str) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
+    if in_json():
+        logging.getLogger("flashguard").critical("%s", text)
+    else:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
 
 
 def wrong_settings(error: ValidationError | SettingsError) -> list[str]:

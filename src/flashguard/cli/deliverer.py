@@ -9,6 +9,7 @@ import uvloop
 
 from flashguard.cli.service import ledger_when_up
 from flashguard.errors import ConfigurationError
+from flashguard.logs import set_up
 from flashguard.settings import Settings
 from flashguard.webhooks import Deliverer
 
@@ -17,8 +18,10 @@ log = logging.getLogger("flashguard.webhooks")
 
 def deliverer() -> None:
     """Deliver webhooks. Run one or several beside the recorder; without endpoints it does nothing."""
+    settings = Settings()
+    set_up(settings.log_level, settings.log_format)
     with contextlib.suppress(asyncio.CancelledError):
-        uvloop.run(_deliver(Settings()))
+        uvloop.run(_deliver(settings))
 
 
 async def _deliver(settings: Settings) -> None:

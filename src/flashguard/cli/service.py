@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import logging.config
 import os
 import signal
 import tempfile
@@ -21,7 +20,7 @@ from flashguard.embedded.places import open_data_dir
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.logs import log_config
+from flashguard.logs import in_json, log_config, set_up
 from flashguard.memory import connect_kernel
 from flashguard.production import check_production
 from flashguard.recorder import Recorder
@@ -43,14 +42,14 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     settings = Settings()
+    set_up(settings.log_level, settings.log_format)
     check_production(settings)
-    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     asyncio.run(_examine_for_api(settings))
     given: dict[str, str | int] = {"HOST": host or settings.host, "WORKERS": workers or settings.workers}
     if settings.admin_key is None and settings.mode is Mode.DEVELOPMENT:
         data_dir = open_data_dir(settings.data_dir)
         given["ADMIN_KEY"] = keep_admin_key(data_dir)
-        typer.echo(f"The admin key is in {data_dir / FILE_NAME}.")
+        _say(f"The admin key is in {data_dir / FILE_NAME}.")
     if int(given["WORKERS"]) > 1 and settings.metrics_dir is None:
         with tempfile.TemporaryDirectory(prefix="flashguard-metrics-") as folder:
             _serve(settings, host, port, given | {"METRICS_DIR": folder})
@@ -89,7 +88,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
 def recorder() -> None:
     """Write the journal into the ledger, give ended holds back, and rebuild memory when it is lost."""
     settings = Settings()
-    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
+    set_up(settings.log_level, settings.log_format)
     with contextlib.suppress(asyncio.CancelledError):
         uvloop.run(_record(settings))
 
@@ -162,8 +161,18 @@ async def ledger_when_up(database_url: str, settings: Settings) -> Ledger:
 
 def migrate() -> None:
     """Bring the ledger's schema up to date."""
-    for name in asyncio.run(_migrate(Settings())):
-        typer.echo(f"applied {name}")
+    settings = Settings()
+    if settings.log_format == "json":
+        set_up(settings.log_level, settings.log_format)
+    for name in asyncio.run(_migrate(settings)):
+        _say(f"applied {name}")
+
+
+def _say(text: str) -> None:
+    if in_json():
+        log.info("%s", text)
+    else:
+        typer.echo(text)
 
 
 async def _migrate(settings: Settings) -> list[str]:

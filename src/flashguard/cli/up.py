@@ -30,6 +30,7 @@ from flashguard.embedded.run_file import Run, remove_run, started_of, still_ends
 from flashguard.embedded.server import logger
 from flashguard.embedded.supervisor import STEADY_SERVER_SECONDS, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.logs import in_json, json_line, set_up
 from flashguard.production import check_production
 from flashguard.settings import Mode, Settings, reachable_host
 
@@ -63,10 +64,15 @@ def up(
         settings = Settings.model_validate(
             {name: value for name, value in given.items() if value is not None}
         )
+        if settings.log_format == "json":
+            set_up(settings.log_level, settings.log_format)
         check_production(settings)
         asyncio.run(run(settings, demo=demo and settings.mode is Mode.DEVELOPMENT))
     except FlashGuardError as problem:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(Text(str(problem)))
+        if in_json():
+            logging.getLogger("flashguard").critical("%s", problem)
+        else:
+            Console(stderr=True, soft_wrap=True, highlight=False).print(Text(str(problem)))
         raise typer.Exit(1) from problem
 
 
@@ -111,7 +117,8 @@ class Everything:
     """The parts of one installation: servers, recorder and API."""
 
     def __init__(self, settings: Settings, flashguard: Sequence[str]) -> None:
-        self.console = Console(soft_wrap=True, highlight=False, file=unfailing_output())
+        self._output = unfailing_output()
+        self.console = Console(soft_wrap=True, highlight=False, file=self._output)
         self.supervisor = Supervisor(self.say, self._write_run, self._full_disk)
         self.data_dir = open_data_dir(settings.data_dir)
         self._settings = settings
@@ -126,6 +133,12 @@ class Everything:
         self.admin_key = ""
 
     def say(self, name: str, line: str) -> None:
+        """Show a line of a part: behind its name; in JSON, the part's own JSON as it is, else as JSON."""
+        if in_json():
+            logger = "flashguard" if name == "flashguard" else f"flashguard.{name}"
+            self._output.write(f"{json_line(logger, line)}\n")
+            self._output.flush()
+            return
         self.console.print(Text.assemble((f"{name:<{NAME_WIDTH}} | ", "dim"), printable(line)))
 
     async def start(self) -> None:
@@ -180,6 +193,9 @@ class Everything:
             except DemoSaleError as problem:
                 self.say("flashguard", str(problem))
                 demo = False
+        if in_json():
+            self.say("flashguard", f"FlashGuard is ready: {self.url}")
+            return
         show = self.console.print
         kept_secret = self._settings.mode is Mode.PRODUCTION  # there, what we print is kept as a log
         key = "$FLASHGUARD_ADMIN_KEY" if kept_secret else self.admin_key

@@ -28,6 +28,8 @@ MAX_LINES: Final = 50
 """Lines in one basket."""
 MAX_QUANTITY: Final = 1_000_000
 """Units on one line; keeps every sum far below 2**53, the largest integer Lua holds exactly."""
+MAX_PRICE_MINOR: Final = 100_000_000_000
+"""The largest price; times `MAX_LINES` and `MAX_QUANTITY` it stays below 2**63, as a bigint must."""
 MAX_STOCK: Final = 1_000_000_000
 """Units of one item, for the same reason."""
 

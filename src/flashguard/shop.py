@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flashguard.arguments import invalid_items
 from flashguard.audit import SaleAudit, audit_sale
 from flashguard.copies import Copies
 from flashguard.decisions import Decisions, Fate
@@ -146,6 +147,9 @@ class Shop:
 
     def unfit(self, new: NewSale) -> Refused | None:
         """Why such a sale can't be."""
+        items = invalid_items(new.items)
+        if items:
+            return Refused(code=Code.INVALID_REQUEST, detail=items)
         wrong = _wrong_times(new.starts_at, new.ends_at)
         if wrong:
             return wrong

@@ -14,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from flashguard.model import MAX_STOCK, invalid_time, is_sale_id
+from flashguard.arguments import MAX_ITEMS
+from flashguard.model import MAX_PRICE_MINOR, MAX_STOCK, invalid_time, is_sale_id
 
 from .bodies import Body, Customer, LineBody, Name, never_null
 
@@ -71,7 +72,7 @@ class ItemBody(Body):
 
     sku: Annotated[Name, AfterValidator(_sku)]
     name: Name
-    price_minor: int = Field(ge=0, le=10**12, description="Price in the currency's minor unit")
+    price_minor: int = Field(ge=0, le=MAX_PRICE_MINOR, description="Price in the currency's minor unit")
     currency: str = Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])
     stock: int = Field(ge=0, le=MAX_STOCK)
 
@@ -134,7 +135,7 @@ class SaleBody(RulesBody):
 
     id: SaleSlug | None = None
     name: Name
-    items: list[ItemBody] = Field(min_length=1, max_length=10_000)
+    items: list[ItemBody] = Field(min_length=1, max_length=MAX_ITEMS)
     starts_at: Time | None = None
     ends_at: Time | None = None
     hold_seconds: HoldSeconds = 120

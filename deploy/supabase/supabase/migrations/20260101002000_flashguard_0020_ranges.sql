@@ -85,6 +85,7 @@ WHERE r.confirmed_at IS NOT NULL;
 
 -- The bounds are those of `flashguard.model`: EARLIEST_TIME_MS to LATEST_TIME_MS, MAX_PRICE_MINOR, MAX_STOCK. The largest
 -- price times a basket's most lines and units stays below 2^63; 2^50 units are beyond any sum of allowed restocks.
+-- A time of the journal comes as a double, some microseconds off: the last moment of 9998 has room for that.
 -- NOT VALID would make the ledger refuse every later change of a row that breaks the rule, and with it orders that memory took:
 -- such a constraint is left out.
 DO $$
@@ -94,8 +95,8 @@ BEGIN
     FOR wanted IN
         SELECT * FROM (VALUES
             ('sales', 'sales_times_in_range', $c$
-                (starts_at IS NULL OR starts_at BETWEEN '2000-01-01 00:00:00+00' AND '9998-12-31 23:59:59.999+00')
-                AND (ends_at IS NULL OR ends_at BETWEEN '2000-01-01 00:00:00+00' AND '9998-12-31 23:59:59.999+00')
+                (starts_at IS NULL OR starts_at >= '2000-01-01 00:00:00+00' AND starts_at < '9999-01-01 00:00:00+00')
+                AND (ends_at IS NULL OR ends_at >= '2000-01-01 00:00:00+00' AND ends_at < '9999-01-01 00:00:00+00')
                 AND flashguard.readable(created_at, closed_at, room_opened_at)$c$),
             ('items', 'items_price_in_range', 'price_minor <= 100000000000'),
             ('items', 'items_stock_in_range', 'stock <= 1125899906842624')

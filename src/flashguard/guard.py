@@ -10,13 +10,15 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 from secrets import token_hex
 from typing import Any, Final, Self
 
+from flashguard.arguments import KEY, MAX_MILLIS, is_key, must
 from flashguard.copies import Copies
 from flashguard.customers import WHAT_IT_IS, one_customer
 from flashguard.decisions import Decision, Decisions, Fate
-from flashguard.errors import Code
+from flashguard.errors import Code, ConfigurationError
 from flashguard.honour import grant_of, lines_of, read_receipt, too_late
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
@@ -42,6 +44,7 @@ from flashguard.model import (
     SaleStatus,
     from_millis,
     invalid_basket,
+    is_str,
     merge_lines,
     public_sale,
     split_reservation_id,
@@ -77,6 +80,9 @@ class FlashGuard:
     """The engine, connected to its memory and its ledger. A recorder must run somewhere: see `Recorder`.
 
     Use it as `async with await FlashGuard.connect(settings) as guard: …`.
+
+    An argument of a wrong type, or out of bounds, is refused as `invalid-request`; methods whose answer has
+    no refusals raise ValueError, or answer that there is no such thing.
     """
 
     def __init__(
@@ -120,10 +126,12 @@ class FlashGuard:
             lone: one of very many, with few requests each: hears of commits only while it waits for one.
 
         Raises:
-            ConfigurationError: no server is named and no `up` runs on the data directory, or the ledger
-                is not migrated.
+            ConfigurationError: these are no settings, no server is named and no `up` runs on the data
+                directory, or the ledger is not migrated.
             LedgerAway, MemoryAway: a server can't be reached.
         """
+        if settings is not None and not isinstance(settings, Settings):
+            raise ConfigurationError("settings: must be Settings, or None")
         settings = settings or Settings()
         if not settings.redis_url or not settings.database_url:
             # Imported here: a process whose servers are named, as on AWS Lambda, does not load it.
@@ -179,7 +187,12 @@ class FlashGuard:
         await self.ledger.close()
 
     async def renew(self, seconds: float) -> None:
-        """Gives up connections that don't answer in time: for a process that was frozen."""
+        """Gives up connections that don't answer in time: for a process that was frozen.
+
+        Raises:
+            ValueError: `seconds` is no finite number above 0.
+        """
+        must((type(seconds) in (int, float) and 0 < seconds < inf, "seconds: a number above 0"))
         listening = self.decisions.listening
         await asyncio.gather(
             check(self._client, seconds),
@@ -189,7 +202,7 @@ class FlashGuard:
 
     def customer_of(self, text: str) -> CustomerId | None:
         """The spelling of a customer's id that counts; None when it can't be one."""
-        return one_customer(text, fold_case=self._fold_case)
+        return one_customer(text, fold_case=self._fold_case) if type(text) is str or is_str(text) else None
 
     async def reserve(
         self,
@@ -241,6 +254,10 @@ class FlashGuard:
         wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, lines)
         if wrong or one is None:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
+        if not (key is None or is_key(key)):
+            return Refused(code=Code.INVALID_REQUEST, detail=KEY)
+        if type(admitted_until) is not int or not 0 <= admitted_until <= MAX_MILLIS:
+            return Refused(code=Code.INVALID_REQUEST, detail="admitted_until: milliseconds, a whole number")
         customer = one
         merged = merge_lines(tuple(lines))
         more: tuple[int, ...] = (admitted_until,) if admitted_until else ()
@@ -445,6 +462,8 @@ class FlashGuard:
         name = split_reservation_id(id_)
         if name is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
+        if not (key is None or is_key(key)):
+            return Refused(code=Code.INVALID_REQUEST, detail=KEY)
         sale, short = name
         body = fingerprint("extend once", token_hex()) if key is None else fingerprint("extend", key)
         decision = await self.decisions.ask(Verb.EXTEND, sale, (short, body))

@@ -15,6 +15,7 @@ from flashguard.model import (
     ReservationStatus,
     SaleId,
     Sku,
+    is_str,
 )
 from flashguard.receipts import Receipt, Signer, request_fingerprint
 
@@ -31,7 +32,7 @@ _WHY: Final = {
 
 def read_receipt(signer: Signer, text: str, id_: ReservationId) -> Receipt | Refused:
     """The receipt of this reservation; refused when it is not ours, or another one's."""
-    receipt = signer.verify(text) if len(text) <= MAX_RECEIPT else None
+    receipt = signer.verify(text) if is_str(text) and len(text) <= MAX_RECEIPT else None
     if receipt is None:
         return Refused(code=Code.INVALID_REQUEST, detail="receipt: not signed by this installation")
     if receipt.id != id_:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple, NewType, TypeGuard
 
 from msgspec import Struct
 
@@ -280,6 +280,8 @@ def invalid_time(time: object) -> str | None:
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _PART: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}(?:~[1-9][0-9]{0,2})?")
 _SHORT: Final = re.compile(r"[0-9a-f]{24}")
+MAX_KEY: Final = 255
+"""Characters of an idempotency key."""
 MAX_NAME: Final = 128
 """Characters of a sku or a customer id."""
 
@@ -291,31 +293,45 @@ def is_sale_id(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_part(text: str) -> bool:
+def is_part_id(text: str) -> bool:
+    """Return whether the text can be the id of a sale, or of a part of a spread one."""
     return _PART.fullmatch(text) is not None
 
 
-def split_reservation_id(text: str) -> tuple[SaleId, str] | None:
+def is_str(value: object) -> TypeGuard[str]:
+    """Return whether this is text that every encoder takes: a plain str, or a member of a StrEnum."""
+    return type(value) is str or isinstance(value, StrEnum)
+
+
+def split_reservation_id(text: object) -> tuple[SaleId, str] | None:
     """The sale, or the part of it, and the short id of a reservation id; None when it can't be one."""
+    if not is_str(text):
+        return None
     sale, dot, short = text.partition(".")
-    if dot and _is_part(sale) and _SHORT.fullmatch(short):
+    if dot and is_part_id(sale) and _SHORT.fullmatch(short):
         return SaleId(sale), short
     return None
 
 
+_LISTS: Final = (list, tuple)
+
+
 def invalid_basket(sale: str, customer: str, lines: Sequence[Line]) -> str | None:
     """Why this can't be a request at all, in a sentence; None when it can."""
-    if not is_sale_id(sale):
+    if (type(sale) is not str and not is_str(sale)) or not is_sale_id(sale):
         return "sale: 1 to 64 of a-z, 0-9 and '-', not starting with '-'"
     if not is_name(customer):
         return f"customer: 1 to {MAX_NAME} printable characters"
-    if not 1 <= len(lines) <= MAX_LINES:
+    if not isinstance(lines, _LISTS) or not 1 <= len(lines) <= MAX_LINES:
         return f"items: 1 to {MAX_LINES} lines"
     for line in lines:
-        if not is_name(line.sku):
+        if type(line) is not Line:
+            return "items: every one must be a Line"
+        sku, quantity = line.sku, line.quantity
+        if (type(sku) is not str and not is_str(sku)) or not is_name(sku):
             return f"sku: 1 to {MAX_NAME} printable characters"
-        if not 1 <= line.quantity <= MAX_QUANTITY:
-            return f"quantity: 1 to {MAX_QUANTITY}"
+        if type(quantity) is not int or not 1 <= quantity <= MAX_QUANTITY:
+            return f"quantity: a whole number from 1 to {MAX_QUANTITY}"
     return None
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from flashguard.arguments import NAME, first_wrong, is_text
 from flashguard.decisions import Decisions, Fate
 from flashguard.errors import Code
 from flashguard.fates import RETRY_SECONDS, refused_by_fate
@@ -46,6 +47,12 @@ class Orders:
         name = split_reservation_id(id_)
         if name is None:
             return Refused(code=Code.UNKNOWN_RESERVATION)
+        wrong = first_wrong(
+            (isinstance(restock, bool), "restock: must be True or False"),
+            (is_text(reason), f"reason: {NAME}"),
+        )
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         sale, short = name
         order = (await self._ledger.recorded([name])).get((sale, short))
         if order is None or order.status is ReservationStatus.HELD:

@@ -12,7 +12,25 @@ from typing import Any, Final
 
 import msgspec
 
-from flashguard.arguments import invalid_items
+from flashguard.arguments import (
+    CURSOR,
+    KEY,
+    LIMIT,
+    MAX_PAGE,
+    NAME,
+    SALE,
+    first_wrong,
+    invalid_changes,
+    invalid_new_sale,
+    is_cursor,
+    is_key,
+    is_part,
+    is_sale,
+    is_text,
+    is_whole,
+    must,
+    to_refusal,
+)
 from flashguard.audit import SaleAudit, audit_sale
 from flashguard.copies import Copies
 from flashguard.decisions import Decisions, Fate
@@ -35,7 +53,8 @@ from flashguard.model import (
     Sku,
     WaitingRoom,
     invalid_time,
-    is_sale_id,
+    is_name,
+    is_str,
     to_millis,
     unknown_sale,
 )
@@ -111,12 +130,12 @@ class Shop:
             the sale, and whether it had been created before under the same key; or why not. `recovering` when
             only the ledger has it so far: a recorder completes it within seconds, and so does the same key.
         """
-        sale_id = SaleId(new.id if new.id is not None else slug(new.name))
-        if not is_sale_id(sale_id):
-            return Refused(code=Code.INVALID_REQUEST, detail="id: 1 to 64 of a-z, 0-9 and '-'")
         wrong = self.unfit(new)
         if wrong:
             return wrong
+        if not (key is None or is_key(key)):
+            return Refused(code=Code.INVALID_REQUEST, detail=KEY)
+        sale_id = SaleId(new.id if new.id is not None else slug(new.name))
         creation_key = None if key is None else f"sale:{key}"
         if new.has_ended() and (
             creation_key is None or await self._ledger.sale_created_with(creation_key) is None
@@ -145,12 +164,13 @@ class Shop:
                 return Refused(code=Code.IDEMPOTENCY_MISMATCH)
         return found, not created
 
-    def unfit(self, new: NewSale) -> Refused | None:
+    def unfit(self, new: object) -> Refused | None:
         """Why such a sale can't be."""
-        items = invalid_items(new.items)
-        if items:
-            return Refused(code=Code.INVALID_REQUEST, detail=items)
-        wrong = _wrong_times(new.starts_at, new.ends_at)
+        if not isinstance(new, NewSale):
+            return Refused(code=Code.INVALID_REQUEST, detail="new: must be a NewSale")
+        if new.id is not None and not is_sale(new.id):
+            return Refused(code=Code.INVALID_REQUEST, detail="id: 1 to 64 of a-z, 0-9 and '-'")
+        wrong = to_refusal(invalid_new_sale(new)) or _wrong_times(new.starts_at, new.ends_at)
         if wrong:
             return wrong
         if new.starts_at and new.ends_at and new.ends_at <= new.starts_at:
@@ -159,11 +179,26 @@ class Shop:
         return unfit(new.spread, self._decisions.partitions, has_room=has_room, rules=new.rules)
 
     def placed(self, stored: StoredSale) -> list[tuple[StoredSale, int]]:
-        """A new sale, or its parts, each with its partition."""
+        """A new sale, or its parts, each with its partition.
+
+        Raises:
+            ValueError: this is no sale of `draft_of`.
+        """
+        must((isinstance(stored, StoredSale), "stored: must be a StoredSale"))
         return [(draft, self._decisions.partition(draft.sale.id)) for draft in drafts_of(stored)]
 
     def draft_of(self, new: NewSale, sale_id: SaleId, creation_key: str | None) -> StoredSale:
-        """A new sale as the ledger keeps it. Each entrance puts its own label before its creation keys."""
+        """A new sale as the ledger keeps it. Each entrance puts its own label before its creation keys.
+
+        Raises:
+            ValueError: the sale is unfit, or the id or the key can't be one.
+        """
+        wrong = self.unfit(new)
+        must(
+            (wrong is None, "" if wrong is None else wrong.detail),
+            (is_sale(sale_id), SALE),
+            (creation_key is None or is_str(creation_key), KEY),
+        )
         return StoredSale(
             Sale(
                 id=sale_id,
@@ -191,7 +226,9 @@ class Shop:
 
         Raises:
             LedgerAway: PostgreSQL does not answer.
+            ValueError: one of the ids can't be one.
         """
+        must((isinstance(sale_ids, list | tuple) and all(map(is_part, sale_ids)), SALE))
         looks = await asyncio.gather(*(self._decisions.ask(Verb.LOOK, id_, ("",)) for id_ in sale_ids))
         if any(look.fate is not Fate.DECIDED for look in looks):
             return False
@@ -203,7 +240,10 @@ class Shop:
 
         Raises:
             LedgerAway: PostgreSQL does not answer.
+            ValueError: the id can't be one, or there is no such partition.
         """
+        most = self._decisions.partitions - 1
+        must((is_part(sale_id), SALE), (is_whole(partition, 0, most), f"partition: 0 to {most}"))
         try:
             async with self._ledger.connection() as connection:
                 with readable_row("sale", sale_id):
@@ -216,6 +256,8 @@ class Shop:
 
     async def sale(self, sale_id: SaleId) -> Sale | None:
         """A sale with memory's counters and status of this moment; the ledger's while memory is away."""
+        if not is_sale(sale_id):
+            return None
         stored = await self._ledger.sale(sale_id)
         return None if stored is None else await self._live(stored.sale)
 
@@ -242,7 +284,7 @@ class Shop:
         Raises:
             MemoryAway: memory does not answer, or does not have this sale yet.
         """
-        stored = await self._ledger.sale(sale_id)
+        stored = await self._ledger.sale(sale_id) if is_sale(sale_id) else None
         if stored is None:
             return None
         if stored.sale.spread > 1:
@@ -261,7 +303,16 @@ class Shop:
     async def sales(
         self, after: tuple[datetime, str] | None, limit: int, *, drafts: bool = True
     ) -> list[Sale]:
-        """A page of sales, newest first, with or without drafts."""
+        """A page of sales, newest first, with or without drafts.
+
+        Raises:
+            ValueError: `after` is no time and id, `limit` no number from 1 to 10,000, or `drafts` no bool.
+        """
+        must(
+            (is_cursor(after), CURSOR),
+            (is_whole(limit, 1, MAX_PAGE), LIMIT),
+            (isinstance(drafts, bool), "drafts: must be True or False"),
+        )
         stored = await self._ledger.sales(after, limit, drafts=drafts)
         return list(await asyncio.gather(*map(self._live, stored)))  # together: a few script calls
 
@@ -279,6 +330,12 @@ class Shop:
         Returns:
             the sale after it, and whether the same key had done it before; or why not.
         """
+        wrong = to_refusal(
+            first_wrong((is_sale(sale_id), SALE), (key is None or is_key(key), KEY))
+            or invalid_changes(verb, changes)
+        )
+        if wrong:
+            return wrong
         kernel_changes: dict[str, Any] = {}
         if rules := changes_to_kernel(changes):
             kernel_changes["rules"] = rules
@@ -370,6 +427,21 @@ class Shop:
         Returns:
             the item after it, and whether the same key had done it before; or why not.
         """
+        wrong = first_wrong(
+            (is_sale(sale_id), SALE),
+            (is_str(sku), f"sku: {NAME}"),
+            (
+                is_whole(delta, -MAX_STOCK, MAX_STOCK),
+                f"delta: a whole number of at most {MAX_STOCK}",
+            ),
+            (is_text(reason), f"reason: {NAME}"),
+            (key is None or is_key(key), KEY),
+        )
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        if not is_name(sku):  # no item is called so
+            known = await self._ledger.sale(sale_id)
+            return unknown_sale(sale_id) if known is None else Refused(code=Code.UNKNOWN_ITEM)
         field = _restock_field(key)
         request = (sku, delta, reason, field, fingerprint("restock", sku, delta, reason), MAX_STOCK)
         if key is not None and await self._ledger.parked(sale_id, "restock", field):
@@ -420,7 +492,19 @@ class Shop:
         limit: int,
         which: OrderFilter = ALL_ORDERS,
     ) -> list[Reservation] | None:
-        """A page of orders, oldest first unless asked otherwise; None when there is no such sale."""
+        """A page of orders, oldest first unless asked otherwise; None when there is no such sale.
+
+        Raises:
+            ValueError: `after` is no pair of a time and an id, `limit` no number from 1 to 10,000, or `which`
+                asks for what no order can have.
+        """
+        must(
+            (is_cursor(after), CURSOR),
+            (is_whole(limit, 1, MAX_PAGE), LIMIT),
+            (isinstance(which, OrderFilter), "which: must be an OrderFilter"),
+        )
+        if not is_sale(sale_id):
+            return None
         parts = part_ids(sale_id, await self._spread.of(sale_id))
         rows = await self._ledger.orders(parts, after, limit, which)
         if not rows and await self._ledger.sale(sale_id) is None:
@@ -429,6 +513,8 @@ class Shop:
 
     async def audit(self, sale_id: SaleId) -> SaleAudit | None:
         """The audit report; None when there is no such sale."""
+        if not is_sale(sale_id):
+            return None
         stored = await self._ledger.sale(sale_id)
         if stored is None:
             return None

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from flashguard.arguments import KEY, MAX_MILLIS, first_wrong, is_key, is_whole
 from flashguard.customers import WHAT_IT_IS
 from flashguard.decisions import Decisions
 from flashguard.errors import Code
@@ -106,6 +107,12 @@ class WaitingList:
         wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, [line])
         if wrong or one is None:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
+        more = first_wrong(
+            (key is None or is_key(key), KEY),
+            (is_whole(admitted_until, 0, MAX_MILLIS), "admitted_until: milliseconds, a whole number"),
+        )
+        if more:
+            return Refused(code=Code.INVALID_REQUEST, detail=more)
         short = self._signer.short_id(IdKind.WAITING_ENTRY, SaleId(sale), key)
         body = request_fingerprint("hold", one, (line,))  # an offer's receipt is one of a hold
         return await self._ask(SaleId(sale), short, "join", body, one, sku, quantity, admitted_until)

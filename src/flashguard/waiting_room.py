@@ -14,13 +14,34 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from flashguard.arguments import (
+    MAX_PAGE,
+    SALE,
+    first_wrong,
+    is_ascii,
+    is_sale,
+    is_text,
+    is_whole,
+    must,
+)
 from flashguard.customers import WHAT_IT_IS
 from flashguard.decisions import Decisions
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
 from flashguard.ledger import Ledger
 from flashguard.lottery import number
-from flashguard.model import CustomerId, Refused, RoomMode, SaleId, SaleStatus, from_millis, unknown_sale
+from flashguard.model import (
+    MAX_LINES,
+    MAX_QUANTITY,
+    CustomerId,
+    Refused,
+    RoomMode,
+    SaleId,
+    SaleStatus,
+    from_millis,
+    is_str,
+    unknown_sale,
+)
 from flashguard.proofs import NO_PROOF, Proofs
 from flashguard.receipts import Signer
 from flashguard.results import refusal
@@ -37,6 +58,13 @@ TOKEN_SLACK_SECONDS: Final = 60
 RETRY_SECONDS: Final = 1.0
 MOST_FAREWELLS: Final = 10_000
 """Buyers who took what they came for and are being signed off, at once; beyond it their session just ends."""
+
+MOST_TAKEN: Final = MAX_LINES * MAX_QUANTITY
+"""Units of the largest basket."""
+MOST_TICKETS: Final = 10_000_000
+"""Tickets of one room."""
+TICKET: Final = "id: must be a ticket's"
+TAKEN: Final = "taken: must be a number of units"
 
 NO_KEY_YET: Final = Refused(
     code=Code.RECOVERING, detail="No signing key is known yet.", retry_after_seconds=RETRY_SECONDS
@@ -112,7 +140,12 @@ class WaitingRooms:
         self.proofs = Proofs(signer)
 
     def ticket_of(self, sale: SaleId, customer: str) -> str:
-        """The id of this customer's ticket, whether it was taken or not."""
+        """The id of this customer's ticket, whether it was taken or not.
+
+        Raises:
+            ValueError: the sale's or the customer's id can't be one.
+        """
+        must((is_sale(sale), SALE), (is_str(customer), WHAT_IT_IS))
         return self._signer.ticket_id(sale, self._customer_of(customer) or customer)
 
     async def take(
@@ -130,6 +163,13 @@ class WaitingRooms:
         one = self._customer_of(customer)
         if one is None:
             return Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS)
+        wrong = first_wrong(
+            (is_sale(sale), SALE),
+            (shown is None or is_ascii(shown), "shown: must be a signed ticket"),
+            (proof is None or is_ascii(proof), "proof: must be a challenge's solution"),
+        )
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         seed = await self._seed(sale)
         if isinstance(seed, Refused):
             return seed
@@ -157,6 +197,9 @@ class WaitingRooms:
 
     async def look(self, sale: SaleId, id_: str) -> Place | Refused:
         """Where a ticket stands now; an admitted one has its admission with it."""
+        wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         decision = await self._decisions.ask(Verb.LOOK_AT_TICKET, sale, (id_,))
         refused = refused_by_fate(decision)
         if refused:
@@ -174,6 +217,11 @@ class WaitingRooms:
         Parameters:
             taken: the units that its buyer took.
         """
+        wrong = first_wrong(
+            (is_sale(sale), SALE), (is_text(id_), TICKET), (is_whole(taken, 0, MOST_TAKEN), TAKEN)
+        )
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         decision = await self._decisions.ask(Verb.LEAVE_ROOM, sale, (id_, taken))
         refused = refused_by_fate(decision)
         if refused:
@@ -183,7 +231,16 @@ class WaitingRooms:
         return None  # whoever leaves twice has left
 
     def took(self, sale: SaleId, customer: str, taken: int) -> None:
-        """An admitted buyer took what they came for: their place is given on in the background."""
+        """An admitted buyer took what they came for: their place is given on in the background.
+
+        Raises:
+            ValueError: an id can't be one, or `taken` is no number of units.
+        """
+        must(
+            (is_sale(sale), SALE),
+            (is_str(customer), WHAT_IT_IS),
+            (is_whole(taken, 0, MOST_TAKEN), TAKEN),
+        )
         if len(self._farewells) < MOST_FAREWELLS:
             task = asyncio.get_running_loop().create_task(self._farewell(sale, customer, taken))
             self._farewells.add(task)
@@ -197,6 +254,8 @@ class WaitingRooms:
 
         The kernel compares it with its own clock.
         """
+        if not (is_sale(sale) and is_str(customer) and is_ascii(admission)):
+            return 0
         claims = self.ring.verify(Kind.ADMISSION, admission.encode())
         if isinstance(claims, Refused) or claims.sale != sale:
             return 0
@@ -211,6 +270,13 @@ class WaitingRooms:
         Raises:
             LedgerAway: PostgreSQL does not answer.
         """
+        wrong = first_wrong(
+            (is_sale(sale), SALE),
+            (is_whole(start, 0, MOST_TICKETS), f"start: 0 to {MOST_TICKETS}"),
+            (is_whole(count, 1, MAX_PAGE), f"count: 1 to {MAX_PAGE}"),
+        )
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         stored = await self._ledger.sale(sale)
         if stored is None:
             return unknown_sale(sale)

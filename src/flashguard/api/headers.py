@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Header
 
-from .idempotency import MAX_KEY
+from flashguard.model import MAX_KEY
 
 IdempotencyKey = Annotated[
     str | None,

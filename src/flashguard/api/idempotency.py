@@ -1,13 +1,9 @@
 """The `Idempotency-Key` header (IETF draft-ietf-httpapi-idempotency-key-header)."""
 
-from typing import Final
-
 from flashguard.errors import Code
-from flashguard.model import Refused
+from flashguard.model import MAX_KEY, Refused
 
 from .problems import ProblemError
-
-MAX_KEY: Final = 255
 
 
 def valid_key(key: str | None) -> str | None:

@@ -92,7 +92,7 @@ class ShadowReportView(BaseModel):
     only_shop_sold: int
     only_flashguard_sold: int
     returned: int
-    reasons: dict[str, int]
+    reasons: dict[str, int] = Field(description="Why FlashGuard refused what the shop sold")
     items: list[ShadowItemView]
     differences: list[DifferenceView]
 

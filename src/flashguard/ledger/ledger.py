@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 from msgspec import Struct
 
+from flashguard.arguments import NAME, is_text, must
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.ledger.away import check_files, why_away
 from flashguard.ledger.migrate import migrate, pending
@@ -110,11 +111,16 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        """Check the times.
+        """Check the values.
 
         Raises:
-            ValueError: one has no offset from UTC, or is outside the years 2000 to 9998.
+            ValueError: a time has no offset from UTC, or is outside the years 2000 to 9998, or another
+                value is of another type.
         """
+        for name in ("customer", "short_id", "status"):
+            text = getattr(self, name)
+            must((text is None or is_text(text), f"{name}: {NAME}"))
+        must((isinstance(self.newest, bool), "newest: must be True or False"))
         for name, time in (("since", self.since), ("until", self.until)):
             wrong = None if time is None else invalid_time(time)
             if wrong:

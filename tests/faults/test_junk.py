@@ -1,0 +1,372 @@
+"""Whatever a program hands to the library is answered clearly, and reaches no journal unreadable.
+
+Every public method is found by reflection, so that a new one is tested, too.
+"""
+
+import contextlib
+import enum
+import inspect
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+import pytest
+from real_stack import PARTITIONS, Stack, started
+
+from conftest import unique
+from flashguard import Code, FlashGuard, Item, Line, NewSale, Refused, Settings
+from flashguard.arguments import CHANGEABLE
+from flashguard.customers import one_customer
+from flashguard.errors import ConfigurationError
+from flashguard.kernel import keys
+from flashguard.ledger import OrderFilter, StoredSale
+from flashguard.model import Durability, KeyScope, MinorUnits, RoomMode, ScopedKey, Sku, WaitingRoom
+from flashguard.rules import Rules
+
+SURFACE = {"", "shop", "orders", "waiting", "rooms"}
+"""Where the library's public methods are: the guard itself, and these attributes of it."""
+INNER = {
+    "settings", "ledger", "kernel", "partitions", "signer", "watermark", "outcomes", "decisions", "rates",
+    "spread", "copies",
+}  # fmt: skip
+"""Attributes that the service's own parts use; they take what the surface has checked."""
+HARMLESS = {"close"}
+"""Takes nothing; tested by every fixture."""
+REFUSALS = {
+    Code.INVALID_REQUEST, Code.UNKNOWN_RESERVATION, Code.UNKNOWN_ENTRY, Code.UNKNOWN_SALE, Code.UNKNOWN_ITEM,
+    Code.UNKNOWN_TICKET, Code.SALE_NOT_OPEN,
+}  # fmt: skip
+NOTHING = {"sale", "sale_in_memory", "audit", "orders", "customer_of", "admitted_until"}
+"""Methods that answer None, or 0, about what can't be."""
+
+
+class Text(str):
+    """A str that is none."""
+
+
+class Whole(int):
+    """An int that is none."""
+
+
+class Word(enum.StrEnum):
+    ONE = "one"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+JUNK: list[Any] = [
+    None, True, False, 0, -1, 1, 1.5, 1.0, float("nan"), float("inf"), -0.0, 2**31, 2**53 + 1, 2**63,
+    -(2**70), 10**400, Decimal(1), Decimal("NaN"), Fraction(1, 2), 1j, "", "1", " ", "\x00", "a\x00b",
+    "\ud800", "a\nb", "x" * 129, "x" * 100_000, "../..", "é", "\u202e", b"x", bytearray(b"x"),
+    memoryview(b"x"), [], [None], [[]], (), (1,), {}, {"a": 1}, {1: 2}, set(), frozenset(), range(3),
+    object(), object, len, lambda: None, Ellipsis, NotImplemented, datetime(2030, 1, 1, tzinfo=UTC),
+    datetime(2030, 1, 1), datetime.max, Text("one"), Whole(1), Word.ONE, Number.ONE, iter([]),  # noqa: DTZ001, DTZ901
+    (x for x in ()), Line(Sku("unit"), 1), ScopedKey(KeyScope.BUYER, ("a",)),
+    ScopedKey(KeyScope.BUYER, (1,)), ScopedKey("buyer", "a"), ScopedKey(KeyScope.BUYER, ("\ud800",)),
+    type("Odd", (), {"__len__": lambda _: 1, "__iter__": lambda _: iter("a"), "__eq__": lambda *_: True})(),
+]  # fmt: skip
+
+
+def generated(seed: int, count: int) -> Iterator[Any]:
+    """Make junk: values of the list above, in each other."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        some = chance.sample(JUNK, 3)
+        one, two, _ = some
+        line = {"sku": one, "quantity": two}
+        yield chance.choice([some, tuple(some), line, Line(one, two), [Line(one, two)]])
+
+
+def is_str(value: Any) -> bool:
+    return type(value) is str or isinstance(value, enum.StrEnum)
+
+
+def is_printable(value: Any, most: int = 128) -> bool:
+    return is_str(value) and 0 < len(value) <= most and value.isprintable()
+
+
+def is_good_key(value: Any) -> bool:
+    if isinstance(value, ScopedKey):
+        return value.scope is KeyScope.BUYER and value.parts == ("a",)
+    return value is None or is_printable(value, 255)
+
+
+def is_int(value: Any, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+GOOD: dict[str, Callable[[Any], bool]] = {
+    "key": is_good_key,
+    "creation_key": lambda value: value is None or is_str(value),
+    "reason": is_printable,
+    "sku": is_printable,
+    "customer": lambda value: is_str(value),
+    "text": lambda value: is_str(value),
+    "receipt": lambda value: value is None,
+    "shown": lambda value: value is None or is_str(value),
+    "proof": lambda value: value is None or is_str(value),
+    "sale": is_printable,
+    "sale_id": is_printable,
+    "sale_ids": lambda value: isinstance(value, list | tuple) and all(map(is_printable, value)),
+    "id_": is_printable,
+    "settings": lambda value: value is None,
+    "lone": lambda value: isinstance(value, bool),
+    "drafts": lambda value: isinstance(value, bool),
+    "restock": lambda value: isinstance(value, bool),
+    "after": lambda value: value is None,
+    "limit": lambda value: is_int(value, 1, 10_000),
+    "count": lambda value: is_int(value, 1, 10_000),
+    "start": lambda value: is_int(value, 0, 10_000_000),
+    "quantity": lambda value: is_int(value, 1, 10**6),
+    "taken": lambda value: is_int(value, 0, 5 * 10**7),
+    "delta": lambda value: is_int(value, -(10**9), 10**9),
+    "partition": lambda value: is_int(value, 0, PARTITIONS - 1),
+    "admitted_until": lambda value: is_int(value, 0, 2**53),
+    "seconds": lambda value: type(value) in (int, float) and 0 < value < float("inf"),
+}
+"""What of the junk is none, for a parameter of this name: then any answer will do."""
+
+
+@pytest.fixture(scope="module")
+async def stack(http) -> AsyncIterator[Stack]:
+    async with started(http) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def guard(stack: Stack) -> AsyncIterator[FlashGuard]:
+    settings = Settings(redis_url=stack.servers.redis_url, database_url=stack.servers.database_url)
+    async with await FlashGuard.connect(settings) as connected:
+        yield connected
+
+
+def methods_of(guard: FlashGuard) -> dict[str, Any]:
+    """Return every public method of the surface, by its path."""
+    found = {}
+    for place in SURFACE:
+        owner = getattr(guard, place) if place else guard
+        for name, _ in inspect.getmembers(type(owner), callable):
+            if not name.startswith("_") and name not in HARMLESS:
+                found[f"{place}.{name}".lstrip(".")] = getattr(owner, name)
+    return found
+
+
+METHODS = (
+    "connect", "renew", "customer_of", "reserve", "buy", "confirm", "release", "extend", "reservation",
+    "shop.create_sale", "shop.unfit", "shop.placed", "shop.draft_of", "shop.may_create", "shop.load",
+    "shop.sale", "shop.sale_in_memory", "shop.sales", "shop.change", "shop.restock", "shop.orders",
+    "shop.audit", "orders.cancel", "waiting.join", "waiting.see", "waiting.leave", "rooms.ticket_of",
+    "rooms.take", "rooms.look", "rooms.leave", "rooms.took", "rooms.admitted_until", "rooms.drawing",
+)  # fmt: skip
+
+
+def test_the_surface_is_what_is_tested_here(guard: FlashGuard) -> None:
+    assert set(methods_of(guard)) == set(METHODS)
+    attributes = {name for name in vars(guard) if not name.startswith("_")}
+    assert attributes == (SURFACE | INNER) - {""}
+
+
+def item(**more: Any) -> Item:
+    fields = {"sku": Sku("unit"), "name": "Unit", "price_minor": MinorUnits(1), "currency": "EUR", "stock": 5}
+    return Item(**(fields | more))
+
+
+def new_sale(**more: Any) -> NewSale:
+    return NewSale(**({"name": "Sale", "items": (item(),), "id": unique()} | more))
+
+
+def lines(value: Any) -> list[Any]:
+    return [value, [value], [Line(value, 1)], [Line(Sku("unit"), value)], [Line(Sku("unit"), 1), value]]
+
+
+def sales(value: Any) -> list[Any]:
+    room = {name: value for name in WaitingRoom.__struct_fields__ if name != "commitment"}
+    return [
+        value,
+        *(new_sale(**{name: value}) for name in NewSale.__dataclass_fields__),
+        new_sale(items=(value,)),
+        *(new_sale(items=(item(**{name: value}),)) for name in Item.__struct_fields__),
+        *(new_sale(rules=Rules(**{name: value})) for name in Rules.__struct_fields__),
+        *(new_sale(waiting_room=WaitingRoom(**{name: each})) for name, each in room.items()),
+    ]
+
+
+def good_field(name: str, value: Any) -> bool:
+    """Whether a value is right for this field of a sale after all."""
+    numbers = {
+        "hold_seconds": (1, 86_400), "limit_per_customer": (1, 10**9), "spread": (1, 16),
+        "price_minor": (0, 10**11), "stock": (0, 10**9), "held": (0, 0), "sold": (0, 0),
+        "max_active": (1, 10**6), "session_seconds": (1, 86_000), "max_waiting": (1, 10**7),
+        "max_held_per_customer": (1, 10**9), "cool_down_after": (1, 1000), "cool_down_seconds": (1, 604_800),
+        "waiting_list": (1, 100_000), "waiting_list_hold_seconds": (1, 86_400),
+    }  # fmt: skip
+    if name in numbers:
+        optional = name in Rules.__struct_fields__ or name == "limit_per_customer"
+        return (optional and value is None) or is_int(value, *numbers[name])
+    if name in ("name", "sku"):
+        return is_printable(value)
+    if name == "id":
+        return value is None or value in ("1", "é", "one") or is_printable(value)
+    if name in ("starts_at", "ends_at"):
+        return value is None or (isinstance(value, datetime) and value.tzinfo is not None)
+    if name == "admit_per_second":
+        return type(value) in (int, float) and 0.01 <= value <= 100_000
+    if name == "proof_of_work":
+        return isinstance(value, bool)
+    if name in ("waiting_room",):
+        return value is None or value == {}
+    return name in ("hold_durability", "mode") and is_str(value) and value in (*Durability, *RoomMode)
+
+
+def filters(value: Any) -> list[Any]:
+    made = [value]
+    for name in OrderFilter.__struct_fields__:
+        with contextlib.suppress(ValueError):
+            made.append(OrderFilter(**{name: value}))
+    return made
+
+
+def is_refusal(name: str, answer: Any) -> bool:
+    if isinstance(answer, Refused):
+        return answer.code in REFUSALS and bool(answer.detail or answer.code is not Code.INVALID_REQUEST)
+    return name.rsplit(".", 1)[-1] in NOTHING and not answer
+
+
+async def call(method: Any, arguments: dict[str, Any]) -> Any:
+    """Return the answer; a ValueError or ConfigurationError with a sentence is one, too."""
+    try:
+        answer = method(**arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+    except (ValueError, ConfigurationError) as error:
+        return Refused(code=Code.INVALID_REQUEST, detail=str(error))
+    except Exception as error:
+        return error
+
+
+async def epochs(stack: Stack) -> list[tuple[Any, ...]]:
+    heads = [await stack.memory.hgetall(keys.partition(number)) for number in range(PARTITIONS)]
+    return [(head.get(b"epoch"), head.get(b"fence")) for head in heads]
+
+
+async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashGuard):
+    service = stack.service
+    sale = await service.create_sale(stock=10**6, hold_seconds=3600, waiting_list=100_000)
+    room = await service.create_sale(stock=5, waiting_room={"mode": "fifo"})
+    order = (await service.buy(sale, "ann")).ok(201)["id"]
+    held = (await service.hold(sale, "ann")).ok(201)["id"]
+    stored = await guard.ledger.sale(sale)
+    before = await epochs(stack)
+
+    def good(method: str) -> dict[str, Any]:
+        of = room if method.startswith("rooms.") else sale
+        id_ = order if method == "orders.cancel" else held
+        if method.startswith("rooms."):
+            id_ = guard.rooms.ticket_of(room, "ann")
+        return {
+            "settings": guard.settings, "lone": False, "seconds": 5.0, "text": "ann", "sale": of,
+            "sale_id": of,
+            "customer": "ann", "lines": [Line(Sku("unit"), 1)], "key": unique("key"), "admitted_until": 0,
+            "id_": id_, "receipt": None, "new": new_sale(), "stored": stored, "creation_key": unique("key"),
+            "sale_ids": [of], "partition": stack.partition(of), "after": None, "limit": 10, "drafts": True,
+            "verb": "patch", "changes": {}, "sku": "unit", "delta": 1, "reason": "test",
+            "which": OrderFilter(),
+            "restock": True, "quantity": 1, "shown": None, "proof": None, "taken": 0, "admission": "no",
+            "start": 0, "count": 10,
+        }  # fmt: skip
+
+    calls, taken = 0, []
+    for path, method in methods_of(guard).items():
+        signature = inspect.signature(method)
+        for name, parameter in signature.parameters.items():
+            for junk in (*JUNK, *generated(hash(path) % 1000, 20)):
+                if parameter.kind is parameter.VAR_KEYWORD:
+                    tries = [{each: junk} for each in (*sorted(CHANGEABLE), "color", "sku")]
+                else:
+                    makers = {"lines": lines, "new": sales, "which": filters}
+                    tries = [{name: each} for each in makers.get(name, lambda value: [value])(junk)]
+                for odd in tries:
+                    base = {each: good(path)[each] for each in signature.parameters if each != "changes"}
+                    if path == "connect":
+                        base["settings"] = None if name == "lone" else base["settings"]
+                    if is_fine(path, name, odd, junk):
+                        if path == "connect" or path == "renew":
+                            continue
+                        answer = await call(method, base | odd)
+                        bad = isinstance(answer, Exception)
+                    else:
+                        answer = await call(method, base | odd)
+                        bad = not is_refusal(path, answer)
+                    if bad:
+                        taken.append(f"{path} {name}={junk!r:.99}: {odd!r:.400} -> {answer!r:.99}")
+                    calls += 1
+    assert not taken, "\n".join(taken)
+    assert calls > 3000
+    await stack.recorded(sale)
+    await stack.recorded(room)
+    assert await epochs(stack) == before
+    assert (await stack.readiness())["status"] == "ok"
+    (await service.buy(sale, "bea")).ok(201)
+    await service.audit(sale)
+
+
+def is_fine(path: str, name: str, odd: dict[str, Any], junk: Any) -> bool:
+    """Whether this call's argument may be right after all, so that any answer without a fault will do."""
+    [(field, value)] = odd.items()
+    with contextlib.suppress(Exception):
+        if name == "changes":
+            return good_field(field, junk) if field in CHANGEABLE else False
+        if field == "lines":
+            return all(
+                isinstance(line, Line) and is_printable(line.sku) and is_int(line.quantity, 1, 10**6)
+                for line in value
+            ) and isinstance(value, list | tuple) and len(value) > 0  # fmt: skip
+        if field == "new":
+            if not isinstance(value, NewSale):
+                return False
+            parts = [(name, getattr(value, name)) for name in value.__dataclass_fields__ if name != "items"]
+            for struct in (value.rules, value.waiting_room, *value.items):
+                if struct is not None:
+                    parts += msgspec.structs.asdict(struct).items()
+            return all(
+                good_field(name, each)
+                for name, each in parts
+                if name not in ("rules", "waiting_room", "currency", "commitment")
+            )
+        if field == "which":
+            return isinstance(value, OrderFilter)
+        if field == "stored":
+            return isinstance(value, StoredSale)
+        if field == "verb":
+            return value in ("open", "pause", "close", "patch")
+        if field == "customer":
+            return one_customer(value) is not None or is_str(value)
+        return GOOD[field](value) if field in GOOD else False
+    return False
+
+
+@pytest.mark.parametrize(
+    "units", [1.5, 1.0, Decimal(1), True, "1", None, float("nan"), float("inf"), Whole(1), 0, -1, 10**6 + 1]
+)
+async def test_units_that_are_no_whole_number_are_refused_by_name(
+    stack: Stack, guard: FlashGuard, units: Any
+):
+    sale = await stack.service.create_sale(stock=5)
+    before = await stack.epoch(sale)
+    for verb in (guard.reserve, guard.buy):
+        refused = await verb(sale, "ann", [Line(Sku("unit"), units)])
+        assert isinstance(refused, Refused)
+        assert refused.code is Code.INVALID_REQUEST
+        assert refused.detail.startswith("quantity")
+    if type(units) is not int:
+        refused = await guard.shop.restock(sale, "unit", units, "test")
+        assert isinstance(refused, Refused)
+        assert refused.code is Code.INVALID_REQUEST
+        assert refused.detail.startswith("delta")
+    assert (await stack.service.item(sale))["available"] == 5
+    assert await stack.epoch(sale) == before

@@ -31,13 +31,19 @@ async def stack(http: aiohttp.ClientSession) -> AsyncIterator[Stack]:
 
 async def send_test(stack: Stack, endpoint: str) -> tuple[int, dict]:
     """`flashguard webhooks test ... --json`: its exit code and what it shows."""
+    code, out = await run_test(stack, endpoint, "--json")
+    return code, json.loads(out)
+
+
+async def run_test(stack: Stack, endpoint: str, *options: str) -> tuple[int, str]:
+    """`flashguard webhooks test`: its exit code and its output."""
     service = stack.service
-    words = ("webhooks", "test", endpoint, "--json", "--url", service.url, "--admin-key", service.admin_key)
+    words = ("webhooks", "test", endpoint, *options, "--url", service.url, "--admin-key", service.admin_key)
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "flashguard", *words, env=clean_env(), stdout=subprocess.PIPE
     )
     out, _ = await asyncio.wait_for(child.communicate(), 60)
-    return child.returncode or 0, json.loads(out)
+    return child.returncode or 0, out.decode()
 
 
 async def endpoint_to(stack: Stack, url: str, **more: object) -> dict:
@@ -73,6 +79,9 @@ async def test_the_receiver_in_examples_takes_a_test_event_and_refuses_a_forged_
             "webhook.test",
             line["message_id"],
         ]
+        code, said = await run_test(stack, endpoint["id"])
+        assert code == 0
+        assert "was delivered: status 204 after" in said
         forged = {
             "webhook-id": line["message_id"], "webhook-timestamp": "1700000000",
             "webhook-signature": "v1," + base64.b64encode(b"x" * 32).decode(),
@@ -93,9 +102,14 @@ async def test_a_test_event_that_fails_is_shown_and_waits_once(stack: Stack) -> 
         code, line = await send_test(stack, endpoint["id"])
         assert (code, line["state"], line["status"]) == (1, "pending", 500), line
         assert "500" in line["error"]
+        receiver.plan["/hook"] = ["500"]
+        code, said = await run_test(stack, endpoint["id"])
+        assert code == 1
+        assert f"Test event {line['message_id']} was not delivered: " in said
+        assert "Next attempt at " in said
         code, again = await send_test(stack, endpoint["id"])
         assert (code, again["id"], again["state"]) == (0, line["id"], "delivered")
-        assert [each.type for each in receiver.received] == ["webhook.test"] * 2
+        assert [each.type for each in receiver.received] == ["webhook.test"] * 3
         assert receiver.received[0].data == {"webhook_id": endpoint["id"]}
         log = (await stack.service.call("GET", f"{path}/deliveries", admin=True)).ok()["data"]
         assert [(each["id"], each["sale_id"], each["reservation_id"]) for each in log] == [

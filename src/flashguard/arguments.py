@@ -146,9 +146,14 @@ def is_key(value: object) -> bool:
     parts: object = value.parts
     if type(value.scope) is not KeyScope or type(parts) is not tuple:
         return False
-    for part in parts:  # noqa: SIM110
-        if type(part) is not str or not part.isprintable():
+    for part in parts:
+        if type(part) is not str:
             return False
+        if not part.isascii():  # a customer's id may have joiners, which are not printable
+            try:
+                part.encode()
+            except UnicodeEncodeError:
+                return False
     return True
 
 

@@ -18,7 +18,7 @@ import pytest
 from real_stack import PARTITIONS, Stack, started
 
 from conftest import unique
-from flashguard import Code, FlashGuard, Item, Line, NewSale, Refused, Settings
+from flashguard import Code, FlashGuard, Granted, Item, Line, NewSale, Refused, Settings
 from flashguard.arguments import CHANGEABLE
 from flashguard.customers import one_customer
 from flashguard.errors import ConfigurationError
@@ -348,6 +348,14 @@ def is_fine(path: str, name: str, odd: dict[str, Any], junk: Any) -> bool:
             return one_customer(value) is not None or is_str(value)
         return GOOD[field](value) if field in GOOD else False
     return False
+
+
+async def test_a_buyers_own_key_may_name_a_customer_with_a_joiner(stack: Stack, guard: FlashGuard):
+    sale = await stack.service.create_sale(stock=5)
+    key = ScopedKey(KeyScope.BUYER, ("\u0645\u06cc\u200c\u062e", "key"))
+    for replayed in (False, True):
+        answer = await guard.reserve(sale, "ann", [Line(Sku("unit"), 1)], key=key)
+        assert (type(answer), answer.replayed) == (Granted, replayed)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ async def stack(http) -> AsyncIterator[Stack]:
 async def sql(stack: Stack, text: str, *args: object) -> Any:
     connection = await asyncpg.connect(stack.servers.database_url)
     try:
-        return await connection.fetchval(text, *args)
+        return await (
+            connection.fetchval(text, *args) if args or ";" not in text else connection.execute(text)
+        )
     finally:
         await connection.close()
 
@@ -228,6 +230,38 @@ async def test_keys_that_never_end_by_sql_lock_nobody_out(stack: Stack):
         assert (await service.call("GET", "/v1/sales", headers=headers)).status == 200
     finally:
         await sql(stack, "UPDATE flashguard.signing_keys SET signs_from = now()")
+
+
+async def test_no_other_list_stops_for_a_time_that_cant_be_read(stack: Stack):
+    service = stack.service
+    hook = {"url": "https://shop.invalid/hook", "events": ["order.confirmed"]}
+    made = (await service.admin("POST", "/v1/webhooks", hook))["id"]
+    sale = await service.create_sale(stock=5)
+    (await service.buy(sale, "ann")).ok(201)
+    await stack.recorded(sale)
+    assert await sql(stack, "SELECT count(*) FROM flashguard.webhook_deliveries") == 1
+    await sql(
+        stack,
+        """
+        INSERT INTO flashguard.simulations (id, environment, buyers, stock, strategies, created_at)
+        VALUES ('0123456789ab', 'x', 1, 1, '{}', 'infinity');
+        UPDATE flashguard.webhook_endpoints SET failing_since = 'infinity', delivered_at = '-infinity';
+        UPDATE flashguard.webhook_deliveries SET at = 'infinity', due_at = '-infinity';
+        """,
+    )
+    try:
+        assert [hook["id"] for hook in (await service.admin("GET", "/v1/webhooks"))["data"]] == [made]
+        assert len((await service.admin("GET", f"/v1/webhooks/{made}/deliveries"))["data"]) == 1
+        assert (await service.admin("GET", "/v1/simulations"))["data"][0]["id"] == "0123456789ab"
+        code, found = doctor(stack)
+        assert code == 1
+        assert "webhook message" in found["ledger: rows"]["found"]
+    finally:
+        await sql(
+            stack,
+            "DELETE FROM flashguard.simulations; DELETE FROM flashguard.webhook_deliveries; "
+            "DELETE FROM flashguard.webhook_endpoints",
+        )
 
 
 async def test_the_ledger_refuses_what_it_could_not_read_also_one_that_is_upgraded(stack: Stack):

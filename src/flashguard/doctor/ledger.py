@@ -108,6 +108,7 @@ async def _ranges(ledger: Ledger) -> list[Finding]:
             missing = await connection.fetch(query("missing_ranges"))
             rows = await connection.fetch(query("unreadable_sales"), UNREADABLE_SHOWN)
             rows += await connection.fetch(query("unreadable_reservations"), UNREADABLE_SHOWN)
+            rows += await connection.fetch(query("unreadable_deliveries"), UNREADABLE_SHOWN)
     except asyncpg.UndefinedFunctionError:
         return []  # a migration is pending, which is a finding of its own
     except LedgerAway as error:  # millions of reservations may take longer than a statement may

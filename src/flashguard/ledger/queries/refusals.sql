@@ -62,6 +62,16 @@ WHERE NOT flashguard.readable(created_at, expires_at, confirmed_at, ended_at)
                  OR flashguard.line_units(lines, n) IS NULL OR jsonb_typeof(lines -> (2 * n)) <> 'string')
 LIMIT $1;
 
+-- name: unreadable_deliveries
+-- Webhook messages whose times can't be read: they are not sent.
+SELECT 'webhook message ' || id AS id,
+       concat_ws(', ', 'at ' || at, 'created ' || created_at, 'expires ' || expires_at, 'confirmed ' || confirmed_at,
+                 'due ' || due_at, 'first tried ' || first_at) AS what
+FROM flashguard.webhook_deliveries
+WHERE state = 'pending' AND NOT (flashguard.readable(at, created_at, expires_at, confirmed_at, first_at)
+                                 AND flashguard.readable(due_at))
+LIMIT $1;
+
 -- name: missing_ranges
 -- Constraints of the migration `ranges` that this ledger does not have: somebody dropped them, or rows broke them then.
 SELECT name FROM unnest(ARRAY['sales_times_in_range', 'items_price_in_range', 'items_stock_in_range',

@@ -9,15 +9,17 @@ ON CONFLICT DO NOTHING RETURNING id;
 SELECT id, secret, creation_body FROM flashguard.webhook_endpoints WHERE creation_key = $1;
 
 -- name: webhooks
--- All, or one; messages that wait are counted up to a hundred thousand.
-SELECT id, url, description, events, enabled, disabled_at, disabled_why, failing_since, delivered_at, created_at,
-       CASE WHEN old_secret_until > now() THEN old_secret_until END AS old_secret_until,
+-- All, or one; messages that wait are counted up to a hundred thousand. Times that can't be read are clamped: they say when
+-- something was, and nothing hangs on them.
+SELECT id, url, description, events, enabled, flashguard.clamped(disabled_at) AS disabled_at, disabled_why,
+       flashguard.clamped(failing_since) AS failing_since, flashguard.clamped(delivered_at) AS delivered_at,
+       flashguard.clamped(created_at) AS created_at,
+       CASE WHEN old_secret_until > now() THEN flashguard.clamped(old_secret_until) END AS old_secret_until,
        (SELECT count(*) FROM (SELECT FROM flashguard.webhook_deliveries d
                               WHERE d.endpoint = w.id AND d.state = 'pending' LIMIT 100000) AS waiting) AS pending
 FROM flashguard.webhook_endpoints w
-WHERE ($1::text IS NULL OR id = $1)
-  AND flashguard.readable(created_at, disabled_at, failing_since, delivered_at, old_secret_until)
-ORDER BY created_at, id;
+WHERE $1::text IS NULL OR id = $1
+ORDER BY w.created_at, id;
 
 -- name: change_webhook
 UPDATE flashguard.webhook_endpoints
@@ -51,11 +53,11 @@ WHERE id = $1 AND ($4::text IS NULL OR rotation_key IS DISTINCT FROM $4) RETURNI
 SELECT secret FROM flashguard.webhook_endpoints WHERE id = $1;
 
 -- name: webhook_deliveries_page
--- The delivery log, newest first. Unreadable rows are left out, here and below.
-SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
+-- The delivery log, newest first. Times that can't be read are clamped.
+SELECT id, type, sale_id, reservation, flashguard.clamped(at) AS at, flashguard.clamped(written_at) AS written_at, state, attempts,
+       flashguard.clamped(due_at) AS due_at, flashguard.clamped(last_at) AS last_at, status, error, took_ms
 FROM flashguard.webhook_deliveries
 WHERE endpoint = $1 AND ($2::bigint IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
-  AND flashguard.readable(at, written_at, due_at, last_at)
 ORDER BY id DESC LIMIT $4;
 
 -- name: lock_webhook
@@ -98,7 +100,8 @@ SELECT id, url, secret, CASE WHEN old_secret_until > now() THEN old_secret END A
 FROM flashguard.webhook_endpoints WHERE enabled ORDER BY id;
 
 -- name: claim_deliveries
--- The next messages of an endpoint, leased for some seconds. Of a reservation, or of a sale, one at a time and in order.
+-- The next messages of an endpoint, leased for some seconds. Messages whose times can't be read are skipped: `doctor` shows
+-- them. Of a reservation, or of a sale, one at a time and in order.
 WITH due AS (
     SELECT endpoint, id FROM flashguard.webhook_deliveries d
     WHERE endpoint = $1 AND state = 'pending' AND due_at <= clock_timestamp()

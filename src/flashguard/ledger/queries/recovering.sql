@@ -29,8 +29,9 @@ SET status = $2, starts_at = CASE WHEN $3::bigint > 0 THEN to_timestamp($3::floa
 WHERE id = $1;
 
 -- name: any_stock
--- While the journal's tail is written, no order is refused for units that came in what is missing before it.
-UPDATE flashguard.items SET stock = stock + (2::bigint ^ 50)::bigint WHERE sale_id = ANY ($1::text[]);
+-- While the journal's tail is written, no order is refused for units that came in what is missing before it. 2^49, for
+-- the ledger takes no stock above 2^50; counters_as_in_memory takes the same number off again.
+UPDATE flashguard.items SET stock = stock + (2::bigint ^ 49)::bigint WHERE sale_id = ANY ($1::text[]);
 
 -- name: ended_as_in_memory
 -- Orders and ended holds that the ledger has in an older state. How a cancelled order was cancelled is not in memory.
@@ -120,7 +121,7 @@ WITH by_rows AS (
 ), changed AS (
     UPDATE flashguard.items i SET held = item.held, sold = item.sold, stock = greatest(item.held + item.sold, item.stock)::bigint
     FROM item WHERE i.sale_id = $1 AND i.sku = item.sku
-    RETURNING i.sku, i.stock, i.held, i.sold, i.stock - item.before + (2::bigint ^ 50)::bigint AS delta
+    RETURNING i.sku, i.stock, i.held, i.sold, i.stock - item.before + (2::bigint ^ 49)::bigint AS delta
 )
 INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
 SELECT $1, 'recover:' || $6::bigint || ':' || sku, sku, delta, 'as memory had it, less orders that the ledger lost',

@@ -115,6 +115,27 @@ async def test_a_server_without_a_disk_fails_where_a_sale_promises_one(stack: St
         await stack.memory.config_set("appendonly", "yes")
 
 
+@pytest.mark.parametrize(
+    ("setting", "bad", "good", "why"),
+    [("maxmemory", "1mb", "0", "memory is full"), ("min-replicas-to-write", "1", "0", "fewer replicas")],
+)
+async def test_memory_that_takes_no_writes_is_named_as_the_cause(
+    stack: Stack, setting: str, bad: str, good: str, why: str
+) -> None:
+    await stack.memory.config_set(setting, bad)
+    try:
+        code, found = doctor(stack)
+        assert (code, found["memory: writes"]["state"]) == (1, "failed")
+        assert why in found["memory: writes"]["found"]
+    finally:
+        await stack.memory.config_set(setting, good)
+    await until(lambda: _is(lambda: _code(stack), 0), "everything is well again")
+
+
+async def _code(stack: Stack) -> int:
+    return doctor(stack)[0]
+
+
 async def _is(ask: Callable[[], Awaitable[Any]], wanted: Any) -> bool:
     return await ask() == wanted
 

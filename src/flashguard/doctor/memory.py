@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.doctor.finding import Finding, State, check
+from flashguard.doctor.finding import Finding, State, check, ok
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.model import Durability
 
@@ -96,10 +96,24 @@ async def examine_memory(kernel: Kernel, wanted: Wanted, *, replica: bool = Fals
             "memory: role", role == ("slave" if replica else "master"), role,
             "Point FLASHGUARD_REDIS_URL at the primary: a replica takes no writes.",
         ),
+        *([] if replica else [await _writes(kernel)]),
         *_durability(config, persistence, Wanted(disk="") if replica else wanted),
         *([] if replica else _replicas(config, replication, wanted)),
         *await _cluster(kernel, server),
     ]  # fmt: skip
+
+
+async def _writes(kernel: Kernel) -> Finding:
+    name = "memory: writes"
+    try:
+        await kernel.check_writes()
+    except MemoryAway as error:
+        return Finding(
+            name, State.FAILED, str(error),
+            "Until it takes writes, every hold and order is answered 503: give it more memory (maxmemory), "
+            "room on its disk, or the replicas that it asks for.",
+        )  # fmt: skip
+    return ok(name, "taken")
 
 
 def _durability(config: Mapping[str, str], persistence: Mapping[str, str], wanted: Wanted) -> list[Finding]:

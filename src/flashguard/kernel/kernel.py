@@ -293,8 +293,9 @@ class Kernel:
         """
         await self._ask("EXISTS", key)
 
-    async def check_writes(self, key: str) -> None:
-        """Ask the server that has a key whether it would take a write now; nothing is written.
+    async def check_writes(self, *key: str) -> None:
+        """Ask the server that has a key whether it would take a write now; nothing is written. No key is
+        needed where the client has one server.
 
         A script with a header is refused before its first line by a server that is full (OOM), can't write
         its append-only file (MISCONF), is a replica (READONLY) or has lost its replicas (NOREPLICAS).
@@ -303,7 +304,7 @@ class Kernel:
             MemoryAway: it would not, and why; or it does not answer.
         """
         try:
-            await self.client.eval(WRITES_NOTHING, 1, key)
+            await self.client.eval(WRITES_NOTHING, len(key), *key)
         except (RedisError, OSError) as error:
             refused = next((why for word, why in WRITE_REFUSALS.items() if word in str(error)), None)
             raise _trouble("EVAL", error) if refused is None else MemoryAway(refused) from error

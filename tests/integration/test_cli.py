@@ -277,7 +277,8 @@ async def test_times_are_shown_in_utc_and_in_local_time_with_all_rules(run):
     for text in (
         "opens: 2030-03-31T10:30:00", "(2030-03-31 12:30:00 CEST local time)",
         "ends: 2030-10-27T00:30:00", "(2030-10-27 02:30:00 CEST local time)",
-        "limit per customer: 2 units", "held per customer at most: 3", "waiting list: 40 places",
+        "limit per customer: 2 units", "held per customer at most: 3",
+        "waiting list: 40 places; offers last 120 s",
         "cool-down: 60 s", "49.00 EUR", "4,900 JPY",
     ):  # fmt: skip
         assert text in shown.out

@@ -224,7 +224,7 @@ def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
         after = sale["cool_down_after"]
         facts.append(("cool-down", f"{sale['cool_down_seconds']} s after {after} expired holds"))
     if sale["waiting_list"] is not None:
-        hold = sale["waiting_list_hold_seconds"]
+        hold = sale["waiting_list_hold_seconds"] or sale["hold_seconds"]
         facts.append(("waiting list", f"{sale['waiting_list']} places; offers last {hold} s"))
     if (room := sale["waiting_room"]) is not None:
         told = (f"{name.replace('_', ' ')} {value}" for name, value in room.items() if value is not None)

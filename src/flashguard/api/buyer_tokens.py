@@ -15,7 +15,7 @@ from flashguard.settings import Settings
 from flashguard.tokens import MAX_TOKEN_SECONDS, Kind
 
 from .auth import SHOP
-from .headers import IdempotencyKey
+from .headers import TokenKey
 from .idempotency import valid_key
 from .key_schemas import BuyerTokenBody, BuyerTokenView, RevokedTokenView
 from .keys import secret_response
@@ -58,7 +58,7 @@ class KnownSales:
     responses=problems(401, 403, 404, 422, 503),
 )
 async def mint(
-    request: Request, sale: SaleParam, body: BuyerTokenBody, idempotency_key: IdempotencyKey = None
+    request: Request, sale: SaleParam, body: BuyerTokenBody, idempotency_key: TokenKey = None
 ) -> Response:
     """A token with which a browser may act as one customer in one sale, and nothing else.
 

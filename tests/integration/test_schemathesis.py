@@ -30,7 +30,7 @@ STREAMS = "/events$"
 """An open event stream has no end to wait for; tests/integration/test_live.py looks at these."""
 
 
-@pytest.mark.timeout(3_000 if LONG else 180)
+@pytest.mark.timeout(3_000 if LONG else 600)
 @pytest.mark.parametrize("mode", ["production", "development"])
 async def test_the_running_service_keeps_to_its_contract_whatever_is_sent(service, http, tmp_path, mode):
     async with another_api(service, http, FLASHGUARD_MODE=mode) as running:

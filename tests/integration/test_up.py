@@ -19,6 +19,7 @@ from pathlib import Path
 import asyncpg
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from conftest import clean_env
 from flashguard.cli.demo import DemoSaleError, open_demo_sale
@@ -30,6 +31,7 @@ from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, find_run, started_of, write_run
 from flashguard.embedded.supervisor import PartFailedError, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.kernel import keys
 from flashguard.settings import reachable_host
 from running import READY, Up, alive, sh, wait_until
 
@@ -99,6 +101,34 @@ def test_every_part_that_crashes_comes_back_and_a_second_run_is_refused(folder: 
             lambda: "200" in sh(f"curl -s -o /dev/null -w '%{{http_code}}' {first.url}/readyz || true")
         )
         assert available(first.url) == 100
+
+
+async def test_a_partition_that_waits_for_a_decision_does_not_end_it(folder: Path) -> None:
+    """An operator can decide only while the servers run, and the other partitions sell meanwhile."""
+    with Up(folder, "--port", "0") as up:
+        up.wait_for(READY)
+        run = up.run()
+        memory = Redis.from_url(run.redis_url)
+        ledger = await asyncpg.connect(run.database_url)
+        try:
+            demo = await ledger.fetchval("SELECT partition FROM flashguard.sales WHERE id = 'demo'")
+            await ledger.execute(
+                "UPDATE flashguard.partitions SET seq = 0, token = '' WHERE partition = $1", demo
+            )
+            await memory.xtrim(keys.journal(demo), maxlen=0)
+            os.kill(up.process.pid, signal.SIGKILL)
+        finally:
+            await memory.aclose()
+            await ledger.close()
+    with Up(folder, "--port", "0") as again:
+        again.wait_for("not ready: recorder is recovering (the ledger had entry ")
+        flashguard = [sys.executable, "-m", "flashguard", "recover", "--data-dir", str(again.data_dir)]
+        taken = subprocess.run(
+            [*flashguard, "--take", "memory"], env=clean_env(), capture_output=True, text=True
+        )
+        assert taken.returncode == 0, taken.stderr
+        again.wait_for(READY)
+        assert available(again.run().url) == 100
 
 
 def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_works(folder: Path) -> None:

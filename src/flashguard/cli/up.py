@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 import typer
 from rich.console import Console
@@ -22,6 +21,7 @@ from rich.text import Text
 from flashguard.api.export import find_folder
 from flashguard.cli.demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
 from flashguard.cli.output import printable, unfailing_output
+from flashguard.cli.readiness import READY_POLL_SECONDS, wait_until_ready
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.admin_key import keep_admin_key
 from flashguard.embedded.places import DirectoryLock, full_disk, identity_of, open_data_dir
@@ -36,8 +36,6 @@ from flashguard.settings import Mode, Settings, reachable_host
 
 FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
 
-READY_TIMEOUT_SECONDS: Final = 60.0
-READY_POLL_SECONDS: Final = 0.1
 PORTS_TO_TRY: Final = 100
 RUN_RETRY_SECONDS: Final = 1.0
 NAME_WIDTH: Final = len("flashguard")
@@ -253,19 +251,19 @@ class Everything:
             await migrate.stop(PATIENCE_SECONDS["recorder"])
 
     async def _wait_until_ready(self) -> None:
-        """Waits for the API's own word that every part answers, or for a part to be given up."""
+        """Wait until the API says that every part answers, or until a part is given up.
+
+        An API that answers otherwise is waited for without end, and the reason is shown: a partition that is
+        being rebuilt needs its time, and one that waits for `flashguard recover` needs the servers.
+        """
         failure = asyncio.create_task(self.supervisor.failure())
-        ready = asyncio.create_task(_ready(f"{self.url}/readyz"))
+        ready = asyncio.create_task(
+            wait_until_ready(f"{self.url}/readyz", lambda why: self.say("flashguard", why))
+        )
         try:
-            done, _ = await asyncio.wait(
-                [failure, ready], timeout=READY_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait([failure, ready], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 await task
-            if not done:
-                raise FlashGuardError(
-                    f"{self.url}/readyz did not answer 200 within {READY_TIMEOUT_SECONDS:g} s."
-                )
         finally:
             failure.cancel()
             ready.cancel()
@@ -305,18 +303,6 @@ class _Saying(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._everything.say("flashguard", record.getMessage())
-
-
-async def _ready(url: str) -> None:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
-        while True:
-            try:
-                async with http.get(url) as answer:
-                    if answer.status == 200:
-                        return
-            except (aiohttp.ClientError, TimeoutError):
-                pass
-            await asyncio.sleep(READY_POLL_SECONDS)
 
 
 def claim_port(host: str, port: int, *, exactly: bool) -> tuple[int, socket.socket]:

@@ -55,6 +55,7 @@ from flashguard.model import (
     invalid_time,
     is_name,
     is_str,
+    rounded_time,
     to_millis,
     unknown_sale,
 )
@@ -205,8 +206,8 @@ class Shop:
                 name=new.name,
                 status=SaleStatus.DRAFT,
                 items=new.items,
-                starts_at=new.starts_at,
-                ends_at=new.ends_at,
+                starts_at=rounded_time(new.starts_at),
+                ends_at=rounded_time(new.ends_at),
                 hold_seconds=new.hold_seconds,
                 limit_per_customer=new.limit_per_customer,
                 hold_durability=new.hold_durability,

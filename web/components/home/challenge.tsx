@@ -16,7 +16,7 @@ const CASES: Case[] = [
     { who: "98 more", does: "wait for Bob’s; the pool is exhausted", stock: "99", tone: "warn" },
     { who: "9,900", does: "get no connection: time-outs for all", stock: "all", tone: "warn" },
   ] },
-  { title: "FlashGuard", verdict: "exact, and fast", tone: "good", last: "text-good", column: "stock", so: "No buyer waits with a connection in hand. A sold-out crowd never touches the database.", steps: [
+  { title: "FlashGuard", verdict: "exact, and fast", tone: "good", last: "text-good", column: "stock", so: "No buyer queues for a row. A sold-out crowd never touches the database.", steps: [
     { who: "All", does: "clicks that come together are one batch", stock: "1" },
     { who: "Script", does: "Ann held, everybody else sold-out", stock: "0" },
     { who: "Journal", does: "one entry, in the same step", stock: "0" },

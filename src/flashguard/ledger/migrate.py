@@ -51,11 +51,24 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", partitions: 
             await _with_locks(connection, apply)
         await _with_locks(connection, lambda: _install(connection, partitions))
     except asyncpg.InsufficientPrivilegeError as error:
-        raise ConfigurationError(
-            f"This role may not change the ledger's schema ({error}): run `flashguard migrate` as the role "
-            "that owns it."
-        ) from error
+        raise ConfigurationError(await _what_is_missing(connection, str(error))) from error
     return applied
+
+
+async def _what_is_missing(connection: "asyncpg.Connection[asyncpg.Record]", error: str) -> str:
+    """Return what lets this role migrate, with the names of this database."""
+    row = await connection.fetchrow(query("who_may_migrate"))
+    if row is None:
+        raise AssertionError("a SELECT of values always has one row")
+    if row["owner"] is None:
+        return (
+            f"This role may not make the ledger's schema ({error}). As an owner of the database, run "
+            f"`{row['missing']}`, then `flashguard migrate` again."
+        )
+    return (
+        f"This role may not change the ledger's schema ({error}): run `flashguard migrate` as "
+        f"{row['owner']}, the role that owns it."
+    )
 
 
 async def _known(connection: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
@@ -86,7 +99,9 @@ async def _with_locks(
 
 async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     await connection.execute(query("lock_migrations"))
-    await connection.execute(query("ensure_schema"))
+    if not await connection.fetchval(query("schema_is_there")):
+        # Even with IF NOT EXISTS this asks for CREATE on the database, which a schema's owner need not have.
+        await connection.execute(query("ensure_schema"))
     await connection.execute(query("ensure_migrations_table"))
 
 

@@ -1,6 +1,14 @@
 -- name: ensure_schema
 CREATE SCHEMA IF NOT EXISTS flashguard;
 
+-- name: schema_is_there
+SELECT to_regnamespace('flashguard') IS NOT NULL;
+
+-- name: who_may_migrate
+-- Who owns the schema; if there is none, what an owner of the database has to run for this role.
+SELECT (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'flashguard') AS owner,
+       format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user) AS missing;
+
 -- name: ensure_migrations_table
 CREATE TABLE IF NOT EXISTS flashguard.migrations (
     name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());

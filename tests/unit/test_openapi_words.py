@@ -34,6 +34,30 @@ def contents(call: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
                 yield status, kind, content
 
 
+def says_nothing(example: Any) -> bool:
+    """Whether an example is a placeholder or has one: null (but for a property), an empty object, "text"."""
+    if isinstance(example, dict):
+        return not example or any(value is not None and says_nothing(value) for value in example.values())
+    if isinstance(example, list):
+        return any(says_nothing(value) for value in example)
+    return example in (None, "text")
+
+
+def shapes(schema: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All properties of a schema and of what stands within it: where, and their shape."""
+    if isinstance(schema, dict):
+        for property_, shape in schema.get("properties", {}).items():
+            yield f"{name}.{property_}", shape
+        for keyword, inner in schema.items():
+            if keyword not in ("example", "examples", "default", "const", "enum"):
+                of = inner.values() if keyword == "properties" else [inner]
+                for each in of:
+                    yield from shapes(each, name)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from shapes(each, name)
+
+
 def test_every_call_has_a_tag_and_a_sentence() -> None:
     assert [name for name, call in CALLS if not (call.get("tags") and call.get("description"))] == []
 
@@ -45,12 +69,15 @@ def test_every_parameter_and_every_property_is_described() -> None:
         for parameter in call.get("parameters", ())
         if not parameter.get("description")
     ]
-    lacks += [
-        f"{name}.{property_}"
-        for name, schema in SCHEMAS.items()
-        for property_, shape in schema.get("properties", {}).items()
-        if not shape.get("description")
+    found = [each for name, schema in SCHEMAS.items() for each in shapes(schema, name)]
+    found += [
+        each
+        for name, call in CALLS
+        for _, _, content in contents(call)
+        for each in shapes(content["schema"], name)
     ]
+    assert len(found) > 400
+    lacks += [where for where, shape in found if not shape.get("description")]
     assert lacks == [], "give each a description, or its name a word in api/vocabulary.py"
 
 
@@ -60,6 +87,7 @@ def test_every_request_and_every_answer_has_an_example_that_is_valid(name: str, 
     assert takes_or_gives or "204" in call["responses"]
     for which, kind, content in takes_or_gives:
         assert "example" in content, (name, which, kind)
+        assert not says_nothing(content["example"]), (name, which, content["example"])
         if kind == "application/json":
             schema = content["schema"] | {"components": DOCUMENT["components"]}
             validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)

@@ -54,7 +54,7 @@ def _fits(property_: dict[str, Any], example: object) -> bool:
     """Whether an example by name can be one of this type: a name may be a list here, a number there."""
     types = {each.get("type") for each in property_.get("anyOf", [property_])}
     types |= {"string" for each in property_.get("anyOf", [property_]) if "enum" in each}
-    kinds = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
+    kinds = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
     named = kinds[type(example)]
     values = [value for each in property_.get("anyOf", [property_]) for value in each.get("enum", ())]
     return (named in types or (named == "integer" and "number" in types)) and (
@@ -94,7 +94,7 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 0) 
     kinds = [each for name in ("anyOf", "oneOf", "allOf") for each in schema.get(name, ())]
     if kinds:
         nothing = any(each.get("type") == "null" for each in kinds)
-        return None if nothing else example_of(kinds[0], schemas, depth + 1)
+        return None if nothing and depth else example_of(kinds[0], schemas, depth + 1)
     return _of_type(schema, schemas, depth)
 
 
@@ -107,9 +107,7 @@ def _of_type(schema: dict[str, Any], schemas: dict[str, Any], depth: int) -> Any
         if depth > MOST_DEPTH or (depth and _is_own(schema, schemas)):
             return []
         return [example_of(each, schemas, depth + 1) for each in _items(schema)]
-    return {"integer": schema.get("minimum", 1), "number": 1.0, "boolean": True, "string": "text"}.get(
-        kind or ""
-    )
+    return {"integer": schema.get("minimum", 1), "number": 1.0, "boolean": True}.get(kind or "")
 
 
 def _items(schema: dict[str, Any]) -> list[dict[str, Any]]:

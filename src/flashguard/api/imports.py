@@ -33,7 +33,11 @@ BODY: Final[dict[str, Any]] = {
                     "type": "object", "required": ["sales"], "additionalProperties": False,
                     "properties": {
                         "sales": {
-                            "type": "array", "minItems": 1, "maxItems": 100, "items": {"type": "object"},
+                            "type": "array", "minItems": 1, "maxItems": 100,
+                            "items": {
+                                "allOf": [{"$ref": "#/components/schemas/SaleBody"}], "required": ["id"],
+                            },
+                            "description": "Sales as `POST /v1/sales` takes them, each with an `id`",
                         }
                     },
                 },

@@ -92,7 +92,7 @@ class ShadowReportView(BaseModel):
     only_shop_sold: int
     only_flashguard_sold: int
     returned: int
-    reasons: dict[str, int] = Field(description="Why FlashGuard refused what the shop sold")
+    reasons: dict[str, int]
     items: list[ShadowItemView]
     differences: list[DifferenceView]
 

@@ -25,6 +25,14 @@ router = APIRouter(prefix="/v1/sales/{sale}", tags=["waiting room"])
 
 TicketParam = Annotated[str, Path(max_length=100, description="The ticket's id")]
 PAGE_MOST = 5_000
+CHALLENGE = {
+    "parameters": {
+        "algorithm": "SHA-256", "cost": 1, "keyLength": 32, "keyPrefix": "0000",
+        "nonce": "11d1006bc38b93f9a202be314af1e08f", "salt": "1f7bfa147aa76c757c15f703667be990",
+        "expiresAt": 1809345600, "data": {"sale": "demo"},
+    },
+    "signature": "3ce25494caeccebb34546a9cb46ba0121f0f95a866de1d79a19692ac766faa6f",
+}  # fmt: skip
 
 
 class TicketBody(Body):
@@ -141,7 +149,11 @@ async def leave_room(request: Request, caller: Selling, sale: SaleParam, ticket:
     return problem(refused) if refused else json_response({"id": ticket, "status": "left"})
 
 
-@router.get("/challenge", response_model=dict[str, Any], responses=problems(401, 403, 404, 503))
+@router.get(
+    "/challenge",
+    response_model=dict[str, Any],
+    responses=problems(401, 403, 404, 503) | {200: {"content": {"application/json": {"example": CHALLENGE}}}},
+)
 async def challenge(request: Request, caller: Looking, sale: SaleParam) -> Response:
     """A challenge of the ALTCHA kind; its solution is a ticket's `proof`, once."""
     return json_response(guard_of(request).rooms.proofs.challenge(_room(caller, sale)))

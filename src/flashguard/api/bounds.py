@@ -18,6 +18,7 @@ from flashguard.errors import Code
 from flashguard.model import Refused
 from flashguard.settings import Settings
 
+from .http10 import sending_unchunked
 from .problems import problem
 from .safety import SAFE_BYTES
 
@@ -184,10 +185,13 @@ class Bounded(HttpToolsProtocol):
             self._coming = HEAD
             self._break(NO_HTTP)
         url, headers, expect = self.url, self.headers, self.expect_100_continue
+        old = self.parser.get_http_version() == "1.0"
         super().on_message_begin()
-        self.url, self.expect_100_continue = url, expect
+        self.url, self.expect_100_continue = url, expect and not old
         self.headers += headers
         super().on_headers_complete()
+        if old:
+            self.cycle.send = sending_unchunked(self.cycle)  # type: ignore[method-assign,assignment]
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)

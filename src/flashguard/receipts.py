@@ -25,6 +25,8 @@ class IdKind(Enum):
     RESERVATION = b"reservation"
     WAITING_ENTRY = b"waiting entry"
     TICKET = b"ticket"
+    SIMULATION = b"simulation"
+    SIGNING_KEY = b"signing key"
 
 
 class Receipt(Struct, array_like=True, frozen=True):
@@ -65,6 +67,10 @@ class Signer:
         if key is None:
             return secrets.token_hex(ID_BYTES)
         return self._digest(kind, sale, customer, key).hex()
+
+    def id_of_key(self, kind: IdKind, key: str) -> str:
+        """Return the id, in hex, of what the shop makes outside any sale under this idempotency key."""
+        return self._digest(kind, key).hex()
 
     def ticket_id(self, sale: SaleId, customer: str) -> str:
         """The id of a customer's ticket for a sale's waiting room: nobody else can know it."""

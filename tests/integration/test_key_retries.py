@@ -47,3 +47,23 @@ async def test_a_retried_mint_has_the_same_id_so_that_one_revocation_ends_all(se
     for token, status in ((first, 401), (again, 401), (others[0], 200)):
         headers = {"Authorization": f"Bearer {token['token']}"}
         assert (await service.call("GET", f"/v1/sales/{sale}", headers=headers)).status == status
+
+
+async def test_a_retried_rotation_of_the_signing_key_rotates_once(service: Service) -> None:
+    path = "/v1/signing-keys/rotate"
+
+    async def rotate(key: str, revoke: bool) -> Any:
+        return await service.call("POST", path, {"revoke": revoke}, admin=True, key=key)
+
+    for revoke in (False, True):
+        key = unique("rotate")
+        answers = await asyncio.gather(*(rotate(key, revoke) for _ in range(4)))
+        assert len([answer for answer in answers if not answer.replayed]) == 1
+        newest = {answer.ok()["data"][0]["id"] for answer in answers}
+        assert len(newest) == 1
+        assert [each["ends_at"] for each in answers[0].body["data"]].count(None) == 1
+        await rotate(unique("rotate"), revoke)
+        late = await rotate(key, revoke)  # its key is not the newest any more, and may have ended
+        assert late.replayed
+        assert late.ok()["data"][0]["id"] not in newest
+        (await rotate(key, not revoke)).problem(422, "idempotency-mismatch")

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from conftest import unique
 from simulations import PATH, over
 from streams import another_api, stream
 
@@ -58,6 +59,28 @@ async def test_a_simulation_runs_tells_what_happens_and_keeps_its_address(servic
     assert listed == {name: final[name] for name in final if name not in ("log", "series")}
     async with stream(service, f"{PATH}/{started['id']}/events") as events:
         assert [event.data for event in await events.rest()] == [final]
+
+
+async def test_the_same_key_starts_one_simulation_while_it_runs_and_when_it_is_over(service, http, quiet):
+    key = unique("sim")
+    async with another_api(service, http) as another:
+        answers = await asyncio.gather(
+            *(one.call("POST", PATH, SMALL, admin=True, key=key) for one in (service, another) * 2)
+        )
+        started = [answer for answer in answers if answer.status == 202]
+        assert len({answer.body["id"] for answer in started}) == 1
+        assert len([answer for answer in started if not answer.replayed]) == 1
+        for answer in answers:
+            if answer not in started:  # it came while the first was being started: to be sent again
+                answer.problem(409, "request-in-flight")
+        final = await over(service, started[0].body["id"])
+        retried = await another.call("POST", PATH, SMALL, admin=True, key=key)
+        assert retried.replayed
+        assert retried.ok(202) == final
+    other = await service.call("POST", PATH, SMALL | {"stock": 21}, admin=True, key=key)
+    other.problem(422, "idempotency-mismatch")
+    newest = (await service.admin("GET", PATH))["data"]
+    assert [each["id"] for each in newest].count(final["id"]) == 1
 
 
 async def test_only_one_runs_at_a_time_and_any_process_shows_and_stops_it(service, http, quiet):

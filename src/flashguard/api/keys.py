@@ -10,7 +10,7 @@ from flashguard.errors import Code
 from flashguard.identities import Identities, new_api_key
 from flashguard.ledger.identities import ALWAYS, ApiKey, IdentityBook, Once
 from flashguard.model import Refused
-from flashguard.receipts import fingerprint
+from flashguard.receipts import IdKind, fingerprint
 from flashguard.tokens import MAX_TOKEN_SECONDS, SIGNS_AFTER_SECONDS, SLACK_SECONDS, new_signing_key
 
 from .auth import Admin
@@ -33,6 +33,8 @@ router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[Admin])
 
 IdParam = Annotated[str, Path(pattern="^key_[0-9a-f]{1,64}$", description="The key's id")]
 TOO_MANY: Final = Refused(code=Code.OVERLOADED, detail="There are too many live keys; revoke some.")
+SIGNING_ID_DIGITS: Final = 16
+"""Of a signing key's id, which every token carries, the hex digits that come from an idempotency key."""
 NO_SUCH_KEY: Final = Refused(code=Code.INVALID_REQUEST, detail="There is no such live key.")
 
 
@@ -151,24 +153,33 @@ async def list_signing_keys(request: Request) -> Response:
 
 
 @router.post("/signing-keys/rotate", response_model=SigningKeysView, responses=problems(401, 403, 422, 503))
-async def rotate_signing_keys(request: Request, body: SigningKeysRotateBody | None = None) -> Response:
+async def rotate_signing_keys(
+    request: Request, body: SigningKeysRotateBody | None = None, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Has a new key sign from now on. The old ones verify until their last token has ended.
 
     With `revoke` nothing that they signed counts any more, in any process, within seconds: after a leak.
+    The same idempotency key rotates once.
     """
     revoke = body is not None and body.revoke
     id_, secret = new_signing_key()
-    await _book(request).rotate_signing_keys(
+    key = valid_key(idempotency_key)
+    if key is not None:
+        made = guard_of(request).signer.id_of_key(IdKind.SIGNING_KEY, key)[:SIGNING_ID_DIGITS]
+        id_, of_other_body = (f"{made}{flag}" for flag in (("1", "0") if revoke else ("0", "1")))
+        if await _book(request).has_signing_key(of_other_body):
+            return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
+    rotated = await _book(request).rotate_signing_keys(
         id_,
         secret,
         signs_in_seconds=0 if revoke else SIGNS_AFTER_SECONDS,
         old_end_in_seconds=0 if revoke else SIGNS_AFTER_SECONDS + MAX_TOKEN_SECONDS + SLACK_SECONDS,
     )
     await _identities(request).look()
-    return await _signing_keys(request)
+    return await _signing_keys(request, replayed=not rotated)
 
 
-async def _signing_keys(request: Request) -> Response:
+async def _signing_keys(request: Request, *, replayed: bool = False) -> Response:
     rows = [
         {
             "id": key.id,
@@ -177,4 +188,4 @@ async def _signing_keys(request: Request) -> Response:
         }
         for key in await _book(request).signing_keys()
     ]
-    return json_response({"data": rows, "next_cursor": None})
+    return json_response({"data": rows, "next_cursor": None}, replayed=replayed)

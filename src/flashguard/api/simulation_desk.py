@@ -52,20 +52,32 @@ class Desk:
         self._child: Program | None = None
         self._waiting: asyncio.Task[None] | None = None
 
-    async def start(self, buyers: int, stock: int, strategies: tuple[str, ...], url: str) -> Progress:
-        """Starts one.
+    async def start(
+        self, buyers: int, stock: int, strategies: tuple[str, ...], url: str, *, retry_id: str | None = None
+    ) -> tuple[Progress, bool]:
+        """Start one; return it, and whether an earlier request with the same key had started it.
+
+        Parameters:
+            retry_id: the id that a retry of this request asks for as well; None: it has no idempotency key.
 
         Raises:
-            ProblemError: another one runs.
+            ProblemError: another one runs, or the same key asked for another one.
             FlashGuardError: a server does not answer, or no child can be started here.
         """
-        id_ = secrets.token_hex(16)
+        asked = buyers, stock, strategies
+        if retry_id is not None and (earlier := await self._started_before(retry_id, asked)) is not None:
+            return earlier, True
+        id_ = retry_id or secrets.token_hex(16)
         if not await self._board.claim(id_):
             running = await self._board.running()
             raise ProblemError(
                 Refused(code=Code.REQUEST_IN_FLIGHT, detail=f"Simulation {running} is still running.")
             )
         try:
+            # Another request with this key may have run a whole simulation since the look above.
+            if retry_id is not None and (earlier := await self._started_before(retry_id, asked)) is not None:
+                await self._board.free(id_)
+                return earlier, True
             stored = await self._book.create(
                 id_,
                 environment=environment(self._settings.embedded),
@@ -77,7 +89,20 @@ class Desk:
             await self._board.free(id_)
             raise
         await self._spawn(stored, url)
-        return Progress(stored)
+        return Progress(stored), False
+
+    async def _started_before(self, id_: str, asked: tuple[int, int, tuple[str, ...]]) -> Progress | None:
+        """Return the simulation that an earlier request with the same key started, if there is one.
+
+        Raises:
+            ProblemError: that request asked for another simulation.
+        """
+        stored = await self._book.get(id_)
+        if stored is None:
+            return None
+        if (stored.buyers, stored.stock, stored.strategies) != asked:
+            raise ProblemError(Refused(code=Code.IDEMPOTENCY_MISMATCH))
+        return await self.get(id_)
 
     async def _spawn(self, stored: StoredSimulation, url: str) -> None:
         order = msgspec.json.encode(Order(stored, url)).decode()

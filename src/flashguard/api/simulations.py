@@ -7,9 +7,12 @@ from starlette.responses import Response
 
 from flashguard.errors import Code
 from flashguard.model import Refused
+from flashguard.receipts import IdKind
 from flashguard.simulator.plan import environment
 
 from .auth import Admin
+from .headers import IdempotencyKey
+from .idempotency import valid_key
 from .live_schemas import (
     SimulationBody,
     SimulationEvents,
@@ -18,6 +21,7 @@ from .live_schemas import (
     event_stream,
 )
 from .problems import ProblemError, problem
+from .sales import guard_of
 from .schemas import problems
 from .simulation_desk import Desk
 from .streams import EventStream
@@ -58,14 +62,21 @@ def own_url(request: Request) -> str:
     responses=problems(401, 403, 409, 422, 503),
     dependencies=[Admin],
 )
-async def start(request: Request, body: SimulationBody) -> Response:
-    """Starts a simulation against this very service; one at a time."""
+async def start(request: Request, body: SimulationBody, idempotency_key: IdempotencyKey = None) -> Response:
+    """Starts a simulation against this very service; one at a time.
+
+    The same idempotency key answers the simulation that it started, as it is now.
+    """
+    key = valid_key(idempotency_key)
     if not simulations_enabled(request.app.state.settings):
         detail = "Simulations are off in production; FLASHGUARD_SIMULATIONS=true turns them on."
         return problem(Refused(code=Code.FORBIDDEN, detail=detail))
     strategies = tuple(dict.fromkeys(body.strategies))
-    progress = await desk_of(request).start(body.buyers, body.stock, strategies, own_url(request))
-    return json_response(progress.view(), 202)
+    id_ = None if key is None else guard_of(request).signer.id_of_key(IdKind.SIMULATION, key)
+    progress, replayed = await desk_of(request).start(
+        body.buyers, body.stock, strategies, own_url(request), retry_id=id_
+    )
+    return json_response(progress.view(), 202, replayed=replayed)
 
 
 @router.get("", response_model=SimulationsPage, responses=problems(401, 403, 503), dependencies=[Admin])

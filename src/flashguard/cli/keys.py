@@ -106,9 +106,7 @@ def rotate_signing(
 ) -> None:
     """Have a new key sign tokens; the old ones verify until their last token has ended."""
     remote = target.remote()
-    _show_signing(
-        remote.call("POST", "/v1/signing-keys/rotate", {"revoke": revoke}, once=True), target.as_json
-    )
+    _show_signing(remote.call("POST", "/v1/signing-keys/rotate", {"revoke": revoke}), target.as_json)
 
 
 @app.command()

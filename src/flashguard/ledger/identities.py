@@ -106,12 +106,18 @@ class IdentityBook:
 
     async def rotate_signing_keys(
         self, id_: str, secret: bytes, *, signs_in_seconds: float, old_end_in_seconds: float
-    ) -> None:
-        """Adds a signing key and gives all others their end."""
+    ) -> bool:
+        """Add a signing key and give all others their end; return False if this one was added before."""
         async with self._ledger.connection() as connection:
-            await connection.execute(
+            made = await connection.fetchval(
                 query("rotate_signing_keys"), id_, secret, signs_in_seconds, old_end_in_seconds
             )
+        return made is not None
+
+    async def has_signing_key(self, id_: str) -> bool:
+        """Return whether there is such a signing key, also one that ended up to a day ago."""
+        async with self._ledger.connection() as connection:
+            return bool(await connection.fetchval(query("has_signing_key"), id_))
 
     async def revoke_token(self, id_: str, seconds: float) -> bool:
         """Has a token count no more, for as long as it could; False when too many are revoked already."""

@@ -10,14 +10,19 @@ INSERT INTO flashguard.signing_keys (id, secret)
 SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM flashguard.signing_keys WHERE ends_at IS NULL);
 
 -- name: rotate_signing_keys
--- A new key signs after $3 seconds; the old ones end $4 seconds from now. Keys that ended long ago go.
+-- A new key signs after $3 seconds; the old ones end $4 seconds from now. Keys that ended long ago go. Nothing where
+-- the key is there: a retry rotates no second time.
 WITH over AS (
     DELETE FROM flashguard.signing_keys WHERE ends_at < now() - interval '1 day'
 ), old AS (
     UPDATE flashguard.signing_keys SET ends_at = least(ends_at, now() + make_interval(secs => $4))
-    WHERE ends_at IS NULL OR ends_at > now()
+    WHERE (ends_at IS NULL OR ends_at > now()) AND NOT EXISTS (SELECT FROM flashguard.signing_keys WHERE id = $1)
 )
-INSERT INTO flashguard.signing_keys (id, secret, signs_from) VALUES ($1, $2, now() + make_interval(secs => $3));
+INSERT INTO flashguard.signing_keys (id, secret, signs_from) VALUES ($1, $2, now() + make_interval(secs => $3))
+ON CONFLICT (id) DO NOTHING RETURNING id;
+
+-- name: has_signing_key
+SELECT EXISTS (SELECT FROM flashguard.signing_keys WHERE id = $1);
 
 -- name: live_api_keys
 SELECT id, hash, scopes, flashguard.clamped(expires_at) AS expires_at FROM flashguard.api_keys

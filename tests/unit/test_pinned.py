@@ -35,6 +35,16 @@ def test_a_lost_platform_binary_is_noticed():
     assert any(binary.rsplit("node_modules/")[-1] in text for text in missing_optional(packages))
 
 
+def test_what_runs_when_the_pages_dependencies_are_installed_is_known_and_reports_nothing():
+    packages = json.loads(LOCK.read_text())["packages"]
+    scripts = {
+        path.rpartition("node_modules/")[2] for path in packages if packages[path].get("hasInstallScript")
+    }
+    assert scripts == {"@scarf/scarf", "unrs-resolver"}  # analytics, turned off below; a platform's binary
+    package = json.loads((LOCK.parent / "package.json").read_text())
+    assert package["scarfSettings"] == {"enabled": False}
+
+
 def test_the_pages_lock_names_no_host():
     lock = json.loads(LOCK.read_text())
     assert not [path for path, package in lock["packages"].items() if "resolved" in package]

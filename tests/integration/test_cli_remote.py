@@ -24,7 +24,7 @@ CHANGES = (
     ("sale", "create", "--name", "x", "--item", "a:1"), ("sale", "import", "FILE"), ("sale", "open", "s"),
     ("sale", "pause", "s"), ("sale", "close", "s", "--yes"), ("sale", "restock", "s", "a", "1"),
     ("orders", "cancel", "o", "--restock"), ("shadow", "begin", "s"), ("webhooks", "create", "https://x.test"),
-    ("webhooks", "change", "w", "--disable"), ("webhooks", "delete", "w"), ("webhooks", "rotate", "w"),
+    ("webhooks", "change", "w", "--disable"), ("webhooks", "rotate", "w"),
     ("webhooks", "replay", "w"), ("webhooks", "test", "w"),
     ("keys", "create", "--name", "k", "--scope", "read"), ("keys", "revoke", "k"),
     ("keys", "rotate", "k"), ("keys", "rotate-signing"), ("keys", "revoke-token", "t"),
@@ -159,6 +159,42 @@ async def test_a_change_whose_answer_is_lost_is_sent_again_with_the_same_key(ser
         ran = await run_cli("webhooks", "replay", "we_none", *options, cwd=tmp_path)
         assert (ran.code, len(line.seen)) == (1, 1)
         assert "not known: look before you try again" in ran.err
+
+
+@pytest.mark.parametrize("fault", ["none", "cut-after"])
+async def test_an_endpoint_is_deleted_though_the_answer_is_lost(service, tmp_path, fault):
+    made = await service.admin("POST", "/v1/webhooks", {"url": "https://shop.example/x"})
+    delete = ("webhooks", "delete", made["id"])
+    async with FaultyLine(service.url).open() as line:
+        options = ("--url", line.url, "--admin-key", ADMIN_KEY)
+        line.next_requests_meet("none", fault)
+        assert (await run_cli(*delete, *options, cwd=tmp_path)).code == 0
+        assert all(key is not None for method, _, key in line.seen if method == "DELETE")
+        refused = await run_cli(*delete, *options, cwd=tmp_path)
+        assert (refused.code, "unknown-webhook" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+async def test_a_key_whose_answer_is_lost_is_named_and_never_shown_as_none(service, tmp_path, as_json):
+    name = unique()
+    async with FaultyLine(service.url).open() as line:
+        options = ("--url", line.url, "--admin-key", ADMIN_KEY)
+        line.next_requests_meet("cut-after")
+        made = await run_cli(
+            "keys", "create", "--name", name, "--scope", "read", *as_json, *options, cwd=tmp_path
+        )
+        listed = (await run_cli("keys", "list", "--json", *options, cwd=tmp_path)).json()["data"]
+        [key] = [each for each in listed if each["name"] == name]
+        assert (made.code, made.out) == (1, "")
+        assert f"flashguard keys revoke {key['id']}" in made.err
+        line.next_requests_meet("cut-after")
+        rotated = await run_cli("keys", "rotate", key["id"], *as_json, *options, cwd=tmp_path)
+        listed = (await run_cli("keys", "list", "--json", *options, cwd=tmp_path)).json()["data"]
+        [_, second] = sorted(
+            (each for each in listed if each["name"] == name), key=lambda each: each["created_at"]
+        )
+        assert (rotated.code, rotated.out) == (1, "")
+        assert f"flashguard keys revoke {second['id']}" in rotated.err
 
 
 def test_a_variable_with_half_an_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -82,7 +82,7 @@ def rotate(
 ) -> None:
     """Make a key like this one, which itself ends after the grace."""
     body = {"grace_seconds": _seconds(grace)}
-    _show_new(target.remote().call("POST", path_of("keys", id, "rotate"), body, once=True), target.as_json)
+    _show_new(target.remote().call("POST", path_of("keys", id, "rotate"), body), target.as_json)
 
 
 @app.command()
@@ -125,6 +125,16 @@ def revoke_token(
 
 
 def _show_new(key: dict[str, Any], as_json: bool) -> None:
+    """Show a key that was just made.
+
+    Raises:
+        FlashGuardError: it was made, and the answer that held it was lost.
+    """
+    if key["key"] is None:
+        raise FlashGuardError(
+            f"The key {key['id']} was made, but the answer that held it was lost, and nobody can show it "
+            f"again. End it with `flashguard keys revoke {key['id']}`, and make another."
+        )
     if as_json:
         print_json(key)
         return

@@ -177,7 +177,7 @@ class Remote:
         """Make one call and return the answer's JSON.
 
         A call that changes something carries an idempotency key. It is sent again, with the same key, when
-        the answer was lost or says to try again: it takes effect once.
+        the answer was lost or says to try again: it takes effect once. DELETE of what is gone is no error.
 
         Parameters:
             path: with every part quoted: see `path_of`.
@@ -212,6 +212,8 @@ class Remote:
                     answer = self._read(response, body_read)
                     if status < 400:
                         return answer
+                    if method == "DELETE" and status == 404:
+                        return {}  # gone: by an earlier try, perhaps one that aiohttp made by itself
                     error: FlashGuardError = ProblemAnswer(_sentence(answer, status))
                     again = status in TRANSIENT or answer["code"] == Code.REQUEST_IN_FLIGHT
                     told = answer.get("retry_after_seconds")

@@ -90,7 +90,9 @@ def delete(
     target: Target,
 ) -> None:
     """Delete an endpoint, with all that waits for it."""
-    target.remote().call("DELETE", path_of("webhooks", endpoint))
+    remote, path = target.remote(), path_of("webhooks", endpoint)
+    remote.call("GET", path)  # refuses an endpoint that there is not
+    remote.call("DELETE", path)
     typer.echo(f"{printable(endpoint)} is deleted.")
 
 

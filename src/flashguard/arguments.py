@@ -24,12 +24,10 @@ from flashguard.model import (
     is_sale_id,
     is_str,
 )
-from flashguard.rules import Rules
+from flashguard.rules import MAX_SPREAD, Rules
 
 MAX_ITEMS: Final = 10_000
 """Items of one sale."""
-MAX_SPREAD: Final = 256
-"""Partitions of one sale."""
 MAX_PAGE: Final = 10_000
 """Rows of one page."""
 MAX_MILLIS: Final = 2**53

@@ -35,6 +35,11 @@ _NAMES: Final[dict[str, tuple[str, int]]] = {
 }
 """Our name -> the kernel's, and how many of its units one of ours is."""
 
+MAX_SPREAD: Final = 256
+"""Partitions of one sale."""
+_MOST: Final = {theirs: 2**53 for theirs, _ in _NAMES.values()} | {"spread": MAX_SPREAD}
+"""What no rule exceeds: the largest integer that Lua holds exactly."""
+
 
 def to_kernel(rules: Rules) -> dict[str, Any]:
     """The kernel's map: only what there is."""
@@ -54,7 +59,15 @@ def changes_to_kernel(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_kernel(known: Mapping[str, Any]) -> Rules:
-    """The rules that a map of the kernel's, or of the ledger's, means."""
+    """The rules that a map of the kernel's, or of the ledger's, means.
+
+    Raises:
+        ValueError: a rule is no whole number in its range, as in a row that somebody changed by SQL.
+    """
+    for name, most in _MOST.items():
+        value = known.get(name)
+        if value is not None and not (isinstance(value, int) and 0 <= value <= most):
+            raise ValueError(f"the rule {name} is no whole number from 0 to {most}")
     return Rules(**{
         ours: known[theirs] if factor == 1 else known[theirs] // factor
         for ours, (theirs, factor) in _NAMES.items()

@@ -29,6 +29,8 @@ BAD_SALES = [
     "created_at = 'infinity'",
     "created_at = '-infinity'",
     "rules = '\"none\"'",
+    "rules = '{\"spread\": 1e400}'",
+    'rules = \'{"waiting_most": "many"}\'',
 ]
 BAD_ORDERS = [
     "expires_at = 'infinity'",

@@ -7,11 +7,12 @@ from typing import Any, Final, NamedTuple
 from flashguard.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, Verb
-from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger import Ledger, LedgerAway, readable_row
 from flashguard.ledger.sql import query
 from flashguard.model import CustomerId, Line, Outcome, Refused, SaleId, public_sale
 from flashguard.parts import home_of, number_of, part_id
 from flashguard.recorder.spreading import complete_transfers
+from flashguard.rules import from_kernel
 from flashguard.settings import Settings
 from flashguard.spread.mover import OVERLOADED, RECOVERING, Mover
 
@@ -55,12 +56,14 @@ class Spread:
         """Over how many parts a sale is; 1 also where there is none.
 
         Raises:
-            LedgerAway: it is not known here, and PostgreSQL does not answer.
+            LedgerAway: it is not known here, and PostgreSQL does not answer, or has no readable number.
         """
         spread = self.known.get(sale)
         if spread is None:
             async with self._ledger.connection() as connection:
-                spread = int(await connection.fetchval(query("spread_of"), sale) or 1)
+                with readable_row("sale", sale):
+                    spread = int(await connection.fetchval(query("spread_of"), sale) or 1)
+                    from_kernel({"spread": spread})
             self.note(sale, spread)
         return spread
 

@@ -45,6 +45,12 @@ SELECT id, concat_ws(', ', 'starts ' || starts_at, 'ends ' || ends_at, 'created 
                      'room opened ' || room_opened_at, 'rules ' || left(rules::text, 100)) AS what
 FROM flashguard.sales
 WHERE NOT flashguard.readable(starts_at, ends_at, created_at, room_opened_at) OR jsonb_typeof(rules) <> 'object'
+   OR EXISTS (SELECT FROM jsonb_each(CASE jsonb_typeof(rules) WHEN 'object' THEN rules ELSE '{}' END) AS rule (name, value)
+              WHERE name IN ('max_held', 'cool_down_after', 'cool_down_ms', 'waiting_most', 'waiting_hold_ms', 'spread')
+                AND CASE jsonb_typeof(value)
+                    WHEN 'number' THEN value::numeric < 0 OR value::numeric <> trunc(value::numeric)
+                                       OR value::numeric > CASE name WHEN 'spread' THEN 256 ELSE 9007199254740992 END
+                    ELSE jsonb_typeof(value) NOT IN ('boolean', 'null') END)
 ORDER BY id LIMIT $1;
 
 -- name: unreadable_reservations

@@ -19,7 +19,7 @@ from flashguard.kernel.kernel import Kernel, Verb, script_source
 from model import Config, Item, Sale
 
 LONG = os.environ.get("FLASHGUARD_LONG") == "1"
-SEQUENCES = 50_000 if LONG else 600
+SEQUENCES = 50_000 if LONG else 1_000
 TO_NOTICE = 1_500
 """Of each server."""
 START_MS = 1_000_000

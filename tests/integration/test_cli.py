@@ -74,6 +74,7 @@ async def test_people_get_tables(run):
         assert "1,234" in shown.out
         with pytest.raises(json.JSONDecodeError):
             json.loads(shown.out)
+    assert "journal tail: entries not in the ledger yet" in shown.out  # the last: what its columns mean
 
 
 async def test_stock_can_be_taken_away_but_not_what_is_promised(run, service):

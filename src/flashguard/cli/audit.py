@@ -64,5 +64,5 @@ def _print(reports: list[dict[str, Any]], ok: bool) -> None:
         for difference in report["differences"]:
             table.add_row(report["sale_id"], "", "", "", "", "", "", "", difference)
     console.print(table)
-    console.print("memory: stock / held / sold in Valkey; journal tail: entries that it still keeps.")
+    console.print("memory: stock / held / sold in Valkey; journal tail: entries not in the ledger yet.")
     console.print("stock = available + held + sold holds everywhere." if ok else "The books do not agree.")

@@ -75,10 +75,10 @@ async def test_a_rolling_restart_shows_no_error_to_a_client_that_retries_as_told
         """Tries the next address when one does not answer, always with the same key."""
         orders = []
         while not done.is_set():
-            key = unique("k")
+            key, customer = unique("k"), unique("c")
             for attempt in range(400):
                 service = stack.at(urls[attempt % 2])
-                answer = await stack.once(partial(service.buy, sale, unique("c"), key=key))
+                answer = await stack.once(partial(service.buy, sale, customer, key=key))
                 if answer is not None and answer.status not in (503, 409):
                     break
                 await asyncio.sleep(0.05)

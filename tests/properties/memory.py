@@ -87,10 +87,11 @@ class Wire:
             answer = self._reader.gets()
             if answer is False:
                 self._reader.feed(self._socket.recv(65536))
-            elif isinstance(answer, hiredis.ReplyError):
-                raise NoScriptError if str(answer).startswith("NOSCRIPT") else AssertionError(answer)
             else:
                 answers.append(answer)
+        for answer in answers:  # only now that all are read: the next command's answer is its own
+            if isinstance(answer, hiredis.ReplyError):
+                raise NoScriptError if str(answer).startswith("NOSCRIPT") else AssertionError(answer)
         return answers
 
     async def evalsha(self, sha: str, count: int, *rest: Any) -> Any:

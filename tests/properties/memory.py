@@ -428,6 +428,7 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
         for key, one in sale.restocks.items()
     ]
     records += [[key, "sale-change", one.verb, one.status, 0, 0, 0] for key, one in sale.changes.items()]
+    records += [[f"moved:{sku}", "moved", *counts] for sku, counts in sale.moved.items()]
     deadlines: list[Any] = []
     for id_, one in sale.reservations.items():
         lasted = one.until_ms - one.created_ms

@@ -118,6 +118,8 @@ class Sale:
     reservations: dict[str, Reservation] = field(default_factory=dict)
     restocks: dict[str, Restocked] = field(default_factory=dict)
     changes: dict[str, Keyed] = field(default_factory=dict)
+    moved: dict[str, list[int]] = field(default_factory=dict)
+    """sku -> transfers out, transfers in, units out, units in: of a spread sale's parts."""
     lapses: dict[str, tuple[int, int]] = field(default_factory=dict)
     """customer -> holds that ended without an order, and when the last did; where a rule counts them."""
 
@@ -673,10 +675,27 @@ class Model:
         self._touched.add((name, sku))
         after = [item.stock, item.held, item.sold]
         sale.restocks[key] = Restocked(fingerprint, *after, self.seq + 1)
+        if key.startswith("transfer:"):
+            way = int(delta > 0)
+            counts = sale.moved.setdefault(sku, [0, 0, 0, 0])
+            counts[way] += 1
+            counts[2 + way] += abs(delta)
         self._transitions.append(
             ["restock", name, key, [sku, delta], self.now_ms, fingerprint, reason, 0, *after]
         )
         return ["restocked", False, *after, self.seq + 1]
+
+    def _survey(self, name: str, sku: str) -> list[Any]:
+        """What a part has for buyers of other parts; the last says that every ended hold was taken back."""
+        sale = self.sales.get(name)
+        if sale is None:
+            return ["unknown-sale"]
+        item = sale.items.get(sku)
+        if item is None:
+            return ["unknown-item", sku]
+        while self._reclaim(name):
+            pass
+        return [item.available, *sale.moved.get(sku, [0, 0])[:2], True]
 
     def _change_sale(self, name: str, verb: str, changes: dict[str, Any], key: str) -> list[Any]:
         sale = self.sales.get(name)

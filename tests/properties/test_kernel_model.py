@@ -87,9 +87,14 @@ requests = {
         [1, 1, 2, 3],
         [0, START_MS + 1_500],
     ),
-    Verb.RESTOCK: any_of(
-        NAMES, SKUS, range(-4, 7), ["why"], [f"restock:{n}" for n in range(5)], BODIES, [25]
+    Verb.RESTOCK: st.one_of(
+        any_of(NAMES, SKUS, range(-4, 7), ["why"], [f"restock:{n}" for n in range(5)], BODIES, [25]),
+        any_of(
+            NAMES, SKUS, range(-3, 0), ["to another part"], ["transfer:1:out", "transfer:2:out"], [1], [25]
+        ),
+        any_of(NAMES, SKUS, range(1, 4), ["from another"], ["transfer:3:in", "transfer:4:in"], [1], [25]),
     ),
+    Verb.SURVEY: any_of(NAMES, SKUS),
     Verb.CHANGE_SALE: st.one_of(
         any_of(NAMES, ["open", "open", "open", "pause", "close"], [{}], CHANGE_KEYS),
         any_of(NAMES, ["patch"], CHANGES, [""]),
@@ -113,7 +118,7 @@ def call(verb: Verb) -> st.SearchStrategy[Step]:
 
 often = [Verb.RESERVE] * 4 + [Verb.CONFIRM] * 2 + [Verb.RELEASE, Verb.CANCEL, Verb.EXTEND, Verb.EXTEND]
 often += [Verb.RELEASE, Verb.WAITING_LIST, Verb.WAITING_LIST]
-seldom = [Verb.RESTOCK, Verb.CHANGE_SALE, Verb.EXPIRE]
+seldom = [Verb.RESTOCK, Verb.CHANGE_SALE, Verb.EXPIRE, Verb.SURVEY]
 loads = st.one_of(st.tuples(st.just("load"), st.sampled_from(NAMES), sales), any_of(["unload"], NAMES))
 actions = st.one_of(*map(call, often + seldom), any_of(["note_recorded", "rebuild"]), loads)
 steps = st.tuples(st.sampled_from([0, 0, 0, 0, 1, 499, 1_000, 1_000]), actions)
@@ -226,6 +231,10 @@ class Play:
                 )
             elif verb is Verb.CANCEL:
                 named.append(self._of_an_order(known, *request))
+            elif verb is Verb.SURVEY:  # a spread sale has no waiting list
+                sale = model.sales.get(request[0])
+                waits = sale is not None and "waiting_most" in sale.config.rules
+                named.append((NOBODY, request[1]) if waits else request)
             elif verb in (Verb.RELEASE, Verb.EXTEND):
                 back, *rest = request
                 made = known and back != NOTHING
@@ -360,6 +369,11 @@ BROKEN = {
     ),
     "an extension without end": ("created_ms + config.max_hold_ms", "NOW + config.hold_ms"),
     "a change of a sale that forgets its key": ("local record = key ~= '' and", "local record = false and"),
+    "a transfer that is not counted": ("if is_transfer(key) then count_moved", "if false then count_moved"),
+    "a survey that forgets the ended holds": (
+        "while sale.reclaimed < RECLAIM_MOST and reclaim(sale) do end",
+        "sale.drained = true",
+    ),
     "a restock below what is held": ("if available + delta < 0 or", "if"),
     "a receipt that is honoured beyond the stock": ("    no = lacks(sale, customer, lines)", ""),
     "a receipt that revives whatever ended": (

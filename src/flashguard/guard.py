@@ -48,6 +48,7 @@ from flashguard.model import (
     merge_lines,
     public_sale,
     split_reservation_id,
+    unknown,
     unknown_sale,
 )
 from flashguard.orders import Orders
@@ -408,7 +409,7 @@ class FlashGuard:
     ) -> Outcome:
         name = split_reservation_id(id_)
         if name is None:
-            return Refused(code=Code.UNKNOWN_RESERVATION)
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
         sale, short = name
         ask = functools.partial(
             self.decisions.ask,
@@ -461,7 +462,7 @@ class FlashGuard:
         """Gives a live hold the sale's hold time again from now, never past its absolute limit."""
         name = split_reservation_id(id_)
         if name is None:
-            return Refused(code=Code.UNKNOWN_RESERVATION)
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
         if not (key is None or is_key(key)):
             return Refused(code=Code.INVALID_REQUEST, detail=KEY)
         sale, short = name
@@ -497,7 +498,7 @@ class FlashGuard:
         """A reservation as it is now: a live hold from memory, anything else from the ledger."""
         name = split_reservation_id(id_)
         if name is None:
-            return Refused(code=Code.UNKNOWN_RESERVATION)
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
         sale, short = name
         decision = await self.decisions.ask(Verb.LOOK, sale, (short,))
         if decision.fate is Fate.DECIDED and decision.result[0] != "unknown-reservation":
@@ -519,7 +520,7 @@ class FlashGuard:
             return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         if found is not None:
             return found
-        return refused_by_fate(decision) or Refused(code=Code.UNKNOWN_RESERVATION)
+        return refused_by_fate(decision) or unknown(Code.UNKNOWN_RESERVATION, id_)
 
     async def _recorded(
         self, sale: SaleId, short: str, status: ReservationStatus, *, wait: bool
@@ -581,7 +582,7 @@ class FlashGuard:
         if found is None and receipt is not None:
             return await self._forgotten_with_its_sale(sale, short, receipt)
         if found is None:
-            return Refused(code=Code.UNKNOWN_RESERVATION)
+            return unknown(Code.UNKNOWN_RESERVATION, f"{sale}.{short}")
         if found.status == status:
             return Granted(found, True)
         if found.status is ReservationStatus.HELD:

@@ -214,6 +214,19 @@ def unknown_sale(sale: str) -> Refused:
     return Refused(code=Code.UNKNOWN_SALE, detail=f"There is no sale {public_sale(SaleId(sale))!r}.")
 
 
+KINDS_WITH_IDS: Final = {
+    Code.UNKNOWN_RESERVATION: "reservation",
+    Code.UNKNOWN_ENTRY: "entry of a waiting list",
+    Code.UNKNOWN_WEBHOOK: "webhook endpoint",
+    Code.UNKNOWN_TICKET: "ticket",
+}
+
+
+def unknown(code: Code, id_: str) -> Refused:
+    """Return the refusal of a call about something that does not exist; it names the id."""
+    return Refused(code=code, detail=f"There is no {KINDS_WITH_IDS[code]} {id_[:MAX_NAME]!r}.")
+
+
 class RateKind(StrEnum):
     """What a limit on how often somebody may ask counts by."""
 

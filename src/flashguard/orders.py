@@ -18,6 +18,7 @@ from flashguard.model import (
     SaleId,
     SaleStatus,
     split_reservation_id,
+    unknown,
 )
 from flashguard.settings import Settings
 
@@ -46,7 +47,7 @@ class Orders:
         """
         name = split_reservation_id(id_)
         if name is None:
-            return Refused(code=Code.UNKNOWN_RESERVATION)
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
         wrong = first_wrong(
             (isinstance(restock, bool), "restock: must be True or False"),
             (is_text(reason), f"reason: {NAME}"),
@@ -95,7 +96,9 @@ class Orders:
         if order is not None:
             return Refused(code=Code.RESERVATION_HELD)
         refused = await self._ledger.refusal(sale, short)
-        return Refused(code=Code.UNKNOWN_RESERVATION if refused is None else Code.LEDGER_REFUSED)
+        if refused is None:
+            return unknown(Code.UNKNOWN_RESERVATION, f"{sale}.{short}")
+        return Refused(code=Code.LEDGER_REFUSED)
 
     async def _as_it_is(self, sale: SaleId, short: str, *, wait: bool) -> Outcome:
         """The cancelled order as the ledger has it; waits for the recorder if asked to."""

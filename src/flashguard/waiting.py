@@ -30,6 +30,7 @@ from flashguard.model import (
     from_millis,
     invalid_basket,
     split_reservation_id,
+    unknown,
     unknown_sale,
 )
 from flashguard.receipts import IdKind, Signer, request_fingerprint
@@ -130,7 +131,7 @@ class WaitingList:
     async def _ask_by_id(self, id_: str, verb: str) -> tuple[WaitingEntry, bool] | Refused:
         name = split_reservation_id(id_)
         if name is None:
-            return Refused(code=Code.UNKNOWN_ENTRY)
+            return unknown(Code.UNKNOWN_ENTRY, id_)
         return await self._ask(*name, verb)
 
     async def _ask(
@@ -182,11 +183,11 @@ class WaitingList:
         except LedgerAway:
             return RECOVERING
         if stored is None:
-            return unknown_sale(sale) if verb == "join" else Refused(code=Code.UNKNOWN_ENTRY)
+            return unknown_sale(sale) if verb == "join" else unknown(Code.UNKNOWN_ENTRY, f"{sale}.{short}")
         closed = stored.sale.status is SaleStatus.CLOSED
         if row is None:
             if verb != "join":
-                return Refused(code=Code.UNKNOWN_ENTRY)
+                return unknown(Code.UNKNOWN_ENTRY, f"{sale}.{short}")
             return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.") if closed else RECOVERING
         if not closed:
             return RECOVERING

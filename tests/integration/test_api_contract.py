@@ -76,6 +76,33 @@ async def test_a_sale_from_draft_to_the_last_order(service):
     assert (await admin_post(service, f"/v1/sales/{sale}/close")).ok()["status"] == "closed"
 
 
+async def test_a_problem_about_something_that_is_not_there_names_its_id(service):
+    sale = await service.create_sale(waiting_room={"mode": "fifo"}, waiting_list=5)
+    gone, key = f"{sale}.{'0' * 24}", f"key_{'0' * 12}"
+    there = [
+        ("GET", "reservations/{}", "nope"), ("GET", "reservations/{}", gone), ("GET", "webhooks/{}", "nope"),
+        ("GET", "webhooks/{}/deliveries", "nope"), ("GET", "waiting-list/{}", "nope"),
+        ("GET", f"sales/{sale}/tickets/{{}}", "nope"), ("GET", f"sales/{sale}/tickets/{{}}", "n0pe" * 4),
+        ("GET", "simulations/{}", "0" * 12), ("GET", "kernel/scripts/{}", "nope"),
+        ("GET", "sales/{}", "nope"),
+        ("POST", "reservations/{}/confirm", "nope"), ("POST", "reservations/{}/release", gone),
+        ("POST", "reservations/{}/extend", "nope"), ("POST", "orders/{}/cancel", gone),
+        ("POST", "webhooks/{}/test", "nope"), ("POST", "keys/{}/revoke", key),
+        ("POST", "keys/{}/rotate", key),
+        ("DELETE", "webhooks/{}", "nope"), ("DELETE", "waiting-list/{}", "nope"),
+    ]  # fmt: skip
+    for method, path, id_ in there:
+        body = {"restock": True, "reason": "back"} if path.endswith("cancel") else None
+        answer = await service.call(method, f"/v1/{path.format(id_)}", body, headers=service.admin_headers)
+        assert (answer.status, id_ in answer.body["detail"]) == (404, True), (method, path, answer.body)
+
+
+async def test_a_body_of_another_shape_is_told_in_plain_words(service):
+    for body, what in (([], "must be a JSON object"), ({"colour": 1}, "there is no such field")):
+        answer = await service.call("POST", f"/v1/sales/{new_id()}/orders", body)
+        assert what in [error["what"] for error in answer.problem(422, "invalid-request")["errors"]]
+
+
 async def test_a_whole_number_with_a_point_is_a_whole_number(service):
     """For JSON Schema `1.0` is an integer; a library that knows only floats writes it so."""
     sale = new_id()

@@ -44,7 +44,10 @@ async def test_preflight_allows_every_method_of_the_contract(
         document = (await shared.call("GET", "/openapi.json")).ok()
         used = {name.upper() for methods in document["paths"].values() for name in methods}
         assert used == {"GET", "POST", "PATCH", "DELETE"}
-        headers = {"Origin": origin, "Access-Control-Request-Method": method}
+        asked = "authorization, content-type, idempotency-key, traceparent, tracestate"
+        headers = {
+            "Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": asked
+        }  # fmt: skip
         answer = await shared.call("OPTIONS", "/v1/waiting-list/x", headers=headers)
         assert answer.status == 200
         assert method in answer.headers["Access-Control-Allow-Methods"]

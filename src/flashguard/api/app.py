@@ -158,6 +158,8 @@ def create_app(
                 "Idempotency-Key",
                 "Last-Event-ID",
                 "X-Request-Id",
+                "traceparent",
+                "tracestate",
             ],
             expose_headers=[
                 "Idempotent-Replayed",

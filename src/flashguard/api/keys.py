@@ -35,7 +35,6 @@ IdParam = Annotated[str, Path(pattern="^key_[0-9a-f]{1,64}$", description="The k
 TOO_MANY: Final = Refused(code=Code.OVERLOADED, detail="There are too many live keys; revoke some.")
 SIGNING_ID_DIGITS: Final = 16
 """Of a signing key's id, which every token carries, the hex digits that come from an idempotency key."""
-NO_SUCH_KEY: Final = Refused(code=Code.INVALID_REQUEST, detail="There is no such live key.")
 
 
 def _identities(request: Request) -> Identities:
@@ -113,12 +112,16 @@ async def list_keys(request: Request, cursor: Cursor = None, limit: Limit = 50) 
     return json_response(page(rows, limit, lambda key: encode_cursor(key.created_at, key.id), _view))
 
 
+def _no_such_key(id_: str) -> Response:
+    return problem(Refused(code=Code.INVALID_REQUEST, detail=f"There is no live key {id_!r}."), status=404)
+
+
 @router.post("/keys/{id}/revoke", response_model=KeyView, responses=problems(401, 403, 404, 422, 503))
 async def revoke_key(request: Request, id: IdParam) -> Response:
     """Ends a key: here at once, in every process within seconds."""
     ended = await _book(request).revoke_key(id)
     if ended is None:
-        return problem(NO_SUCH_KEY, status=404)
+        return _no_such_key(id)
     await _identities(request).look()
     return json_response(_view(ended))
 
@@ -141,7 +144,7 @@ async def rotate_key(
     once = _once(f"rotate:{id}", idempotency_key, grace_seconds)
     made = await _book(request).rotate_key(id, new.id, new.hint, new.digest, grace_seconds, once)
     if made is None:
-        return await _made_before(request, once) or problem(NO_SUCH_KEY, status=404)
+        return await _made_before(request, once) or _no_such_key(id)
     await _identities(request).look()
     return secret_response(_view(made) | {"key": new.secret})
 

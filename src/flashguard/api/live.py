@@ -14,7 +14,7 @@ from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.live import Ending, Full, Hub
 from flashguard.memory import connect_kernel
-from flashguard.model import Refused
+from flashguard.model import MAX_NAME, Refused
 from flashguard.settings import Settings
 
 from .collector import spare_the_process
@@ -91,8 +91,9 @@ def _full(_: Request, __: Exception) -> Response:
     )
 
 
-def _no_such_simulation(_: Request, __: Exception) -> Response:
-    return problem(Refused(code=Code.INVALID_REQUEST, detail="There is no such simulation."), status=404)
+def _no_such_simulation(request: Request, _: Exception) -> Response:
+    id_ = str(request.path_params.get("id", ""))[:MAX_NAME]
+    return problem(Refused(code=Code.INVALID_REQUEST, detail=f"There is no simulation {id_!r}."), status=404)
 
 
 def _ending(_: Request, __: Exception) -> Response:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.model import Refused, SaleId
+from flashguard.model import Refused, SaleId, unknown
 
 from .caller import Caller
 from .problems import problem
@@ -15,7 +15,6 @@ from .selling import NOT_THEIRS
 from .views import json_response
 
 TICKET: Final = re.compile(r"[A-Za-z0-9_-]{16}")
-UNKNOWN: Final = Refused(code=Code.UNKNOWN_TICKET)
 
 
 def may_look(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str) -> Refused | None:
@@ -23,9 +22,9 @@ def may_look(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str) -> Re
     if caller.customer is not None and caller.sale != sale:
         return NOT_THEIRS
     if not TICKET.fullmatch(ticket):
-        return UNKNOWN
+        return unknown(Code.UNKNOWN_TICKET, ticket)
     if caller.customer is not None and guard.rooms.ticket_of(sale, caller.customer) != ticket:
-        return UNKNOWN
+        return unknown(Code.UNKNOWN_TICKET, ticket)
     return None
 
 
@@ -40,4 +39,6 @@ async def look(guard: FlashGuard, caller: Caller, name: str) -> Response:
     if refused:
         return problem(refused)
     answer = await guard.rooms.look(SaleId(sale), ticket)
-    return problem(answer) if isinstance(answer, Refused) else json_response(answer)
+    if isinstance(answer, Refused):
+        return problem(unknown(answer.code, ticket) if answer.code is Code.UNKNOWN_TICKET else answer)
+    return json_response(answer)

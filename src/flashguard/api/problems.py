@@ -22,6 +22,11 @@ PATTERNS: Final = {
     "^key_[0-9a-f]{1,64}$": "must be a key's id, as in key_0123456789ab",
 }
 """What the patterns of the contract ask for, in words."""
+IN_WORDS: Final = {
+    "extra_forbidden": "there is no such field",
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be a JSON object"),
+}
+"""What pydantic says by type of error, where its own words are no help to a caller."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -86,7 +91,9 @@ def shown(text: str) -> str:
 
 
 def said(item: Any) -> str:
-    """What is wrong with a field, in words: pydantic shows a pattern as it is."""
+    """What is wrong with a field, in words."""
+    if item["type"] in IN_WORDS:
+        return IN_WORDS[item["type"]]
     if item["type"] == "string_pattern_mismatch":
         return PATTERNS.get(item["ctx"]["pattern"], "has not the form that the reference names")
     return shown(item["msg"].removeprefix("Value error, "))

@@ -21,6 +21,7 @@ from flashguard.model import (
     ScopedKey,
     Sku,
     public_sale,
+    unknown,
 )
 
 from .bodies import BasketBody
@@ -29,7 +30,6 @@ from .problems import problem
 from .views import outcome_response
 
 NOT_THEIRS = Refused(code=Code.FORBIDDEN, detail="This token is for another customer or another sale.")
-UNKNOWN = Refused(code=Code.UNKNOWN_RESERVATION)
 
 
 def _lines(body: BasketBody) -> list[Line]:
@@ -99,10 +99,10 @@ async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, ke
 async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
     """200 with the reservation, or the problem."""
     if caller.customer is not None and not _of_their_sale(caller, id_):
-        return problem(UNKNOWN)
+        return problem(unknown(Code.UNKNOWN_RESERVATION, id_))
     found = await guard.reservation(id_)
     if not isinstance(found, Refused) and not _is_theirs(guard, caller, found.customer):
-        return problem(UNKNOWN)
+        return problem(unknown(Code.UNKNOWN_RESERVATION, id_))
     return outcome_response(found)
 
 
@@ -144,12 +144,14 @@ async def _not_theirs(
     if caller.customer is None:
         return None
     if not _of_their_sale(caller, id_):
-        return problem(UNKNOWN)
+        return problem(unknown(Code.UNKNOWN_RESERVATION, id_))
     if receipt is not None:  # it may be of a hold that nobody but the buyer remembers
         shown = read_receipt(guard.signer, receipt, ReservationId(id_))
         theirs = isinstance(shown, Refused) or _is_theirs(guard, caller, shown.customer)
-        return None if theirs else problem(UNKNOWN)
+        return None if theirs else problem(unknown(Code.UNKNOWN_RESERVATION, id_))
     found = await guard.reservation(id_)
     if isinstance(found, Refused):
         return problem(found)
-    return None if _is_theirs(guard, caller, found.customer) else problem(UNKNOWN)
+    return (
+        None if _is_theirs(guard, caller, found.customer) else problem(unknown(Code.UNKNOWN_RESERVATION, id_))
+    )

@@ -68,6 +68,6 @@ async def list_scripts(request: Request) -> Response:
 async def read_script(request: Request, name: Annotated[str, Path(max_length=64)]) -> Response:
     """A script of the kernel, as this process calls it."""
     if name not in list(Verb):
-        return problem(Refused(code=Code.INVALID_REQUEST, detail="There is no such script."), status=404)
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=f"There is no script {name!r}."), status=404)
     sha, source = guard_of(request).kernel.script(Verb(name))
     return json_response({"name": name, "sha": sha, "source": source})

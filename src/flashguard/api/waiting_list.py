@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.model import Refused, Reservation, SaleId
+from flashguard.model import Refused, Reservation, SaleId, unknown
 from flashguard.waiting import WaitingEntry, WaitingStatus
 
 from .auth import Looking, Selling
@@ -25,7 +25,6 @@ from .views import json_response
 router = APIRouter(prefix="/v1", tags=["waiting list"])
 
 EntryParam = Annotated[str, Path(max_length=100, description="The entry's id")]
-UNKNOWN = Refused(code=Code.UNKNOWN_ENTRY)
 
 
 async def _shown(
@@ -44,10 +43,10 @@ async def _shown(
 async def _theirs(guard: FlashGuard, caller: Caller, id_: str) -> WaitingEntry | Refused:
     """The entry, unless it is somebody else's: that is one that does not exist."""
     if caller.customer is not None and not id_.startswith(f"{caller.sale}."):
-        return UNKNOWN
+        return unknown(Code.UNKNOWN_ENTRY, id_)
     entry = await guard.waiting.see(id_)
     if caller.customer is not None and not isinstance(entry, Refused) and entry.customer != caller.customer:
-        return UNKNOWN
+        return unknown(Code.UNKNOWN_ENTRY, id_)
     return entry
 
 

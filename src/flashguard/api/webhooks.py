@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from flashguard.errors import Code
-from flashguard.model import Refused
+from flashguard.model import Refused, unknown
 from flashguard.webhooks import Endpoint, NewEndpoint, Webhooks
 from flashguard.webhooks.addresses import MAX_URL
 from flashguard.webhooks.endpoints import EVENT_TYPES, MAX_DESCRIPTION, EventType
@@ -37,7 +37,6 @@ Url = Annotated[
 ]
 Description = Annotated[str, Field(max_length=MAX_DESCRIPTION)]
 IdParam = Annotated[str, Path(max_length=40, description="The endpoint's id")]
-UNKNOWN = Refused(code=Code.UNKNOWN_WEBHOOK)
 MAX_IDS = 500
 
 
@@ -151,7 +150,7 @@ async def list_webhooks(request: Request) -> Response:
 async def read_webhook(request: Request, id: IdParam) -> Response:
     """An endpoint, and how it does."""
     found = await _webhooks(request).endpoint(id)
-    return problem(UNKNOWN) if found is None else json_response(found)
+    return problem(unknown(Code.UNKNOWN_WEBHOOK, id)) if found is None else json_response(found)
 
 
 @router.patch("/{id}", response_model=WebhookView, responses=problems(401, 403, 404, 422, 503))
@@ -167,7 +166,11 @@ async def change_webhook(request: Request, id: IdParam, body: WebhookPatch) -> R
 @router.delete("/{id}", status_code=204, response_model=None, responses=problems(401, 403, 404, 503))
 async def delete_webhook(request: Request, id: IdParam) -> Response:
     """Deletes an endpoint, with all that waits for it."""
-    return Response(status_code=204) if await _webhooks(request).delete(id) else problem(UNKNOWN)
+    return (
+        Response(status_code=204)
+        if await _webhooks(request).delete(id)
+        else problem(unknown(Code.UNKNOWN_WEBHOOK, id))
+    )
 
 
 @router.post("/{id}/rotate-secret", response_model=WebhookView, responses=problems(401, 403, 404, 422, 503))
@@ -193,7 +196,7 @@ async def list_webhook_deliveries(
     """The delivery log, newest first: each message and the newest attempt to deliver it."""
     rows = await _webhooks(request).deliveries(id, cursor, limit + 1, state)
     if rows is None:
-        return problem(UNKNOWN)
+        return problem(unknown(Code.UNKNOWN_WEBHOOK, id))
     more = len(rows) > limit
     return json_response({"data": rows[:limit], "next_cursor": str(rows[limit - 1].id) if more else None})
 
@@ -218,4 +221,4 @@ async def replay_webhook(request: Request, id: IdParam, body: ReplayBody) -> Res
     count = await _webhooks(request).replay(
         id, deliveries=body.deliveries, since=body.since, until=body.until, state=body.state
     )
-    return problem(UNKNOWN) if count is None else json_response({"replayed": count})
+    return problem(unknown(Code.UNKNOWN_WEBHOOK, id)) if count is None else json_response({"replayed": count})

@@ -10,7 +10,7 @@ from msgspec import Struct
 from flashguard.errors import Code
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
-from flashguard.model import Refused, public_sale
+from flashguard.model import Refused, public_sale, unknown
 from flashguard.receipts import fingerprint
 
 from .endpoints import MAX_ENDPOINTS, TEST_EVENT, Endpoint, EventType, NewEndpoint
@@ -101,7 +101,7 @@ class Webhooks:
         """Changes what is given. Enabled again, an endpoint is sent what it still has waiting."""
         now = await self.endpoint(id_)
         if now is None:
-            return Refused(code=Code.UNKNOWN_WEBHOOK)
+            return unknown(Code.UNKNOWN_WEBHOOK, id_)
         after = NewEndpoint(
             url=now.url if url is None else url,
             events=now.events if events is None else events,
@@ -115,7 +115,7 @@ class Webhooks:
             await self._value("enable_webhook", id_)
         elif enabled is False:
             await self._value("disable_webhook", id_, BY_HAND)
-        return await self.endpoint(id_) or Refused(code=Code.UNKNOWN_WEBHOOK)
+        return await self.endpoint(id_) or unknown(Code.UNKNOWN_WEBHOOK, id_)
 
     async def delete(self, id_: str) -> bool:
         """Forgets an endpoint, and with it all that waits for it; False when there was none."""
@@ -128,7 +128,7 @@ class Webhooks:
         made = await self._value("rotate_webhook", id_, new_secret(), overlap_seconds, key)
         secret = await self._value("webhook_secret", id_)
         if secret is None:
-            return Refused(code=Code.UNKNOWN_WEBHOOK)
+            return unknown(Code.UNKNOWN_WEBHOOK, id_)
         return await self._shown(id_, str(secret), replayed=made is None)
 
     async def deliveries(
@@ -150,7 +150,7 @@ class Webhooks:
         async with self._ledger.connection() as connection, connection.transaction():
             enabled = await connection.fetchval(query("lock_webhook"), id_)
             if enabled is None:
-                return Refused(code=Code.UNKNOWN_WEBHOOK)
+                return unknown(Code.UNKNOWN_WEBHOOK, id_)
             if key is not None:
                 earlier = await connection.fetchrow(
                     query("test_event_of_key"), id_, TEST_EVENT, key, TEST_LOOKBACK
@@ -186,7 +186,7 @@ class Webhooks:
     async def _shown(self, id_: str, secret: str, *, replayed: bool) -> tuple[Endpoint, bool] | Refused:
         rows = await self._rows("webhooks", id_)
         if not rows:
-            return Refused(code=Code.UNKNOWN_WEBHOOK)
+            return unknown(Code.UNKNOWN_WEBHOOK, id_)
         return _endpoint(rows[0], secret), replayed
 
     async def _rows(self, name: str, *args: object) -> list[asyncpg.Record]:

@@ -1,7 +1,6 @@
 """What the logs look like: lines for people or JSON for machines, each with the request it is about."""
 
 import logging
-import logging.config
 import sys
 from contextvars import ContextVar
 from logging import Filter, Formatter, LogRecord
@@ -86,6 +85,8 @@ def json_line(logger: str, text: str) -> str:
 
 def set_up(level: str, form: str) -> None:
     """Set up the logs of this process; in JSON, also Python's warnings and the error that ends it."""
+    import logging.config
+
     logging.config.dictConfig(log_config(level, form))
     if form == "json":
         logging.captureWarnings(True)

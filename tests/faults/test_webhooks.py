@@ -485,10 +485,12 @@ async def test_the_log_reaches_back_for_some_days_and_what_was_for_a_deleted_end
     await arrived(receiver, f"sale {sale}", "sale.opened", "sale.opened")
 
     async def settled() -> bool:  # a deliverer that ends before that sends again when the lease has run out
-        pending = "UPDATE flashguard.webhook_deliveries SET error = error WHERE state = 'pending'"
-        return await execute(stack, pending) == "UPDATE 0"
+        pending = (
+            "UPDATE flashguard.webhook_deliveries SET error = error WHERE endpoint = $1 AND state = 'pending'"
+        )
+        return await execute(stack, pending, kept) == "UPDATE 0"
 
-    await until(settled, "both answers are written down")
+    await until(settled, "the answer is written down")
     await execute(
         stack, "UPDATE flashguard.webhook_deliveries SET written_at = now() - interval '15 days'"
         " WHERE endpoint = $1", kept,

@@ -222,8 +222,10 @@ KINDS_WITH_IDS: Final = {
 }
 
 
-def unknown(code: Code, id_: str) -> Refused:
-    """Return the refusal of a call about something that does not exist; it names the id."""
+def unknown(code: Code, id_: object) -> Refused:
+    """Return the refusal of a call about something that does not exist; it names the id, where it is one."""
+    if not is_str(id_):
+        return Refused(code=code)
     return Refused(code=code, detail=f"There is no {KINDS_WITH_IDS[code]} {id_[:MAX_NAME]!r}.")
 
 

@@ -325,7 +325,7 @@ async def test_a_process_that_still_works_on_the_data_is_waited_for(folder: Path
         [shutil.which("sleep") or "sleep", "60"], cwd=valkey.home, stdout=subprocess.DEVNULL
     )
     try:
-        assert processes_in(valkey.home, "sleep") == [orphan.pid]
+        wait_until(lambda: processes_in(valkey.home, "sleep") == [orphan.pid])  # exec names it a moment later
         assert processes_in(valkey.home, "valkey-server") == [valkey.pid]
     finally:
         orphan.kill()

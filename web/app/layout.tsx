@@ -5,7 +5,12 @@ import { Shell } from "@/components/shell";
 import "./globals.css";
 
 export const metadata: Metadata = { title: "FlashGuard", description: "An inventory engine that never oversells." };
-export const viewport: Viewport = { themeColor: [{ media: "(prefers-color-scheme: light)", color: "#ffffff" }, { media: "(prefers-color-scheme: dark)", color: "#131519" }] };
+export const viewport: Viewport = {
+  themeColor: [
+    { media: "(prefers-color-scheme: light)", color: "#ffffff" },
+    { media: "(prefers-color-scheme: dark)", color: "#131519" },
+  ],
+};
 
 /** Before the first paint, so that a chosen theme does not flash. A constant: its hash is in the CSP. */
 const THEME = `try{var t=localStorage.getItem("theme");if(t==="dark"||t==="light")document.documentElement.dataset.theme=t}catch{}`;
@@ -13,8 +18,12 @@ const THEME = `try{var t=localStorage.getItem("theme");if(t==="dark"||t==="light
 export default function Layout({ children }: { children: React.ReactNode }) {
   return (
     <html lang="en" className={`${GeistSans.variable} ${GeistMono.variable}`} suppressHydrationWarning>
-      <head><script dangerouslySetInnerHTML={{ __html: THEME }} /></head>
-      <body><Shell>{children}</Shell></body>
+      <head>
+        <script dangerouslySetInnerHTML={{ __html: THEME }} />
+      </head>
+      <body>
+        <Shell>{children}</Shell>
+      </body>
     </html>
   );
 }

@@ -1,2 +1,4 @@
 import { Home } from "@/components/home/home";
-export default function Page() { return <Home />; }
+export default function Page() {
+  return <Home />;
+}

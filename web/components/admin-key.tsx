@@ -25,7 +25,12 @@ export function useKeyFromAddress() {
 }
 
 export function ForgetKey() {
-  return <button className="btn btn-small" onClick={() => setAdminKey("")}><KeyRound size={13} aria-hidden />Forget the admin key</button>;
+  return (
+    <button className="btn btn-small" onClick={() => setAdminKey("")}>
+      <KeyRound size={13} aria-hidden />
+      Forget the admin key
+    </button>
+  );
 }
 
 /** Asks for a key, and keeps it only when the service knows it. */
@@ -47,16 +52,40 @@ export function AdminKey({ why }: { why: string }) {
   const wrong = error || (checking ? "" : signedOut);
   return (
     <Panel title="Admin key needed" aside={<KeyRound size={15} aria-hidden className="text-soft" />}>
-      <form className="grid gap-3" onSubmit={(event) => { event.preventDefault(); void use(); }}>
+      <form
+        className="grid gap-3"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void use();
+        }}
+      >
         <p className="text-soft">{why}</p>
         <div className="flex flex-wrap items-end gap-3">
-          <label className="label min-w-40 flex-1">Admin key
-            <input className="field" type="password" autoComplete="off" placeholder="fg_admin_…" value={typed} onChange={(event) => setTyped(event.target.value)} required />
+          <label className="label min-w-40 flex-1">
+            Admin key
+            <input
+              className="field"
+              type="password"
+              autoComplete="off"
+              placeholder="fg_admin_…"
+              value={typed}
+              onChange={(event) => setTyped(event.target.value)}
+              required
+            />
           </label>
-          <button className="btn btn-main min-h-[34px]" disabled={checking}>{checking ? "Checking…" : "Use this key"}</button>
+          <button className="btn btn-main min-h-[34px]" disabled={checking}>
+            {checking ? "Checking…" : "Use this key"}
+          </button>
         </div>
-        {wrong && <p role="alert" className="text-bad">{wrong}</p>}
-        <p className="text-xs text-soft">FlashGuard prints it when it starts, with a link that signs you in. It is kept in <code>.flashguard/admin.key</code>; here, it stays in this tab.</p>
+        {wrong && (
+          <p role="alert" className="text-bad">
+            {wrong}
+          </p>
+        )}
+        <p className="text-xs text-soft">
+          FlashGuard prints it when it starts, with a link that signs you in. It is kept in{" "}
+          <code>.flashguard/admin.key</code>; here, it stays in this tab.
+        </p>
       </form>
     </Panel>
   );

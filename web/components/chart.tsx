@@ -14,10 +14,18 @@ function subscribe(listener: () => void) {
   dark.addEventListener("change", listener);
   const observer = new MutationObserver(listener);
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
-  return () => { dark.removeEventListener("change", listener); observer.disconnect(); };
+  return () => {
+    dark.removeEventListener("change", listener);
+    observer.disconnect();
+  };
 }
-export const useTheme = () => useSyncExternalStore(
-  subscribe, () => document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"), () => "light");
+export const useTheme = () =>
+  useSyncExternalStore(
+    subscribe,
+    () =>
+      document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"),
+    () => "light",
+  );
 
 /** A token's colour as a canvas can use it. */
 function colorOf(element: HTMLElement, token: string): string {
@@ -30,8 +38,22 @@ function colorOf(element: HTMLElement, token: string): string {
 }
 
 /** One measure over time. Charts of the same `together` share their crosshair. */
-export function Chart({ label, summary, seconds, values, parts = [], token, together }: {
-  label: string; summary: string; seconds: number[]; values: (number | null)[]; parts?: Part[]; token: "info" | "good" | "bad"; together: string;
+export function Chart({
+  label,
+  summary,
+  seconds,
+  values,
+  parts = [],
+  token,
+  together,
+}: {
+  label: string;
+  summary: string;
+  seconds: number[];
+  values: (number | null)[];
+  parts?: Part[];
+  token: "info" | "good" | "bad";
+  together: string;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -47,30 +69,59 @@ export function Chart({ label, summary, seconds, values, parts = [], token, toge
     const element = box.current;
     if (!element) return;
     let gone = false;
-    const observer = new ResizeObserver(([entry]) => plot.current?.setSize({ width: entry!.contentRect.width, height: HEIGHT }));
+    const observer = new ResizeObserver(([entry]) =>
+      plot.current?.setSize({ width: entry!.contentRect.width, height: HEIGHT }),
+    );
     void import("uplot").then(({ default: Plot }) => {
       if (gone) return;
       const [line, soft, grid, page] = [token, "soft", "line", "panel"].map((name) => colorOf(element, name));
       const font = `11px ${getComputedStyle(element).fontFamily}`;
       const axis = { stroke: soft, font, ticks: { show: false }, grid: { stroke: grid, width: 1 } };
-      plot.current = new Plot({
-        width: element.clientWidth, height: HEIGHT, legend: { show: false }, padding: [PARTS_ROOM, 8, 0, 0],
-        scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(most * 1.05, 5)] } },
-        cursor: { sync: { key: together }, y: false, drag: { x: false, y: false }, points: { size: 6, fill: line } },
-        series: [{}, { stroke: line, width: 1.5, fill: line!.replace("rgb(", "rgba(").replace(")", ", 0.14)"), points: { show: false }, spanGaps: false }],
-        axes: [
-          { ...axis, size: 24, gap: 4, values: (_, ticks) => ticks.map((tick) => `${short(tick)} s`) },
-          { ...axis, size: 46, gap: 6, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? short(tick) : "")) },
-        ],
-        hooks: {
-          draw: [(plot) => drawParts(plot, now.current.parts, soft!, grid!, page!, font)],
-          setCursor: [(plot) => {
-            const at = plot.cursor.idx;
-            const value = at == null ? null : now.current.values[at];
-            if (readout.current) readout.current.textContent = value == null ? "" : `${short(now.current.seconds[at!]!)} s: ${new Intl.NumberFormat().format(value)}`;
-          }],
+      plot.current = new Plot(
+        {
+          width: element.clientWidth,
+          height: HEIGHT,
+          legend: { show: false },
+          padding: [PARTS_ROOM, 8, 0, 0],
+          scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(most * 1.05, 5)] } },
+          cursor: { sync: { key: together }, y: false, drag: { x: false, y: false }, points: { size: 6, fill: line } },
+          series: [
+            {},
+            {
+              stroke: line,
+              width: 1.5,
+              fill: line!.replace("rgb(", "rgba(").replace(")", ", 0.14)"),
+              points: { show: false },
+              spanGaps: false,
+            },
+          ],
+          axes: [
+            { ...axis, size: 24, gap: 4, values: (_, ticks) => ticks.map((tick) => `${short(tick)} s`) },
+            {
+              ...axis,
+              size: 46,
+              gap: 6,
+              values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? short(tick) : "")),
+            },
+          ],
+          hooks: {
+            draw: [(plot) => drawParts(plot, now.current.parts, soft!, grid!, page!, font)],
+            setCursor: [
+              (plot) => {
+                const at = plot.cursor.idx;
+                const value = at == null ? null : now.current.values[at];
+                if (readout.current)
+                  readout.current.textContent =
+                    value == null
+                      ? ""
+                      : `${short(now.current.seconds[at!]!)} s: ${new Intl.NumberFormat().format(value)}`;
+              },
+            ],
+          },
         },
-      }, [now.current.seconds, now.current.values], element);
+        [now.current.seconds, now.current.values],
+        element,
+      );
       observer.observe(element);
     });
     return () => {
@@ -83,8 +134,24 @@ export function Chart({ label, summary, seconds, values, parts = [], token, toge
 
   return (
     <figure className="min-w-0">
-      <figcaption className="flex flex-wrap items-baseline justify-between gap-x-3 text-soft"><span><span aria-hidden className="mr-1.5 inline-block size-2 rounded-[2px]" style={{ background: `var(--${token})` }} />{label}</span><span ref={readout} className="text-xs" /></figcaption>
-      <div ref={box} role="img" aria-label={`${label}. ${summary}`} className="overflow-hidden" style={{ height: HEIGHT }} />
+      <figcaption className="flex flex-wrap items-baseline justify-between gap-x-3 text-soft">
+        <span>
+          <span
+            aria-hidden
+            className="mr-1.5 inline-block size-2 rounded-[2px]"
+            style={{ background: `var(--${token})` }}
+          />
+          {label}
+        </span>
+        <span ref={readout} className="text-xs" />
+      </figcaption>
+      <div
+        ref={box}
+        role="img"
+        aria-label={`${label}. ${summary}`}
+        className="overflow-hidden"
+        style={{ height: HEIGHT }}
+      />
     </figure>
   );
 }

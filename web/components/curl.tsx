@@ -16,7 +16,8 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
   }, [done]);
   return (
     <button type="button" className="btn btn-small" onClick={() => void copy(text).then(setDone)}>
-      {done ? <Check size={13} aria-hidden /> : <CopyIcon size={13} aria-hidden />}{done ? "Copied" : label}
+      {done ? <Check size={13} aria-hidden /> : <CopyIcon size={13} aria-hidden />}
+      {done ? "Copied" : label}
     </button>
   );
 }
@@ -42,12 +43,22 @@ const never = () => () => {};
 /** What the page just did, to be done again in a terminal. The admin key is never in it. */
 export function Curl(call: Call) {
   // The exported page does not know its origin: read it after hydration, or the two differ.
-  const origin = useSyncExternalStore(never, () => API_URL || window.location.origin, () => API_URL);
+  const origin = useSyncExternalStore(
+    never,
+    () => API_URL || window.location.origin,
+    () => API_URL,
+  );
   const text = curlOf(origin, call);
   return (
     <details className="mt-3 border-t border-line pt-2">
-      <summary className="flex w-fit cursor-pointer items-center gap-1.5 text-xs text-soft hover:text-ink"><Terminal size={13} aria-hidden />The same by curl</summary>
-      <div className="mt-2 flex items-start gap-2 rounded-md bg-raised p-2"><pre className="min-w-0 flex-1 break-all whitespace-pre-wrap">{text}</pre><Copy text={text} /></div>
+      <summary className="flex w-fit cursor-pointer items-center gap-1.5 text-xs text-soft hover:text-ink">
+        <Terminal size={13} aria-hidden />
+        The same by curl
+      </summary>
+      <div className="mt-2 flex items-start gap-2 rounded-md bg-raised p-2">
+        <pre className="min-w-0 flex-1 break-all whitespace-pre-wrap">{text}</pre>
+        <Copy text={text} />
+      </div>
     </details>
   );
 }

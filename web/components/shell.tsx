@@ -10,7 +10,12 @@ import { useSystem } from "@/lib/use-system";
 import { useKeyFromAddress } from "./admin-key";
 import { Pill } from "./parts";
 
-const PAGES = [["/", "Home"], ["/simulator/", "Simulator"], ["/sale/", "Storefront"], ["/control/", "Control room"]] as const;
+const PAGES = [
+  ["/", "Home"],
+  ["/simulator/", "Simulator"],
+  ["/sale/", "Storefront"],
+  ["/control/", "Control room"],
+] as const;
 const THEMES = ["system", "light", "dark"] as const;
 type Theme = (typeof THEMES)[number];
 const ICONS = { system: Monitor, light: Sun, dark: Moon };
@@ -22,19 +27,29 @@ function subscribe(listener: () => void) {
 }
 
 function ThemeSwitch() {
-  const theme = useSyncExternalStore<Theme>(subscribe, () => THEMES.find((name) => name === localStorage.getItem("theme")) ?? "system", () => "system");
+  const theme = useSyncExternalStore<Theme>(
+    subscribe,
+    () => THEMES.find((name) => name === localStorage.getItem("theme")) ?? "system",
+    () => "system",
+  );
   const Icon = ICONS[theme];
   return (
     <label className="relative flex items-center">
       <span className="sr-only">Theme</span>
       <Icon size={13} aria-hidden className="pointer-events-none absolute left-2.5" />
-      <select className="btn btn-small appearance-none !pl-7" value={theme} onChange={(event) => {
-        localStorage.setItem("theme", event.target.value);
-        if (event.target.value === "system") delete document.documentElement.dataset.theme;
-        else document.documentElement.dataset.theme = event.target.value;
-        window.dispatchEvent(new Event(CHANGED));
-      }}>
-        {THEMES.map((name) => <option key={name}>{name}</option>)}
+      <select
+        className="btn btn-small appearance-none !pl-7"
+        value={theme}
+        onChange={(event) => {
+          localStorage.setItem("theme", event.target.value);
+          if (event.target.value === "system") delete document.documentElement.dataset.theme;
+          else document.documentElement.dataset.theme = event.target.value;
+          window.dispatchEvent(new Event(CHANGED));
+        }}
+      >
+        {THEMES.map((name) => (
+          <option key={name}>{name}</option>
+        ))}
       </select>
     </label>
   );
@@ -47,7 +62,9 @@ function Health() {
   if (lost) return <Pill tone="bad">no answer</Pill>;
   if (!system) return <Pill tone="soft">connecting</Pill>;
   const bad = Object.values(system.components).filter((part) => part.status !== "ok").length;
-  return <Pill tone={bad ? "warn" : "good"}>{bad ? `${bad} ${bad > 1 ? "parts" : "part"} not ready` : "all parts ok"}</Pill>;
+  return (
+    <Pill tone={bad ? "warn" : "good"}>{bad ? `${bad} ${bad > 1 ? "parts" : "part"} not ready` : "all parts ok"}</Pill>
+  );
 }
 
 export function Shell({ children }: { children: React.ReactNode }) {
@@ -55,20 +72,44 @@ export function Shell({ children }: { children: React.ReactNode }) {
   useKeyFromAddress();
   return (
     <div className="flex min-h-dvh flex-col">
-      <a href="#main" className="btn sr-only focus:not-sr-only focus:absolute focus:top-2 focus:left-2 focus:z-20">Skip to the content</a>
+      <a href="#main" className="btn sr-only focus:not-sr-only focus:absolute focus:top-2 focus:left-2 focus:z-20">
+        Skip to the content
+      </a>
       <header className="sticky top-0 z-10 border-b border-line bg-panel">
         <div className="mx-auto flex max-w-[90rem] flex-wrap items-center gap-x-6 px-4 lg:px-6">
-          <Link href="/" className="flex items-center gap-1.5 py-2.5 font-semibold tracking-tight"><Zap size={16} aria-hidden className="fill-current" />FlashGuard</Link>
-          <div className="ml-auto flex items-center gap-3 py-2 md:order-last"><Health /><ThemeSwitch /></div>
-          <nav aria-label="Pages" className="-mx-4 flex basis-[calc(100%+2rem)] overflow-x-auto px-2 md:mx-0 md:basis-auto md:px-0">
+          <Link href="/" className="flex items-center gap-1.5 py-2.5 font-semibold tracking-tight">
+            <Zap size={16} aria-hidden className="fill-current" />
+            FlashGuard
+          </Link>
+          <div className="ml-auto flex items-center gap-3 py-2 md:order-last">
+            <Health />
+            <ThemeSwitch />
+          </div>
+          <nav
+            aria-label="Pages"
+            className="-mx-4 flex basis-[calc(100%+2rem)] overflow-x-auto px-2 md:mx-0 md:basis-auto md:px-0"
+          >
             {PAGES.map(([href, name]) => (
-              <Link key={href} href={href} aria-current={path === href ? "page" : undefined}
-                className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${path === href ? "border-ink font-medium" : "border-transparent text-soft hover:text-ink"}`}>{name}</Link>
+              <Link
+                key={href}
+                href={href}
+                aria-current={path === href ? "page" : undefined}
+                className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${path === href ? "border-ink font-medium" : "border-transparent text-soft hover:text-ink"}`}
+              >
+                {name}
+              </Link>
             ))}
           </nav>
         </div>
       </header>
-      <main id="main" tabIndex={-1} {...once} className="mx-auto grid w-full max-w-[90rem] flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 px-4 py-6 lg:px-6">{children}</main>
+      <main
+        id="main"
+        tabIndex={-1}
+        {...once}
+        className="mx-auto grid w-full max-w-[90rem] flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 px-4 py-6 lg:px-6"
+      >
+        {children}
+      </main>
       <Foot />
     </div>
   );
@@ -79,8 +120,18 @@ function Foot() {
   return (
     <footer className="border-t border-line">
       <div className="mx-auto flex max-w-[90rem] flex-wrap gap-x-4 gap-y-1 px-4 py-3 text-xs text-soft lg:px-6">
-        <span>FlashGuard {system?.version}</span>{system && <span>{system.environment}, {system.mode}</span>}
-        <a className="link ml-auto" href={`${API_URL}/docs`}>API documentation</a><a className="link" href={`${API_URL}/openapi.json`}>OpenAPI</a>
+        <span>FlashGuard {system?.version}</span>
+        {system && (
+          <span>
+            {system.environment}, {system.mode}
+          </span>
+        )}
+        <a className="link ml-auto" href={`${API_URL}/docs`}>
+          API documentation
+        </a>
+        <a className="link" href={`${API_URL}/openapi.json`}>
+          OpenAPI
+        </a>
       </div>
     </footer>
   );

@@ -12,7 +12,9 @@ export function buyerOf(token: string): Buyer | null {
     const body = atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"));
     const said: unknown = JSON.parse(new TextDecoder().decode(Uint8Array.from(body, (byte) => byte.charCodeAt(0))));
     if (!said || typeof said !== "object" || !("sub" in said) || !("exp" in said)) return null;
-    return typeof said.sub === "string" && typeof said.exp === "number" ? { token, customer: said.sub, ends_ms: said.exp * 1000 } : null;
+    return typeof said.sub === "string" && typeof said.exp === "number"
+      ? { token, customer: said.sub, ends_ms: said.exp * 1000 }
+      : null;
   } catch {
     return null;
   }

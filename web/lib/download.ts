@@ -19,7 +19,9 @@ export async function pngOf(svg: Blob): Promise<Blob> {
     canvas.width = image.naturalWidth * SHARP;
     canvas.height = image.naturalHeight * SHARP;
     canvas.getContext("2d")!.drawImage(image, 0, 0, canvas.width, canvas.height);
-    return await new Promise((done, failed) => canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("no picture"))), "image/png"));
+    return await new Promise((done, failed) =>
+      canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("no picture"))), "image/png"),
+    );
   } finally {
     URL.revokeObjectURL(url);
   }

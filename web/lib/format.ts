@@ -39,7 +39,8 @@ export const short = (value: number, locale?: Locale) =>
 
 /** A duration as one says it: 250 ms, 1.5 s, 2 min. */
 export function duration(ms: number, locale?: Locale): string {
-  const text = (value: number, digits = 1) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);
+  const text = (value: number, digits = 1) =>
+    new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);
   if (ms < 1000) return `${text(ms, 0)} ms`;
   return ms < 60_000 ? `${text(ms / 1000)} s` : `${text(ms / 60_000)} min`;
 }

@@ -32,4 +32,9 @@ export function signOut(reason: string) {
 
 export const useAdminKey = (): string => useSyncExternalStore(subscribe, adminKey, () => "");
 
-export const useWhySignedOut = (): string => useSyncExternalStore(subscribe, () => why, () => "");
+export const useWhySignedOut = (): string =>
+  useSyncExternalStore(
+    subscribe,
+    () => why,
+    () => "",
+  );

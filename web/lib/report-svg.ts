@@ -1,9 +1,14 @@
 import type { RunResult, Simulation } from "./api/client";
 import { count, milliseconds, rate, time } from "./format";
 
-const WIDTH = 900, ROW = 74, HEAD = 96, FOOT = 36, BAR = 520;
+const WIDTH = 900,
+  ROW = 74,
+  HEAD = 96,
+  FOOT = 36,
+  BAR = 520;
 const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-const text = (x: number, y: number, words: string, more = "") => `<text x="${x}" y="${y}" ${more}>${escaped(words)}</text>`;
+const text = (x: number, y: number, words: string, more = "") =>
+  `<text x="${x}" y="${y}" ${more}>${escaped(words)}</text>`;
 
 /** A finished simulation as one picture that stands by itself, in light colours, without a script. */
 export function reportSvg(simulation: Simulation): string {
@@ -30,7 +35,19 @@ function row(run: RunResult, y: number, stock: number, unit: number): string {
     text(32, y + 46, `${rate(run.requests_per_second)} requests/s`, 'fill="#5a5c66"'),
     `<rect x="200" y="${y + 14}" width="${within}" height="16" fill="#126c3a"/>`,
     over ? `<rect x="${200 + within}" y="${y + 14}" width="${over * unit}" height="16" fill="#b3171f"/>` : "",
-    text(200, y + 50, `${count(run.total_requests)} requests, ${count(run.successful_locks)} locks, average ${milliseconds(run.avg_latency_ms)}, p99 ${milliseconds(run.p99_ms)}`, 'fill="#5a5c66"'),
-    text(WIDTH - 32, y + 27, `${count(over)} oversold`, `text-anchor="end" font-weight="600" fill="${over ? "#b3171f" : "#126c3a"}"`),
-  ].filter(Boolean).join("\n");
+    text(
+      200,
+      y + 50,
+      `${count(run.total_requests)} requests, ${count(run.successful_locks)} locks, average ${milliseconds(run.avg_latency_ms)}, p99 ${milliseconds(run.p99_ms)}`,
+      'fill="#5a5c66"',
+    ),
+    text(
+      WIDTH - 32,
+      y + 27,
+      `${count(over)} oversold`,
+      `text-anchor="end" font-weight="600" fill="${over ? "#b3171f" : "#126c3a"}"`,
+    ),
+  ]
+    .filter(Boolean)
+    .join("\n");
 }

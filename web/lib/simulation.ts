@@ -17,17 +17,31 @@ export function fold(old: Simulation | null, ...[name, data]: Happened): Simulat
   const status = old.status === "starting" ? "running" : old.status;
   if (name === "log") return { ...old, status, log: [...old.log, data].slice(0, MOST_LINES) };
   if (name === "run") return { ...old, status, runs: [...old.runs, data] };
-  return { ...old, status, counters: data, series: [...old.series, pointBetween(old.counters, data)].slice(0, MOST_POINTS) };
+  return {
+    ...old,
+    status,
+    counters: data,
+    series: [...old.series, pointBetween(old.counters, data)].slice(0, MOST_POINTS),
+  };
 }
 
 /** What came since the counters before, so that the points add up to the totals. */
 function pointBetween(before: Counters | null, now: Counters): SeriesPoint {
   const { strategy, at_ms, total_requests, successful_locks } = now;
-  if (!before || before.strategy !== strategy) return { strategy, at_ms, requests: total_requests, locks: successful_locks };
-  return { strategy, at_ms, requests: total_requests - before.total_requests, locks: successful_locks - before.successful_locks };
+  if (!before || before.strategy !== strategy)
+    return { strategy, at_ms, requests: total_requests, locks: successful_locks };
+  return {
+    strategy,
+    at_ms,
+    requests: total_requests - before.total_requests,
+    locks: successful_locks - before.successful_locks,
+  };
 }
 
-export type Figures = Pick<RunResult, "total_requests" | "successful_locks" | "inventory_oversold" | "avg_latency_ms"> & { run: RunResult | null };
+export type Figures = Pick<
+  RunResult,
+  "total_requests" | "successful_locks" | "inventory_oversold" | "avg_latency_ms"
+> & { run: RunResult | null };
 
 /** One strategy's four counters: its result once it has one, what is counted so far until then. */
 export function figuresOf(simulation: Simulation, strategy: string): Figures | null {
@@ -43,12 +57,21 @@ export const currentOf = (simulation: Simulation): string =>
 
 export function linesOf(log: LogLine[], level: Level | "all", search: string): LogLine[] {
   const wanted = search.trim().toLowerCase();
-  return log.filter((line) => (level === "all" || line.level === level) && (!wanted || line.text.toLowerCase().includes(wanted)));
+  return log.filter(
+    (line) => (level === "all" || line.level === level) && (!wanted || line.text.toLowerCase().includes(wanted)),
+  );
 }
 
 /** The series as columns; a gap between strategies is drawn as a gap. */
-export function columnsOf(series: SeriesPoint[]): { seconds: number[]; requests: (number | null)[]; locks: (number | null)[]; starts: { strategy: string; from: number; to: number }[] } {
-  const seconds: number[] = [], requests: (number | null)[] = [], locks: (number | null)[] = [];
+export function columnsOf(series: SeriesPoint[]): {
+  seconds: number[];
+  requests: (number | null)[];
+  locks: (number | null)[];
+  starts: { strategy: string; from: number; to: number }[];
+} {
+  const seconds: number[] = [],
+    requests: (number | null)[] = [],
+    locks: (number | null)[] = [];
   const starts: { strategy: string; from: number; to: number }[] = [];
   for (const point of series) {
     const at = point.at_ms / 1000;

@@ -42,7 +42,10 @@ export function useAction() {
     setBusy(true);
     const { name } = intent;
     setSaid({ state: "working", text: "Working…" });
-    const request = { headers: { "idempotency-key": intentKey(name, intent.content) }, signal: AbortSignal.timeout(ANSWER_MS) };
+    const request = {
+      headers: { "idempotency-key": intentKey(name, intent.content) },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    };
     const answer: Answer<T> | null = await intent.call(request).catch(() => null);
     const problem = answer?.error as Problem | undefined;
     const again = () => void act(intent);
@@ -53,9 +56,17 @@ export function useAction() {
       setSaid({ state: "done", text: replayed ? [text, " The press before this one had done it."] : text });
       await new Promise((over) => setTimeout(over, QUIET_MS));
     } else if (!answer || !problem?.code) {
-      setSaid({ state: "unanswered", again, text: "FlashGuard did not answer, so this may be done or not. Try again: it is the same request, never a second one." });
+      setSaid({
+        state: "unanswered",
+        again,
+        text: "FlashGuard did not answer, so this may be done or not. Try again: it is the same request, never a second one.",
+      });
     } else if (PASSING.has(problem.code)) {
-      setSaid({ state: "unanswered", again, text: `${sentence(problem)} Try again: it is the same request, never a second one.` });
+      setSaid({
+        state: "unanswered",
+        again,
+        text: `${sentence(problem)} Try again: it is the same request, never a second one.`,
+      });
     } else {
       setSaid({ state: "refused", text: `Refused. ${sentence(problem)}` });
     }

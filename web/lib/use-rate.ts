@@ -21,12 +21,15 @@ export const perSecond = (steps: number[]): number | null => {
 export function useRate(total: number, live: boolean): { steps: number[]; rate: number | null } {
   const [steps, setSteps] = useState<number[]>([]);
   const now = useRef(total);
-  useEffect(() => { now.current = total; }, [total]);
+  useEffect(() => {
+    now.current = total;
+  }, [total]);
   useEffect(() => {
     if (!live) return;
     let before: number | null = null;
     const timer = setInterval(() => {
-      const value = now.current, last = before;
+      const value = now.current,
+        last = before;
       before = value;
       setSteps((old) => nextSteps(old, last, value));
     }, EVERY_MS);

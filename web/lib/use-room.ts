@@ -36,18 +36,22 @@ export function useRoom(sale: Sale | null): Room {
     fault.current = 0;
     setPlace((before) => ({ ...now, ticket: now.ticket ?? before?.ticket ?? null }));
     if (now.ticket) remember(`ticket:${now.sale_id}`, now.ticket);
-    const wait_ms = now.status === "admitted"
-      ? Date.parse(now.admitted_until ?? "") - Date.now()
-      : (now.poll_after_seconds ?? 5) * 1000 * (1 - SPREAD * Math.random());
+    const wait_ms =
+      now.status === "admitted"
+        ? Date.parse(now.admitted_until ?? "") - Date.now()
+        : (now.poll_after_seconds ?? 5) * 1000 * (1 - SPREAD * Math.random());
     timer.current = setTimeout(() => void look.current(now), Math.max(500, wait_ms));
   }, []);
 
-  const over = useCallback((why: string) => {
-    clearTimeout(timer.current);
-    if (id) remember(`ticket:${id}`, null);
-    setPlace(null);
-    setMessage(why);
-  }, [id]);
+  const over = useCallback(
+    (why: string) => {
+      clearTimeout(timer.current);
+      if (id) remember(`ticket:${id}`, null);
+      setPlace(null);
+      setMessage(why);
+    },
+    [id],
+  );
 
   const take = useCallback(async () => {
     if (!id) return;
@@ -60,7 +64,11 @@ export function useRoom(sale: Sale | null): Room {
       if ((answer.error as Problem | undefined)?.code === "proof-required") {
         setMessage("One moment: your browser shows that it is not a bot.");
         const asked = await api.GET("/v1/sales/{sale}/challenge", path);
-        if (asked.data) answer = await api.POST("/v1/sales/{sale}/tickets", { ...path, body: { ...body, proof: await solve(asked.data as Challenge) } });
+        if (asked.data)
+          answer = await api.POST("/v1/sales/{sale}/tickets", {
+            ...path,
+            body: { ...body, proof: await solve(asked.data as Challenge) },
+          });
         setMessage("");
       }
       if (answer.data) stands(answer.data);
@@ -78,7 +86,8 @@ export function useRoom(sale: Sale | null): Room {
       const answer = await api.GET("/v1/sales/{sale}/tickets/{ticket}", path).catch(() => null);
       const problem = answer?.error as Problem | undefined;
       if (answer?.data) stands(answer.data);
-      else if (problem?.code === "unknown-ticket" && known.status === "admitted") over("Your turn is over. You may take a new ticket.");
+      else if (problem?.code === "unknown-ticket" && known.status === "admitted")
+        over("Your turn is over. You may take a new ticket.");
       else if (problem?.code === "unknown-ticket") await take();
       else if (problem?.code === "sale-not-open") over("The sale is closed.");
       else timer.current = setTimeout(() => void look.current(known), backoff_ms(fault.current++));
@@ -96,7 +105,9 @@ export function useRoom(sale: Sale | null): Room {
   const leave = useCallback(async () => {
     if (!place) return;
     setBusy(true);
-    const answer = await api.POST("/v1/sales/{sale}/tickets/{ticket}/leave", { params: { path: { sale: place.sale_id, ticket: place.id } } }).catch(() => null);
+    const answer = await api
+      .POST("/v1/sales/{sale}/tickets/{ticket}/leave", { params: { path: { sale: place.sale_id, ticket: place.id } } })
+      .catch(() => null);
     setBusy(false);
     const problem = answer?.error as Problem | undefined;
     if (answer?.data || problem?.code === "unknown-ticket") over("You have left. Your place was given on.");

@@ -29,13 +29,23 @@ export function useSale(id: string | null, key = ""): Watched {
   const watched = missing ? null : id;
   // Drafts are the shop's alone, and an EventSource can't send a key: they are asked for, until they are none.
   const hidden = key !== "" && (sale?.id !== id || sale?.status === "draft");
-  const stream = useEvents<SaleEvents>(watched === null || hidden ? null : `/v1/sales/${encodeURIComponent(watched)}/events`, {
-    sale: setSale,
-    stock: (change) => setSale((old) => old && {
-      ...old,
-      items: old.items.map((item) => ({ ...item, ...change.items.find((changed) => changed.sku === item.sku) })),
-    }),
-  });
+  const stream = useEvents<SaleEvents>(
+    watched === null || hidden ? null : `/v1/sales/${encodeURIComponent(watched)}/events`,
+    {
+      sale: setSale,
+      stock: (change) =>
+        setSale(
+          (old) =>
+            old && {
+              ...old,
+              items: old.items.map((item) => ({
+                ...item,
+                ...change.items.find((changed) => changed.sku === item.sku),
+              })),
+            },
+        ),
+    },
+  );
   const polls = hidden || stream === "refused" || (key !== "" && stream === "connecting");
   const polled = usePolled(polls ? watched : null, key, setSale, setMissingId);
   return {
@@ -55,9 +65,14 @@ function usePolled(id: string | null, key: string, take: (sale: Sale) => void, m
     let gone = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const look = async () => {
-      const answer = await api.GET("/v1/sales/{sale}", { params: { path: { sale: id } }, headers: key ? bearer(key) : undefined }).catch(() => null);
+      const answer = await api
+        .GET("/v1/sales/{sale}", { params: { path: { sale: id } }, headers: key ? bearer(key) : undefined })
+        .catch(() => null);
       if (gone) return;
-      const unknown = answer && !answer.data && (answer.response.status === 401 ? await isUnknown(id) : NO_SUCH.has(answer.response.status));
+      const unknown =
+        answer &&
+        !answer.data &&
+        (answer.response.status === 401 ? await isUnknown(id) : NO_SUCH.has(answer.response.status));
       if (gone) return;
       if (unknown) return miss(id);
       if (answer?.data) take(exact<Sale>(answer.data));

@@ -14,12 +14,19 @@ export function useSimulation(id: string | null) {
   useEffect(() => {
     if (!id) return;
     let gone = false;
-    void api.GET("/v1/simulations/{id}", { params: { path: { id } } }).then(({ data, response }) => {
-      if (gone) return;
-      if (data) setSimulation(exact<Simulation>(data));
-      setLooked({ id, found: data ? "yes" : response.status === 404 || response.status === 422 ? "no" : "away" });
-    }, () => { if (!gone) setLooked({ id, found: "away" }); });
-    return () => { gone = true; };
+    void api.GET("/v1/simulations/{id}", { params: { path: { id } } }).then(
+      ({ data, response }) => {
+        if (gone) return;
+        if (data) setSimulation(exact<Simulation>(data));
+        setLooked({ id, found: data ? "yes" : response.status === 404 || response.status === 422 ? "no" : "away" });
+      },
+      () => {
+        if (!gone) setLooked({ id, found: "away" });
+      },
+    );
+    return () => {
+      gone = true;
+    };
   }, [id]);
 
   const mine = simulation?.id === id ? simulation : null;

@@ -43,4 +43,9 @@ function subscribe(listener: () => void) {
 }
 
 /** What runs, and how each part does: asked once every few seconds, however many components show it. */
-export const useSystem = (): SystemState => useSyncExternalStore(subscribe, () => state, () => BEFORE);
+export const useSystem = (): SystemState =>
+  useSyncExternalStore(
+    subscribe,
+    () => state,
+    () => BEFORE,
+  );

@@ -4,10 +4,14 @@ import { gzipSync } from "node:zlib";
 
 const MOST_KB = 200;
 let tooLarge = false;
-for (const name of readdirSync("out", { recursive: true }).map(String).filter((name) => name.endsWith("index.html"))) {
+for (const name of readdirSync("out", { recursive: true })
+  .map(String)
+  .filter((name) => name.endsWith("index.html"))) {
   const html = readFileSync(`out/${name}`, "utf8");
   // noModule scripts (polyfills) are never loaded by a browser that runs these pages.
-  const scripts = [...html.matchAll(/<script\b([^>]*)>/g)].map((found) => found[1]).filter((text) => !/nomodule/i.test(text));
+  const scripts = [...html.matchAll(/<script\b([^>]*)>/g)]
+    .map((found) => found[1])
+    .filter((text) => !/nomodule/i.test(text));
   const files = new Set(scripts.map((text) => /\bsrc="([^"]+)"/.exec(text)?.[1]).filter(Boolean));
   const bytes = [...files].reduce((sum, file) => sum + gzipSync(readFileSync(`out${file.split("?")[0]}`)).length, 0);
   console.log(`${(bytes / 1000).toFixed(1).padStart(7)} kB gzipped  ${name}`);

@@ -34,13 +34,23 @@ test("every character of a text from outside shows", () => {
 });
 test("a key that no header can carry is named before it is sent", async () => {
   expect(notAKey("fg_admin_a-b_c")).toBe("");
-  for (const [key, says] of [["fg_live_…", "“…”"], ["fg live", "space"], ["", "no key"], ["fg_ключ", "“к”"]] as const) expect(notAKey(key)).toContain(says);
+  for (const [key, says] of [
+    ["fg_live_…", "“…”"],
+    ["fg live", "space"],
+    ["", "no key"],
+    ["fg_ключ", "“к”"],
+  ] as const)
+    expect(notAKey(key)).toContain(says);
   const get = vi.spyOn(api, "GET");
   expect(await signIn("fg_live_…")).toContain("copy the whole key");
   expect(get).not.toHaveBeenCalled();
 });
 test("a key is kept only when the service knows it", async () => {
-  for (const [answer, says] of [[{ response: { status: 401 } }, "does not know"], [{ response: { status: 403 } }, "scope"], [{ response: { status: 503 }, error: { detail: "Away." } }, "Away."]] as const) {
+  for (const [answer, says] of [
+    [{ response: { status: 401 } }, "does not know"],
+    [{ response: { status: 403 } }, "scope"],
+    [{ response: { status: 503 }, error: { detail: "Away." } }, "Away."],
+  ] as const) {
     vi.spyOn(api, "GET").mockResolvedValue(answer as never);
     expect(await signIn("fg_admin_x")).toContain(says);
     expect(adminKey()).toBe("");

@@ -37,19 +37,31 @@ test("an attempt keeps its key over a reload, and the next one gets another", ()
 });
 test("durations and rates have as many digits as say something", () => {
   expect([duration(250, "en"), duration(1536, "en"), duration(90_000, "en")]).toEqual(["250 ms", "1.5 s", "1.5 min"]);
-  expect([rate(3.14159, "en"), rate(12700.4, "en"), short(12_700, "en"), seconds(10_449, "en")]).toEqual(["3.1", "12,700", "12.7K", "10.4 s"]);
+  expect([rate(3.14159, "en"), rate(12700.4, "en"), short(12_700, "en"), seconds(10_449, "en")]).toEqual([
+    "3.1",
+    "12,700",
+    "12.7K",
+    "10.4 s",
+  ]);
 });
 test("a copied curl runs in a shell as it stands, and carries no key", () => {
   expect(curlOf("http://h", { path: "/v1/system" })).toBe("curl 'http://h/v1/system'");
-  expect(curlOf("http://h", { method: "POST", path: "/v1/sales/a%20b/orders", body: { customer: "O'Hara" }, admin: true })).toBe(
-    `curl -X POST 'http://h/v1/sales/a%20b/orders' -H "Authorization: Bearer $FLASHGUARD_ADMIN_KEY" -H 'Content-Type: application/json' -d '{"customer":"O'\\''Hara"}'`);
+  expect(
+    curlOf("http://h", { method: "POST", path: "/v1/sales/a%20b/orders", body: { customer: "O'Hara" }, admin: true }),
+  ).toBe(
+    `curl -X POST 'http://h/v1/sales/a%20b/orders' -H "Authorization: Bearer $FLASHGUARD_ADMIN_KEY" -H 'Content-Type: application/json' -d '{"customer":"O'\\''Hara"}'`,
+  );
 });
 test("the key is taken from the fragment, and from nothing else", () => {
   expect(keyInFragment("#key=fg_admin_a-b_c")).toBe("fg_admin_a-b_c");
   expect(keyInFragment("#main")).toBe("");
   expect(keyInFragment("")).toBe("");
 });
-const text = (value: object) => btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value)))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const text = (value: object) =>
+  btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(value))))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 const tokenOf = (claims: object) => `${text({ alg: "HS256", kid: "k" })}.${text(claims)}.sig`;
 test("a buyer's token is taken from the fragment, kept for this tab, and leaves the address at once", () => {
   const token = tokenOf({ sub: "änn ?>", exp: Date.now() / 1000 + 60 });
@@ -63,11 +75,41 @@ test("a buyer's token is taken from the fragment, kept for this tab, and leaves 
   expect(buyer()).toBeNull();
 });
 test("what is no token is nobody's", () => {
-  for (const wrong of ["", "x", "a.b.c", tokenOf({}), tokenOf({ sub: 7, exp: 1 }), tokenOf([])]) expect(buyerOf(wrong)).toBeNull();
+  for (const wrong of ["", "x", "a.b.c", tokenOf({}), tokenOf({ sub: 7, exp: 1 }), tokenOf([])])
+    expect(buyerOf(wrong)).toBeNull();
 });
 test("a report's picture is well-formed whatever its texts hold", () => {
-  const run = { strategy: `<b>&"'`, total_requests: 9, successful_locks: 9, inventory_oversold: 7, units_leaked: 0, avg_latency_ms: 1, p50_ms: 1, p99_ms: 1, errors: 0, seconds: 1, requests_per_second: 9, sold_out: 0, retries: 0, latency_histogram: [] };
-  const svg = reportSvg({ id: "a1", status: "finished", environment: "embedded", buyers: 9, stock: 2, strategies: ["naive"], created_at: "2026-01-01T00:00:00Z", finished_at: null, detail: null, runs: [run], counters: null, log: [], series: [] });
+  const run = {
+    strategy: `<b>&"'`,
+    total_requests: 9,
+    successful_locks: 9,
+    inventory_oversold: 7,
+    units_leaked: 0,
+    avg_latency_ms: 1,
+    p50_ms: 1,
+    p99_ms: 1,
+    errors: 0,
+    seconds: 1,
+    requests_per_second: 9,
+    sold_out: 0,
+    retries: 0,
+    latency_histogram: [],
+  };
+  const svg = reportSvg({
+    id: "a1",
+    status: "finished",
+    environment: "embedded",
+    buyers: 9,
+    stock: 2,
+    strategies: ["naive"],
+    created_at: "2026-01-01T00:00:00Z",
+    finished_at: null,
+    detail: null,
+    runs: [run],
+    counters: null,
+    log: [],
+    series: [],
+  });
   const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
   expect(parsed.querySelector("parsererror")).toBeNull();
   expect(svg).not.toContain("<b>");

@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import { blocksOf, NOTES, tokensOf } from "@/lib/lua";
 
 const SCRIPTS = "../src/flashguard/kernel/scripts/";
-const source = readFileSync(`${SCRIPTS}reserve_stock.lua`, "utf8").replace(/^--@include (.*)$/gm, (_, name) => readFileSync(SCRIPTS + name, "utf8"));
+const source = readFileSync(`${SCRIPTS}reserve_stock.lua`, "utf8").replace(/^--@include (.*)$/gm, (_, name) =>
+  readFileSync(SCRIPTS + name, "utf8"),
+);
 
 test("every rule stands beside its line of the kernel's own script", () => {
   const blocks = blocksOf(source);
@@ -18,6 +20,17 @@ test("a script without the known rules is one block", () => {
   expect(blocksOf("return 1\n")).toEqual([{ note: null, from: 1, lines: ["return 1"] }]);
 });
 test("colours keep every character", () => {
-  for (const line of source.split("\n")) expect(tokensOf(line).map((token) => token.text).join("")).toBe(line);
-  expect(tokensOf("local a = 'end' -- end").map((token) => token.kind)).toEqual(["word", "plain", "string", "plain", "comment"]);
+  for (const line of source.split("\n"))
+    expect(
+      tokensOf(line)
+        .map((token) => token.text)
+        .join(""),
+    ).toBe(line);
+  expect(tokensOf("local a = 'end' -- end").map((token) => token.kind)).toEqual([
+    "word",
+    "plain",
+    "string",
+    "plain",
+    "comment",
+  ]);
 });

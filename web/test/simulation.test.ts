@@ -3,15 +3,49 @@ import type { Counters, RunResult, Simulation } from "@/lib/api/client";
 import { columnsOf, currentOf, figuresOf, fold, linesOf, MOST_LINES } from "@/lib/simulation";
 
 const counters = (more: Partial<Counters>): Counters => ({
-  strategy: "naive", total_requests: 0, successful_locks: 0, inventory_oversold: 0, avg_latency_ms: 0, requests_now: 0, locks_now: 0, at_ms: 0, ...more,
+  strategy: "naive",
+  total_requests: 0,
+  successful_locks: 0,
+  inventory_oversold: 0,
+  avg_latency_ms: 0,
+  requests_now: 0,
+  locks_now: 0,
+  at_ms: 0,
+  ...more,
 });
 const run: RunResult = {
-  strategy: "naive", total_requests: 500, successful_locks: 90, inventory_oversold: 80, units_leaked: 0, avg_latency_ms: 7.5, p50_ms: 6, p99_ms: 20,
-  errors: 0, seconds: 1, requests_per_second: 500, sold_out: 410, retries: 0, latency_histogram: [[1, 0], [2, 500]],
+  strategy: "naive",
+  total_requests: 500,
+  successful_locks: 90,
+  inventory_oversold: 80,
+  units_leaked: 0,
+  avg_latency_ms: 7.5,
+  p50_ms: 6,
+  p99_ms: 20,
+  errors: 0,
+  seconds: 1,
+  requests_per_second: 500,
+  sold_out: 410,
+  retries: 0,
+  latency_histogram: [
+    [1, 0],
+    [2, 500],
+  ],
 };
 const fresh: Simulation = {
-  id: "a1", status: "starting", environment: "embedded", buyers: 500, stock: 10, strategies: ["naive", "flashguard"], created_at: "2026-01-01T00:00:00Z",
-  finished_at: null, detail: null, runs: [], counters: null, log: [], series: [],
+  id: "a1",
+  status: "starting",
+  environment: "embedded",
+  buyers: 500,
+  stock: 10,
+  strategies: ["naive", "flashguard"],
+  created_at: "2026-01-01T00:00:00Z",
+  finished_at: null,
+  detail: null,
+  runs: [],
+  counters: null,
+  log: [],
+  series: [],
 };
 
 test("events before the first whole simulation change nothing", () => {
@@ -23,10 +57,18 @@ test("a whole simulation replaces what was known, so that a reconnect doubles no
 });
 test("points add up to the counters' totals, strategy by strategy", () => {
   let now: Simulation | null = fresh;
-  for (const each of [{ total_requests: 30, successful_locks: 3, at_ms: 100 }, { total_requests: 50, successful_locks: 3, at_ms: 200 }, { strategy: "flashguard", total_requests: 7, successful_locks: 1, at_ms: 900 }])
+  for (const each of [
+    { total_requests: 30, successful_locks: 3, at_ms: 100 },
+    { total_requests: 50, successful_locks: 3, at_ms: 200 },
+    { strategy: "flashguard", total_requests: 7, successful_locks: 1, at_ms: 900 },
+  ])
     now = fold(now, "counters", counters(each));
   expect(now!.status).toBe("running");
-  expect(now!.series.map((point) => [point.strategy, point.requests, point.locks])).toEqual([["naive", 30, 3], ["naive", 20, 0], ["flashguard", 7, 1]]);
+  expect(now!.series.map((point) => [point.strategy, point.requests, point.locks])).toEqual([
+    ["naive", 30, 3],
+    ["naive", 20, 0],
+    ["flashguard", 7, 1],
+  ]);
   expect(currentOf(now!)).toBe("flashguard");
 });
 test("a strategy's figures are those of its result once it has one, not of the next one's counters", () => {
@@ -42,17 +84,24 @@ test("the log is bounded", () => {
   expect(now!.log).toHaveLength(MOST_LINES);
 });
 test("lines are found by level and by text, whatever its case", () => {
-  const log = [{ at_ms: 1, text: "Sale opened", level: "info" }, { at_ms: 2, text: "oversold", level: "error" }] as const;
+  const log = [
+    { at_ms: 1, text: "Sale opened", level: "info" },
+    { at_ms: 2, text: "oversold", level: "error" },
+  ] as const;
   expect(linesOf([...log], "error", "")).toEqual([log[1]]);
   expect(linesOf([...log], "all", " SALE ")).toEqual([log[0]]);
   expect(linesOf([...log], "error", "sale")).toEqual([]);
 });
 test("between two strategies the chart has a gap", () => {
   const { seconds, requests, starts } = columnsOf([
-    { strategy: "naive", at_ms: 100, requests: 5, locks: 1 }, { strategy: "naive", at_ms: 200, requests: 6, locks: 1 }, { strategy: "flashguard", at_ms: 1000, requests: 9, locks: 1 },
+    { strategy: "naive", at_ms: 100, requests: 5, locks: 1 },
+    { strategy: "naive", at_ms: 200, requests: 6, locks: 1 },
+    { strategy: "flashguard", at_ms: 1000, requests: 9, locks: 1 },
   ]);
   expect(requests).toEqual([5, 6, null, 9]);
   expect(seconds).toEqual([0.1, 0.2, 0.6, 1]);
-  expect(starts).toEqual([{ strategy: "naive", from: 0.1, to: 0.2 }, { strategy: "flashguard", from: 1, to: 1 }]);
+  expect(starts).toEqual([
+    { strategy: "naive", from: 0.1, to: 0.2 },
+    { strategy: "flashguard", from: 1, to: 1 },
+  ]);
 });
-

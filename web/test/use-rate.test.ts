@@ -7,7 +7,9 @@ afterEach(() => vi.useRealTimers());
 const pass = (ms: number) => act(() => void vi.advanceTimersByTime(ms));
 
 test("a rate is what the total grew by, per second", () => {
-  const { result, rerender } = renderHook(({ total, live }) => useRate(total, live), { initialProps: { total: 100, live: true } });
+  const { result, rerender } = renderHook(({ total, live }) => useRate(total, live), {
+    initialProps: { total: 100, live: true },
+  });
   pass(1000);
   expect(result.current.rate).toBeNull();
   rerender({ total: 106, live: true });
@@ -16,7 +18,9 @@ test("a rate is what the total grew by, per second", () => {
   expect(result.current).toEqual({ steps: [6, 0], rate: 3 });
 });
 test("what was sold while nobody looked is no burst, and nothing lost is shown as live", () => {
-  const { result, rerender } = renderHook(({ total, live }) => useRate(total, live), { initialProps: { total: 0, live: true } });
+  const { result, rerender } = renderHook(({ total, live }) => useRate(total, live), {
+    initialProps: { total: 0, live: true },
+  });
   pass(2000);
   rerender({ total: 0, live: false });
   expect(result.current.rate).toBeNull();

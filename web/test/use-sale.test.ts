@@ -53,11 +53,14 @@ test("a stream that is cut is opened again and nothing is asked for meanwhile", 
 });
 
 test("a sale that is not there is asked for no more, until somebody wants it", async () => {
-  const get = vi.spyOn(api, "GET").mockImplementation((async () => ({ error: { code: "unknown-sale" }, response: { status: 404 } })) as never);
+  const get = vi
+    .spyOn(api, "GET")
+    .mockImplementation((async () => ({ error: { code: "unknown-sale" }, response: { status: 404 } })) as never);
   const { result } = renderHook(() => useSale("drop"));
   await refuse();
   expect(result.current.missing).toBe(true);
-  const opened = FakeSource.all.length, asked = get.mock.calls.length;
+  const opened = FakeSource.all.length,
+    asked = get.mock.calls.length;
   await act(async () => void (await vi.advanceTimersByTimeAsync(60_000)));
   expect([FakeSource.all.length, get.mock.calls.length]).toEqual([opened, asked]);
   await act(async () => result.current.again());

@@ -4,8 +4,19 @@ import { api } from "@/lib/api/client";
 import { useSimulation } from "@/lib/use-simulation";
 import { FakeSource } from "./fake-source";
 
-const whole = (status: string) => ({ id: "a1", status, buyers: 5, stock: 1, strategies: ["naive"], runs: [], counters: null, log: [], series: [] });
-const answers = (status: number, data?: unknown) => vi.spyOn(api, "GET").mockResolvedValue({ data, response: new Response(null, { status }) } as never);
+const whole = (status: string) => ({
+  id: "a1",
+  status,
+  buyers: 5,
+  stock: 1,
+  strategies: ["naive"],
+  runs: [],
+  counters: null,
+  log: [],
+  series: [],
+});
+const answers = (status: number, data?: unknown) =>
+  vi.spyOn(api, "GET").mockResolvedValue({ data, response: new Response(null, { status }) } as never);
 
 beforeEach(() => {
   FakeSource.all = [];

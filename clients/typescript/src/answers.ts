@@ -56,7 +56,8 @@ const BUYERS_STATUS = new Set([404, 409]);
 
 /** Granted or refused; throws any other problem. */
 export function outcomeOf(response: Response, data: Reservation | undefined, error: unknown): Outcome {
-  if (data !== undefined) return { granted: true, reservation: data, replayed: response.headers.get("Idempotent-Replayed") === "true" };
+  if (data !== undefined)
+    return { granted: true, reservation: data, replayed: response.headers.get("Idempotent-Replayed") === "true" };
   if (isProblem(error) && (BUYERS_STATUS.has(response.status) || error.code === "queue-required"))
     return { granted: false, code: error.code, problem: error };
   throw errorOf(response, error);

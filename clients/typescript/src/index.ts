@@ -6,7 +6,17 @@ import { retrying, type Line } from "./retry.js";
 import type { paths } from "./schema.js";
 
 export { NoAnswer, ProblemError } from "./answers.js";
-export type { BuyerToken, Granted, Item, Outcome, Problem, Refused, Reservation, Sale, SaleToCreate } from "./answers.js";
+export type {
+  BuyerToken,
+  Granted,
+  Item,
+  Outcome,
+  Problem,
+  Refused,
+  Reservation,
+  Sale,
+  SaleToCreate,
+} from "./answers.js";
 export type { Line, Retry } from "./retry.js";
 
 /** How many of which sku. */
@@ -26,7 +36,8 @@ export class FlashGuard {
   readonly api: Client<paths>;
 
   constructor(url: string, line: Line = {}) {
-    if (url !== "" && !/^(https?:\/\/|\/)/.test(url)) throw new TypeError(`"${url}" is no address. Write all of it, as in http://127.0.0.1:8000.`);
+    if (url !== "" && !/^(https?:\/\/|\/)/.test(url))
+      throw new TypeError(`"${url}" is no address. Write all of it, as in http://127.0.0.1:8000.`);
     this.api = createClient<paths>({ baseUrl: url.replace(/\/$/, ""), fetch: retrying(line), pathSerializer });
   }
 
@@ -59,7 +70,9 @@ export class FlashGuard {
 
   /** Gives a hold's units back. */
   async release(id: string): Promise<Outcome> {
-    const { response, data, error } = await this.api.POST("/v1/reservations/{id}/release", { params: { path: { id } } });
+    const { response, data, error } = await this.api.POST("/v1/reservations/{id}/release", {
+      params: { path: { id } },
+    });
     return outcomeOf(response, data, error);
   }
 
@@ -90,17 +103,23 @@ export class FlashGuard {
   }
 
   async openSale(sale: string, key?: string): Promise<Sale> {
-    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/open", { params: { path: { sale }, header: keyed(key) } });
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/open", {
+      params: { path: { sale }, header: keyed(key) },
+    });
     return dataOf(response, data, error);
   }
 
   async pauseSale(sale: string, key?: string): Promise<Sale> {
-    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/pause", { params: { path: { sale }, header: keyed(key) } });
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/pause", {
+      params: { path: { sale }, header: keyed(key) },
+    });
     return dataOf(response, data, error);
   }
 
   async closeSale(sale: string, key?: string): Promise<Sale> {
-    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/close", { params: { path: { sale }, header: keyed(key) } });
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/close", {
+      params: { path: { sale }, header: keyed(key) },
+    });
     return dataOf(response, data, error);
   }
 
@@ -109,7 +128,9 @@ export class FlashGuard {
     let cursor: string | null | undefined;
     do {
       const query = { limit: PAGE, ...(cursor ? { cursor } : {}) };
-      const { response, data, error } = await this.api.GET("/v1/sales/{sale}/orders", { params: { path: { sale }, query } });
+      const { response, data, error } = await this.api.GET("/v1/sales/{sale}/orders", {
+        params: { path: { sale }, query },
+      });
       const page = dataOf(response, data, error);
       yield* page.data;
       cursor = page.next_cursor;

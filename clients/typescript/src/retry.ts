@@ -38,7 +38,8 @@ export function retrying(line: Line): (request: Request) => Promise<Response> {
 
   return async (request) => {
     const deadline = Date.now() + retry.mostSeconds * 1000;
-    if (CHANGES.has(request.method) && !request.headers.has("Idempotency-Key")) request.headers.set("Idempotency-Key", newKey());
+    if (CHANGES.has(request.method) && !request.headers.has("Idempotency-Key"))
+      request.headers.set("Idempotency-Key", newKey());
     let mayRenew = ask !== null;
     for (let made = 1; ; made += 1) {
       if (token === null && ask !== null) token = await ask();
@@ -51,7 +52,9 @@ export function retrying(line: Line): (request: Request) => Promise<Response> {
       const left_ms = Math.max(50, Math.min((line.timeoutSeconds ?? 10) * 1000, deadline - Date.now()));
       let got: Response | Error;
       try {
-        got = await send(new Request(request.clone(), { signal: AbortSignal.any([request.signal, AbortSignal.timeout(left_ms)]) }));
+        got = await send(
+          new Request(request.clone(), { signal: AbortSignal.any([request.signal, AbortSignal.timeout(left_ms)]) }),
+        );
       } catch (error) {
         if (request.signal.aborted) throw error; // the caller's own wish
         got = error instanceof Error ? error : new Error(String(error));

@@ -16,7 +16,12 @@ const seen = async () => (await fetch(`${url}/_seen`)).json();
 
 async function openSale(stock, more = {}) {
   const item = { sku: "unit", name: "Unit", price_minor: 1999, currency: "EUR", stock };
-  const made = await flashguard.createSale({ id: `ts-${randomUUID().slice(0, 12)}`, name: "A sale of a test", items: [item], ...more });
+  const made = await flashguard.createSale({
+    id: `ts-${randomUUID().slice(0, 12)}`,
+    name: "A sale of a test",
+    items: [item],
+    ...more,
+  });
   return (await flashguard.openSale(made.id)).id;
 }
 
@@ -133,7 +138,10 @@ test("every new request has a key of its own, and a given one is kept", async ()
 test("it waits as long as it is told, or says at once that this is too long", async () => {
   const sale = await openSale(1);
   await nextRequestsMeet("503-later");
-  await assert.rejects(flashguard.buy(sale, "ada", { unit: 1 }), (error) => error instanceof NoAnswer && Boolean(error.key));
+  await assert.rejects(
+    flashguard.buy(sale, "ada", { unit: 1 }),
+    (error) => error instanceof NoAnswer && Boolean(error.key),
+  );
   assert.equal((await seen()).length, 1);
   await nextRequestsMeet("429-later");
   await assert.rejects(flashguard.buy(sale, "ada", { unit: 1 }), { code: "rate-limited" });

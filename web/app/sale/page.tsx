@@ -2,4 +2,10 @@ import { Suspense } from "react";
 import { Storefront } from "@/components/storefront";
 
 export const metadata = { title: "Storefront · FlashGuard" };
-export default function Page() { return <Suspense><Storefront /></Suspense>; }
+export default function Page() {
+  return (
+    <Suspense>
+      <Storefront />
+    </Suspense>
+  );
+}

@@ -9,7 +9,11 @@ export type Audited = { report: Audit; at: string };
 export function overtaken(report: Audit, sale: Sale): boolean {
   return report.items.some((row) => {
     const now = sale.items.find((item) => item.sku === row.sku);
-    const [stock, held, sold] = [row.memory_stock ?? row.stock, row.memory_held ?? row.held, row.memory_sold ?? row.sold];
+    const [stock, held, sold] = [
+      row.memory_stock ?? row.stock,
+      row.memory_held ?? row.held,
+      row.memory_sold ?? row.sold,
+    ];
     return now !== undefined && (now.stock !== stock || now.held !== held || now.sold !== sold);
   });
 }
@@ -17,13 +21,55 @@ export function overtaken(report: Audit, sale: Sale): boolean {
 /** What an audit found, at its time: a later change makes it one of the past. */
 export function AuditTable({ audited: { report, at }, old }: { audited: Audited; old: boolean }) {
   return (
-    <Panel title={`Audit of ${time(at)}`} aside={<div className="flex flex-wrap gap-2">{old && <Pill tone="warn">changed since</Pill>}<Pill tone={old ? "soft" : report.ok ? "good" : "bad"}>{report.ok ? "no difference" : "differences"}</Pill></div>}>
-      {old && <p className="mb-3 text-warn">The sale has changed since. These are the figures of then: press Audit again for those of now.</p>}
-      <div className={`overflow-x-auto ${old ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Audit rows"><table className="table">
-        <thead><tr><th>Item</th><th>Stock</th><th>Available</th><th>Held</th><th>Sold</th><th>Oversold</th><th>Differences</th></tr></thead>
-        <tbody>{report.items.map((row) => <tr key={row.sku}><td><Text>{row.sku}</Text></td><td>{count(row.stock)}</td><td>{count(row.available)}</td><td>{count(row.held)}</td><td>{count(row.sold)}</td><td>{count(row.oversold)}</td><td>{row.differences.length ? <Text>{row.differences.join("; ")}</Text> : "none"}</td></tr>)}</tbody>
-      </table></div>
-      {report.differences.map((text) => <p key={text} className="mt-2 text-bad"><Text>{text}</Text></p>)}
+    <Panel
+      title={`Audit of ${time(at)}`}
+      aside={
+        <div className="flex flex-wrap gap-2">
+          {old && <Pill tone="warn">changed since</Pill>}
+          <Pill tone={old ? "soft" : report.ok ? "good" : "bad"}>{report.ok ? "no difference" : "differences"}</Pill>
+        </div>
+      }
+    >
+      {old && (
+        <p className="mb-3 text-warn">
+          The sale has changed since. These are the figures of then: press Audit again for those of now.
+        </p>
+      )}
+      <div className={`overflow-x-auto ${old ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Audit rows">
+        <table className="table">
+          <thead>
+            <tr>
+              <th>Item</th>
+              <th>Stock</th>
+              <th>Available</th>
+              <th>Held</th>
+              <th>Sold</th>
+              <th>Oversold</th>
+              <th>Differences</th>
+            </tr>
+          </thead>
+          <tbody>
+            {report.items.map((row) => (
+              <tr key={row.sku}>
+                <td>
+                  <Text>{row.sku}</Text>
+                </td>
+                <td>{count(row.stock)}</td>
+                <td>{count(row.available)}</td>
+                <td>{count(row.held)}</td>
+                <td>{count(row.sold)}</td>
+                <td>{count(row.oversold)}</td>
+                <td>{row.differences.length ? <Text>{row.differences.join("; ")}</Text> : "none"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {report.differences.map((text) => (
+        <p key={text} className="mt-2 text-bad">
+          <Text>{text}</Text>
+        </p>
+      ))}
     </Panel>
   );
 }

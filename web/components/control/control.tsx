@@ -18,11 +18,20 @@ export function Control() {
   const changed = () => setChanges((n) => n + 1);
   return (
     <>
-      <PageHead title="Control room" aside={key && <ForgetKey />}>Create a sale, open it, and watch it sell: stock, orders and proof, as memory and ledger have them.</PageHead>
+      <PageHead title="Control room" aside={key && <ForgetKey />}>
+        Create a sale, open it, and watch it sell: stock, orders and proof, as memory and ledger have them.
+      </PageHead>
       {!key && <AdminKey why="Creating, changing and looking into sales needs the admin key." />}
       {id && key && <OneSale key={id} id={id} admin={key} watched={watched} changed={changed} />}
       {/* The list would show another moment of the sale above: it takes that one from here. */}
-      <Panel title="Sales"><SaleList to="/control/" changed={changes} admin={key} live={watched.connection === "live" ? watched.sale : null} /></Panel>
+      <Panel title="Sales">
+        <SaleList
+          to="/control/"
+          changed={changes}
+          admin={key}
+          live={watched.connection === "live" ? watched.sale : null}
+        />
+      </Panel>
       {key && <Create admin={key} done={changed} />}
     </>
   );

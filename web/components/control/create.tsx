@@ -5,8 +5,15 @@ import { api, bearer } from "@/lib/api/client";
 import { useAction } from "@/lib/use-action";
 import { Outcome, Panel } from "../parts";
 
-const FIELDS = [["name", "Sale", "Drop", "text"], ["item", "Item", "Sneaker", "text"], ["stock", "Stock", "100", "number"], ["price", "Price, in minor units", "1999", "number"],
-  ["currency", "Currency", "EUR", "text"], ["hold", "Hold, seconds", "120", "number"], ["limit", "Limit per customer (optional)", "", "number"]] as const;
+const FIELDS = [
+  ["name", "Sale", "Drop", "text"],
+  ["item", "Item", "Sneaker", "text"],
+  ["stock", "Stock", "100", "number"],
+  ["price", "Price, in minor units", "1999", "number"],
+  ["currency", "Currency", "EUR", "text"],
+  ["hold", "Hold, seconds", "120", "number"],
+  ["limit", "Limit per customer (optional)", "", "number"],
+] as const;
 
 export function Create({ admin, done }: { admin: string; done: () => void }) {
   const router = useRouter();
@@ -15,11 +22,22 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
     const values = new FormData(form);
     const text = (name: string) => String(values.get(name) ?? "");
     const body = {
-      name: text("name"), hold_seconds: Number(text("hold")), limit_per_customer: text("limit") ? Number(text("limit")) : null,
-      items: [{ sku: "unit", name: text("item"), price_minor: Number(text("price")), currency: text("currency"), stock: Number(text("stock")) }],
+      name: text("name"),
+      hold_seconds: Number(text("hold")),
+      limit_per_customer: text("limit") ? Number(text("limit")) : null,
+      items: [
+        {
+          sku: "unit",
+          name: text("item"),
+          price_minor: Number(text("price")),
+          currency: text("currency"),
+          stock: Number(text("stock")),
+        },
+      ],
     };
     void act({
-      name: "create-sale", content: body,
+      name: "create-sale",
+      content: body,
       call: ({ headers, signal }) => api.POST("/v1/sales", { headers: { ...bearer(admin), ...headers }, signal, body }),
       done: (sale) => {
         form.reset();
@@ -31,9 +49,22 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
   }
   return (
     <Panel title="Create a sale">
-      <form onSubmit={(event) => { event.preventDefault(); create(event.currentTarget); }} className="grid grid-cols-2 gap-3 md:grid-cols-4">
-        {FIELDS.map(([name, label, value, type]) => <label key={name} className="label">{label}<input className="field" name={name} type={type} min={0} defaultValue={value} required={name !== "limit"} /></label>)}
-        <button className="btn btn-main self-end" disabled={busy}>Create as draft</button>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          create(event.currentTarget);
+        }}
+        className="grid grid-cols-2 gap-3 md:grid-cols-4"
+      >
+        {FIELDS.map(([name, label, value, type]) => (
+          <label key={name} className="label">
+            {label}
+            <input className="field" name={name} type={type} min={0} defaultValue={value} required={name !== "limit"} />
+          </label>
+        ))}
+        <button className="btn btn-main self-end" disabled={busy}>
+          Create as draft
+        </button>
       </form>
       <Outcome said={said} />
     </Panel>

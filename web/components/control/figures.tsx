@@ -9,22 +9,57 @@ import { Stat } from "../parts";
 /** One sale's pulse: how fast it sells, and how far the ledger is behind. */
 export function Figures({ sale, live }: { sale: Sale; live: boolean }) {
   const { system, lost } = useSystem();
-  const total = (name: "stock" | "available" | "held" | "sold") => sale.items.reduce((sum, item) => sum + item[name], 0);
+  const total = (name: "stock" | "available" | "held" | "sold") =>
+    sale.items.reduce((sum, item) => sum + item[name], 0);
   const { steps, rate } = useRate(total("sold"), live);
   const recorder = system?.components.recorder;
   const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
   return (
     <div className="grid grid-cols-2 gap-3 xl:grid-cols-4">
-      <Stat label="Sold through" value={total("stock") ? percent.format(total("sold") / total("stock")) : "–"} stale={!live} hint={`${count(total("sold"))} of ${count(total("stock"))} units`} />
+      <Stat
+        label="Sold through"
+        value={total("stock") ? percent.format(total("sold") / total("stock")) : "–"}
+        stale={!live}
+        hint={`${count(total("sold"))} of ${count(total("stock"))} units`}
+      />
       <Stat label="In hands now" value={count(total("held"))} stale={!live} hint="held, not yet confirmed" />
-      <Stat label="Units sold per second" value={rate === null ? "–" : shown(rate)} stale={!live} hint={`confirmed, in the last ${FIGURE_SECONDS}\u00a0s`}><Sparkline steps={steps} /></Stat>
-      <Stat label="Recorder lag" value={recorder?.lag_entries == null ? "–" : count(recorder.lag_entries)} stale={lost} tone={recorder?.status === "ok" ? undefined : "warn"} hint={recorder ? `entries to write, recorder ${recorder.status === "ok" ? "keeps up" : recorder.status}` : "journal entries to write"} />
+      <Stat
+        label="Units sold per second"
+        value={rate === null ? "–" : shown(rate)}
+        stale={!live}
+        hint={`confirmed, in the last ${FIGURE_SECONDS}\u00a0s`}
+      >
+        <Sparkline steps={steps} />
+      </Stat>
+      <Stat
+        label="Recorder lag"
+        value={recorder?.lag_entries == null ? "–" : count(recorder.lag_entries)}
+        stale={lost}
+        tone={recorder?.status === "ok" ? undefined : "warn"}
+        hint={
+          recorder
+            ? `entries to write, recorder ${recorder.status === "ok" ? "keeps up" : recorder.status}`
+            : "journal entries to write"
+        }
+      />
     </div>
   );
 }
 
 function Sparkline({ steps }: { steps: number[] }) {
   const most = Math.max(1, ...steps);
-  const points = steps.map((step, at) => `${((CHART_SECONDS - steps.length + at) / (CHART_SECONDS - 1)) * 100},${24 - (step / most) * 22}`);
-  return <svg aria-hidden viewBox="0 0 100 25" preserveAspectRatio="none" className="h-6 w-full text-info"><polyline points={points.join(" ")} fill="none" stroke="currentColor" strokeWidth="1.5" vectorEffect="non-scaling-stroke" /></svg>;
+  const points = steps.map(
+    (step, at) => `${((CHART_SECONDS - steps.length + at) / (CHART_SECONDS - 1)) * 100},${24 - (step / most) * 22}`,
+  );
+  return (
+    <svg aria-hidden viewBox="0 0 100 25" preserveAspectRatio="none" className="h-6 w-full text-info">
+      <polyline
+        points={points.join(" ")}
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="1.5"
+        vectorEffect="non-scaling-stroke"
+      />
+    </svg>
+  );
 }

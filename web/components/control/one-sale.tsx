@@ -18,69 +18,179 @@ import { Orders } from "./orders";
 
 const VERBS = { open: "The sale is now", pause: "The sale is now", close: "For good, the sale is" } as const;
 
-export function OneSale({ id, admin, watched: { sale, connection, missing, again, take }, changed }: { id: string; admin: string; watched: Watched; changed: () => void }) {
+export function OneSale({
+  id,
+  admin,
+  watched: { sale, connection, missing, again, take },
+  changed,
+}: {
+  id: string;
+  admin: string;
+  watched: Watched;
+  changed: () => void;
+}) {
   const { busy, said, act } = useAction();
   const [audited, setAudited] = useState<Audited | null>(null);
   const live = connection === "live";
-  if (missing) return (
-    <Panel title={<Text>{id}</Text>}>
-      <Empty title="There is no such sale">No sale has the id “<Text>{id}</Text>”. Choose one below, or create it.<div className="mt-3"><button className="btn btn-small" onClick={again}><RotateCw size={13} aria-hidden />Look again</button></div></Empty>
-    </Panel>
-  );
+  if (missing)
+    return (
+      <Panel title={<Text>{id}</Text>}>
+        <Empty title="There is no such sale">
+          No sale has the id “<Text>{id}</Text>”. Choose one below, or create it.
+          <div className="mt-3">
+            <button className="btn btn-small" onClick={again}>
+              <RotateCw size={13} aria-hidden />
+              Look again
+            </button>
+          </div>
+        </Empty>
+      </Panel>
+    );
 
-  const headersOf = (request: Request) => ({ headers: { ...bearer(admin), ...request.headers }, signal: request.signal });
+  const headersOf = (request: Request) => ({
+    headers: { ...bearer(admin), ...request.headers },
+    signal: request.signal,
+  });
   const path = { sale: id };
-  const verb = (name: keyof typeof VERBS) => act({
-    name: `${name}:${id}`, content: sale?.status,
-    call: (request) => name === "open" ? api.POST("/v1/sales/{sale}/open", { params: { path }, ...headersOf(request) })
-      : name === "pause" ? api.POST("/v1/sales/{sale}/pause", { params: { path }, ...headersOf(request) })
-      : api.POST("/v1/sales/{sale}/close", { params: { path }, ...headersOf(request) }),
-    done: (now) => { take(exact<Sale>(now)); changed(); return `${VERBS[name]} ${now.status}.`; },
-  });
-  const audit = () => act({
-    name: `audit:${id}`,
-    call: ({ signal }) => api.GET("/v1/sales/{sale}/audit", { params: { path }, headers: bearer(admin), signal }),
-    done: (report) => {
-      setAudited({ report: exact<Audit>(report), at: new Date().toISOString() });
-      return report.ok ? "Audited: no difference." : "Audited: there are differences, shown below.";
-    },
-    refused: () => setAudited(null),
-  });
-  const save = () => act({
-    name: `csv:${id}`,
-    call: ({ signal }) => api.GET("/v1/sales/{sale}/orders", { params: { path, query: { format: "csv" } }, headers: bearer(admin), signal, parseAs: "blob" }),
-    done: (file) => { download(`${id}-orders.csv`, file); return "The orders are downloaded."; },
-  });
+  const verb = (name: keyof typeof VERBS) =>
+    act({
+      name: `${name}:${id}`,
+      content: sale?.status,
+      call: (request) =>
+        name === "open"
+          ? api.POST("/v1/sales/{sale}/open", { params: { path }, ...headersOf(request) })
+          : name === "pause"
+            ? api.POST("/v1/sales/{sale}/pause", { params: { path }, ...headersOf(request) })
+            : api.POST("/v1/sales/{sale}/close", { params: { path }, ...headersOf(request) }),
+      done: (now) => {
+        take(exact<Sale>(now));
+        changed();
+        return `${VERBS[name]} ${now.status}.`;
+      },
+    });
+  const audit = () =>
+    act({
+      name: `audit:${id}`,
+      call: ({ signal }) => api.GET("/v1/sales/{sale}/audit", { params: { path }, headers: bearer(admin), signal }),
+      done: (report) => {
+        setAudited({ report: exact<Audit>(report), at: new Date().toISOString() });
+        return report.ok ? "Audited: no difference." : "Audited: there are differences, shown below.";
+      },
+      refused: () => setAudited(null),
+    });
+  const save = () =>
+    act({
+      name: `csv:${id}`,
+      call: ({ signal }) =>
+        api.GET("/v1/sales/{sale}/orders", {
+          params: { path, query: { format: "csv" } },
+          headers: bearer(admin),
+          signal,
+          parseAs: "blob",
+        }),
+      done: (file) => {
+        download(`${id}-orders.csv`, file);
+        return "The orders are downloaded.";
+      },
+    });
   const restock = (item: Item, form: HTMLFormElement) => {
     const body = { delta: Number(new FormData(form).get("delta")), reason: "control room" };
     return act({
-      name: `restock:${id}:${item.sku}`, content: body,
-      call: (request) => api.POST("/v1/sales/{sale}/items/{sku}/restock", { params: { path: { sale: id, sku: item.sku } }, ...headersOf(request), body }),
-      done: (now) => { form.reset(); return <>Restocked <Text>{now.name}</Text> by {count(body.delta)}: its stock is {count(now.stock)}.</>; },
+      name: `restock:${id}:${item.sku}`,
+      content: body,
+      call: (request) =>
+        api.POST("/v1/sales/{sale}/items/{sku}/restock", {
+          params: { path: { sale: id, sku: item.sku } },
+          ...headersOf(request),
+          body,
+        }),
+      done: (now) => {
+        form.reset();
+        return (
+          <>
+            Restocked <Text>{now.name}</Text> by {count(body.delta)}: its stock is {count(now.stock)}.
+          </>
+        );
+      },
     });
   };
-  const may = { open: sale !== null && sale.status !== "open" && sale.status !== "closed", pause: sale?.status === "open" || sale?.status === "scheduled", close: sale !== null && sale.status !== "closed" };
+  const may = {
+    open: sale !== null && sale.status !== "open" && sale.status !== "closed",
+    pause: sale?.status === "open" || sale?.status === "scheduled",
+    close: sale !== null && sale.status !== "closed",
+  };
   return (
     <>
       <Banner connection={connection} />
       {sale && <Figures sale={sale} live={live} />}
-      <Panel title={<Text>{sale?.name ?? id}</Text>} aside={sale && <div className="flex items-center gap-2"><Pill tone={SALE_TONES[sale.status]}>{sale.status}</Pill>{!live && <Pill tone="warn">stale</Pill>}<Link className="link text-xs" href={`/sale/?id=${id}`}>storefront</Link></div>}>
-        <div className="grid gap-4">{sale?.items.map((item) => <Bar key={item.sku} item={item} live={live} />)}</div>
+      <Panel
+        title={<Text>{sale?.name ?? id}</Text>}
+        aside={
+          sale && (
+            <div className="flex items-center gap-2">
+              <Pill tone={SALE_TONES[sale.status]}>{sale.status}</Pill>
+              {!live && <Pill tone="warn">stale</Pill>}
+              <Link className="link text-xs" href={`/sale/?id=${id}`}>
+                storefront
+              </Link>
+            </div>
+          )
+        }
+      >
+        <div className="grid gap-4">
+          {sale?.items.map((item) => (
+            <Bar key={item.sku} item={item} live={live} />
+          ))}
+        </div>
         {!sale && <p className="text-soft">Loading…</p>}
         <div className="mt-4 flex flex-wrap items-end gap-x-6 gap-y-3 border-t border-line pt-4">
           <div className="flex flex-wrap gap-2">
-            <button className="btn" disabled={busy || !may.open} onClick={() => void verb("open")}><Play size={13} aria-hidden />Open</button>
-            <button className="btn" disabled={busy || !may.pause} onClick={() => void verb("pause")}><Pause size={13} aria-hidden />Pause</button>
-            <button className="btn btn-bad" disabled={busy || !may.close} onClick={() => { if (confirm(`Close the sale ${id} for good?`)) void verb("close"); }}>Close for good</button>
+            <button className="btn" disabled={busy || !may.open} onClick={() => void verb("open")}>
+              <Play size={13} aria-hidden />
+              Open
+            </button>
+            <button className="btn" disabled={busy || !may.pause} onClick={() => void verb("pause")}>
+              <Pause size={13} aria-hidden />
+              Pause
+            </button>
+            <button
+              className="btn btn-bad"
+              disabled={busy || !may.close}
+              onClick={() => {
+                if (confirm(`Close the sale ${id} for good?`)) void verb("close");
+              }}
+            >
+              Close for good
+            </button>
           </div>
           <div className="flex flex-wrap gap-2">
-            <button className="btn" disabled={busy} onClick={() => void audit()}><ShieldCheck size={13} aria-hidden />Audit</button>
-            <button className="btn" disabled={busy} onClick={() => void save()}><Download size={13} aria-hidden />Orders as CSV</button>
+            <button className="btn" disabled={busy} onClick={() => void audit()}>
+              <ShieldCheck size={13} aria-hidden />
+              Audit
+            </button>
+            <button className="btn" disabled={busy} onClick={() => void save()}>
+              <Download size={13} aria-hidden />
+              Orders as CSV
+            </button>
           </div>
           {sale?.items.map((item) => (
-            <form key={item.sku} className="flex min-w-0 flex-wrap items-end gap-2" onSubmit={(event) => { event.preventDefault(); void restock(item, event.currentTarget); }}>
-              <label className="label min-w-0 text-xs"><span>Restock <Text>{item.name}</Text> by</span><input className="field !min-h-8 !w-28" name="delta" type="number" placeholder="10, or −10" required /></label>
-              <button className="btn" disabled={busy}>Restock</button>
+            <form
+              key={item.sku}
+              className="flex min-w-0 flex-wrap items-end gap-2"
+              onSubmit={(event) => {
+                event.preventDefault();
+                void restock(item, event.currentTarget);
+              }}
+            >
+              <label className="label min-w-0 text-xs">
+                <span>
+                  Restock <Text>{item.name}</Text> by
+                </span>
+                <input className="field !min-h-8 !w-28" name="delta" type="number" placeholder="10, or −10" required />
+              </label>
+              <button className="btn" disabled={busy}>
+                Restock
+              </button>
             </form>
           ))}
         </div>

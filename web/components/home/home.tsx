@@ -16,14 +16,24 @@ export function Home() {
     <>
       <div className="grid gap-3 py-2 lg:py-4">
         <h1 className="!text-2xl sm:!text-3xl">One unit, ten thousand buyers, no overselling</h1>
-        <p className="max-w-2xl text-base text-soft">An inventory engine for the moment when everybody presses Buy. Memory decides in one unbreakable step, a journal carries every decision, and “confirmed” is said after the commit in PostgreSQL.</p>
+        <p className="max-w-2xl text-base text-soft">
+          An inventory engine for the moment when everybody presses Buy. Memory decides in one unbreakable step, a
+          journal carries every decision, and “confirmed” is said after the commit in PostgreSQL.
+        </p>
         <div className="flex flex-wrap gap-2">
-          <Link className="btn btn-main" href="/simulator/">Run the race yourself<ArrowRight size={14} aria-hidden /></Link>
-          <Link className="btn" href="/sale/">Buy in the storefront</Link>
+          <Link className="btn btn-main" href="/simulator/">
+            Run the race yourself
+            <ArrowRight size={14} aria-hidden />
+          </Link>
+          <Link className="btn" href="/sale/">
+            Buy in the storefront
+          </Link>
         </div>
       </div>
       <Banner connection={lost ? "lost" : "live"} />
-      {locked && <AdminKey why="In production, the state of the parts and the kernel’s scripts are shown to those who have a key." />}
+      {locked && (
+        <AdminKey why="In production, the state of the parts and the kernel’s scripts are shown to those who have a key." />
+      )}
       <Challenge />
       <DataWay system={system} lost={lost} />
       <Layers system={system} lost={lost} />

@@ -12,20 +12,57 @@ const some = (many: number, one: string, more: string) => `${count(many)} ${many
 export function Layers({ system, lost }: { system: System | null; lost: boolean }) {
   const parts = system?.components;
   const layers = [
-    { name: "Compute", icon: Cpu, with: "Python, FastAPI on uvicorn; or AWS Lambda", does: "Takes the clicks, any number of processes, none of which holds stock.", now: system ? [some(system.workers, "worker", "workers"), system.environment] : [] },
-    { name: "Concurrency", icon: Zap, with: "Valkey / Redis, Lua", does: "Decides for a whole batch in one step. Grows by partitions.", now: system ? [...figuresOf(parts?.memory), some(system.partitions, "partition", "partitions")] : [] },
-    { name: "Data", icon: Database, with: "PostgreSQL, or Supabase", does: "Orders and counters, committed in groups; a constraint refuses to oversell.", now: [...figuresOf(parts?.ledger), ...(parts?.recorder.lag_entries != null ? [`${some(parts.recorder.lag_entries, "entry", "entries")} to write`] : [])] },
-    { name: "Delivery", icon: Globe, with: "Next.js static export, Server-Sent Events", does: "Served by the API or by any CDN; every page shows live figures.", now: parts?.live.viewers != null ? [some(parts.live.viewers, "open stream", "open streams")] : [] },
+    {
+      name: "Compute",
+      icon: Cpu,
+      with: "Python, FastAPI on uvicorn; or AWS Lambda",
+      does: "Takes the clicks, any number of processes, none of which holds stock.",
+      now: system ? [some(system.workers, "worker", "workers"), system.environment] : [],
+    },
+    {
+      name: "Concurrency",
+      icon: Zap,
+      with: "Valkey / Redis, Lua",
+      does: "Decides for a whole batch in one step. Grows by partitions.",
+      now: system ? [...figuresOf(parts?.memory), some(system.partitions, "partition", "partitions")] : [],
+    },
+    {
+      name: "Data",
+      icon: Database,
+      with: "PostgreSQL, or Supabase",
+      does: "Orders and counters, committed in groups; a constraint refuses to oversell.",
+      now: [
+        ...figuresOf(parts?.ledger),
+        ...(parts?.recorder.lag_entries != null
+          ? [`${some(parts.recorder.lag_entries, "entry", "entries")} to write`]
+          : []),
+      ],
+    },
+    {
+      name: "Delivery",
+      icon: Globe,
+      with: "Next.js static export, Server-Sent Events",
+      does: "Served by the API or by any CDN; every page shows live figures.",
+      now: parts?.live.viewers != null ? [some(parts.live.viewers, "open stream", "open streams")] : [],
+    },
   ];
   return (
     <Panel title="The stack, four layers">
       <ol className="grid gap-px overflow-hidden rounded-md border border-line bg-line">
         {layers.map(({ name, icon: Icon, with: stack, does, now }) => (
-          <li key={name} className="grid items-center gap-x-4 gap-y-1 bg-panel p-3 md:grid-cols-[9rem_16rem_minmax(0,1fr)_auto]">
-            <h3 className="flex items-center gap-2 font-semibold"><Icon size={15} aria-hidden className="text-soft" />{name}</h3>
+          <li
+            key={name}
+            className="grid items-center gap-x-4 gap-y-1 bg-panel p-3 md:grid-cols-[9rem_16rem_minmax(0,1fr)_auto]"
+          >
+            <h3 className="flex items-center gap-2 font-semibold">
+              <Icon size={15} aria-hidden className="text-soft" />
+              {name}
+            </h3>
             <p className="font-medium">{stack}</p>
             <p className="text-soft">{does}</p>
-            <p className={`font-mono text-xs md:text-right ${lost ? "stale" : ""}`}>{now.length ? now.join(" · ") : "–"}</p>
+            <p className={`font-mono text-xs md:text-right ${lost ? "stale" : ""}`}>
+              {now.length ? now.join(" · ") : "–"}
+            </p>
           </li>
         ))}
       </ol>

@@ -16,15 +16,33 @@ export function Script() {
   const [script, setScript] = useState<{ sha: string; source: string } | null>(null);
   useEffect(() => {
     let gone = false;
-    void api.GET("/v1/kernel/scripts/{name}", { params: { path: { name: "reserve_stock" } }, headers: key ? bearer(key) : undefined })
-      .then(({ data }) => { if (data && !gone) setScript(data); }, () => {});
-    return () => { gone = true; };
+    void api
+      .GET("/v1/kernel/scripts/{name}", {
+        params: { path: { name: "reserve_stock" } },
+        headers: key ? bearer(key) : undefined,
+      })
+      .then(
+        ({ data }) => {
+          if (data && !gone) setScript(data);
+        },
+        () => {},
+      );
+    return () => {
+      gone = true;
+    };
   }, [key]);
   return (
-    <Panel title="reserve_stock.lua, as the running kernel has it" aside={script && <span className="font-mono text-xs text-soft">sha {script.sha.slice(0, 12)}</span>}>
-      {!script ? <Empty title="Not read yet">It is read from the running service; reload when FlashGuard answers again.</Empty> : (
+    <Panel
+      title="reserve_stock.lua, as the running kernel has it"
+      aside={script && <span className="font-mono text-xs text-soft">sha {script.sha.slice(0, 12)}</span>}
+    >
+      {!script ? (
+        <Empty title="Not read yet">It is read from the running service; reload when FlashGuard answers again.</Empty>
+      ) : (
         <div className="overflow-hidden rounded-md border border-line">
-          {blocksOf(script.source).map((block) => <Row key={block.from} block={block} />)}
+          {blocksOf(script.source).map((block) => (
+            <Row key={block.from} block={block} />
+          ))}
         </div>
       )}
       <Curl path="/v1/kernel/scripts/reserve_stock" />
@@ -37,10 +55,22 @@ function Row({ block }: { block: Block }) {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] border-b border-line last:border-b-0 lg:grid-cols-[minmax(0,1fr)_20rem]">
       {note?.library ? (
-        <details className="min-w-0 bg-page"><summary className="cursor-pointer px-3 py-2 text-xs text-soft hover:text-ink">Lines {count(from)} to {count(from + lines.length - 1)}: show them</summary><Code lines={lines} from={from} label={note.title} /></details>
-      ) : <Code lines={lines} from={from} label={note?.title ?? "reserve_stock.lua"} />}
+        <details className="min-w-0 bg-page">
+          <summary className="cursor-pointer px-3 py-2 text-xs text-soft hover:text-ink">
+            Lines {count(from)} to {count(from + lines.length - 1)}: show them
+          </summary>
+          <Code lines={lines} from={from} label={note.title} />
+        </details>
+      ) : (
+        <Code lines={lines} from={from} label={note?.title ?? "reserve_stock.lua"} />
+      )}
       <div className="order-first border-line bg-panel px-4 py-3 max-lg:border-b lg:order-none lg:border-l">
-        {note && <><h3 className="font-semibold">{note.title}</h3><p className="mt-0.5 text-soft">{note.text}</p></>}
+        {note && (
+          <>
+            <h3 className="font-semibold">{note.title}</h3>
+            <p className="mt-0.5 text-soft">{note.text}</p>
+          </>
+        )}
       </div>
     </div>
   );
@@ -48,11 +78,22 @@ function Row({ block }: { block: Block }) {
 
 function Code({ lines, from, label }: { lines: string[]; from: number; label: string }) {
   return (
-    <pre className="min-w-0 overflow-x-auto bg-page py-2 leading-5" tabIndex={0} role="region" aria-label={`Lines from ${from}: ${label}`}>
+    <pre
+      className="min-w-0 overflow-x-auto bg-page py-2 leading-5"
+      tabIndex={0}
+      role="region"
+      aria-label={`Lines from ${from}: ${label}`}
+    >
       {lines.map((line, at) => (
         <span key={at} className="block pr-4">
-          <span aria-hidden className="mr-3 inline-block w-10 text-right text-soft select-none">{from + at}</span>
-          {tokensOf(line).map((token, index) => <span key={index} className={COLORS[token.kind]}>{token.text}</span>)}
+          <span aria-hidden className="mr-3 inline-block w-10 text-right text-soft select-none">
+            {from + at}
+          </span>
+          {tokensOf(line).map((token, index) => (
+            <span key={index} className={COLORS[token.kind]}>
+              {token.text}
+            </span>
+          ))}
         </span>
       ))}
     </pre>

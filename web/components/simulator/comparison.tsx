@@ -4,38 +4,93 @@ import type { RunResult, Simulation } from "@/lib/api/client";
 import { count, duration, milliseconds, rate } from "@/lib/format";
 import { Panel, Pill, Scroll } from "../parts";
 
-const sold = (run: RunResult, stock: number) => (run.inventory_oversold ? stock + run.inventory_oversold : Math.min(stock, run.successful_locks));
+const sold = (run: RunResult, stock: number) =>
+  run.inventory_oversold ? stock + run.inventory_oversold : Math.min(stock, run.successful_locks);
 
 /** Several strategies side by side; what was sold without being there is red, hatched and named. */
 export function Comparison({ simulation: { runs, stock, buyers } }: { simulation: Simulation }) {
   const most = Math.max(1, stock, ...runs.map((run) => sold(run, stock)));
   const fastest = Math.max(...runs.map((run) => run.requests_per_second), 1);
   return (
-    <Panel title="Comparison" aside={<span className="text-xs text-soft">{count(buyers)} buyers, {count(stock)} units each</span>}>
+    <Panel
+      title="Comparison"
+      aside={
+        <span className="text-xs text-soft">
+          {count(buyers)} buyers, {count(stock)} units each
+        </span>
+      }
+    >
       <div className="grid gap-x-8 gap-y-4 md:grid-cols-2">
-        <Bars title="Units sold" legend={<><Key className="bg-good" />in stock <Key className="hatch bg-bad" />oversold</>}>
+        <Bars
+          title="Units sold"
+          legend={
+            <>
+              <Key className="bg-good" />
+              in stock <Key className="hatch bg-bad" />
+              oversold
+            </>
+          }
+        >
           {runs.map((run) => (
-            <Bar key={run.strategy} name={run.strategy} value={run.inventory_oversold ? <strong className="text-bad">{count(run.inventory_oversold)} oversold</strong> : `${count(sold(run, stock))} of ${count(stock)}`}>
+            <Bar
+              key={run.strategy}
+              name={run.strategy}
+              value={
+                run.inventory_oversold ? (
+                  <strong className="text-bad">{count(run.inventory_oversold)} oversold</strong>
+                ) : (
+                  `${count(sold(run, stock))} of ${count(stock)}`
+                )
+              }
+            >
               <span className="bg-good" style={{ width: `${(Math.min(stock, sold(run, stock)) / most) * 100}%` }} />
               <span className="hatch bg-bad" style={{ width: `${(run.inventory_oversold / most) * 100}%` }} />
             </Bar>
           ))}
         </Bars>
         <Bars title="Requests per second" legend="from the first press to the last answer">
-          {runs.map((run) => <Bar key={run.strategy} name={run.strategy} value={rate(run.requests_per_second)}><span className="bg-info" style={{ width: `${(run.requests_per_second / fastest) * 100}%` }} /></Bar>)}
+          {runs.map((run) => (
+            <Bar key={run.strategy} name={run.strategy} value={rate(run.requests_per_second)}>
+              <span className="bg-info" style={{ width: `${(run.requests_per_second / fastest) * 100}%` }} />
+            </Bar>
+          ))}
         </Bars>
       </div>
       <Scroll label="Comparison of strategies" className="mt-4">
         <table className="table">
-          <thead><tr><th>Strategy</th><th>Verdict</th>{["Total Requests", "Successful Locks", "Inventory Oversold", "Leaked", "Errors", "Avg Latency", "p99", "Seconds", "Requests/s"].map((name) => <th key={name} className="num">{name}</th>)}</tr></thead>
+          <thead>
+            <tr>
+              <th>Strategy</th>
+              <th>Verdict</th>
+              {[
+                "Total Requests",
+                "Successful Locks",
+                "Inventory Oversold",
+                "Leaked",
+                "Errors",
+                "Avg Latency",
+                "p99",
+                "Seconds",
+                "Requests/s",
+              ].map((name) => (
+                <th key={name} className="num">
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
           <tbody>
             {runs.map((run) => (
               <tr key={run.strategy}>
                 <td className="font-medium">{run.strategy}</td>
-                <td><Verdict run={run} /></td>
+                <td>
+                  <Verdict run={run} />
+                </td>
                 <td className="num">{count(run.total_requests)}</td>
                 <td className="num">{count(run.successful_locks)}</td>
-                <td className={`num ${run.inventory_oversold ? "font-semibold text-bad" : ""}`}>{count(run.inventory_oversold)}</td>
+                <td className={`num ${run.inventory_oversold ? "font-semibold text-bad" : ""}`}>
+                  {count(run.inventory_oversold)}
+                </td>
                 <td className="num">{count(run.units_leaked)}</td>
                 <td className="num">{count(run.errors)}</td>
                 <td className="num">{milliseconds(run.avg_latency_ms)}</td>
@@ -57,17 +112,32 @@ function Verdict({ run }: { run: RunResult }) {
   return run.errors ? <Pill tone="warn">errors</Pill> : <Pill tone="good">exact</Pill>;
 }
 
-const Key = ({ className }: { className: string }) => <span aria-hidden className={`mr-1.5 ml-2 inline-block size-2 rounded-[2px] ${className}`} />;
+const Key = ({ className }: { className: string }) => (
+  <span aria-hidden className={`mr-1.5 ml-2 inline-block size-2 rounded-[2px] ${className}`} />
+);
 
 function Bars({ title, legend, children }: { title: string; legend: React.ReactNode; children: React.ReactNode }) {
-  return <div className="min-w-0"><p className="mb-2 flex flex-wrap justify-between gap-2 text-xs text-soft"><span>{title}</span><span>{legend}</span></p><div className="grid gap-2">{children}</div></div>;
+  return (
+    <div className="min-w-0">
+      <p className="mb-2 flex flex-wrap justify-between gap-2 text-xs text-soft">
+        <span>{title}</span>
+        <span>{legend}</span>
+      </p>
+      <div className="grid gap-2">{children}</div>
+    </div>
+  );
 }
 
 function Bar({ name, value, children }: { name: string; value: React.ReactNode; children: React.ReactNode }) {
   return (
     <div>
-      <p className="flex justify-between gap-2 text-xs"><span className="font-medium">{name}</span><span>{value}</span></p>
-      <div aria-hidden className="mt-0.5 flex h-3 overflow-hidden rounded-sm bg-raised">{children}</div>
+      <p className="flex justify-between gap-2 text-xs">
+        <span className="font-medium">{name}</span>
+        <span>{value}</span>
+      </p>
+      <div aria-hidden className="mt-0.5 flex h-3 overflow-hidden rounded-sm bg-raised">
+        {children}
+      </div>
     </div>
   );
 }

@@ -6,29 +6,87 @@ import { figuresOf } from "@/lib/simulation";
 import { Stat } from "../parts";
 
 /** The four figures of one strategy, as they come in, and as they were in the end. */
-export function Counters({ simulation, figures: strategy, live }: { simulation: Simulation | null; figures: string | null; live: boolean }) {
+export function Counters({
+  simulation,
+  figures: strategy,
+  live,
+}: {
+  simulation: Simulation | null;
+  figures: string | null;
+  live: boolean;
+}) {
   const now = simulation && strategy ? figuresOf(simulation, strategy) : null;
   const stale = now !== null && !live && !now.run;
   const value = (read: (figures: NonNullable<typeof now>) => string) => (now ? read(now) : "–");
   const oversold = now?.inventory_oversold ?? 0;
   return (
     <div className="grid grid-cols-2 gap-3 xl:grid-cols-4">
-      <Stat big label="Total Requests" stale={stale} value={value((f) => count(f.total_requests))}
-        hint={simulation ? `of ${count(simulation.buyers)} buyers${now?.run?.errors ? `, ${count(now.run.errors)} errors` : ""}` : "pressed and answered"}>
+      <Stat
+        big
+        label="Total Requests"
+        stale={stale}
+        value={value((f) => count(f.total_requests))}
+        hint={
+          simulation
+            ? `of ${count(simulation.buyers)} buyers${now?.run?.errors ? `, ${count(now.run.errors)} errors` : ""}`
+            : "pressed and answered"
+        }
+      >
         {simulation && <Share part={now?.total_requests ?? 0} of={simulation.buyers} token="info" />}
       </Stat>
-      <Stat big label="Successful Locks" stale={stale} value={value((f) => count(f.successful_locks))}
-        hint={simulation ? `units locked for one buyer each, of ${count(simulation.stock)}` : "units locked for one buyer each"}>
-        {simulation && <Share part={now?.successful_locks ?? 0} of={simulation.stock} token={oversold ? "bad" : "good"} />}
+      <Stat
+        big
+        label="Successful Locks"
+        stale={stale}
+        value={value((f) => count(f.successful_locks))}
+        hint={
+          simulation
+            ? `units locked for one buyer each, of ${count(simulation.stock)}`
+            : "units locked for one buyer each"
+        }
+      >
+        {simulation && (
+          <Share part={now?.successful_locks ?? 0} of={simulation.stock} token={oversold ? "bad" : "good"} />
+        )}
       </Stat>
-      <Stat big label="Inventory Oversold" stale={stale} value={value((f) => count(f.inventory_oversold))} tone={now ? (oversold ? "bad" : "good") : undefined}
-        hint={now ? (oversold ? "sold, but not there" : now.run ? "never more than the stock" : "none so far") : "sold beyond the stock"} />
-      <Stat big label="Avg Latency" stale={stale} value={value((f) => (f.total_requests ? milliseconds(f.avg_latency_ms) : "–"))}
-        hint={now?.run ? `p50 ${milliseconds(now.run.p50_ms)} · p99 ${milliseconds(now.run.p99_ms)}` : "from press to answer"} />
+      <Stat
+        big
+        label="Inventory Oversold"
+        stale={stale}
+        value={value((f) => count(f.inventory_oversold))}
+        tone={now ? (oversold ? "bad" : "good") : undefined}
+        hint={
+          now
+            ? oversold
+              ? "sold, but not there"
+              : now.run
+                ? "never more than the stock"
+                : "none so far"
+            : "sold beyond the stock"
+        }
+      />
+      <Stat
+        big
+        label="Avg Latency"
+        stale={stale}
+        value={value((f) => (f.total_requests ? milliseconds(f.avg_latency_ms) : "–"))}
+        hint={
+          now?.run
+            ? `p50 ${milliseconds(now.run.p50_ms)} · p99 ${milliseconds(now.run.p99_ms)}`
+            : "from press to answer"
+        }
+      />
     </div>
   );
 }
 
 function Share({ part, of, token }: { part: number; of: number; token: string }) {
-  return <div aria-hidden className="h-1 overflow-hidden rounded-full bg-raised"><div className="h-full" style={{ width: `${of ? Math.min(100, (part / of) * 100) : 0}%`, background: `var(--${token})` }} /></div>;
+  return (
+    <div aria-hidden className="h-1 overflow-hidden rounded-full bg-raised">
+      <div
+        className="h-full"
+        style={{ width: `${of ? Math.min(100, (part / of) * 100) : 0}%`, background: `var(--${token})` }}
+      />
+    </div>
+  );
 }

@@ -6,7 +6,12 @@ import { Empty } from "../parts";
 
 /** How many answers took how long; edges double. */
 export function Histogram({ run }: { run: RunResult | undefined }) {
-  if (!run) return <Empty title="Not counted yet">The distribution of latencies is there when the run of this strategy is over.</Empty>;
+  if (!run)
+    return (
+      <Empty title="Not counted yet">
+        The distribution of latencies is there when the run of this strategy is over.
+      </Empty>
+    );
   if (!run.latency_histogram.length) return <Empty title="Nobody was answered" />;
   const first = run.latency_histogram.findIndex(([, many]) => many > 0);
   const rows = run.latency_histogram.slice(Math.max(0, first));
@@ -14,19 +19,44 @@ export function Histogram({ run }: { run: RunResult | undefined }) {
   return (
     <>
       <table className="w-full" aria-label="Latency histogram">
-        <thead className="sr-only"><tr><th>Latency</th><th>Share</th><th>Requests</th></tr></thead>
+        <thead className="sr-only">
+          <tr>
+            <th>Latency</th>
+            <th>Share</th>
+            <th>Requests</th>
+          </tr>
+        </thead>
         <tbody>
           {rows.map(([edge, many]) => (
             <tr key={edge}>
-              <td className="w-24 py-1 pr-3 text-right text-xs whitespace-nowrap text-soft">{edge === 1 ? "below 1 ms" : `${duration(edge / 2)}–${duration(edge)}`}</td>
-              <td className="py-1"><div aria-hidden className="h-4 min-w-px rounded-r-sm bg-info" style={{ width: `${(many / most) * 100}%` }} /></td>
+              <td className="w-24 py-1 pr-3 text-right text-xs whitespace-nowrap text-soft">
+                {edge === 1 ? "below 1 ms" : `${duration(edge / 2)}–${duration(edge)}`}
+              </td>
+              <td className="py-1">
+                <div
+                  aria-hidden
+                  className="h-4 min-w-px rounded-r-sm bg-info"
+                  style={{ width: `${(many / most) * 100}%` }}
+                />
+              </td>
               <td className="w-16 py-1 pl-3 text-right text-xs">{count(many)}</td>
             </tr>
           ))}
         </tbody>
       </table>
       <dl className="mt-3 grid grid-cols-3 gap-2 border-t border-line pt-3">
-        {([["average", run.avg_latency_ms], ["p50", run.p50_ms], ["p99", run.p99_ms]] as const).map(([name, ms]) => <div key={name}><dt className="text-xs text-soft">{name}</dt><dd className="font-semibold">{milliseconds(ms)}</dd></div>)}
+        {(
+          [
+            ["average", run.avg_latency_ms],
+            ["p50", run.p50_ms],
+            ["p99", run.p99_ms],
+          ] as const
+        ).map(([name, ms]) => (
+          <div key={name}>
+            <dt className="text-xs text-soft">{name}</dt>
+            <dd className="font-semibold">{milliseconds(ms)}</dd>
+          </div>
+        ))}
       </dl>
     </>
   );

@@ -6,7 +6,12 @@ import { count, seconds } from "@/lib/format";
 import { linesOf, type Level } from "@/lib/simulation";
 import { Choice, Panel, Pill } from "../parts";
 
-const LEVELS = [["all", "All"], ["info", "Info"], ["warning", "Warnings"], ["error", "Errors"]] as const;
+const LEVELS = [
+  ["all", "All"],
+  ["info", "Info"],
+  ["warning", "Warnings"],
+  ["error", "Errors"],
+] as const;
 const LOOK: Record<Level, string> = { info: "text-soft", warning: "text-warn", error: "text-bad" };
 
 /** The system's own lines. It follows the newest one until paused, or scrolled up. */
@@ -20,26 +25,62 @@ export function LogConsole({ log, live }: { log: LogLine[]; live: boolean }) {
     if (follows && box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [follows, lines.length]);
   return (
-    <Panel title="Log" aside={
-      <div className="flex flex-wrap items-center gap-2">
-        {live && <Pill tone="good" busy>live</Pill>}
-        <Choice label="Level" options={LEVELS} value={level} onChange={setLevel} />
-        <input className="field !min-h-[30px] !w-40 !py-0.5" type="search" placeholder="Search the log" aria-label="Search the log" value={search} onChange={(event) => setSearch(event.target.value)} />
-        <button type="button" className="btn btn-small" aria-pressed={!follows} onClick={() => setFollows(!follows)}>{follows ? "Pause autoscroll" : "Follow the log"}</button>
-      </div>}>
-      <div ref={box} role="log" aria-live="off" aria-label="Log lines" tabIndex={0}
-        onWheel={(event) => { if (event.deltaY < 0) setFollows(false); }}
-        className="h-56 overflow-auto rounded-md border border-line bg-page px-3 py-2 font-mono text-xs leading-5">
+    <Panel
+      title="Log"
+      aside={
+        <div className="flex flex-wrap items-center gap-2">
+          {live && (
+            <Pill tone="good" busy>
+              live
+            </Pill>
+          )}
+          <Choice label="Level" options={LEVELS} value={level} onChange={setLevel} />
+          <input
+            className="field !min-h-[30px] !w-40 !py-0.5"
+            type="search"
+            placeholder="Search the log"
+            aria-label="Search the log"
+            value={search}
+            onChange={(event) => setSearch(event.target.value)}
+          />
+          <button type="button" className="btn btn-small" aria-pressed={!follows} onClick={() => setFollows(!follows)}>
+            {follows ? "Pause autoscroll" : "Follow the log"}
+          </button>
+        </div>
+      }
+    >
+      <div
+        ref={box}
+        role="log"
+        aria-live="off"
+        aria-label="Log lines"
+        tabIndex={0}
+        onWheel={(event) => {
+          if (event.deltaY < 0) setFollows(false);
+        }}
+        className="h-56 overflow-auto rounded-md border border-line bg-page px-3 py-2 font-mono text-xs leading-5"
+      >
         {lines.map((line, at) => (
-          <p key={at} className="grid grid-cols-[3rem_3.75rem_minmax(0,1fr)] sm:grid-cols-[4.5rem_4.5rem_minmax(0,1fr)] gap-2">
+          <p
+            key={at}
+            className="grid grid-cols-[3rem_3.75rem_minmax(0,1fr)] sm:grid-cols-[4.5rem_4.5rem_minmax(0,1fr)] gap-2"
+          >
             <span className="text-right text-soft">{seconds(line.at_ms)}</span>
             <span className={`${LOOK[line.level]} font-medium uppercase`}>{line.level}</span>
             <span className={line.level === "info" ? "" : LOOK[line.level]}>{line.text}</span>
           </p>
         ))}
-        {!lines.length && <p className="text-soft">{log.length ? "No line matches. Clear the search or choose another level." : "The first lines come when the simulation has started."}</p>}
+        {!lines.length && (
+          <p className="text-soft">
+            {log.length
+              ? "No line matches. Clear the search or choose another level."
+              : "The first lines come when the simulation has started."}
+          </p>
+        )}
       </div>
-      <p className="mt-2 text-xs text-soft">{count(lines.length)} of {count(log.length)} lines</p>
+      <p className="mt-2 text-xs text-soft">
+        {count(lines.length)} of {count(log.length)} lines
+      </p>
     </Panel>
   );
 }

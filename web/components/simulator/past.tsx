@@ -17,35 +17,77 @@ export function Past({ admin, changed }: { admin: string; changed: string }) {
   useEffect(() => {
     if (!admin) return;
     let gone = false;
-    void api.GET("/v1/simulations", { headers: bearer(admin) }).then(({ data, error }) => {
-      if (gone) return;
-      setList(data ? exact<SimulationSummary[]>(data.data) : null);
-      setError(data ? "" : sentence(error));
-    }, () => { if (!gone) setError("FlashGuard does not answer."); });
-    return () => { gone = true; };
+    void api.GET("/v1/simulations", { headers: bearer(admin) }).then(
+      ({ data, error }) => {
+        if (gone) return;
+        setList(data ? exact<SimulationSummary[]>(data.data) : null);
+        setError(data ? "" : sentence(error));
+      },
+      () => {
+        if (!gone) setError("FlashGuard does not answer.");
+      },
+    );
+    return () => {
+      gone = true;
+    };
   }, [admin, changed]);
   const shown = admin ? (list ?? []) : [];
   return (
     <Panel title="Past simulations">
-      {!admin ? <Empty title="The list needs the admin key">A simulation’s own address opens for everybody who has it.</Empty>
-        : error ? <p role="alert" className="text-bad">{error}</p>
-        : !list ? <p className="text-soft">Loading…</p>
-        : !list.length ? <Empty title="No simulation yet">Press Start above; every run is kept here with its figures.</Empty>
-        : <Scroll label="Past simulations"><table className="table">
-            <thead><tr><th>Started</th><th>Status</th><th className="num">Buyers</th><th className="num">Stock</th><th>Strategies</th><th className="num">Oversold</th></tr></thead>
-            <tbody>{shown.slice(0, all ? undefined : SHOWN).map((past) => {
-              const oversold = Math.max(0, ...past.runs.map((run) => run.inventory_oversold));
-              return (
-                <tr key={past.id}>
-                  <td><Link className="link" href={`/simulator/?id=${past.id}`} prefetch={false}>{time(past.created_at)}</Link></td>
-                  <td><Pill tone={SIMULATION_TONES[past.status]}>{past.status}</Pill></td>
-                  <td className="num">{count(past.buyers)}</td><td className="num">{count(past.stock)}</td>
-                  <td>{past.strategies.join(", ")}</td>
-                  <td className={`num ${oversold ? "font-semibold text-bad" : ""}`}>{past.runs.length ? count(oversold) : "–"}</td>
-                </tr>
-              );
-            })}</tbody></table></Scroll>}
-      {shown.length > SHOWN && !all && <button className="btn btn-small mt-3" onClick={() => setAll(true)}>Show all {count(shown.length)}</button>}
+      {!admin ? (
+        <Empty title="The list needs the admin key">A simulation’s own address opens for everybody who has it.</Empty>
+      ) : error ? (
+        <p role="alert" className="text-bad">
+          {error}
+        </p>
+      ) : !list ? (
+        <p className="text-soft">Loading…</p>
+      ) : !list.length ? (
+        <Empty title="No simulation yet">Press Start above; every run is kept here with its figures.</Empty>
+      ) : (
+        <Scroll label="Past simulations">
+          <table className="table">
+            <thead>
+              <tr>
+                <th>Started</th>
+                <th>Status</th>
+                <th className="num">Buyers</th>
+                <th className="num">Stock</th>
+                <th>Strategies</th>
+                <th className="num">Oversold</th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.slice(0, all ? undefined : SHOWN).map((past) => {
+                const oversold = Math.max(0, ...past.runs.map((run) => run.inventory_oversold));
+                return (
+                  <tr key={past.id}>
+                    <td>
+                      <Link className="link" href={`/simulator/?id=${past.id}`} prefetch={false}>
+                        {time(past.created_at)}
+                      </Link>
+                    </td>
+                    <td>
+                      <Pill tone={SIMULATION_TONES[past.status]}>{past.status}</Pill>
+                    </td>
+                    <td className="num">{count(past.buyers)}</td>
+                    <td className="num">{count(past.stock)}</td>
+                    <td>{past.strategies.join(", ")}</td>
+                    <td className={`num ${oversold ? "font-semibold text-bad" : ""}`}>
+                      {past.runs.length ? count(oversold) : "–"}
+                    </td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+      {shown.length > SHOWN && !all && (
+        <button className="btn btn-small mt-3" onClick={() => setAll(true)}>
+          Show all {count(shown.length)}
+        </button>
+      )}
     </Panel>
   );
 }

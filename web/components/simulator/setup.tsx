@@ -24,55 +24,131 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
   const running = last !== null && !isOver(last);
   const body = { buyers, stock, strategies };
   const most = offered?.max_buyers ?? 20_000;
-  const why = offered && !offered.enabled ? "Simulations are off here (production); FLASHGUARD_SIMULATIONS=true turns them on."
-    : !key ? "Start needs the admin key." : running ? "One simulation at a time: this one is still running."
-    : !strategies.length ? "Choose at least one strategy." : "";
+  const why =
+    offered && !offered.enabled
+      ? "Simulations are off here (production); FLASHGUARD_SIMULATIONS=true turns them on."
+      : !key
+        ? "Start needs the admin key."
+        : running
+          ? "One simulation at a time: this one is still running."
+          : !strategies.length
+            ? "Choose at least one strategy."
+            : "";
 
   function start() {
     setOther("");
     void act({
-      name: "start-simulation", content: body,
-      call: ({ headers, signal }) => api.POST("/v1/simulations", { headers: { ...bearer(key), ...headers }, signal, body }),
+      name: "start-simulation",
+      content: body,
+      call: ({ headers, signal }) =>
+        api.POST("/v1/simulations", { headers: { ...bearer(key), ...headers }, signal, body }),
       done: (simulation) => {
         history.pushState(null, "", `/simulator/?id=${simulation.id}`);
         return "Started.";
       },
-      refused: (problem) => { if (problem?.code === "request-in-flight") void findOther(); },
+      refused: (problem) => {
+        if (problem?.code === "request-in-flight") void findOther();
+      },
     });
   }
   async function findOther() {
     const { data } = await api.GET("/v1/simulations", { headers: bearer(key) }).catch(() => ({ data: undefined }));
     setOther(data?.data.find((simulation) => !isOver(simulation))?.id ?? "");
   }
-  const toggle = (name: Strategy) => setStrategies((old) => offered?.strategies.filter((each) => (each === name ? !old.includes(each) : old.includes(each))) ?? old);
+  const toggle = (name: Strategy) =>
+    setStrategies(
+      (old) => offered?.strategies.filter((each) => (each === name ? !old.includes(each) : old.includes(each))) ?? old,
+    );
   return (
     <Panel title="New simulation">
-      <form className="grid gap-4" onSubmit={(event) => { event.preventDefault(); if (!why) start(); }}>
+      <form
+        className="grid gap-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!why) start();
+        }}
+      >
         <div className="grid grid-cols-2 gap-3">
-          <label className="label">Buyers
-            <input className="field" type="number" min={1} max={most} value={buyers || ""} onChange={(event) => setBuyers(event.target.valueAsNumber || 0)} required />
+          <label className="label">
+            Buyers
+            <input
+              className="field"
+              type="number"
+              min={1}
+              max={most}
+              value={buyers || ""}
+              onChange={(event) => setBuyers(event.target.valueAsNumber || 0)}
+              required
+            />
             <small>at most {count(most)}</small>
           </label>
-          <label className="label">Stock
-            <input className="field" type="number" min={0} max={1_000_000} value={Number.isNaN(stock) ? "" : stock} onChange={(event) => setStock(event.target.valueAsNumber)} required />
+          <label className="label">
+            Stock
+            <input
+              className="field"
+              type="number"
+              min={0}
+              max={1_000_000}
+              value={Number.isNaN(stock) ? "" : stock}
+              onChange={(event) => setStock(event.target.valueAsNumber)}
+              required
+            />
             <small>units on sale</small>
           </label>
         </div>
-        <div className="-mt-2 flex gap-2">{BUYERS.filter((many) => many <= most).map((many) => <button key={many} type="button" className="btn btn-small" aria-label={`${count(many)} people`} onClick={() => setBuyers(many)}>{count(many)}</button>)}</div>
+        <div className="-mt-2 flex gap-2">
+          {BUYERS.filter((many) => many <= most).map((many) => (
+            <button
+              key={many}
+              type="button"
+              className="btn btn-small"
+              aria-label={`${count(many)} people`}
+              onClick={() => setBuyers(many)}
+            >
+              {count(many)}
+            </button>
+          ))}
+        </div>
         <fieldset className="grid gap-1">
           <legend className="mb-1 font-medium">Strategies</legend>
           {(offered?.strategies ?? USUAL).map((name) => (
-            <label key={name} className="-mx-2 flex cursor-pointer items-start gap-2.5 rounded-md px-2 py-1 hover:bg-raised">
-              <input type="checkbox" className="mt-1 size-3.5 accent-[var(--info)]" checked={strategies.includes(name)} onChange={() => toggle(name)} aria-describedby={`note-${name}`} aria-label={name} />
-              <span className="min-w-0"><span className="font-medium">{name}</span><span id={`note-${name}`} className="block text-xs text-soft">{STRATEGY_NOTES[name]}</span></span>
+            <label
+              key={name}
+              className="-mx-2 flex cursor-pointer items-start gap-2.5 rounded-md px-2 py-1 hover:bg-raised"
+            >
+              <input
+                type="checkbox"
+                className="mt-1 size-3.5 accent-[var(--info)]"
+                checked={strategies.includes(name)}
+                onChange={() => toggle(name)}
+                aria-describedby={`note-${name}`}
+                aria-label={name}
+              />
+              <span className="min-w-0">
+                <span className="font-medium">{name}</span>
+                <span id={`note-${name}`} className="block text-xs text-soft">
+                  {STRATEGY_NOTES[name]}
+                </span>
+              </span>
             </label>
           ))}
         </fieldset>
         <div className="grid gap-2">
-          <button className="btn btn-main w-full" disabled={!!why || busy} aria-describedby="why-not"><Play size={14} aria-hidden />{busy ? "Starting…" : "Start"}</button>
-          <p id="why-not" className="text-xs text-soft empty:hidden">{why}</p>
+          <button className="btn btn-main w-full" disabled={!!why || busy} aria-describedby="why-not">
+            <Play size={14} aria-hidden />
+            {busy ? "Starting…" : "Start"}
+          </button>
+          <p id="why-not" className="text-xs text-soft empty:hidden">
+            {why}
+          </p>
           <Outcome said={said} />
-          {other && <p><a className="link" href={`/simulator/?id=${other}`}>Watch the one that runs</a></p>}
+          {other && (
+            <p>
+              <a className="link" href={`/simulator/?id=${other}`}>
+                Watch the one that runs
+              </a>
+            </p>
+          )}
         </div>
       </form>
       <Curl method="POST" path="/v1/simulations" body={body} admin />

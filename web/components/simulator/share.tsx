@@ -13,15 +13,34 @@ export function Share({ simulation }: { simulation: Simulation }) {
   const name = `flashguard-simulation-${simulation.id.slice(0, 8)}`;
   const picture = () => new Blob([reportSvg(simulation)], { type: "image/svg+xml" });
   const files = [
-    ["JSON", () => download(`${name}.json`, new Blob([JSON.stringify(simulation, null, 1)], { type: "application/json" }))],
-    ["PNG", () => void pngOf(picture()).then((png) => download(`${name}.png`, png), () => setError("This browser can't draw it; take the SVG."))],
+    [
+      "JSON",
+      () => download(`${name}.json`, new Blob([JSON.stringify(simulation, null, 1)], { type: "application/json" })),
+    ],
+    [
+      "PNG",
+      () =>
+        void pngOf(picture()).then(
+          (png) => download(`${name}.png`, png),
+          () => setError("This browser can't draw it; take the SVG."),
+        ),
+    ],
     ["SVG", () => download(`${name}.svg`, picture())],
   ] as const;
   return (
     <>
       <Copy text={typeof window === "undefined" ? "" : window.location.href} label="Copy link" />
-      {files.map(([kind, save]) => <button key={kind} type="button" className="btn btn-small" aria-label={`Download as ${kind}`} onClick={save}><Download size={13} aria-hidden />{kind}</button>)}
-      {error && <p role="alert" className="basis-full text-bad">{error}</p>}
+      {files.map(([kind, save]) => (
+        <button key={kind} type="button" className="btn btn-small" aria-label={`Download as ${kind}`} onClick={save}>
+          <Download size={13} aria-hidden />
+          {kind}
+        </button>
+      ))}
+      {error && (
+        <p role="alert" className="basis-full text-bad">
+          {error}
+        </p>
+      )}
     </>
   );
 }

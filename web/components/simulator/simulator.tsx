@@ -20,7 +20,13 @@ import { Setup } from "./setup";
 import { Share } from "./share";
 import { Timeline } from "./timeline";
 
-export const SIMULATION_TONES: Record<Simulation["status"], Tone> = { starting: "info", running: "info", finished: "good", stopped: "warn", failed: "bad" };
+export const SIMULATION_TONES: Record<Simulation["status"], Tone> = {
+  starting: "info",
+  running: "info",
+  finished: "good",
+  stopped: "warn",
+  failed: "bad",
+};
 
 export function Simulator() {
   const id = useSearchParams().get("id");
@@ -29,8 +35,16 @@ export function Simulator() {
   const key = useAdminKey();
   return (
     <>
-      <PageHead title="Simulator" aside={<Pill tone={lost || !system ? "warn" : "info"}>environment: {lost ? "not reachable" : (simulation?.environment ?? system?.environment ?? "…")}</Pill>}>
-        Real buyers, real connections, all pressing Buy at the same moment on this very service and its two servers. Nothing is mocked.
+      <PageHead
+        title="Simulator"
+        aside={
+          <Pill tone={lost || !system ? "warn" : "info"}>
+            environment: {lost ? "not reachable" : (simulation?.environment ?? system?.environment ?? "…")}
+          </Pill>
+        }
+      >
+        Real buyers, real connections, all pressing Buy at the same moment on this very service and its two servers.
+        Nothing is mocked.
       </PageHead>
       <Banner connection={connection === "over" || !id || missing ? (lost ? "lost" : "live") : connection} />
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[20rem_minmax(0,1fr)]">
@@ -39,9 +53,15 @@ export function Simulator() {
           {!key && <AdminKey why="Start, Stop and the list of past simulations need the admin key." />}
         </aside>
         <div className="grid grid-cols-[minmax(0,1fr)] gap-4">
-          {missing ? <Empty title="There is no simulation at this address">It may belong to another installation. Start one on this page, and its address can be shared.</Empty>
-            : simulation ? <Result key={simulation.id} simulation={simulation} live={connection === "live" || connection === "over"} />
-            : <Waiting id={id} />}
+          {missing ? (
+            <Empty title="There is no simulation at this address">
+              It may belong to another installation. Start one on this page, and its address can be shared.
+            </Empty>
+          ) : simulation ? (
+            <Result key={simulation.id} simulation={simulation} live={connection === "live" || connection === "over"} />
+          ) : (
+            <Waiting id={id} />
+          )}
         </div>
       </div>
       <Past admin={key} changed={`${id} ${simulation?.status}`} />
@@ -54,7 +74,12 @@ function Waiting({ id }: { id: string | null }) {
     <>
       <Counters figures={null} simulation={null} live />
       <Empty title={id ? "Reading the simulation…" : "No simulation is shown yet"}>
-        {!id && <>Choose the buyers, the stock and one or more strategies, and press <strong>Start</strong>. “naive” beside “flashguard” shows what a race costs.</>}
+        {!id && (
+          <>
+            Choose the buyers, the stock and one or more strategies, and press <strong>Start</strong>. “naive” beside
+            “flashguard” shows what a race costs.
+          </>
+        )}
       </Empty>
     </>
   );
@@ -65,33 +90,65 @@ function Result({ simulation, live }: { simulation: Simulation; live: boolean })
   const key = useAdminKey();
   const [asked, setAsked] = useState(false);
   const { busy, said, act } = useAction();
-  const begun = simulation.strategies.filter((name) => name === simulation.counters?.strategy || simulation.runs.some((run) => run.strategy === name));
+  const begun = simulation.strategies.filter(
+    (name) => name === simulation.counters?.strategy || simulation.runs.some((run) => run.strategy === name),
+  );
   const shown = chosen ?? currentOf(simulation);
   const over = isOver(simulation);
   const run = simulation.runs.find((run) => run.strategy === shown);
 
-  const stop = () => void act({
-    name: `stop:${simulation.id}`,
-    call: ({ signal }) => api.POST("/v1/simulations/{id}/stop", { params: { path: { id: simulation.id } }, headers: bearer(key), signal }),
-    done: () => { setAsked(true); return "It is asked to stop."; },
-  });
+  const stop = () =>
+    void act({
+      name: `stop:${simulation.id}`,
+      call: ({ signal }) =>
+        api.POST("/v1/simulations/{id}/stop", {
+          params: { path: { id: simulation.id } },
+          headers: bearer(key),
+          signal,
+        }),
+      done: () => {
+        setAsked(true);
+        return "It is asked to stop.";
+      },
+    });
   return (
     <>
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
-        <Pill tone={SIMULATION_TONES[simulation.status]} busy={!over}>{asked && !over ? "stopping" : simulation.status}</Pill>
-        {begun.length > 0 && <Choice label="Strategy shown" value={shown} onChange={(name) => setChosen(over || name !== currentOf(simulation) ? name : null)} options={begun.map((name) => [name, name] as const)} />}
+        <Pill tone={SIMULATION_TONES[simulation.status]} busy={!over}>
+          {asked && !over ? "stopping" : simulation.status}
+        </Pill>
+        {begun.length > 0 && (
+          <Choice
+            label="Strategy shown"
+            value={shown}
+            onChange={(name) => setChosen(over || name !== currentOf(simulation) ? name : null)}
+            options={begun.map((name) => [name, name] as const)}
+          />
+        )}
         <div className="ml-auto flex flex-wrap gap-2">
-          {!over && <button className="btn btn-bad" disabled={!key || busy || asked} onClick={stop}>Stop</button>}
+          {!over && (
+            <button className="btn btn-bad" disabled={!key || busy || asked} onClick={stop}>
+              Stop
+            </button>
+          )}
           {over && <Share simulation={simulation} />}
         </div>
         {simulation.detail && <p className="basis-full text-bad">{simulation.detail}</p>}
-        {!over && <div className="basis-full empty:hidden"><Outcome said={said} /></div>}
+        {!over && (
+          <div className="basis-full empty:hidden">
+            <Outcome said={said} />
+          </div>
+        )}
       </div>
       <Counters figures={shown} simulation={simulation} live={live} />
       {simulation.runs.length > 1 && <Comparison simulation={simulation} />}
       <div className="grid grid-cols-[minmax(0,1fr)] gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-        <Panel title="Requests and locks per 100 ms"><Timeline series={simulation.series} stale={!live} /></Panel>
-        <Panel title={`Latency of ${shown}`}><Histogram run={run} /></Panel>
+        <Panel title="Requests and locks per 100 ms">
+          <Timeline series={simulation.series} stale={!live} />
+        </Panel>
+        <Panel title={`Latency of ${shown}`}>
+          <Histogram run={run} />
+        </Panel>
       </div>
       <LogConsole log={simulation.log} live={live && !over} />
       <Curl path={`/v1/simulations/${simulation.id}`} />

@@ -12,8 +12,24 @@ export function Timeline({ series, stale }: { series: SeriesPoint[]; stale: bool
   const most = (values: (number | null)[]) => values.reduce<number>((top, value) => Math.max(top, value ?? 0), 0);
   return (
     <div className={`grid gap-2 ${stale ? "stale" : ""}`}>
-      <Chart label="Requests answered" summary={`At most ${count(most(requests))} in 100 ms.`} seconds={seconds} values={requests} parts={starts} token="info" together="simulation" />
-      <Chart label="Successful locks" summary={`At most ${count(most(locks))} in 100 ms.`} seconds={seconds} values={locks} parts={starts} token="good" together="simulation" />
+      <Chart
+        label="Requests answered"
+        summary={`At most ${count(most(requests))} in 100 ms.`}
+        seconds={seconds}
+        values={requests}
+        parts={starts}
+        token="info"
+        together="simulation"
+      />
+      <Chart
+        label="Successful locks"
+        summary={`At most ${count(most(locks))} in 100 ms.`}
+        seconds={seconds}
+        values={locks}
+        parts={starts}
+        token="good"
+        together="simulation"
+      />
     </div>
   );
 }

@@ -6,7 +6,8 @@ import type { components, paths } from "./schema";
 export const API_URL = process.env.NEXT_PUBLIC_API_URL ?? "";
 export const api = createClient<paths>({ baseUrl: API_URL });
 
-const REFUSED_KEY = "FlashGuard does not take this key, or takes it no longer: it may be mistyped, expired, revoked, or from another installation.";
+const REFUSED_KEY =
+  "FlashGuard does not take this key, or takes it no longer: it may be mistyped, expired, revoked, or from another installation.";
 
 /** What a buyer does, they do with their token, where this tab has one. */
 const BUYERS_CALLS = /\/v1\/(sales|reservations)\//;
@@ -17,7 +18,8 @@ api.use({
   },
   onResponse({ request, response }) {
     const key = adminKey();
-    if (response.status === 401 && key && request.headers.get("Authorization") === `Bearer ${key}`) signOut(REFUSED_KEY);
+    if (response.status === 401 && key && request.headers.get("Authorization") === `Bearer ${key}`)
+      signOut(REFUSED_KEY);
   },
 });
 
@@ -40,7 +42,11 @@ export type SaleEvents = Schemas["SaleEvents"];
 export type SimulationEvents = Schemas["SimulationEvents"];
 export type Problem = Schemas["ProblemView"];
 
-type Loose<T> = T extends readonly (infer Each)[] ? Loose<Each>[] : T extends object ? { [Name in keyof T]: Loose<T[Name]> } : T;
+type Loose<T> = T extends readonly (infer Each)[]
+  ? Loose<Each>[]
+  : T extends object
+    ? { [Name in keyof T]: Loose<T[Name]> }
+    : T;
 
 /** An answer under its own type: openapi-fetch 0.17 forgets how long tuples are. */
 export const exact = <T>(answer: Loose<T>): T => answer as T;

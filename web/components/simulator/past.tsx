@@ -5,7 +5,7 @@ import { useEffect, useState } from "react";
 import { api, bearer, exact, sentence, type SimulationSummary } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
 import { Empty, Panel, Pill, Scroll } from "../parts";
-import { SIMULATION_TONES } from "./simulator";
+import { SIMULATION_TONES } from "./tones";
 
 const SHOWN = 10;
 

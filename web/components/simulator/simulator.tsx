@@ -10,7 +10,7 @@ import { useAdminKey } from "@/lib/key-store";
 import { useAction } from "@/lib/use-action";
 import { AdminKey } from "../admin-key";
 import { Curl } from "../curl";
-import { Banner, Choice, Empty, Outcome, PageHead, Panel, Pill, type Tone } from "../parts";
+import { Banner, Choice, Empty, Outcome, PageHead, Panel, Pill } from "../parts";
 import { Comparison } from "./comparison";
 import { Counters } from "./counters";
 import { Histogram } from "./histogram";
@@ -19,14 +19,7 @@ import { Past } from "./past";
 import { Setup } from "./setup";
 import { Share } from "./share";
 import { Timeline } from "./timeline";
-
-export const SIMULATION_TONES: Record<Simulation["status"], Tone> = {
-  starting: "info",
-  running: "info",
-  finished: "good",
-  stopped: "warn",
-  failed: "bad",
-};
+import { SIMULATION_TONES } from "./tones";
 
 export function Simulator() {
   const id = useSearchParams().get("id");

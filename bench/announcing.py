@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from flashguard.kernel import keys
-from flashguard.kernel.address import Address
-from flashguard.kernel.connection import Connection, connect
-from flashguard.kernel.subscription import Subscription
+from flashguard.valkey.address import Address
+from flashguard.valkey.connection import Connection, connect
+from flashguard.valkey.push import Subscription
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import stacks

@@ -25,9 +25,9 @@ from flashguard.embedded import EmbeddedServers
 from flashguard.embedded.valkey import find_valkey
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import Durability, MinorUnits, Sku
 from flashguard.recorder import Recorder
+from flashguard.valkey.connect import connect_kernel
 
 UNIT = Sku("unit")
 Results = dict[str, dict[str, dict[str, float]]]

@@ -15,13 +15,13 @@ import msgspec
 
 from bench.measure import US
 from bench.report import commit, machine
+from flashguard.access.identities import Identities, new_api_key
+from flashguard.access.tokens import Kind, new_signing_key
+from flashguard.api.access import Caller, Callers
 from flashguard.api.app import create_front_door
-from flashguard.api.caller import Caller, Callers
-from flashguard.identities import Identities, new_api_key
 from flashguard.ledger.identities import Known, LiveKey, SigningKey
 from flashguard.model import SaleId
 from flashguard.settings import Mode, Settings
-from flashguard.tokens import Kind, new_signing_key
 
 BUYERS = 5_000
 ROUNDS = 9

@@ -24,10 +24,10 @@ from flashguard.embedded import EmbeddedServers
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.recorder import Recorder
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 
 PARTITIONS = 1
 PATIENCE_SECONDS = 300.0

@@ -24,10 +24,10 @@ from flashguard import FlashGuard, Line, NewSale, Settings
 from flashguard.embedded import EmbeddedServers
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import Granted, Item, MinorUnits, Refused, SaleId, Sku
+from flashguard.model.rules import Rules
 from flashguard.recorder import Recorder
-from flashguard.rules import Rules
+from flashguard.valkey.connect import connect_kernel
 
 AT_ONCE = 512
 PROBES = 4

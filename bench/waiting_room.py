@@ -23,14 +23,14 @@ from typing import Any
 import uvloop
 
 from flashguard import FlashGuard, Line, NewSale, Settings
+from flashguard.access.identities import Identities
 from flashguard.embedded import EmbeddedServers
-from flashguard.identities import Identities
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import CustomerId, Granted, Item, MinorUnits, RoomMode, SaleId, Sku, WaitingRoom
 from flashguard.recorder import Recorder
-from flashguard.waiting_room import Place
+from flashguard.valkey.connect import connect_kernel
+from flashguard.waiting.room import Place
 
 AT_ONCE = 512
 UNITS = 1_000

@@ -13,10 +13,9 @@ import typer
 from pydantic.fields import FieldInfo
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
-from flashguard.api.access_table import decisions
+from flashguard.api.access import Scope
 from flashguard.api.app import create_app
-from flashguard.api.auth import OPEN
-from flashguard.api.caller import Scope
+from flashguard.api.security import OPEN, decisions
 from flashguard.cli import app as command_line
 from flashguard.errors import PROBLEMS, Code
 from flashguard.settings import Settings

@@ -1,4 +1,4 @@
-"""Write src/flashguard/unicode_tables.py from the files of the Unicode Character Database and of UTS 39.
+"""Write engine/unicode_tables.py from the files of the Unicode Character Database and of UTS 39.
 
 Usage: generate_unicode.py FOLDER, where FOLDER holds Scripts.txt, ScriptExtensions.txt, UnicodeData.txt and
 PropertyValueAliases.txt (Debian's package unicode-data has them) and confusables.txt (the source of ICU has
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-TARGET: Final = Path(__file__).parent.parent / "src/flashguard/unicode_tables.py"
+TARGET: Final = Path(__file__).parent.parent / "src/flashguard/engine/unicode_tables.py"
 PLAIN: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 WRITTEN: Final = "ÆæŒœƔɣƖɩƲʋƷʒĸƛǂʔʕɁɂ"
 """Letters of living alphabets that UTS 39 likens to plain ones, or that have one case only: of Danish,

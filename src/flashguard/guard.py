@@ -14,21 +14,32 @@ from math import inf
 from secrets import token_hex
 from typing import Any, Final, Self
 
-from flashguard.arguments import KEY, MAX_MILLIS, is_key, must
-from flashguard.copies import Copies
-from flashguard.customers import WHAT_IT_IS, one_customer
-from flashguard.decisions import Decision, Decisions, Fate
+from flashguard.access.rate_limits import Rates
+from flashguard.access.tokens import KeyRing
+from flashguard.engine.announcements import Announcements
+from flashguard.engine.customers import WHAT_IT_IS, one_customer
+from flashguard.engine.decisions import Decision, Decisions, Fate
+from flashguard.engine.durability import Copies
+from flashguard.engine.late_confirm import grant_of, lines_of, read_receipt, too_late
+from flashguard.engine.listening import Listening, check
+from flashguard.engine.outcomes import (
+    IN_FLIGHT_RETRY_SECONDS,
+    first_outcome,
+    has_been,
+    is_confirmed,
+    is_of_that,
+    is_released,
+    newly_confirmed,
+    newly_held_for_good,
+    refusal,
+    refused_by_fate,
+)
+from flashguard.engine.receipts import IdKind, Receipt, Signer
 from flashguard.errors import Code, ConfigurationError
-from flashguard.honour import grant_of, lines_of, read_receipt, too_late
 from flashguard.journal import Watermark
 from flashguard.kernel import keys
-from flashguard.kernel.announcements import Announcements
-from flashguard.kernel.client import MemoryClient
-from flashguard.kernel.faults import RedisError
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
-from flashguard.kernel.listening import Listening, check
 from flashguard.ledger import Installation, Ledger, LedgerAway, UnreadableRow, lines_from_flat
-from flashguard.memory import connect_kernel
 from flashguard.model import (
     CustomerId,
     Durability,
@@ -51,26 +62,17 @@ from flashguard.model import (
     unknown,
     unknown_sale,
 )
-from flashguard.orders import Orders
-from flashguard.rates import Rates
-from flashguard.receipts import IdKind, Receipt, Signer, fingerprint, request_fingerprint
-from flashguard.results import (
-    IN_FLIGHT_RETRY_SECONDS,
-    first_outcome,
-    has_been,
-    is_confirmed,
-    is_of_that,
-    is_released,
-    newly_confirmed,
-    newly_held_for_good,
-    refusal,
-)
+from flashguard.model.arguments import KEY, MAX_MILLIS, is_key, must
+from flashguard.model.fingerprints import fingerprint, request_fingerprint
 from flashguard.settings import Settings
-from flashguard.shop import Shop, refused_by_fate
+from flashguard.shop.orders import Orders
+from flashguard.shop.sales import Shop
 from flashguard.spread import At, Spread
-from flashguard.tokens import KeyRing
-from flashguard.waiting import WaitingList
-from flashguard.waiting_room import WaitingRooms
+from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.connect import connect_kernel
+from flashguard.valkey.errors import RedisError
+from flashguard.waiting.room import WaitingRooms
+from flashguard.waiting.waiting_list import WaitingList
 
 log = logging.getLogger("flashguard")
 

@@ -21,9 +21,9 @@ from processes import hit
 from scene import AnyStack, Scene
 from up_stack import ADMIN_KEY, until_ready
 
+from flashguard.engine.receipts import IdKind, Signer
 from flashguard.model import CustomerId, SaleId
-from flashguard.parts import home_of, part_id
-from flashguard.receipts import IdKind, Signer
+from flashguard.model.shards import home_of, part_id
 from plan import MEASURED_FROM_STRIKE, Plan
 
 READY_SECONDS = 30.0

@@ -37,7 +37,7 @@ MUTATIONS = [
         "the recorder announces a group before it commits it",
         [
             (
-                "recorder/recorder.py",
+                "recorder/partition.py",
                 "            if run:\n",
                 "            if run:\n                self.position = end\n"
                 "                await self._announce(run, ())\n",
@@ -50,7 +50,7 @@ MUTATIONS = [
         "the journal is trimmed before the commit",
         [
             (
-                "recorder/recorder.py",
+                "recorder/partition.py",
                 "            if run:\n",
                 "            if run:\n                await self._kernel._ask("
                 '"XTRIM", keys.journal(self.partition), "MINID", f"{end.epoch}-{end.seq + 1}")\n',
@@ -114,12 +114,18 @@ MUTATIONS = [
     ),
     Mutation(
         "ended holds are not given back",
-        [("recorder/sweep.py", "(partition, await kernel.sales(partition))", "(partition, [])")],
+        [("recorder/expiry.py", "(partition, await kernel.sales(partition))", "(partition, [])")],
         ["stop valkey", "kill api worker"],
     ),
     Mutation(
         "a waiting buyer is told confirmed when the ledger is past the entry's id",
-        [("decisions.py", "fate = Fate.LOST\n            else", "fate = Fate.DECIDED\n            else")],
+        [
+            (
+                "engine/decisions.py",
+                "fate = Fate.LOST\n            else",
+                "fate = Fate.DECIDED\n            else",
+            )
+        ],
         ["failover by hand", "failover by sentinel", "flushall"],
     ),
 ]  # fmt: skip

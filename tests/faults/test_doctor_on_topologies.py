@@ -5,8 +5,8 @@ from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.memory import Wanted
 from flashguard.doctor.topology import examine_topology
 from flashguard.kernel.kernel import Kernel
-from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 from stacks import cluster, sentinel
 from stacks.nodes import until
 

@@ -11,12 +11,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from conftest import free_port
-from flashguard.copies import Copies
 from flashguard.embedded.valkey import find_valkey
+from flashguard.engine.durability import Copies
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import Durability, SaleId
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,13 @@ from real_stack import PARTITIONS, Stack, started
 
 from conftest import unique
 from flashguard import Code, FlashGuard, Granted, Item, Line, NewSale, Refused, Settings
-from flashguard.arguments import CHANGEABLE
-from flashguard.customers import one_customer
+from flashguard.engine.customers import one_customer
 from flashguard.errors import ConfigurationError
 from flashguard.kernel import keys
 from flashguard.ledger import OrderFilter, StoredSale
 from flashguard.model import Durability, KeyScope, MinorUnits, RoomMode, ScopedKey, Sku, WaitingRoom
-from flashguard.rules import Rules
+from flashguard.model.arguments import CHANGEABLE
+from flashguard.model.rules import Rules
 
 SURFACE = {"", "shop", "orders", "waiting", "rooms"}
 """Where the library's public methods are: the guard itself, and these attributes of it."""

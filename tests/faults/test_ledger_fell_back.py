@@ -15,10 +15,10 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.ledger.sql import query
-from flashguard.memory import connect_kernel
 from flashguard.model import Item, MinorUnits, Sale, SaleId, SaleStatus, Sku
-from flashguard.recorder import loading
+from flashguard.recorder import load
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 
 TAIL_ENTRIES = 2
 
@@ -240,7 +240,7 @@ async def test_a_sale_whose_creator_died_is_completed_and_comes_back(http) -> No
 async def test_orders_of_a_sale_that_nothing_can_restore_wait_for_an_operator(http, monkeypatch) -> None:
     """As of a version whose sales did not enter the journal."""
     nothing = "SELECT NULL::text WHERE $1::text IS NOT NULL"
-    monkeypatch.setattr(loading, "query", lambda name: nothing if name == "sale_definition" else query(name))
+    monkeypatch.setattr(load, "query", lambda name: nothing if name == "sale_definition" else query(name))
     async with started(http) as stack:
         service, sale = stack.service, unique()
         kernel = Kernel(client := connect_kernel(stack.servers.redis_url, Settings()))
@@ -249,7 +249,7 @@ async def test_orders_of_a_sale_that_nothing_can_restore_wait_for_an_operator(ht
             assert await ledger.create_sale(a_sale(sale), stack.partition(sale))
             async with ledger.connection() as connection:
                 row = await connection.fetchrow(query("sale_by_id"), sale)
-                await loading.load_sale(kernel, connection, stack.partition(sale), row)
+                await load.load_sale(kernel, connection, stack.partition(sale), row)
             await ledger.close()
             await client.aclose()
             await service.admin("POST", f"/v1/sales/{sale}/open")

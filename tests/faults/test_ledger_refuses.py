@@ -15,9 +15,9 @@ from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.ledger import examine_ledger
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
-from flashguard.recorder.recorder import PartitionRecorder
+from flashguard.recorder.partition import PartitionRecorder
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from real_stack import Stack, started, until
 
-from flashguard.api.live_schemas import ComponentView
+from flashguard.api.schemas.system import ComponentView
 from flashguard.ledger import Ledger
 
 SECONDS = 20.0

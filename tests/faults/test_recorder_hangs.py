@@ -15,10 +15,12 @@ from real_stack import Stack, started, until
 from flashguard.journal import Entry
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import Position
-from flashguard.recorder import Recorder, recorder, sharing, watchdog
+from flashguard.recorder import Recorder, watchdog
+from flashguard.recorder import partition as recorder
+from flashguard.recorder import process as sharing
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 
 BOUND_SECONDS = 1.5
 

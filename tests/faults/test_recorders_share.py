@@ -21,11 +21,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from conftest import Service, clean_env, free_port, migrated_servers, serving, stop
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.recorder.meters import Meters
-from flashguard.recorder.recorder import PartitionRecorder
+from flashguard.recorder.partition import PartitionRecorder
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 from stacks import Stack
 
 SOCKET_NAME = ".s.PGSQL.5432"

@@ -12,7 +12,7 @@ from test_ledger_fell_back import TAIL_ENTRIES, everything_recorded, recover, se
 from conftest import Answer
 from flashguard.kernel import keys
 from flashguard.model import SaleId
-from flashguard.parts import part_ids
+from flashguard.model.shards import part_ids
 
 SHORT = {"FLASHGUARD_JOURNAL_TAIL_ENTRIES": str(TAIL_ENTRIES), "FLASHGUARD_JOURNAL_TAIL_SECONDS": "0"}
 

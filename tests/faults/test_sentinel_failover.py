@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import stacks
-from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 from stacks import sentinel
 from stacks.nodes import until
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from flashguard.embedded import EmbeddedValkey
-from flashguard.kernel import announcements
-from flashguard.kernel.address import Address
-from flashguard.kernel.announcements import Announcements
-from flashguard.kernel.connection import Client
+from flashguard.engine import announcements
+from flashguard.engine.announcements import Announcements
+from flashguard.valkey.address import Address
+from flashguard.valkey.connection import Client
 
 CHANNELS = ["fg:{0}:recorded", "fg:{1}:recorded"]
 PATIENCE_SECONDS = 20.0

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 import stacks
+from flashguard.engine.announcements import Announcements
 from flashguard.kernel import keys
-from flashguard.kernel.announcements import Announcements
-from flashguard.kernel.client import MemoryClient
-from flashguard.kernel.faults import LostConnection, RedisError, TryAgainError
 from flashguard.kernel.kernel import Kernel, MemoryAway
-from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
+from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.connect import connect_kernel
+from flashguard.valkey.errors import LostConnection, RedisError, TryAgainError
 from stacks import cluster, moving
 from stacks.cluster import Cluster
 from stacks.nodes import until

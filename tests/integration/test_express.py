@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from conftest import ADMIN_KEY, unique
+from flashguard.access.identities import new_api_key
+from flashguard.access.tokens import Kind
 from flashguard.api.app import create_front_door
-from flashguard.api.express import Express
-from flashguard.identities import new_api_key
+from flashguard.api.server.front_door import Express
 from flashguard.ledger.identities import LiveKey, SigningKey
 from flashguard.model import SaleId
 from flashguard.settings import Settings
-from flashguard.tokens import Kind
 from raw_http import exchange, request
 
 FRAMEWORK = {"Content-Encoding": "identity"}

@@ -10,10 +10,9 @@ import asyncpg
 import pytest
 
 from conftest import Answer, Service, unique
-from flashguard.api.access_table import decisions
+from flashguard.api.access import Scope
 from flashguard.api.app import create_app
-from flashguard.api.auth import OPEN
-from flashguard.api.caller import Scope
+from flashguard.api.security import OPEN, decisions
 from flashguard.errors import ConfigurationError
 from flashguard.settings import Mode, Settings
 from streams import another_api
@@ -77,7 +76,7 @@ async def eventually(call: Any, status: int) -> Answer:
 
 def test_every_route_says_who_may_call_it():
     undecided = {path for _, path, access in decisions(create_app()) if access is None} - set(OPEN)
-    assert not undecided, f"no access for {undecided}: give it one of auth.py, or say in OPEN why not"
+    assert not undecided, f"no access for {undecided}: give it one of api/security.py, or say in OPEN why not"
     assert set(OPEN) <= {path for _, path, access in decisions(create_app()) if access is None}
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from flashguard.api.bounds import Bounds
-from flashguard.api.wire import Wire
+from flashguard.api.server.bounds import Bounds
+from flashguard.api.server.wire import Wire
 from flashguard.settings import Settings
 
 KEEP_ALIVE_SECONDS = 1

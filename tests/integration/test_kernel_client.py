@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from flashguard.embedded import EmbeddedValkey
-from flashguard.kernel.address import Address
-from flashguard.kernel.connection import Client
-from flashguard.kernel.faults import NoScriptError, RedisError, ResponseError
+from flashguard.valkey.address import Address
+from flashguard.valkey.connection import Client
+from flashguard.valkey.errors import NoScriptError, RedisError, ResponseError
 
 TIMEOUT_SECONDS = 0.5
 

@@ -11,7 +11,7 @@ from test_lambda import buying, env_of
 HEAVY = (
     "fastapi", "starlette.routing", "uvicorn", "uvloop", "httptools", "typer", "rich", "prometheus_client",
     "redis", "aiohttp", "jwt", "altcha", "psutil", "logging.config", "flashguard.api.app",
-    "flashguard.embedded", "flashguard.recorder.recorder", "flashguard.recorder.sharing", "flashguard.cli",
+    "flashguard.embedded", "flashguard.recorder.partition", "flashguard.recorder.process", "flashguard.cli",
 )  # fmt: skip
 """What the server has and a hot call needs not."""
 WITHOUT_EXTRAS = "import sys; sys.modules['opentelemetry.sdk'] = None; "

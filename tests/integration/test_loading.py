@@ -10,10 +10,10 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, MemoryAway, Reply, Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
-from flashguard.memory import connect_kernel
 from flashguard.model import SaleId, partition_of
-from flashguard.recorder import loading
+from flashguard.recorder import load
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 
 
 class Leaving(Kernel):
@@ -38,7 +38,7 @@ async def test_memory_that_leaves_in_a_load_ends_what_the_ledger_was_reading_ahe
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own error comes out, and the connection is free for whoever has it next."""
-    monkeypatch.setattr(loading, "PAGE", 2)
+    monkeypatch.setattr(load, "PAGE", 2)
     sale = await service.create_sale(stock=50)
     for number in range(20):
         take = service.buy if number % 2 else service.hold
@@ -58,7 +58,7 @@ async def test_memory_that_leaves_in_a_load_ends_what_the_ledger_was_reading_ahe
                     if row["id"] == sale
                 ]
                 with pytest.raises(MemoryAway):
-                    await loading.load_sale(kernel, connection, partition, row, fence="1")
+                    await load.load_sale(kernel, connection, partition, row, fence="1")
                 assert await connection.fetchval("SELECT 1") == 1
     finally:
         await ledger.close()
@@ -73,7 +73,7 @@ async def test_what_a_rebuild_staged_is_taken_only_when_it_is_all_there(service:
     names, staged = keys.sale(number, sale), keys.staged(number, sale, epoch)
 
     async def load(step: str, fence: str, *counts: int) -> Reply:
-        more = loading.more_keys(number, sale) + staged
+        more = load.more_keys(number, sale) + staged
         return await kernel.run(
             Verb.LOAD, number, [sale], (step, fence, [], [], [], [], [], counts), more_keys=more
         )

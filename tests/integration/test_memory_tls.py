@@ -10,9 +10,9 @@ import pytest
 import stacks
 from flashguard.errors import ConfigurationError
 from flashguard.kernel import keys
-from flashguard.kernel.faults import RedisError
-from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
+from flashguard.valkey.errors import RedisError
 from stacks import cluster, sentinel
 from stacks.nodes import HOST, Node, free_ports
 

@@ -22,9 +22,9 @@ from flashguard.embedded import EmbeddedServers
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
+from flashguard.valkey.connect import connect_kernel
 
 PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool here")
 WORKERS = 2

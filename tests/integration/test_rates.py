@@ -9,14 +9,14 @@ import pytest
 from redis.asyncio import Redis
 
 from conftest import ADMIN_KEY, unique
-from flashguard.api.addresses import Addresses
+from flashguard.access.rate_limits import Bucket, Rates
+from flashguard.api.middleware.client_address import Addresses
 from flashguard.kernel import keys
 from flashguard.kernel.circuit import Circuit
 from flashguard.kernel.kernel import Kernel
-from flashguard.memory import connect_kernel
 from flashguard.model import RateKind
-from flashguard.rates import Bucket, Rates
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 from raw_http import exchange, request
 from streams import another_api
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
-from flashguard.logs import REQUEST_ID, log_config
+from flashguard.telemetry.logs import REQUEST_ID, log_config
 
 PAST_THE_LANE = {"Content-Encoding": "identity"}
 BASKET = {"customer": "ada", "items": [{"sku": "unit", "quantity": 1}]}

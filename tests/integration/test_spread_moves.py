@@ -8,12 +8,12 @@ import pytest
 
 from conftest import Service, unique
 from flashguard import FlashGuard, Line, Settings
-from flashguard.decisions import Decision
+from flashguard.engine.decisions import Decision
 from flashguard.kernel.kernel import Verb
 from flashguard.model import Granted, Refused, SaleId, Sku
-from flashguard.parts import LARGEST_STOCK, arrival, home_of, part_id, transfer_keys
-from flashguard.recorder.spreading import complete_transfers
-from flashguard.spread.mover import plan
+from flashguard.model.shards import LARGEST_STOCK, arrival, home_of, part_id, transfer_keys
+from flashguard.recorder.transfers import complete_transfers
+from flashguard.spread.rebalancer import plan
 from flashguard.spread.survey import nothing_hidden, view_of
 
 UNIT = Sku("unit")

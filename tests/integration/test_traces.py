@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, migrated_servers
 from flashguard.api.app import create_front_door
-from flashguard.api.wire import Wire
+from flashguard.api.server.wire import Wire
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.recorder import Recorder
 from flashguard.settings import Settings
-from flashguard.tracing.otel import Traces
+from flashguard.telemetry.tracing.otel import Traces
+from flashguard.valkey.connect import connect_kernel
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
@@ -182,7 +182,7 @@ def test_without_the_setting_nothing_of_it_is_even_imported():
         "import sys; from flashguard.api.app import create_front_door\n"
         "from flashguard.settings import Settings\n"
         "import flashguard.cli; create_front_door(Settings())\n"
-        "sys.exit('flashguard.tracing.otel' in sys.modules)"
+        "sys.exit('flashguard.telemetry.tracing.otel' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -191,7 +191,7 @@ def test_without_the_setting_nothing_of_it_is_even_imported():
 def test_set_without_the_library_it_says_what_to_install():
     code = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "from flashguard.tracing import traces_of\n"
+        "from flashguard.telemetry.tracing import traces_of\n"
         "from flashguard.errors import ConfigurationError\n"
         "try:\n    traces_of(True, 'x')\n"
         "except ConfigurationError as error:\n    print(error)\n"

@@ -15,10 +15,10 @@ from flashguard.doctor.finding import State
 from flashguard.doctor.permissions import SOFT, examine_permissions, needed
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.kernel import keys
-from flashguard.kernel.address import Address
-from flashguard.kernel.connection import Client
 from flashguard.kernel.kernel import Kernel
 from flashguard.model import SaleId, partition_of
+from flashguard.valkey.address import Address
+from flashguard.valkey.connection import Client
 from stacks import Stack
 from stacks.nodes import HOST, Node, free_ports, until
 from stacks.users import FILE, api_at, as_user, refused, users_file

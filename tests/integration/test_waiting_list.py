@@ -7,9 +7,9 @@ import msgspec
 
 from conftest import Answer, Service, unique
 from flashguard.kernel import keys
-from flashguard.memory import connect_kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 
 PATIENCE_SECONDS = 30
 

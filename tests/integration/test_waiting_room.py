@@ -14,7 +14,7 @@ import pytest
 
 from conftest import Answer, Service, clean_env, unique
 from flashguard.cli.room import differences
-from flashguard.lottery import commitment, order
+from flashguard.model.lottery import commitment, order
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
 WAIT_SECONDS = 30.0

@@ -22,11 +22,11 @@ import msgspec
 from flashguard.embedded.valkey import find_valkey
 from flashguard.journal import Entry, decode_entry
 from flashguard.kernel import keys
-from flashguard.kernel.faults import NoScriptError
 from flashguard.kernel.kernel import Kernel, Reply, Verb
 from flashguard.model import SaleId
 from flashguard.recorder.fold import New, fold
-from flashguard.recorder.loading import more_keys
+from flashguard.recorder.load import more_keys
+from flashguard.valkey.errors import NoScriptError
 from model import Model, Reservation, Sale
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashguard.customers import one_customer
+from flashguard.engine.customers import one_customer
 
 MARKS = (
     "\u0300\u0301\u0304\u0306\u0307\u0308\u030a\u030c\u031b\u0323\u0327\u0328\u0338\u0342\u0345"

@@ -23,11 +23,11 @@ from flashguard.journal import decode_entry, last_position
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Reply, Verb
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
 from flashguard.model import Position, SaleId
+from flashguard.recorder.partition import PartitionRecorder
 from flashguard.recorder.rebuild import LEASE_MS, Overtaken
-from flashguard.recorder.recorder import PartitionRecorder
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 from model import Config, Item, Sale
 
 LONG = os.environ.get("FLASHGUARD_LONG") == "1"

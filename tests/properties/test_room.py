@@ -11,10 +11,10 @@ from memory import Wire, memory_server
 from flashguard.kernel import kernel as kernel_module
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Verb, script_source
-from flashguard.lottery import number
 from flashguard.model import RoomMode, SaleId, WaitingRoom
-from flashguard.recorder.loading import more_keys
-from flashguard.rooms import room_rule
+from flashguard.model.lottery import number
+from flashguard.model.room import room_rule
+from flashguard.recorder.load import more_keys
 
 SALE = SaleId("crowd")
 SEED = "5e" * 32

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from flashguard.embedded import EmbeddedPostgres
-from flashguard.kernel.address import Address
-from flashguard.kernel.slots import SLOTS, Shard, read_slots, slot_of
+from flashguard.valkey.address import Address
+from flashguard.valkey.slots import SLOTS, Shard, read_slots, slot_of
 from stacks import ONE_SERVER, Stack, folder, migrate
 from stacks.nodes import HOST, Node, all_started, free_ports, until
 from stacks.users import api_at, as_user, refused, users_file

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from flashguard.kernel.faults import ResponseError
-from flashguard.kernel.slots import slot_of
+from flashguard.valkey.errors import ResponseError
+from flashguard.valkey.slots import slot_of
 from stacks.cluster import Cluster
 from stacks.nodes import HOST, Node, until
 

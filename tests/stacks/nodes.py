@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from flashguard.embedded import EmbeddedValkey
-from flashguard.kernel.address import Address
-from flashguard.kernel.connection import Client
-from flashguard.kernel.faults import RedisError
+from flashguard.valkey.address import Address
+from flashguard.valkey.connection import Client
+from flashguard.valkey.errors import RedisError
 
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.02

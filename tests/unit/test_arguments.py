@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from flashguard.api.schemas import ItemBody, SaleBody, SalePatch, WaitingRoomBody, WaitingRoomPatch
-from flashguard.arguments import (
+from flashguard.api.schemas.sales import ItemBody, SaleBody, SalePatch, WaitingRoomBody, WaitingRoomPatch
+from flashguard.model import MAX_PRICE_MINOR, MAX_STOCK
+from flashguard.model.arguments import (
     ADMIT_LEAST,
     ADMIT_MOST,
     BOUNDS,
@@ -14,7 +15,6 @@ from flashguard.arguments import (
     MAX_SPREAD,
     ROOM_BOUNDS,
 )
-from flashguard.model import MAX_PRICE_MINOR, MAX_STOCK
 
 
 def bounds(model: Any) -> dict[str, tuple[Any, Any]]:

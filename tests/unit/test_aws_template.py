@@ -13,7 +13,7 @@ from cfnlint.decode import decode
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from flashguard.api.export import policy
+from flashguard.api.pages.export import policy
 from flashguard.aws.emf import NAMESPACE, UNITS
 from flashguard.doctor.permissions import needed
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.names import all_names
 
-from flashguard import scripts
-from flashguard.customers import one_customer
+from flashguard.engine import unicode_scripts
+from flashguard.engine.customers import one_customer
 
 SAME = {
     "ann lee": [
@@ -125,18 +125,19 @@ def test_names_of_real_people_in_a_hundred_languages_are_taken_and_are_different
 
 
 def test_the_scripts_are_those_that_unicode_names() -> None:
-    assert scripts.UNICODE_VERSION == "15.0.0"
-    assert scripts.are_one("々山")
-    assert scripts.are_one("〆木Li")
-    assert not scripts.are_one("Лi")
-    assert not scripts.are_one("\U0010ffff"), "what is not assigned is of no script"
+    assert unicode_scripts.UNICODE_VERSION == "15.0.0"
+    assert unicode_scripts.are_one("々山")
+    assert unicode_scripts.are_one("〆木Li")
+    assert not unicode_scripts.are_one("Лi")
+    assert not unicode_scripts.are_one("\U0010ffff"), "what is not assigned is of no script"
 
 
 def test_an_ascii_id_does_not_load_the_tables() -> None:
     code = (
-        "import sys; from flashguard.customers import one_customer; one_customer('A b'); print(*sys.modules)"
+        "import sys; from flashguard.engine.customers import one_customer; one_customer('A b'); "
+        "print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "flashguard.customers" in loaded
-    assert "flashguard.scripts" not in loaded
-    assert "flashguard.unicode_tables" not in loaded
+    assert "flashguard.engine.customers" in loaded
+    assert "flashguard.engine.unicode_scripts" not in loaded
+    assert "flashguard.engine.unicode_tables" not in loaded

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flashguard.api.caller import Scope
+from flashguard.api.access import Scope
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from flashguard.api.views import sale_view
+from flashguard.api.schemas.views import sale_view
 from flashguard.journal import Counters, SaleChange
 from flashguard.live import Snapshot
 from flashguard.live.channel import RING_EVENTS, Channel, Viewer

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from flashguard.logs import TEXT, OneLine
+from flashguard.telemetry.logs import TEXT, OneLine
 
 FORGED = "ann\n2026-01-01 00:00:00 INFO flashguard: all is well\r\x1b[2J\u2028\u202e\x85"
 

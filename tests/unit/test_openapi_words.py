@@ -7,11 +7,10 @@ import jsonschema_rs
 import pytest
 from pydantic import SecretStr
 
-from flashguard.api.access_table import decisions
 from flashguard.api.app import create_app
-from flashguard.api.auth import OPEN
-from flashguard.api.problems import MEDIA_TYPE
-from flashguard.api.vocabulary import ANSWERS, IN_SCHEMA, PARAMETERS, WORDS
+from flashguard.api.openapi.vocabulary import ANSWERS, IN_SCHEMA, PARAMETERS, WORDS
+from flashguard.api.responses.problems import MEDIA_TYPE
+from flashguard.api.security import OPEN, decisions
 from flashguard.settings import Mode, Settings
 
 PRODUCTION = Settings(mode=Mode.PRODUCTION, admin_key=SecretStr("fg_admin_0123456789-of-the-tests"))
@@ -78,7 +77,7 @@ def test_every_parameter_and_every_property_is_described() -> None:
     ]
     assert len(found) > 400
     lacks += [where for where, shape in found if not shape.get("description")]
-    assert lacks == [], "give each a description, or its name a word in api/vocabulary.py"
+    assert lacks == [], "give each a description, or its name a word in api/openapi/vocabulary.py"
 
 
 @pytest.mark.parametrize(("name", "call"), CALLS, ids=[name for name, _ in CALLS])

@@ -2,8 +2,8 @@
 
 import itertools
 
+from flashguard.engine.receipts import IdKind, Signer
 from flashguard.model import CustomerId, Key, KeyScope, SaleId, ScopedKey
-from flashguard.receipts import IdKind, Signer
 
 TEXTS = ["a", "b", "a\0b", "waiting-list", "a\0waiting-list", '"a"', "a,b", '["buyer",["a","b"]]', "~1", ""]
 """What composite strings were once made of, and what would end a value early in JSON."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flashguard.recorder.share import DEAD_SECONDS, MISSED_SECONDS, Roll, share
+from flashguard.recorder.shares import DEAD_SECONDS, MISSED_SECONDS, Roll, share
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 16, 20])

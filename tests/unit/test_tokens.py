@@ -10,11 +10,11 @@ from typing import Any
 import jwt
 import pytest
 
-from flashguard import tokens
+from flashguard.access import tokens
+from flashguard.access.tokens import MAX_TOKEN_SECONDS, MOST_REMEMBERED, Claims, KeyRing, Kind
 from flashguard.errors import Code
 from flashguard.ledger.identities import SigningKey
 from flashguard.model import Refused, SaleId
-from flashguard.tokens import MAX_TOKEN_SECONDS, MOST_REMEMBERED, Claims, KeyRing, Kind
 
 SECRET = b"s" * 32
 SALE = SaleId("drop")

@@ -4,9 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from flashguard.errors import ConfigurationError
-from flashguard.kernel.address import Kind, read_topology
-from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
+from flashguard.valkey.address import Kind, read_topology
+from flashguard.valkey.connect import connect_kernel
 
 
 def test_sentinels_and_what_they_call_the_primary_are_read() -> None:

@@ -12,24 +12,30 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flashguard.api.middleware.body_limit import Front, TooLarge, too_large_problem
+from flashguard.api.middleware.rate_limit import Rated
+from flashguard.api.middleware.strict_json import SaidOnce
+from flashguard.api.routes.system import VERSION
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.settings import Settings
 
-from . import (
+from . import components
+from .live.lifespan import install as install_live
+from .live.lifespan import watching
+from .middleware import failures
+from .openapi import contract
+from .pages.serve import install as install_pages
+from .responses import problems
+from .routes import (
     buyer_tokens,
-    contract,
     events,
-    failures,
+    health,
     imports,
     keys,
-    live,
     metrics,
-    ops,
     orders,
-    pages,
-    problems,
     reservations,
     sales,
     shadow,
@@ -39,16 +45,11 @@ from . import (
     waiting_room,
     webhooks,
 )
-from .limits import Front, TooLarge, too_large_problem
-from .plain_json import SaidOnce
-from .rated import Rated
 from .shared import Shared
-from .system import VERSION
 
 if TYPE_CHECKING:
-    from flashguard.tracing.otel import Traces
-
-    from .express import Express
+    from flashguard.api.server.front_door import Express
+    from flashguard.telemetry.tracing.otel import Traces
 
 log = logging.getLogger("flashguard")
 
@@ -97,7 +98,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _connected(shared) as guard, live.watching(app, guard, settings):
+        async with _connected(shared) as guard, watching(app, guard, settings):
             app.state.guard = guard
             async with metrics.counting(app, settings):
                 yield
@@ -120,11 +121,11 @@ def create_app(
     app.state.known_sales = buyer_tokens.KnownSales()
     app.state.callers = shared.callers
     app.state.limits = limits
-    app.state.progress = ops.Progress()
+    app.state.progress = components.Progress()
     failures.install(app)
     contract.install(app)
     app.add_exception_handler(TooLarge, too_large_problem)
-    live.install(app)
+    install_live(app)
     app.include_router(sales.router)
     app.include_router(orders.router)
     app.include_router(imports.router)
@@ -138,9 +139,9 @@ def create_app(
     app.include_router(keys.router)
     app.include_router(buyer_tokens.router)
     app.include_router(system.router)
-    app.include_router(ops.router)
+    app.include_router(health.router)
     app.include_router(metrics.router)
-    pages.install(app, settings)
+    install_pages(app, settings)
     if limits.on:
         app.add_middleware(Rated, limits=limits, callers=app.state.callers)
     app.add_middleware(
@@ -183,6 +184,8 @@ def create_front_door(settings: Settings | None = None, traces: "Traces | None" 
     Raises:
         ConfigurationError: production with a secret that is missing or easy to guess.
     """
-    from .express import Express  # it needs the server, which is not everywhere where the application is
+    from flashguard.api.server.front_door import (
+        Express,  # it needs the server, which is not everywhere where the application is
+    )
 
     return Express(create_app(settings, traces))

@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from flashguard.access.identities import Identities
+from flashguard.api.middleware.rate_limit import Limits
+from flashguard.doctor.production import check_production
 from flashguard.guard import FlashGuard
-from flashguard.identities import Identities
-from flashguard.metrics import Answers
-from flashguard.production import check_production
 from flashguard.settings import Settings
-from flashguard.tracing import traces_of
+from flashguard.telemetry.metrics import Answers
+from flashguard.telemetry.tracing import traces_of
 
-from .caller import Callers
-from .rated import Limits
+from .access import Callers
 
 if TYPE_CHECKING:
-    from flashguard.tracing.otel import Traces
+    from flashguard.telemetry.tracing.otel import Traces
 
 
 class Shared:

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message
 
 from flashguard.api.app import create_app
-from flashguard.api.request_ids import Named
+from flashguard.api.middleware.request_ids import Named
 from flashguard.api.shared import Shared
 
 from .payload import MAX_ANSWER_BYTES, Headers, HttpRequest

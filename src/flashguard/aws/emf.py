@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from flashguard.recorder import Recorder
-from flashguard.recorder.state import RecorderState
+from flashguard.recorder.status import RecorderState
 
 NAMESPACE: Final = "FlashGuard"
 UNITS: Final = {

@@ -12,8 +12,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from flashguard.api.lane import TICKETS, Call, Lane
-from flashguard.api.problems import away_problem, problem, unexpected_problem
+from flashguard.api.responses.problems import away_problem, problem, unexpected_problem
+from flashguard.api.server.lane import TICKETS, Call, Lane
 from flashguard.api.shared import Shared
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
-from flashguard.api.safety import SAFE
+from flashguard.api.middleware.safe_headers import SAFE
 
 DEFAULT_STAGE: Final = "$default"
 TEXTS: Final = (b"text/", b"application/json", b"application/problem+json", b"application/javascript")

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.logs import OneLine, set_up
-from flashguard.memory import connect_kernel
 from flashguard.recorder import Recorder
-from flashguard.recorder.state import RecorderState, recorder_state
+from flashguard.recorder.status import RecorderState, recorder_state
 from flashguard.settings import Settings
+from flashguard.telemetry.logs import OneLine, set_up
+from flashguard.valkey.connect import connect_kernel
 
 from .emf import Telling
 from .settings import settings_on_aws

@@ -13,15 +13,16 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.text import Text
 
-from flashguard.cli import audit, keys, orders, room, sale, service, shadow, webhooks
-from flashguard.cli.bench import bench
-from flashguard.cli.deliverer import deliverer
-from flashguard.cli.doctor import doctor
-from flashguard.cli.recover import recover
-from flashguard.cli.simulate import simulate
-from flashguard.cli.up import up
 from flashguard.errors import FlashGuardError
-from flashguard.logs import OneLine, in_json
+from flashguard.telemetry.logs import OneLine, in_json
+
+from . import audit, keys, orders, room, sale, service, shadow, webhooks
+from .bench import bench
+from .deliverer import deliverer
+from .doctor import doctor
+from .recover import recover
+from .simulate import simulate
+from .up import up
 
 UNREADABLE: Final = re.compile(r'error parsing value for field "(\w+)"')
 """What pydantic-settings says of a variable that is not the JSON it should be."""

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import typer
 
-from flashguard.cli.output import PlainTable, console_for_tables, print_json
-from flashguard.cli.remote import Remote, Target, path_of, with_target
+from .output import PlainTable, console_for_tables, print_json
+from .remote import Remote, Target, path_of, with_target
 
 
 @with_target

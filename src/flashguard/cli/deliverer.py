@@ -7,11 +7,12 @@ import signal
 
 import uvloop
 
-from flashguard.cli.service import ledger_when_up
 from flashguard.errors import ConfigurationError
-from flashguard.logs import set_up
 from flashguard.settings import Settings
+from flashguard.telemetry.logs import set_up
 from flashguard.webhooks import Deliverer
+
+from .service import ledger_when_up
 
 log = logging.getLogger("flashguard.webhooks")
 

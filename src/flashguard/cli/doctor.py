@@ -10,14 +10,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flashguard.cli.output import PlainTable, console_for_tables
-from flashguard.cli.remote import JsonOption
 from flashguard.doctor import Finding, State, examine
 from flashguard.embedded.run_file import with_servers
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
+
+from .output import PlainTable, console_for_tables
+from .remote import JsonOption
 
 _STYLE = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red"}
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from flashguard.cli.output import PlainTable, console_for_tables, print_json, printable
-from flashguard.cli.remote import Target, path_of, with_target
 from flashguard.errors import FlashGuardError
+
+from .output import PlainTable, console_for_tables, print_json, printable
+from .remote import Target, path_of, with_target
 
 app = typer.Typer(
     help="Keys of the API, and the keys that sign buyers' tokens: make, list, rotate, revoke.",

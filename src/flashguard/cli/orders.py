@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 
 import typer
 
-from flashguard.cli.output import PlainTable, console_for_tables, print_json
-from flashguard.cli.remote import Target, path_of, with_target
-from flashguard.cli.sale import SaleArgument
+from .output import PlainTable, console_for_tables, print_json
+from .remote import Target, path_of, with_target
+from .sale import SaleArgument
 
 app = typer.Typer(help="Orders: look at them, take them back.", no_args_is_help=True)
 

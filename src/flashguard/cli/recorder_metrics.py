@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from aiohttp import hdrs, web
 
 from flashguard.errors import ConfigurationError
-from flashguard.metrics.exposition import exposition
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
+from flashguard.telemetry.metrics.exposition import exposition
 
 
 @asynccontextmanager

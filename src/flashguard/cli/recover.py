@@ -11,15 +11,16 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flashguard.cli.output import PlainTable, console_for_tables
-from flashguard.cli.remote import JsonOption
 from flashguard.embedded.run_file import with_servers
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.memory import connect_kernel
-from flashguard.recorder.choose import Dilemma, dilemma
-from flashguard.recorder.taking import take_ledger, take_memory
+from flashguard.recorder.dilemma import Dilemma, dilemma
+from flashguard.recorder.recover import take_ledger, take_memory
 from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
+
+from .output import PlainTable, console_for_tables
+from .remote import JsonOption
 
 
 class Take(StrEnum):

@@ -16,11 +16,12 @@ import msgspec
 import typer
 from yarl import URL
 
-from flashguard.cli.output import printable
 from flashguard.embedded.admin_key import read_admin_key
 from flashguard.embedded.run_file import find_run
 from flashguard.errors import Code, ConfigurationError, FlashGuardError
 from flashguard.settings import Settings
+
+from .output import printable
 
 TIMEOUT_SECONDS: Final = 60.0
 """For one call with all of its tries."""

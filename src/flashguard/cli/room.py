@@ -5,9 +5,10 @@ from urllib.parse import urlencode
 
 import typer
 
-from flashguard.cli.output import console_for_tables, plain, print_json
-from flashguard.cli.remote import Remote, Target, path_of, with_target
-from flashguard.lottery import commitment, order
+from flashguard.model.lottery import commitment, order
+
+from .output import console_for_tables, plain, print_json
+from .remote import Remote, Target, path_of, with_target
 
 app = typer.Typer(help="Waiting rooms.", no_args_is_help=True)
 PAGE = 5_000

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final
 import typer
 from rich.text import Text
 
-from flashguard.cli.local_time import TIME_HELP, both, moment_of
-from flashguard.cli.output import PlainTable, console_for_tables, plain, print_json, printable
-from flashguard.cli.remote import Remote, Target, path_of, with_target
 from flashguard.errors import FlashGuardError
+
+from .local_time import TIME_HELP, both, moment_of
+from .output import PlainTable, console_for_tables, plain, print_json, printable
+from .remote import Remote, Target, path_of, with_target
 
 app = typer.Typer(help="Sales: create, look at, open, pause, close, restock.", no_args_is_help=True)
 

@@ -13,19 +13,20 @@ import typer
 import uvicorn
 import uvloop
 
-from flashguard.cli.recorder_metrics import answering_metrics
 from flashguard.doctor import examine_at_start
+from flashguard.doctor.production import check_production
 from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
 from flashguard.embedded.places import open_data_dir
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.logs import in_json, log_config, set_up
-from flashguard.memory import connect_kernel
-from flashguard.production import check_production
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
-from flashguard.tracing import traces_of
+from flashguard.telemetry.logs import in_json, log_config, set_up
+from flashguard.telemetry.tracing import traces_of
+from flashguard.valkey.connect import connect_kernel
+
+from .recorder_metrics import answering_metrics
 
 log = logging.getLogger("flashguard")
 
@@ -71,7 +72,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
         port=settings.port if port is None else port,
         workers=int(given["WORKERS"]),
         loop="uvloop",
-        http="flashguard.api.wire:Wire",
+        http="flashguard.api.server.wire:Wire",
         ws="none",
         log_level=settings.log_level,
         log_config=log_config(settings.log_level, settings.log_format),

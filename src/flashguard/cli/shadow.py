@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from flashguard.cli.output import PlainTable, console_for_tables, print_json, printable
-from flashguard.cli.remote import Target, path_of, with_target
+from .output import PlainTable, console_for_tables, print_json, printable
+from .remote import Target, path_of, with_target
 
 app = typer.Typer(help="Run beside a shop whose own stock decides, and see where the two differ.")
 SaleArgument = Annotated[str, typer.Argument(help="The sale's id.")]

@@ -25,8 +25,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flashguard.cli.output import console_for_tables
-from flashguard.cli.remote import DirOption, KeyOption, Remote, UrlOption
 from flashguard.embedded.admin_key import read_admin_key
 from flashguard.embedded.run_file import find_run
 from flashguard.embedded.server import log_tail
@@ -35,6 +33,9 @@ from flashguard.settings import Mode, Settings
 from flashguard.simulator import Counters, LogLine, Plan, Report, RunResult, run_simulation
 from flashguard.simulator.buyers import only_loopback
 from flashguard.simulator.plan import STRATEGIES, Event
+
+from .output import console_for_tables
+from .remote import DirOption, KeyOption, Remote, UrlOption
 
 START_SECONDS: Final = 60.0
 READY_SECONDS: Final = 5.0

@@ -18,10 +18,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flashguard.api.export import find_folder
-from flashguard.cli.demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
-from flashguard.cli.output import printable, unfailing_output
-from flashguard.cli.readiness import READY_POLL_SECONDS, wait_until_ready
+from flashguard.api.pages.export import find_folder
+from flashguard.doctor.production import check_production
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.admin_key import keep_admin_key
 from flashguard.embedded.places import DirectoryLock, full_disk, identity_of, open_data_dir
@@ -30,9 +28,12 @@ from flashguard.embedded.run_file import Run, remove_run, started_of, still_ends
 from flashguard.embedded.server import logger
 from flashguard.embedded.supervisor import STEADY_SERVER_SECONDS, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
-from flashguard.logs import in_json, json_line, set_up
-from flashguard.production import check_production
 from flashguard.settings import Mode, Settings, reachable_host
+from flashguard.telemetry.logs import in_json, json_line, set_up
+
+from .demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
+from .output import printable, unfailing_output
+from .readiness import READY_POLL_SECONDS, wait_until_ready
 
 FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
 

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 import typer
 from rich.text import Text
 
-from flashguard.cli.local_time import TIME_HELP, moment_of
-from flashguard.cli.output import PlainTable, console_for_tables, plain, print_json, printable
-from flashguard.cli.remote import Target, path_of, with_target
+from .local_time import TIME_HELP, moment_of
+from .output import PlainTable, console_for_tables, plain, print_json, printable
+from .remote import Target, path_of, with_target
 
 app = typer.Typer(help="Webhooks: who is told what happens.", no_args_is_help=True)
 

@@ -20,14 +20,15 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"The client needs httpx; {how_to_install('client')}.", name="httpx") from error
 
-from flashguard.client.aio import AsyncClient
-from flashguard.client.answers import BuyerToken, ClientError, NoAnswer, Page, ProblemError
-from flashguard.client.calls import Told
-from flashguard.client.retry import Retry
-from flashguard.client.shadow import Shadow
-from flashguard.client.sync import Client
 from flashguard.errors import Code
 from flashguard.model import Granted, Item, Line, Outcome, Refused, Reservation, Sale
+
+from .aio import AsyncClient
+from .answers import BuyerToken, ClientError, NoAnswer, Page, ProblemError
+from .calls import Told
+from .retry import Retry
+from .shadow import Shadow
+from .sync import Client
 
 __all__ = [
     "AsyncClient",

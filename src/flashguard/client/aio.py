@@ -7,11 +7,12 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from flashguard.client import calls
-from flashguard.client.answers import Answer, BuyerToken
-from flashguard.client.calls import CONNECTIONS, Basket, Call, Told, checked_url, headers_of
-from flashguard.client.retry import Retry, Tries
 from flashguard.model import Item, Outcome, Reservation, Sale
+
+from . import calls
+from .answers import Answer, BuyerToken
+from .calls import CONNECTIONS, Basket, Call, Told, checked_url, headers_of
+from .retry import Retry, Tries
 
 T = TypeVar("T")
 

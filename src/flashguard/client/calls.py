@@ -10,9 +10,10 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from flashguard.client import answers
-from flashguard.client.answers import Answer, BuyerToken, ClientError, Page
 from flashguard.model import Item, Line, Outcome, Reservation, Sale, Sku
+
+from . import answers
+from .answers import Answer, BuyerToken, ClientError, Page
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.client.answers import Answer, NoAnswer, code_of, problem_of
 from flashguard.errors import Code
+
+from .answers import Answer, NoAnswer, code_of, problem_of
 
 TRANSIENT: Final = (500, 502, 503, 504)
 """The service, or a proxy in front of it, for the moment. Whether the request took effect is not known."""

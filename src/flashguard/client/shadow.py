@@ -11,9 +11,9 @@ from functools import partial
 from itertools import islice
 from typing import Final, Literal
 
-from flashguard.client.answers import ClientError, NoAnswer
-from flashguard.client.calls import Basket, Told, lines_of
-from flashguard.client.sync import Client
+from .answers import ClientError, NoAnswer
+from .calls import Basket, Told, lines_of
+from .sync import Client
 
 log = logging.getLogger("flashguard.client")
 

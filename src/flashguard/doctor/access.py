@@ -2,9 +2,10 @@
 
 import asyncpg
 
-from flashguard.doctor.finding import Finding, State, check
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
+
+from .finding import Finding, State, check
 
 LET_IN = "As the role that migrates, run deploy/supabase/app_role.sql, or SELECT flashguard.let_in('{role}')."
 

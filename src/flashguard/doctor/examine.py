@@ -6,18 +6,19 @@ from typing import Final
 
 import asyncpg
 
-from flashguard.doctor.access import examine_access
-from flashguard.doctor.finding import Finding, State, check
-from flashguard.doctor.ledger import examine_commits, examine_ledger
-from flashguard.doctor.memory import Wanted, examine_policy
-from flashguard.doctor.permissions import examine_permissions
-from flashguard.doctor.topology import examine_topology
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.sql import query
-from flashguard.recorder.state import recorder_state
+from flashguard.recorder.status import recorder_state
 from flashguard.settings import Mode, Settings
+
+from .access import examine_access
+from .finding import Finding, State, check
+from .ledger import examine_commits, examine_ledger
+from .memory import Wanted, examine_policy
+from .permissions import examine_permissions
+from .topology import examine_topology
 
 CLOCKS_APART_MS_MOST: Final = 500
 LAG_ENTRIES_MOST: Final = 1_000

@@ -4,10 +4,11 @@ from typing import Final
 
 import asyncpg
 
-from flashguard.doctor.finding import Finding, State, check
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.migrate import pending
 from flashguard.ledger.sql import query
+
+from .finding import Finding, State, check
 
 OLDEST: Final = 150_000
 PARKED_SHOWN: Final = 5

@@ -5,9 +5,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.doctor.finding import Finding, State, check, ok
 from flashguard.kernel.kernel import Kernel, MemoryAway
 from flashguard.model import Durability
+
+from .finding import Finding, State, check, ok
 
 OLDEST: Final = 7
 REPLICA_LAG_SECONDS_MOST: Final = 2

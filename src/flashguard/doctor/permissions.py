@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from flashguard.doctor.finding import Finding, State, ok
 from flashguard.kernel import keys
-from flashguard.kernel.faults import RedisError, ResponseError
 from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.valkey.errors import RedisError, ResponseError
+
+from .finding import Finding, State, ok
 
 KEYED: Final = (
     "DEL", "EVAL", "EVALSHA", "EXISTS", "EXPIRE", "GET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HLEN",

@@ -5,16 +5,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from flashguard.doctor.finding import Finding, State, check, ok
-from flashguard.doctor.memory import Wanted, examine_memory
-from flashguard.doctor.permissions import examine_permissions
-from flashguard.kernel.address import Address
-from flashguard.kernel.client import MemoryClient
-from flashguard.kernel.cluster import ClusterClient
-from flashguard.kernel.connection import visiting
-from flashguard.kernel.faults import RedisError
 from flashguard.kernel.kernel import Kernel, MemoryAway
-from flashguard.kernel.sentinel import SentinelClient
+from flashguard.valkey.address import Address
+from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.cluster import ClusterClient
+from flashguard.valkey.connection import visiting
+from flashguard.valkey.errors import RedisError
+from flashguard.valkey.sentinel import SentinelClient
+
+from .finding import Finding, State, check, ok
+from .memory import Wanted, examine_memory
+from .permissions import examine_permissions
 
 SENTINELS_LEAST: Final = 3
 """Of two, none may be lost; a majority must agree."""

@@ -1,8 +1,8 @@
 """Valkey and PostgreSQL as children of this process: real servers, one data directory, no set-up."""
 
-from flashguard.embedded.postgres import EmbeddedPostgres
-from flashguard.embedded.server import ServerFailedError
-from flashguard.embedded.servers import EmbeddedServers
-from flashguard.embedded.valkey import EmbeddedValkey
+from .postgres import EmbeddedPostgres
+from .server import ServerFailedError
+from .servers import EmbeddedServers
+from .valkey import EmbeddedValkey
 
 __all__ = ["EmbeddedPostgres", "EmbeddedServers", "EmbeddedValkey", "ServerFailedError"]

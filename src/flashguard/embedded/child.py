@@ -10,8 +10,9 @@ from pathlib import Path
 from signal import Signals
 from typing import IO, NamedTuple
 
-from flashguard.embedded import trampoline
 from flashguard.errors import ConfigurationError
+
+from . import trampoline
 
 
 class Account(NamedTuple):

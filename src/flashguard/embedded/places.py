@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from flashguard.embedded.admin_key import write_private
-from flashguard.embedded.child import Account
 from flashguard.errors import ConfigurationError
+
+from .admin_key import write_private
+from .child import Account
 
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Linux keeps a unix socket's path in 108 bytes, the last of them a zero."""

@@ -11,23 +11,10 @@ from urllib.parse import quote
 
 import asyncpg
 
-from flashguard.embedded.child import end, spawn
-from flashguard.embedded.places import (
-    SHARED_HOME,
-    close_socket_folder,
-    make_folder,
-    open_socket_folder,
-    remove_dead_socket,
-)
-from flashguard.embedded.postgres_home import choose_account, choose_home, find_binaries
-from flashguard.embedded.server import (
-    EmbeddedServer,
-    ServerFailedError,
-    bare_environment,
-    log_tail,
-    open_log,
-    outlive_leftovers,
-)
+from .child import end, spawn
+from .places import SHARED_HOME, close_socket_folder, make_folder, open_socket_folder, remove_dead_socket
+from .postgres_home import choose_account, choose_home, find_binaries
+from .server import EmbeddedServer, ServerFailedError, bare_environment, log_tail, open_log, outlive_leftovers
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 INITDB_TIMEOUT_SECONDS: Final = 120.0

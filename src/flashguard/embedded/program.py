@@ -9,8 +9,9 @@ from pathlib import Path
 from signal import SIGKILL, Signals
 from typing import Final
 
-from flashguard.embedded.child import end, spawn
 from flashguard.errors import FlashGuardError
+
+from .child import end, spawn
 
 Say = Callable[[str, str], None]
 """Shows a line: who says it, and what."""

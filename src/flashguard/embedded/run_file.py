@@ -5,10 +5,11 @@ from typing import Final
 
 import msgspec
 
-from flashguard.embedded.admin_key import write_private
-from flashguard.embedded.places import identity_of
 from flashguard.errors import ConfigurationError
 from flashguard.settings import Settings
+
+from .admin_key import write_private
+from .places import identity_of
 
 FILE_NAME: Final = "run.json"
 

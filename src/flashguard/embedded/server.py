@@ -11,9 +11,10 @@ from signal import Signals
 from types import TracebackType
 from typing import BinaryIO, ClassVar, Final, NoReturn, Self
 
-from flashguard.embedded.child import Account, end, spawn
-from flashguard.embedded.places import DirectoryLock, make_folder, open_data_dir
 from flashguard.errors import ConfigurationError, FlashGuardError
+
+from .child import Account, end, spawn
+from .places import DirectoryLock, make_folder, open_data_dir
 
 logger = logging.getLogger("flashguard.embedded")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from flashguard.embedded.postgres import EmbeddedPostgres
-from flashguard.embedded.valkey import EmbeddedValkey
+from .postgres import EmbeddedPostgres
+from .valkey import EmbeddedValkey
 
 
 class EmbeddedServers:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from flashguard.embedded.program import Say
 from flashguard.errors import FlashGuardError
+
+from .program import Say
 
 FIRST_DELAY_SECONDS: Final = 0.05
 MAX_DELAY_SECONDS: Final = 10.0

@@ -9,15 +9,10 @@ from signal import Signals
 from typing import ClassVar, Final
 from urllib.parse import quote
 
-from flashguard.embedded.places import (
-    close_socket_folder,
-    is_live,
-    make_folder,
-    open_socket_folder,
-    remove_dead_socket,
-)
-from flashguard.embedded.server import EmbeddedServer, outlive_leftovers
 from flashguard.errors import ConfigurationError, how_to_install
+
+from .places import close_socket_folder, is_live, make_folder, open_socket_folder, remove_dead_socket
+from .server import EmbeddedServer, outlive_leftovers
 
 PING_TIMEOUT_SECONDS: Final = 2.0
 SOCKET_NAME: Final = "valkey.sock"

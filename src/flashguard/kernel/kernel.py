@@ -13,10 +13,11 @@ from typing import Any, Final, cast
 import msgspec
 
 from flashguard.errors import FlashGuardError
-from flashguard.kernel import keys
-from flashguard.kernel.client import MemoryClient
-from flashguard.kernel.faults import MovedError, NoScriptError, RedisError, ResponseError
 from flashguard.model import SaleId
+from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.errors import MovedError, NoScriptError, RedisError, ResponseError
+
+from . import keys
 
 CONFIRMED_RECORD: Final = b"\x02"
 """How the record of an order begins: see scripts/lib/sales.lua."""

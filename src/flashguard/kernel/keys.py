@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from flashguard.model import SaleId
+from flashguard.valkey.slots import HOME_TAG
 
 
 class SaleKeys(NamedTuple):
@@ -95,13 +96,13 @@ def bucket(kind: str, name: str) -> str:
 
 def recorders() -> str:
     """Sorted set: the recorders that run, by when they last said so."""
-    return "fg:{recorders}"
+    return f"fg:{HOME_TAG}"
 
 
 def sharing() -> str:
     """Sorted set: the recorders that share the partitions, by when they last said so, in milliseconds; one
     that leaves says so by the same with a minus."""
-    return "fg:{recorders}:sharing"
+    return f"fg:{HOME_TAG}:sharing"
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,6 @@
 """PostgreSQL: the final source of truth and the last guard."""
 
-from flashguard.ledger.ledger import (
+from .ledger import (
     ALL_ORDERS,
     Installation,
     Ledger,

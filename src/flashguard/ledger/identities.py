@@ -7,8 +7,8 @@ from typing import Any, Final
 import asyncpg
 from msgspec import Struct
 
-from flashguard.ledger.ledger import Ledger
-from flashguard.ledger.sql import query
+from .ledger import Ledger
+from .sql import query
 
 MAX_LIVE_KEYS: Final = 1_000
 """Every process holds them all."""

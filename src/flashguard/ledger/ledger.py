@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 from msgspec import Struct
 
-from flashguard.arguments import NAME, is_text, must
 from flashguard.errors import ConfigurationError, FlashGuardError
-from flashguard.ledger.away import check_files, why_away
-from flashguard.ledger.migrate import migrate, pending
-from flashguard.ledger.sql import query
-from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
 from flashguard.model import (
     CancelledOrder,
     CustomerId,
@@ -36,8 +31,14 @@ from flashguard.model import (
     invalid_time,
     public_sale,
 )
-from flashguard.rooms import encode_room, stored_room
-from flashguard.rules import from_kernel, to_kernel
+from flashguard.model.arguments import NAME, is_text, must
+from flashguard.model.room import encode_room, stored_room
+from flashguard.model.rules import from_kernel, to_kernel
+
+from .away import check_files, why_away
+from .migrate import migrate, pending
+from .sql import query
+from .unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
 
 if TYPE_CHECKING:  # asyncpg's classes are generic for the type checker alone
     Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]

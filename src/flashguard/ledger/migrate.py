@@ -13,7 +13,8 @@ from typing import Final
 import asyncpg
 
 from flashguard.errors import ConfigurationError
-from flashguard.ledger.sql import query
+
+from .sql import query
 
 FOLDER: Final = Path(__file__).parent / "migrations"
 CLOSES: Final = "0018_closed_to_public"

@@ -2,8 +2,8 @@
 
 import asyncpg
 
-from flashguard.ledger.ledger import Ledger
-from flashguard.ledger.sql import query
+from .ledger import Ledger
+from .sql import query
 
 
 async def items_on_sale(ledger: Ledger, most: int) -> list[asyncpg.Record]:

@@ -6,8 +6,8 @@ from datetime import datetime
 import asyncpg
 from msgspec import Struct
 
-from flashguard.ledger.ledger import Ledger
-from flashguard.ledger.sql import query
+from .ledger import Ledger
+from .sql import query
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from flashguard.ledger.ledger import Ledger
-from flashguard.ledger.sql import query
+from .ledger import Ledger
+from .sql import query
 
 KEPT: Final = 500
 """How many simulations keep their address; beyond, the oldest go."""

@@ -7,9 +7,10 @@ from typing import Final
 
 from flashguard.errors import FlashGuardError
 from flashguard.journal import Entry, SaleChange, decode_entry
-from flashguard.live.source import Source
-from flashguard.live.topic import Topic
 from flashguard.model import Position, SaleId
+
+from .source import Source
+from .topic import Topic
 
 log = logging.getLogger("flashguard")
 

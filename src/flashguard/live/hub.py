@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from flashguard.errors import FlashGuardError
-from flashguard.live import sse
-from flashguard.live.channel import Channel, Viewer
-from flashguard.live.feed import Feed
-from flashguard.live.source import Source
-from flashguard.live.topic import SaleView, Topic
 from flashguard.model import SaleId, SaleStatus
+
+from . import sse
+from .channel import Channel, Viewer
+from .feed import Feed
+from .source import Source
+from .topic import SaleView, Topic
 
 log = logging.getLogger("flashguard")
 

@@ -8,11 +8,12 @@ import msgspec
 
 from flashguard.errors import Code
 from flashguard.journal import Counters, SaleChange
-from flashguard.live import sse
-from flashguard.live.channel import Channel
-from flashguard.live.source import Snapshot
 from flashguard.model import Durability, Item, Sale, SaleId, SaleStatus, Sku, from_millis, to_millis
-from flashguard.rules import from_kernel
+from flashguard.model.rules import from_kernel
+
+from . import sse
+from .channel import Channel
+from .source import Snapshot
 
 AWAY_DETAIL: Final = "Memory does not answer now; the numbers are those last known."
 

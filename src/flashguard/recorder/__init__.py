@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flashguard.recorder.sharing import Recorder
+    from .process import Recorder
 
 __all__ = ["Recorder"]
 
@@ -11,7 +11,7 @@ __all__ = ["Recorder"]
 def __getattr__(name: str) -> object:
     """The recorder itself, when first asked for: who sells needs its parts alone, and no time to start."""
     if name == "Recorder":
-        from flashguard.recorder.sharing import Recorder
+        from .process import Recorder
 
         return Recorder
     raise AttributeError(name)

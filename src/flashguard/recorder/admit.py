@@ -23,7 +23,8 @@ from flashguard.journal import (
     Restock,
     Transition,
 )
-from flashguard.recorder.refusals import Refusal, is_sound
+
+from .refuse import Refusal, is_sound
 
 _LIVE = "the ledger has no such hold, or it has ended there"
 _ORDER = "the ledger has no such order"

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from flashguard.journal import Entry
-from flashguard.metrics import Family, Histogram, counter, gauge, histograms
-from flashguard.metrics.meters import COUNTS, SECONDS
+from flashguard.telemetry.metrics import Family, Histogram, counter, gauge, histograms
+from flashguard.telemetry.metrics.meters import COUNTS, SECONDS
 
 
 class Meters:

@@ -13,7 +13,8 @@ from flashguard.kernel.kernel import Kernel, Verb, new_token
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
 from flashguard.model import Position, SaleId
-from flashguard.recorder.loading import LoadRefused, Unloadable, drop_sale, load_sale
+
+from .load import LoadRefused, Unloadable, drop_sale, load_sale
 
 log = logging.getLogger("flashguard.recorder")
 

@@ -5,24 +5,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 import asyncpg
 
-from flashguard.journal import (
-    Buy,
-    Cancel,
-    Confirm,
-    Entry,
-    Expire,
-    Hold,
-    Honour,
-    Release,
-    Restock,
-    Transition,
-)
+from flashguard.journal import Buy, Cancel, Confirm, Entry, Expire, Hold, Honour, Release, Restock, Transition
 from flashguard.ledger.ledger import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Position, ReservationId
-from flashguard.recorder.admit import Counts, Unreplayable, admit
-from flashguard.recorder.fold import Group, fold
-from flashguard.recorder.refusals import REFUSALS, Parked, Refusal, is_sound, name_of, note, tell, units
+
+from .admit import Counts, Unreplayable, admit
+from .fold import Group, fold
+from .refuse import REFUSALS, Parked, Refusal, is_sound, name_of, note, tell, units
 
 
 class _NotApplied(Exception):

@@ -1,6 +1,6 @@
 """The concurrency simulator: real HTTP buyers who all press Buy at once, against real strategies."""
 
-from flashguard.simulator.plan import Counters, LogLine, Plan, Report, RunFinished, RunResult
-from flashguard.simulator.run import run_simulation
+from .plan import Counters, LogLine, Plan, Report, RunFinished, RunResult
+from .run import run_simulation
 
 __all__ = ["Counters", "LogLine", "Plan", "Report", "RunFinished", "RunResult", "run_simulation"]

@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 
-from flashguard.simulator.rival_memory import connect_rival
-from flashguard.simulator.strategies import BASELINES
 from flashguard.simulator.strategies.base import Servers, sql
+
+from .rival_memory import connect_rival
+from .strategies import BASELINES
 
 POOL_SIZE = 20
 WAIT_SECONDS = 60.0

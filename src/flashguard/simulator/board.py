@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from flashguard.kernel import keys
-from flashguard.kernel.client import Commands
-from flashguard.kernel.faults import RedisError
 from flashguard.kernel.kernel import MemoryAway
-from flashguard.simulator.progress import Happened, decode_happened, encode_happened
+from flashguard.valkey.client import Commands
+from flashguard.valkey.errors import RedisError
+
+from .progress import Happened, decode_happened, encode_happened
 
 CLAIM_MS: Final = 10_000
 """How long a claim stands without being renewed: so long after its process died, the next one may start."""

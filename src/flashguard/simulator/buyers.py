@@ -16,7 +16,8 @@ import httptools
 import msgspec
 
 from flashguard.errors import ConfigurationError
-from flashguard.simulator.tally import Tally
+
+from .tally import Tally
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 CONNECTS_AT_ONCE: Final = 200

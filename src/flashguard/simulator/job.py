@@ -20,12 +20,13 @@ from flashguard.errors import FlashGuardError
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.simulations import SimulationBook, StoredSimulation
-from flashguard.memory import connect_kernel
 from flashguard.settings import Settings
-from flashguard.simulator.board import CLAIM_MS, Board
-from flashguard.simulator.plan import Event, LogLine, Plan
-from flashguard.simulator.progress import Happened, Over, Progress
-from flashguard.simulator.run import run_simulation
+from flashguard.valkey.connect import connect_kernel
+
+from .board import CLAIM_MS, Board
+from .plan import Event, LogLine, Plan
+from .progress import Happened, Over, Progress
+from .run import run_simulation
 
 log = logging.getLogger("flashguard")
 

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from flashguard.ledger.simulations import StoredSimulation
-from flashguard.simulator.plan import Counters, LogLine, RunFinished, RunResult
+
+from .plan import Counters, LogLine, RunFinished, RunResult
 
 MAX_LOG_LINES: Final = 1_000
 MAX_POINTS: Final = 20_000

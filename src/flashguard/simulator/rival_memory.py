@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 
-from flashguard.kernel.address import Address, Kind, read_topology
+from flashguard.valkey.address import Address, Kind, read_topology
 
 CONNECTIONS: Final = 50
 WAIT_SECONDS: Final = 60.0

@@ -15,19 +15,11 @@ import aiohttp
 import msgspec
 
 from flashguard.errors import FlashGuardError
-from flashguard.simulator.buyers import Target, connections_possible, press_together
-from flashguard.simulator.plan import (
-    Counters,
-    Event,
-    LogLine,
-    Plan,
-    Report,
-    RunFinished,
-    RunResult,
-    environment,
-)
 from flashguard.simulator.strategies.flashguard import FlashGuardSale
-from flashguard.simulator.tally import Tally
+
+from .buyers import Target, connections_possible, press_together
+from .plan import Counters, Event, LogLine, Plan, Report, RunFinished, RunResult, environment
+from .tally import Tally
 
 TICK_SECONDS: Final = 0.1
 START_SECONDS: Final = 30.0

@@ -1,6 +1,6 @@
 """Counts answers while they come, and turns them into a result."""
 
-from flashguard.simulator.plan import RunResult
+from .plan import RunResult
 
 
 class Tally:

@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from flashguard.decisions import Decision, Decisions, Fate
+from flashguard.engine.decisions import Decision, Decisions, Fate
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, Verb
 from flashguard.ledger import Ledger, LedgerAway, readable_row
 from flashguard.ledger.sql import query
 from flashguard.model import CustomerId, Line, Outcome, Refused, SaleId, public_sale
-from flashguard.parts import home_of, number_of, part_id
-from flashguard.recorder.spreading import complete_transfers
-from flashguard.rules import from_kernel
+from flashguard.model.rules import from_kernel
+from flashguard.model.shards import home_of, number_of, part_id
+from flashguard.recorder.transfers import complete_transfers
 from flashguard.settings import Settings
-from flashguard.spread.mover import OVERLOADED, RECOVERING, Mover
+
+from .rebalancer import OVERLOADED, RECOVERING, Mover
 
 MOST_KNOWN: Final = 4096
 """Spread sales that a process remembers; one more asks memory again."""

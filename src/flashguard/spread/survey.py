@@ -4,9 +4,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.decisions import Decision, Fate
+from flashguard.engine.decisions import Decision, Fate
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
 from flashguard.errors import Code
-from flashguard.fates import RETRY_SECONDS, refused_by_fate
 from flashguard.model import Refused
 
 NOT_LOADED: Final = Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)

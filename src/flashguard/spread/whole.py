@@ -5,17 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
-from flashguard.audit import SaleAudit, audit_sale
-from flashguard.decisions import Decisions, Fate
+from flashguard.engine.decisions import Decisions, Fate
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
 from flashguard.errors import Code
-from flashguard.fates import RETRY_SECONDS, refused_by_fate
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import Item, Refused, Sale, SaleId, SaleStatus, from_millis
-from flashguard.parts import added_up, part_ids, shared_out
-from flashguard.recorder.spreading import followers
-from flashguard.rules import Rules
-from flashguard.spread.auditing import audited_as_one
+from flashguard.model.rules import Rules
+from flashguard.model.shards import added_up, part_ids, shared_out
+from flashguard.recorder.transfers import followers
 
 FOLLOW_TRIES: Final = 3
 """Another change may come in between; what is left then, the recorder does."""
@@ -161,14 +159,3 @@ class Whole:
                 if refused_by_fate(decision) or decision.result[0] == "unknown-sale":
                     return NOT_ALL
         return None
-
-    async def audit(self, stored: StoredSale) -> SaleAudit:
-        """The audits of all parts, and of the transfers between them, as one."""
-        sale = stored.sale
-        reports = await asyncio.gather(
-            *(
-                audit_sale(self._kernel, self._ledger, part, self._decisions.partition(part))
-                for part in part_ids(sale.id, sale.spread)
-            )
-        )
-        return await audited_as_one(self._ledger, sale.id, list(reports))

@@ -11,7 +11,7 @@ from flashguard.errors import Code
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
 from flashguard.model import Refused, public_sale, unknown
-from flashguard.receipts import fingerprint
+from flashguard.model.fingerprints import fingerprint
 
 from .endpoints import MAX_ENDPOINTS, TEST_EVENT, Endpoint, EventType, NewEndpoint
 from .messages import message_id

@@ -2,15 +2,15 @@
 
 from typing import Final
 
-from flashguard.simulator.strategies.base import Strategy
-from flashguard.simulator.strategies.conditional_update import ConditionalUpdate
-from flashguard.simulator.strategies.naive import Naive
-from flashguard.simulator.strategies.optimistic import Optimistic
-from flashguard.simulator.strategies.redis_lock import RedisLock
-from flashguard.simulator.strategies.redis_lua import RedisLua
-from flashguard.simulator.strategies.row_lock import RowLock
-from flashguard.simulator.strategies.skip_locked import SkipLocked
-from flashguard.simulator.strategies.sql_batched import SqlBatched
+from .base import Strategy
+from .conditional_update import ConditionalUpdate
+from .naive import Naive
+from .optimistic import Optimistic
+from .redis_lock import RedisLock
+from .redis_lua import RedisLua
+from .row_lock import RowLock
+from .skip_locked import SkipLocked
+from .sql_batched import SqlBatched
 
 BASELINES: Final[dict[str, type[Strategy]]] = {
     strategy.name: strategy

@@ -1,6 +1,6 @@
 """One conditional UPDATE: the row's own lock, held as briefly as SQL can."""
 
-from flashguard.simulator.strategies.base import SKU, Strategy, sql
+from .base import SKU, Strategy, sql
 
 
 class ConditionalUpdate(Strategy):

@@ -1,6 +1,6 @@
 """Read, check, write, without a lock: two buyers who read the same stock both get the unit."""
 
-from flashguard.simulator.strategies.base import SKU, Strategy, sql
+from .base import SKU, Strategy, sql
 
 
 class Naive(Strategy):

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from flashguard.simulator.strategies.base import SKU, Strategy, sql
+from .base import SKU, Strategy, sql
 
 MAX_TRIES = 200
 BACK_OFF_SECONDS = 0.005

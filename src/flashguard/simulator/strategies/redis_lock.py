@@ -6,7 +6,7 @@ Within a process buyers queue for their turn, so that one of them, not ten thous
 import asyncio
 import secrets
 
-from flashguard.simulator.strategies.base import SKU, Servers, Strategy, lua, sql
+from .base import SKU, Servers, Strategy, lua, sql
 
 LOCK_MS = 10_000
 WAIT_SECONDS = 30.0

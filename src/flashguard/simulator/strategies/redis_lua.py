@@ -1,6 +1,6 @@
 """The textbook: a script gets the stock and, if it is above zero, takes one; then one INSERT per order."""
 
-from flashguard.simulator.strategies.base import SKU, Servers, Strategy, lua, sql
+from .base import SKU, Servers, Strategy, lua, sql
 
 
 class RedisLua(Strategy):

@@ -1,6 +1,6 @@
 """`SELECT … FOR UPDATE`: correct, and everybody queues for the one row."""
 
-from flashguard.simulator.strategies.base import SKU, Strategy, sql
+from .base import SKU, Strategy, sql
 
 
 class RowLock(Strategy):

@@ -1,6 +1,6 @@
 """One row per unit, `FOR UPDATE SKIP LOCKED`: buyers take different rows and do not queue."""
 
-from flashguard.simulator.strategies.base import SKU, Strategy, sql
+from .base import SKU, Strategy, sql
 
 
 class SkipLocked(Strategy):

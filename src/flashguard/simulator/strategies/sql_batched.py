@@ -3,7 +3,8 @@
 import asyncio
 
 from flashguard.kernel.coalescer import Coalescer
-from flashguard.simulator.strategies.base import SKU, Servers, Strategy, sql
+
+from .base import SKU, Servers, Strategy, sql
 
 MAX_BATCH = 512
 MAX_QUEUE = 50_000

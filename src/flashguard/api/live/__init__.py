@@ -1,0 +1,1 @@
+"""The live view inside the application: its lifespan and where it reads."""

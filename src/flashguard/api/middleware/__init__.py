@@ -1,0 +1,1 @@
+"""What stands around every call: limits, names, traces, headers, failures."""

@@ -1,0 +1,63 @@
+"""What the framework raises, as problems."""
+
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from flashguard.api.openapi.contract import methods_of
+from flashguard.api.responses.problems import ProblemError, away_problem, problem, said, shown
+from flashguard.errors import Code
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.ledger import LedgerAway
+from flashguard.model import Refused
+
+PARSING_FAILED: Final = "There was an error parsing the body"
+"""What the framework says of JSON whose reading failed for another reason than its grammar."""
+UNREADABLE: Final = (
+    "body: this JSON can't be read; it is nested too deeply, or has a number of too many digits"
+)
+NO_JSON: Final = "Content-Type: must be application/json"
+
+
+def _validation_problem(_: Request, error: RequestValidationError) -> Response:
+    found = error.errors()[:50]
+    if any(item["loc"] == ("body",) and isinstance(item.get("input"), bytes) for item in found):
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=NO_JSON))  # the framework read no JSON
+    errors = [
+        {"where": ".".join(shown(str(part)) for part in item["loc"]), "what": said(item)} for item in found
+    ]
+    detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:3])
+    return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=errors)
+
+
+def _http_problem(request: Request, error: HTTPException) -> Response:
+    status = error.status_code
+    if status == 405:
+        methods = methods_of(request.app, request.url.path)
+        error.headers = {"Allow": ", ".join(methods)} if methods else error.headers
+    detail = UNREADABLE if error.detail == PARSING_FAILED else str(error.detail)
+    response = problem(
+        Refused(code=Code.INVALID_REQUEST, detail=detail), status=status, title=str(error.detail)
+    )
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _away_problem(_: Request, error: Exception) -> Response:
+    return away_problem(error)
+
+
+def _problem_error(_: Request, error: ProblemError) -> Response:
+    return problem(error.refused, **error.more)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the app a problem."""
+    app.add_exception_handler(RequestValidationError, _validation_problem)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
+    app.add_exception_handler(ProblemError, _problem_error)  # type: ignore[arg-type]
+    app.add_exception_handler(MemoryAway, _away_problem)
+    app.add_exception_handler(LedgerAway, _away_problem)

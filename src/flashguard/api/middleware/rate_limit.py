@@ -1,0 +1,125 @@
+"""Limits on how often somebody may ask, as HTTP says them (draft-ietf-httpapi-ratelimit-headers-11)."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flashguard.access.rate_limits import Bucket, Rates, Taken
+from flashguard.api.access import Caller, Callers
+from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.errors import Code
+from flashguard.guard import FlashGuard
+from flashguard.model import RateKind, Refused
+from flashguard.settings import Settings
+
+from .client_address import Addresses
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def headers_of(rates: Rates, taken: Taken) -> Headers:
+    """What an answer says of the limits: all policies, and how the narrowest stands."""
+    seconds = math.ceil(taken.wait_seconds or taken.full_in_seconds)
+    return [
+        (b"ratelimit-policy", rates.policy),
+        (b"ratelimit", f'"{taken.kind}";r={taken.left};t={seconds}'.encode()),
+    ]
+
+
+def refusal(taken: Taken) -> Refused:
+    tokens, seconds = taken.rate
+    return Refused(
+        code=Code.RATE_LIMITED,
+        detail=f"More than {tokens} requests in {seconds} s from this {taken.kind}.",
+        retry_after_seconds=math.ceil(taken.wait_seconds),
+    )
+
+
+class Limits:
+    """Who asks, in what respects; the same for both lanes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._addresses = Addresses(settings.trusted_proxies)
+        self._per_address = settings.rate_per_address is not None
+        self.on = any((settings.rate_per_address, settings.rate_per_key, settings.rate_per_customer))
+
+    def buckets(self, peer: str | None, headers: Headers, caller: Caller | None) -> list[Bucket]:
+        """What a request is counted under before its body is known."""
+        found = []
+        if self._per_address:
+            found.append(Bucket(RateKind.ADDRESS, self._addresses.of(peer, headers)))
+        if caller is not None and caller.key is not None:
+            found.append(Bucket(RateKind.KEY, caller.key))
+        if caller is not None and caller.customer is not None:
+            found.append(Bucket(RateKind.CUSTOMER, caller.customer))
+        return found
+
+
+class Rated:
+    """The framework's lane: refuses who asks too often before looking at anything, and says how it stands."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, callers: Callers) -> None:
+        self.app = app
+        self._limits = limits
+        self._callers = callers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self.app(scope, receive, send)
+            return
+        rates: Rates = scope["app"].state.guard.rates
+        sent = [value for name, value in scope["headers"] if name == b"authorization"]
+        caller = self._callers.of(sent[0]) if len(sent) == 1 else None
+        peer = scope["client"][0] if scope.get("client") else None
+        known = caller if isinstance(caller, Caller) else None
+        taken = await rates.take(self._limits.buckets(peer, scope["headers"], known))
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["taken"] = taken
+
+        async def told(message: Message) -> None:
+            now: Taken | None = state["taken"]
+            if message["type"] == "http.response.start" and now is not None:
+                message["headers"] = [*message.get("headers", ()), *headers_of(rates, now)]
+            await send(message)
+
+        if taken is not None and taken.wait_seconds > 0:
+            await problem(refusal(taken))(scope, receive, told)
+        else:
+            await self.app(scope, receive, told)
+
+
+async def customer_may_ask(request: "Request", guard: FlashGuard, caller: Caller, customer: str) -> None:
+    """Counts a call under the customer it is for, where the caller's token has not done so.
+
+    Raises:
+        ProblemError: too often.
+    """
+    if RateKind.CUSTOMER not in guard.rates.of or caller.customer is not None:
+        return
+    taken = await guard.rates.take([Bucket(RateKind.CUSTOMER, guard.customer_of(customer) or customer)])
+    if taken is None:
+        return
+    before: Taken | None = getattr(request.state, "taken", None)
+    if before is None or taken.wait_seconds > 0 or taken.left < before.left:
+        request.state.taken = taken
+    if taken.wait_seconds > 0:
+        raise ProblemError(refusal(taken))
+
+
+async def in_time(rates: Rates, buckets: list[Bucket], work: Any) -> Response:
+    """The express lane: the work's answer, or the refusal of one who asks too often."""
+    taken = await rates.take(buckets)
+    if taken is None:
+        return await work  # type: ignore[no-any-return]
+    if taken.wait_seconds > 0:
+        work.close()
+        response = problem(refusal(taken))
+    else:
+        response = await work
+    response.raw_headers += headers_of(rates, taken)
+    return response

@@ -1,0 +1,1 @@
+"""The OpenAPI document: what every call may answer, described, with examples."""

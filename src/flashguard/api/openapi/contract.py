@@ -1,0 +1,128 @@
+"""What every call may answer, whatever it does: said once here, in the OpenAPI document."""
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from flashguard.api.responses.problems import MEDIA_TYPE
+from flashguard.api.schemas.answers import problems
+from flashguard.api.security import decisions
+from flashguard.settings import Mode
+
+ANY: Final = problems(401, 422, 429, 503)
+WITH_BODY: Final = problems(400, 413)
+TITLES: Final = {
+    "400": "The body is no JSON",
+    "401": "A valid key is needed",
+    "413": "The body is too large",
+    "422": "The request is not valid",
+    "429": "Too many requests",
+    "503": "Recovering, or at its limit",
+}
+MADE: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
+    ("/v1/sales", "sale", "/v1/sales/{sale}", {}),
+    ("/v1/sales/{sale}/open", "sale", "/v1/sales/{sale}", {}),
+    ("/v1/sales/{sale}/reservations", "id", "/v1/reservations/{id}", {}),
+    ("/v1/sales/{sale}/orders", "id", "/v1/reservations/{id}", {}),
+    (
+        "/v1/sales/{sale}/tickets",
+        "ticket",
+        "/v1/sales/{sale}/tickets/{ticket}",
+        {"sale": "$response.body#/sale_id"},
+    ),
+    ("/v1/webhooks", "id", "/v1/webhooks/{id}", {}),
+    ("/v1/keys", "id", "/v1/keys/{id}", {}),
+)
+"""What a POST makes, and the calls that are about it: its `id` is their parameter."""
+BASKET: Final = {"customer": "ann", "items": [{"sku": "$response.body#/items/0/sku", "quantity": 1}]}
+TAKES: Final = ("/v1/sales/{sale}/reservations", "/v1/sales/{sale}/orders")
+"""What one asks for of a sale that was made or opened."""
+FRAMEWORKS_OWN: Final = ("HTTPValidationError", "ValidationError")
+"""FastAPI's shapes of an invalid request; ours is a problem like every other."""
+
+
+def install(app: FastAPI) -> None:
+    """Completes the document that the framework makes."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _say_who_needs_a_key(app, _complete(made()))
+        assert app.openapi_schema is not None  # what `made` made is kept there
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(document: dict[str, Any]) -> dict[str, Any]:
+    for path, methods in document["paths"].items():
+        if not path.startswith("/v1/"):
+            continue
+        for call in methods.values():
+            call["responses"].get("422", {}).pop("content", None)  # FastAPI's, where a route names none
+            for status, answer in (ANY | (WITH_BODY if "requestBody" in call else {})).items():
+                said = call["responses"].setdefault(str(status), {"description": TITLES[str(status)]})
+                said["content"] = answer["content"]
+            call["responses"] = dict(sorted(call["responses"].items()))
+    for path, name, about, more in MADE:
+        if path in document["paths"]:
+            _link(document["paths"], path, {name: "$response.body#/id", **more}, about)
+    for methods in document["paths"].values():
+        for call in methods.values():
+            _say_problems_once(call)
+    for name in FRAMEWORKS_OWN:
+        document["components"]["schemas"].pop(name, None)
+    from .examples import add_words  # a service that nobody asks for its contract needs no words
+
+    add_words(document)
+    return document
+
+
+def _say_problems_once(call: dict[str, Any]) -> None:
+    """Leave a problem its own media type alone: the framework adds that of the call's other answers."""
+    for answer in call["responses"].values():
+        content = answer.get("content", {})
+        if MEDIA_TYPE in content:
+            answer["content"] = {MEDIA_TYPE: content[MEDIA_TYPE]}
+
+
+def _say_who_needs_a_key(app: FastAPI, document: dict[str, Any]) -> None:
+    """Write into each call whether it needs a key, in this service's mode."""
+    production = app.state.settings.mode is Mode.PRODUCTION
+    for method, path, who in decisions(app):
+        call = document["paths"].get(path, {}).get(method.lower())
+        if call is not None and who is None:
+            call["security"] = []
+        elif call is not None and who is not None and who.anonymous and not production:
+            call["security"] = [{}, *call["security"]]
+
+
+def _link(paths: dict[str, Any], path: str, parameters: dict[str, str], about: str) -> None:
+    answers = paths[path]["post"]["responses"]
+    made = answers.get("201") or answers["200"]
+    for other, methods in paths.items():
+        named = {f"{{{name}}}" for name in parameters}
+        if f"{other}/".startswith(f"{about}/") and named == set(re.findall(r"{\w+}", other)):
+            for call in methods.values():
+                link: dict[str, Any] = {"operationId": call["operationId"], "parameters": parameters}
+                if other in TAKES and "requestBody" in call:
+                    link["requestBody"] = BASKET
+                made.setdefault("links", {})[call["summary"]] = link
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """The methods of a path, of all its routes; the framework's `Allow` names those of one."""
+    return sorted(
+        method.upper()
+        for template, methods in app.openapi()["paths"].items()
+        if _pattern(template).fullmatch(path)
+        for method in methods
+    )
+
+
+@lru_cache(maxsize=256)
+def _pattern(template: str) -> re.Pattern[str]:
+    anything = re.escape(template).replace(r"\{sku\}", ".+")  # with slashes, too
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", anything))

@@ -1,0 +1,1 @@
+"""The framework's routes: one noun, one file."""

@@ -1,0 +1,107 @@
+"""Tokens for buyers: minted for the shop's server, so that browsers can call FlashGuard themselves."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from flashguard.access.identities import Identities
+from flashguard.access.tokens import MAX_TOKEN_SECONDS, Kind
+from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.api.schemas.answers import problems
+from flashguard.api.schemas.idempotency import valid_key
+from flashguard.api.schemas.keys import BuyerTokenBody, BuyerTokenView, RevokedTokenView
+from flashguard.api.schemas.views import json_response, secret_response
+from flashguard.api.security import SHOP
+from flashguard.engine.customers import WHAT_IT_IS
+from flashguard.errors import Code
+from flashguard.ledger.identities import IdentityBook
+from flashguard.model import Refused, SaleId, unknown_sale
+from flashguard.settings import Settings
+
+from .dependencies import SaleParam, TokenKey, guard_of, known
+
+router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[Depends(SHOP)])
+
+MOST_SALES_REMEMBERED: Final = 10_000
+RETRY_SECONDS: Final = 2.0
+
+
+class KnownSales:
+    """Sales that are known to exist, for none ever ceases to."""
+
+    def __init__(self) -> None:
+        self._known: set[SaleId] = set()
+
+    async def check(self, request: Request, sale: SaleId) -> None:
+        """Asks the ledger the first time.
+
+        Raises:
+            ProblemError: there is no such sale.
+        """
+        if sale in self._known:
+            return
+        if await guard_of(request).ledger.sale(sale) is None:
+            raise ProblemError(unknown_sale(sale))
+        if len(self._known) >= MOST_SALES_REMEMBERED:
+            self._known.clear()
+        self._known.add(sale)
+
+
+@router.post(
+    "/sales/{sale}/buyer-tokens",
+    status_code=201,
+    response_model=BuyerTokenView,
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def mint(
+    request: Request, sale: SaleParam, body: BuyerTokenBody, idempotency_key: TokenKey = None
+) -> Response:
+    """A token with which a browser may act as one customer in one sale, and nothing else.
+
+    Nothing is stored when it is minted. The same request with the same idempotency key is answered with a
+    token of the same `id`, whose time begins again: revoking the id ends all of them.
+    """
+    key = valid_key(idempotency_key)
+    settings: Settings = request.app.state.settings
+    identities: Identities = request.app.state.identities
+    sale_id = known(sale)
+    seconds = body.expires_in_seconds or settings.buyer_token_seconds
+    if seconds > settings.buyer_token_seconds:
+        detail = f"expires_in_seconds: at most {settings.buyer_token_seconds}"
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=detail))
+    customer = guard_of(request).customer_of(body.customer)
+    if customer is None:
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
+    await request.app.state.known_sales.check(request, sale_id)
+    try:
+        id_ = None if key is None else guard_of(request).signer.token_id(sale_id, customer, seconds, key)
+        signed = identities.ring.sign(Kind.BUYER, customer, sale_id, seconds, id_=id_)
+    except LookupError as error:
+        detail = f"Tokens can't be signed: {error}."
+        return problem(Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=RETRY_SECONDS))
+    return secret_response(
+        {
+            "id": signed.id,
+            "token": signed.token,
+            "sale_id": sale_id,
+            "customer": customer,
+            "expires_at": datetime.fromtimestamp(signed.expires_at, UTC),
+        }
+    )
+
+
+@router.post(
+    "/buyer-tokens/{id}/revoke", response_model=RevokedTokenView, responses=problems(401, 403, 422, 503)
+)
+async def revoke(
+    request: Request, id: Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="The token's id")]
+) -> Response:
+    """Has a token count no more: here at once, in every process within seconds."""
+    identities: Identities = request.app.state.identities
+    if not await IdentityBook(guard_of(request).ledger).revoke_token(id, MAX_TOKEN_SECONDS):
+        detail = "Too many tokens are revoked; rotate the signing key instead."
+        return problem(Refused(code=Code.OVERLOADED, detail=detail))
+    await identities.look()
+    return json_response({"id": id, "revoked": True})

@@ -1,0 +1,73 @@
+"""What several routes declare: parameters, headers, and the objects of the process."""
+
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Query, Request
+
+from flashguard.api.access import Caller
+from flashguard.api.responses.problems import ProblemError
+from flashguard.guard import FlashGuard
+from flashguard.model import (
+    MAX_KEY,
+    Sale,
+    SaleId,
+    SaleStatus,
+    is_sale_id,
+    unknown_sale,
+)
+from flashguard.settings import Mode, Settings
+from flashguard.simulator.plan import MAX_BUYERS, STRATEGIES
+
+
+def _key(description: str) -> Any:
+    return Header(
+        description=description,
+        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": '^(?!""$)[!-~]([ -~]*[!-~])?$'},
+    )
+
+
+IdempotencyKey = Annotated[
+    str | None, _key("The same key again answers the first outcome; another body is refused.")
+]
+TokenKey = Annotated[
+    str | None,
+    _key(
+        "The same key with the same request makes a token of the same id; with another request, of another."
+    ),
+]
+"""Of a token, which is not stored: there is no first outcome to compare another request with."""
+
+
+SaleParam = Annotated[str, Path(max_length=64, description="The sale's id")]
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+Cursor = Annotated[str | None, Query(max_length=300)]
+
+
+def guard_of(request: Request) -> FlashGuard:
+    guard: FlashGuard = request.app.state.guard
+    return guard
+
+
+def known(sale: str) -> SaleId:
+    """The id, if it can be one. Raises ProblemError `unknown-sale` when it can't."""
+    if not is_sale_id(sale):
+        raise ProblemError(unknown_sale(sale))
+    return SaleId(sale)
+
+
+async def visible_sale(guard: FlashGuard, caller: Caller, sale: SaleId) -> Sale | None:
+    """The sale as it is now; None where this caller may see none. Drafts are the shop's alone."""
+    found = await guard.shop.sale(sale)
+    return None if found is None or (found.status is SaleStatus.DRAFT and not caller.is_shop) else found
+
+
+def simulations_enabled(settings: Settings) -> bool:
+    """On in development, off in production, unless the setting says otherwise."""
+    return settings.mode is Mode.DEVELOPMENT if settings.simulations is None else settings.simulations
+
+
+def simulations_offered(settings: Settings) -> dict[str, Any]:
+    """What a simulation may be asked for."""
+    return {"enabled": simulations_enabled(settings), "max_buyers": MAX_BUYERS, "strategies": STRATEGIES}

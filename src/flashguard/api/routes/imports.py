@@ -1,0 +1,114 @@
+"""Imports: many sales from one file, all or nothing."""
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from flashguard.api.responses.problems import problem
+from flashguard.api.schemas.answers import problems
+from flashguard.api.schemas.idempotency import valid_key
+from flashguard.api.schemas.views import json_response
+from flashguard.api.security import Admin
+from flashguard.errors import Code
+from flashguard.model import Refused, SaleId
+from flashguard.shop.imports import import_sales
+from flashguard.shop.sales import NOT_IN_MEMORY
+
+from .dependencies import IdempotencyKey, guard_of
+from .import_files import Sale, Wrong, read_csv, read_json
+from .sales import new_sale
+
+PATH: Final = "/v1/imports"
+router = APIRouter(tags=["imports"], dependencies=[Admin])
+
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object", "required": ["sales"], "additionalProperties": False,
+                    "properties": {
+                        "sales": {
+                            "type": "array", "minItems": 1, "maxItems": 100,
+                            "items": {
+                                "allOf": [{"$ref": "#/components/schemas/SaleBody"}], "required": ["id"],
+                            },
+                            "description": "Sales as `POST /v1/sales` takes them, each with an `id`",
+                        }
+                    },
+                },
+            },
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    }
+}  # fmt: skip
+
+
+class ImportedSaleView(BaseModel):
+    id: str
+    items: int
+
+
+class ImportView(BaseModel):
+    dry_run: bool
+    sales: list[ImportedSaleView]
+
+
+@router.post(
+    PATH,
+    status_code=201,
+    response_model=ImportView,
+    responses=problems(401, 403, 409, 413, 422, 503),
+    openapi_extra=BODY,
+)
+async def import_file(
+    request: Request,
+    dry_run: Annotated[bool, Query(description="Only check the file")] = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Creates the sales of a CSV or JSON file as drafts: all, or none and what is wrong with which line."""
+    key = valid_key(idempotency_key)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    read = {"text/csv": read_csv, "application/json": read_json}.get(kind)
+    if read is None:
+        detail = "Content-Type: must be text/csv or application/json"
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=detail))
+    try:
+        text = (await request.body()).decode("utf-8-sig")
+        sales = await asyncio.to_thread(
+            read, text
+        )  # long files take a moment, and buyers don't wait for them
+    except UnicodeDecodeError as error:
+        return problem(Refused(code=Code.INVALID_REQUEST, detail=f"not UTF-8 at byte {error.start}"))
+    except Wrong as error:
+        return _wrong(error)
+    guard = guard_of(request)
+    unfit = [(sale, guard.shop.unfit(new_sale(sale.body))) for sale in sales if sale.body is not None]
+    if any(why for _, why in unfit):
+        return _wrong(Wrong((sale.where, why.detail) for sale, why in unfit if why))
+    done = await import_sales(guard.ledger, guard.shop, _named(sales), key=key, dry_run=dry_run)
+    if done.ended:
+        return _wrong(Wrong((f"{sales[at].where}: ends_at", "must be in the future") for at in done.ended))
+    if done.mismatch:
+        return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
+    if done.taken:
+        return _wrong(Wrong((f"{sales[at].where}: id", "a sale with this id exists") for at in done.taken))
+    if not done.in_memory:
+        return problem(NOT_IN_MEMORY)
+    told = [{"id": id_, "items": len(new.items)} for id_, new in _named(sales)]
+    return json_response({"dry_run": dry_run, "sales": told}, 201, replayed=done.replayed)
+
+
+def _named(sales: list[Sale]) -> list[tuple[SaleId, Any]]:
+    return [
+        (SaleId(s.body.id), new_sale(s.body)) for s in sales if s.body is not None and s.body.id is not None
+    ]
+
+
+def _wrong(error: Wrong) -> Response:
+    detail = "Nothing was imported. " + "; ".join(f"{e['where']}: {e['what']}" for e in error.errors[:3])
+    return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=error.errors)

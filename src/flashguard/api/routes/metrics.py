@@ -1,0 +1,131 @@
+"""Metrics, as Prometheus reads them: of this service's processes, and of the whole installation."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.responses import PlainTextResponse, Response
+
+from flashguard.api.components import CHECK_SECONDS, recorder_state
+from flashguard.api.schemas.answers import problems
+from flashguard.api.security import OPERATING
+from flashguard.guard import FlashGuard
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.ledger import LedgerAway
+from flashguard.ledger.on_sale import items_on_sale
+from flashguard.live import Hub
+from flashguard.settings import Settings
+from flashguard.telemetry.metrics import Answers, Family, counter, gauge
+from flashguard.telemetry.metrics.exposition import exposition
+from flashguard.telemetry.metrics.siblings import Siblings
+
+from .dependencies import guard_of
+
+router = APIRouter(tags=["operations"])
+
+
+@asynccontextmanager
+async def counting(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    """Has this process add its figures to those of its siblings, where it has any."""
+    app.state.siblings = None
+    if settings.metrics_dir is None:
+        yield
+        return
+    siblings = app.state.siblings = Siblings(settings.metrics_dir, lambda: _own(app))
+    writing = asyncio.create_task(siblings.write_regularly())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        siblings.close()
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=problems(401, 403, 503),
+    dependencies=[Depends(OPERATING)],
+)
+async def metrics(request: Request) -> Response:
+    """Counters, gauges and histograms of all processes of this service, and of the installation as memory and
+    ledger have it."""
+    app: FastAPI = request.app
+    siblings: Siblings | None = app.state.siblings
+    processes = _own(app) if siblings is None else siblings.all()
+    families = processes + await _installation(guard_of(request), app.state.settings.metrics_max_items)
+    body, media_type = exposition(families, request.headers.get("accept", ""))
+    return Response(body, headers={"content-type": media_type})
+
+
+def _own(app: FastAPI) -> list[Family]:
+    """What this process counted."""
+    guard: FlashGuard = app.state.guard
+    answers: Answers = app.state.answers
+    hub: Hub = app.state.hub
+    decisions, circuits = guard.decisions, guard.decisions.circuits
+    return [
+        *answers.families(),
+        counter(
+            "outcomes_total",
+            "What buyers were told, in the shop's words: held, confirmed, or a problem's code.",
+            guard.outcomes,
+            ("verb", "outcome"),
+        ),
+        *decisions.batches.families(),
+        counter("script_calls_total", "Script calls to Valkey/Redis.", guard.kernel.calls),
+        gauge("waiting_requests", "Requests that wait for a script call.", decisions.waiting),
+        gauge("waiting_for_ledger", "Batches that wait for their commit.", guard.watermark.waiting),
+        gauge("memory_circuit_open", "Processes that memory does not answer.", bool(circuits.away)),
+        counter("memory_circuit_opened_total", "Times memory stopped answering.", circuits.opened_total),
+        gauge("live_viewers", "Open event streams.", hub.viewers),
+        counter("live_reads_total", "Reads of the journal for all viewers together.", hub.reads),
+    ]
+
+
+async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
+    """What every process would say alike; nothing while a server is away."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            recorder = await recorder_state(guard)
+            recoveries = await guard.ledger.recoveries()
+            out = await guard.ledger.units_out()
+            items = await items_on_sale(guard.ledger, max(1, most_items))
+    except (MemoryAway, LedgerAway, TimeoutError):
+        return []
+    recovering = len(recorder.get("recovering_partitions", ()))
+    shown = items[:most_items]
+    stock = {
+        (row["sale_id"], row["sku"], state): float(units)
+        for row in shown
+        for state, units in (
+            ("available", row["stock"] - row["held"] - row["sold"]),
+            ("held", row["held"]),
+            ("sold", row["sold"]),
+        )
+    }
+    hidden = items[0]["items"] - len(shown) if items else 0
+    return [
+        gauge("recorders", "Recorders that run.", recorder["recorders"]),
+        gauge("recorder_lag_entries", "Journal entries that the ledger lacks.", recorder["lag_entries"]),
+        gauge("recorder_lag_seconds", "How long the oldest of them has waited.", recorder["lag_seconds"]),
+        gauge("partitions_recovering", "Partitions that answer 503 until they are rebuilt.", recovering),
+        gauge(
+            "transitions_parked",
+            "Transitions that the ledger refused more than once, and that are not made again.",
+            recorder["parked_transitions"],
+        ),
+        gauge(
+            "item_units", "Units of running sales, as the ledger has them.", stock, ("sale", "sku", "state")
+        ),
+        gauge("items_not_shown", "Items of running sales beyond FLASHGUARD_METRICS_MAX_ITEMS.", hidden),
+        gauge("units_returning", "Units of ended holds, not taken back yet.", out["returning"]),
+        gauge("units_returning_seconds", "The oldest of them is over for.", out["oldest_seconds"] or 0),
+        gauge("units_leaked", "Units counted as held that no hold has.", out["leaked"]),
+        counter("recoveries_total", "Times a partition was rebuilt from the ledger.", recoveries["count"]),
+        counter(
+            "recovery_seconds_total", "From noticing to serving, all added.", float(recoveries["seconds"])
+        ),
+        gauge("recovery_seconds_longest", "The longest of them.", recoveries["longest"] or 0),
+        gauge("recovery_seconds_last", "The newest of them.", recoveries["newest_seconds"] or 0),
+    ]

@@ -1,0 +1,157 @@
+"""Orders after the sale: read, and taken back."""
+
+import csv
+import io
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from flashguard.api.responses.problems import problem
+from flashguard.api.schemas.answers import Page, problems
+from flashguard.api.schemas.orders import CancelBody, ReservationView
+from flashguard.api.schemas.sales import Time
+from flashguard.api.schemas.views import decode_cursor, encode_cursor, json_response, outcome_response, page
+from flashguard.api.security import REPORTS, SHOP
+from flashguard.engine.customers import WHAT_IT_IS
+from flashguard.errors import Code
+from flashguard.guard import FlashGuard
+from flashguard.ledger import OrderFilter
+from flashguard.model import (
+    MAX_NAME,
+    CancelledOrder,
+    Item,
+    Refused,
+    Reservation,
+    SaleId,
+    public_sale,
+    split_reservation_id,
+    unknown_sale,
+)
+
+from .dependencies import Cursor, Limit, SaleParam, guard_of, known
+
+router = APIRouter(prefix="/v1", tags=["orders"])
+
+CSV_PAGE: Final = 500
+COLUMNS: Final = (
+    "order_id", "customer", "confirmed_at", "sku", "quantity", "status", "price_minor", "currency",
+    "cancelled_at", "restocked", "cancel_reason",
+)  # fmt: skip
+FORMULA: Final = re.compile(r"""((?:^|[,;|\t\r\n])[\s"']*)([=+\-@＝＋－＠﹦﹢﹣﹫])""")
+"""What begins a formula, also in full width, first in a text or after what a reader may split cells at."""
+
+
+@router.get(
+    "/sales/{sale}/orders",
+    response_model=Page[ReservationView],
+    responses=problems(401, 403, 404, 422, 503),
+    dependencies=[Depends(REPORTS)],
+)
+async def list_orders(
+    request: Request,
+    sale: SaleParam,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    format: Annotated[Literal["json", "csv"] | None, Query()] = None,
+    newest: Annotated[bool, Query(description="Newest first")] = False,
+    customer: Annotated[str | None, Query(max_length=MAX_NAME, description="Only this customer's")] = None,
+    id: Annotated[str | None, Query(max_length=100, description="Only this order")] = None,
+    status: Annotated[Literal["confirmed", "cancelled"] | None, Query()] = None,
+    since: Annotated[Time | None, Query(description="Confirmed at this time or later")] = None,
+    until: Annotated[Time | None, Query(description="Confirmed before this time")] = None,
+) -> Response:
+    """Orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as CSV."""
+    guard, sale_id = guard_of(request), known(sale)
+    wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
+    if customer is not None:
+        customer = guard.customer_of(customer)
+        if customer is None:
+            return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
+    order = None if id is None else split_reservation_id(id)
+    if id is not None and (order is None or public_sale(order[0]) != sale_id):
+        if await guard.ledger.sale(sale_id) is None:
+            return problem(unknown_sale(sale_id))
+        return json_response({"data": [], "next_cursor": None})
+    which = OrderFilter(
+        newest=newest, customer=customer, short_id=order[1] if order else None, status=status, since=since,
+        until=until,
+    )  # fmt: skip
+    rows = await guard.shop.orders(
+        sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1, which
+    )
+    if rows is None:
+        return problem(unknown_sale(sale_id))
+    if wants_csv:
+        return StreamingResponse(
+            _csv(guard, sale_id, rows, which),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{sale_id}-orders.csv"'},
+        )
+    return json_response(page(rows, limit, _order_cursor, lambda order: order))
+
+
+def _order_cursor(order: Reservation) -> str:
+    if order.confirmed_at is None:
+        raise AssertionError("an order has its time of confirmation")
+    return encode_cursor(order.confirmed_at, order.id)
+
+
+async def _csv(
+    guard: FlashGuard, sale: SaleId, rows: list[Reservation], which: OrderFilter
+) -> AsyncIterator[str]:
+    """All orders, a line per order line, page by page, so that memory stays flat."""
+    stored = await guard.ledger.sale(sale)
+    items = {} if stored is None else {str(item.sku): item for item in stored.sale.items}
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)  # some readers split at `;`, too
+    writer.writerow(COLUMNS)
+    while rows:
+        for order in rows:
+            writer.writerows(_csv_rows(order, items))
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+        last = rows[-1]
+        if len(rows) < CSV_PAGE or last.confirmed_at is None:
+            return
+        rows = await guard.shop.orders(sale, (last.confirmed_at, last.id), CSV_PAGE, which) or []
+    yield out.getvalue()
+
+
+def _csv_rows(order: Reservation, items: dict[str, Item]) -> list[list[object]]:
+    at = order.confirmed_at.isoformat() if order.confirmed_at else ""
+    taken_back: list[object] = ["", "", ""]
+    if isinstance(order, CancelledOrder):
+        restocked = "true" if order.restocked else "false"
+        taken_back = [order.cancelled_at.isoformat(), restocked, _plain(order.cancel_reason)]
+    rows: list[list[object]] = []
+    for line in order.items:
+        item = items.get(line.sku)
+        price = ["", ""] if item is None else [item.price_minor, item.currency]
+        head = [order.id, _plain(order.customer), at, _plain(line.sku), line.quantity, order.status]
+        rows.append([*head, *price, *taken_back])
+    return rows
+
+
+def _plain(text: str) -> str:
+    """Text that a spreadsheet does not run as a formula, wherever it splits the line (OWASP)."""
+    quoted = FORMULA.sub(r"\1'\2", text)
+    return f"'{quoted}" if quoted[:1] in ("\t", "\r", "\n") else quoted
+
+
+@router.post(
+    "/orders/{id}/cancel",
+    response_model=ReservationView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[Depends(SHOP)],
+)
+async def cancel_order(
+    request: Request, id: Annotated[str, Path(max_length=100, description="The order's id")], body: CancelBody
+) -> Response:
+    """Takes a confirmed order back. A second cancel answers the first one's order, and changes nothing."""
+    return outcome_response(
+        await guard_of(request).orders.cancel(id, restock=body.restock, reason=body.reason)
+    )

@@ -1,0 +1,178 @@
+"""Sales, their stock, orders and audit."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from flashguard.api.responses.problems import problem
+from flashguard.api.schemas.answers import Page, problems
+from flashguard.api.schemas.idempotency import valid_key
+from flashguard.api.schemas.rooms import room_of
+from flashguard.api.schemas.sales import ItemView, RestockBody, SaleAuditView, SaleBody, SalePatch, SaleView
+from flashguard.api.schemas.views import (
+    decode_cursor,
+    encode_cursor,
+    item_view,
+    json_response,
+    page,
+    sale_view,
+)
+from flashguard.api.security import AUDIT, Admin, Looking
+from flashguard.model import (
+    Durability,
+    Item,
+    MinorUnits,
+    Refused,
+    Sale,
+    Sku,
+    unknown_sale,
+)
+from flashguard.model.rules import Rules
+from flashguard.shop.sales import NewSale
+
+from .dependencies import Cursor, IdempotencyKey, Limit, SaleParam, guard_of, known, visible_sale
+
+router = APIRouter(prefix="/v1/sales", tags=["sales"])
+
+
+def _changed(answer: tuple[Sale, bool] | Refused) -> Response:
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(sale_view(answer[0]), replayed=answer[1])
+
+
+def new_sale(body: SaleBody) -> NewSale:
+    """The sale that a valid body asks for."""
+    items = tuple(
+        Item(
+            sku=Sku(item.sku),
+            name=item.name,
+            price_minor=MinorUnits(item.price_minor),
+            currency=item.currency,
+            stock=item.stock,
+        )
+        for item in body.items
+    )
+    return NewSale(
+        name=body.name,
+        items=items,
+        id=body.id,
+        starts_at=body.starts_at,
+        ends_at=body.ends_at,
+        hold_seconds=body.hold_seconds,
+        limit_per_customer=body.limit_per_customer,
+        hold_durability=Durability(body.hold_durability),
+        rules=Rules(**{name: getattr(body, name) for name in Rules.__struct_fields__}),
+        waiting_room=room_of(body.waiting_room),
+        spread=body.spread,
+    )
+
+
+@router.post(
+    "", status_code=201, response_model=SaleView, responses=problems(401, 403, 422, 503), dependencies=[Admin]
+)
+async def create_sale(request: Request, body: SaleBody, idempotency_key: IdempotencyKey = None) -> Response:
+    """Creates a sale as a draft."""
+    answer = await guard_of(request).shop.create_sale(new_sale(body), key=valid_key(idempotency_key))
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(sale_view(answer[0]), 201, replayed=answer[1])
+
+
+@router.get("", response_model=Page[SaleView], responses=problems(401, 403, 422, 503))
+async def list_sales(request: Request, caller: Looking, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """Sales, newest first. Drafts are listed for API keys only."""
+    rows = await guard_of(request).shop.sales(decode_cursor(cursor), limit + 1, drafts=caller.is_shop)
+    return json_response(page(rows, limit, lambda sale: encode_cursor(sale.created_at, sale.id), sale_view))
+
+
+@router.get("/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 503))
+async def read_sale(request: Request, caller: Looking, sale: SaleParam) -> Response:
+    """A sale with its counters of this moment. A draft is `unknown-sale` for callers without an API key."""
+    answer = await visible_sale(guard_of(request), caller, known(sale))
+    return problem(unknown_sale(sale)) if answer is None else json_response(sale_view(answer))
+
+
+@router.patch(
+    "/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 409, 422, 503), dependencies=[Admin]
+)
+async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
+    """Changes a sale's name, times or rules. Holds already given keep theirs."""
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    if body.waiting_room is not None:
+        changes["waiting_room"] = body.waiting_room.model_dump(exclude_unset=True)
+    return _changed(await guard_of(request).shop.change(known(sale), "patch", **changes))
+
+
+@router.post(
+    "/{sale}/open",
+    response_model=SaleView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[Admin],
+)
+async def open_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
+    """Opens a sale now, or at its `starts_at`."""
+    key = valid_key(idempotency_key)
+    return _changed(await guard_of(request).shop.change(known(sale), "open", key=key))
+
+
+@router.post(
+    "/{sale}/pause",
+    response_model=SaleView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[Admin],
+)
+async def pause_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
+    """Pauses a sale: no new holds; live ones can still be confirmed."""
+    key = valid_key(idempotency_key)
+    return _changed(await guard_of(request).shop.change(known(sale), "pause", key=key))
+
+
+@router.post(
+    "/{sale}/close",
+    response_model=SaleView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[Admin],
+)
+async def close_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
+    """Closes a sale for good; live holds can still be confirmed."""
+    key = valid_key(idempotency_key)
+    return _changed(await guard_of(request).shop.change(known(sale), "close", key=key))
+
+
+@router.post(
+    "/{sale}/items/{sku:path}/restock",  # a sku may have a slash, which comes as %2F
+    response_model=ItemView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[Admin],
+)
+async def restock(
+    request: Request,
+    sale: SaleParam,
+    sku: Annotated[str, Path(max_length=128)],
+    body: RestockBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Changes an item's stock; a negative delta never goes below held + sold."""
+    answer = await guard_of(request).shop.restock(
+        known(sale), sku, body.delta, body.reason, key=valid_key(idempotency_key)
+    )
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(item_view(answer[0]), replayed=answer[1])
+
+
+@router.get(
+    "/{sale}/audit",
+    response_model=SaleAuditView,
+    responses=problems(401, 403, 404, 503),
+    dependencies=[Depends(AUDIT)],
+)
+async def audit(request: Request, sale: SaleParam) -> Response:
+    """Proves stock = available + held + sold across memory, journal tail and ledger."""
+    report = await guard_of(request).shop.audit(known(sale))
+    if report is None:
+        return problem(unknown_sale(sale))
+    return json_response(msgspec.to_builtins(report))

@@ -1,0 +1,122 @@
+"""Simulations as a service: the command line's simulator, run as a child of the API."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from flashguard.api.responses.event_stream import EventStream
+from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.api.schemas.answers import problems
+from flashguard.api.schemas.idempotency import valid_key
+from flashguard.api.schemas.live import event_stream
+from flashguard.api.schemas.simulations import (
+    SimulationBody,
+    SimulationEvents,
+    SimulationsPage,
+    SimulationView,
+)
+from flashguard.api.schemas.views import json_response
+from flashguard.api.security import Admin
+from flashguard.engine.receipts import IdKind
+from flashguard.errors import Code
+from flashguard.model import Refused
+from flashguard.simulator.desk import Desk
+from flashguard.simulator.plan import environment
+
+from .dependencies import IdempotencyKey, guard_of, simulations_enabled, simulations_offered
+
+router = APIRouter(prefix="/v1/simulations", tags=["simulations"])
+
+IdParam = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="The simulation's id")]
+OURSELVES = ("127.0.0.1", "localhost", "0.0.0.0", "::", "::1", "")  # noqa: S104
+"""Hosts that one listens on to be reached at 127.0.0.1."""
+
+
+def desk_of(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def own_url(request: Request) -> str:
+    """This very service, at 127.0.0.1: a simulation presses on nothing else.
+
+    Raises:
+        ProblemError: it does not listen there.
+    """
+    server = request.scope.get("server")
+    host = request.app.state.settings.host
+    if not server or server[1] is None or not (host in OURSELVES or host.startswith("127.")):
+        raise ProblemError(
+            Refused(code=Code.FORBIDDEN, detail="Simulations need a service that listens on 127.0.0.1 too.")
+        )
+    return f"http://127.0.0.1:{server[1]}"
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=SimulationView,
+    responses=problems(401, 403, 409, 422, 503),
+    dependencies=[Admin],
+)
+async def start(request: Request, body: SimulationBody, idempotency_key: IdempotencyKey = None) -> Response:
+    """Starts a simulation against this very service; one at a time.
+
+    The same idempotency key answers the simulation that it started, as it is now.
+    """
+    key = valid_key(idempotency_key)
+    if not simulations_enabled(request.app.state.settings):
+        detail = "Simulations are off in production; FLASHGUARD_SIMULATIONS=true turns them on."
+        return problem(Refused(code=Code.FORBIDDEN, detail=detail))
+    strategies = tuple(dict.fromkeys(body.strategies))
+    id_ = None if key is None else guard_of(request).signer.id_of_key(IdKind.SIMULATION, key)
+    progress, replayed = await desk_of(request).start(
+        body.buyers, body.stock, strategies, own_url(request), retry_id=id_
+    )
+    return json_response(progress.view(), 202, replayed=replayed)
+
+
+@router.get("", response_model=SimulationsPage, responses=problems(401, 403, 503), dependencies=[Admin])
+async def list_simulations(request: Request) -> Response:
+    """The newest 50 simulations, without their logs and series."""
+    settings = request.app.state.settings
+    return json_response(
+        {
+            "data": await desk_of(request).newest(),
+            "next_cursor": None,
+            "environment": environment(settings.embedded),
+            **simulations_offered(settings),
+        }
+    )
+
+
+@router.get("/{id}", response_model=SimulationView, responses=problems(404, 422, 503))
+async def read_simulation(request: Request, id: IdParam) -> Response:
+    """A simulation, running or over. Whoever has its address may read it."""
+    return json_response((await desk_of(request).get(id)).view())
+
+
+@router.post(
+    "/{id}/stop",
+    response_model=SimulationView,
+    responses=problems(401, 403, 404, 422, 503),
+    dependencies=[Admin],
+)
+async def stop(request: Request, id: IdParam) -> Response:
+    """Asks a simulation to end early; one that is over stays as it is."""
+    return json_response((await desk_of(request).stop(id)).view())
+
+
+@router.get(
+    "/{id}/events",
+    status_code=200,
+    response_class=EventStream,
+    responses=event_stream(SimulationEvents) | problems(404, 422, 503),
+)
+async def simulation_events(request: Request, id: IdParam) -> Response:
+    """Server-Sent Events: the whole `simulation` first, then what happens, and the whole again at its end.
+
+    The stream ends with the simulation.
+    """
+    return EventStream(await desk_of(request).watch(id))

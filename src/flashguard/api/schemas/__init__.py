@@ -1,0 +1,1 @@
+"""Bodies and views: what calls take and answer."""

@@ -1,0 +1,55 @@
+"""What every call may answer: a page of rows, and the problem of RFC 9457."""
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import (
+    BaseModel,
+)
+
+from .orders import LineView
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    data: list[T]
+    next_cursor: str | None
+
+
+class AmountView(BaseModel):
+    currency: str
+    amount_minor: int
+
+
+class RefundView(BaseModel):
+    """What a shop that was paid for the hold should give back."""
+
+    items: list[LineView]
+    amounts: list[AmountView]
+
+
+class FieldError(BaseModel):
+    where: str
+    what: str
+
+
+class ProblemView(BaseModel):
+    """An RFC 9457 problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    sku: str | None = None
+    available: int | None = None
+    limit: int | None = None
+    retry_after_seconds: float | None = None
+    refund: RefundView | None = None
+    errors: list[FieldError] | None = None
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an endpoint that may answer these problem statuses."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+    return {status: {"model": ProblemView, "content": content} for status in statuses}

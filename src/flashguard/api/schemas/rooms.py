@@ -1,0 +1,19 @@
+"""Waiting rooms as the API's bodies name them."""
+
+from flashguard.model import RoomMode, WaitingRoom
+
+from .sales import WaitingRoomBody
+
+
+def room_of(body: WaitingRoomBody | None) -> WaitingRoom | None:
+    """The room that a body asks for."""
+    if body is None:
+        return None
+    return WaitingRoom(
+        mode=RoomMode(body.mode),
+        admit_per_second=body.admit_per_second,
+        max_active=body.max_active,
+        session_seconds=body.session_seconds,
+        max_waiting=body.max_waiting,
+        proof_of_work=body.proof_of_work,
+    )

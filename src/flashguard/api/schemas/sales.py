@@ -1,0 +1,252 @@
+"""What requests and answers look like: pydantic models, from which the OpenAPI document is made."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from flashguard.model import MAX_PRICE_MINOR, MAX_STOCK, invalid_time, is_sale_id
+from flashguard.model.arguments import MAX_ITEMS
+
+from .bodies import Body, Name, never_null
+
+
+def _sale_id(text: str) -> str:
+    if not is_sale_id(text):
+        raise ValueError("must be 1 to 64 of a-z, 0-9 and '-', not starting with '-'")
+    return text
+
+
+RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _time_text(value: object) -> object:
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise ValueError("must be a time with its offset, as in 2027-06-30T10:00:00Z (RFC 3339)")
+    return value
+
+
+def _safe_time(value: datetime) -> datetime:
+    wrong = invalid_time(value)
+    if wrong:
+        raise ValueError(wrong)
+    return value
+
+
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time_text), AfterValidator(_safe_time)]
+"""pydantic takes dates, digits and numbers for times, too; our contract does not."""
+SaleSlug = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        examples=["demo"],
+        json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]*$"},
+    ),
+    AfterValidator(_sale_id),
+]
+HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
+HoldDurability = Literal["memory", "disk", "replicated", "ledger"]
+Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
+
+
+def _sku(text: str) -> str:
+    if text in (".", ".."):
+        raise ValueError("must not be . or .., which clients take out of an address")
+    return text
+
+
+class ItemBody(Body):
+    """An item to sell."""
+
+    sku: Annotated[Name, AfterValidator(_sku)]
+    name: Name
+    price_minor: int = Field(ge=0, le=MAX_PRICE_MINOR, description="Price in the currency's minor unit")
+    currency: str = Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])
+    stock: int = Field(ge=0, le=MAX_STOCK)
+
+
+class RulesBody(Body):
+    """The optional rules of a sale; null: no such rule."""
+
+    max_held_per_customer: Limit | None = Field(
+        None, description="Units that one customer may have in holds that are not confirmed"
+    )
+    cool_down_after: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Holds without an order after which a customer cools down; null: 3"
+    )
+    cool_down_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
+        None, description="How long a customer who let so many holds go can't hold units"
+    )
+    waiting_list: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="How many may wait for units to come back; null: there is no list"
+    )
+    waiting_list_hold_seconds: HoldSeconds | None = Field(
+        None, description="How long units that came back are held for who waited; null: hold_seconds"
+    )
+
+
+class WaitingRoomBody(Body):
+    """How a sale lets its buyers in."""
+
+    mode: Literal["lottery", "fifo"] = Field(
+        "lottery", description="In which order those are let in who took their ticket before the opening"
+    )
+    admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
+    max_active: int = Field(1_000, ge=1, le=1_000_000, description="Buyers who are in at the same time")
+    session_seconds: int = Field(300, ge=1, le=86_000, description="How long an admission lasts")
+    max_waiting: int = Field(1_000_000, ge=1, le=10_000_000)
+    proof_of_work: bool = Field(False, description="A ticket costs the solution of an ALTCHA challenge")
+
+
+class WaitingRoomPatch(Body):
+    """How buyers are let in from now on; what is not named stays."""
+
+    admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
+    max_active: int = Field(1_000, ge=1, le=1_000_000)
+    session_seconds: int = Field(300, ge=1, le=86_000)
+    max_waiting: int = Field(1_000_000, ge=1, le=10_000_000)
+    proof_of_work: bool = False
+
+
+class WaitingRoomView(BaseModel):
+    mode: Literal["lottery", "fifo"]
+    admit_per_second: float
+    max_active: int
+    session_seconds: int
+    max_waiting: int
+    proof_of_work: bool
+    commitment: str = Field(description="SHA-256 of the lottery's seed, which is published after the opening")
+
+
+class SaleBody(RulesBody):
+    """A sale to create, as a draft."""
+
+    id: SaleSlug | None = None
+    name: Name
+    items: list[ItemBody] = Field(min_length=1, max_length=MAX_ITEMS)
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+    hold_seconds: HoldSeconds = 120
+    limit_per_customer: Limit | None = None
+    hold_durability: HoldDurability = "disk"
+    waiting_room: WaitingRoomBody | None = None
+    spread: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Over how many partitions, for a sale hotter than one core; never changed",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SaleBody":
+        if len({item.sku for item in self.items}) < len(self.items):
+            raise ValueError("items: every sku may be there once")
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise ValueError("ends_at must be after starts_at")
+        return self
+
+
+NEVER_NULL: Final = ("name", "hold_seconds", "hold_durability", "waiting_room")
+
+
+class SalePatch(RulesBody):
+    """What to change; null clears a time, the limit or an optional rule."""
+
+    model_config = ConfigDict(json_schema_extra=never_null(*NEVER_NULL))
+
+    name: Name | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+    hold_seconds: HoldSeconds | None = None
+    limit_per_customer: Limit | None = None
+    hold_durability: HoldDurability | None = None
+    waiting_room: WaitingRoomPatch | None = None
+
+    @model_validator(mode="after")
+    def _not_cleared(self) -> "SalePatch":
+        for name in NEVER_NULL:
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} can't be null")
+        return self
+
+
+class RestockBody(Body):
+    """A signed change of stock."""
+
+    delta: int = Field(ge=-MAX_STOCK, le=MAX_STOCK)
+    reason: Name
+
+
+class ItemView(BaseModel):
+    sku: str
+    name: str
+    price_minor: int
+    currency: str
+    stock: int
+    available: int
+    held: int
+    sold: int
+
+
+class SaleView(BaseModel):
+    id: str
+    name: str
+    status: Literal["draft", "scheduled", "open", "paused", "closed"]
+    starts_at: datetime | None
+    ends_at: datetime | None
+    hold_seconds: int
+    limit_per_customer: int | None
+    hold_durability: HoldDurability
+    effective_hold_durability: HoldDurability | None = Field(
+        description="What an answered hold has really reached as Valkey/Redis is configured now, for example "
+        "`memory` where `disk` is wanted and there is no append-only file; null while that is not known"
+    )
+    spread: int = Field(description="Over how many partitions the sale is")
+    max_held_per_customer: int | None
+    cool_down_after: int | None
+    cool_down_seconds: int | None
+    waiting_list: int | None
+    waiting_list_hold_seconds: int | None
+    waiting_room: WaitingRoomView | None
+    created_at: datetime | None
+    items: list[ItemView]
+
+
+class ItemAuditView(BaseModel):
+    sku: str
+    stock: int
+    available: int
+    held: int
+    sold: int
+    memory_stock: int | None
+    memory_held: int | None
+    memory_sold: int | None
+    tail_entries: int
+    returning: int = Field(description="Units of holds that ended and were not taken back yet")
+    returning_seconds: float = Field(description="How long the oldest of them has been over")
+    oversold: int
+    differences: list[str]
+    ok: bool
+    in_transit: int = Field(
+        description="Units on their way between parts of a spread sale: in stock and available"
+    )
+
+
+class SaleAuditView(BaseModel):
+    sale_id: str
+    ok: bool
+    orders: int
+    refused: int
+    differences: list[str]
+    items: list[ItemAuditView]
+    parts: list["SaleAuditView"] = Field(description="Of a spread sale: the audits of its parts")

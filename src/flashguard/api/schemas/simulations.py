@@ -1,0 +1,129 @@
+"""The bodies and views of simulations, and their live events."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flashguard.simulator.plan import MAX_BUYERS, MAX_STOCK, STRATEGIES
+
+from .live import PingEvent
+
+StrategyName = Literal[
+    "naive",
+    "row-lock",
+    "optimistic",
+    "conditional-update",
+    "skip-locked",
+    "redis-lock",
+    "redis-lua",
+    "sql-batched",
+    "flashguard",
+]
+
+SimulationStatus = Literal["starting", "running", "finished", "stopped", "failed"]
+
+Environment = Literal["embedded", "own servers", "container", "AWS Lambda"]
+
+
+class SimulationBody(BaseModel):
+    """A simulation to start."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    buyers: int = Field(ge=1, le=MAX_BUYERS)
+    stock: int = Field(ge=0, le=MAX_STOCK)
+    strategies: list[StrategyName] = Field(min_length=1, max_length=len(STRATEGIES))
+
+
+class RunResultView(BaseModel):
+    """One strategy's figures."""
+
+    strategy: str
+    total_requests: int
+    successful_locks: int
+    inventory_oversold: int
+    units_leaked: int
+    avg_latency_ms: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    seconds: float
+    requests_per_second: float
+    sold_out: int
+    retries: int
+    latency_histogram: list[tuple[float, int]] = Field(description="(upper edge in ms, requests)")
+
+
+class CountersView(BaseModel):
+    """The four live counters, and what happened in the last 100 ms."""
+
+    strategy: str
+    total_requests: int
+    successful_locks: int
+    inventory_oversold: int
+    avg_latency_ms: float
+    requests_now: int
+    locks_now: int
+    at_ms: int
+
+
+class LogLineView(BaseModel):
+    """A line of the system's own log; `at_ms` since the simulation's start."""
+
+    at_ms: int
+    text: str
+    level: Literal["info", "warning", "error"]
+
+
+class SeriesPointView(BaseModel):
+    """What happened in 100 ms."""
+
+    strategy: str
+    at_ms: int
+    requests: int
+    locks: int
+
+
+class SimulationSummary(BaseModel):
+    """A simulation without its log and series."""
+
+    id: str
+    status: SimulationStatus
+    environment: Environment
+    buyers: int
+    stock: int
+    strategies: list[StrategyName]
+    created_at: datetime
+    finished_at: datetime | None
+    detail: str | None = Field(description="Why it failed")
+    runs: list[RunResultView]
+    counters: CountersView | None
+
+
+class SimulationView(SimulationSummary):
+    """A simulation, running or over."""
+
+    log: list[LogLineView]
+    series: list[SeriesPointView]
+
+
+class SimulationsPage(BaseModel):
+    """The newest simulations, and what one may ask for."""
+
+    data: list[SimulationSummary]
+    next_cursor: str | None
+    environment: Environment
+    enabled: bool
+    max_buyers: int
+    strategies: list[StrategyName]
+
+
+class SimulationEvents(BaseModel):
+    """The `data` of each event, by the event's name."""
+
+    simulation: SimulationView
+    counters: CountersView
+    log: LogLineView
+    run: RunResultView
+    ping: PingEvent

@@ -1,0 +1,105 @@
+"""The nouns as JSON, encoded once and fast."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from flashguard.api.responses.encoded import Encoded
+from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.errors import Code
+from flashguard.model import Granted, Item, Outcome, Refused, Reservation, Sale
+from flashguard.model.rules import fields
+
+_encode = msgspec.json.Encoder().encode
+
+
+_JSON: Final = [(b"content-type", b"application/json")]
+_JSON_REPLAYED: Final = [*_JSON, (b"idempotent-replayed", b"true")]
+
+
+def json_response(value: object, status: int = 200, *, replayed: bool = False) -> Response:
+    """Any msgspec-encodable value as a JSON response."""
+    return Encoded(_encode(value), status, _JSON_REPLAYED if replayed else _JSON)
+
+
+def item_view(item: Item) -> dict[str, Any]:
+    return {
+        "sku": item.sku,
+        "name": item.name,
+        "price_minor": item.price_minor,
+        "currency": item.currency,
+        "stock": item.stock,
+        "available": item.available,
+        "held": item.held,
+        "sold": item.sold,
+    }
+
+
+def sale_view(sale: Sale) -> dict[str, Any]:
+    return {
+        "id": sale.id,
+        "name": sale.name,
+        "status": sale.status,
+        "starts_at": sale.starts_at,
+        "ends_at": sale.ends_at,
+        "hold_seconds": sale.hold_seconds,
+        "limit_per_customer": sale.limit_per_customer,
+        "hold_durability": sale.hold_durability,
+        "effective_hold_durability": sale.effective_hold_durability,
+        "spread": sale.spread,
+        **fields(sale.rules),
+        "waiting_room": sale.waiting_room,
+        "created_at": sale.created_at,
+        "items": [item_view(item) for item in sale.items],
+    }
+
+
+def outcome_response(outcome: Outcome | Reservation, status: int = 200) -> Response:
+    """A granted reservation with this status, or the problem."""
+    match outcome:
+        case Granted(reservation, replayed):
+            return json_response(reservation, status, replayed=replayed)
+        case Refused():
+            return problem(outcome)
+    return json_response(outcome, status)
+
+
+def encode_cursor(time: datetime, id_: str) -> str:
+    """An opaque place in a list ordered by time and id."""
+    return base64.urlsafe_b64encode(f"{time.isoformat()}|{id_}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """The place a cursor names.
+
+    Raises:
+        ProblemError: it is not one of ours.
+    """
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        time, bar, id_ = text.partition("|")
+        if bar and "\0" not in id_:
+            return datetime.fromisoformat(time).astimezone(UTC), id_
+    except (ValueError, OverflowError, binascii.Error):
+        pass
+    raise ProblemError(Refused(code=Code.INVALID_REQUEST, detail="cursor: not one of ours"))
+
+
+def page(rows: list[Any], limit: int, cursor_of: Any, view: Any) -> dict[str, Any]:
+    """A page of at most `limit` rows; one more row than that means that there is a next page."""
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return {"data": [view(row) for row in rows], "next_cursor": cursor_of(rows[-1]) if more else None}
+
+
+def secret_response(value: object, status: int = 201, *, replayed: bool = False) -> Response:
+    """An answer that nobody on the way may keep."""
+    response = json_response(value, status, replayed=replayed)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,1 @@
+"""The engine: a click becomes one batch, one decision, one answer."""

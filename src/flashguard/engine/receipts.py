@@ -1,0 +1,122 @@
+"""Reservation ids and signed receipts: derived from the installation's secret."""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from enum import Enum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from flashguard.model import CustomerId, Key, ReservationId, SaleId
+
+ID_BYTES: Final = 12
+SIGNATURE_BYTES: Final = 16
+
+
+class IdKind(Enum):
+    """What a derived id names. The label is BLAKE2b's `person` (at most 16 bytes): ids of two kinds are
+    digests of two different functions, so that no choice of sale, customer or key makes them meet."""
+
+    RESERVATION = b"reservation"
+    WAITING_ENTRY = b"waiting entry"
+    TICKET = b"ticket"
+    SIMULATION = b"simulation"
+    SIGNING_KEY = b"signing key"
+
+
+class Receipt(Struct, array_like=True, frozen=True):
+    """What a buyer can prove they were given."""
+
+    id: ReservationId
+    customer: CustomerId
+    lines: tuple[tuple[str, int], ...]
+    created_ms: int
+    expires_ms: int
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Receipt).decode
+
+
+class Signer:
+    """Derives and signs with keyed BLAKE2b (RFC 7693).
+
+    Parameters:
+        secret: the installation's secret, in hex.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._key = bytes.fromhex(secret)[:64]
+
+    def short_id(
+        self, kind: IdKind, sale: SaleId, key: Key | None, *, customer: CustomerId | None = None
+    ) -> str:
+        """Return the part of an id after its sale: from the idempotency key, or random without one.
+
+        The same key in the same sale always gives the same id, so that looking up the key is looking up
+        the reservation.
+
+        Parameters:
+            customer: whose key it is alone, where each customer's keys are apart, as in a spread sale.
+        """
+        if key is None:
+            return secrets.token_hex(ID_BYTES)
+        return self._digest(kind, sale, customer, key).hex()
+
+    def id_of_key(self, kind: IdKind, key: str) -> str:
+        """Return the id, in hex, of what the shop makes outside any sale under this idempotency key."""
+        return self._digest(kind, key).hex()
+
+    def ticket_id(self, sale: SaleId, customer: str) -> str:
+        """The id of a customer's ticket for a sale's waiting room: nobody else can know it."""
+        return _text(self._digest(IdKind.TICKET, sale, customer))
+
+    def _digest(self, kind: IdKind, *scope: object) -> bytes:
+        """JSON of the scope says where each of its values ends: two scopes never have the same bytes."""
+        return hashlib.blake2b(
+            _encode(scope), digest_size=ID_BYTES, key=self._key, person=kind.value
+        ).digest()
+
+    def token_id(self, sale: SaleId, customer: str, seconds: float, key: str) -> str:
+        """The id of a buyer's token that is asked for with an idempotency key: the same for a retry."""
+        text = f"{sale}\0{customer}\0{seconds:g}\0{key}".encode()
+        return hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"token").hexdigest()
+
+    def secret_for(self, purpose: str) -> bytes:
+        """A secret of its own for each purpose, derived from the installation's."""
+        return hashlib.blake2b(purpose.encode(), digest_size=32, key=self._key, person=b"secret").digest()
+
+    def sign(self, receipt: Receipt) -> str:
+        """The receipt as text: payload and signature, base64url."""
+        payload = _encode(receipt)
+        return f"{_text(payload)}.{_text(self._signature(payload))}"
+
+    def verify(self, text: str) -> Receipt | None:
+        """The receipt that was signed; None when it was not signed here."""
+        try:
+            head, _, tail = text.partition(".")
+            payload, signature = _bytes(head), _bytes(tail)
+            if not secrets.compare_digest(signature, self._signature(payload)):
+                return None
+            return _decode(payload)
+        except (ValueError, msgspec.MsgspecError):
+            return None
+
+    def _signature(self, payload: bytes) -> bytes:
+        return hashlib.blake2b(
+            payload, digest_size=SIGNATURE_BYTES, key=self._key, person=b"receipt"
+        ).digest()
+
+
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+
+def _text(raw: bytes) -> str:
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,136 @@
+"""A sale, its items, its waiting room, and the basket of a buyer."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from .names import MAX_NAME, MinorUnits, SaleId, Sku, is_name, is_sale_id, is_str
+from .rules import NO_RULES, Rules
+
+MAX_LINES: Final = 50
+"""Lines in one basket."""
+
+MAX_QUANTITY: Final = 1_000_000
+"""Units on one line; keeps every sum far below 2**53, the largest integer Lua holds exactly."""
+
+MAX_PRICE_MINOR: Final = 100_000_000_000
+"""The largest price; times `MAX_LINES` and `MAX_QUANTITY` it stays below 2**63, as a bigint must."""
+
+MAX_STOCK: Final = 1_000_000_000
+"""Units of one item, for the same reason."""
+
+
+class SaleStatus(StrEnum):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    OPEN = "open"
+    PAUSED = "paused"
+    CLOSED = "closed"
+
+
+class Durability(StrEnum):
+    """What a hold has reached before it is answered."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+    REPLICATED = "replicated"
+    LEDGER = "ledger"
+
+
+class RoomMode(StrEnum):
+    """In which order a waiting room admits those who came before the opening."""
+
+    LOTTERY = "lottery"
+    FIFO = "fifo"
+
+
+class WaitingRoom(Struct, frozen=True, kw_only=True):
+    """How a sale lets its buyers in: so many a second, so many at once, each for so long."""
+
+    mode: RoomMode = RoomMode.LOTTERY
+    admit_per_second: float = 50.0
+    max_active: int = 1_000
+    session_seconds: int = 300
+    max_waiting: int = 1_000_000
+    proof_of_work: bool = False
+    commitment: str | None = None
+    """SHA-256 of the lottery's seed, in hex."""
+
+
+class Line(Struct, frozen=True):
+    """So many units of one item."""
+
+    sku: Sku
+    quantity: int
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One thing on sale. `stock = available + held + sold`, always."""
+
+    sku: Sku
+    name: str
+    price_minor: MinorUnits
+    currency: str
+    stock: int
+    held: int = 0
+    sold: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.stock - self.held - self.sold
+
+
+class Sale(Struct, frozen=True, kw_only=True):
+    """A sale with its rules and items. `hold_seconds` is how long a hold lasts."""
+
+    id: SaleId
+    name: str
+    status: SaleStatus
+    items: tuple[Item, ...]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    hold_seconds: int = 120
+    limit_per_customer: int | None = None
+    hold_durability: Durability = Durability.DISK
+    effective_hold_durability: Durability | None = None
+    """What an answered hold has really reached, as memory's server is configured now; None: not known."""
+    waiting_room: WaitingRoom | None = None
+    rules: Rules = NO_RULES
+    created_at: datetime | None = None
+    spread: int = 1
+    """Over how many partitions its stock and its buyers are."""
+
+
+def merge_lines(lines: list[Line] | tuple[Line, ...]) -> tuple[Line, ...]:
+    """Adds up the quantities of lines that name the same item; keeps the order of first mention."""
+    if len(lines) == 1:
+        return tuple(lines)
+    quantities: dict[Sku, int] = {}
+    for line in lines:
+        quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
+    return tuple(Line(sku, quantity) for sku, quantity in quantities.items())
+
+
+_LISTS: Final = (list, tuple)
+
+
+def invalid_basket(sale: str, customer: str, lines: Sequence[Line]) -> str | None:
+    """Why this can't be a request at all, in a sentence; None when it can."""
+    if (type(sale) is not str and not is_str(sale)) or not is_sale_id(sale):
+        return "sale: 1 to 64 of a-z, 0-9 and '-', not starting with '-'"
+    if not is_name(customer):
+        return f"customer: 1 to {MAX_NAME} printable characters"
+    if not isinstance(lines, _LISTS) or not 1 <= len(lines) <= MAX_LINES:
+        return f"items: 1 to {MAX_LINES} lines"
+    for line in lines:
+        if type(line) is not Line:
+            return "items: every one must be a Line"
+        sku, quantity = line.sku, line.quantity
+        if (type(sku) is not str and not is_str(sku)) or not is_name(sku):
+            return f"sku: 1 to {MAX_NAME} printable characters"
+        if type(quantity) is not int or not 1 <= quantity <= MAX_QUANTITY:
+            return f"quantity: a whole number from 1 to {MAX_QUANTITY}"
+    return None

@@ -1,0 +1,349 @@
+"""Loads sales from the ledger into memory: the same code for a new sale and for a rebuild after a loss."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from flashguard.kernel import keys
+from flashguard.kernel.kernel import Kernel, Verb
+from flashguard.ledger.ledger import Connection
+from flashguard.ledger.sql import query
+from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
+from flashguard.model import Durability, SaleId, to_millis
+from flashguard.model.room import decode_room, room_rule
+from flashguard.model.rules import counts_habits, from_kernel
+
+PAGE: Final = 2_000
+"""Rows of one call; keeps a script call in the low milliseconds."""
+HELD: Final = 1
+"""A live hold in the kernel's records; see scripts/lib/sales.lua."""
+EXPIRED: Final = 4
+NO_FINGERPRINT: Final = -1
+"""Fingerprints of requests are never below zero."""
+NOTHING: Final[list[Any]] = []
+_pack: Final = msgspec.msgpack.Encoder().encode
+
+
+IN_FLIGHT: Final = 3
+"""Pages on their way at once: the server takes them with one write to its disk."""
+
+
+class Abreast:
+    """A few calls at once; the first fault is raised by whoever adds or ends next.
+
+    A page that is still on its way after a fault changes nothing that counts: the fence is checked with each.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def add(self, call: Coroutine[Any, Any, None]) -> None:
+        """Starts a call; waits while there are enough."""
+        self._tasks.add(asyncio.create_task(call))
+        if len(self._tasks) >= IN_FLIGHT:
+            await self._wait(asyncio.FIRST_COMPLETED)
+
+    async def all_done(self) -> None:
+        if self._tasks:
+            await self._wait(asyncio.ALL_COMPLETED)
+
+    async def settled(self) -> None:
+        """Wait for all calls on their way, whatever becomes of them."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _wait(self, until: str) -> None:
+        done, self._tasks = await asyncio.wait(self._tasks, return_when=until)
+        faults = [fault for task in done if (fault := task.exception()) is not None]
+        if faults:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            raise faults[0]
+
+
+class Unloadable(Exception):
+    """The ledger's rows of a sale can't be read: it is left out of memory."""
+
+
+class LoadRefused(Exception):
+    """Memory did not take the load: it is fenced by somebody else, or not there."""
+
+
+def more_keys(partition: int, sale_id: SaleId) -> tuple[str, ...]:
+    """What load.lua takes beside the sale's own keys."""
+    return keys.sales(partition), *keys.room(partition, sale_id)
+
+
+async def load_sale(
+    kernel: Kernel, connection: Connection, partition: int, sale: asyncpg.Record, *, fence: str = ""
+) -> int:
+    """Write one sale into memory: its rules, stock, live holds, limits used and idempotency keys.
+
+    Parameters:
+        sale: a row of `sales_in_memory` or `sale_by_id`.
+        fence: the epoch being built; '' for a sale that is new to an open partition.
+
+    Returns:
+        how many reservations were loaded.
+
+    Raises:
+        LoadRefused: the partition is not open, or not fenced by us.
+        Unloadable: what the ledger has of it can't be read. Under a fence memory may have a part of it.
+    """
+    sale_id = SaleId(sale["id"])
+    if not sale.get("readable", True):
+        UNREADABLE.note("sale", sale_id, TIMES_UNREADABLE)
+        raise Unloadable(f"sale {sale_id}: {TIMES_UNREADABLE}")
+    abreast = Abreast()
+    try:
+        Durability(sale["hold_durability"])
+        from_kernel(json.loads(sale["rules"]))
+        _config(sale)
+        loaded = await _load_sale(kernel, connection, partition, sale, fence, abreast)
+    except CANT_BE_READ as error:
+        await abreast.settled()
+        UNREADABLE.note("sale", sale_id, error)
+        UNREADABLE.put_off(sale_id)
+        raise Unloadable(f"sale {sale_id}: {error}") from error
+    UNREADABLE.loaded(sale_id)
+    return loaded
+
+
+async def _load_sale(
+    kernel: Kernel,
+    connection: Connection,
+    partition: int,
+    sale: asyncpg.Record,
+    fence: str,
+    abreast: Abreast,
+) -> int:
+    sale_id = SaleId(sale["id"])
+    step = "first" if fence else "new"
+    rules: dict[str, Any] = json.loads(sale["rules"])
+    items = [
+        value
+        for row in await connection.fetch(query("items_of"), [sale_id])
+        for value in (f"item:{row['sku']}", f"{row['stock']} {row['held']} {row['sold']}")
+    ]
+
+    async def send(
+        config: list[Any] = NOTHING,
+        items: list[Any] = NOTHING,
+        records: list[Any] = NOTHING,
+        deadlines: list[Any] = NOTHING,
+        used: list[Any] = NOTHING,
+        staged: Sequence[int] = (),
+        habits: list[Any] = NOTHING,
+        line: list[Any] = NOTHING,
+        definition: str | None = None,
+        reserved: list[Any] = NOTHING,
+    ) -> None:
+        nonlocal step
+        reply = await kernel.run(
+            Verb.LOAD,
+            partition,
+            [sale_id],
+            (
+                *("adopt" if staged else step, fence, config, items, records),
+                *(deadlines, used, staged, habits, line, definition, reserved),
+            ),
+            more_keys=more_keys(partition, sale_id) + (staged_keys if staged else ()),
+        )
+        if reply.status or reply.results[0] == "incomplete":
+            raise LoadRefused(f"sale {sale_id}: memory is {reply.status or reply.results[0]}")
+        if fence:
+            step = "more"
+
+    async def stage(key: str, names: list[Any], values: list[Any]) -> None:
+        """A page of a staged hash; the script notes the progress, and whether the fence is still ours."""
+        pairs: list[Any] = names + values
+        pairs[::2], pairs[1::2] = names, values
+        await asyncio.gather(kernel.stage(key, pairs), send())
+
+    loaded = 0
+    staged_keys: tuple[str, ...] = ()
+    if fence:
+        await send()
+        staged_keys = ended_key, used_key = keys.staged(partition, sale_id, fence)
+        customers = 0
+        # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
+        async with connection.transaction():  # a cursor needs one
+            async with aclosing(_pages(connection, "ended_to_load", sale_id)) as ended_pages:
+                async for rows in ended_pages:
+                    await abreast.add(stage(ended_key, [row[0] for row in rows], _ended_records(rows)))
+                    loaded += len(rows)
+            async with aclosing(_pages(connection, "used_to_load", sale_id)) as used_pages:
+                async for rows in used_pages:
+                    await abreast.add(stage(used_key, [row[0] for row in rows], [row[1] for row in rows]))
+                    customers += len(rows)
+            await abreast.all_done()
+            await send(staged=(loaded, customers))
+            async with aclosing(_pages(connection, "holds_to_load", sale_id)) as hold_pages:
+                async for rows in hold_pages:
+                    records, deadlines = _hold_records(sale_id, rows)
+                    await abreast.add(send(records=records, deadlines=deadlines))
+                    loaded += len(records)
+            newest = 0
+            async with aclosing(_pages(connection, "waiting_to_load", sale_id)) as waiting_pages:
+                async for rows in waiting_pages:
+                    records, line = _waiting_records(rows, sale["waiting_room"] is not None)
+                    await abreast.add(send(records=records, line=line))
+                    newest = rows[-1]["place"]
+            if newest:
+                await abreast.add(send(records=[["waiting-place", "place", newest]]))
+            if counts_habits(rules):
+                since_ms = rules.get("counted_since_ms", 0)
+                async with aclosing(_pages(connection, "habits_to_load", sale_id, since_ms)) as habit_pages:
+                    async for rows in habit_pages:
+                        await abreast.add(send(habits=_habits(rows)))
+            if sale["waiting_room"] is not None:
+                async with aclosing(_pages(connection, "reserved_to_load", sale_id)) as reserved_pages:
+                    async for rows in reserved_pages:
+                        await abreast.add(send(reserved=[value for row in rows for value in row]))
+        restocks = await connection.fetch(query("restocks_to_load"), sale_id)
+        for at in range(0, len(restocks), PAGE):
+            await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
+        if "spread" in rules:
+            moves = await connection.fetch(query("moves_to_load"), sale_id)
+            await abreast.add(send(records=[[f"moved:{row['sku']}", "moved", *row[1:]] for row in moves]))
+        parked = await connection.fetch(query("parked_to_load"), sale_id)
+        for at in range(0, len(parked), PAGE):
+            await abreast.add(send(records=[_parked_record(row) for row in parked[at : at + PAGE]]))
+        changes = await connection.fetch(query("sale_changes_to_load"), sale_id)
+        for at in range(0, len(changes), PAGE):
+            await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))
+        await abreast.all_done()
+    for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
+        await send(items=items[at : at + 2 * PAGE])
+    rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
+    definition = None if fence else await connection.fetchval(query("sale_definition"), sale_id)
+    await send(_config(sale), rest, definition=definition)
+    return loaded
+
+
+def _waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any], list[Any]]:
+    """The records of the waiting list's entries, and the line of those that wait: see lib/waiting.lua.
+
+    Parameters:
+        room: the sale has a waiting room; without one every entry counts as admitted.
+    """
+    records: list[Any] = []
+    line: list[Any] = []
+    for row in rows:
+        head = [f"waiting:{row['id']}", "waiting", row["fingerprint"], row["state"], row["created_ms"]]
+        admitted = row["admitted"] or not room
+        records.append([*head, row["place"], 0, row["customer"], row["sku"], row["quantity"], admitted])
+        if row["state"] == "waiting":
+            records.append([f"waits:{row['customer']}", row["id"]])
+            line += (row["sku"], row["place"], row["id"], row["quantity"], admitted)
+    return records, line
+
+
+def _habits(rows: list[asyncpg.Record]) -> list[Any]:
+    return [value for customer, *counts in rows for value in (customer, " ".join(map(str, counts)))]
+
+
+def _config(sale: asyncpg.Record) -> list[Any]:
+    starts_at, ends_at = sale["starts_at"], sale["ends_at"]
+    return [
+        sale["status"],
+        to_millis(starts_at) if starts_at else 0,
+        to_millis(ends_at) if ends_at else 0,
+        sale["hold_seconds"] * 1000,
+        sale["max_hold_seconds"] * 1000,
+        sale["limit_per_customer"] or 0,
+        *_options(sale),
+    ]
+
+
+def _options(sale: asyncpg.Record) -> list[Any]:
+    """What most sales do without: another durability than the disk, and optional rules."""
+    durability = "" if sale["hold_durability"] == Durability.DISK else sale["hold_durability"]
+    rules: dict[str, Any] = json.loads(sale["rules"])
+    if sale["waiting_room"] is not None:
+        room = decode_room(sale["waiting_room"])
+        rules["room"] = room_rule(room, opened=sale["room_opened_at"] is not None)
+    if rules:
+        return [durability, rules]
+    return [durability] if durability else []
+
+
+def _restock_record(row: asyncpg.Record) -> list[Any]:
+    return [row["key"], "restock", row["fingerprint"], row["stock"], row["held"], row["sold"], 0]
+
+
+def _change_record(row: asyncpg.Record) -> list[Any]:
+    return [row["key"], "sale-change", row["verb"], row["status"], 0, 0, 0]
+
+
+def _parked_record(row: asyncpg.Record) -> list[Any]:
+    """A record that no request fits, so that nothing is granted or ended under a parked id."""
+    if row["entry"]:
+        return [
+            f"waiting:{row['id']}",
+            "waiting",
+            NO_FINGERPRINT,
+            "ended",
+            row["created_ms"],
+            0,
+            0,
+            "",
+            "",
+            0,
+        ]
+    return [row["id"], EXPIRED, NO_FINGERPRINT, row["created_ms"], 1, 0, 0]
+
+
+def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
+    """The records and deadlines of live holds."""
+    records: list[Any] = []
+    deadlines: list[Any] = []
+    for row in rows:
+        if not sound_lines(json.loads(row["lines"])):
+            UNREADABLE.note("reservation", f"{sale_id}.{row['id']}", f"its lines are {row['lines'][:100]}")
+            continue
+        created_ms, expires_ms = row["created_ms"], row["expires_ms"]
+        extensions = json.loads(row["extensions"]) if row["extensions"] else []
+        head = [row["id"], HELD, row["fingerprint"], created_ms, row["hold_ms"], expires_ms - created_ms]
+        records.append([*head, row["customer"], json.loads(row["lines"]), extensions])
+        deadlines += (expires_ms, row["id"])
+    return records, deadlines
+
+
+def _ended_records(rows: list[asyncpg.Record]) -> list[bytes]:
+    """Records of orders and ended holds as the kernel packs them: the values, without an array's head."""
+    return [_pack((*row, 0)[1:])[1:] for row in rows]
+
+
+async def _pages(
+    connection: Connection, name: str, *args: object
+) -> AsyncGenerator[list[asyncpg.Record], None]:
+    """A query's rows through a cursor; the next ones are read while memory takes these."""
+    cursor = await connection.cursor(query(name), *args)
+    next_rows = asyncio.create_task(cursor.fetch(PAGE))
+    try:
+        while found := await next_rows:
+            next_rows = asyncio.create_task(cursor.fetch(PAGE))
+            yield found
+    finally:
+        if not next_rows.done():
+            next_rows.cancel()
+            await asyncio.wait([next_rows])
+
+
+async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:
+    """Forgets a sale that memory need not hold; False when it still has live holds."""
+    step = "drop" if fence else "unload"
+    reply = await kernel.run(
+        Verb.LOAD,
+        partition,
+        [sale_id],
+        (step, fence, [], [], [], [], []),
+        more_keys=more_keys(partition, sale_id),
+    )
+    if reply.status:
+        raise LoadRefused(f"sale {sale_id}: memory is {reply.status}")
+    return bool(reply.results[0] == "loaded")

@@ -1,0 +1,243 @@
+"""Writes an operator's choice about a ledger that is older than memory: see dilemma.py.
+
+All partitions are written in one transaction, which also tells the ledger memory's epochs: a choice takes
+effect as a whole or not at all, and the same choice may be made again after a crash. The parts of a spread
+sale are on several partitions, so that units on their way between them are set right last.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from flashguard.journal import Create, Entry
+from flashguard.kernel.kernel import Kernel, MemoryBroken
+from flashguard.ledger import Ledger
+from flashguard.ledger.ledger import Connection
+from flashguard.ledger.sql import query
+from flashguard.model import Position, SaleId, public_sale
+
+from .dilemma import PAGE, Dilemma, journal_tail
+from .fold import Group
+from .rebuild import close_for_operator
+from .write import write_doubtful_group
+
+HELD: Final = 1
+ENDED: Final = {2: "confirmed", 3: "released", 4: "expired", 5: "cancelled"}
+"""How the kernel's records begin: see scripts/lib/sales.lua."""
+AFTER_THE_LIST: Final = (
+    "offers_as_in_memory", "ended_as_in_memory", "held_as_in_memory", "restocks_as_in_memory",
+    "changes_as_in_memory",
+)  # fmt: skip
+"""An ended hold that the ledger lacks has its content in the waiting list, where it came from there."""
+_json = msgspec.json.Encoder().encode
+
+
+async def take_ledger(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]) -> None:
+    """The ledger as it is becomes the truth: the recorder may build memory from it. What only memory knew is
+    lost, and its units are on sale again.
+
+    Raises:
+        LedgerAway: nothing was written.
+    """
+    async with ledger.connection() as connection, connection.transaction():
+        await _lock(kernel, connection, choices)
+        for row in await connection.fetch(query("arrivals_without_departure"), _numbers(choices)):
+            await connection.execute(query("depart"), *_transfer(row), True, row["fingerprint"])
+        await _adopt_epochs(connection, choices)
+
+
+async def take_memory(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]) -> list[str]:
+    """Keeps what memory knows: writes into the ledger what the journal still has, then every sale, hold,
+    order, waiting list entry, key and counter as memory has it. An order of which the ledger has nothing
+    can't be written, because memory keeps neither its buyer nor its basket: its units leave the stock, so
+    that nobody is sold them again.
+
+    Returns:
+        the orders that could not be written, of the journal's tail; their units are taken off the stock too.
+
+    Raises:
+        MemoryAway, LedgerAway: nothing was written.
+    """
+    refused: list[str] = []
+    async with ledger.connection() as connection, connection.transaction():
+        await _lock(kernel, connection, choices)
+        known: dict[int, list[SaleId]] = {}
+        for choice in choices:
+            sales = known[choice.partition] = sorted(await kernel.sales(choice.partition))
+            tail = await journal_tail(
+                kernel, choice.partition, await _position(connection, choice), choice.memory_epoch
+            )
+            await _have_sales(kernel, connection, choice, sales, tail)
+            refused += await _write_tail(connection, choice, tail)
+        for choice in choices:
+            for sale in known[choice.partition]:
+                await _as_in_memory(kernel, connection, choice, sale)
+        await _settle_transfers(kernel, connection, choices)
+        for choice in choices:
+            for sale in known[choice.partition]:
+                await _return_lost_units(kernel, connection, choice, sale, _numbers(choices))
+        await _adopt_epochs(connection, choices)
+        recorded = await _confirmed(connection, refused)
+    return [name for name in refused if name not in recorded]
+
+
+async def _lock(kernel: Kernel, connection: Connection, choices: Sequence[Dilemma]) -> None:
+    """Nothing is decided in memory, and no recorder moves a position, until the choice is written."""
+    for choice in choices:
+        await close_for_operator(kernel, choice.partition, choice.why)
+        position = await _position(connection, choice)
+        if (position.epoch, position.seq) != (choice.ledger_epoch, choice.ledger_seq):
+            raise RuntimeError(f"a recorder moved partition {choice.partition} meanwhile: look again")
+
+
+async def _position(connection: Connection, choice: Dilemma) -> Position:
+    row = await connection.fetchrow(query("lock_position"), choice.partition)
+    if row is None:
+        raise LookupError(f"the ledger has no partition {choice.partition}")
+    return Position(row["epoch"], row["seq"], row["token"])
+
+
+async def _adopt_epochs(connection: Connection, choices: Sequence[Dilemma]) -> None:
+    """Has the ledger know memory's epochs: the next ones are then newer for everybody."""
+    for choice in choices:
+        await connection.execute(query("adopt_epoch"), choice.partition, choice.memory_epoch)
+
+
+async def _have_sales(
+    kernel: Kernel, connection: Connection, choice: Dilemma, sales: Sequence[SaleId], tail: Sequence[Entry]
+) -> None:
+    """Writes every sale and item of memory that the ledger lacks: from the journal, or as far as memory knows
+    it."""
+    group = Group()
+    for entry in tail:
+        for transition in entry.body.transitions:
+            if isinstance(transition, Create):
+                group.add(transition)
+    if group.creations:
+        await connection.fetch(query("restore_sales"), group.creations_argument())
+    for sale in sales:
+        await connection.execute(query("sale_from_memory"), sale, choice.partition)
+        counters = await kernel.counters(choice.partition, sale)
+        await connection.execute(query("items_from_memory"), sale, list(counters))
+    await connection.execute(query("any_stock"), sales)
+
+
+async def _write_tail(connection: Connection, choice: Dilemma, tail: Sequence[Entry]) -> list[str]:
+    refused: list[str] = []
+    position = await _position(connection, choice)
+    for at in range(0, len(tail), PAGE):
+        run = [_without_creations(entry) for entry in tail[at : at + PAGE]]
+        end = Position(position.epoch, run[-1].seq, run[-1].token)
+        applied, names = await write_doubtful_group(connection, choice.partition, run, position, end)
+        if not applied:
+            raise AssertionError("the position is locked")
+        position, refused = end, refused + [str(name) for name in names]
+    return refused
+
+
+def _without_creations(entry: Entry) -> Entry:
+    rest = [one for one in entry.body.transitions if not isinstance(one, Create)]
+    return msgspec.structs.replace(entry, body=msgspec.structs.replace(entry.body, transitions=rest))
+
+
+async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma, sale: SaleId) -> None:
+    """Makes the ledger's rows of a sale those of memory, as far as memory has their content."""
+    partition = choice.partition
+    config = await kernel.sale_config(partition, sale)
+    if config is None:
+        raise MemoryBroken(f"memory has lost the rules of sale {sale}")
+    durability = config[6] if len(config) > 6 else ""
+    rules = config[7] if len(config) > 7 else {}
+    of_ledger = {name: rule for name, rule in rules.items() if name != "room"}
+    values = (sale, *config[:6], durability, _json(of_ledger).decode())
+    await connection.execute(query("rules_as_in_memory"), *values)
+    for names in (("waiting_as_in_memory",), AFTER_THE_LIST):
+        async for page in kernel.records(partition, sale):
+            rows = _rows(page)
+            for name in names:
+                if rows[name]:
+                    columns = [list(column) for column in zip(*rows[name], strict=True)]
+                    await connection.execute(query(name), sale, *columns)
+    async for customers in kernel.used(partition, sale):
+        await connection.execute(query("used_as_in_memory"), sale, list(customers), list(customers.values()))
+    counters = await kernel.counters(partition, sale)
+    stock, held, sold = ([three[at] for three in counters.values()] for at in range(3))
+    await connection.execute(
+        query("counters_as_in_memory"), sale, list(counters), stock, held, sold, choice.memory_epoch
+    )
+
+
+def _rows(page: dict[str, list[Any]]) -> dict[str, list[tuple[Any, ...]]]:
+    """The records of a page as the rows of the statement that takes each kind."""
+    offers: list[tuple[Any, ...]] = []
+    ended: list[tuple[Any, ...]] = []
+    held: list[tuple[Any, ...]] = []
+    waiting: list[tuple[Any, ...]] = []
+    restocks: list[tuple[Any, ...]] = []
+    changes: list[tuple[Any, ...]] = []
+    for name, record in page.items():
+        match record:
+            case [int(status), fingerprint, created_ms, hold_ms, lasted_ms, _] if status in ENDED:
+                ended.append((name, ENDED[status], created_ms + lasted_ms))
+                offers.append((*ended[-1], fingerprint, created_ms, hold_ms))
+            case [1, fingerprint, created_ms, hold_ms, lasts_ms, customer, lines, extensions]:
+                times = (created_ms, hold_ms, created_ms + lasts_ms)
+                more = _json(extensions).decode() if extensions else None
+                held.append((name, customer, _json(lines).decode(), fingerprint, *times, more))
+            case ["waiting", fingerprint, state, created_ms, place, _, customer, sku, quantity, admitted]:
+                id_ = name.removeprefix("waiting:")
+                row = (id_, place, customer, sku, quantity, fingerprint, state, created_ms, admitted)
+                waiting.append(row)
+            case ["restock", fingerprint, stock, held_then, sold, _] if not name.startswith("transfer:"):
+                restocks.append((name, fingerprint, stock, held_then, sold))
+            case ["sale-change", verb, status, *_]:
+                changes.append((name, verb, status))
+    return {
+        "waiting_as_in_memory": waiting, "offers_as_in_memory": offers, "ended_as_in_memory": ended,
+        "held_as_in_memory": held, "restocks_as_in_memory": restocks, "changes_as_in_memory": changes,
+    }  # fmt: skip
+
+
+async def _settle_transfers(kernel: Kernel, connection: Connection, choices: Sequence[Dilemma]) -> None:
+    """The two halves of every transfer between parts are there together: the counters have both already."""
+    numbers = _numbers(choices)
+    for row in await connection.fetch(query("arrivals_without_departure"), numbers):
+        await connection.execute(query("depart"), *_transfer(row), False, row["fingerprint"])
+    for row in await connection.fetch(query("departures_under_way"), numbers):
+        key = f"transfer:{row['id']}:in"
+        if await kernel.has_record(row["partition"], SaleId(row["receiver"]), key):
+            values = (row["receiver"], row["sku"], row["units"], row["donor"], row["id"], row["fingerprint"])
+            await connection.execute(query("arrive"), *values)
+
+
+async def _return_lost_units(
+    kernel: Kernel, connection: Connection, choice: Dilemma, part: SaleId, numbers: Sequence[int]
+) -> None:
+    """Puts units that left a part, and of whose transfer the ledger knows nothing, back into the stock of
+    this part: they would arrive nowhere. Only where all parts wait for the choice, so that none moves units
+    now."""
+    parts = await connection.fetch(query("parts_of"), public_sale(part))
+    if len(parts) < 2 or any(row["partition"] not in numbers for row in parts):
+        return
+    for sku in await kernel.counters(choice.partition, part):
+        away = [await kernel.moved_away(row["partition"], SaleId(row["id"]), sku) for row in parts]
+        values = (part, sku, sum(away), choice.memory_epoch)
+        await connection.execute(query("return_units"), *values)
+
+
+def _transfer(row: Any) -> tuple[Any, ...]:
+    return row["donor"], row["sku"], row["units"], row["receiver"], row["id"]
+
+
+def _numbers(choices: Sequence[Dilemma]) -> list[int]:
+    return [choice.partition for choice in choices]
+
+
+async def _confirmed(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Those of these orders that the ledger has after all."""
+    ids = [name.rsplit(".", 1) for name in names]
+    rows = await connection.fetch(
+        query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
+    )
+    return {f"{row['sale_id']}.{row['id']}" for row in rows if row["status"] in ("confirmed", "cancelled")}

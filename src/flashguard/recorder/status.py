@@ -1,0 +1,70 @@
+"""How the recorders and their partitions do, from memory and ledger alone: any process may ask."""
+
+import sys
+from collections.abc import Container
+from typing import Final
+
+from msgspec import Struct
+
+from flashguard.journal import decode_sound
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger
+from flashguard.model import Position
+
+from .shares import Roll, share
+
+SILENT_MS: Final = 5_000
+"""A recorder that was not heard of for so long is taken for dead; it says so every second."""
+
+
+class RecorderState(Struct, frozen=True):
+    recorders: int
+    lag_entries: int
+    """Journal entries that the ledger does not have yet, of all partitions."""
+    lag_seconds: float
+    """How long the oldest of them has waited, by memory's clock."""
+    fenced: dict[int, str]
+    """Partitions that answer 503 until they are rebuilt, and why."""
+    shares: dict[str, list[int]]
+    """Each recorder's partitions, as it works them out by itself."""
+    behind: dict[int, Position]
+    """Partitions with entries that the ledger does not have yet, and how far the ledger has come in each."""
+
+
+async def recorder_state(
+    kernel: Kernel, ledger: Ledger, partitions: int, away: Container[int] = ()
+) -> RecorderState:
+    """The state at this moment.
+
+    Parameters:
+        away: partitions that nobody can look at now.
+
+    Raises:
+        MemoryAway, LedgerAway: a server does not answer.
+    """
+    fenced: dict[int, str] = {}
+    behind: dict[int, Position] = {}
+    lag = oldest_ms = 0
+    positions = await ledger.positions()
+    for partition in range(partitions):
+        if partition in away:
+            continue
+        head = await kernel.head(partition)
+        position = positions[partition]
+        if "fence" in head or not (head.get("epoch", "").isdigit() and head.get("seq", "").isdigit()):
+            fenced[partition] = head.get("why", "memory is missing")
+        elif int(head["epoch"]) != position.epoch:
+            fenced[partition] = "memory and ledger are at different epochs"
+        else:
+            missing = max(0, int(head["seq"]) - position.seq)
+            lag += missing
+            if missing:
+                behind[partition] = position
+                raw = await kernel.entries(partition, position.epoch, position.seq + 1, count=1)
+                next_ones, _ = decode_sound(raw)
+                oldest_ms = min([oldest_ms or sys.maxsize, *(entry.body.at_ms for entry in next_ones)])
+    waited_ms = await kernel.now_ms() - oldest_ms if 0 < oldest_ms < sys.maxsize else 0
+    names = Roll().note(await kernel.sharing(), 0.0)
+    shares = {name: sorted(share(names, name, partitions)) for name in names}
+    running = len(await kernel.recorders(SILENT_MS))
+    return RecorderState(running, lag, max(0, waited_ms) / 1000, fenced, shares, behind)

@@ -1,0 +1,96 @@
+"""What keeps spread sales whole when a process died in the middle: units on their way arrive, parts follow
+the first."""
+
+import asyncio
+import json
+import logging
+from typing import Any, Final
+
+import asyncpg
+
+from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger.sql import query
+from flashguard.model import Durability, SaleId, to_millis
+from flashguard.model.shards import arrival
+
+log = logging.getLogger("flashguard.recorder")
+
+TEND_SECONDS: Final = 1.0
+IN_HAND_SECONDS: Final = 2.0
+"""So long a transfer is left to whoever began it; doing it twice changes nothing."""
+AT_ONCE: Final = 500
+"""Transfers or parts that one look sets right."""
+
+
+async def tend(kernel: Kernel, ledger: Ledger) -> None:
+    """Runs until cancelled. Any number of recorders may do it at once: every step is idempotent."""
+    while True:
+        await asyncio.sleep(TEND_SECONDS)
+        try:
+            await complete_transfers(kernel, ledger, in_hand_seconds=IN_HAND_SECONDS)
+            for part, partition, request in await followers(ledger):
+                await kernel.run(Verb.CHANGE_SALE, partition, [part], [(0, *request)])
+        except (MemoryAway, LedgerAway, asyncpg.PostgresError) as error:
+            log.debug("spread sales: %s", error)
+        except Exception:
+            log.exception("spread sales")
+
+
+async def complete_transfers(
+    kernel: Kernel, ledger: Ledger, *, sale: SaleId | None = None, in_hand_seconds: float
+) -> int:
+    """Has units arrive whose mover died after they left. Returns how many transfers it completed.
+
+    Parameters:
+        in_hand_seconds: leave alone those that left a shorter time ago.
+
+    Raises:
+        MemoryAway, LedgerAway: a server does not answer; the rest arrives at the next look.
+    """
+    async with ledger.connection() as connection:
+        rows = await connection.fetch(query("transfers_to_complete"), sale, in_hand_seconds, AT_ONCE)
+    done = 0
+    for row in rows:
+        receiver = SaleId(row["receiver"])
+        request = arrival(row["sku"], row["units"], row["donor"], row["id"], row["fingerprint"])
+        reply = await kernel.run(Verb.RESTOCK, row["partition"], [receiver], [(0, *request)])
+        if reply.status:
+            continue  # that partition is being built
+        if reply.results[0][0] != "restocked":
+            log.error(
+                "%d units of %s can't arrive at %s: %s", row["units"], row["sku"], receiver, reply.results[0]
+            )
+        elif not reply.results[0][1]:
+            done += 1
+            log.warning("completed a transfer of %d units of %s to %s", row["units"], row["sku"], receiver)
+    return done
+
+
+async def followers(ledger: Ledger, sale: SaleId | None = None) -> list[tuple[SaleId, int, tuple[Any, ...]]]:
+    """Parts that are not as the first part of their sale: each with its partition and the change that it
+    needs, as the kernel takes it. Of one sale, or of all.
+
+    Raises:
+        LedgerAway: PostgreSQL does not answer.
+    """
+    async with ledger.connection() as connection:
+        rows = await connection.fetch(query("parts_that_differ"), sale, AT_ONCE)
+    return [(SaleId(row["id"]), row["partition"], _follow(row)) for row in rows]
+
+
+def _follow(row: asyncpg.Record) -> tuple[Any, ...]:
+    rules: dict[str, Any] = dict.fromkeys(json.loads(row["had"]), False) | json.loads(row["rules"])
+    rules.pop("counted_since_ms", None)
+    disk = row["hold_durability"] == Durability.DISK
+    changes = {
+        "status": row["status"],
+        "starts_ms": to_millis(row["starts_at"]) if row["starts_at"] else 0,
+        "ends_ms": to_millis(row["ends_at"]) if row["ends_at"] else 0,
+        "hold_ms": row["hold_seconds"] * 1000,
+        "max_hold_ms": row["max_hold_seconds"] * 1000,
+        "limit": row["limit_per_customer"] or 0,
+        "durability": "" if disk else row["hold_durability"],
+        "rules": rules,
+    }
+    return ("follow", changes, "")

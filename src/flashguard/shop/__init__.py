@@ -1,0 +1,1 @@
+"""The operator's side: sales, stock, orders, imports, audits."""

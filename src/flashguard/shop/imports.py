@@ -1,0 +1,92 @@
+"""Many sales at once, all or nothing."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from flashguard.ledger import Ledger, StoredSale
+from flashguard.model import SaleId
+
+from .sales import NewSale, Shop
+
+MAX_SALES: Final = 100
+"""Of one import; so many statements its transaction has."""
+MAX_ITEMS: Final = 20_000
+"""Of all its sales together."""
+
+
+class Imported(Struct, frozen=True, kw_only=True):
+    """What an import did. `taken` are the places of sales whose ids exist: then nothing was written."""
+
+    taken: tuple[int, ...] = ()
+    ended: tuple[int, ...] = ()
+    """The places of sales whose end has passed: then nothing was written, either."""
+    mismatch: bool = False
+    """The key was used for another file: then nothing was written."""
+    replayed: bool = False
+    in_memory: bool = True
+    """False: not all of the sales are in memory yet. The same key again completes them, and so does a
+    recorder within seconds."""
+
+
+async def import_sales(
+    ledger: Ledger,
+    shop: Shop,
+    sales: Sequence[tuple[SaleId, NewSale]],
+    *,
+    key: str | None = None,
+    dry_run: bool = False,
+) -> Imported:
+    """Writes draft sales into the ledger in one transaction, then each into memory and its journal.
+
+    Parameters:
+        key: an idempotency key; the same import under it again changes nothing.
+        dry_run: only look whether it would work.
+
+    Raises:
+        LedgerAway: nothing was written.
+    """
+    places: list[int] = []
+    drafts: list[tuple[StoredSale, int]] = []
+    for place, (id_, new) in enumerate(sales):
+        parts = shop.placed(shop.draft_of(new, id_, None if key is None else f"import:{key}:{place}"))
+        drafts += parts
+        places += [place] * len(parts)
+    ids = [draft.sale.id for draft, _ in drafts]
+    made = [draft for draft, _ in drafts if draft.creation_key is not None]
+    ended = tuple(place for place, (_, new) in enumerate(sales) if new.has_ended())
+    if ended and (key is None or not await _all_made(ledger, made)):
+        return Imported(ended=ended)
+    if not dry_run and not await shop.may_create(ids):
+        return Imported(in_memory=False)
+    taken = await ledger.create_sales(drafts, keep=not dry_run)
+    replayed = bool(taken) and key is not None and await _all_made(ledger, made)
+    if taken and key is not None and await _used_otherwise(ledger, key, len(sales), replayed=replayed):
+        return Imported(mismatch=True)
+    if taken and not replayed:
+        return Imported(taken=tuple(dict.fromkeys(places[at] for at in taken)))
+    if dry_run:
+        return Imported(replayed=replayed)
+    loaded = [await shop.load(draft.sale.id, partition) for draft, partition in drafts]
+    return Imported(replayed=replayed, in_memory=all(loaded))
+
+
+async def _used_otherwise(ledger: Ledger, key: str, sales: int, *, replayed: bool) -> bool:
+    """Whether an earlier import under this key had another file: this one's first sale or the one after its
+    last tells, for an import is all or nothing."""
+    if not replayed and await ledger.sale_created_with(f"import:{key}:0") is not None:
+        return True
+    return await ledger.sale_created_with(f"import:{key}:{sales}") is not None
+
+
+async def _all_made(ledger: Ledger, drafts: Sequence[StoredSale]) -> bool:
+    """Whether this very import was made before."""
+    for draft in drafts:
+        found = await ledger.sale(draft.sale.id)
+        if found is None or (found.creation_key, found.creation_body) != (
+            draft.creation_key,
+            draft.creation_body,
+        ):
+            return False
+    return True

@@ -1,0 +1,132 @@
+"""Orders after the sale: taken back, as the shop refunds them."""
+
+import asyncio
+from typing import Final
+
+from flashguard.engine.decisions import Decisions, Fate
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
+from flashguard.errors import Code
+from flashguard.kernel.kernel import Verb
+from flashguard.ledger import Ledger, RecordedReservation
+from flashguard.ledger.sql import query
+from flashguard.model import (
+    Granted,
+    Outcome,
+    Refused,
+    ReservationStatus,
+    SaleId,
+    SaleStatus,
+    split_reservation_id,
+    unknown,
+)
+from flashguard.model.arguments import NAME, first_wrong, is_text
+from flashguard.settings import Settings
+
+POLL_SECONDS: Final = 0.02
+_OF_ANOTHER_HISTORY: Final = Refused(
+    code=Code.RECOVERING,
+    detail="Memory does not have this order as the ledger has it; it is about to be built again.",
+    retry_after_seconds=RETRY_SECONDS,
+)
+
+
+class Orders:
+    """What a shop does with orders. Refusals are values; a server that is away is an exception."""
+
+    def __init__(self, ledger: Ledger, decisions: Decisions, settings: Settings) -> None:
+        self._ledger = ledger
+        self._decisions = decisions
+        self._settings = settings
+
+    async def cancel(self, id_: str, *, restock: bool, reason: str) -> Outcome:
+        """Takes an order back; the answer waits until the ledger has it. A second cancel answers the first's.
+
+        Parameters:
+            restock: its units are available again; else they leave the stock. Either way they count for the
+                customer's limit no more.
+        """
+        name = split_reservation_id(id_)
+        if name is None:
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
+        wrong = first_wrong(
+            (isinstance(restock, bool), "restock: must be True or False"),
+            (is_text(reason), f"reason: {NAME}"),
+        )
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        sale, short = name
+        order = (await self._ledger.recorded([name])).get((sale, short))
+        if order is None or order.status is ReservationStatus.HELD:
+            return await self._no_order_yet(sale, short, order)
+        if order.status is ReservationStatus.CANCELLED:
+            return await self._as_it_is(sale, short, wait=False)
+        if order.status is not ReservationStatus.CONFIRMED:
+            return Refused(code=Code(f"reservation-{order.status}"))
+        if await self._ledger.parked(sale, "cancel", short):
+            return Refused(code=Code.LEDGER_REFUSED)
+        decision = await self._decisions.ask(
+            Verb.CANCEL,
+            sale,
+            (short, order.fingerprint, order.customer, order.lines, restock, reason),
+            id_=short,
+            durable=lambda result: bool(result[0] == "cancelled"),
+            same=lambda _, found: found.status is ReservationStatus.CANCELLED,
+        )
+        by_fate = refused_by_fate(decision)
+        if by_fate:
+            return _OF_ANOTHER_HISTORY if by_fate.code is Code.LEDGER_REFUSED else by_fate
+        match decision.result:
+            case ["cancelled", *_]:
+                found = await self._ledger.reservation(sale, short)
+                return _OF_ANOTHER_HISTORY if found is None else Granted(found)
+            case ["as-it-is", seq]:
+                return await self._as_it_is(sale, short, wait=bool(seq))
+            case ["unknown-sale"]:
+                return await self._cancel_archived(sale, short, restock=restock, reason=reason)
+        return _OF_ANOTHER_HISTORY
+
+    async def _no_order_yet(self, sale: SaleId, short: str, order: RecordedReservation | None) -> Refused:
+        """The ledger has a hold, or nothing; memory may be ahead of it."""
+        decision = await self._decisions.ask(Verb.LOOK, sale, (short,))
+        status = decision.result[0] if decision.fate is Fate.DECIDED else "unknown-reservation"
+        if status in (ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED):
+            return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
+        if status != "unknown-reservation":
+            return Refused(code=Code(f"reservation-{status}"))
+        if order is not None:
+            return Refused(code=Code.RESERVATION_HELD)
+        refused = await self._ledger.refusal(sale, short)
+        if refused is None:
+            return unknown(Code.UNKNOWN_RESERVATION, f"{sale}.{short}")
+        return Refused(code=Code.LEDGER_REFUSED)
+
+    async def _as_it_is(self, sale: SaleId, short: str, *, wait: bool) -> Outcome:
+        """The cancelled order as the ledger has it; waits for the recorder if asked to."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.record_timeout_seconds
+        while True:
+            found = await self._ledger.reservation(sale, short)
+            if found is not None and found.status is ReservationStatus.CANCELLED:
+                return Granted(found, True)
+            if not wait or loop.time() >= deadline:
+                return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _cancel_archived(self, sale: SaleId, short: str, *, restock: bool, reason: str) -> Outcome:
+        """Memory does not have the sale: closed so long ago that only the ledger does, or not loaded yet."""
+        stored = await self._ledger.sale(sale)
+        if stored is None or stored.sale.status is not SaleStatus.CLOSED:
+            return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+        async with self._ledger.connection() as connection:
+            done = await connection.fetchval(
+                query("cancel_archived"),
+                sale,
+                short,
+                restock,
+                reason,
+                self._settings.closed_sale_hours * 3600,
+            )
+        found = await self._ledger.reservation(sale, short)
+        if found is not None and found.status is ReservationStatus.CANCELLED:
+            return Granted(found, not done)
+        return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)

@@ -1,0 +1,98 @@
+"""The audit of a spread sale: every part by itself, then what lies between them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger
+from flashguard.ledger.sql import query
+from flashguard.model import Sale, SaleId
+from flashguard.model.shards import part_ids
+
+from .audit import ItemAudit, SaleAudit, audit_sale
+
+TRANSIT_SECONDS_MOST: Final = 60.0
+"""Units of a dead mover arrive within seconds of a recorder's look; this long after, something is wrong."""
+
+
+async def audit_spread_sale(
+    kernel: Kernel, ledger: Ledger, sale: Sale, partition: Callable[[SaleId], int]
+) -> SaleAudit:
+    """Return one report of the audits of all parts and of the transfers between them.
+
+    Parameters:
+        partition: the partition of a part.
+
+    Raises:
+        LedgerAway: PostgreSQL does not answer.
+    """
+    reports = await asyncio.gather(
+        *(audit_sale(kernel, ledger, part, partition(part)) for part in part_ids(sale.id, sale.spread))
+    )
+    return await audited_as_one(ledger, sale.id, list(reports))
+
+
+async def audited_as_one(ledger: Ledger, sale: SaleId, reports: list[SaleAudit]) -> SaleAudit:
+    """One report of those of the parts. Units in transit belong to the stock, and to no part.
+
+    Raises:
+        LedgerAway: PostgreSQL does not answer.
+    """
+    async with ledger.connection() as connection:
+        transfers = {row["sku"]: row for row in await connection.fetch(query("audit_transfers"), sale)}
+        arrivals = await connection.fetch(query("audit_arrivals"), sale)
+    items = []
+    for of_parts in zip(*(report.items for report in reports), strict=True):
+        row = transfers.get(of_parts[0].sku)
+        items.append(
+            _item(list(of_parts), None if row is None else (row["in_transit"], row["oldest_seconds"]))
+        )
+    wrong = [f"{report.sale_id}: {difference}" for report in reports for difference in report.differences]
+    wrong += [
+        f"{row['unequal']} transfers of {sku} arrived as another number of units than left"
+        for sku, row in transfers.items()
+        if row["unequal"]
+    ]
+    wrong += [f"{row['transfers']} transfers of {row['sku']} arrived that never left" for row in arrivals]
+    return SaleAudit(
+        sale_id=sale,
+        ok=not wrong and all(report.ok for report in reports) and all(item.ok for item in items),
+        orders=sum(report.orders for report in reports),
+        refused=sum(report.refused for report in reports),
+        differences=tuple(wrong),
+        items=tuple(items),
+        parts=tuple(reports),
+    )
+
+
+def _item(parts: list[ItemAudit], transit: tuple[int, float] | None) -> ItemAudit:
+    units, seconds = transit or (0, 0.0)
+    differences = [
+        f"part {number}: {difference}" for number, part in enumerate(parts) for difference in part.differences
+    ]
+    if seconds > TRANSIT_SECONDS_MOST:
+        differences.append(f"{units} units left a part {seconds:.0f} s ago and arrived nowhere; no recorder?")
+    memory = [
+        None
+        if any(getattr(part, name) is None for part in parts)
+        else sum(getattr(part, name) for part in parts)
+        for name in ("memory_stock", "memory_held", "memory_sold")
+    ]
+    return msgspec.structs.replace(
+        parts[0],
+        stock=sum(part.stock for part in parts) + units,
+        available=sum(part.available for part in parts) + units,
+        held=sum(part.held for part in parts),
+        sold=sum(part.sold for part in parts),
+        memory_stock=memory[0], memory_held=memory[1], memory_sold=memory[2],
+        tail_entries=sum(part.tail_entries for part in parts),
+        returning=sum(part.returning for part in parts),
+        returning_seconds=max(part.returning_seconds for part in parts),
+        oversold=sum(part.oversold for part in parts),
+        in_transit=units,
+        differences=tuple(differences),
+        ok=not differences,
+    )  # fmt: skip

@@ -1,0 +1,238 @@
+"""Starts simulations as child processes, one at a time, and shows any, whichever process runs it."""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from signal import SIGTERM
+from typing import Any, Final
+
+import msgspec
+
+from flashguard.embedded.program import Program
+from flashguard.errors import Code, FlashGuardError
+from flashguard.kernel.kernel import MemoryAway
+from flashguard.ledger import Ledger
+from flashguard.ledger.simulations import SimulationBook, StoredSimulation
+from flashguard.live import Hub, Viewer
+from flashguard.model import Refused
+from flashguard.settings import Settings
+from flashguard.valkey.client import MemoryClient
+
+from .board import Board
+from .follow import Follow
+from .job import Order
+from .plan import LogLine, environment
+from .progress import Over, Progress
+
+log = logging.getLogger("flashguard")
+
+STOP_SECONDS: Final = 3.0
+"""What a simulation gets to end when the process that started it ends."""
+LISTED: Final = 50
+DIED: Final = "The process that ran it ended before it could report"
+
+
+class Unknown(Exception):
+    """There is no such simulation."""
+
+
+class NotStarted(Exception):
+    """No simulation was started.
+
+    Parameters:
+        refused: what to answer to the caller who asked for it.
+    """
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.code.value)
+        self.refused = refused
+
+
+class Desk:
+    """Simulations, as the API offers them."""
+
+    def __init__(self, ledger: Ledger, client: MemoryClient, hub: Hub, settings: Settings) -> None:
+        self._book = SimulationBook(ledger)
+        self._board = Board(client)
+        self._client = client
+        self._hub = hub
+        self._settings = settings
+        self._followed: dict[str, Follow] = {}
+        self._child: Program | None = None
+        self._waiting: asyncio.Task[None] | None = None
+
+    async def start(
+        self, buyers: int, stock: int, strategies: tuple[str, ...], url: str, *, retry_id: str | None = None
+    ) -> tuple[Progress, bool]:
+        """Start one; return it, and whether an earlier request with the same key had started it.
+
+        Parameters:
+            retry_id: the id that a retry of this request asks for as well; None: it has no idempotency key.
+
+        Raises:
+            NotStarted: another one runs, or the same key asked for another one.
+            FlashGuardError: a server does not answer, or no child can be started here.
+        """
+        asked = buyers, stock, strategies
+        if retry_id is not None and (earlier := await self._started_before(retry_id, asked)) is not None:
+            return earlier, True
+        id_ = retry_id or secrets.token_hex(16)
+        if not await self._board.claim(id_):
+            running = await self._board.running()
+            raise NotStarted(
+                Refused(code=Code.REQUEST_IN_FLIGHT, detail=f"Simulation {running} is still running.")
+            )
+        try:
+            # Another request with this key may have run a whole simulation since the look above.
+            if retry_id is not None and (earlier := await self._started_before(retry_id, asked)) is not None:
+                await self._board.free(id_)
+                return earlier, True
+            stored = await self._book.create(
+                id_,
+                environment=environment(self._settings.embedded),
+                buyers=buyers,
+                stock=stock,
+                strategies=strategies,
+            )
+        except BaseException:
+            await self._board.free(id_)
+            raise
+        await self._spawn(stored, url)
+        return Progress(stored), False
+
+    async def _started_before(self, id_: str, asked: tuple[int, int, tuple[str, ...]]) -> Progress | None:
+        """Return the simulation that an earlier request with the same key started, if there is one.
+
+        Raises:
+            NotStarted: that request asked for another simulation.
+        """
+        stored = await self._book.get(id_)
+        if stored is None:
+            return None
+        if (stored.buyers, stored.stock, stored.strategies) != asked:
+            raise NotStarted(Refused(code=Code.IDEMPOTENCY_MISMATCH))
+        return await self.get(id_)
+
+    async def _spawn(self, stored: StoredSimulation, url: str) -> None:
+        order = msgspec.json.encode(Order(stored, url)).decode()
+        last_words: list[str] = []
+
+        def say(_: str, line: str) -> None:
+            log.warning("simulation: %s", line)
+            last_words[:] = [line]
+
+        command = [sys.executable, "-m", "flashguard.simulator.job", order]
+        child = Program("simulation", command, _environment_of(self._settings), say, SIGTERM)
+        try:
+            await child.start()
+        except (FlashGuardError, OSError) as error:
+            await self._bury(stored.id, f"Its process could not be started: {error}")
+            return
+        self._child = child
+        self._waiting = asyncio.create_task(self._wait(child, stored.id, last_words))
+
+    async def _wait(self, child: Program, id_: str, last_words: list[str]) -> None:
+        exit_code = await child.wait()
+        why = f"{DIED} (exit code {exit_code}){': ' + last_words[0] if last_words else '.'}"
+        try:
+            await self._bury(id_, why)
+        except FlashGuardError as error:
+            log.warning("simulation %s: %s", id_, error)
+
+    async def stop(self, id_: str) -> Progress:
+        """Asks it to end early; one that is over stays as it is. Raises Unknown."""
+        progress = await self.get(id_)
+        if not progress.over:
+            await self._board.ask_to_stop(id_)
+        return progress
+
+    async def get(self, id_: str) -> Progress:
+        """A simulation as it stands. Raises Unknown."""
+        stored = await self._book.get(id_)
+        if stored is None:
+            raise Unknown
+        progress = Progress(stored)
+        if progress.over:
+            return progress
+        await self._catch_up(progress)
+        if progress.over or await self._board.running() == id_:
+            return progress
+        await self._bury(id_, f"{DIED}.")
+        stored = await self._book.get(id_)
+        if stored is None:
+            raise Unknown
+        return Progress(stored)
+
+    async def newest(self) -> list[dict[str, Any]]:
+        """The newest simulations, without logs and series."""
+        views = []
+        for stored in await self._book.newest(LISTED):
+            progress = Progress(stored) if stored.finished_at else await self.get(stored.id)
+            views.append(progress.view(whole=False))
+        return views
+
+    async def watch(self, id_: str) -> Viewer:
+        """A viewer of its events: all of it first, and again at its end.
+
+        Raises:
+            Unknown: there is no such simulation.
+            Full, Ending: not now.
+        """
+        progress = None if id_ in self._followed else await self.get(id_)
+        follow = self._followed.get(id_)
+        if follow is None and progress is not None:
+            follow = Follow(progress, self._board, lambda: self.get(id_))
+            if not progress.over:
+                self._followed[id_] = follow
+                follow.start(lambda: self._followed.pop(id_, None))
+        if follow is None:
+            raise AssertionError("it is followed, or was just looked up")
+        return self._hub.watch(follow.channel)
+
+    async def close(self) -> None:
+        """Ends what this process started and follows."""
+        for follow in list(self._followed.values()):
+            follow.stop()
+        if self._child is not None:
+            await self._child.stop(STOP_SECONDS)
+        if self._waiting is not None:
+            await asyncio.wait([self._waiting], timeout=STOP_SECONDS)
+        await self._client.aclose()
+
+    async def _catch_up(self, progress: Progress) -> None:
+        """Takes all that the board has of it."""
+        while events := await self._board.read(progress.id, progress.place):
+            for place, event in events:
+                progress.take(event, place)
+
+    async def _bury(self, id_: str, why: str) -> None:
+        """Marks one that never reported as failed, with what its events told; does nothing to another."""
+        stored = await self._book.get(id_)
+        if stored is not None and stored.finished_at is None:
+            progress = Progress(stored)
+            try:
+                await self._catch_up(progress)
+            except MemoryAway as error:
+                log.warning("simulation %s: %s", id_, error)
+            last_ms = progress.report.log[-1].at_ms if progress.report.log else 0
+            line = LogLine(at_ms=last_ms, text=why, level="error")
+            progress.take(line)
+            at = await self._book.finish(id_, "failed", why, progress.encoded_report())
+            if at is not None:
+                over = Over(status="failed", detail=why, finished_at=at)
+                await self._board.write(id_, [line, over])
+        await self._board.free(id_)
+
+
+def _environment_of(settings: Settings) -> dict[str, str]:
+    """The environment of a child that works on our servers, with our keys."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
+    return ours | {
+        "FLASHGUARD_REDIS_URL": settings.redis_url or "",
+        "FLASHGUARD_DATABASE_URL": settings.database_url or "",
+        "FLASHGUARD_ADMIN_KEY": settings.admin_key.get_secret_value() if settings.admin_key else "",
+        "FLASHGUARD_EMBEDDED": "true" if settings.embedded else "false",
+        "PYTHONUNBUFFERED": "1",
+    }

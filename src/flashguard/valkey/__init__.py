@@ -1,0 +1,1 @@
+"""The client of Valkey/Redis: one server, a primary under Sentinels, or a cluster."""

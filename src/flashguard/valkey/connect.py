@@ -1,0 +1,29 @@
+"""Connects to memory: the one place that knows which kind of client a topology needs."""
+
+from flashguard.errors import ConfigurationError
+from flashguard.settings import Settings
+
+from .address import Kind, read_topology
+from .client import MemoryClient
+from .cluster import ClusterClient
+from .connection import Client
+from .sentinel import SentinelClient
+
+
+def connect_kernel(url: str, settings: Settings) -> MemoryClient:
+    """A client for the kernel; it connects when it is first used.
+
+    Raises:
+        ConfigurationError: the URL, or a certificate that it names, can't be read.
+    """
+    try:
+        topology = read_topology(url)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"FLASHGUARD_REDIS_URL: {error}") from error
+    timeout_seconds = settings.memory_timeout_seconds
+    match topology.kind:
+        case Kind.SENTINEL:
+            return SentinelClient(topology, timeout_seconds=timeout_seconds)
+        case Kind.CLUSTER:
+            return ClusterClient(topology, timeout_seconds=timeout_seconds)
+    return Client(topology.server, timeout_seconds=timeout_seconds)

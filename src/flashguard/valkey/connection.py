@@ -1,0 +1,316 @@
+"""Connections to Valkey/Redis for the hot path: many commands in flight on one socket, none ever sent twice.
+
+A general client spends more on one command than a script call of a few buyers costs, and sends a command
+again when its answer was lost. Here a command is sent once; when its answer does not come, that is said.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar, cast
+
+import hiredis
+
+from .address import Address
+from .errors import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    LostConnection,
+    MovedError,
+    NoAnswer,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from .replies import shaped
+
+CONNECT_SECONDS: Final = 3.0
+SPARE_SECONDS: Final = 2.0
+"""How much longer than it blocks by itself a blocking read may take."""
+MAX_IN_FLIGHT: Final = 10_000
+"""Commands that wait for their answer on one connection; far more than there are coalescers."""
+
+
+class Connection(asyncio.Protocol):
+    """One socket. Answers come in the order of the commands; any fault fails all that wait, and ends it."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader(replyError=_error)
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._sent = 0
+        self.lost: RedisError | None = None
+        self.address: Address | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        reader, waiting = self._reader, self._waiting
+        reader.feed(data)
+        try:
+            while (answer := reader.gets()) is not False:
+                future = waiting.popleft()
+                if not future.done():
+                    if isinstance(answer, RedisError):
+                        future.set_exception(answer)
+                    else:
+                        future.set_result(answer)
+        except (hiredis.ProtocolError, IndexError) as error:
+            self.end(LostConnection(f"not the protocol of Valkey/Redis: {error}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.end(
+            LostConnection(f"the connection was closed: {error}" if error else "the connection was closed")
+        )
+
+    def end(self, why: RedisError) -> None:
+        """Closes the socket; all that wait are told why."""
+        if self.lost is None:
+            self.lost = why
+        if self._transport is not None:
+            self._transport.abort()
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(why)
+
+    def send(self, command: tuple[Any, ...]) -> "asyncio.Future[Any]":
+        """Sends a command; the future has its answer.
+
+        Raises:
+            RedisError: the connection is lost, or has too many commands in flight.
+        """
+        if self.lost is not None:
+            raise self.lost
+        if len(self._waiting) >= MAX_IN_FLIGHT:
+            raise LostConnection("too many commands wait for their answers")
+        future = self._loop.create_future()
+        self._waiting.append(future)
+        self._sent += 1
+        self.write(command)
+        return future
+
+    def write(self, command: tuple[Any, ...]) -> None:
+        """Sends a command whose answer nobody waits for."""
+        if self._transport is not None:
+            self._transport.write(hiredis.pack_command(command))
+
+    def send_first(self, command: tuple[Any, ...]) -> None:
+        """Sends what the next command needs before it; should it fail, that one will say so."""
+        self.send(command).add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    async def ask(self, command: tuple[Any, ...], seconds: float) -> Any:
+        """Sends a command and returns its answer.
+
+        An answer that does not come within `seconds` ends the connection, also when its caller left before.
+        """
+        future = self.send(command)
+        timer = self._loop.call_later(seconds, self._late, self._sent, seconds)
+        answer = await future
+        timer.cancel()
+        return answer
+
+    def _late(self, number: int, seconds: float) -> None:
+        if self._sent - len(self._waiting) < number:
+            self.end(NoAnswer(f"no answer within {seconds:g} s"))
+
+
+Made = TypeVar("Made", bound=Connection)
+
+
+async def connect(address: Address, factory: Callable[[], Made]) -> Made:
+    """A connection that has logged in.
+
+    Raises:
+        RedisError, OSError, TimeoutError: it can't be made.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            if address.path is not None:
+                _, connection = await loop.create_unix_connection(factory, address.path)
+            else:
+                _, connection = await loop.create_connection(
+                    factory, address.host, address.port, ssl=address.tls
+                )
+    except ssl.SSLError as error:
+        why = getattr(error, "verify_message", "") or error.reason or str(error)
+        raise LostConnection(f"no TLS with {address.name}: {why}") from error
+    connection.address = address
+    try:
+        for command in address.greeting:
+            await connection.ask(command, CONNECT_SECONDS)
+    except BaseException:
+        connection.end(LostConnection("the greeting failed"))
+        raise
+    return connection
+
+
+@asynccontextmanager
+async def visiting(address: Address) -> AsyncIterator[Connection]:
+    """A connection for a question or two."""
+    connection = await connect(address, Connection)
+    try:
+        yield connection
+    finally:
+        connection.end(LostConnection("all was asked"))
+
+
+ERRORS: Final[dict[str, type[RedisError]]] = {
+    "NOSCRIPT": NoScriptError,
+    "NOAUTH": AuthenticationError,
+    "WRONGPASS": AuthenticationError,
+    "READONLY": ReadOnlyError,
+    "LOADING": BusyLoadingError,
+    "TRYAGAIN": TryAgainError,
+    "CLUSTERDOWN": ClusterDownError,
+}
+ELSEWHERE: Final[dict[str, type[AskError]]] = {"MOVED": MovedError, "ASK": AskError}
+
+
+def _error(text: str) -> RedisError:
+    code, _, rest = text.partition(" ")
+    elsewhere = ELSEWHERE.get(code)
+    return ERRORS.get(code, ResponseError)(text) if elsewhere is None else elsewhere(rest)
+
+
+class Client:
+    """Commands to one server: one connection for all that answer at once, one more for each blocked read.
+
+    Connects when first needed, and again after a fault; a command is never sent again.
+    """
+
+    sharded = False
+
+    def __init__(self, address: Address, *, timeout_seconds: float) -> None:
+        self.address = address
+        self._timeout_seconds = timeout_seconds
+        self._main: Connection | None = None
+        self._connecting: asyncio.Task[Connection] | None = None
+        self._idle: list[Connection] = []
+        self._reading: set[Connection] = set()
+        self._closed = False
+
+    async def execute_command(self, *command: Any) -> Any:
+        """One command and its answer, in redis-py's shapes for those that the kernel uses.
+
+        Raises:
+            RedisError: there is no answer, or it is an error.
+            OSError: no connection can be made.
+        """
+        answer = await (self.ask_blocking(command) if "BLOCK" in command else self._ask(command))
+        return shaped(command, answer)
+
+    async def evalsha(self, sha: str, count: int, *keys_and_args: Any) -> Any:
+        return await self._ask(("EVALSHA", sha, count, *keys_and_args))
+
+    async def eval(self, source: str, count: int, *keys_and_args: Any) -> Any:
+        return await self._ask(("EVAL", source, count, *keys_and_args))
+
+    async def script_load(self, source: str) -> Any:
+        return await self._ask(("SCRIPT", "LOAD", source))
+
+    async def _ask(self, command: tuple[Any, ...]) -> Any:
+        main = self._main
+        if main is None or main.lost is not None:
+            main = await self.connected()
+        try:
+            return await main.ask(command, self._timeout_seconds)
+        except ReadOnlyError as error:  # a primary that was demoted: its address may lead to the new one
+            if self._main is main:
+                self.forsake(LostConnection(str(error)))
+            raise
+
+    def link(self, key: str = "") -> Connection | None:
+        """The connection by which a command about this key is asked now; None when there is none."""
+        main = self._main
+        return None if main is None or main.lost is not None else main
+
+    def node_of(self, key: str) -> str:
+        """What people call the server that has a key."""
+        return self.address.name
+
+    def nodes(self) -> dict[str, "Client"]:
+        """A client for each server that is known."""
+        return {self.address.name: self}
+
+    async def homes(self, channels: Sequence[str]) -> list[tuple[Address, tuple[str, ...]]]:
+        """Where to hear which channels."""
+        link = self.link() or await self.connected()
+        return [(link.address or self.address, tuple(channels))]
+
+    async def connected(self) -> Connection:
+        """The main connection; however many ask for it at once, one is made."""
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.add_done_callback(self._made)
+        return await asyncio.shield(self._connecting)
+
+    def _made(self, task: "asyncio.Task[Connection]") -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:
+            self._main = task.result()
+
+    async def beside(self, key: str = "") -> Connection:
+        """One more connection to the same server, for who waits in it."""
+        if self._closed:
+            raise LostConnection("the client is closed")
+        link = self.link()
+        address = link.address if link is not None else None
+        return await connect(address or await self._where(), Connection)
+
+    async def _connect(self) -> Connection:
+        if self._closed:
+            raise LostConnection("the client is closed")
+        return await connect(await self._where(), Connection)
+
+    async def _where(self) -> Address:
+        """The server's address, asked for before each connection."""
+        return self.address
+
+    async def ask_blocking(self, command: tuple[Any, ...], *, asking: bool = False) -> Any:
+        """One command that waits in the server.
+
+        Parameters:
+            asking: the server only takes over the slot of its key.
+        """
+        block_seconds = command[command.index("BLOCK") + 1] / 1000
+        while self._idle and self._idle[-1].lost is not None:
+            self._idle.pop()
+        connection = self._idle.pop() if self._idle else await self.beside()
+        self._reading.add(connection)
+        try:
+            if asking:
+                connection.send_first(("ASKING",))
+            answer = await connection.ask(command, block_seconds + SPARE_SECONDS)
+        except ResponseError:
+            self._idle.append(connection)
+            raise
+        except BaseException:
+            connection.end(LostConnection("a blocked read was given up"))
+            raise
+        finally:
+            self._reading.discard(connection)
+        self._idle.append(connection)
+        return answer
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self.forsake(LostConnection("the client is closed"))
+
+    def forsake(self, why: RedisError) -> None:
+        """Ends every connection; the next command makes one anew."""
+        for connection in (self._main, *self._idle, *self._reading):
+            if connection is not None:
+                connection.end(why)
+        self._idle.clear()

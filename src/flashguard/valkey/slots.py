@@ -1,0 +1,55 @@
+"""Which node of a cluster has which keys."""
+
+from binascii import crc_hqx
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from .address import Address
+
+SLOTS: Final = 16_384
+HOME_TAG: Final = "{recorders}"
+"""The hash tag whose node answers commands without a key: it has what all recorders share."""
+
+
+@lru_cache(maxsize=65_536)
+def slot_of(key: str) -> int:
+    """The slot of a key: CRC-16 (XMODEM) of what stands in its first braces, or of all of it."""
+    _, opened, rest = key.partition("{")
+    tag, closed, _ = rest.partition("}")
+    return crc_hqx((tag if opened and closed and tag else key).encode(), 0) % SLOTS
+
+
+KEYLESS: Final = frozenset(
+    ("INFO", "CONFIG", "CLUSTER", "PING", "TIME", "ACL", "LATENCY", "MEMORY", "COMMAND", "CLIENT", "WAIT")
+)
+
+
+def key_of(command: tuple[Any, ...]) -> str:
+    """A key that a command is about; those about none ask the node that has the recorders."""
+    name = command[0]
+    if name in KEYLESS:
+        return HOME_TAG
+    return str(command[command.index("STREAMS") + 1] if name == "XREAD" else command[1])
+
+
+class Shard(NamedTuple):
+    """A run of slots, its primary, and its replicas."""
+
+    first: int
+    last: int
+    primary: Address
+    replicas: tuple[Address, ...]
+
+
+def read_slots(answer: list[Any], asked: Address) -> list[Shard]:
+    """What CLUSTER SLOTS says; a node that does not know its own host is reached where it was asked."""
+    return [
+        Shard(first, last, _node(nodes[0], asked), tuple(_node(each, asked) for each in nodes[1:]))
+        for first, last, *nodes in answer
+        if nodes
+    ]
+
+
+def _node(node: list[Any], asked: Address) -> Address:
+    host = (node[0] or b"").decode()
+    return asked.at(host if host not in ("", "?") else asked.host, int(node[1]))

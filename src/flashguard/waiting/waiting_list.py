@@ -1,0 +1,204 @@
+"""The waiting list of a sale: who asks to be told when units come back. They are held for them, in order.
+
+An entry is for units of one item. When its turn comes it is offered them: an ordinary hold with the entry's
+own id, which its customer confirms, releases, or lets lapse; then the next in line has them.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from msgspec import Struct
+
+from flashguard.engine.customers import WHAT_IT_IS
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, refusal, refused_by_fate
+from flashguard.engine.receipts import IdKind, Signer
+from flashguard.errors import Code
+from flashguard.kernel.kernel import Verb
+from flashguard.ledger import Ledger, LedgerAway, readable_row
+from flashguard.ledger.sql import query
+from flashguard.model import (
+    CustomerId,
+    Key,
+    Line,
+    Refused,
+    ReservationId,
+    SaleId,
+    SaleStatus,
+    Sku,
+    from_millis,
+    invalid_basket,
+    split_reservation_id,
+    unknown,
+    unknown_sale,
+)
+from flashguard.model.arguments import KEY, MAX_MILLIS, first_wrong, is_key, is_whole
+from flashguard.model.fingerprints import request_fingerprint
+
+IN_FLIGHT: Final = Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+FIELDS: Final = 8
+"""Of an entry in the kernel's results; a refusal has fewer."""
+
+
+class WaitingStatus(StrEnum):
+    WAITING = "waiting"
+    OFFERED = "offered"
+    """Its units were held for it: its reservation says what became of them."""
+    LEFT = "left"
+    LIMIT_REACHED = "limit-reached"
+    """When its turn came, its customer had bought as many units as one may have."""
+    ENDED = "ended"
+    """The sale was closed while it waited, or the entry could not be offered its units."""
+
+
+class WaitingEntry(Struct, frozen=True, kw_only=True):
+    """A place in the list. `place` is 1 for who is next for the item, None when it waits no more."""
+
+    id: ReservationId
+    sale_id: SaleId
+    customer: CustomerId
+    status: WaitingStatus
+    items: tuple[Line]
+    place: int | None
+    created_at: datetime
+
+
+class WaitingList:
+    """Joins, looks at, and leaves the waiting lists of sales. Refusals are values.
+
+    Parameters:
+        customer_of: the spelling of a customer's id that counts; None when it can't be one.
+    """
+
+    def __init__(
+        self,
+        decisions: Decisions,
+        ledger: Ledger,
+        signer: Signer,
+        customer_of: Callable[[str], CustomerId | None],
+    ) -> None:
+        self._decisions = decisions
+        self._ledger = ledger
+        self._signer = signer
+        self._customer_of = customer_of
+
+    async def join(
+        self,
+        sale: str,
+        customer: str,
+        sku: str,
+        quantity: int = 1,
+        *,
+        key: Key | None = None,
+        admitted_until: int = 0,
+    ) -> tuple[WaitingEntry, bool] | Refused:
+        """Waits for so many units of an item; the answer comes once the ledger has it.
+
+        Parameters:
+            key: an idempotency key; the same one again answers the same entry, as it is now.
+            admitted_until: as in `FlashGuard.reserve`; matters only where the units are there at once.
+
+        Returns:
+            the entry, and whether the same key had made it before; or why not.
+        """
+        line, one = Line(Sku(sku), quantity), self._customer_of(customer)
+        wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, [line])
+        if wrong or one is None:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
+        more = first_wrong(
+            (key is None or is_key(key), KEY),
+            (is_whole(admitted_until, 0, MAX_MILLIS), "admitted_until: milliseconds, a whole number"),
+        )
+        if more:
+            return Refused(code=Code.INVALID_REQUEST, detail=more)
+        short = self._signer.short_id(IdKind.WAITING_ENTRY, SaleId(sale), key)
+        body = request_fingerprint("hold", one, (line,))  # an offer's receipt is one of a hold
+        return await self._ask(SaleId(sale), short, "join", body, one, sku, quantity, admitted_until)
+
+    async def see(self, id_: str) -> WaitingEntry | Refused:
+        """An entry as it is now, with its place."""
+        found = await self._ask_by_id(id_, "see")
+        return found if isinstance(found, Refused) else found[0]
+
+    async def leave(self, id_: str) -> WaitingEntry | Refused:
+        """Gives the place up; an entry that waits no more stays as it is."""
+        found = await self._ask_by_id(id_, "leave")
+        return found if isinstance(found, Refused) else found[0]
+
+    async def _ask_by_id(self, id_: str, verb: str) -> tuple[WaitingEntry, bool] | Refused:
+        name = split_reservation_id(id_)
+        if name is None:
+            return unknown(Code.UNKNOWN_ENTRY, id_)
+        return await self._ask(*name, verb)
+
+    async def _ask(
+        self, sale: SaleId, short: str, verb: str, *asked: Any
+    ) -> tuple[WaitingEntry, bool] | Refused:
+        decision = await self._decisions.ask(
+            Verb.WAITING_LIST,
+            sale,
+            (verb, short, *asked),
+            name=short,
+            durable=lambda result: len(result) == FIELDS and not result[1],
+        )
+        refused = refused_by_fate(decision)
+        if refused:
+            return refused
+        result = decision.result
+        if len(result) != FIELDS:
+            if result[0] in ("unknown-sale", "unknown-entry"):
+                return await self._not_in_memory(sale, short, verb)
+            if result[0] == Code.IDEMPOTENCY_MISMATCH and await self._ledger.parked_of_id(sale, short):
+                return Refused(code=Code.LEDGER_REFUSED)
+            return refusal(result)
+        state, as_it_was, customer, sku, quantity, created_ms, place, seq = result
+        if as_it_was and seq and verb != "see" and await self._row(sale, short) is None:
+            return IN_FLIGHT  # memory alone may have it, and lose it
+        entry = WaitingEntry(
+            id=ReservationId(f"{sale}.{short}"),
+            sale_id=sale,
+            customer=customer,
+            status=WaitingStatus(state),
+            items=(Line(sku, quantity),),
+            place=place or None,
+            created_at=from_millis(created_ms),
+        )
+        return entry, as_it_was
+
+    async def _row(self, sale: SaleId, short: str) -> Any:
+        async with self._ledger.connection() as connection:
+            with readable_row("waiting entry", f"{sale}.{short}"):
+                return await connection.fetchrow(query("waiting_entry"), sale, short)
+
+    async def _not_in_memory(
+        self, sale: SaleId, short: str, verb: str
+    ) -> tuple[WaitingEntry, bool] | Refused:
+        """Memory has no such sale or entry: unknown, long closed, or not loaded yet. The ledger knows."""
+        try:
+            stored = await self._ledger.sale(sale)
+            row = None if stored is None else await self._row(sale, short)
+        except LedgerAway:
+            return RECOVERING
+        if stored is None:
+            return unknown_sale(sale) if verb == "join" else unknown(Code.UNKNOWN_ENTRY, f"{sale}.{short}")
+        closed = stored.sale.status is SaleStatus.CLOSED
+        if row is None:
+            if verb != "join":
+                return unknown(Code.UNKNOWN_ENTRY, f"{sale}.{short}")
+            return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.") if closed else RECOVERING
+        if not closed:
+            return RECOVERING
+        ended = row["state"] == WaitingStatus.WAITING
+        entry = WaitingEntry(
+            id=ReservationId(f"{sale}.{short}"),
+            sale_id=sale,
+            customer=CustomerId(row["customer"]),
+            status=WaitingStatus.ENDED if ended else WaitingStatus(row["state"]),
+            items=(Line(Sku(row["sku"]), row["quantity"]),),
+            place=None,
+            created_at=row["created_at"],
+        )
+        return entry, True

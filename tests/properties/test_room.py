@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from memory import Wire, memory_server
 
@@ -182,11 +182,17 @@ steps = st.tuples(
 )
 
 
+CREDIT = WaitingRoom(mode=RoomMode.FIFO, admit_per_second=1.0, max_active=100, session_seconds=60)
+LOOKED_AT_OFTEN = [("take", 0)] * 12 + [("wait", 2)] + [("look", 11), ("wait", 2)] * 10
+"""Twelve who come before the opening, of whom one polls twice a second."""
+
+
 def try_crowds(valkey: Wire, how: settings) -> None:
     kernel = Kernel(valkey)  # type: ignore[arg-type]
     valkey.run(kernel.load_scripts())
 
     @how
+    @example(CREDIT, 12, LOOKED_AT_OFTEN)  # by chance, the pace is met with too few who wait
     @given(rooms, st.integers(1, 12), st.lists(steps, max_size=40))
     def every_crowd(room: WaitingRoom, stock: int, doings: list[tuple[str, int]]) -> None:
         crowd = Crowd(valkey, kernel, room, stock)
@@ -224,7 +230,11 @@ def test_a_broken_room_is_noticed(broken: str, valkey: Wire, monkeypatch: pytest
     assert any(old in source for source in sources.values())
     monkeypatch.setattr(kernel_module, "script_source", lambda verb: sources[verb].replace(old, new))
     unshrunk = settings(
-        MANY, phases=(Phase.generate,), derandomize=True, report_multiple_bugs=False, print_blob=False
+        MANY,
+        phases=(Phase.explicit, Phase.generate),
+        derandomize=True,
+        report_multiple_bugs=False,
+        print_blob=False,
     )
     with pytest.raises(AssertionError):
         try_crowds(valkey, unshrunk)

@@ -91,6 +91,15 @@ def test_every_page_is_found_from_the_first_one() -> None:
         assert name.name == "README.md" or name.parts[0] == "decisions" or f"({name})" in first, name
 
 
+def test_decisions_are_numbered_without_gaps_and_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(folder.glob("[0-9]*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for number, page in enumerate(pages, 1):
+        title = page.read_text().partition("\n")[0].removeprefix(f"# {number}. ")
+        assert f"\n{number}. [{title}]({page.name})\n" in (folder / "README.md").read_text()
+
+
 INSTALLS = re.compile(
     r"(?:pip3?|pipx|uv(?: tool| pip)?|npm|pnpm|yarn|docker|podman) (?:install|i|add|run|pull|ci)\b[^\n`]*"
     r"|(?:uvx|npx|pipx run|pnpm dlx|bunx) [^\n`]*"

@@ -1,7 +1,7 @@
 """How often somebody may ask: token buckets in memory, shared by all processes, asked for in batches.
 
 A limit that can't be checked lets pass: where memory is away, what matters is answered 503 anyway; see
-docs/decisions/0015.
+docs/decisions/0009.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 Lambda runs one request at a time in an instance, and freezes the process in between: nothing runs in the
 background, and sockets may be gone when it goes on, hours later. So nothing here needs a background task:
 connections are looked at before they are trusted, keys are read again when they are old, and a buy listens
-for its commit while it waits, and at no other time. See docs/decisions/0022.
+for its commit while it waits, and at no other time. See docs/decisions/0012.
 """
 
 import asyncio

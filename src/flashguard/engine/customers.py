@@ -2,7 +2,7 @@
 
 A limit per customer is worth nothing while `Ann`, `ann ` and `аnn` with a Cyrillic letter are three. What a
 human takes for the same id is made the same; what only pretends to be another one is refused. See
-docs/decisions/0009.
+docs/decisions/0008.
 """
 
 import re

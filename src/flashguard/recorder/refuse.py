@@ -3,7 +3,7 @@
 One refusal is normal after a loss: memory granted what the ledger knows better, the partition is rebuilt, and
 the transition is not made again. A transition that is refused twice would be refused for ever, with a rebuild
 of the whole partition each time. So it is parked: what made it does not make it again, and an operator is
-told. The ledger counts, so that another recorder knows, too. See docs/decisions/0026.
+told. The ledger counts, so that another recorder knows, too. See docs/decisions/0016.
 """
 
 import logging

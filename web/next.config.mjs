@@ -1,4 +1,4 @@
-/** Written by hand: a static export that the API serves, or any CDN. */
+/** A static export, which the API or any CDN serves. Written by hand: generated defaults break the export. */
 const config = {
   output: "export",
   trailingSlash: true,

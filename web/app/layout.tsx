@@ -12,8 +12,9 @@ export const viewport: Viewport = {
   ],
 };
 
-/** Before the first paint, so that a chosen theme does not flash. A constant: its hash is in the CSP. */
-const THEME = `try{var t=localStorage.getItem("theme");if(t==="dark"||t==="light")document.documentElement.dataset.theme=t}catch{}`;
+/** Sets the chosen theme before the first paint, so that no other theme flashes. A constant: the CSP holds its hash. */
+const THEME = `try{var t=localStorage.getItem("theme");\
+if(t==="dark"||t==="light")document.documentElement.dataset.theme=t}catch{}`;
 
 export default function Layout({ children }: { children: React.ReactNode }) {
   return (

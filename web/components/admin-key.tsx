@@ -2,25 +2,28 @@
 
 import { useEffect, useRef, useState } from "react";
 import { KeyRound } from "lucide-react";
-import { keyInFragment } from "@/lib/key-fragment";
-import { setAdminKey, signOut, useWhySignedOut } from "@/lib/key-store";
-import { notAKey, signIn } from "@/lib/sign-in";
-import { Panel } from "./parts";
+import { keyInFragment } from "@/lib/fragment";
+import { setAdminKey, signOut, useSignOutReason } from "@/lib/key-store";
+import { keyProblem, signIn } from "@/lib/sign-in";
+import { Panel } from "./ui";
 
-/** Takes the key from the address that `flashguard up` prints. A fragment is never sent to any server; it goes at once. */
+/**
+ * Sign in with the key in the address that `flashguard up` prints, and remove it from the address. The key is in the
+ * fragment, which browsers never send to a server.
+ */
 export function useKeyFromAddress() {
   useEffect(() => {
-    function take() {
+    function signInFromAddress() {
       const key = keyInFragment(window.location.hash);
       if (!key) return;
-      const wrong = notAKey(key);
-      if (wrong) signOut(wrong);
+      const problem = keyProblem(key);
+      if (problem) signOut(problem);
       else setAdminKey(key);
       window.history.replaceState(window.history.state, "", window.location.pathname + window.location.search);
     }
-    take();
-    window.addEventListener("hashchange", take);
-    return () => window.removeEventListener("hashchange", take);
+    signInFromAddress();
+    window.addEventListener("hashchange", signInFromAddress);
+    return () => window.removeEventListener("hashchange", signInFromAddress);
   }, []);
 }
 
@@ -33,14 +36,14 @@ export function ForgetKey() {
   );
 }
 
-/** Asks for a key, and keeps it only when the service knows it. */
+/** A form for the admin key. It keeps the key only if the service accepts it. */
 export function AdminKey({ why }: { why: string }) {
   const [typed, setTyped] = useState("");
   const [error, setError] = useState("");
   const [checking, setChecking] = useState(false);
   const working = useRef(false);
-  const signedOut = useWhySignedOut();
-  async function use() {
+  const signedOut = useSignOutReason();
+  async function submit() {
     if (working.current) return;
     working.current = true;
     setChecking(true);
@@ -49,14 +52,14 @@ export function AdminKey({ why }: { why: string }) {
     setChecking(false);
     working.current = false;
   }
-  const wrong = error || (checking ? "" : signedOut);
+  const problem = error || (checking ? "" : signedOut);
   return (
     <Panel title="Admin key needed" aside={<KeyRound size={15} aria-hidden className="text-soft" />}>
       <form
         className="grid gap-3"
         onSubmit={(event) => {
           event.preventDefault();
-          void use();
+          void submit();
         }}
       >
         <p className="text-soft">{why}</p>
@@ -77,9 +80,9 @@ export function AdminKey({ why }: { why: string }) {
             {checking ? "Checking…" : "Use this key"}
           </button>
         </div>
-        {wrong && (
+        {problem && (
           <p role="alert" className="text-bad">
-            {wrong}
+            {problem}
           </p>
         )}
         <p className="text-xs text-soft">

@@ -4,11 +4,11 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import type uPlot from "uplot";
 import { short } from "@/lib/format";
 
-export type Part = { strategy: string; from: number; to: number };
+export type Segment = { strategy: string; from: number; to: number };
 const HEIGHT = 150;
-const PARTS_ROOM = 18;
+const SEGMENT_LABEL_HEIGHT = 18;
 
-/** A theme change, by the switch or by the system: canvases don't follow by themselves. */
+/** Call `listener` when the page's or the system's theme changes: canvases must be drawn again. */
 function subscribe(listener: () => void) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", listener);
@@ -27,7 +27,7 @@ export const useTheme = () =>
     () => "light",
   );
 
-/** A token's colour as a canvas can use it. */
+/** Return a CSS token's colour in a form that a canvas accepts. */
 function colorOf(element: HTMLElement, token: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(--${token})`;
@@ -37,43 +37,43 @@ function colorOf(element: HTMLElement, token: string): string {
   return color;
 }
 
-/** One measure over time. Charts of the same `together` share their crosshair. */
+/** A chart of one measure over time. Charts with the same `syncKey` share their crosshair. */
 export function Chart({
   label,
   summary,
   seconds,
   values,
-  parts = [],
+  segments = [],
   token,
-  together,
+  syncKey,
 }: {
   label: string;
   summary: string;
   seconds: number[];
   values: (number | null)[];
-  parts?: Part[];
+  segments?: Segment[];
   token: "info" | "good" | "bad";
-  together: string;
+  syncKey: string;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const now = useRef({ seconds, values, parts });
+  const now = useRef({ seconds, values, segments });
   const readout = useRef<HTMLSpanElement>(null);
   const theme = useTheme();
   useEffect(() => {
-    now.current = { seconds, values, parts };
+    now.current = { seconds, values, segments };
     plot.current?.setData([seconds, values]);
-  }, [seconds, values, parts]);
+  }, [seconds, values, segments]);
 
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    let gone = false;
+    let cancelled = false;
     const observer = new ResizeObserver(([entry]) =>
       plot.current?.setSize({ width: entry!.contentRect.width, height: HEIGHT }),
     );
     void import("uplot").then(({ default: Plot }) => {
-      if (gone) return;
+      if (cancelled) return;
       const [line, soft, grid, page] = [token, "soft", "line", "panel"].map((name) => colorOf(element, name));
       const font = `11px ${getComputedStyle(element).fontFamily}`;
       const axis = { stroke: soft, font, ticks: { show: false }, grid: { stroke: grid, width: 1 } };
@@ -82,9 +82,9 @@ export function Chart({
           width: element.clientWidth,
           height: HEIGHT,
           legend: { show: false },
-          padding: [PARTS_ROOM, 8, 0, 0],
+          padding: [SEGMENT_LABEL_HEIGHT, 8, 0, 0],
           scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(most * 1.05, 5)] } },
-          cursor: { sync: { key: together }, y: false, drag: { x: false, y: false }, points: { size: 6, fill: line } },
+          cursor: { sync: { key: syncKey }, y: false, drag: { x: false, y: false }, points: { size: 6, fill: line } },
           series: [
             {},
             {
@@ -105,7 +105,7 @@ export function Chart({
             },
           ],
           hooks: {
-            draw: [(plot) => drawParts(plot, now.current.parts, soft!, grid!, page!, font)],
+            draw: [(plot) => drawSegments(plot, now.current.segments, soft!, grid!, page!, font)],
             setCursor: [
               (plot) => {
                 const at = plot.cursor.idx;
@@ -125,12 +125,12 @@ export function Chart({
       observer.observe(element);
     });
     return () => {
-      gone = true;
+      cancelled = true;
       observer.disconnect();
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [token, together, theme]);
+  }, [token, syncKey, theme]);
 
   return (
     <figure className="min-w-0">
@@ -156,8 +156,8 @@ export function Chart({
   );
 }
 
-/** Where each strategy ran, named above its stretch. */
-function drawParts(plot: uPlot, parts: Part[], text: string, grid: string, page: string, font: string) {
+/** Mark where each strategy's segment begins, with its name above the chart. */
+function drawSegments(plot: uPlot, segments: Segment[], text: string, grid: string, page: string, font: string) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio || 1;
   ctx.save();
@@ -165,8 +165,8 @@ function drawParts(plot: uPlot, parts: Part[], text: string, grid: string, page:
   ctx.textAlign = "left";
   ctx.textBaseline = "alphabetic";
   let free = bbox.left + 2 * ratio;
-  for (const part of parts) {
-    const from = plot.valToPos(part.from, "x", true);
+  for (const segment of segments) {
+    const from = plot.valToPos(segment.from, "x", true);
     ctx.strokeStyle = grid;
     ctx.lineWidth = ratio;
     ctx.beginPath();
@@ -174,12 +174,12 @@ function drawParts(plot: uPlot, parts: Part[], text: string, grid: string, page:
     ctx.lineTo(from, bbox.top + bbox.height);
     ctx.stroke();
     const x = Math.max(from + 2 * ratio, free);
-    const width = ctx.measureText(part.strategy).width;
+    const width = ctx.measureText(segment.strategy).width;
     if (x + width > bbox.left + bbox.width + 8 * ratio) continue;
     ctx.fillStyle = page;
     ctx.fillRect(x, 0, width + 4 * ratio, 15 * ratio);
     ctx.fillStyle = text;
-    ctx.fillText(part.strategy, x, 11 * ratio);
+    ctx.fillText(segment.strategy, x, 11 * ratio);
     free = x + width + 10 * ratio;
   }
   ctx.restore();

@@ -22,7 +22,7 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
   );
 }
 
-/** Browsers offer the clipboard over HTTPS and on localhost only; the old way works elsewhere. */
+/** Copy text. Browsers offer the clipboard API only over HTTPS and on localhost; elsewhere `execCommand` works. */
 async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -40,9 +40,9 @@ async function copy(text: string): Promise<boolean> {
 
 const never = () => () => {};
 
-/** What the page just did, to be done again in a terminal. The admin key is never in it. */
+/** The page's call as a curl command. It never contains the admin key. */
 export function Curl(call: Call) {
-  // The exported page does not know its origin: read it after hydration, or the two differ.
+  // The exported HTML does not know its origin. Reading it before hydration would be a mismatch.
   const origin = useSyncExternalStore(
     never,
     () => API_URL || window.location.origin,

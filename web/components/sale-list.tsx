@@ -2,9 +2,9 @@
 
 import Link from "next/link";
 import { useEffect, useState } from "react";
-import { api, bearer, exact, sentence, type Sale } from "@/lib/api/client";
+import { api, bearer, exact, detailOf, type Sale } from "@/lib/api/client";
 import { count } from "@/lib/format";
-import { Empty, Pill, Text, type Tone } from "./parts";
+import { Empty, Pill, Text, type Tone } from "./ui";
 
 export const SALE_TONES: Record<Sale["status"], Tone> = {
   draft: "soft",
@@ -13,11 +13,14 @@ export const SALE_TONES: Record<Sale["status"], Tone> = {
   paused: "warn",
   closed: "soft",
 };
-/** Between two looks at the list; as much again by chance, so that pages spread out. */
-const LOOK_MS = 3_000;
+/** The least time between two polls. Up to as much again is added at random, to spread pages out. */
+const POLL_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 
-/** The newest sales, looked at every few seconds while the page is seen. `live`: one that the page follows closer. */
+/**
+ * The newest sales, polled while the page is visible. `live` is a sale that the page follows by a stream: its figures
+ * are newer, so the list shows them.
+ */
 export function SaleList({
   to,
   changed,
@@ -32,35 +35,35 @@ export function SaleList({
   const [read, setRead] = useState<{ sales: Sale[]; more: boolean } | null>(null);
   const [error, setError] = useState("");
   useEffect(() => {
-    let gone = false;
+    let cancelled = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const look = async () => {
+    const poll = async () => {
       if (!document.hidden) {
         const answer = await api
           .GET("/v1/sales", { headers: admin ? bearer(admin) : undefined, signal: AbortSignal.timeout(TIMEOUT_MS) })
           .catch(() => null);
-        if (gone) return;
+        if (cancelled) return;
         if (answer?.data) setRead({ sales: exact<Sale[]>(answer.data.data), more: answer.data.next_cursor !== null });
-        setError(answer?.data ? "" : sentence(answer?.error));
+        setError(answer?.data ? "" : detailOf(answer?.error));
       }
-      timer = setTimeout(() => void look(), LOOK_MS * (1 + Math.random()));
+      timer = setTimeout(() => void poll(), POLL_MS * (1 + Math.random()));
     };
-    void look();
+    void poll();
     return () => {
-      gone = true;
+      cancelled = true;
       clearTimeout(timer);
     };
   }, [changed, admin]);
-  const wrong = error && (
+  const problem = error && (
     <p className="mb-2 text-bad" role="alert">
       {error}
       {read && " The list is stale."}
     </p>
   );
-  if (!read) return wrong || <p className="text-soft">Loading…</p>;
+  if (!read) return problem || <p className="text-soft">Loading…</p>;
   if (!read.sales.length)
     return (
-      wrong || (
+      problem || (
         <Empty title="There is no sale yet">
           Create one in the{" "}
           <Link className="link" href="/control/">
@@ -73,7 +76,7 @@ export function SaleList({
   const shown = read.sales.map((sale) => (sale.id === live?.id ? live : sale));
   return (
     <>
-      {wrong}
+      {problem}
       <div className={`overflow-x-auto ${error ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Sales">
         <table className="table">
           <thead>

@@ -5,10 +5,10 @@ import { usePathname } from "next/navigation";
 import { useSyncExternalStore } from "react";
 import { Monitor, Moon, Sun, Zap } from "lucide-react";
 import { API_URL } from "@/lib/api/client";
-import { once } from "@/lib/once";
+import { singlePress } from "@/lib/single-press";
 import { useSystem } from "@/lib/use-system";
 import { useKeyFromAddress } from "./admin-key";
-import { Pill } from "./parts";
+import { Pill } from "./ui";
 
 const PAGES = [
   ["/", "Home"],
@@ -55,7 +55,7 @@ function ThemeSwitch() {
   );
 }
 
-/** In one word, how the whole does; the home page has the parts. */
+/** The state of the installation in a few words. The home page shows each component. */
 function Health() {
   const { system, lost, locked } = useSystem();
   if (locked) return <Pill tone="soft">needs a key</Pill>;
@@ -105,17 +105,17 @@ export function Shell({ children }: { children: React.ReactNode }) {
       <main
         id="main"
         tabIndex={-1}
-        {...once}
+        {...singlePress}
         className="mx-auto grid w-full max-w-[90rem] flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 px-4 py-6 lg:px-6"
       >
         {children}
       </main>
-      <Foot />
+      <Footer />
     </div>
   );
 }
 
-function Foot() {
+function Footer() {
   const { system } = useSystem();
   return (
     <footer className="border-t border-line">

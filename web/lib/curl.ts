@@ -2,7 +2,7 @@ export type Call = { method?: string; path: string; body?: unknown; admin?: bool
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** A call of the API as a line for a shell. The key stays a variable: a copied line must not carry a secret. */
+/** Return an API call as a curl command. The key stays a shell variable: a copied line must not hold a secret. */
 export function curlOf(origin: string, { method = "GET", path, body, admin }: Call): string {
   const parts = [method === "GET" ? "curl" : `curl -X ${method}`, quoted(origin + path)];
   if (admin) parts.push(`-H "Authorization: Bearer $FLASHGUARD_ADMIN_KEY"`);

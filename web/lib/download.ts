@@ -8,7 +8,7 @@ export function download(name: string, blob: Blob): void {
   URL.revokeObjectURL(link.href);
 }
 
-/** An SVG drawn at twice its size. */
+/** Return an SVG as a PNG of twice its size. */
 export async function pngOf(svg: Blob): Promise<Blob> {
   const url = URL.createObjectURL(svg);
   try {

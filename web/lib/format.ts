@@ -1,4 +1,4 @@
-/** Numbers, money and times for the reader's locale (a test passes its own). */
+/** Numbers, money and times are formatted for the reader's locale; tests pass their own. */
 type Locale = string | undefined;
 
 export const count = (value: number, locale?: Locale) => new Intl.NumberFormat(locale).format(value);
@@ -8,7 +8,7 @@ export function milliseconds(value: number, locale?: Locale): string {
   return `${new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value)} ms`;
 }
 
-/** Minor units: yen have none, dinars have three; the currency knows. */
+/** Format an amount in minor units. The currency gives their number: yen have 0 decimals, dinars 3. */
 export function money(minor: number, currency: string, locale?: Locale): string {
   const format = new Intl.NumberFormat(locale, { style: "currency", currency });
   return format.format(minor / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
@@ -17,7 +17,7 @@ export function money(minor: number, currency: string, locale?: Locale): string 
 export const time = (iso: string, locale?: Locale) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
 
-/** 3:07, or 1:02:07; never below zero. */
+/** Format a remaining time as 3:07 or 1:02:07; never below zero. */
 export function countdown(left_ms: number): string {
   const seconds = Math.max(0, Math.ceil(left_ms / 1000));
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
@@ -25,19 +25,19 @@ export function countdown(left_ms: number): string {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** A moment of a run: 12.345 s. */
+/** Format a time within a run: 12.3 s. */
 export const seconds = (ms: number, locale?: Locale) =>
   `${new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms / 1000)} s`;
 
-/** A rate with as many digits as say something. */
+/** Format a rate: one decimal below 10, none above. */
 export const rate = (value: number, locale?: Locale) =>
   new Intl.NumberFormat(locale, { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 
-/** 1.2k: for axes, where there is no room. */
+/** Format a number for axes, where space is scarce: 1.2K. */
 export const short = (value: number, locale?: Locale) =>
   new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 }).format(value);
 
-/** A duration as one says it: 250 ms, 1.5 s, 2 min. */
+/** Format a duration in the unit that fits: 250 ms, 1.5 s, 2 min. */
 export function duration(ms: number, locale?: Locale): string {
   const text = (value: number, digits = 1) =>
     new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value);

@@ -1,11 +1,11 @@
-import { randomId } from "./attempt";
+import { randomId } from "./remember";
 
 const PREFIX = "flashguard:intent:";
 type Kept = { content: string; key: string };
 
 /**
- * The idempotency key of one intent. It stays the same until the content differs or `intentDone` is called, so that a
- * press whose answer was lost is sent again as the same request, also after a reload.
+ * Return the idempotency key of an intent. It stays the same until the content changes or `intentDone` is called: if an
+ * answer is lost, the next press repeats the same request, even after a reload.
  */
 export function intentKey(name: string, content: unknown, store: Storage = sessionStorage): string {
   const text = JSON.stringify(content ?? null);
@@ -16,7 +16,7 @@ export function intentKey(name: string, content: unknown, store: Storage = sessi
   return key;
 }
 
-/** Ends an intent: the next press is a new one. */
+/** End an intent: the next press gets a new key. */
 export function intentDone(name: string, store: Storage = sessionStorage): void {
   store.removeItem(PREFIX + name);
 }

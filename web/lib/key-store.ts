@@ -5,36 +5,36 @@ import { useSyncExternalStore } from "react";
 const NAME = "flashguard:admin-key";
 export const KEY_CHANGED = "flashguard:admin-key-changed";
 
-/** Why the key that this tab had is gone; empty where it was forgotten on purpose. */
-let why = "";
+/** Why the service refused the key of this tab. Empty if the user removed it. */
+let signOutReason = "";
 
 function subscribe(listener: () => void) {
   window.addEventListener(KEY_CHANGED, listener);
   return () => window.removeEventListener(KEY_CHANGED, listener);
 }
 
-/** The admin key, kept for this tab only; empty where there is none. */
+/** Return this tab's admin key, or an empty string. */
 export const adminKey = () => sessionStorage.getItem(NAME) ?? "";
 
 export function setAdminKey(value: string) {
-  why = "";
+  signOutReason = "";
   if (value) sessionStorage.setItem(NAME, value);
   else sessionStorage.removeItem(NAME);
   window.dispatchEvent(new Event(KEY_CHANGED));
 }
 
-/** Forgets the key because the service refused it. */
+/** Remove the key because the service refused it. */
 export function signOut(reason: string) {
   sessionStorage.removeItem(NAME);
-  why = reason;
+  signOutReason = reason;
   window.dispatchEvent(new Event(KEY_CHANGED));
 }
 
 export const useAdminKey = (): string => useSyncExternalStore(subscribe, adminKey, () => "");
 
-export const useWhySignedOut = (): string =>
+export const useSignOutReason = (): string =>
   useSyncExternalStore(
     subscribe,
-    () => why,
+    () => signOutReason,
     () => "",
   );

@@ -1,25 +1,25 @@
-export type Token = { kind: "comment" | "string" | "word" | "plain"; text: string };
+export type Token = { kind: "comment" | "string" | "keyword" | "plain"; text: string };
 const KEYWORDS =
   "and|break|do|else|elseif|end|false|for|function|if|in|local|nil|not|or|repeat|return|then|true|until|while";
 const TOKEN = new RegExp(String.raw`(--.*$)|('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\b(${KEYWORDS})\b`, "g");
 
-/** One line of Lua as far as colours need it. */
+/** Split a line of Lua into the tokens that get colours. */
 export function tokensOf(line: string): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   for (const found of line.matchAll(TOKEN)) {
     if (found.index > at) tokens.push({ kind: "plain", text: line.slice(at, found.index) });
-    tokens.push({ kind: found[1] ? "comment" : found[2] ? "string" : "word", text: found[0] });
+    tokens.push({ kind: found[1] ? "comment" : found[2] ? "string" : "keyword", text: found[0] });
     at = found.index + found[0].length;
   }
   if (at < line.length) tokens.push({ kind: "plain", text: line.slice(at) });
   return tokens;
 }
 
-export type Note = { at: string; title: string; text: string; library?: boolean };
+export type Rule = { at: string; title: string; text: string; library?: boolean };
 
-/** The rules of reserve_stock.lua, each with the start of the line where it begins, in the file's order. */
-export const NOTES: Note[] = [
+/** The rules of reserve_stock.lua, in the order of the file. `at` is the start of the line where a rule begins. */
+export const RULES: Rule[] = [
   {
     at: "#!lua",
     title: "One step, unbreakable",
@@ -84,21 +84,21 @@ export const NOTES: Note[] = [
   },
 ];
 
-export type Block = { note: Note | null; from: number; lines: string[] };
+export type Block = { rule: Rule | null; from: number; lines: string[] };
 
-/** The source cut where its rules begin; a rule that this kernel does not have is left out. */
-export function blocksOf(source: string, notes: Note[] = NOTES): Block[] {
+/** Split the source where its rules begin. Rules that this kernel does not have are skipped. */
+export function blocksOf(source: string, rules: Rule[] = RULES): Block[] {
   const lines = source.trimEnd().split("\n");
   const blocks: Block[] = [];
   let from = 0;
-  let note: Note | null = null;
-  for (const next of notes) {
+  let rule: Rule | null = null;
+  for (const next of rules) {
     const at = lines.findIndex((line, index) => index >= from && line.trimStart().startsWith(next.at));
     if (at < 0) continue;
-    if (at > from) blocks.push({ note, from: from + 1, lines: lines.slice(from, at) });
+    if (at > from) blocks.push({ rule, from: from + 1, lines: lines.slice(from, at) });
     from = at;
-    note = next;
+    rule = next;
   }
-  blocks.push({ note, from: from + 1, lines: lines.slice(from) });
+  blocks.push({ rule, from: from + 1, lines: lines.slice(from) });
   return blocks;
 }

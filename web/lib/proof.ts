@@ -1,4 +1,4 @@
-/** A proof of work of the ALTCHA kind (version 2, SHA-256): counters are tried until the hash begins as it must. */
+/** An ALTCHA challenge (version 2, SHA-256): find the counter whose hash starts with `keyPrefix`. */
 export type Challenge = {
   parameters: { nonce: string; salt: string; keyPrefix: string; keyLength: number };
   signature?: string;
@@ -7,7 +7,7 @@ export type Challenge = {
 const bytes = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 const hex = (data: Uint8Array) => Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** The solution, as the API takes it. Needs HTTPS (or localhost): elsewhere browsers have no `crypto.subtle`. */
+/** Return the solution as the API expects it. Needs HTTPS or localhost: elsewhere browsers have no `crypto.subtle`. */
 export async function solve(challenge: Challenge): Promise<string> {
   const { nonce, salt, keyPrefix, keyLength } = challenge.parameters;
   const head = bytes(salt + nonce);

@@ -6,11 +6,11 @@ const WIDTH = 900,
   HEAD = 96,
   FOOT = 36,
   BAR = 520;
-const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-const text = (x: number, y: number, words: string, more = "") =>
-  `<text x="${x}" y="${y}" ${more}>${escaped(words)}</text>`;
+const escaped = (text: string) => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+const text = (x: number, y: number, content: string, more = "") =>
+  `<text x="${x}" y="${y}" ${more}>${escaped(content)}</text>`;
 
-/** A finished simulation as one picture that stands by itself, in light colours, without a script. */
+/** Return the report of a finished simulation as one SVG: self-contained, in light colours, without scripts. */
 export function reportSvg(simulation: Simulation): string {
   const { runs, stock, buyers } = simulation;
   const height = HEAD + ROW * Math.max(1, runs.length) + FOOT;

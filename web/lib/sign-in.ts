@@ -1,23 +1,23 @@
-import { api, bearer, sentence } from "./api/client";
+import { api, bearer, detailOf } from "./api/client";
 import { setAdminKey } from "./key-store";
 
 const TIMEOUT_MS = 10_000;
-/** What a header can carry, without spaces. */
+/** Characters that an HTTP header can carry, without the space. */
 const KEY = /^[\x21-\x7e]+$/;
 
-/** Why this can't be a key of any installation; empty where it can. */
-export function notAKey(text: string): string {
-  const odd = [...text].find((sign) => !KEY.test(sign));
-  if (!odd) return text ? "" : "There is no key.";
-  return odd.trim()
-    ? `No key has the character “${odd}” in it: copy the whole key again, it may have been cut.`
+/** Return why this cannot be a key of any installation, or an empty string. */
+export function keyProblem(text: string): string {
+  const invalid = [...text].find((character) => !KEY.test(character));
+  if (!invalid) return text ? "" : "There is no key.";
+  return invalid.trim()
+    ? `No key has the character “${invalid}” in it: copy the whole key again, it may have been cut.`
     : "No key has a space in it: copy the key alone.";
 }
 
-/** Keeps a key that the service knows. Returns why it does not take it, empty where it does. */
+/** Keep a key if the service accepts it. Return why it does not, or an empty string. */
 export async function signIn(key: string): Promise<string> {
-  const wrong = notAKey(key);
-  if (wrong) return wrong;
+  const problem = keyProblem(key);
+  if (problem) return problem;
   const answer = await api
     .GET("/v1/system", { headers: bearer(key), signal: AbortSignal.timeout(TIMEOUT_MS) })
     .catch(() => null);
@@ -29,5 +29,5 @@ export async function signIn(key: string): Promise<string> {
   if (status === 401)
     return "This installation does not know this key. It may be mistyped, expired, revoked, or from another installation.";
   if (status === 403) return "This key may not do what this page does: a key with the scope “admin” is needed.";
-  return `The key could not be checked. ${sentence(answer?.error)}`;
+  return `The key could not be checked. ${detailOf(answer?.error)}`;
 }

@@ -1,17 +1,17 @@
 import type { Counters, LogLine, RunResult, SeriesPoint, Simulation, SimulationEvents, Strategy } from "./api/client";
 
 export type Level = LogLine["level"];
-/** As many as the service keeps. */
+/** The bounds of the service. */
 export const MOST_LINES = 1_000;
 export const MOST_POINTS = 20_000;
 
-type Happened = { [Name in keyof SimulationEvents]: [Name, SimulationEvents[Name]] }[keyof SimulationEvents];
+type SimulationEvent = { [Name in keyof SimulationEvents]: [Name, SimulationEvents[Name]] }[keyof SimulationEvents];
 
 export const isOver = (simulation: Pick<Simulation, "status">) =>
   simulation.status === "finished" || simulation.status === "stopped" || simulation.status === "failed";
 
-/** A simulation as it stands after this event; a whole `simulation` replaces what was known. */
-export function fold(old: Simulation | null, ...[name, data]: Happened): Simulation | null {
+/** Return the simulation after an event. The event `simulation` carries all of it and replaces the old one. */
+export function fold(old: Simulation | null, ...[name, data]: SimulationEvent): Simulation | null {
   if (name === "simulation") return data;
   if (!old || name === "ping") return old;
   const status = old.status === "starting" ? "running" : old.status;
@@ -25,7 +25,7 @@ export function fold(old: Simulation | null, ...[name, data]: Happened): Simulat
   };
 }
 
-/** What came since the counters before, so that the points add up to the totals. */
+/** Return the increase since the last counters, so that the points add up to the totals. */
 function pointBetween(before: Counters | null, now: Counters): SeriesPoint {
   const { strategy, at_ms, total_requests, successful_locks } = now;
   if (!before || before.strategy !== strategy)
@@ -43,7 +43,7 @@ export type Figures = Pick<
   "total_requests" | "successful_locks" | "inventory_oversold" | "avg_latency_ms"
 > & { run: RunResult | null };
 
-/** One strategy's four counters: its result once it has one, what is counted so far until then. */
+/** Return one strategy's four figures: its result, or the counters so far while it runs. */
 export function figuresOf(simulation: Simulation, strategy: string): Figures | null {
   const run = simulation.runs.find((run) => run.strategy === strategy) ?? null;
   if (run) return { ...run, run };
@@ -51,7 +51,7 @@ export function figuresOf(simulation: Simulation, strategy: string): Figures | n
   return counters?.strategy === strategy ? { ...counters, run: null } : null;
 }
 
-/** The strategy that is at it, or was last. */
+/** Return the strategy that runs now or ran last. */
 export const currentOf = (simulation: Simulation): string =>
   simulation.counters?.strategy ?? simulation.runs.at(-1)?.strategy ?? simulation.strategies[0] ?? "";
 
@@ -62,7 +62,7 @@ export function linesOf(log: LogLine[], level: Level | "all", search: string): L
   );
 }
 
-/** The series as columns; a gap between strategies is drawn as a gap. */
+/** Return the series as columns. A null between two strategies makes the chart show a gap. */
 export function columnsOf(series: SeriesPoint[]): {
   seconds: number[];
   requests: (number | null)[];
@@ -75,11 +75,11 @@ export function columnsOf(series: SeriesPoint[]): {
   const starts: { strategy: string; from: number; to: number }[] = [];
   for (const point of series) {
     const at = point.at_ms / 1000;
-    const part = starts.at(-1);
-    if (part?.strategy === point.strategy) part.to = at;
+    const segment = starts.at(-1);
+    if (segment?.strategy === point.strategy) segment.to = at;
     else {
-      if (part) {
-        seconds.push((part.to + at) / 2);
+      if (segment) {
+        seconds.push((segment.to + at) / 2);
         requests.push(null);
         locks.push(null);
       }
@@ -92,8 +92,8 @@ export function columnsOf(series: SeriesPoint[]): {
   return { seconds, requests, locks, starts };
 }
 
-/** What each way of selling does; a strategy that the contract does not know fails the type check. */
-export const STRATEGY_NOTES: Record<Strategy, string> = {
+/** How each strategy sells. A strategy that the HTTP contract lacks fails the type check. */
+export const STRATEGY_DESCRIPTIONS: Record<Strategy, string> = {
   naive: "Reads the stock, then writes it, in two steps.",
   "row-lock": "SELECT … FOR UPDATE: everybody queues for one row.",
   optimistic: "A version column: write only if nobody wrote, else retry.",

@@ -1,39 +1,38 @@
 "use client";
 
 import { useRef, useState, type ReactNode } from "react";
-import { sentence, type Problem } from "./api/client";
+import { detailOf, type Problem } from "./api/client";
 import { intentDone, intentKey } from "./intent";
+import { RETRYABLE } from "./retry";
 
-/** How long an answer may take before the page says that there is none. */
+/** The page reports a missing answer after this time. */
 export const ANSWER_MS = 30_000;
-/** After a success the buttons stay disabled for this long: the rest of a double click is no second intent. */
+/** Buttons stay disabled for this long after a success, so that the second click of a double click does nothing. */
 export const QUIET_MS = 700;
-/** Problems that may be over at the next try. */
-const PASSING = new Set(["overloaded", "recovering", "request-in-flight", "rate-limited"]);
 
 type Answer<T> = { data?: T; error?: unknown; response?: Response };
 export type Request = { headers: { "idempotency-key": string }; signal: AbortSignal };
 
 export type Intent<T> = {
-  /** What the button does, unique on the page. */
+  /** The action of the button, unique on the page. */
   name: string;
-  /** What it is done with: another content is another intent. */
+  /** The input of the action: different content is a different intent, with a key of its own. */
   content?: unknown;
   call: (request: Request) => Promise<Answer<T>>;
-  /** The sentence that says what happened. */
+  /** Return the sentence that reports success. */
   done: (data: T) => ReactNode;
   refused?: (problem: Problem | undefined) => void;
 };
 
-export type Said =
+export type ActionResult =
   | { state: "working" | "refused"; text: string }
   | { state: "done"; text: ReactNode }
   | { state: "unanswered"; text: string; again: () => void };
 
-/** One thing at a time that the page does for its user, and what came of it. */
+/** Run one action of the user at a time, and report its result. */
 export function useAction() {
   const [busy, setBusy] = useState(false);
-  const [said, setSaid] = useState<Said | null>(null);
+  const [result, setResult] = useState<ActionResult | null>(null);
   const working = useRef(false);
 
   async function act<T>(intent: Intent<T>): Promise<void> {
@@ -41,7 +40,7 @@ export function useAction() {
     working.current = true;
     setBusy(true);
     const { name } = intent;
-    setSaid({ state: "working", text: "Working…" });
+    setResult({ state: "working", text: "Working…" });
     const request = {
       headers: { "idempotency-key": intentKey(name, intent.content) },
       signal: AbortSignal.timeout(ANSWER_MS),
@@ -53,26 +52,26 @@ export function useAction() {
       intentDone(name);
       const replayed = answer.response?.headers.get("Idempotent-Replayed") === "true";
       const text = intent.done(answer.data);
-      setSaid({ state: "done", text: replayed ? [text, " The press before this one had done it."] : text });
+      setResult({ state: "done", text: replayed ? [text, " The press before this one had done it."] : text });
       await new Promise((over) => setTimeout(over, QUIET_MS));
     } else if (!answer || !problem?.code) {
-      setSaid({
+      setResult({
         state: "unanswered",
         again,
         text: "FlashGuard did not answer, so this may be done or not. Try again: it is the same request, never a second one.",
       });
-    } else if (PASSING.has(problem.code)) {
-      setSaid({
+    } else if (RETRYABLE.has(problem.code)) {
+      setResult({
         state: "unanswered",
         again,
-        text: `${sentence(problem)} Try again: it is the same request, never a second one.`,
+        text: `${detailOf(problem)} Try again: it is the same request, never a second one.`,
       });
     } else {
-      setSaid({ state: "refused", text: `Refused. ${sentence(problem)}` });
+      setResult({ state: "refused", text: `Refused. ${detailOf(problem)}` });
     }
     if (answer?.data === undefined) intent.refused?.(problem);
     working.current = false;
     setBusy(false);
   }
-  return { busy, said, act };
+  return { busy, result, act };
 }

@@ -6,21 +6,21 @@ import { backoff_ms } from "./retry";
 
 export type Connection = "connecting" | "live" | "lost" | "paused";
 
-/** What a stream can be besides: refused by a service that is there (AWS Lambda has no streams), and tried again. */
-export type Stream = Connection | "refused";
+/** `refused`: the service answers but offers no stream, as on AWS Lambda. It is asked again, with back-off. */
+export type StreamState = Connection | "refused";
 
-/** No event, not even a ping (every 5 s), for so long: the connection is lost. */
+/** The connection counts as lost after this time without an event. The service sends a ping every 5 s. */
 const SILENCE_MS = 12_000;
 
 /**
- * One event stream: reconnects with back-off, tells the last id it saw, and is closed while the tab is hidden
- * (browsers allow six connections per host). `null` as path: no stream.
+ * Follow an event stream. It reconnects with back-off from the last event id. It closes while the tab is hidden,
+ * because browsers allow six connections per host. A `null` path opens no stream.
  */
 export function useEvents<Events extends object>(
   path: string | null,
   handlers: { [Name in keyof Events]?: (data: Events[Name]) => void },
-): Stream {
-  const [connection, setConnection] = useState<Stream>("connecting");
+): StreamState {
+  const [connection, setConnection] = useState<StreamState>("connecting");
   const latest = useRef(handlers);
   useEffect(() => {
     latest.current = handlers;
@@ -41,15 +41,15 @@ export function useEvents<Events extends object>(
       source?.close();
       source = null;
     };
-    const lost = () => {
+    const reconnect = () => {
       const refused = source?.readyState === EventSource.CLOSED;
       close();
       setConnection(refused ? "refused" : "lost");
       timer = setTimeout(open, backoff_ms(attempt++));
     };
-    const heard = (event: MessageEvent<string>) => {
+    const receive = (event: MessageEvent<string>) => {
       clearTimeout(watchdog);
-      watchdog = setTimeout(lost, SILENCE_MS);
+      watchdog = setTimeout(reconnect, SILENCE_MS);
       if (event.lastEventId) lastId = event.lastEventId;
       attempt = 0;
       if (event.type === "away") setConnection("lost");
@@ -62,9 +62,9 @@ export function useEvents<Events extends object>(
     function open() {
       close();
       source = new EventSource(API_URL + path + (lastId ? `?last_event_id=${encodeURIComponent(lastId)}` : ""));
-      watchdog = setTimeout(lost, SILENCE_MS);
-      source.onerror = lost;
-      for (const name of new Set([...names.split(" "), "away", "ping"])) source.addEventListener(name, heard);
+      watchdog = setTimeout(reconnect, SILENCE_MS);
+      source.onerror = reconnect;
+      for (const name of new Set([...names.split(" "), "away", "ping"])) source.addEventListener(name, receive);
     }
     const onVisibility = () => {
       if (document.hidden) {

@@ -3,11 +3,11 @@
 import { useEffect, useRef, useState } from "react";
 
 const EVERY_MS = 1000;
-/** How far back the little chart goes, and over how long the figure is taken. */
+/** The span of the chart, and of the average that the figure shows. */
 export const CHART_SECONDS = 60;
 export const FIGURE_SECONDS = 10;
 
-/** What came in each of the last seconds, the newest last, with one more total; null begins anew. */
+/** Return the increases per second, newest last, with the one from `before` to `now`. `before` null starts over. */
 export function nextSteps(steps: number[], before: number | null, now: number): number[] {
   return before === null ? [] : [...steps, Math.max(0, now - before)].slice(-CHART_SECONDS);
 }
@@ -17,7 +17,7 @@ export const perSecond = (steps: number[]): number | null => {
   return last.length ? last.reduce((sum, step) => sum + step, 0) / last.length : null;
 };
 
-/** How fast a total grows while it is live; a gap in the connection is no burst afterwards. */
+/** Measure how fast a total grows while it is live. The growth during a lost connection does not count as a burst. */
 export function useRate(total: number, live: boolean): { steps: number[]; rate: number | null } {
   const [steps, setSteps] = useState<number[]>([]);
   const now = useRef(total);

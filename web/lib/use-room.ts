@@ -1,8 +1,8 @@
 "use client";
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { api, sentence, type Place, type Problem, type Sale } from "./api/client";
-import { remember, remembered } from "./attempt";
+import { api, detailOf, type Place, type Problem, type Sale } from "./api/client";
+import { remember, remembered } from "./remember";
 import { customer } from "./buyer";
 import { type Challenge, solve } from "./proof";
 import { backoff_ms } from "./retry";
@@ -13,37 +13,39 @@ export type Room = {
   place: Place | null;
   message: string;
   busy: boolean;
-  /** Takes a ticket, or the one that this browser has already. */
-  take: () => Promise<void>;
+  /** Request a ticket, or the one that this browser already has. */
+  requestTicket: () => Promise<void>;
   leave: () => Promise<void>;
-  /** The buyer has what they came for: there is nothing to wait for any more. */
-  served: () => void;
+  /** Forget the ticket: the buyer has a hold and no longer waits. */
+  forgetTicket: () => void;
 };
 
-/** This browser's place in a sale's waiting room. A reload keeps it, and so does a server that lost its memory: the
- * signed ticket is shown again. */
+/**
+ * This browser's place in a sale's waiting room. The browser keeps the signed ticket and sends it again after a reload
+ * and when the service has lost the room, so that the buyer keeps the place.
+ */
 export function useRoom(sale: Sale | null): Room {
   const id = sale?.waiting_room && sale.status !== "closed" ? sale.id : null;
   const [place, setPlace] = useState<Place | null>(null);
   const [message, setMessage] = useState("");
   const [busy, setBusy] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const fault = useRef(0);
-  const look = useRef<(known: Place) => Promise<void>>(async () => {});
+  const failures = useRef(0);
+  const poll = useRef<(known: Place) => Promise<void>>(async () => {});
 
-  const stands = useCallback((now: Place) => {
+  const update = useCallback((now: Place) => {
     clearTimeout(timer.current);
-    fault.current = 0;
+    failures.current = 0;
     setPlace((before) => ({ ...now, ticket: now.ticket ?? before?.ticket ?? null }));
     if (now.ticket) remember(`ticket:${now.sale_id}`, now.ticket);
     const wait_ms =
       now.status === "admitted"
         ? Date.parse(now.admitted_until ?? "") - Date.now()
         : (now.poll_after_seconds ?? 5) * 1000 * (1 - SPREAD * Math.random());
-    timer.current = setTimeout(() => void look.current(now), Math.max(500, wait_ms));
+    timer.current = setTimeout(() => void poll.current(now), Math.max(500, wait_ms));
   }, []);
 
-  const over = useCallback(
+  const end = useCallback(
     (why: string) => {
       clearTimeout(timer.current);
       if (id) remember(`ticket:${id}`, null);
@@ -53,7 +55,7 @@ export function useRoom(sale: Sale | null): Room {
     [id],
   );
 
-  const take = useCallback(async () => {
+  const requestTicket = useCallback(async () => {
     if (!id) return;
     setBusy(true);
     setMessage("");
@@ -71,36 +73,36 @@ export function useRoom(sale: Sale | null): Room {
           });
         setMessage("");
       }
-      if (answer.data) stands(answer.data);
-      else setMessage(sentence(answer.error));
+      if (answer.data) update(answer.data);
+      else setMessage(detailOf(answer.error));
     } catch {
       setMessage("FlashGuard does not answer. Press again.");
     } finally {
       setBusy(false);
     }
-  }, [id, stands]);
+  }, [id, update]);
 
   useEffect(() => {
-    look.current = async (known) => {
+    poll.current = async (known) => {
       const path = { params: { path: { sale: known.sale_id, ticket: known.id } } };
       const answer = await api.GET("/v1/sales/{sale}/tickets/{ticket}", path).catch(() => null);
       const problem = answer?.error as Problem | undefined;
-      if (answer?.data) stands(answer.data);
+      if (answer?.data) update(answer.data);
       else if (problem?.code === "unknown-ticket" && known.status === "admitted")
-        over("Your turn is over. You may take a new ticket.");
-      else if (problem?.code === "unknown-ticket") await take();
-      else if (problem?.code === "sale-not-open") over("The sale is closed.");
-      else timer.current = setTimeout(() => void look.current(known), backoff_ms(fault.current++));
+        end("Your turn is over. You may take a new ticket.");
+      else if (problem?.code === "unknown-ticket") await requestTicket();
+      else if (problem?.code === "sale-not-open") end("The sale is closed.");
+      else timer.current = setTimeout(() => void poll.current(known), backoff_ms(failures.current++));
     };
-  }, [over, stands, take]);
+  }, [end, update, requestTicket]);
 
   useEffect(() => {
-    const wake = id && remembered(`ticket:${id}`) ? setTimeout(() => void take(), 0) : undefined;
+    const wake = id && remembered(`ticket:${id}`) ? setTimeout(() => void requestTicket(), 0) : undefined;
     return () => {
       clearTimeout(wake);
       clearTimeout(timer.current);
     };
-  }, [id, take]);
+  }, [id, requestTicket]);
 
   const leave = useCallback(async () => {
     if (!place) return;
@@ -110,14 +112,20 @@ export function useRoom(sale: Sale | null): Room {
       .catch(() => null);
     setBusy(false);
     const problem = answer?.error as Problem | undefined;
-    if (answer?.data || problem?.code === "unknown-ticket") over("You have left. Your place was given on.");
-    else setMessage(`You have not left. ${sentence(problem)}`);
-  }, [place, over]);
+    if (answer?.data || problem?.code === "unknown-ticket") end("You have left. Your place was given on.");
+    else setMessage(`You have not left. ${detailOf(problem)}`);
+  }, [place, end]);
 
-  const served = useCallback(() => {
+  const forgetTicket = useCallback(() => {
     clearTimeout(timer.current);
     if (id) remember(`ticket:${id}`, null);
   }, [id]);
 
-  return { place, message, busy, take, leave, served };
+  return { place, message, busy, requestTicket, leave, forgetTicket };
+}
+
+/** Return the admission that lets its buyer reserve now, or null. */
+export function admissionOf(place: Place | null, now_ms: number): string | null {
+  const admitted = place?.status === "admitted" && Date.parse(place.admitted_until ?? "") > now_ms;
+  return admitted ? place.admission : null;
 }

@@ -7,15 +7,15 @@ import { adminKey, KEY_CHANGED } from "./key-store";
 const EVERY_MS = 3000;
 const TIMEOUT_MS = 5000;
 
-/** `locked`: it answers, but in production only to those who show a key. */
+/** `locked`: the service answers, but production requires a key for its state. */
 export type SystemState = { system: System | null; lost: boolean; locked: boolean };
 
 let state: SystemState = { system: null, lost: false, locked: false };
-const BEFORE = state;
+const INITIAL = state;
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
-async function look() {
+async function poll() {
   if (document.hidden) return;
   const key = adminKey();
   const headers = key ? bearer(key) : undefined;
@@ -28,24 +28,24 @@ async function look() {
 function subscribe(listener: () => void) {
   listeners.add(listener);
   if (listeners.size === 1) {
-    void look();
-    timer = setInterval(() => void look(), EVERY_MS);
-    document.addEventListener("visibilitychange", look);
-    window.addEventListener(KEY_CHANGED, look);
+    void poll();
+    timer = setInterval(() => void poll(), EVERY_MS);
+    document.addEventListener("visibilitychange", poll);
+    window.addEventListener(KEY_CHANGED, poll);
   }
   return () => {
     listeners.delete(listener);
     if (listeners.size) return;
     clearInterval(timer);
-    document.removeEventListener("visibilitychange", look);
-    window.removeEventListener(KEY_CHANGED, look);
+    document.removeEventListener("visibilitychange", poll);
+    window.removeEventListener(KEY_CHANGED, poll);
   };
 }
 
-/** What runs, and how each part does: asked once every few seconds, however many components show it. */
+/** Return the state of the installation. All components on a page share one poll. */
 export const useSystem = (): SystemState =>
   useSyncExternalStore(
     subscribe,
     () => state,
-    () => BEFORE,
+    () => INITIAL,
   );

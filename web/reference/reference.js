@@ -1,4 +1,4 @@
-// The reference follows the system's colours, and asks nobody but the service that it came from.
+// Shows the API reference in the system's colours. It loads the contract from this service and asks no other host.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", paint);

@@ -1,4 +1,4 @@
-// Fails the build when a page's first load needs more JavaScript than a phone should wait for.
+// Fails the build if the first load of a page needs more JavaScript than MOST_KB.
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
@@ -8,7 +8,7 @@ for (const name of readdirSync("out", { recursive: true })
   .map(String)
   .filter((name) => name.endsWith("index.html"))) {
   const html = readFileSync(`out/${name}`, "utf8");
-  // noModule scripts (polyfills) are never loaded by a browser that runs these pages.
+  // Browsers that run these pages never load noModule scripts (polyfills).
   const scripts = [...html.matchAll(/<script\b([^>]*)>/g)]
     .map((found) => found[1])
     .filter((text) => !/nomodule/i.test(text));

@@ -1,4 +1,4 @@
-// Writes out/csp.json: the hashes of every inline script of the exported pages, for the server's CSP header.
+// Writes out/csp.json: the hashes of all inline scripts in the exported pages, for the server's CSP header.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 

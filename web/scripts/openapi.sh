@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the API's contract as the app says it; commit the result, so that the build needs no Python.
+# Writes the app's OpenAPI contract to web/openapi.json. Commit it: the build of the pages needs no Python.
 cd "$(dirname "$0")/../.." && .venv/bin/python -c '
 import json
 from flashguard.api.app import create_app

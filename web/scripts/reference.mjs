@@ -1,4 +1,4 @@
-// Writes out/docs.html and what it loads: the API's reference (/docs), by Swagger UI of the version pinned in package.json.
+// Writes the API reference (/docs): out/docs.html and the files of Swagger UI, in the version that package.json pins.
 import { copyFileSync, mkdirSync } from "node:fs";
 
 const FROM = "node_modules/swagger-ui-dist";

@@ -1,6 +1,6 @@
 import { act } from "@testing-library/react";
 
-/** An EventSource whose events a test sends. */
+/** An EventSource whose events come from a test. */
 export class FakeSource extends EventTarget {
   static readonly CLOSED = 2;
   static all: FakeSource[] = [];

@@ -3,7 +3,7 @@ import { overtaken } from "@/components/control/audit-table";
 import { api, type Audit, type Sale } from "@/lib/api/client";
 import { intentDone, intentKey } from "@/lib/intent";
 import { adminKey, setAdminKey } from "@/lib/key-store";
-import { notAKey, signIn } from "@/lib/sign-in";
+import { keyProblem, signIn } from "@/lib/sign-in";
 import { visible } from "@/lib/visible";
 
 beforeEach(() => {
@@ -33,14 +33,14 @@ test("every character of a text from outside shows", () => {
   expect(visible("a\u202eb\nc\u0000d\u200be\ufeff")).toBe("a⟨U+202E⟩b⟨U+000A⟩c⟨U+0000⟩d⟨U+200B⟩e⟨U+FEFF⟩");
 });
 test("a key that no header can carry is named before it is sent", async () => {
-  expect(notAKey("fg_admin_a-b_c")).toBe("");
+  expect(keyProblem("fg_admin_a-b_c")).toBe("");
   for (const [key, says] of [
     ["fg_live_…", "“…”"],
     ["fg live", "space"],
     ["", "no key"],
     ["fg_ключ", "“к”"],
   ] as const)
-    expect(notAKey(key)).toContain(says);
+    expect(keyProblem(key)).toContain(says);
   const get = vi.spyOn(api, "GET");
   expect(await signIn("fg_live_…")).toContain("copy the whole key");
   expect(get).not.toHaveBeenCalled();

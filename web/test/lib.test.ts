@@ -1,9 +1,9 @@
 import { beforeEach, expect, test } from "vitest";
-import { kept, remember } from "@/lib/attempt";
+import { remember, rememberedId } from "@/lib/remember";
 import { buyer, buyerOf, customer } from "@/lib/buyer";
 import { curlOf } from "@/lib/curl";
 import { count, countdown, duration, milliseconds, money, rate, seconds, short } from "@/lib/format";
-import { keyInFragment } from "@/lib/key-fragment";
+import { keyInFragment } from "@/lib/fragment";
 import { reportSvg } from "@/lib/report-svg";
 import { backoff_ms } from "@/lib/retry";
 
@@ -30,10 +30,10 @@ test("waits double, are bounded, and spread by chance", () => {
   expect(backoff_ms(2, 0)).toBe(1000);
 });
 test("an attempt keeps its key over a reload, and the next one gets another", () => {
-  const first = kept("attempt");
-  expect(kept("attempt")).toBe(first);
+  const first = rememberedId("attempt");
+  expect(rememberedId("attempt")).toBe(first);
   remember("attempt", null);
-  expect(kept("attempt")).not.toBe(first);
+  expect(rememberedId("attempt")).not.toBe(first);
 });
 test("durations and rates have as many digits as say something", () => {
   expect([duration(250, "en"), duration(1536, "en"), duration(90_000, "en")]).toEqual(["250 ms", "1.5 s", "1.5 min"]);
@@ -65,7 +65,7 @@ const text = (value: object) =>
 const tokenOf = (claims: object) => `${text({ alg: "HS256", kid: "k" })}.${text(claims)}.sig`;
 test("a buyer's token is taken from the fragment, kept for this tab, and leaves the address at once", () => {
   const token = tokenOf({ sub: "änn ?>", exp: Date.now() / 1000 + 60 });
-  expect(customer()).toBe(kept("customer"));
+  expect(customer()).toBe(rememberedId("customer"));
   window.history.replaceState(null, "", `/sale/?id=drop#token=${token}`);
   expect(buyer()).toMatchObject({ token, customer: "änn ?>" });
   expect(window.location.hash).toBe("");

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { blocksOf, NOTES, tokensOf } from "@/lib/lua";
+import { blocksOf, RULES, tokensOf } from "@/lib/lua";
 
 const SCRIPTS = "../src/flashguard/kernel/scripts/";
 const source = readFileSync(`${SCRIPTS}reserve_stock.lua`, "utf8").replace(/^--@include (.*)$/gm, (_, name) =>
@@ -9,7 +9,7 @@ const source = readFileSync(`${SCRIPTS}reserve_stock.lua`, "utf8").replace(/^--@
 
 test("every rule stands beside its line of the kernel's own script", () => {
   const blocks = blocksOf(source);
-  expect(blocks.map((block) => block.note?.at).filter(Boolean)).toEqual(NOTES.map((note) => note.at));
+  expect(blocks.map((block) => block.rule?.at).filter(Boolean)).toEqual(RULES.map((rule) => rule.at));
 });
 test("no line of the script is lost or doubled", () => {
   const blocks = blocksOf(source);
@@ -17,7 +17,7 @@ test("no line of the script is lost or doubled", () => {
   for (const { from, lines } of blocks) expect(source.split("\n")[from - 1]).toBe(lines[0]);
 });
 test("a script without the known rules is one block", () => {
-  expect(blocksOf("return 1\n")).toEqual([{ note: null, from: 1, lines: ["return 1"] }]);
+  expect(blocksOf("return 1\n")).toEqual([{ rule: null, from: 1, lines: ["return 1"] }]);
 });
 test("colours keep every character", () => {
   for (const line of source.split("\n"))
@@ -27,7 +27,7 @@ test("colours keep every character", () => {
         .join(""),
     ).toBe(line);
   expect(tokensOf("local a = 'end' -- end").map((token) => token.kind)).toEqual([
-    "word",
+    "keyword",
     "plain",
     "string",
     "plain",

@@ -63,7 +63,7 @@ test("a sale that is not there is asked for no more, until somebody wants it", a
     asked = get.mock.calls.length;
   await act(async () => void (await vi.advanceTimersByTimeAsync(60_000)));
   expect([FakeSource.all.length, get.mock.calls.length]).toEqual([opened, asked]);
-  await act(async () => result.current.again());
+  await act(async () => result.current.retry());
   expect(FakeSource.all.length).toBe(opened + 1);
 });
 

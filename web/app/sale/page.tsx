@@ -1,5 +1,5 @@
 import { Suspense } from "react";
-import { Storefront } from "@/components/storefront";
+import { Storefront } from "@/components/storefront/storefront";
 
 export const metadata = { title: "Storefront · FlashGuard" };
 export default function Page() {

@@ -1,11 +1,11 @@
 import type { Audit, Sale } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
-import { Panel, Pill, Text } from "../parts";
+import { Panel, Pill, Text } from "../ui";
 
-/** An audit, and the local time at which it came. */
+/** An audit and the time of its answer, by this computer. */
 export type Audited = { report: Audit; at: string };
 
-/** Whether the sale's units are no longer where the audit found them. */
+/** Return whether the units of the sale have moved since the audit. */
 export function overtaken(report: Audit, sale: Sale): boolean {
   return report.items.some((row) => {
     const now = sale.items.find((item) => item.sku === row.sku);
@@ -18,7 +18,7 @@ export function overtaken(report: Audit, sale: Sale): boolean {
   });
 }
 
-/** What an audit found, at its time: a later change makes it one of the past. */
+/** An audit's figures, item by item. `old`: the sale has changed since. */
 export function AuditTable({ audited: { report, at }, old }: { audited: Audited; old: boolean }) {
   return (
     <Panel

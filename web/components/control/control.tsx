@@ -5,7 +5,7 @@ import { useState } from "react";
 import { useAdminKey } from "@/lib/key-store";
 import { useSale } from "@/lib/use-sale";
 import { AdminKey, ForgetKey } from "../admin-key";
-import { PageHead, Panel } from "../parts";
+import { PageHeader, Panel } from "../ui";
 import { SaleList } from "../sale-list";
 import { Create } from "./create";
 import { OneSale } from "./one-sale";
@@ -18,12 +18,12 @@ export function Control() {
   const changed = () => setChanges((n) => n + 1);
   return (
     <>
-      <PageHead title="Control room" aside={key && <ForgetKey />}>
+      <PageHeader title="Control room" aside={key && <ForgetKey />}>
         Create a sale, open it, and watch it sell: stock, orders and proof, as memory and ledger have them.
-      </PageHead>
+      </PageHeader>
       {!key && <AdminKey why="Creating, changing and looking into sales needs the admin key." />}
       {id && key && <OneSale key={id} id={id} admin={key} watched={watched} changed={changed} />}
-      {/* The list would show another moment of the sale above: it takes that one from here. */}
+      {/* The list reads its sales at another time: the sale shown above is passed to it, so that both agree. */}
       <Panel title="Sales">
         <SaleList
           to="/control/"

@@ -3,7 +3,7 @@
 import { useRouter } from "next/navigation";
 import { api, bearer } from "@/lib/api/client";
 import { useAction } from "@/lib/use-action";
-import { Outcome, Panel } from "../parts";
+import { ActionMessage, Panel } from "../ui";
 
 const FIELDS = [
   ["name", "Sale", "Drop", "text"],
@@ -17,7 +17,7 @@ const FIELDS = [
 
 export function Create({ admin, done }: { admin: string; done: () => void }) {
   const router = useRouter();
-  const { busy, said, act } = useAction();
+  const { busy, result, act } = useAction();
   function create(form: HTMLFormElement) {
     const values = new FormData(form);
     const text = (name: string) => String(values.get(name) ?? "");
@@ -66,7 +66,7 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
           Create as draft
         </button>
       </form>
-      <Outcome said={said} />
+      <ActionMessage result={result} />
     </Panel>
   );
 }

@@ -4,9 +4,9 @@ import type { Sale } from "@/lib/api/client";
 import { count, rate as shown } from "@/lib/format";
 import { CHART_SECONDS, FIGURE_SECONDS, useRate } from "@/lib/use-rate";
 import { useSystem } from "@/lib/use-system";
-import { Stat } from "../parts";
+import { Stat } from "../ui";
 
-/** One sale's pulse: how fast it sells, and how far the ledger is behind. */
+/** How fast a sale sells, and how far the ledger lags behind. */
 export function Figures({ sale, live }: { sale: Sale; live: boolean }) {
   const { system, lost } = useSystem();
   const total = (name: "stock" | "available" | "held" | "sold") =>

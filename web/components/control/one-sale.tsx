@@ -7,12 +7,12 @@ import { api, bearer, exact, type Audit, type Item, type Sale } from "@/lib/api/
 import { download } from "@/lib/download";
 import { count } from "@/lib/format";
 import { useAction, type Request } from "@/lib/use-action";
-import type { Watched } from "@/lib/use-sale";
+import type { WatchedSale } from "@/lib/use-sale";
 import { Curl } from "../curl";
-import { Banner, Empty, Outcome, Panel, Pill, Text } from "../parts";
+import { Banner, Empty, ActionMessage, Panel, Pill, Text } from "../ui";
 import { SALE_TONES } from "../sale-list";
 import { AuditTable, overtaken, type Audited } from "./audit-table";
-import { Bar } from "./bar";
+import { StockBar } from "./stock-bar";
 import { Figures } from "./figures";
 import { Orders } from "./orders";
 
@@ -21,15 +21,15 @@ const VERBS = { open: "The sale is now", pause: "The sale is now", close: "For g
 export function OneSale({
   id,
   admin,
-  watched: { sale, connection, missing, again, take },
+  watched: { sale, connection, missing, retry, replace },
   changed,
 }: {
   id: string;
   admin: string;
-  watched: Watched;
+  watched: WatchedSale;
   changed: () => void;
 }) {
-  const { busy, said, act } = useAction();
+  const { busy, result, act } = useAction();
   const [audited, setAudited] = useState<Audited | null>(null);
   const live = connection === "live";
   if (missing)
@@ -38,7 +38,7 @@ export function OneSale({
         <Empty title="There is no such sale">
           No sale has the id “<Text>{id}</Text>”. Choose one below, or create it.
           <div className="mt-3">
-            <button className="btn btn-small" onClick={again}>
+            <button className="btn btn-small" onClick={retry}>
               <RotateCw size={13} aria-hidden />
               Look again
             </button>
@@ -52,7 +52,7 @@ export function OneSale({
     signal: request.signal,
   });
   const path = { sale: id };
-  const verb = (name: keyof typeof VERBS) =>
+  const changeStatus = (name: keyof typeof VERBS) =>
     act({
       name: `${name}:${id}`,
       content: sale?.status,
@@ -63,7 +63,7 @@ export function OneSale({
             ? api.POST("/v1/sales/{sale}/pause", { params: { path }, ...headersOf(request) })
             : api.POST("/v1/sales/{sale}/close", { params: { path }, ...headersOf(request) }),
       done: (now) => {
-        take(exact<Sale>(now));
+        replace(exact<Sale>(now));
         changed();
         return `${VERBS[name]} ${now.status}.`;
       },
@@ -114,7 +114,7 @@ export function OneSale({
       },
     });
   };
-  const may = {
+  const allowed = {
     open: sale !== null && sale.status !== "open" && sale.status !== "closed",
     pause: sale?.status === "open" || sale?.status === "scheduled",
     close: sale !== null && sale.status !== "closed",
@@ -139,25 +139,25 @@ export function OneSale({
       >
         <div className="grid gap-4">
           {sale?.items.map((item) => (
-            <Bar key={item.sku} item={item} live={live} />
+            <StockBar key={item.sku} item={item} live={live} />
           ))}
         </div>
         {!sale && <p className="text-soft">Loading…</p>}
         <div className="mt-4 flex flex-wrap items-end gap-x-6 gap-y-3 border-t border-line pt-4">
           <div className="flex flex-wrap gap-2">
-            <button className="btn" disabled={busy || !may.open} onClick={() => void verb("open")}>
+            <button className="btn" disabled={busy || !allowed.open} onClick={() => void changeStatus("open")}>
               <Play size={13} aria-hidden />
               Open
             </button>
-            <button className="btn" disabled={busy || !may.pause} onClick={() => void verb("pause")}>
+            <button className="btn" disabled={busy || !allowed.pause} onClick={() => void changeStatus("pause")}>
               <Pause size={13} aria-hidden />
               Pause
             </button>
             <button
               className="btn btn-bad"
-              disabled={busy || !may.close}
+              disabled={busy || !allowed.close}
               onClick={() => {
-                if (confirm(`Close the sale ${id} for good?`)) void verb("close");
+                if (confirm(`Close the sale ${id} for good?`)) void changeStatus("close");
               }}
             >
               Close for good
@@ -194,7 +194,7 @@ export function OneSale({
             </form>
           ))}
         </div>
-        <Outcome said={said} />
+        <ActionMessage result={result} />
         <Curl path={`/v1/sales/${id}/audit`} admin />
       </Panel>
       {audited && <AuditTable audited={audited} old={sale !== null && overtaken(audited.report, sale)} />}

@@ -1,14 +1,14 @@
 "use client";
 
 import { useEffect, useRef, useState } from "react";
-import { api, bearer, exact, sentence, type Reservation } from "@/lib/api/client";
+import { api, bearer, exact, detailOf, type Reservation } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
 import { Copy } from "../curl";
-import { Empty, Panel, Pill, Text } from "../parts";
+import { Empty, Panel, Pill, Text } from "../ui";
 
-/** A hot sale changes ten times a second: read about twice. */
+/** A sale under load changes ten times a second; the orders are read about twice a second. */
 const READ_MS = 400;
-/** Memory tells of an order before the ledger, which lists it: read once more after this. */
+/** Memory shows an order before the ledger lists it: the orders are read again after this time. */
 const AGAIN_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 
@@ -21,7 +21,7 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
     due.current = [Date.now(), Date.now() + AGAIN_MS];
   }, [changed, search]);
   useEffect(() => {
-    let gone = false;
+    let cancelled = false;
     let reading = false;
     const ask = (filter: { customer?: string; id?: string }) =>
       api.GET("/v1/sales/{sale}/orders", {
@@ -35,18 +35,18 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
       const answers = await Promise.all(search ? [ask({ customer: search }), ask({ id: search })] : [ask({})]).catch(
         () => [],
       );
-      if (gone) return;
+      if (cancelled) return;
       reading = false;
       const good = answers.filter((answer) => answer.data);
       if (good.length) setOrders(exact<Reservation[]>(good.flatMap((answer) => answer.data?.data ?? [])));
       else due.current.push(Date.now() + AGAIN_MS);
-      setError(good.length ? "" : sentence(answers[0]?.error));
+      setError(good.length ? "" : detailOf(answers[0]?.error));
     };
     const timer = setInterval(() => {
       if (!reading && due.current.some((at) => at <= Date.now())) void read();
     }, READ_MS);
     return () => {
-      gone = true;
+      cancelled = true;
       clearInterval(timer);
     };
   }, [id, admin, search]);
@@ -91,7 +91,7 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
             </thead>
             <tbody>
               {orders.map((order) => (
-                <Row key={order.id} order={order} />
+                <OrderRow key={order.id} order={order} />
               ))}
             </tbody>
           </table>
@@ -101,7 +101,7 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
   );
 }
 
-function Row({ order }: { order: Reservation }) {
+function OrderRow({ order }: { order: Reservation }) {
   const cancelled = order.status === "cancelled";
   return (
     <tr className={cancelled ? "text-soft" : ""}>

@@ -1,16 +1,15 @@
-import { Pill, type Tone } from "../parts";
+import { Pill, type Tone } from "../ui";
 
 type Step = { who: string; does: string; stock: string; tone?: "bad" | "warn" | "good" };
-type Case = { title: string; verdict: string; tone: Tone; last: string; column: string; steps: Step[]; so: string };
+type Example = { title: string; verdict: string; tone: Tone; column: string; steps: Step[]; conclusion: string };
 
-const CASES: Case[] = [
+const EXAMPLES: Example[] = [
   {
     title: "The race",
     verdict: "oversold",
     tone: "bad",
-    last: "text-bad",
     column: "stock",
-    so: "Both were told “it is yours”. Reading and writing were two steps, and somebody came between.",
+    conclusion: "Both were told “it is yours”. Reading and writing were two steps, and somebody came between.",
     steps: [
       { who: "Ann", does: "reads the stock", stock: "1" },
       { who: "Bob", does: "reads the stock", stock: "1" },
@@ -22,9 +21,9 @@ const CASES: Case[] = [
     title: "The row lock",
     verdict: "correct, and stuck",
     tone: "warn",
-    last: "text-warn",
     column: "waiting",
-    so: "Nobody gets a unit that is not there. But every buyer waits with a connection in hand, sold out or not.",
+    conclusion:
+      "Nobody gets a unit that is not there. But every buyer waits with a connection in hand, sold out or not.",
     steps: [
       { who: "Ann", does: "locks the row, takes the unit, commits", stock: "0" },
       { who: "Bob", does: "waits for Ann’s commit", stock: "1" },
@@ -36,9 +35,8 @@ const CASES: Case[] = [
     title: "FlashGuard",
     verdict: "exact, and fast",
     tone: "good",
-    last: "text-good",
     column: "stock",
-    so: "No buyer queues for a row. A sold-out crowd never touches the database.",
+    conclusion: "No buyer queues for a row. A sold-out crowd never touches the database.",
     steps: [
       { who: "All", does: "clicks that come together are one batch", stock: "1" },
       { who: "Script", does: "Ann held, everybody else sold-out", stock: "0" },
@@ -50,11 +48,11 @@ const CASES: Case[] = [
 
 const TEXT = { bad: "text-bad font-semibold", warn: "text-warn font-semibold", good: "text-good font-semibold" };
 
-/** What goes wrong when two read before one writes, what row locks do about it, and what we do. */
+/** Three ways to sell the last unit: a race, a row lock, and FlashGuard. */
 export function Challenge() {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-3 lg:grid-cols-3">
-      {CASES.map(({ title, verdict, tone, column, steps, so }) => (
+      {EXAMPLES.map(({ title, verdict, tone, column, steps, conclusion }) => (
         <section key={title} className="panel flex flex-col gap-3">
           <div className="flex items-center justify-between gap-2">
             <h2>{title}</h2>
@@ -78,7 +76,7 @@ export function Challenge() {
               ))}
             </tbody>
           </table>
-          <p className="mt-auto text-soft">{so}</p>
+          <p className="mt-auto text-soft">{conclusion}</p>
         </section>
       ))}
     </div>

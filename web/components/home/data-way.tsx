@@ -4,9 +4,9 @@ import { ChevronDown, ChevronRight } from "lucide-react";
 import type { Component, System } from "@/lib/api/client";
 import { count, milliseconds } from "@/lib/format";
 import { Curl } from "../curl";
-import { Panel, Pill } from "../parts";
+import { Panel, Pill } from "../ui";
 
-const WAY = [
+const STATIONS = [
   ["api", "API", "collects the clicks that come together"],
   ["memory", "Valkey / Redis", "decides: check, decrement, journal entry"],
   ["recorder", "Recorder", "writes the journal down, in order, in groups"],
@@ -14,18 +14,18 @@ const WAY = [
   ["live", "Live view", "shows every change within 100 ms"],
 ] as const;
 
-export function figuresOf(part: Component | undefined): string[] {
-  if (!part) return [];
+export function componentFigures(component: Component | undefined): string[] {
+  if (!component) return [];
   return [
-    part.version,
-    part.latency_ms != null && milliseconds(part.latency_ms),
-    part.lag_entries != null && `lag ${count(part.lag_entries)} entries`,
-    part.partitions != null && `${count(part.partitions)} partitions`,
-    part.viewers != null && `${count(part.viewers)} viewers`,
+    component.version,
+    component.latency_ms != null && milliseconds(component.latency_ms),
+    component.lag_entries != null && `lag ${count(component.lag_entries)} entries`,
+    component.partitions != null && `${count(component.partitions)} partitions`,
+    component.viewers != null && `${count(component.viewers)} viewers`,
   ].filter((text): text is string => typeof text === "string");
 }
 
-/** The architecture as a click goes through it; every box is the real part, as it is now. */
+/** The path of a buy through the components, each with its state and figures of now. */
 export function DataWay({ system, lost }: { system: System | null; lost: boolean }) {
   return (
     <Panel
@@ -39,20 +39,20 @@ export function DataWay({ system, lost }: { system: System | null; lost: boolean
       }
     >
       <ol className="grid grid-cols-[minmax(0,1fr)] gap-6 lg:grid-cols-5">
-        {WAY.map(([name, title, does], at) => (
+        {STATIONS.map(([name, title, does], at) => (
           <li key={name} className="relative rounded-md border border-line bg-page p-3">
             <div className="flex items-center justify-between gap-2">
               <strong className="font-semibold">{title}</strong>
-              <State part={system?.components[name]} lost={lost} />
+              <StatusPill component={system?.components[name]} lost={lost} />
             </div>
             <p className="mt-1 text-soft">{does}</p>
             <p className={`mt-2 min-h-5 font-mono text-xs ${lost ? "stale" : ""}`}>
-              {figuresOf(system?.components[name]).join(" · ")}
+              {componentFigures(system?.components[name]).join(" · ")}
             </p>
             {system?.components[name].detail && (
               <p className="mt-1 text-xs text-bad">{system.components[name].detail}</p>
             )}
-            {at < WAY.length - 1 && (
+            {at < STATIONS.length - 1 && (
               <>
                 <ChevronRight
                   aria-hidden
@@ -79,7 +79,7 @@ export function DataWay({ system, lost }: { system: System | null; lost: boolean
   );
 }
 
-function State({ part, lost }: { part: Component | undefined; lost: boolean }) {
-  const status = lost ? "stale" : (part?.status ?? "unknown");
+function StatusPill({ component, lost }: { component: Component | undefined; lost: boolean }) {
+  const status = lost ? "stale" : (component?.status ?? "unknown");
   return <Pill tone={status === "ok" ? "good" : status === "unavailable" ? "bad" : "warn"}>{status}</Pill>;
 }

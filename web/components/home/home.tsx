@@ -4,7 +4,7 @@ import Link from "next/link";
 import { ArrowRight } from "lucide-react";
 import { useSystem } from "@/lib/use-system";
 import { AdminKey } from "../admin-key";
-import { Banner } from "../parts";
+import { Banner } from "../ui";
 import { Challenge } from "./challenge";
 import { DataWay } from "./data-way";
 import { Layers } from "./layers";

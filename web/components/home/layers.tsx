@@ -3,28 +3,30 @@
 import { Cpu, Database, Globe, Zap } from "lucide-react";
 import type { System } from "@/lib/api/client";
 import { count } from "@/lib/format";
-import { Panel } from "../parts";
-import { figuresOf } from "./data-way";
+import { Panel } from "../ui";
+import { componentFigures } from "./data-way";
 
-const some = (many: number, one: string, more: string) => `${count(many)} ${many === 1 ? one : more}`;
+const plural = (value: number, singular: string, many: string) => `${count(value)} ${value === 1 ? singular : many}`;
 
-/** The stack from below the buyer's click to the buyer's screen. */
+/** The technology of each layer, and what runs in it now. */
 export function Layers({ system, lost }: { system: System | null; lost: boolean }) {
-  const parts = system?.components;
+  const components = system?.components;
   const layers = [
     {
       name: "Compute",
       icon: Cpu,
       with: "Python, FastAPI on uvicorn; or AWS Lambda",
       does: "Takes the clicks, any number of processes, none of which holds stock.",
-      now: system ? [some(system.workers, "worker", "workers"), system.environment] : [],
+      now: system ? [plural(system.workers, "worker", "workers"), system.environment] : [],
     },
     {
       name: "Concurrency",
       icon: Zap,
       with: "Valkey / Redis, Lua",
       does: "Decides for a whole batch in one step. Grows by partitions.",
-      now: system ? [...figuresOf(parts?.memory), some(system.partitions, "partition", "partitions")] : [],
+      now: system
+        ? [...componentFigures(components?.memory), plural(system.partitions, "partition", "partitions")]
+        : [],
     },
     {
       name: "Data",
@@ -32,9 +34,9 @@ export function Layers({ system, lost }: { system: System | null; lost: boolean 
       with: "PostgreSQL, or Supabase",
       does: "Orders and counters, committed in groups; a constraint refuses to oversell.",
       now: [
-        ...figuresOf(parts?.ledger),
-        ...(parts?.recorder.lag_entries != null
-          ? [`${some(parts.recorder.lag_entries, "entry", "entries")} to write`]
+        ...componentFigures(components?.ledger),
+        ...(components?.recorder.lag_entries != null
+          ? [`${plural(components.recorder.lag_entries, "entry", "entries")} to write`]
           : []),
       ],
     },
@@ -43,7 +45,7 @@ export function Layers({ system, lost }: { system: System | null; lost: boolean 
       icon: Globe,
       with: "Next.js static export, Server-Sent Events",
       does: "Served by the API or by any CDN; every page shows live figures.",
-      now: parts?.live.viewers != null ? [some(parts.live.viewers, "open stream", "open streams")] : [],
+      now: components?.live.viewers != null ? [plural(components.live.viewers, "open stream", "open streams")] : [],
     },
   ];
   return (

@@ -6,16 +6,16 @@ import { count } from "@/lib/format";
 import { useAdminKey } from "@/lib/key-store";
 import { blocksOf, tokensOf, type Block } from "@/lib/lua";
 import { Curl } from "../curl";
-import { Empty, Panel } from "../parts";
+import { Empty, Panel } from "../ui";
 
-const COLORS = { comment: "text-soft italic", string: "text-good", word: "text-info", plain: "" };
+const COLORS = { comment: "text-soft italic", string: "text-good", keyword: "text-info", plain: "" };
 
-/** The kernel's heart as the running service calls it, with its rules beside the lines that keep them. */
+/** The source of reserve_stock.lua, read from the running service, with each rule beside its lines. */
 export function Script() {
   const key = useAdminKey();
   const [script, setScript] = useState<{ sha: string; source: string } | null>(null);
   useEffect(() => {
-    let gone = false;
+    let cancelled = false;
     void api
       .GET("/v1/kernel/scripts/{name}", {
         params: { path: { name: "reserve_stock" } },
@@ -23,12 +23,12 @@ export function Script() {
       })
       .then(
         ({ data }) => {
-          if (data && !gone) setScript(data);
+          if (data && !cancelled) setScript(data);
         },
         () => {},
       );
     return () => {
-      gone = true;
+      cancelled = true;
     };
   }, [key]);
   return (
@@ -41,7 +41,7 @@ export function Script() {
       ) : (
         <div className="overflow-hidden rounded-md border border-line">
           {blocksOf(script.source).map((block) => (
-            <Row key={block.from} block={block} />
+            <RuleRow key={block.from} block={block} />
           ))}
         </div>
       )}
@@ -50,25 +50,25 @@ export function Script() {
   );
 }
 
-function Row({ block }: { block: Block }) {
-  const { note, lines, from } = block;
+function RuleRow({ block }: { block: Block }) {
+  const { rule, lines, from } = block;
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] border-b border-line last:border-b-0 lg:grid-cols-[minmax(0,1fr)_20rem]">
-      {note?.library ? (
+      {rule?.library ? (
         <details className="min-w-0 bg-page">
           <summary className="cursor-pointer px-3 py-2 text-xs text-soft hover:text-ink">
             Lines {count(from)} to {count(from + lines.length - 1)}: show them
           </summary>
-          <Code lines={lines} from={from} label={note.title} />
+          <Code lines={lines} from={from} label={rule.title} />
         </details>
       ) : (
-        <Code lines={lines} from={from} label={note?.title ?? "reserve_stock.lua"} />
+        <Code lines={lines} from={from} label={rule?.title ?? "reserve_stock.lua"} />
       )}
       <div className="order-first border-line bg-panel px-4 py-3 max-lg:border-b lg:order-none lg:border-l">
-        {note && (
+        {rule && (
           <>
-            <h3 className="font-semibold">{note.title}</h3>
-            <p className="mt-0.5 text-soft">{note.text}</p>
+            <h3 className="font-semibold">{rule.title}</h3>
+            <p className="mt-0.5 text-soft">{rule.text}</p>
           </>
         )}
       </div>

@@ -2,12 +2,12 @@
 
 import type { RunResult, Simulation } from "@/lib/api/client";
 import { count, duration, milliseconds, rate } from "@/lib/format";
-import { Panel, Pill, Scroll } from "../parts";
+import { Panel, Pill, Scroll } from "../ui";
 
 const sold = (run: RunResult, stock: number) =>
   run.inventory_oversold ? stock + run.inventory_oversold : Math.min(stock, run.successful_locks);
 
-/** Several strategies side by side; what was sold without being there is red, hatched and named. */
+/** The strategies side by side. Oversold units are red, hatched and labelled. */
 export function Comparison({ simulation: { runs, stock, buyers } }: { simulation: Simulation }) {
   const most = Math.max(1, stock, ...runs.map((run) => sold(run, stock)));
   const fastest = Math.max(...runs.map((run) => run.requests_per_second), 1);
@@ -25,8 +25,8 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
           title="Units sold"
           legend={
             <>
-              <Key className="bg-good" />
-              in stock <Key className="hatch bg-bad" />
+              <Swatch className="bg-good" />
+              in stock <Swatch className="hatch bg-bad" />
               oversold
             </>
           }
@@ -112,7 +112,7 @@ function Verdict({ run }: { run: RunResult }) {
   return run.errors ? <Pill tone="warn">errors</Pill> : <Pill tone="good">exact</Pill>;
 }
 
-const Key = ({ className }: { className: string }) => (
+const Swatch = ({ className }: { className: string }) => (
   <span aria-hidden className={`mr-1.5 ml-2 inline-block size-2 rounded-[2px] ${className}`} />
 );
 

@@ -2,9 +2,9 @@
 
 import type { RunResult } from "@/lib/api/client";
 import { count, duration, milliseconds } from "@/lib/format";
-import { Empty } from "../parts";
+import { Empty } from "../ui";
 
-/** How many answers took how long; edges double. */
+/** A run's answers by latency. Each bucket is twice as wide as the one before. */
 export function Histogram({ run }: { run: RunResult | undefined }) {
   if (!run)
     return (

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import type { LogLine } from "@/lib/api/client";
 import { count, seconds } from "@/lib/format";
 import { linesOf, type Level } from "@/lib/simulation";
-import { Choice, Panel, Pill } from "../parts";
+import { Choice, Panel, Pill } from "../ui";
 
 const LEVELS = [
   ["all", "All"],
@@ -12,9 +12,9 @@ const LEVELS = [
   ["warning", "Warnings"],
   ["error", "Errors"],
 ] as const;
-const LOOK: Record<Level, string> = { info: "text-soft", warning: "text-warn", error: "text-bad" };
+const COLORS: Record<Level, string> = { info: "text-soft", warning: "text-warn", error: "text-bad" };
 
-/** The system's own lines. It follows the newest one until paused, or scrolled up. */
+/** The simulation's log. It scrolls to the newest line until it is paused or scrolled up. */
 export function LogConsole({ log, live }: { log: LogLine[]; live: boolean }) {
   const [level, setLevel] = useState<Level | "all">("all");
   const [search, setSearch] = useState("");
@@ -66,8 +66,8 @@ export function LogConsole({ log, live }: { log: LogLine[]; live: boolean }) {
             className="grid grid-cols-[3rem_3.75rem_minmax(0,1fr)] sm:grid-cols-[4.5rem_4.5rem_minmax(0,1fr)] gap-2"
           >
             <span className="text-right text-soft">{seconds(line.at_ms)}</span>
-            <span className={`${LOOK[line.level]} font-medium uppercase`}>{line.level}</span>
-            <span className={line.level === "info" ? "" : LOOK[line.level]}>{line.text}</span>
+            <span className={`${COLORS[line.level]} font-medium uppercase`}>{line.level}</span>
+            <span className={line.level === "info" ? "" : COLORS[line.level]}>{line.text}</span>
           </p>
         ))}
         {!lines.length && (

@@ -2,33 +2,33 @@
 
 import Link from "next/link";
 import { useEffect, useState } from "react";
-import { api, bearer, exact, sentence, type SimulationSummary } from "@/lib/api/client";
+import { api, bearer, exact, detailOf, type SimulationSummary } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
-import { Empty, Panel, Pill, Scroll } from "../parts";
+import { Empty, Panel, Pill, Scroll } from "../ui";
 import { SIMULATION_TONES } from "./tones";
 
 const SHOWN = 10;
 
-/** The newest simulations of this installation, to look at again. */
+/** The newest simulations of this installation, each with a link. */
 export function Past({ admin, changed }: { admin: string; changed: string }) {
   const [list, setList] = useState<SimulationSummary[] | null>(null);
   const [error, setError] = useState("");
   const [all, setAll] = useState(false);
   useEffect(() => {
     if (!admin) return;
-    let gone = false;
+    let cancelled = false;
     void api.GET("/v1/simulations", { headers: bearer(admin) }).then(
       ({ data, error }) => {
-        if (gone) return;
+        if (cancelled) return;
         setList(data ? exact<SimulationSummary[]>(data.data) : null);
-        setError(data ? "" : sentence(error));
+        setError(data ? "" : detailOf(error));
       },
       () => {
-        if (!gone) setError("FlashGuard does not answer.");
+        if (!cancelled) setError("FlashGuard does not answer.");
       },
     );
     return () => {
-      gone = true;
+      cancelled = true;
     };
   }, [admin, changed]);
   const shown = admin ? (list ?? []) : [];

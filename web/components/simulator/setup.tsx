@@ -4,11 +4,11 @@ import { useState } from "react";
 import { Play } from "lucide-react";
 import { api, bearer, type Simulation, type Strategy, type System } from "@/lib/api/client";
 import { count } from "@/lib/format";
-import { isOver, STRATEGY_NOTES } from "@/lib/simulation";
+import { isOver, STRATEGY_DESCRIPTIONS } from "@/lib/simulation";
 import { useAdminKey } from "@/lib/key-store";
 import { useAction } from "@/lib/use-action";
 import { Curl } from "../curl";
-import { Outcome, Panel } from "../parts";
+import { ActionMessage, Panel } from "../ui";
 
 const BUYERS = [1_000, 10_000, 20_000];
 const USUAL: Strategy[] = ["naive", "flashguard"];
@@ -19,12 +19,12 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
   const [stock, setStock] = useState(last?.stock ?? 100);
   const [strategies, setStrategies] = useState<Strategy[]>(last?.strategies ?? USUAL);
   const [other, setOther] = useState("");
-  const { busy, said, act } = useAction();
+  const { busy, result, act } = useAction();
   const offered = system?.simulations;
   const running = last !== null && !isOver(last);
   const body = { buyers, stock, strategies };
-  const most = offered?.max_buyers ?? 20_000;
-  const why =
+  const maxBuyers = offered?.max_buyers ?? 20_000;
+  const blocked =
     offered && !offered.enabled
       ? "Simulations are off here (production); FLASHGUARD_SIMULATIONS=true turns them on."
       : !key
@@ -57,7 +57,10 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
   }
   const toggle = (name: Strategy) =>
     setStrategies(
-      (old) => offered?.strategies.filter((each) => (each === name ? !old.includes(each) : old.includes(each))) ?? old,
+      (old) =>
+        offered?.strategies.filter((strategy) =>
+          strategy === name ? !old.includes(strategy) : old.includes(strategy),
+        ) ?? old,
     );
   return (
     <Panel title="New simulation">
@@ -65,7 +68,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
         className="grid gap-4"
         onSubmit={(event) => {
           event.preventDefault();
-          if (!why) start();
+          if (!blocked) start();
         }}
       >
         <div className="grid grid-cols-2 gap-3">
@@ -75,12 +78,12 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
               className="field"
               type="number"
               min={1}
-              max={most}
+              max={maxBuyers}
               value={buyers || ""}
               onChange={(event) => setBuyers(event.target.valueAsNumber || 0)}
               required
             />
-            <small>at most {count(most)}</small>
+            <small>at most {count(maxBuyers)}</small>
           </label>
           <label className="label">
             Stock
@@ -97,7 +100,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
           </label>
         </div>
         <div className="-mt-2 flex gap-2">
-          {BUYERS.filter((many) => many <= most).map((many) => (
+          {BUYERS.filter((many) => many <= maxBuyers).map((many) => (
             <button
               key={many}
               type="button"
@@ -127,21 +130,21 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
               <span className="min-w-0">
                 <span className="font-medium">{name}</span>
                 <span id={`note-${name}`} className="block text-xs text-soft">
-                  {STRATEGY_NOTES[name]}
+                  {STRATEGY_DESCRIPTIONS[name]}
                 </span>
               </span>
             </label>
           ))}
         </fieldset>
         <div className="grid gap-2">
-          <button className="btn btn-main w-full" disabled={!!why || busy} aria-describedby="why-not">
+          <button className="btn btn-main w-full" disabled={!!blocked || busy} aria-describedby="why-not">
             <Play size={14} aria-hidden />
             {busy ? "Starting…" : "Start"}
           </button>
           <p id="why-not" className="text-xs text-soft empty:hidden">
-            {why}
+            {blocked}
           </p>
-          <Outcome said={said} />
+          <ActionMessage result={result} />
           {other && (
             <p>
               <a className="link" href={`/simulator/?id=${other}`}>

@@ -7,7 +7,7 @@ import { download, pngOf } from "@/lib/download";
 import { reportSvg } from "@/lib/report-svg";
 import { Copy } from "../curl";
 
-/** A finished run, to be taken along: its address, its figures, its picture. */
+/** Buttons that copy a finished simulation's address and download its report. */
 export function Share({ simulation }: { simulation: Simulation }) {
   const [error, setError] = useState("");
   const name = `flashguard-simulation-${simulation.id.slice(0, 8)}`;

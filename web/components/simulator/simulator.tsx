@@ -10,9 +10,9 @@ import { useAdminKey } from "@/lib/key-store";
 import { useAction } from "@/lib/use-action";
 import { AdminKey } from "../admin-key";
 import { Curl } from "../curl";
-import { Banner, Choice, Empty, Outcome, PageHead, Panel, Pill } from "../parts";
+import { Banner, Choice, Empty, ActionMessage, PageHeader, Panel, Pill } from "../ui";
 import { Comparison } from "./comparison";
-import { Counters } from "./counters";
+import { CounterTiles } from "./counter-tiles";
 import { Histogram } from "./histogram";
 import { LogConsole } from "./log-console";
 import { Past } from "./past";
@@ -28,7 +28,7 @@ export function Simulator() {
   const key = useAdminKey();
   return (
     <>
-      <PageHead
+      <PageHeader
         title="Simulator"
         aside={
           <Pill tone={lost || !system ? "warn" : "info"}>
@@ -38,7 +38,7 @@ export function Simulator() {
       >
         Real buyers, real connections, all pressing Buy at the same moment on this very service and its two servers.
         Nothing is mocked.
-      </PageHead>
+      </PageHeader>
       <Banner connection={connection === "over" || !id || missing ? (lost ? "lost" : "live") : connection} />
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[20rem_minmax(0,1fr)]">
         <aside className={`grid grid-cols-[minmax(0,1fr)] gap-4 ${simulation ? "max-lg:order-last" : ""}`}>
@@ -51,7 +51,11 @@ export function Simulator() {
               It may belong to another installation. Start one on this page, and its address can be shared.
             </Empty>
           ) : simulation ? (
-            <Result key={simulation.id} simulation={simulation} live={connection === "live" || connection === "over"} />
+            <SimulationPanels
+              key={simulation.id}
+              simulation={simulation}
+              live={connection === "live" || connection === "over"}
+            />
           ) : (
             <Waiting id={id} />
           )}
@@ -65,7 +69,7 @@ export function Simulator() {
 function Waiting({ id }: { id: string | null }) {
   return (
     <>
-      <Counters figures={null} simulation={null} live />
+      <CounterTiles figures={null} simulation={null} live />
       <Empty title={id ? "Reading the simulation…" : "No simulation is shown yet"}>
         {!id && (
           <>
@@ -78,12 +82,12 @@ function Waiting({ id }: { id: string | null }) {
   );
 }
 
-function Result({ simulation, live }: { simulation: Simulation; live: boolean }) {
+function SimulationPanels({ simulation, live }: { simulation: Simulation; live: boolean }) {
   const [chosen, setChosen] = useState<string | null>(null);
   const key = useAdminKey();
-  const [asked, setAsked] = useState(false);
-  const { busy, said, act } = useAction();
-  const begun = simulation.strategies.filter(
+  const [stopRequested, setStopRequested] = useState(false);
+  const { busy, result, act } = useAction();
+  const started = simulation.strategies.filter(
     (name) => name === simulation.counters?.strategy || simulation.runs.some((run) => run.strategy === name),
   );
   const shown = chosen ?? currentOf(simulation);
@@ -100,7 +104,7 @@ function Result({ simulation, live }: { simulation: Simulation; live: boolean })
           signal,
         }),
       done: () => {
-        setAsked(true);
+        setStopRequested(true);
         return "It is asked to stop.";
       },
     });
@@ -108,19 +112,19 @@ function Result({ simulation, live }: { simulation: Simulation; live: boolean })
     <>
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
         <Pill tone={SIMULATION_TONES[simulation.status]} busy={!over}>
-          {asked && !over ? "stopping" : simulation.status}
+          {stopRequested && !over ? "stopping" : simulation.status}
         </Pill>
-        {begun.length > 0 && (
+        {started.length > 0 && (
           <Choice
             label="Strategy shown"
             value={shown}
             onChange={(name) => setChosen(over || name !== currentOf(simulation) ? name : null)}
-            options={begun.map((name) => [name, name] as const)}
+            options={started.map((name) => [name, name] as const)}
           />
         )}
         <div className="ml-auto flex flex-wrap gap-2">
           {!over && (
-            <button className="btn btn-bad" disabled={!key || busy || asked} onClick={stop}>
+            <button className="btn btn-bad" disabled={!key || busy || stopRequested} onClick={stop}>
               Stop
             </button>
           )}
@@ -129,11 +133,11 @@ function Result({ simulation, live }: { simulation: Simulation; live: boolean })
         {simulation.detail && <p className="basis-full text-bad">{simulation.detail}</p>}
         {!over && (
           <div className="basis-full empty:hidden">
-            <Outcome said={said} />
+            <ActionMessage result={result} />
           </div>
         )}
       </div>
-      <Counters figures={shown} simulation={simulation} live={live} />
+      <CounterTiles figures={shown} simulation={simulation} live={live} />
       {simulation.runs.length > 1 && <Comparison simulation={simulation} />}
       <div className="grid grid-cols-[minmax(0,1fr)] gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
         <Panel title="Requests and locks per 100 ms">

@@ -6,7 +6,7 @@ import { count } from "@/lib/format";
 import { columnsOf } from "@/lib/simulation";
 import { Chart } from "../chart";
 
-/** What came in and what was granted, one chart each, for one is a hundred times the other. */
+/** Requests and locks over time. Each has a chart of its own, because their scales differ a hundredfold. */
 export function Timeline({ series, stale }: { series: SeriesPoint[]; stale: boolean }) {
   const { seconds, requests, locks, starts } = useMemo(() => columnsOf(series), [series]);
   const most = (values: (number | null)[]) => values.reduce<number>((top, value) => Math.max(top, value ?? 0), 0);
@@ -17,18 +17,18 @@ export function Timeline({ series, stale }: { series: SeriesPoint[]; stale: bool
         summary={`At most ${count(most(requests))} in 100 ms.`}
         seconds={seconds}
         values={requests}
-        parts={starts}
+        segments={starts}
         token="info"
-        together="simulation"
+        syncKey="simulation"
       />
       <Chart
         label="Successful locks"
         summary={`At most ${count(most(locks))} in 100 ms.`}
         seconds={seconds}
         values={locks}
-        parts={starts}
+        segments={starts}
         token="good"
-        together="simulation"
+        syncKey="simulation"
       />
     </div>
   );

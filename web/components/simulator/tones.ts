@@ -1,5 +1,5 @@
 import type { Simulation } from "@/lib/api/client";
-import type { Tone } from "../parts";
+import type { Tone } from "../ui";
 
 /** The colour of a simulation's status. */
 export const SIMULATION_TONES: Record<Simulation["status"], Tone> = {

@@ -9,7 +9,7 @@ export const api = createClient<paths>({ baseUrl: API_URL });
 const REFUSED_KEY =
   "FlashGuard does not take this key, or takes it no longer: it may be mistyped, expired, revoked, or from another installation.";
 
-/** What a buyer does, they do with their token, where this tab has one. */
+/** Calls that carry the buyer's token if this tab has one. */
 const BUYERS_CALLS = /\/v1\/(sales|reservations)\//;
 api.use({
   onRequest({ request }) {
@@ -48,11 +48,11 @@ type Loose<T> = T extends readonly (infer Each)[]
     ? { [Name in keyof T]: Loose<T[Name]> }
     : T;
 
-/** An answer under its own type: openapi-fetch 0.17 forgets how long tuples are. */
+/** Give an answer its exact type: openapi-fetch 0.17 loses the length of tuples. */
 export const exact = <T>(answer: Loose<T>): T => answer as T;
 
-/** What went wrong, in the API's own words where it gave some. */
-export function sentence(error: unknown): string {
+/** Return a problem's detail as the API wrote it, or that there was no answer. */
+export function detailOf(error: unknown): string {
   if (error && typeof error === "object" && "detail" in error && typeof error.detail === "string") return error.detail;
   return "FlashGuard does not answer.";
 }

@@ -1,14 +1,14 @@
 "use client";
 
 import { RotateCw } from "lucide-react";
-import type { Said } from "@/lib/use-action";
+import type { ActionResult } from "@/lib/use-action";
 import type { Connection } from "@/lib/use-events";
 import { visible } from "@/lib/visible";
 
 const TONES = { good: "text-good", warn: "text-warn", bad: "text-bad", info: "text-info", soft: "text-soft" };
 export type Tone = keyof typeof TONES;
 
-/** A status: a dot and its word, never colour alone. */
+/** A status as a coloured dot with text: colour alone never carries it. */
 export function Pill({ tone, busy, children }: { tone: Tone; busy?: boolean; children: React.ReactNode }) {
   return (
     <span
@@ -20,7 +20,7 @@ export function Pill({ tone, busy, children }: { tone: Tone; busy?: boolean; chi
   );
 }
 
-/** Text from outside: its own direction, broken where it must be, no character unseen. */
+/** Text from outside: isolated in its direction, wrapped anywhere, with invisible characters made visible. */
 export const Text = ({ children, className = "" }: { children: string; className?: string }) => (
   <bdi className={`foreign ${className}`}>{visible(children)}</bdi>
 );
@@ -47,8 +47,8 @@ export function Panel({
   );
 }
 
-/** A page's name, one sentence, and what one can do with all of it. */
-export function PageHead({
+/** A page's title, one sentence about it, and its actions. */
+export function PageHeader({
   title,
   aside,
   children,
@@ -68,7 +68,7 @@ export function PageHead({
   );
 }
 
-/** Nothing to show yet, and what to do about it. */
+/** The state of a panel without content, with the next step. */
 export function Empty({ title, children }: { title: string; children?: React.ReactNode }) {
   return (
     <div className="grid justify-items-center gap-1 rounded-md border border-dashed border-line px-4 py-8 text-center">
@@ -78,7 +78,7 @@ export function Empty({ title, children }: { title: string; children?: React.Rea
   );
 }
 
-/** Wide content that scrolls by itself, by keyboard too. */
+/** Wide content with a scroll bar of its own, which the keyboard reaches too. */
 export function Scroll({
   label,
   children,
@@ -95,7 +95,7 @@ export function Scroll({
   );
 }
 
-/** One figure: what it is, how much, and against what. */
+/** One figure: its label, its value, and a hint that gives it scale. */
 export function Stat({
   label,
   value,
@@ -130,7 +130,7 @@ export function Stat({
   );
 }
 
-/** Only the connection's state is announced; numbers that tick are not. */
+/** The lost connection. Screen readers announce it, but not the numbers that change. */
 export function Banner({ connection }: { connection: Connection }) {
   return (
     <div role="status" className="empty:hidden">
@@ -143,26 +143,26 @@ export function Banner({ connection }: { connection: Connection }) {
   );
 }
 
-/** What came of the last press. */
-export function Outcome({ said }: { said: Said | null }) {
+/** The result of the user's last action. */
+export function ActionMessage({ result }: { result: ActionResult | null }) {
   return (
     <>
       <div role="status" className="mt-3 empty:hidden">
-        {said?.state === "working" ? (
-          <p className="text-soft">{said.text}</p>
+        {result?.state === "working" ? (
+          <p className="text-soft">{result.text}</p>
         ) : (
-          said?.state === "done" && <p className="text-good">{said.text}</p>
+          result?.state === "done" && <p className="text-good">{result.text}</p>
         )}
       </div>
-      {said?.state === "refused" && (
+      {result?.state === "refused" && (
         <p role="alert" className="mt-3 text-bad">
-          {said.text}
+          {result.text}
         </p>
       )}
-      {said?.state === "unanswered" && (
+      {result?.state === "unanswered" && (
         <div role="alert" className="mt-3 flex flex-wrap items-center gap-3 text-warn">
-          <p>{said.text}</p>
-          <button type="button" className="btn btn-small text-ink" onClick={said.again}>
+          <p>{result.text}</p>
+          <button type="button" className="btn btn-small text-ink" onClick={result.again}>
             <RotateCw size={13} aria-hidden />
             Try again
           </button>
@@ -172,7 +172,7 @@ export function Outcome({ said }: { said: Said | null }) {
   );
 }
 
-/** A few choices of which one holds. */
+/** Buttons of which exactly one is pressed. */
 export function Choice<T extends string>({
   label,
   options,

@@ -3,10 +3,10 @@
 import type { Simulation } from "@/lib/api/client";
 import { count, milliseconds } from "@/lib/format";
 import { figuresOf } from "@/lib/simulation";
-import { Stat } from "../parts";
+import { Stat } from "../ui";
 
-/** The four figures of one strategy, as they come in, and as they were in the end. */
-export function Counters({
+/** One strategy's four figures, during its run and after it. */
+export function CounterTiles({
   simulation,
   figures: strategy,
   live,
@@ -32,7 +32,7 @@ export function Counters({
             : "pressed and answered"
         }
       >
-        {simulation && <Share part={now?.total_requests ?? 0} of={simulation.buyers} token="info" />}
+        {simulation && <Progress value={now?.total_requests ?? 0} total={simulation.buyers} token="info" />}
       </Stat>
       <Stat
         big
@@ -46,7 +46,7 @@ export function Counters({
         }
       >
         {simulation && (
-          <Share part={now?.successful_locks ?? 0} of={simulation.stock} token={oversold ? "bad" : "good"} />
+          <Progress value={now?.successful_locks ?? 0} total={simulation.stock} token={oversold ? "bad" : "good"} />
         )}
       </Stat>
       <Stat
@@ -80,12 +80,12 @@ export function Counters({
   );
 }
 
-function Share({ part, of, token }: { part: number; of: number; token: string }) {
+function Progress({ value, total, token }: { value: number; total: number; token: string }) {
   return (
     <div aria-hidden className="h-1 overflow-hidden rounded-full bg-raised">
       <div
         className="h-full"
-        style={{ width: `${of ? Math.min(100, (part / of) * 100) : 0}%`, background: `var(--${token})` }}
+        style={{ width: `${total ? Math.min(100, (value / total) * 100) : 0}%`, background: `var(--${token})` }}
       />
     </div>
   );

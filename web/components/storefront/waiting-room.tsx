@@ -3,22 +3,22 @@
 import type { Sale } from "@/lib/api/client";
 import { count, countdown, duration } from "@/lib/format";
 import type { Room } from "@/lib/use-room";
-import { Panel, Pill } from "./parts";
+import { Panel, Pill } from "../ui";
 
-/** Where this buyer stands, in words; the numbers tick, so that only the words are announced. */
+/** The buyer's place in the waiting room. Screen readers announce its sentence, but not the changing numbers. */
 export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: number }) {
   const { place } = room;
   const rules = sale.waiting_room;
   if (!rules) return null;
   const before = sale.status === "draft" || sale.status === "scheduled";
-  const gone = sale.status === "open" && sale.items.every((item) => item.available + item.held === 0);
+  const soldOut = sale.status === "open" && sale.items.every((item) => item.available + item.held === 0);
   const left_ms = place?.admitted_until ? Date.parse(place.admitted_until) - now : 0;
   const admitted = place?.status === "admitted" && left_ms > 0;
-  const words = !place
+  const explanation = !place
     ? room.message
     : admitted
       ? "It is your turn: you can buy now."
-      : gone || place.outlook === "sold-out"
+      : soldOut || place.outlook === "sold-out"
         ? "Sold out. Stay if you like: when units come back, it goes on from your place."
         : place.position === null
           ? "You are in the draw. The order is drawn by lot at the opening."
@@ -63,14 +63,14 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
         </dl>
       )}
       <p className="mt-3 empty:hidden" aria-live="polite">
-        {words}
+        {explanation}
       </p>
       <div className="mt-4 flex flex-wrap gap-3">
         {!place && (
           <button
             className="btn btn-main min-h-11"
             disabled={room.busy || sale.status === "closed"}
-            onClick={() => void room.take()}
+            onClick={() => void room.requestTicket()}
           >
             {room.busy ? "Working…" : "Take a ticket"}
           </button>

@@ -1,6 +1,6 @@
 import type { Item } from "@/lib/api/client";
 import { count } from "@/lib/format";
-import { Pill, Text } from "../parts";
+import { Pill, Text } from "../ui";
 
 const PARTS = [
   ["available", "good"],
@@ -8,8 +8,8 @@ const PARTS = [
   ["sold", "info"],
 ] as const;
 
-/** Where an item's units are. */
-export function Bar({ item, live }: { item: Item; live: boolean }) {
+/** An item's units: available, held and sold. */
+export function StockBar({ item, live }: { item: Item; live: boolean }) {
   return (
     <div className={live ? "" : "stale"}>
       <div className="flex flex-wrap items-center gap-x-4 gap-y-1">

@@ -1,13 +1,13 @@
 import type { KeyboardEvent, MouseEvent } from "react";
 
-/** A button that holds a state may be pressed as fast as one likes: two presses undo each other. */
+/** Return the button of an event, unless it is a toggle: two quick presses of a toggle undo each other. */
 const button = (target: EventTarget) => (target as Element).closest("button:not([aria-pressed])");
 
 /**
- * Handlers for a page's root: the second click of a double click, and a key that is held down, press no button. By then
- * another button may stand where the first one stood.
+ * Handlers for a page's root: they stop the second click of a double click and the repeats of a key held down. Another
+ * button may stand in the place of the first one by then.
  */
-export const once = {
+export const singlePress = {
   onClickCapture(event: MouseEvent) {
     if (event.detail < 2 || !button(event.target)) return;
     event.preventDefault();

@@ -1,7 +1,7 @@
-/** What this browser remembers of its buyer, over reloads and in all tabs. */
+/** The prefix, in localStorage, of the values that this browser keeps about its buyer across reloads and tabs. */
 const PREFIX = "flashguard:";
 
-/** Also where the page is not served over HTTPS, where `crypto.randomUUID` is missing. */
+/** Return a random id. Works without HTTPS too, where `crypto.randomUUID` is missing. */
 export function randomId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -15,8 +15,8 @@ export function remember(name: string, value: string | null): void {
   else localStorage.setItem(PREFIX + name, value);
 }
 
-/** The value kept under this name; made once. */
-export function kept(name: string): string {
+/** Return the id stored under this name. The first call creates it. */
+export function rememberedId(name: string): string {
   const value = remembered(name) ?? randomId();
   remember(name, value);
   return value;

@@ -1,0 +1,63 @@
+"use client";
+
+import Link from "next/link";
+import { useSearchParams } from "next/navigation";
+import { useNow } from "@/lib/use-now";
+import { useRoom } from "@/lib/use-room";
+import { useSale } from "@/lib/use-sale";
+import { SALE_TONES, SaleList } from "../sale-list";
+import { Banner, Empty, PageHeader, Panel, Pill, Text } from "../ui";
+import { Offer } from "./offer";
+import { WaitingRoom } from "./waiting-room";
+
+export function Storefront() {
+  const id = useSearchParams().get("id");
+  const { sale, connection, missing, retry } = useSale(id);
+  const room = useRoom(sale);
+  const now = useNow();
+  if (!id)
+    return (
+      <>
+        <PageHeader title="Storefront">
+          What a buyer sees. Choose a sale; its stock is live, and its button tells the truth.
+        </PageHeader>
+        <Panel title="Choose a sale">
+          <SaleList to="/sale/" />
+        </Panel>
+      </>
+    );
+  return (
+    <div className="mx-auto grid w-full max-w-2xl grid-cols-[minmax(0,1fr)] gap-4">
+      <PageHeader
+        title={sale ? <Text>{sale.name}</Text> : "Sale"}
+        aside={
+          sale && (
+            <Pill tone={SALE_TONES[sale.status]} busy={sale.status === "open"}>
+              {sale.status}
+            </Pill>
+          )
+        }
+      />
+      {!missing && <Banner connection={connection} />}
+      {missing ? (
+        <Empty title="There is no such sale">
+          No sale that buyers may see has the id “<Text>{id}</Text>”.
+          <div className="mt-3 flex justify-center gap-2">
+            <button className="btn btn-small" onClick={retry}>
+              Look again
+            </button>
+            <Link className="btn btn-small" href="/sale/">
+              All sales
+            </Link>
+          </div>
+        </Empty>
+      ) : (
+        !sale && <Empty title="Loading…" />
+      )}
+      {sale?.waiting_room && <WaitingRoom sale={sale} room={room} now={now} />}
+      {sale?.items.map((item) => (
+        <Offer key={`${sale.id} ${item.sku}`} sale={sale} item={item} connection={connection} room={room} />
+      ))}
+    </div>
+  );
+}

@@ -101,8 +101,9 @@ soak: $(DEV) ## Sell for half an hour with one fault per minute and check that n
 
 ##@ Write
 
-docs: $(DEV) ## Write the tables of docs/reference from the code
+docs: $(DEV) ## Write the tables of docs/reference and the ledger's schema.sql
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/generate_schema.py
 
 pin: ## Pin the requirements with hashes, from pyproject.toml; needs uv
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }

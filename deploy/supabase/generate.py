@@ -1,30 +1,29 @@
-"""Writes `supabase/migrations/` from FlashGuard's own migrations, for `supabase db push`.
+"""Write `supabase/migrations/` from FlashGuard's own migrations, for `supabase db push`.
 
-Each file first looks whether the ledger has it, so it does not matter who migrated before: `flashguard
-migrate` and `supabase db push` can take turns. Run it after adding a migration, and commit what it writes.
+Each file does nothing if the ledger has its migration, so `flashguard migrate` and `supabase db push` can
+take turns. Run this after adding a migration, and commit what it writes.
 """
 
 import re
 from pathlib import Path
 
-from flashguard.ledger.migrate import CLOSES, all_migrations
+from flashguard.ledger.migrate import CANNOT_UPGRADE, CLOSES, UNRELEASED, all_migrations
 from flashguard.ledger.sql import query
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "supabase" / "migrations"
-DAY = "20260101"
-"""Of no meaning; what follows is the migration's number as hours and minutes, so that the order stays."""
+DAY = "20260201"
+"""Has no meaning. The migration's number follows it, as hours and minutes, which keeps the order."""
 LAST_SECOND = 59
+_REFUSES = (
+    f"IF EXISTS (SELECT FROM flashguard.migrations WHERE name = '{UNRELEASED}') THEN\n"
+    f"RAISE EXCEPTION '{CANNOT_UPGRADE}';\nEND IF;\n"
+)
 
 
 def files() -> dict[str, str]:
-    """Every file's text by its name."""
-    found: dict[str, str] = {}
-    per_number: dict[int, int] = {}
-    for name, text in all_migrations().items():
-        number = int(name[:4])
-        second = per_number[number] = per_number.get(number, -1) + 1
-        found[_file(number, second, name)] = _guarded(name, text)
+    """Return every file's text by its name."""
+    found = {_file(int(name[:4]), 0, name): _guarded(name, text) for name, text in all_migrations().items()}
     closes = int(CLOSES[:4])
     for back, name in enumerate(("app_role", "installation")):
         text = (HERE / f"{name}.sql").read_text()
@@ -42,10 +41,11 @@ def _guarded(name: str, text: str) -> str:
     if tag in text or "$guard$" in text:
         raise ValueError(f"{name} has a quote of ours in it")
     closes = ";\n" + query("close_to_public").strip() if name > CLOSES else ""
+    refuses = _REFUSES if int(name[:4]) == 1 else ""
     return (
         f"-- Written by deploy/supabase/generate.py from {name}.sql; change that one.\n\n"
         f"{query('ensure_schema')};\n\n{query('ensure_migrations_table')};\n\n"
-        "DO $guard$\nBEGIN\n"
+        f"DO $guard$\nBEGIN\n{refuses}"
         f"IF NOT EXISTS (SELECT FROM flashguard.migrations WHERE name = '{name}') THEN\n"
         f"{query('wait_for_locks_briefly')[query('wait_for_locks_briefly').index('SET') :]};\n"
         f"EXECUTE {tag}\n{text.strip()}\n{closes}\n{tag};\n"
@@ -55,11 +55,11 @@ def _guarded(name: str, text: str) -> str:
 
 
 def main() -> None:
-    """Writes them all; removes what is none of them."""
+    """Write all files; remove those of migrations that are gone."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     wanted = files()
     for path in FOLDER.glob("*.sql"):
-        if path.name not in wanted and re.match(rf"{DAY}\d+_flashguard_", path.name):
+        if path.name not in wanted and re.match(r"\d+_flashguard_", path.name):
             path.unlink()
     for name, text in wanted.items():
         (FOLDER / name).write_text(text)

@@ -62,7 +62,7 @@ MUTATIONS = [
         "the position moves without compare-and-set",
         [
             (
-                "ledger/migrations/0002_record_group.sql",
+                "ledger/migrations/0007_recording.sql",
                 "AND epoch = p_epoch AND seq = p_from_seq AND token = p_from_token",
                 "",
             )

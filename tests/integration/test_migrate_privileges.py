@@ -60,7 +60,7 @@ async def test_on_a_fresh_database_the_grant_that_is_missing_is_named_and_is_eno
     assert said is not None
     await run(url, said[1])
     applied = await migrate(url, ROLE, tmp_path)
-    assert (applied.code, applied.out.split()[1]) == (0, "0001_ledger"), applied
+    assert (applied.code, applied.out.split()[1]) == (0, "0001_installation"), applied
     other = await migrate(url, ROLE, tmp_path)
     assert (other.code, other.out) == (0, "")
 

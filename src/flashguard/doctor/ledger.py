@@ -4,6 +4,7 @@ from typing import Final
 
 import asyncpg
 
+from flashguard.errors import ConfigurationError
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.migrate import pending
 from flashguard.ledger.sql import query
@@ -76,15 +77,20 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
         found += _standbys(standbys, row["synchronous_standbys"], row["synchronous_commit"])
     found.append(await _parked(ledger))
     found += await _ranges(ledger)
-    names = await ledger.applied_migrations()
-    waiting = pending(names)
-    found.append(
-        check(
-            "ledger: schema", not waiting, ", ".join(waiting) or f"{len(names)} migrations, none pending",
-            "Run `flashguard migrate`.",
-        )
-    )  # fmt: skip
+    found.append(_schema(await ledger.applied_migrations()))
     return found
+
+
+def _schema(names: set[str]) -> Finding:
+    """Whether the ledger has every migration."""
+    try:
+        waiting = pending(names)
+    except ConfigurationError as error:
+        return Finding("ledger: schema", State.FAILED, "made by an unreleased version", str(error))
+    return check(
+        "ledger: schema", not waiting, ", ".join(waiting) or f"{len(names)} migrations, none pending",
+        "Run `flashguard migrate`.",
+    )  # fmt: skip
 
 
 async def _parked(ledger: Ledger) -> Finding:
@@ -122,7 +128,7 @@ async def _ranges(ledger: Ledger) -> list[Finding]:
         check(
             "ledger: ranges", not missing, f"without {names}" if names else "times, prices, stock checked",
             "Rows may be written that can't be read: correct the rows that break the rule, then add the "
-            "constraints again as in the migration 0020_ranges.",
+            "constraints again as in src/flashguard/ledger/schema.sql.",
             otherwise=State.WARNING,
         ),
         check(

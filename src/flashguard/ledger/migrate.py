@@ -1,7 +1,7 @@
-"""Plain ordered SQL migrations, applied once each, in a transaction each, while the service sells.
+"""Ordered SQL migrations, each applied once, in a transaction of its own, while the service sells.
 
-A migration that has to wait for a lock makes everybody behind it wait. So it waits only a moment, gives up,
-lets them through, and tries again.
+A migration that waits for a lock makes every statement behind it wait too. So it waits only briefly, gives
+way, and tries again. The schema that they lead to is in schema.sql.
 """
 
 import asyncio
@@ -17,26 +17,33 @@ from flashguard.errors import ConfigurationError
 from .sql import query
 
 FOLDER: Final = Path(__file__).parent / "migrations"
-CLOSES: Final = "0018_closed_to_public"
-"""The migration from which on whatever is new is closed to the public."""
+CLOSES: Final = "0011_access"
+"""The migration that closes the schema to the public; every later one closes what it adds."""
+UNRELEASED: Final = "0001_ledger"
+"""The first migration of the versions before the first release, whose migrations are gone."""
+CANNOT_UPGRADE: Final = (
+    "This ledger was made by an unreleased version of FlashGuard and cannot be upgraded: export what you "
+    "need with that version, then start with a new database or data directory."
+)
 LOCK_TRIES: Final = 60
 LOCK_PAUSE_SECONDS: Final = 0.5
 MIGRATION_SECONDS_MOST: Final = 600.0
-"""How long one may work, once it has its locks."""
+"""Maximum seconds of work of one migration, once it has its locks."""
 
 
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", partitions: int) -> list[str]:
-    """Applies every migration that the ledger lacks and makes the installation's row, if it has none.
+    """Apply every migration that the ledger lacks, and write the installation's row if it has none.
 
     Parameters:
-        partitions: how many partitions a new installation gets; an existing one keeps its own.
+        partitions: the number of partitions of a new installation; an existing one keeps its own.
 
     Returns:
         the names of the migrations applied now.
 
     Raises:
-        ConfigurationError: our role may not, or others kept their locks for too long. What was applied before
-            stays, and whatever runs goes on: run it again.
+        ConfigurationError: an unreleased version made the ledger; or the role lacks a right, or other
+            transactions kept their locks for too long: then what was applied stays, and a later run
+            continues.
     """
     applied: list[str] = []
     try:
@@ -57,7 +64,7 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", partitions: 
 
 
 async def _what_is_missing(connection: "asyncpg.Connection[asyncpg.Record]", error: str) -> str:
-    """Return what lets this role migrate, with the names of this database."""
+    """Return what this role needs to migrate, with the names of this database."""
     row = await connection.fetchrow(query("who_may_migrate"))
     if row is None:
         raise AssertionError("a SELECT of values always has one row")
@@ -82,7 +89,7 @@ async def _known(connection: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
 async def _with_locks(
     connection: "asyncpg.Connection[asyncpg.Record]", work: Callable[[], Awaitable[None]]
 ) -> None:
-    """Does it in a transaction that waits for no lock longer than a moment, again and again."""
+    """Do the work in a transaction that waits only briefly for each lock; try again if it gets none."""
     for attempt in range(LOCK_TRIES):
         try:
             async with connection.transaction():
@@ -124,10 +131,16 @@ async def _install(connection: "asyncpg.Connection[asyncpg.Record]", partitions:
 
 
 def all_migrations() -> dict[str, str]:
-    """Every migration's SQL by its name, in order."""
+    """Return every migration's SQL by its name, in order."""
     return {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.sql"))}
 
 
 def pending(known: set[str]) -> list[str]:
-    """The migrations, by name, that are not among `known`."""
+    """Return the names of the migrations that are not among `known`, the applied ones.
+
+    Raises:
+        ConfigurationError: an unreleased version made the ledger.
+    """
+    if UNRELEASED in known:
+        raise ConfigurationError(CANNOT_UPGRADE)
     return [path.stem for path in sorted(FOLDER.glob("*.sql")) if path.stem not in known]

@@ -10,6 +10,7 @@ SELECT (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'flashg
        format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user) AS missing;
 
 -- name: ensure_migrations_table
+-- The migrations that were applied.
 CREATE TABLE IF NOT EXISTS flashguard.migrations (
     name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
 

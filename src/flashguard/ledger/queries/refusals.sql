@@ -79,7 +79,7 @@ WHERE state = 'pending' AND NOT (flashguard.readable(at, created_at, expires_at,
 LIMIT $1;
 
 -- name: missing_ranges
--- Constraints of the migration `ranges` that this ledger does not have: somebody dropped them, or rows broke them then.
+-- The constraints on times, prices and stock that this ledger lacks: an operator dropped them.
 SELECT name FROM unnest(ARRAY['sales_times_in_range', 'items_price_in_range', 'items_stock_in_range',
                               'reservations_times_in_range', 'waiting_list_times_in_range']) AS wanted (name)
 WHERE NOT EXISTS (SELECT FROM pg_constraint c

@@ -149,10 +149,9 @@ async def run(folder: Path, people: int) -> dict[str, Any]:
         identities = Identities()
         try:
             async with (
-                await FlashGuard.connect(settings) as guard,
+                await FlashGuard.connect(settings, ring=identities.ring) as guard,
                 identities.following(guard.ledger),
             ):
-                guard.rooms.ring = identities.ring
                 while not (await guard.kernel.head(0)).get("epoch"):
                     await asyncio.sleep(0.1)
                 return {mode.value: await measure(guard, people, mode) for mode in RoomMode}

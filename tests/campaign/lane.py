@@ -23,7 +23,7 @@ from up_stack import ADMIN_KEY, until_ready
 
 from flashguard.engine.receipts import IdKind, Signer
 from flashguard.model import CustomerId, SaleId
-from flashguard.model.shards import home_of, part_id
+from flashguard.model.shards import home_shard, shard_id
 from plan import MEASURED_FROM_STRIKE, Plan
 
 READY_SECONDS = 30.0
@@ -286,7 +286,7 @@ def _short_ids(history: History, signer: Signer, spread: int) -> Callable[[str],
         if spread == 1:
             return signer.short_id(IdKind.RESERVATION, sale, key)
         customer = CustomerId(customers[key])
-        part = part_id(sale, home_of(customer, spread))
+        part = shard_id(sale, home_shard(customer, spread))
         return signer.short_id(IdKind.RESERVATION, part, key, customer=customer)
 
     return short_id

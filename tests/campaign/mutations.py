@@ -30,7 +30,13 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation(
         "a buy is answered before its commit",
-        [("guard.py", "durable=newly_confirmed if buy else newly", "durable=None if buy else newly")],
+        [
+            (
+                "engine/selling.py",
+                "durable=newly_confirmed if buy else newly",
+                "durable=None if buy else newly",
+            )
+        ],
         ["failover by hand", "older valkey copy"],
     ),
     Mutation(
@@ -121,9 +127,9 @@ MUTATIONS = [
         "a waiting buyer is told confirmed when the ledger is past the entry's id",
         [
             (
-                "engine/decisions.py",
-                "fate = Fate.LOST\n            else",
-                "fate = Fate.DECIDED\n            else",
+                "engine/commits.py",
+                "status = DecisionStatus.LOST\n            else",
+                "status = DecisionStatus.DECIDED\n            else",
             )
         ],
         ["failover by hand", "failover by sentinel", "flushall"],

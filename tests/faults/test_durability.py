@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from conftest import free_port
 from flashguard.embedded.valkey import find_valkey
-from flashguard.engine.durability import Copies
+from flashguard.engine.durability import DurabilityWaiter
 from flashguard.ledger import Ledger
 from flashguard.model import Durability, SaleId
 from flashguard.settings import Settings
@@ -131,22 +131,22 @@ async def test_a_server_that_could_not_say_how_it_syncs_is_asked_again_and_again
     """Or a fault at the first hold would have every later one answered before the disk has it."""
     path = tmp_path / "valkey.sock"
     client = connect_kernel(f"unix://{path}", Settings())
-    copies = Copies(client, replicas=1, timeout_seconds=5.0, look_again_seconds=0.2)
+    waiter = DurabilityWaiter(client, replicas=1, timeout_seconds=5.0, look_again_seconds=0.2)
     sync = (await stack.memory.config_get("appendfsync"))["appendfsync"]
     try:
-        assert not await copies.reach(Durability.DISK, 0)  # nobody is there
+        assert not await waiter.reach(Durability.DISK, 0)  # nobody is there
         path.symlink_to(stack.memory.connection_pool.connection_kwargs["path"])
         await client.execute_command("PING")  # as the decision before it would
-        assert await copies.reach(Durability.DISK, 0)
-        assert copies.server_waits(0)
+        assert await waiter.reach(Durability.DISK, 0)
+        assert waiter.server_waits(0)
         await stack.memory.config_set("appendfsync", "everysec")
 
         async def noticed() -> bool:
-            return await copies.reach(Durability.DISK, 0) and not copies.server_waits(0)
+            return await waiter.reach(Durability.DISK, 0) and not waiter.server_waits(0)
 
         await until(noticed, "the other setting is known")
         before = (await stack.memory.info("commandstats"))["cmdstat_waitaof"]["calls"]
-        assert await copies.reach(Durability.DISK, 0)
+        assert await waiter.reach(Durability.DISK, 0)
         assert (await stack.memory.info("commandstats"))["cmdstat_waitaof"]["calls"] == before + 1
     finally:
         await stack.memory.config_set("appendfsync", sync)

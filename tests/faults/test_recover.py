@@ -12,7 +12,7 @@ from test_ledger_fell_back import TAIL_ENTRIES, everything_recorded, recover, se
 from conftest import Answer
 from flashguard.kernel import keys
 from flashguard.model import SaleId
-from flashguard.model.shards import part_ids
+from flashguard.model.shards import shard_ids
 
 SHORT = {"FLASHGUARD_JOURNAL_TAIL_ENTRIES": str(TAIL_ENTRIES), "FLASHGUARD_JOURNAL_TAIL_SECONDS": "0"}
 
@@ -215,7 +215,7 @@ async def test_a_spread_sale_is_whole_after_either_choice(http, take: str) -> No
         for number in range(4):
             (await service.buy(sale, f"a{number}", key=f"a{number}")).ok(201)
         await everything_recorded(stack)
-        parts = [stack.partition(part) for part in part_ids(SaleId(sale), 3)]
+        parts = [stack.partition(part) for part in shard_ids(SaleId(sale), 3)]
         backed_up = [int(await stack.memory.hget(keys.partition(number), "seq")) for number in parts]
 
         async def one_is_short() -> bool:

@@ -8,10 +8,10 @@ import pytest
 
 from conftest import Service, unique
 from flashguard import FlashGuard, Line, Settings
-from flashguard.engine.decisions import Decision
+from flashguard.engine.decision import Decision
 from flashguard.kernel.kernel import Verb
 from flashguard.model import Granted, Refused, SaleId, Sku
-from flashguard.model.shards import LARGEST_STOCK, arrival, home_of, part_id, transfer_keys
+from flashguard.model.shards import LARGEST_STOCK, arrival, home_shard, shard_id, transfer_keys
 from flashguard.recorder.transfers import complete_transfers
 from flashguard.spread.rebalancer import plan
 from flashguard.spread.survey import nothing_hidden, view_of
@@ -27,7 +27,7 @@ async def guard(service: Service) -> AsyncIterator[FlashGuard]:
 
 
 def customer_of(home: int, spread: int) -> str:
-    while home_of(name := unique("c"), spread) != home:  # type: ignore[arg-type]
+    while home_shard(name := unique("c"), spread) != home:  # type: ignore[arg-type]
         pass
     return name
 
@@ -41,14 +41,14 @@ class Hand:
 
     async def leave(self, donor: int, receiver: int, units: int = 1) -> str:
         id_ = unique("t")
-        there = part_id(self._sale, receiver)
+        there = shard_id(self._sale, receiver)
         request = (UNIT, -units, there, transfer_keys(id_)[0], 7, LARGEST_STOCK)
-        await self._restock(part_id(self._sale, donor), request)
+        await self._restock(shard_id(self._sale, donor), request)
         return id_
 
     async def arrive(self, donor: int, receiver: int, id_: str, units: int = 1) -> None:
-        request = arrival(UNIT, units, part_id(self._sale, donor), id_, 7)
-        await self._restock(part_id(self._sale, receiver), request)
+        request = arrival(UNIT, units, shard_id(self._sale, donor), id_, 7)
+        await self._restock(shard_id(self._sale, receiver), request)
 
     async def _restock(self, part: SaleId, request: tuple[object, ...]) -> None:
         decision = await self._guard.decisions.ask(
@@ -57,7 +57,7 @@ class Hand:
         assert decision.result[0] == "restocked", decision.result
 
     async def look(self, number: int) -> Decision:
-        return await self._guard.decisions.ask(Verb.SURVEY, part_id(self._sale, number), (UNIT,))
+        return await self._guard.decisions.ask(Verb.SURVEY, shard_id(self._sale, number), (UNIT,))
 
 
 async def test_a_look_at_part_after_part_can_be_deceived_and_two_looks_can_not(guard, service) -> None:

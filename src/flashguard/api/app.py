@@ -57,12 +57,14 @@ CONNECT_AGAIN_SECONDS: Final = 0.2
 CONNECT_FOR_SECONDS: Final = 60.0
 
 
-async def _connect(settings: Settings) -> FlashGuard:
+async def _connect(shared: Shared) -> FlashGuard:
     """Waits for a server that is away: uvicorn takes a worker that can't start for the end of all of them."""
     deadline = time.monotonic() + CONNECT_FOR_SECONDS
     while True:
         try:
-            return await FlashGuard.connect(settings)
+            return await FlashGuard.connect(
+                shared.settings, ring=shared.identities.ring, traces=shared.traces
+            )
         except (MemoryAway, LedgerAway) as error:
             if time.monotonic() > deadline:
                 raise
@@ -76,9 +78,7 @@ async def _connected(shared: Shared) -> AsyncIterator[FlashGuard]:
     if shared.guard is not None:
         yield shared.guard
         return
-    async with await _connect(shared.settings) as guard, shared.identities.following(guard.ledger):
-        guard.rooms.ring = shared.identities.ring
-        guard.decisions.traces = shared.traces
+    async with await _connect(shared) as guard, shared.identities.following(guard.ledger):
         yield guard
 
 

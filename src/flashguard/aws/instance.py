@@ -163,9 +163,12 @@ class Instance:
 
     async def _connect(self, seconds: float) -> None:
         async with asyncio.timeout(seconds):
-            guard = await FlashGuard.connect(self._shared.settings, lone=True)
-            guard.rooms.ring = self._shared.identities.ring
-            guard.decisions.traces = self._shared.traces
+            guard = await FlashGuard.connect(
+                self._shared.settings,
+                lone=True,
+                ring=self._shared.identities.ring,
+                traces=self._shared.traces,
+            )
             with contextlib.suppress(TimeoutError):
                 await self._shared.identities.refresh(guard.ledger)
         self._shared.guard = guard

@@ -28,7 +28,7 @@ LOOK_AGAIN_SECONDS: Final = 10.0
 """How long we trust what a server said of its settings: an operator or a failover may change them."""
 
 
-class Copies:
+class DurabilityWaiter:
     """Asks the servers how far their newest writes have come.
 
     Parameters:

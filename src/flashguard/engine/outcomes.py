@@ -8,7 +8,7 @@ from flashguard.ledger import RecordedReservation
 from flashguard.model import Durability, Granted, Outcome, Refused, Reservation, ReservationStatus, Sku
 from flashguard.model.fingerprints import request_fingerprint
 
-from .decisions import Decision, Fate
+from .decision import Decision, DecisionStatus
 
 IN_FLIGHT_RETRY_SECONDS: Final = 1.0
 
@@ -97,20 +97,20 @@ def refusal(result: list[Any]) -> Refused:
 RETRY_SECONDS: Final = 1.0
 
 
-def refused_by_fate(decision: Decision) -> Refused | None:
+def refused_by_status(decision: Decision) -> Refused | None:
     """The refusal that a decision's fate means; None when it was decided and, where needed, committed."""
-    match decision.fate:
-        case Fate.DECIDED:
+    match decision.status:
+        case DecisionStatus.DECIDED:
             return None
-        case Fate.REFUSED_BY_LEDGER:
+        case DecisionStatus.REFUSED_BY_LEDGER:
             return Refused(code=Code.LEDGER_REFUSED)
-        case Fate.OVERLOADED:
+        case DecisionStatus.OVERLOADED:
             return Refused(code=Code.OVERLOADED, retry_after_seconds=RETRY_SECONDS)
-        case Fate.UNKNOWN:
+        case DecisionStatus.UNKNOWN:
             return Refused(
                 code=Code.OVERLOADED,
                 detail="Not committed in time. The same idempotency key tells the outcome.",
                 retry_after_seconds=RETRY_SECONDS,
             )
-        case Fate.LOST | Fate.RECOVERING:
+        case DecisionStatus.LOST | DecisionStatus.RECOVERING:
             return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)

@@ -21,8 +21,8 @@ from . import (
     ScopedKey,
     WaitingRoom,
     is_name,
-    is_part_id,
     is_sale_id,
+    is_shard_id,
     is_str,
 )
 from .rules import MAX_SPREAD, Rules
@@ -131,9 +131,9 @@ def is_ascii(value: object) -> bool:
     return is_str(value) and value.isascii()
 
 
-def is_part(value: object) -> bool:
+def is_shard(value: object) -> bool:
     """Return whether this can be the id of a sale, or of a part of a spread one."""
-    return is_str(value) and is_part_id(value)
+    return is_str(value) and is_shard_id(value)
 
 
 def is_key(value: object) -> bool:

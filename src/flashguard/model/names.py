@@ -53,7 +53,7 @@ def public_sale(sale: SaleId) -> SaleId:
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
-_PART: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}(?:~[1-9][0-9]{0,2})?")
+_SHARD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}(?:~[1-9][0-9]{0,2})?")
 
 _SHORT: Final = re.compile(r"[0-9a-f]{24}")
 
@@ -71,9 +71,9 @@ def is_sale_id(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def is_part_id(text: str) -> bool:
+def is_shard_id(text: str) -> bool:
     """Return whether the text can be the id of a sale, or of a part of a spread one."""
-    return _PART.fullmatch(text) is not None
+    return _SHARD.fullmatch(text) is not None
 
 
 def is_str(value: object) -> TypeGuard[str]:
@@ -86,7 +86,7 @@ def split_reservation_id(text: object) -> tuple[SaleId, str] | None:
     if not is_str(text):
         return None
     sale, dot, short = text.partition(".")
-    if dot and is_part_id(sale) and _SHORT.fullmatch(short):
+    if dot and is_shard_id(sale) and _SHORT.fullmatch(short):
         return SaleId(sale), short
     return None
 

@@ -18,22 +18,22 @@ LARGEST_STOCK = 2**50
 """Of one part: what moves there was below the most a shop may have, so no part ever refuses what arrives."""
 
 
-def part_id(sale: SaleId, number: int) -> SaleId:
+def shard_id(sale: SaleId, number: int) -> SaleId:
     """The id of a part; its partition follows from it: see `model.partition_of`."""
     return SaleId(f"{sale}~{number}") if number else sale
 
 
-def part_ids(sale: SaleId, spread: int) -> list[SaleId]:
+def shard_ids(sale: SaleId, spread: int) -> list[SaleId]:
     """The ids of all parts, the first one first."""
-    return [part_id(sale, number) for number in range(spread)]
+    return [shard_id(sale, number) for number in range(spread)]
 
 
-def number_of(part: SaleId) -> int:
+def shard_number(part: SaleId) -> int:
     """Which part it is, from its id."""
     return int(part.partition("~")[2] or 0)
 
 
-def home_of(customer: CustomerId, spread: int) -> int:
+def home_shard(customer: CustomerId, spread: int) -> int:
     """The number of the part where this customer buys."""
     return zlib.crc32(customer.encode()) % spread
 

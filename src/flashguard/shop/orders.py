@@ -3,8 +3,9 @@
 import asyncio
 from typing import Final
 
-from flashguard.engine.decisions import Decisions, Fate
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
+from flashguard.engine.decision import DecisionStatus
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
 from flashguard.ledger import Ledger, RecordedReservation
@@ -72,7 +73,7 @@ class Orders:
             durable=lambda result: bool(result[0] == "cancelled"),
             same=lambda _, found: found.status is ReservationStatus.CANCELLED,
         )
-        by_fate = refused_by_fate(decision)
+        by_fate = refused_by_status(decision)
         if by_fate:
             return _OF_ANOTHER_HISTORY if by_fate.code is Code.LEDGER_REFUSED else by_fate
         match decision.result:
@@ -88,7 +89,7 @@ class Orders:
     async def _no_order_yet(self, sale: SaleId, short: str, order: RecordedReservation | None) -> Refused:
         """The ledger has a hold, or nothing; memory may be ahead of it."""
         decision = await self._decisions.ask(Verb.LOOK, sale, (short,))
-        status = decision.result[0] if decision.fate is Fate.DECIDED else "unknown-reservation"
+        status = decision.result[0] if decision.status is DecisionStatus.DECIDED else "unknown-reservation"
         if status in (ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED):
             return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
         if status != "unknown-reservation":

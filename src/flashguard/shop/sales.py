@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from flashguard.engine.decisions import Decisions, Fate
-from flashguard.engine.durability import Copies
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
+from flashguard.engine.decision import DecisionStatus
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.durability import DurabilityWaiter
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale, readable_row
@@ -50,8 +51,8 @@ from flashguard.model.arguments import (
     invalid_new_sale,
     is_cursor,
     is_key,
-    is_part,
     is_sale,
+    is_shard,
     is_text,
     is_whole,
     must,
@@ -61,10 +62,10 @@ from flashguard.model.fingerprints import fingerprint
 from flashguard.model.lottery import new_seed
 from flashguard.model.room import encode_room, room_rule
 from flashguard.model.rules import NO_RULES, Rules, changes_to_kernel
-from flashguard.model.shards import part_ids
+from flashguard.model.shards import shard_ids
 from flashguard.recorder.load import LoadRefused, Unloadable, load_sale
 from flashguard.settings import Settings
-from flashguard.spread import NO_LIST, Spread, Whole, as_in_memory, drafts_of, unfit
+from flashguard.spread import NO_LIST, ShardRouter, Whole, as_in_memory, drafts_of, unfit
 
 from .audit import SaleAudit, audit_sale
 from .spread_audit import audit_spread_sale
@@ -115,10 +116,10 @@ class Shop:
         ledger: Ledger,
         decisions: Decisions,
         settings: Settings,
-        spread: Spread,
-        copies: Copies,
+        spread: ShardRouter,
+        durability: DurabilityWaiter,
     ) -> None:
-        self._copies = copies
+        self._durability = durability
         self._spread = spread
         self._whole = Whole(kernel, ledger, decisions)
         self._kernel = kernel
@@ -155,7 +156,7 @@ class Shop:
             if earlier is None:
                 return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
             sale_id = earlier
-        parts = part_ids(sale_id, await self._spread.of(sale_id))
+        parts = shard_ids(sale_id, await self._spread.of(sale_id))
         if not all([await self.load(part, self._decisions.partition(part)) for part in parts]):
             return NOT_IN_MEMORY
         found = await self.sale(sale_id)
@@ -231,9 +232,9 @@ class Shop:
             LedgerAway: PostgreSQL does not answer.
             ValueError: one of the ids can't be one.
         """
-        must((isinstance(sale_ids, list | tuple) and all(map(is_part, sale_ids)), SALE))
+        must((isinstance(sale_ids, list | tuple) and all(map(is_shard, sale_ids)), SALE))
         looks = await asyncio.gather(*(self._decisions.ask(Verb.LOOK, id_, ("",)) for id_ in sale_ids))
-        if any(look.fate is not Fate.DECIDED for look in looks):
+        if any(look.status is not DecisionStatus.DECIDED for look in looks):
             return False
         there = [id_ for id_, look in zip(sale_ids, looks, strict=True) if look.result[0] != "unknown-sale"]
         return not await self._ledger.unknown_sales(there)
@@ -246,7 +247,7 @@ class Shop:
             ValueError: the id can't be one, or there is no such partition.
         """
         most = self._decisions.partitions - 1
-        must((is_part(sale_id), SALE), (is_whole(partition, 0, most), f"partition: 0 to {most}"))
+        must((is_shard(sale_id), SALE), (is_whole(partition, 0, most), f"partition: 0 to {most}"))
         try:
             async with self._ledger.connection() as connection:
                 with readable_row("sale", sale_id):
@@ -268,15 +269,15 @@ class Shop:
         return await self._with_durability(await self._counted(sale))
 
     async def _with_durability(self, sale: Sale) -> Sale:
-        partitions = {self._decisions.partition(part) for part in part_ids(sale.id, sale.spread)}
-        effective = await self._copies.effective(sale.hold_durability, partitions)
+        partitions = {self._decisions.partition(part) for part in shard_ids(sale.id, sale.spread)}
+        effective = await self._durability.effective(sale.hold_durability, partitions)
         return msgspec.structs.replace(sale, effective_hold_durability=effective)
 
     async def _counted(self, sale: Sale) -> Sale:
         if sale.spread > 1:
             return await self._whole.live(sale)
         decision = await self._decisions.ask(Verb.LOOK, sale.id, ("",))
-        if decision.fate is not Fate.DECIDED or decision.result[0] == "unknown-sale":
+        if decision.status is not DecisionStatus.DECIDED or decision.result[0] == "unknown-sale":
             return sale
         return as_in_memory(sale, decision.result)
 
@@ -388,7 +389,7 @@ class Shop:
             name=field or verb,
             durable=lambda result: result[1:2] == [False],
         )
-        refused = refused_by_fate(decision)
+        refused = refused_by_status(decision)
         if refused:
             return refused
         result = decision.result
@@ -452,7 +453,7 @@ class Shop:
         decision = await self._spread.restock(sale_id, request)
         if isinstance(decision, Refused):
             return decision
-        refused = refused_by_fate(decision)
+        refused = refused_by_status(decision)
         if refused:
             return refused
         stored = await self._ledger.sale(sale_id)
@@ -508,7 +509,7 @@ class Shop:
         )
         if not is_sale(sale_id):
             return None
-        parts = part_ids(sale_id, await self._spread.of(sale_id))
+        parts = shard_ids(sale_id, await self._spread.of(sale_id))
         rows = await self._ledger.orders(parts, after, limit, which)
         if not rows and await self._ledger.sale(sale_id) is None:
             return None
@@ -558,4 +559,4 @@ def slug(name: str) -> str:
     return f"{words or 'sale'}-{secrets.token_hex(3)}"
 
 
-__all__ = ["LedgerAway", "NewSale", "Shop", "refused_by_fate", "slug"]
+__all__ = ["LedgerAway", "NewSale", "Shop", "refused_by_status", "slug"]

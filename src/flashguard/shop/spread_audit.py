@@ -10,7 +10,7 @@ from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 from flashguard.ledger.sql import query
 from flashguard.model import Sale, SaleId
-from flashguard.model.shards import part_ids
+from flashguard.model.shards import shard_ids
 
 from .audit import ItemAudit, SaleAudit, audit_sale
 
@@ -30,7 +30,7 @@ async def audit_spread_sale(
         LedgerAway: PostgreSQL does not answer.
     """
     reports = await asyncio.gather(
-        *(audit_sale(kernel, ledger, part, partition(part)) for part in part_ids(sale.id, sale.spread))
+        *(audit_sale(kernel, ledger, part, partition(part)) for part in shard_ids(sale.id, sale.spread))
     )
     return await audited_as_one(ledger, sale.id, list(reports))
 

@@ -18,14 +18,15 @@ from typing import Final
 
 import asyncpg
 
-from flashguard.engine.decisions import Decisions, Fate
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
+from flashguard.engine.decision import DecisionStatus
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.kernel import MemoryAway, Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Refused, SaleId
 from flashguard.model.fingerprints import fingerprint
-from flashguard.model.shards import LARGEST_STOCK, arrival, part_ids, transfer_keys
+from flashguard.model.shards import LARGEST_STOCK, arrival, shard_ids, transfer_keys
 
 from .survey import View, nothing_hidden, view_of
 
@@ -43,7 +44,7 @@ OVERLOADED: Final = Refused(
 )
 
 
-class Wish:
+class UnitsRequest:
     """Somebody who lacks so many units at their home part."""
 
     __slots__ = ("deadline", "done", "home", "units")
@@ -59,7 +60,7 @@ class Wish:
             self.done.set_result(verdict)
 
 
-class Mover:
+class Rebalancer:
     """The mover of one item of one spread sale in this process.
 
     Parameters:
@@ -81,11 +82,11 @@ class Mover:
         self._decisions = decisions
         self._ledger = ledger
         self._sale = sale
-        self._parts = part_ids(sale, spread)
+        self._parts = shard_ids(sale, spread)
         self._sku = sku
         self._complete = complete
         self._max_waiting = max_waiting
-        self._waiting: list[Wish] = []
+        self._waiting: list[UnitsRequest] = []
         self._runner: asyncio.Task[None] | None = None
         self._stuck_since: float | None = None
 
@@ -101,11 +102,11 @@ class Mover:
         """
         if len(self._waiting) >= self._max_waiting:
             return OVERLOADED
-        wish = Wish(home, units, deadline)
-        self._waiting.append(wish)
+        request = UnitsRequest(home, units, deadline)
+        self._waiting.append(request)
         if self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(self._run(), context=Context())
-        return await wish.done
+        return await request.done
 
     async def drain(self) -> None:
         """Waits until nobody waits."""
@@ -114,7 +115,7 @@ class Mover:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        batch: list[Wish] = []
+        batch: list[UnitsRequest] = []
         try:
             while self._waiting:
                 began = loop.time()
@@ -124,8 +125,8 @@ class Mover:
                 except (MemoryAway, LedgerAway, TimeoutError, asyncpg.PostgresError) as error:
                     log.info("units of %s/%s: %s", self._sale, self._sku, error)
                     _settle(batch, RECOVERING)
-                _settle([wish for wish in batch if wish.deadline <= loop.time()], OVERLOADED)
-                self._waiting[:0] = [wish for wish in batch if not wish.done.done()]
+                _settle([request for request in batch if request.deadline <= loop.time()], OVERLOADED)
+                self._waiting[:0] = [request for request in batch if not request.done.done()]
                 batch = []
                 await asyncio.sleep(began + PACE_SECONDS - loop.time())
         except Exception:
@@ -135,19 +136,19 @@ class Mover:
             _settle([*batch, *self._waiting], OVERLOADED)
             self._waiting.clear()
 
-    async def _round(self, batch: Sequence[Wish]) -> None:
+    async def _round(self, batch: Sequence[UnitsRequest]) -> None:
         """Settles those of whom it is sure; the others wait for the next round."""
         first = await self._look()
-        lacking = [wish for wish in batch if wish.units > first.total]
+        lacking = [request for request in batch if request.units > first.total]
         if lacking:
             await self._refuse(lacking, first)
-        await self._serve([wish for wish in batch if not wish.done.done()], first)
+        await self._serve([request for request in batch if not request.done.done()], first)
 
     async def _look(self) -> View:
         ask = self._decisions.ask
         return view_of(await asyncio.gather(*(ask(Verb.SURVEY, part, (self._sku,)) for part in self._parts)))
 
-    async def _refuse(self, lacking: Sequence[Wish], first: View) -> None:
+    async def _refuse(self, lacking: Sequence[UnitsRequest], first: View) -> None:
         """Says sold-out to those for whom there are not enough units, where that is certain."""
         second = await self._look()
         if first.refused or second.refused:
@@ -155,7 +156,7 @@ class Mover:
         elif nothing_hidden(first, second):
             self._stuck_since = None
             sold_out = Refused(code=Code.SOLD_OUT, sku=self._sku, available=second.total)
-            _settle([wish for wish in lacking if wish.units > second.total], sold_out)
+            _settle([request for request in lacking if request.units > second.total], sold_out)
         elif second.in_transit:
             now = asyncio.get_running_loop().time()
             if self._stuck_since is None:
@@ -164,18 +165,18 @@ class Mover:
                 self._stuck_since = now
                 await self._complete()
 
-    async def _serve(self, batch: Sequence[Wish], view: View) -> None:
+    async def _serve(self, batch: Sequence[UnitsRequest], view: View) -> None:
         """Moves what these need, as far as there is enough for them all together, first come first served."""
         left, needed, served = view.total, [0] * len(self._parts), []
-        for wish in batch:
-            if wish.units <= left:
-                left -= wish.units
-                needed[wish.home] += wish.units
-                served.append(wish)
+        for request in batch:
+            if request.units <= left:
+                left -= request.units
+                needed[request.home] += request.units
+                served.append(request)
         moves = plan(list(view.available), needed)
         moved = await asyncio.gather(*(self._move(*move) for move in moves))
         short = {home for (_, home, _), arrived in zip(moves, moved, strict=True) if not arrived}
-        _settle([wish for wish in served if wish.home not in short], None)
+        _settle([request for request in served if request.home not in short], None)
 
     async def _move(self, donor: int, home: int, units: int) -> bool:
         """One transfer: units leave, that is committed, and only then they arrive. Whether they did."""
@@ -188,12 +189,12 @@ class Mover:
             (self._sku, -units, taking, out, body, LARGEST_STOCK),
             durable=lambda result: result[:2] == ["restocked", False],
         )
-        if refused_by_fate(left) or left.result[0] != "restocked":
+        if refused_by_status(left) or left.result[0] != "restocked":
             return False
         if not await self._ledger.has_restock(giving, out):
             return False  # memory granted what the ledger refused
         there = await self._decisions.ask(Verb.RESTOCK, taking, arrival(self._sku, units, giving, id_, body))
-        return there.fate is Fate.DECIDED and there.result[0] == "restocked"
+        return there.status is DecisionStatus.DECIDED and there.result[0] == "restocked"
 
 
 def plan(available: list[int], needed: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -213,6 +214,6 @@ def plan(available: list[int], needed: Sequence[int]) -> list[tuple[int, int, in
     return moves
 
 
-def _settle(wishes: Sequence[Wish], verdict: Refused | None) -> None:
-    for wish in wishes:
-        wish.settle(verdict)
+def _settle(requests: Sequence[UnitsRequest], verdict: Refused | None) -> None:
+    for request in requests:
+        request.settle(verdict)

@@ -1,21 +1,26 @@
-"""Where a spread sale's buyers go: each to the home part, and units after them."""
+"""Routes each buyer of a spread sale to the home shard, and brings units there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
-from flashguard.engine.decisions import Decision, Decisions, Fate
+from flashguard.engine.baskets import Basket
+from flashguard.engine.decision import Decision, DecisionStatus
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.fallback import Fallback
+from flashguard.engine.late_confirm import lines_of
+from flashguard.engine.selling import NotHere, Selling, Shard
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, Verb
 from flashguard.ledger import Ledger, LedgerAway, readable_row
 from flashguard.ledger.sql import query
-from flashguard.model import CustomerId, Line, Outcome, Refused, SaleId, public_sale
+from flashguard.model import Line, Outcome, Refused, SaleId, public_sale, split_reservation_id, unknown
 from flashguard.model.rules import from_kernel
-from flashguard.model.shards import home_of, number_of, part_id
+from flashguard.model.shards import home_shard, shard_id, shard_number
 from flashguard.recorder.transfers import complete_transfers
 from flashguard.settings import Settings
 
-from .rebalancer import OVERLOADED, RECOVERING, Mover
+from .rebalancer import OVERLOADED, RECOVERING, Rebalancer
 
 MOST_KNOWN: Final = 4096
 """Spread sales that a process remembers; one more asks memory again."""
@@ -23,27 +28,31 @@ MOST_ASKS: Final = 50
 """How often one request asks its part again after units came: others there may be quicker."""
 
 
-class At(NamedTuple):
-    """Where a request goes, and over how many parts its sale is spread, as the process believes."""
+class ShardRouter:
+    """Stands in front of selling: a request of a spread sale goes to the customer's home shard, and units
+    follow it there.
 
-    part: SaleId
-    spread: int
-
-
-class Spread:
-    """What a process knows of spread sales, and its movers.
-
-    `known` says over how many parts a sale is; one that is not in it is taken for unspread, and memory says
-    so when it is not. A sale is never spread anew, so that what is known stays true.
+    `known` has over how many shards a sale is spread. A sale that is not in it is taken for unspread, and
+    memory says so where it is not. The number never changes, so that what is known stays true.
     """
 
-    def __init__(self, kernel: Kernel, ledger: Ledger, decisions: Decisions, settings: Settings) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        ledger: Ledger,
+        decisions: Decisions,
+        selling: Selling,
+        fallback: Fallback,
+        settings: Settings,
+    ) -> None:
         self.known: dict[SaleId, int] = {}
         self._kernel = kernel
         self._ledger = ledger
         self._decisions = decisions
+        self._selling = selling
+        self._fallback = fallback
         self._settings = settings
-        self._movers: dict[tuple[SaleId, str], Mover] = {}
+        self._rebalancers: dict[tuple[SaleId, str], Rebalancer] = {}
 
     def note(self, sale: SaleId, spread: int) -> None:
         """Keeps what memory or the ledger said."""
@@ -75,27 +84,62 @@ class Spread:
         except LedgerAway:
             return False
 
-    async def take(
-        self,
-        sale: SaleId,
-        customer: CustomerId,
-        lines: Sequence[Line],
-        ask: Callable[[At], Awaitable[Outcome]],
-    ) -> Outcome:
-        """Asks the customer's home part, and has units brought there for as long as any part has some."""
-        spread = self.known[sale]
-        home = home_of(customer, spread)
-        at = At(part_id(sale, home), spread)
+    async def sell(self, basket: Basket) -> Outcome:
+        """Return the outcome of a hold or of a direct order, whether its sale is spread or not."""
+        if basket.sale not in self.known:
+            outcome = await self._selling.sell(basket)
+            if not isinstance(outcome, NotHere):
+                return outcome
+            if outcome.shards:
+                self.note(basket.sale, outcome.shards)
+            elif not await self.proves(basket.sale):
+                return await self._fallback.sale_not_in_memory(basket.sale, outcome.short, outcome.body)
+        return await self._sell_spread(basket)
+
+    async def _sell_spread(self, basket: Basket) -> Outcome:
+        """Ask the home shard, and bring units to it for as long as any shard has some."""
+        sale, shards = basket.sale, self.known[basket.sale]
+        home = home_shard(basket.customer, shards)
+        shard = Shard(shard_id(sale, home), shards)
         deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
         for _ in range(MOST_ASKS):
-            outcome = await ask(at)
+            outcome = await self._selling.sell(basket, shard)
+            if isinstance(outcome, NotHere):
+                self.note(sale, outcome.shards)
+                return RECOVERING
             if not isinstance(outcome, Refused) or outcome.code is not Code.SOLD_OUT or outcome.sku is None:
                 return outcome
-            units = sum(line.quantity for line in lines if line.sku == outcome.sku)
+            units = sum(line.quantity for line in basket.lines if line.sku == outcome.sku)
             refused = await self.bring(sale, home, outcome.sku, units, deadline)
             if refused is not None:
                 return refused
         return OVERLOADED
+
+    async def confirm(self, id_: str, receipt_text: str | None) -> Outcome:
+        """Return the outcome of a confirm. A late confirm with a receipt whose shard has no units left asks
+        again for as long as other shards have some."""
+        receipt = None if receipt_text is None else self._selling.read_receipt(receipt_text, id_)
+        if isinstance(receipt, Refused):
+            return receipt
+        name = split_reservation_id(id_)
+        if name is None:
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
+        sale, short = name
+        decision = await self._selling.ask_confirm(sale, short, receipt)
+        if receipt is not None and _is_short(decision):
+            deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
+            for _ in range(MOST_ASKS):
+                refused = await self._bring_all(sale, lines_of(receipt), deadline)
+                if refused is not None and refused.code is not Code.SOLD_OUT:
+                    return refused
+                if refused is not None:
+                    break
+                decision = await self._selling.ask_confirm(sale, short, receipt)
+                if not _is_short(decision):
+                    break
+            else:
+                return OVERLOADED
+        return await self._selling.confirm_outcome(sale, short, decision, receipt)
 
     async def bring(self, sale: SaleId, home: int, sku: str, units: int, deadline: float) -> Refused | None:
         """Has units brought to a part: None when it may have them now; else why not.
@@ -103,43 +147,25 @@ class Spread:
         Parameters:
             sale: one that is `known`.
         """
-        mover = self._movers.get((sale, sku))
-        if mover is None:
-            for key in [key for key, other in self._movers.items() if other.idle]:
-                del self._movers[key]
-            mover = self._movers[sale, sku] = Mover(
+        rebalancer = self._rebalancers.get((sale, sku))
+        if rebalancer is None:
+            for key in [key for key, other in self._rebalancers.items() if other.idle]:
+                del self._rebalancers[key]
+            rebalancer = self._rebalancers[sale, sku] = Rebalancer(
                 self._decisions, self._ledger, sale, self.known[sale], sku,
                 complete=lambda: self._complete(sale), max_waiting=self._settings.max_queue,
             )  # fmt: skip
-        return await mover.bring(home, units, deadline)
+        return await rebalancer.bring(home, units, deadline)
 
-    async def honour(
-        self,
-        part: SaleId,
-        lines: Sequence[Line],
-        decision: Decision,
-        ask: Callable[[], Awaitable[Decision]],
-    ) -> Decision | Refused:
-        """A receipt whose units its part no longer has: asks again for as long as other parts have some."""
-        deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
-        for _ in range(MOST_ASKS):
-            if "sold-out" not in decision.result[:2]:
-                return decision
-            refused = await self._bring_all(part, lines, deadline)
-            if refused is not None:
-                return decision if refused.code is Code.SOLD_OUT else refused
-            decision = await ask()
-        return OVERLOADED
-
-    async def _bring_all(self, part: SaleId, lines: Sequence[Line], deadline: float) -> Refused | None:
-        sale = public_sale(part)
+    async def _bring_all(self, shard: SaleId, lines: Sequence[Line], deadline: float) -> Refused | None:
+        sale = public_sale(shard)
         try:
             if await self.of(sale) == 1:
                 return Refused(code=Code.SOLD_OUT)
         except LedgerAway:
             return RECOVERING
         for line in lines:
-            refused = await self.bring(sale, number_of(part), line.sku, line.quantity, deadline)
+            refused = await self.bring(sale, shard_number(shard), line.sku, line.quantity, deadline)
             if refused is not None:
                 return refused
         return None
@@ -157,12 +183,16 @@ class Spread:
                 name=request[3],
                 durable=lambda result: result[:2] == ["restocked", False],
             )
-            lacks = decision.fate is Fate.DECIDED and decision.result[0] == "invalid-request" and delta < 0
+            lacks = (
+                decision.status is DecisionStatus.DECIDED
+                and decision.result[0] == "invalid-request"
+                and delta < 0
+            )
             if not lacks or await self.of(sale) == 1:
                 return decision
             refused = await self.bring(sale, 0, sku, -delta, deadline)
             if refused is not None and refused.code is Code.SOLD_OUT:
-                return Decision(Fate.DECIDED, ["invalid-request", refused.available])
+                return Decision(DecisionStatus.DECIDED, ["invalid-request", refused.available])
             if refused is not None:
                 return refused
         return OVERLOADED
@@ -174,5 +204,10 @@ class Spread:
 
     async def drain(self) -> None:
         """Waits until nobody waits for units."""
-        for mover in list(self._movers.values()):
-            await mover.drain()
+        for rebalancer in list(self._rebalancers.values()):
+            await rebalancer.drain()
+
+
+def _is_short(decision: Decision) -> bool:
+    """Return whether a late confirm failed for want of units."""
+    return "sold-out" in decision.result[:2]

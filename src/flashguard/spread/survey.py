@@ -4,8 +4,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.engine.decisions import Decision, Fate
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
+from flashguard.engine.decision import Decision, DecisionStatus
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
 from flashguard.model import Refused
 
@@ -43,7 +43,7 @@ def view_of(decisions: list[Decision]) -> View:
     versions: list[tuple[int, int]] = []
     settled, refused = True, None
     for decision in decisions:
-        if decision.fate is Fate.DECIDED and isinstance(decision.result[0], int):
+        if decision.status is DecisionStatus.DECIDED and isinstance(decision.result[0], int):
             units, outs, ins, drained = decision.result
             available.append(max(0, units))
             versions.append((outs, ins))
@@ -52,7 +52,7 @@ def view_of(decisions: list[Decision]) -> View:
             available.append(0)
             versions.append((-1, -1))
             settled = False
-            refused = refused_by_fate(decision) or NOT_LOADED
+            refused = refused_by_status(decision) or NOT_LOADED
     return View(tuple(available), tuple(versions), settled, refused)
 
 

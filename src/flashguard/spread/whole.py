@@ -5,14 +5,15 @@ from typing import Any, Final
 
 import msgspec
 
-from flashguard.engine.decisions import Decisions, Fate
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_fate
+from flashguard.engine.decision import DecisionStatus
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import Item, Refused, Sale, SaleId, SaleStatus, from_millis
 from flashguard.model.rules import Rules
-from flashguard.model.shards import added_up, part_ids, shared_out
+from flashguard.model.shards import added_up, shard_ids, shared_out
 from flashguard.recorder.transfers import followers
 
 FOLLOW_TRIES: Final = 3
@@ -47,7 +48,7 @@ def drafts_of(stored: StoredSale) -> list[StoredSale]:
     if sale.spread == 1:
         return [stored]
     drafts = []
-    for number, part in enumerate(part_ids(sale.id, sale.spread)):
+    for number, part in enumerate(shard_ids(sale.id, sale.spread)):
         items = shared_out(sale.items, sale.spread, number)
         draft = msgspec.structs.replace(stored, sale=msgspec.structs.replace(sale, id=part, items=items))
         if number:  # the sale's key names the sale
@@ -94,10 +95,11 @@ class Whole:
     async def live(self, sale: Sale) -> Sale:
         """A sale of the ledger with memory's counters of all parts; of a part that does not answer, the
         ledger's."""
-        parts = part_ids(sale.id, sale.spread)
+        parts = shard_ids(sale.id, sale.spread)
         looks = await asyncio.gather(*(self._decisions.ask(Verb.LOOK, part, ("",)) for part in parts))
         return await self._added_up(
-            sale, [look.result if look.fate is Fate.DECIDED else ["unknown-sale"] for look in looks]
+            sale,
+            [look.result if look.status is DecisionStatus.DECIDED else ["unknown-sale"] for look in looks],
         )
 
     async def in_memory(self, sale: Sale) -> tuple[Sale, int, int, int]:
@@ -106,7 +108,7 @@ class Whole:
         Raises:
             MemoryAway: a part is not in memory.
         """
-        parts = part_ids(sale.id, sale.spread)
+        parts = shard_ids(sale.id, sale.spread)
         replies = await asyncio.gather(
             *(
                 self._kernel.run(Verb.LOOK, self._decisions.partition(part), [part], [(0, "")])
@@ -122,7 +124,7 @@ class Whole:
         return whole, first.epoch, first.seq, first.now_ms
 
     async def _added_up(self, sale: Sale, results: list[list[Any]]) -> Sale:
-        parts = part_ids(sale.id, sale.spread)
+        parts = shard_ids(sale.id, sale.spread)
         items = await self._ledger.items_of(parts)
         in_transit: dict[str, int] = {}
         of_parts: list[tuple[Item, ...]] = []
@@ -156,6 +158,6 @@ class Whole:
                 )
             )
             for decision in decisions:
-                if refused_by_fate(decision) or decision.result[0] == "unknown-sale":
+                if refused_by_status(decision) or decision.result[0] == "unknown-sale":
                     return NOT_ALL
         return None

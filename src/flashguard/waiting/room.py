@@ -17,7 +17,7 @@ from msgspec import Struct
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, KeyRing, Kind
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decisions import Decisions
-from flashguard.engine.outcomes import refusal, refused_by_fate
+from flashguard.engine.outcomes import refusal, refused_by_status
 from flashguard.engine.receipts import Signer
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
@@ -170,7 +170,7 @@ class WaitingRooms:
         decision = await self._decisions.ask(
             Verb.TAKE_TICKET, sale, (id_, drawn, self._read(sale, id_, drawn, shown), *solved, one)
         )
-        refused = refused_by_fate(decision)
+        refused = refused_by_status(decision)
         if refused:
             return refused
         if not isinstance(decision.result[0], bool):
@@ -192,7 +192,7 @@ class WaitingRooms:
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         decision = await self._decisions.ask(Verb.LOOK_AT_TICKET, sale, (id_,))
-        refused = refused_by_fate(decision)
+        refused = refused_by_status(decision)
         if refused:
             return refused
         if decision.result[0] not in ("waiting", "admitted"):
@@ -214,7 +214,7 @@ class WaitingRooms:
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         decision = await self._decisions.ask(Verb.LEAVE_ROOM, sale, (id_, taken))
-        refused = refused_by_fate(decision)
+        refused = refused_by_status(decision)
         if refused:
             return refused
         if decision.result[0] not in ("left", "unknown-ticket"):
@@ -275,7 +275,7 @@ class WaitingRooms:
         if room is None or room.commitment is None or seed is None:
             return NO_ROOM
         decision = await self._decisions.ask(Verb.LOOK_AT_ROOM, sale, (start, count))
-        refused = refused_by_fate(decision)
+        refused = refused_by_status(decision)
         if refused:
             return refused
         if len(decision.result) == 1:

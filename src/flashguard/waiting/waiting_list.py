@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decisions import Decisions
-from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, refusal, refused_by_fate
+from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, refusal, refused_by_status
 from flashguard.engine.receipts import IdKind, Signer
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
@@ -144,7 +144,7 @@ class WaitingList:
             name=short,
             durable=lambda result: len(result) == FIELDS and not result[1],
         )
-        refused = refused_by_fate(decision)
+        refused = refused_by_status(decision)
         if refused:
             return refused
         result = decision.result

@@ -1,0 +1,91 @@
+"""One request to the kernel and its answer."""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from flashguard.ledger import RecordedReservation
+from flashguard.model import SaleId
+
+if TYPE_CHECKING:  # OpenTelemetry is an extra
+    from opentelemetry.trace import Span
+
+
+class DecisionStatus(Enum):
+    """What a request to the kernel came to."""
+
+    DECIDED = auto()
+    """Memory decided; where the promise needs it, the ledger has committed the decision."""
+    REFUSED_BY_LEDGER = auto()
+    """Memory granted what the ledger refused."""
+    LOST = auto()
+    """Memory lost the decision before it was recorded: nothing happened, a retry is safe."""
+    UNKNOWN = auto()
+    """No commit was seen in time. A retry with the same idempotency key returns the outcome."""
+    RECOVERING = auto()
+    """Memory is away, or its partition is being rebuilt. Nothing was decided."""
+    OVERLOADED = auto()
+    """A queue or the journal is at its limit. Nothing was decided."""
+
+
+class Decision:
+    """The answer to one request.
+
+    Parameters:
+        result: what the kernel's script returned; empty unless the status is DECIDED.
+        now_ms: the server's clock at the decision, in milliseconds since the Unix epoch.
+    """
+
+    __slots__ = ("now_ms", "result", "status")
+
+    def __init__(self, status: DecisionStatus, result: list[Any], now_ms: int = 0) -> None:
+        self.status = status
+        self.result = result
+        self.now_ms = now_ms
+
+
+SameReservation = Callable[[list[Any], RecordedReservation], bool]
+"""Returns whether a reservation of the ledger is the one that this result of the kernel is about. A memory
+that lost its history may grant a key again that the ledger has for another basket."""
+
+
+def any_reservation(_: list[Any], __: RecordedReservation) -> bool:
+    """Return True: whatever the ledger has under the id is the one."""
+    return True
+
+
+class PendingDecision:
+    """A request that waits for its answer.
+
+    Parameters:
+        id_: the short id of the reservation it is about; empty where there is none.
+        name: what the recorder calls it where there is no reservation.
+        durable: whether this result must be committed before it is answered.
+    """
+
+    __slots__ = ("durable", "future", "id", "name", "request", "sale", "same", "span")
+
+    def __init__(
+        self,
+        sale: SaleId,
+        id_: str,
+        name: str,
+        request: tuple[Any, ...],
+        durable: Callable[[list[Any]], bool] | None,
+        same: SameReservation,
+        future: "asyncio.Future[Decision]",
+    ) -> None:
+        self.sale = sale
+        self.id = id_
+        self.name = name or id_
+        self.request = request
+        self.durable = durable
+        self.same = same
+        self.future = future
+        self.span: Span | None = None
+
+    def settle(self, decision: Decision) -> None:
+        """Answer the caller, unless the caller has gone."""
+        if not self.future.done():
+            self.future.set_result(decision)

@@ -1,0 +1,175 @@
+"""What the ledger says where memory can't: of a sale or a reservation that memory does not have, of a
+reservation that has ended, of what the recorder has not written yet."""
+
+import asyncio
+from typing import Final
+
+from flashguard.errors import Code
+from flashguard.ledger import Ledger, LedgerAway, UnreadableRow
+from flashguard.model import (
+    Granted,
+    Outcome,
+    Refused,
+    Reservation,
+    ReservationStatus,
+    SaleId,
+    SaleStatus,
+    unknown,
+    unknown_sale,
+)
+
+from .late_confirm import lines_of, too_late
+from .outcomes import IN_FLIGHT_RETRY_SECONDS, first_outcome
+from .receipts import Receipt
+
+LEDGER_POLL_SECONDS: Final = 0.02
+"""Time between two reads of a row that the recorder is about to write."""
+
+RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+
+
+class Fallback:
+    """Answers from the ledger. Where the ledger does not answer either: `recovering`.
+
+    Parameters:
+        timeout_seconds: how long to wait for a row that the recorder is about to write.
+    """
+
+    def __init__(self, ledger: Ledger, timeout_seconds: float) -> None:
+        self._ledger = ledger
+        self._timeout_seconds = timeout_seconds
+
+    async def sale_not_in_memory(self, sale: SaleId, short: str, body: int) -> Outcome:
+        """Return the outcome of a request for a sale that memory does not have: an unknown sale, a closed
+        one, or one that is not loaded yet.
+
+        Parameters:
+            short: the reservation that the request would have made, by its idempotency key perhaps before.
+            body: the request's fingerprint.
+        """
+        try:
+            stored = await self._ledger.sale(sale)
+            if stored is None:
+                return unknown_sale(sale)
+            if stored.sale.status is not SaleStatus.CLOSED:
+                return RECOVERING
+            found = await self._ledger.reservation(sale, short)
+        except LedgerAway:
+            return RECOVERING
+        if found is not None:
+            return first_outcome(found, body)
+        return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")
+
+    async def refused_by_ledger(self, sale: SaleId, short: str, body: int) -> Outcome:
+        """Return the outcome where the ledger refused what memory granted: memory had lost some history,
+        perhaps the first outcome of this very key."""
+        try:
+            found = await self._ledger.reservation(sale, short)
+        except LedgerAway:
+            return RECOVERING
+        return Refused(code=Code.LEDGER_REFUSED) if found is None else first_outcome(found, body)
+
+    async def is_parked(self, sale: SaleId, short: str) -> bool:
+        """Return whether the ledger has set a transition of this reservation aside; False where it does not
+        answer."""
+        try:
+            return bool(await self._ledger.parked_of_id(sale, short))
+        except LedgerAway:
+            return False
+
+    async def reservation_not_in_memory(
+        self, sale: SaleId, short: str, status: ReservationStatus, receipt: Receipt | None = None
+    ) -> Outcome:
+        """Return the outcome of a request about a reservation that memory does not have.
+
+        Parameters:
+            status: what the request wants the reservation to be.
+            receipt: what the buyer showed: proof of a hold that memory and the ledger may both not have.
+        """
+        try:
+            found = await self._ledger.reservation(sale, short)
+            if found is None and await self._ledger.refusal(sale, short) is not None:
+                return Refused(code=Code.LEDGER_REFUSED)
+        except LedgerAway:
+            return RECOVERING
+        if found is None and receipt is not None:
+            return await self._only_a_receipt(sale, short, receipt)
+        if found is None:
+            return unknown(Code.UNKNOWN_RESERVATION, f"{sale}.{short}")
+        if found.status == status:
+            return Granted(found, True)
+        if found.status is ReservationStatus.HELD:
+            return RECOVERING
+        return Refused(code=Code(f"reservation-{found.status}"))
+
+    async def _only_a_receipt(self, sale: SaleId, short: str, receipt: Receipt) -> Outcome:
+        """Return the outcome of a confirm of a hold that only its receipt proves, in a sale that memory does
+        not have."""
+        try:
+            stored = await self._ledger.sale(sale)
+        except LedgerAway:
+            stored = None
+        if stored is None or stored.sale.status is not SaleStatus.CLOSED:
+            return RECOVERING
+        refused = Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed: refund the payment.")
+        return await too_late(self._ledger, sale, short, refused, None, lines_of(receipt))
+
+    async def too_late(
+        self, sale: SaleId, short: str, refused: Refused, why: str | None, receipt: Receipt | None
+    ) -> Outcome:
+        """Return the outcome of a confirm that comes too late: see `late_confirm.too_late`."""
+        lines = () if receipt is None else lines_of(receipt)
+        return await too_late(self._ledger, sale, short, refused, why, lines)
+
+    async def reservation(self, sale: SaleId, short: str) -> Reservation | Refused | None:
+        """Return the reservation as the ledger has it; None where it has none."""
+        try:
+            return await self._ledger.reservation(sale, short)
+        except LedgerAway as error:
+            why = str(error) if isinstance(error, UnreadableRow) else ""
+            return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+
+    async def ended(
+        self, sale: SaleId, short: str, status: ReservationStatus, *, wait: bool
+    ) -> Reservation | Refused:
+        """Return a reservation that memory has ended, as the ledger has it.
+
+        Parameters:
+            status: what memory says that the reservation is.
+            wait: whether the recorder may still have to write it.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_seconds
+        while True:
+            try:
+                found = await self._ledger.reservation(sale, short)
+                if found is not None and found.status == status:
+                    return found
+                why = await self._ledger.refusal(sale, short)
+                if why is not None:
+                    return Refused(code=Code.LEDGER_REFUSED, detail=why)
+            except UnreadableRow as error:
+                return Refused(
+                    code=Code.RECOVERING, detail=str(error), retry_after_seconds=IN_FLIGHT_RETRY_SECONDS
+                )
+            except LedgerAway:
+                pass
+            if not wait or loop.time() >= deadline:
+                return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+            await asyncio.sleep(LEDGER_POLL_SECONDS)
+
+    async def is_recorded(self, sale: SaleId, short: str) -> bool:
+        """Return whether the ledger has this reservation, in any state; wait for the recorder until the
+        timeout."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_seconds
+        while loop.time() < deadline:
+            try:
+                if await self._ledger.reservation(sale, short) is not None:
+                    return True
+            except UnreadableRow:
+                return True
+            except LedgerAway:
+                pass
+            await asyncio.sleep(LEDGER_POLL_SECONDS)
+        return False

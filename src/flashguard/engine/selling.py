@@ -1,0 +1,335 @@
+"""What buyers do, on one partition: reserve, buy, confirm, release, extend, read.
+
+Every method asks the kernel for one decision and reads its result; where memory can't answer, `Fallback` asks
+the ledger. A spread sale's requests come here with their shard: see flashguard.spread.routing.
+"""
+
+from secrets import token_hex
+from typing import Any, Final, NamedTuple
+
+from flashguard.errors import Code
+from flashguard.kernel.kernel import Verb
+from flashguard.ledger import lines_from_flat
+from flashguard.model import (
+    CustomerId,
+    Durability,
+    Granted,
+    Key,
+    Line,
+    Outcome,
+    Refused,
+    Reservation,
+    ReservationId,
+    ReservationStatus,
+    SaleId,
+    from_millis,
+    public_sale,
+    split_reservation_id,
+    unknown,
+)
+from flashguard.model.arguments import KEY, is_key
+from flashguard.model.fingerprints import fingerprint, request_fingerprint
+
+from .baskets import Basket
+from .decision import Decision, DecisionStatus
+from .decisions import Decisions
+from .durability import DurabilityWaiter
+from .fallback import Fallback
+from .late_confirm import grant_of, read_receipt
+from .outcomes import (
+    IN_FLIGHT_RETRY_SECONDS,
+    has_been,
+    is_confirmed,
+    is_of_that,
+    is_released,
+    newly_confirmed,
+    newly_held_for_good,
+    refusal,
+    refused_by_status,
+)
+from .receipts import IdKind, Receipt, Signer
+
+NOT_DURABLE_IN_TIME: Final = Refused(
+    code=Code.OVERLOADED,
+    detail="The hold was not made durable in time. Retry with the same idempotency key.",
+    retry_after_seconds=IN_FLIGHT_RETRY_SECONDS,
+)
+REFUND_CALLED_FOR: Final = (
+    "reservation-expired",
+    "sold-out",
+    "limit-reached",
+    "sale-not-open",
+    "unknown-item",
+)
+"""What the kernel answers to a confirm that comes too late."""
+
+
+class Shard(NamedTuple):
+    """The shard of a spread sale that a request goes to, and over how many shards the caller believes the
+    sale to be spread."""
+
+    id: SaleId
+    shards: int
+
+
+class NotHere(NamedTuple):
+    """The request belongs elsewhere: the sale is spread over `shards`. 0: the request named no shard, and
+    memory has no sale of this id."""
+
+    shards: int
+    short: str
+    body: int
+
+
+class Selling:
+    """The decisions about reservations.
+
+    Parameters:
+        signer: derives reservation ids, and signs receipts.
+        durability: waits until a hold has the durability that its sale demands.
+    """
+
+    def __init__(
+        self, decisions: Decisions, fallback: Fallback, signer: Signer, durability: DurabilityWaiter
+    ) -> None:
+        self._decisions = decisions
+        self._fallback = fallback
+        self._signer = signer
+        self._durability = durability
+
+    async def sell(self, basket: Basket, shard: Shard | None = None) -> Outcome | NotHere:
+        """Return the outcome of a hold or of a direct order, or that it belongs to a shard."""
+        buy, sale = basket.buy, basket.sale
+        more: tuple[int, ...] = (basket.admitted_until,) if basket.admitted_until else ()
+        whose: CustomerId | None = None
+        if shard is not None:
+            sale, whose = shard.id, basket.customer
+            more = (basket.admitted_until, shard.shards)
+        short = self._signer.short_id(IdKind.RESERVATION, sale, basket.key, customer=whose)
+        flat = [value for line in basket.lines for value in (line.sku, line.quantity)]
+        body = request_fingerprint("buy" if buy else "hold", basket.customer, basket.lines)
+        decision = await self._decisions.ask(
+            Verb.RESERVE,
+            sale,
+            (short, body, basket.customer, flat, buy, *more),
+            id_=short,
+            durable=newly_confirmed if buy else newly_held_for_good,
+            same=lambda _, found: (
+                found.fingerprint == body and (has_been(ReservationStatus.CONFIRMED, found) or not buy)
+            ),
+        )
+        if decision.status is DecisionStatus.REFUSED_BY_LEDGER:
+            return await self._fallback.refused_by_ledger(sale, short, body)
+        refused = refused_by_status(decision)
+        if refused:
+            return refused
+        result = decision.result
+        match result[0]:
+            case "held" | "confirmed":
+                return await self._granted(sale, short, basket, result)
+            case "spread":
+                return NotHere(result[1], short, body)
+            case "unknown-sale" if shard is None:
+                return NotHere(0, short, body)
+            case "unknown-sale":
+                return await self._fallback.sale_not_in_memory(sale, short, body)
+            case "idempotency-mismatch" if await self._fallback.is_parked(sale, short):
+                return Refused(code=Code.LEDGER_REFUSED)
+        return refusal(result)
+
+    async def _granted(self, sale: SaleId, short: str, basket: Basket, result: list[Any]) -> Outcome:
+        word, replayed, created_ms, hold_ms, ended_ms, seq, *durability = result
+        if word == "confirmed" and replayed and seq:
+            found = await self._fallback.ended(sale, short, ReservationStatus.CONFIRMED, wait=False)
+            if isinstance(found, Refused):
+                return found
+        held = word == "held"
+        if (
+            held
+            and (durability or not self._durability.server_waits(self._decisions.partition(sale)))
+            and not await self._is_durable(sale, short, durability, replayed=replayed)
+        ):
+            return NOT_DURABLE_IN_TIME
+        id_ = ReservationId(f"{sale}.{short}")
+        receipt = None
+        if held:
+            receipt = self._receipt(id_, basket.customer, basket.lines, created_ms, created_ms + hold_ms)
+        reservation = Reservation(
+            id=id_,
+            sale_id=public_sale(sale),
+            customer=basket.customer,
+            status=ReservationStatus(word),
+            items=basket.lines,
+            created_at=from_millis(created_ms),
+            expires_at=from_millis(created_ms + hold_ms) if held else None,
+            confirmed_at=None if held else from_millis(ended_ms),
+            receipt=receipt,
+        )
+        return Granted(reservation, replayed)
+
+    async def _is_durable(self, sale: SaleId, short: str, durability: list[str], *, replayed: bool) -> bool:
+        """Return whether a hold has the durability that its sale demands. A new hold of a sale that demands
+        `ledger` has been waited for already."""
+        partition = self._decisions.partition(sale)
+        if not durability:
+            return await self._durability.reach(Durability.DISK, partition)
+        if durability[0] == Durability.LEDGER:
+            return not replayed or await self._fallback.is_recorded(sale, short)
+        return await self._durability.reach(Durability(durability[0]), partition)
+
+    def _receipt(
+        self,
+        id_: ReservationId,
+        customer: CustomerId,
+        lines: tuple[Line, ...],
+        created_ms: int,
+        expires_ms: int,
+    ) -> str:
+        pairs = tuple((line.sku, line.quantity) for line in lines)
+        return self._signer.sign(Receipt(id_, customer, pairs, created_ms, expires_ms))
+
+    def read_receipt(self, text: str, id_: str) -> Receipt | Refused:
+        """Return the receipt of this reservation; refused where it is of another, or not signed here."""
+        return read_receipt(self._signer, text, ReservationId(id_))
+
+    async def ask_confirm(self, sale: SaleId, short: str, receipt: Receipt | None = None) -> Decision:
+        """Ask the kernel to turn a hold into an order; `confirm_outcome` reads the answer.
+
+        Parameters:
+            receipt: proof of the hold, by which a hold that has ended or was lost may be granted again.
+        """
+        return await self._decisions.ask(
+            Verb.CONFIRM,
+            sale,
+            (short,) if receipt is None else (short, grant_of(receipt)),
+            id_=short,
+            durable=is_confirmed,
+            same=lambda result, found: (
+                has_been(ReservationStatus.CONFIRMED, found) and is_of_that(result, found)
+            ),
+        )
+
+    async def confirm_outcome(
+        self, sale: SaleId, short: str, decision: Decision, receipt: Receipt | None = None
+    ) -> Outcome:
+        """Return what the answer to `ask_confirm` means."""
+        refused = refused_by_status(decision)
+        if refused:
+            return refused
+        status, result = ReservationStatus.CONFIRMED, decision.result
+        if result[0] in REFUND_CALLED_FOR:
+            why = str(result[1]) if result[0] == "reservation-expired" and len(result) > 1 else None
+            return await self._fallback.too_late(sale, short, refusal(result), why, receipt)
+        return await self._ended_outcome(sale, short, status, result, receipt)
+
+    async def release(self, id_: str) -> Outcome:
+        """Return the outcome of a release: the units are back in stock, and the ledger has it."""
+        name = split_reservation_id(id_)
+        if name is None:
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
+        (sale, short), status = name, ReservationStatus.RELEASED
+        decision = await self._decisions.ask(
+            Verb.RELEASE,
+            sale,
+            (short,),
+            id_=short,
+            durable=is_released,
+            same=lambda result, found: has_been(status, found) and is_of_that(result, found),
+        )
+        if decision.status in (DecisionStatus.REFUSED_BY_LEDGER, DecisionStatus.LOST):
+            return await self._fallback.reservation_not_in_memory(sale, short, status)
+        return refused_by_status(decision) or await self._ended_outcome(sale, short, status, decision.result)
+
+    async def _ended_outcome(
+        self,
+        sale: SaleId,
+        short: str,
+        status: ReservationStatus,
+        result: list[Any],
+        receipt: Receipt | None = None,
+    ) -> Outcome:
+        if result[0] == status:
+            return Granted(_ended(sale, short, status, result))
+        if result[0] == "as-it-is":
+            found = await self._fallback.ended(sale, short, status, wait=bool(result[1]))
+            return found if isinstance(found, Refused) else Granted(found, True)
+        if result[0] in ("unknown-reservation", "unknown-sale"):
+            return await self._fallback.reservation_not_in_memory(sale, short, status, receipt)
+        return refusal(result)
+
+    async def extend(self, id_: str, key: Key | None) -> Outcome:
+        """Return the outcome of an extension: the hold has the sale's hold time again from now, up to its
+        absolute limit."""
+        name = split_reservation_id(id_)
+        if name is None:
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
+        if not (key is None or is_key(key)):
+            return Refused(code=Code.INVALID_REQUEST, detail=KEY)
+        sale, short = name
+        body = fingerprint("extend once", token_hex()) if key is None else fingerprint("extend", key)
+        decision = await self._decisions.ask(Verb.EXTEND, sale, (short, body))
+        refused = refused_by_status(decision)
+        if refused:
+            return refused
+        result = decision.result
+        if result[0] == "held":
+            _, replayed, customer, flat, created_ms, _, expires_ms = result
+            return Granted(self._live(sale, short, customer, flat, created_ms, expires_ms), replayed)
+        if result[0] == "unknown-reservation":
+            return await self._fallback.reservation_not_in_memory(sale, short, ReservationStatus.HELD)
+        return refusal(result)
+
+    async def reservation(self, id_: str) -> Reservation | Refused:
+        """Return the reservation as it is now: a live hold from memory, anything else from the ledger."""
+        name = split_reservation_id(id_)
+        if name is None:
+            return unknown(Code.UNKNOWN_RESERVATION, id_)
+        sale, short = name
+        decision = await self._decisions.ask(Verb.LOOK, sale, (short,))
+        if decision.status is DecisionStatus.DECIDED and decision.result[0] != "unknown-reservation":
+            result = decision.result
+            if len(result) == 2:
+                return await self._fallback.ended(
+                    sale, short, ReservationStatus(result[0]), wait=bool(result[1])
+                )
+            _, customer, flat, created_ms, _, expires_ms = result
+            live = self._live(sale, short, customer, flat, created_ms, expires_ms)
+            if result[0] == "held":
+                return live
+            return Reservation(
+                id=live.id, sale_id=live.sale_id, customer=live.customer, status=ReservationStatus.EXPIRED,
+                items=live.items, created_at=live.created_at, expires_at=live.expires_at,
+            )  # fmt: skip
+        found = await self._fallback.reservation(sale, short)
+        if found is not None:
+            return found
+        return refused_by_status(decision) or unknown(Code.UNKNOWN_RESERVATION, id_)
+
+    def _live(
+        self, sale: SaleId, short: str, customer: str, flat: list[Any], created_ms: int, expires_ms: int
+    ) -> Reservation:
+        id_, lines = ReservationId(f"{sale}.{short}"), lines_from_flat(flat)
+        return Reservation(
+            id=id_,
+            sale_id=public_sale(sale),
+            customer=CustomerId(customer),
+            status=ReservationStatus.HELD,
+            items=lines,
+            created_at=from_millis(created_ms),
+            expires_at=from_millis(expires_ms),
+            receipt=self._receipt(id_, CustomerId(customer), lines, created_ms, expires_ms),
+        )
+
+
+def _ended(sale: SaleId, short: str, status: ReservationStatus, result: list[Any]) -> Reservation:
+    _, customer, flat, created_ms, _, expires_ms, ended_ms, _ = result
+    return Reservation(
+        id=ReservationId(f"{sale}.{short}"),
+        sale_id=public_sale(sale),
+        customer=customer,
+        status=status,
+        items=lines_from_flat(flat),
+        created_at=from_millis(created_ms),
+        expires_at=from_millis(expires_ms),
+        confirmed_at=from_millis(ended_ms) if status is ReservationStatus.CONFIRMED else None,
+    )

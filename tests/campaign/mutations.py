@@ -87,7 +87,7 @@ MUTATIONS = [
         ["kill api worker", "stop recorder"],
     ),
     Mutation(
-        "nobody looks at the chain of tokens",
+        "the chain of tokens is not checked",
         [
             ("journal.py", " and self.previous == position.token", ""),
             ("recorder/rebuild.py", "if seq == position.seq and token != position.token:", "if False:"),
@@ -119,7 +119,7 @@ MUTATIONS = [
         ["flushall", "older valkey copy"],
     ),
     Mutation(
-        "ended holds are not given back",
+        "expired holds are not reclaimed",
         [("recorder/expiry.py", "(partition, await kernel.sales(partition))", "(partition, [])")],
         ["stop valkey", "kill api worker"],
     ),

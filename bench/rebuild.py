@@ -77,7 +77,7 @@ async def measure(folder: Path, orders: int, holds: int) -> dict[str, object]:
         loaded, live = await memory.hlen(names.reservations), await memory.zcard(names.deadlines)
         assert (loaded, live) == (orders + holds + 1, holds + 1), (loaded, live)
         for _ in range(100):
-            if (told := await ledger.recoveries())["count"]:
+            if (told := await ledger.positions.recoveries())["count"]:
                 break
             await asyncio.sleep(0.1)
         recorder.cancel()

@@ -97,7 +97,7 @@ class Stack:
         ledger = await Ledger.connect(self.servers.database_url)
 
         async def same() -> bool:
-            position = await ledger.position(self.partition(sale))
+            position = await ledger.positions.get(self.partition(sale))
             head = await self.head(sale)
             return (str(position.epoch), str(position.seq)) == (head.get("epoch"), head.get("seq"))
 

@@ -70,7 +70,7 @@ async def test_a_sales_choice_is_kept_shown_changed_and_survives_a_rebuild(stack
 async def in_ledger(stack: Stack, id_: str) -> bool:
     ledger = await Ledger.connect(stack.servers.database_url)
     sale, _, short = id_.partition(".")
-    found = await ledger.reservation(SaleId(sale), short)
+    found = await ledger.reservations.get(SaleId(sale), short)
     await ledger.close()
     return found is not None
 

@@ -260,7 +260,7 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
     room = await service.create_sale(stock=5, waiting_room={"mode": "fifo"})
     order = (await service.buy(sale, "ann")).ok(201)["id"]
     held = (await service.hold(sale, "ann")).ok(201)["id"]
-    stored = await guard.ledger.sale(sale)
+    stored = await guard.ledger.sales.get(sale)
     before = await epochs(stack)
 
     def good(method: str) -> dict[str, Any]:

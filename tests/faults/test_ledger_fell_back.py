@@ -140,7 +140,7 @@ async def everything_recorded(stack: Stack) -> None:
     ledger = await Ledger.connect(stack.servers.database_url)
 
     async def same() -> bool:
-        positions = await ledger.positions()
+        positions = await ledger.positions.all()
         for number in range(PARTITIONS):
             head = await stack.memory.hmget(keys.partition(number), "epoch", "seq")
             if head != [str(positions[number].epoch).encode(), str(positions[number].seq).encode()]:
@@ -225,7 +225,7 @@ async def test_a_sale_whose_creator_died_is_completed_and_comes_back(http) -> No
         sale = unique()
         async with set_back(stack):
             ledger = await Ledger.connect(stack.servers.database_url)
-            assert await ledger.create_sale(a_sale(sale), stack.partition(sale))
+            assert await ledger.sales.create(a_sale(sale), stack.partition(sale))
             await ledger.close()
 
             async def in_memory() -> bool:
@@ -246,7 +246,7 @@ async def test_orders_of_a_sale_that_nothing_can_restore_wait_for_an_operator(ht
         kernel = Kernel(client := connect_kernel(stack.servers.redis_url, Settings()))
         async with set_back(stack):
             ledger = await Ledger.connect(stack.servers.database_url)
-            assert await ledger.create_sale(a_sale(sale), stack.partition(sale))
+            assert await ledger.sales.create(a_sale(sale), stack.partition(sale))
             async with ledger.connection() as connection:
                 row = await connection.fetchrow(query("sale_by_id"), sale)
                 await load.load_sale(kernel, connection, stack.partition(sale), row)
@@ -285,7 +285,7 @@ async def test_an_id_that_was_used_again_meanwhile_waits_for_an_operator(http) -
             await everything_recorded(stack)
             await stack.end("recorder")
         ledger = await Ledger.connect(stack.servers.database_url)
-        assert await ledger.create_sale(a_sale(sale), stack.partition(sale))
+        assert await ledger.sales.create(a_sale(sale), stack.partition(sale))
         await ledger.close()
         stack.start("recorder")
 

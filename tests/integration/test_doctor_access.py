@@ -114,15 +114,15 @@ async def _use(url: str, *, prepared: bool, works: bool) -> None:
     ledger = await Ledger.connect(url, connections=1, prepared=prepared)
     other = await asyncpg.connect(url, statement_cache_size=0)
     try:
-        assert await ledger.positions()
+        assert await ledger.positions.all()
         taken = other.transaction()
         await taken.start()
         await other.execute("SELECT 1")
         if works:
-            assert await ledger.positions()
+            assert await ledger.positions.all()
         else:
             with pytest.raises(LedgerAway, match="FLASHGUARD_PREPARED_STATEMENTS=false"):
-                await ledger.positions()
+                await ledger.positions.all()
         await taken.rollback()
     finally:
         await other.close()
@@ -139,7 +139,7 @@ async def test_a_pool_that_is_used_up_is_an_answer_within_its_time(postgres: Emb
             async with hog.transaction():
                 await hog.execute("SELECT 1")
                 with pytest.raises(LedgerAway, match="query_wait_timeout"):
-                    await ledger.positions()
-            assert await ledger.positions()
+                    await ledger.positions.all()
+            assert await ledger.positions.all()
             await hog.close()
             await ledger.close()

@@ -143,7 +143,7 @@ async def test_it_does_not_matter_whether_supabase_or_flashguard_migrates(
     assert await ours.execute(SHAPE) == await pushed.execute(SHAPE)
     ledger = await Ledger.connect(pushed.url())
     assert (await ledger.installation()).partitions == 16
-    assert len(await ledger.positions()) == 16
+    assert len(await ledger.positions.all()) == 16
     await ledger.close()
 
 
@@ -265,7 +265,7 @@ async def test_a_migration_waits_for_no_sale_and_makes_no_sale_wait(postgres: Em
     ledger = await Ledger.connect(project.url())
     for _ in range(20):
         async with asyncio.timeout(5):  # it would hang behind the migration's lock
-            assert await ledger.sales(None, 1) == []
+            assert await ledger.sales.page(None, 1) == []
         await asyncio.sleep(0.1)
     assert not migrating.done()
     await reading.commit()

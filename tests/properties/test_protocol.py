@@ -132,7 +132,7 @@ class Play:
             "INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock)"
             " VALUES ($1, 'a', 1, 'a', 1, 'EUR', $2)", self.name, stock,
         )  # fmt: skip
-        position = await real.ledger.position(PARTITION)
+        position = await real.ledger.positions.get(PARTITION)
         config = Config("open", 0, 0, HOLD_MS, MAX_HOLD_MS, LIMIT, dict(rules))
         self.spec = Protocol({self.name: Sale(config, {"a": Item(stock)})}, position.epoch)
         self.spec.now_ms = START_MS
@@ -204,7 +204,7 @@ class Play:
         if not self.spec.sound:
             return
         recorder = self.real.recorder()
-        position = recorder.position = await self.real.ledger.position(PARTITION)
+        position = recorder.position = await self.real.ledger.positions.get(PARTITION)
         raw = await self.real.kernel.entries(PARTITION, position.epoch, position.seq + 1, count=count)
         run, end, whole = last_position([decode_entry(*each) for each in raw], position)
         assert whole
@@ -234,7 +234,7 @@ class Play:
         if self.stale is None:
             return
         recorder, run, position, end = self.stale
-        still = await self.real.ledger.position(PARTITION) == position
+        still = await self.real.ledger.positions.get(PARTITION) == position
         if still:
             return  # it is not late
         with pytest.raises(Overtaken):
@@ -263,7 +263,7 @@ class Play:
             return
         if calls > 0:  # the first call fences
             spec.fence()
-        raised = (await self.real.ledger.position(PARTITION)).epoch > before
+        raised = (await self.real.ledger.positions.get(PARTITION)).epoch > before
         if raised:
             spec.raise_epoch()
         elif calls > 0:
@@ -287,7 +287,7 @@ class Play:
 
     async def check(self) -> None:
         spec = self.spec
-        position = await self.real.ledger.position(PARTITION)
+        position = await self.real.ledger.positions.get(PARTITION)
         assert (position.epoch, position.seq) == (spec.epoch, spec.seq)
         [item] = await self.real.fetch("SELECT * FROM flashguard.items WHERE sale_id = $1", self.name)
         sale = spec.sales[self.name]

@@ -31,7 +31,7 @@ async def shop(visit: Visit, sale: str) -> Visitor:
 
 
 async def confirmed_orders(ledger: Ledger, sale: str) -> list[str]:
-    orders = await ledger.orders([SaleId(sale)], None, 10)
+    orders = await ledger.reservations.orders([SaleId(sale)], None, 10)
     assert all(order.status is ReservationStatus.CONFIRMED for order in orders)
     return [order.id for order in orders]
 

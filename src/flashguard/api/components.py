@@ -175,13 +175,13 @@ async def recorder_state(
             f"{len(stuck)} partitions: is its disk full, or a table locked? The recorder's log says why; the "
             f"recorder restarts a partition that makes no progress for {STALLED_SECONDS:g} s"
         )
-    parked = await guard.ledger.parked_transitions(1)
+    parked = await guard.ledger.refusals.parked(1)
     state["parked_transitions"] = parked[0]["total"] if parked else 0
     if parked:
         state["detail"] = "; ".join(filter(None, (state.get("detail"), _parked(parked[0]))))
         if state["status"] == "ok":
             state["status"] = "degraded"
-    newest = await guard.ledger.recoveries()
+    newest = await guard.ledger.positions.recoveries()
     state["recoveries"] = newest["count"]
     if newest["count"]:
         state["last_recovery"] = {

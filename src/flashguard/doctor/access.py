@@ -2,8 +2,7 @@
 
 import asyncpg
 
-from flashguard.ledger import Ledger
-from flashguard.ledger.sql import query
+from flashguard.ledger import Ledger, checks
 
 from .finding import Finding, State, check
 
@@ -17,13 +16,10 @@ async def examine_access(ledger: Ledger, *, production: bool) -> list[Finding]:
         LedgerAway: it does not answer.
     """
     async with ledger.connection() as connection:
-        pooled = connection.get_server_pid() != await connection.fetchval(query("doctor_backend"))
-        try:
-            row = await connection.fetchrow(query("doctor_access"))
-        except asyncpg.InvalidSchemaNameError:
-            return []
+        pooled = connection.get_server_pid() != await checks.backend(connection)
+        row = await checks.access(connection)
     if row is None:
-        raise AssertionError("one row always comes")
+        return []
     return [_encryption(row, pooled=pooled), *_account(row, production=production), _public(row)]
 
 

@@ -8,8 +8,7 @@ import asyncpg
 
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel, MemoryAway
-from flashguard.ledger import Ledger, LedgerAway
-from flashguard.ledger.sql import query
+from flashguard.ledger import Ledger, LedgerAway, checks
 from flashguard.recorder.status import recorder_state
 from flashguard.settings import Mode, Settings
 
@@ -67,11 +66,9 @@ async def examine_at_start(
 async def _wanted(ledger: Ledger, replicas: int) -> Wanted:
     """What the sales promise; as if there were none where the ledger does not say."""
     try:
-        async with ledger.connection() as connection:
-            rows = await connection.fetch(query("doctor_durabilities"))
+        return Wanted.of(await checks.durabilities(ledger), replicas)
     except (LedgerAway, asyncpg.PostgresError):
-        rows = []
-    return Wanted.of({row["hold_durability"]: row["sales"] for row in rows}, replicas)
+        return Wanted.of({}, replicas)
 
 
 async def _try(
@@ -87,7 +84,7 @@ async def _try(
 
 async def _clocks(kernel: Kernel, ledger: Ledger) -> list[Finding]:
     memory_ms, here_ms = await kernel.now_ms(), time.time() * 1000
-    ledger_ms = await ledger.now_ms()
+    ledger_ms = await checks.now_ms(ledger)
     apart = max(abs(memory_ms - here_ms), abs(ledger_ms - here_ms))
     return [
         check(

@@ -5,9 +5,8 @@ from typing import Final
 import asyncpg
 
 from flashguard.errors import ConfigurationError
-from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger import Ledger, LedgerAway, checks
 from flashguard.ledger.migrate import pending
-from flashguard.ledger.sql import query
 
 from .finding import Finding, State, check
 
@@ -19,10 +18,7 @@ IN_TRANSACTION_MODE: Final = "in transaction mode"
 
 async def examine_commits(ledger: Ledger) -> list[Finding]:
     """What `confirmed` stands on."""
-    async with ledger.connection() as connection:
-        row = await connection.fetchrow(query("doctor_settings"))
-    if row is None:
-        raise AssertionError("current_setting always answers")
+    row = await checks.settings(ledger)
     commit = row["synchronous_commit"]
     return [
         check(
@@ -52,12 +48,7 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
     """
     found = await examine_commits(ledger)
     pooler = await _pooler(ledger)
-    async with ledger.connection() as connection:
-        row = await connection.fetchrow(query("doctor_settings"))
-        try:
-            standbys = await connection.fetchrow(query("doctor_standbys"))
-        except asyncpg.InsufficientPrivilegeError:
-            standbys = None
+    row, standbys = await checks.settings(ledger), await checks.standbys(ledger)
     found.append(
         check(
             "ledger: pooler", not (pooler == IN_TRANSACTION_MODE and prepared),
@@ -65,15 +56,14 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
             "FLASHGUARD_PREPARED_STATEMENTS=false: this pooler may break them.",
         )
     )  # fmt: skip
-    if row is not None:
-        most = row["max_connections"]
-        found.append(
-            check(
-                "ledger: connections", connections * 4 <= most, f"{most} at most, {connections} per process",
-                "Lower FLASHGUARD_LEDGER_CONNECTIONS or put a pooler in front.", otherwise=State.WARNING,
-            )
-        )  # fmt: skip
-    if row is not None and standbys is not None:
+    most = row["max_connections"]
+    found.append(
+        check(
+            "ledger: connections", connections * 4 <= most, f"{most} at most, {connections} per process",
+            "Lower FLASHGUARD_LEDGER_CONNECTIONS or put a pooler in front.", otherwise=State.WARNING,
+        )
+    )  # fmt: skip
+    if standbys is not None:
         found += _standbys(standbys, row["synchronous_standbys"], row["synchronous_commit"])
     found.append(await _parked(ledger))
     found += await _ranges(ledger)
@@ -96,7 +86,7 @@ def _schema(names: set[str]) -> Finding:
 async def _parked(ledger: Ledger) -> Finding:
     """Whether the ledger refuses something again and again."""
     try:
-        rows = await ledger.parked_transitions(PARKED_SHOWN)
+        rows = await ledger.refusals.parked(PARKED_SHOWN)
     except asyncpg.UndefinedTableError:
         rows = []  # a migration is pending, and a finding of its own
     total = rows[0]["total"] if rows else 0
@@ -111,11 +101,8 @@ async def _parked(ledger: Ledger) -> Finding:
 async def _ranges(ledger: Ledger) -> list[Finding]:
     """Whether the ledger has rows that can't be read, and the constraints that keep new ones out."""
     try:
-        async with ledger.connection() as connection:
-            missing = await connection.fetch(query("missing_ranges"))
-            rows = await connection.fetch(query("unreadable_sales"), UNREADABLE_SHOWN)
-            rows += await connection.fetch(query("unreadable_reservations"), UNREADABLE_SHOWN)
-            rows += await connection.fetch(query("unreadable_deliveries"), UNREADABLE_SHOWN)
+        missing = await checks.missing_ranges(ledger)
+        rows = await checks.unreadable_rows(ledger, UNREADABLE_SHOWN)
     except (asyncpg.UndefinedFunctionError, asyncpg.InsufficientPrivilegeError):
         return []  # a migration is pending, or a right is missing: each is a finding of its own
     except LedgerAway as error:  # millions of reservations may take longer than a statement may
@@ -123,7 +110,7 @@ async def _ranges(ledger: Ledger) -> list[Finding]:
             check("ledger: rows", False, f"not looked through: {error}",
                   "Raise FLASHGUARD_LEDGER_TIMEOUT_SECONDS for this command.", otherwise=State.WARNING)
         ]  # fmt: skip
-    names = ", ".join(row["name"] for row in missing)
+    names = ", ".join(missing)
     return [
         check(
             "ledger: ranges", not missing, f"without {names}" if names else "times, prices, stock checked",
@@ -144,12 +131,12 @@ async def _pooler(ledger: Ledger) -> str:
     """What is between us and PostgreSQL. A pooler gives its own process id when we connect; one in
     transaction mode, that of another server process as soon as somebody else takes ours."""
     async with ledger.connection() as ours:
-        first = await ours.fetchval(query("doctor_backend"))
+        first = await checks.backend(ours)
         if first == ours.get_server_pid():
             return "none"
         async with ledger.connection() as other, other.transaction():
-            await other.fetchval(query("doctor_backend"))
-            second = await ours.fetchval(query("doctor_backend"))
+            await checks.backend(other)
+            second = await checks.backend(ours)
     return "in session mode" if first == second else IN_TRANSACTION_MODE
 
 

@@ -134,9 +134,9 @@ class Commits:
 
     async def _ask_ledger(self, partition: int, token: str, reply: Reply, waiting: Waiting) -> Waiting:
         """Answer the requests that the ledger has decided by now; return those that still wait."""
-        position = await self._ledger.position(partition)
+        position = await self._ledger.positions.get(partition)
         noted = position.epoch == reply.epoch and await self._noted(partition, token, reply)
-        orders = await self._ledger.recorded([(ask.sale, ask.id) for ask, _ in waiting])
+        orders = await self._ledger.reservations.recorded([(ask.sale, ask.id) for ask, _ in waiting])
         # Past our entry's id, in whatever history: what the ledger does not have by now, it never will.
         past = (position.epoch, position.seq) >= (reply.epoch, reply.seq)
         still: Waiting = []

@@ -48,12 +48,12 @@ class Fallback:
             body: the request's fingerprint.
         """
         try:
-            stored = await self._ledger.sale(sale)
+            stored = await self._ledger.sales.get(sale)
             if stored is None:
                 return unknown_sale(sale)
             if stored.sale.status is not SaleStatus.CLOSED:
                 return RECOVERING
-            found = await self._ledger.reservation(sale, short)
+            found = await self._ledger.reservations.get(sale, short)
         except LedgerAway:
             return RECOVERING
         if found is not None:
@@ -64,7 +64,7 @@ class Fallback:
         """Return the outcome where the ledger refused what memory granted: memory had lost some history,
         perhaps the first outcome of this very key."""
         try:
-            found = await self._ledger.reservation(sale, short)
+            found = await self._ledger.reservations.get(sale, short)
         except LedgerAway:
             return RECOVERING
         return Refused(code=Code.LEDGER_REFUSED) if found is None else first_outcome(found, body)
@@ -73,7 +73,7 @@ class Fallback:
         """Return whether the ledger has set a transition of this reservation aside; False where it does not
         answer."""
         try:
-            return bool(await self._ledger.parked_of_id(sale, short))
+            return bool(await self._ledger.refusals.has_parked(sale, short))
         except LedgerAway:
             return False
 
@@ -87,8 +87,8 @@ class Fallback:
             receipt: what the buyer showed: proof of a hold that memory and the ledger may both not have.
         """
         try:
-            found = await self._ledger.reservation(sale, short)
-            if found is None and await self._ledger.refusal(sale, short) is not None:
+            found = await self._ledger.reservations.get(sale, short)
+            if found is None and await self._ledger.refusals.reason(sale, short) is not None:
                 return Refused(code=Code.LEDGER_REFUSED)
         except LedgerAway:
             return RECOVERING
@@ -106,7 +106,7 @@ class Fallback:
         """Return the outcome of a confirm of a hold that only its receipt proves, in a sale that memory does
         not have."""
         try:
-            stored = await self._ledger.sale(sale)
+            stored = await self._ledger.sales.get(sale)
         except LedgerAway:
             stored = None
         if stored is None or stored.sale.status is not SaleStatus.CLOSED:
@@ -124,7 +124,7 @@ class Fallback:
     async def reservation(self, sale: SaleId, short: str) -> Reservation | Refused | None:
         """Return the reservation as the ledger has it; None where it has none."""
         try:
-            return await self._ledger.reservation(sale, short)
+            return await self._ledger.reservations.get(sale, short)
         except LedgerAway as error:
             why = str(error) if isinstance(error, UnreadableRow) else ""
             return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
@@ -142,10 +142,10 @@ class Fallback:
         deadline = loop.time() + self._timeout_seconds
         while True:
             try:
-                found = await self._ledger.reservation(sale, short)
+                found = await self._ledger.reservations.get(sale, short)
                 if found is not None and found.status == status:
                     return found
-                why = await self._ledger.refusal(sale, short)
+                why = await self._ledger.refusals.reason(sale, short)
                 if why is not None:
                     return Refused(code=Code.LEDGER_REFUSED, detail=why)
             except UnreadableRow as error:
@@ -165,7 +165,7 @@ class Fallback:
         deadline = loop.time() + self._timeout_seconds
         while loop.time() < deadline:
             try:
-                if await self._ledger.reservation(sale, short) is not None:
+                if await self._ledger.reservations.get(sale, short) is not None:
                     return True
             except UnreadableRow:
                 return True

@@ -77,12 +77,12 @@ async def too_late(
             "honoured while units are left; else refund the payment."
         )
     try:
-        found = await ledger.reservation(sale, short)
+        found = await ledger.reservations.get(sale, short)
         if found is not None and found.status is ReservationStatus.CONFIRMED:
             return Granted(found, True)
         if not lines:
             lines = () if found is None else found.items
-        stored = await ledger.sale(sale)
+        stored = await ledger.sales.get(sale)
     except LedgerAway:
         return _with(refused, detail, None)
     if stored is None or not lines:

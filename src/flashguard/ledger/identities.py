@@ -7,7 +7,7 @@ from typing import Any, Final
 import asyncpg
 from msgspec import Struct
 
-from .ledger import Ledger
+from .connections import Connections
 from .sql import query
 
 MAX_LIVE_KEYS: Final = 1_000
@@ -75,8 +75,8 @@ class Known(Struct, frozen=True):
 class IdentityBook:
     """Reads and writes identities. Every method raises `LedgerAway` when PostgreSQL does not answer."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     async def known(self, spare: tuple[str, bytes]) -> Known:
         """All that counts now.
@@ -84,7 +84,7 @@ class IdentityBook:
         Parameters:
             spare: id and secret of a signing key, for a ledger that has none yet.
         """
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             rows = await connection.fetch(query("signing_keys"))
             if not any(row["ends_at"] is None for row in rows):
                 await connection.execute(query("first_signing_key"), *spare)
@@ -101,14 +101,14 @@ class IdentityBook:
         )
 
     async def signing_keys(self) -> list[SigningKey]:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return [_signing_key(row) for row in await connection.fetch(query("signing_keys"))]
 
     async def rotate_signing_keys(
         self, id_: str, secret: bytes, *, signs_in_seconds: float, old_end_in_seconds: float
     ) -> bool:
         """Add a signing key and give all others their end; return False if this one was added before."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             made = await connection.fetchval(
                 query("rotate_signing_keys"), id_, secret, signs_in_seconds, old_end_in_seconds
             )
@@ -116,12 +116,12 @@ class IdentityBook:
 
     async def has_signing_key(self, id_: str) -> bool:
         """Return whether there is such a signing key, also one that ended up to a day ago."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return bool(await connection.fetchval(query("has_signing_key"), id_))
 
     async def revoke_token(self, id_: str, seconds: float) -> bool:
         """Has a token count no more, for as long as it could; False when too many are revoked already."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             done = await connection.fetchval(query("revoke_token"), id_, seconds, MAX_REVOKED_TOKENS)
         return done is not None
 
@@ -136,7 +136,7 @@ class IdentityBook:
         once: Once = ALWAYS,
     ) -> ApiKey | None:
         """Writes a new key; None when `MAX_LIVE_KEYS` are live, or when the same was made before."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             row = await connection.fetchrow(
                 query("create_api_key"),
                 id_, name, hint, hash_, list(scopes), expires_at, MAX_LIVE_KEYS, once.key, once.body,
@@ -147,7 +147,7 @@ class IdentityBook:
         """The key that an idempotency key made before, and whether it was asked for in the same words."""
         if once.key is None:
             return None
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             row = await connection.fetchrow(query("api_key_created_with"), once.key)
         if row is None:
             return None
@@ -159,7 +159,7 @@ class IdentityBook:
     ) -> ApiKey | None:
         """Writes a key in place of another, which ends after the grace; None when that is no live key, or was
         rotated before."""
-        async with self._ledger.connection() as connection, connection.transaction():
+        async with self._connections.connection() as connection, connection.transaction():
             before = await connection.fetchrow(query("live_api_key"), old)
             if before is None:
                 return None
@@ -175,19 +175,19 @@ class IdentityBook:
 
     async def revoke_key(self, id_: str) -> ApiKey | None:
         """Ends a key now; None when there is no such key."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             row = await connection.fetchrow(query("revoke_api_key"), id_)
         return None if row is None else _api_key(row)
 
     async def keys(self, after: tuple[datetime, str] | None, limit: int) -> list[ApiKey]:
         """A page of keys, newest first, also those that are over."""
         at, id_ = after or (None, "")
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return [_api_key(row) for row in await connection.fetch(query("api_keys_page"), at, id_, limit)]
 
     async def note_used(self, used: Mapping[str, datetime]) -> None:
         """Notes when keys were last used."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             await connection.execute(query("note_api_keys_used"), list(used), list(used.values()))
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 from msgspec import Struct
 
-from .ledger import Ledger
+from .connections import Connections
 from .sql import query
 
 
@@ -24,23 +24,23 @@ class Attempt(Struct, frozen=True, kw_only=True):
 class ShadowBook:
     """Reads and writes what was compared. `LedgerAway` is raised when PostgreSQL does not answer."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     async def begin(self, sale: str) -> datetime | None:
         """Has a draft be a shadow, now or before; None when it is no draft and no shadow."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             await connection.execute(query("begin_shadow"), sale)
         return await self.since(sale)
 
     async def since(self, sale: str) -> datetime | None:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             since: datetime | None = await connection.fetchval(query("shadow_since"), sale)
             return since
 
     async def note(self, sale: str, attempts: Sequence[Attempt], both_refused: int) -> None:
         """Writes the attempts that one of the two granted, and counts the others."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             await connection.execute(
                 query("note_attempts"),
                 sale,
@@ -54,26 +54,26 @@ class ShadowBook:
             )
 
     async def to_return(self, sale: str, keys: Sequence[str]) -> list[asyncpg.Record]:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return await connection.fetch(query("attempts_to_return"), sale, list(keys))
 
     async def note_returned(self, sale: str, keys: Sequence[str]) -> None:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             await connection.execute(query("note_returned"), sale, list(keys))
 
     async def counts(self, sale: str) -> asyncpg.Record | None:
         """How often the two agreed and differed; None when the sale is no shadow."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return await connection.fetchrow(query("shadow_counts"), sale)
 
     async def items(self, sale: str) -> list[asyncpg.Record]:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_items"), sale)
 
     async def reasons(self, sale: str) -> list[asyncpg.Record]:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_reasons"), sale)
 
     async def differences(self, sale: str, most: int) -> list[asyncpg.Record]:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_differences"), sale, most)

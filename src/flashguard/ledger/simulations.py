@@ -6,7 +6,7 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from .ledger import Ledger
+from .connections import Connections
 from .sql import query
 
 KEPT: Final = 500
@@ -31,13 +31,13 @@ class StoredSimulation(Struct, frozen=True, kw_only=True):
 class SimulationBook:
     """Reads and writes simulations. Every method raises `LedgerAway` when PostgreSQL does not answer."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     async def create(
         self, id_: str, *, environment: str, buyers: int, stock: int, strategies: tuple[str, ...]
     ) -> StoredSimulation:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             created_at = await connection.fetchval(
                 query("create_simulation"), id_, environment, buyers, stock, list(strategies), KEPT - 1
             )
@@ -53,20 +53,20 @@ class SimulationBook:
 
     async def finish(self, id_: str, status: str, detail: str | None, report: str | None) -> datetime | None:
         """Writes how it ended, and when; None when it had ended before, or there is none."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             at: datetime | None = await connection.fetchval(
                 query("finish_simulation"), id_, status, detail, report
             )
         return at
 
     async def get(self, id_: str) -> StoredSimulation | None:
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             row = await connection.fetchrow(query("simulation"), id_)
         return None if row is None else _stored(row)
 
     async def newest(self, limit: int) -> list[StoredSimulation]:
         """The newest simulations, their reports without log and series."""
-        async with self._ledger.connection() as connection:
+        async with self._connections.connection() as connection:
             return [_stored(row) for row in await connection.fetch(query("newest_simulations"), limit)]
 
 

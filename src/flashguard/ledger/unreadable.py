@@ -1,13 +1,20 @@
-"""Rows of the ledger that can't be read: lists, sweeps and rebuilds skip them; the log names each once."""
+"""Unreadable rows of the ledger: lists, sweeps and rebuilds skip them; the log names each once."""
 
+import contextlib
 import logging
 import time
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Final, TypeVar
 
 import asyncpg
 import msgspec
 
+from .connections import LedgerAway
+
 log = logging.getLogger("flashguard")
+
+T = TypeVar("T")
 
 CANT_BE_READ: Final = (
     asyncpg.DataError,
@@ -80,3 +87,49 @@ class Unreadable:
 
 
 UNREADABLE: Final = Unreadable()
+
+
+class UnreadableRow(LedgerAway):
+    """The ledger has an unreadable row. An operator must correct it: see `flashguard doctor`."""
+
+    def __init__(self, kind: str, id_: str) -> None:
+        super().__init__(f"The ledger's row of {kind} {id_} can't be read: its operator must correct it.")
+
+
+@contextlib.contextmanager
+def readable_row(kind: str, id_: str) -> Iterator[None]:
+    """Read one row, from its query on.
+
+    Raises:
+        UnreadableRow: its values can't be read.
+    """
+    try:
+        yield
+    except CANT_BE_READ as error:
+        UNREADABLE.note(kind, id_, error)
+        raise UnreadableRow(kind, id_) from error
+
+
+def all_readable(kind: str, rows: Sequence[asyncpg.Record], read: Callable[[asyncpg.Record], T]) -> list[T]:
+    """Return the values of these rows; an unreadable row is left out, and logged once."""
+    found: list[T] = []
+    for row in rows:
+        try:
+            if not row["readable"]:
+                raise ValueError(TIMES_UNREADABLE)
+            found.append(read(row))
+        except CANT_BE_READ as error:
+            id_ = f"{row['sale_id']}.{row['id']}" if kind == "reservation" else row["id"]
+            UNREADABLE.note(kind, id_, error)
+    return found
+
+
+def check_times(*times: datetime | None) -> None:
+    """Check that the clients of the API can read these times.
+
+    Raises:
+        ValueError: a time is infinite or outside the years 1970 to 9998.
+    """
+    for at in times:
+        if at is not None and (at.tzinfo is None or not 1970 <= at.year <= 9998):
+            raise ValueError(f"{at} is outside the years 1970 to 9998")

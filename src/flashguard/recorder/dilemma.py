@@ -50,7 +50,7 @@ async def dilemma(kernel: Kernel, ledger: Ledger, partition: int) -> Dilemma | N
     Raises:
         MemoryAway, LedgerAway: a server does not answer.
     """
-    position = await ledger.position(partition)
+    position = await ledger.positions.get(partition)
     memory, why = await inspect(kernel, partition, position)
     if memory is not Memory.NEWER:
         return None
@@ -59,7 +59,7 @@ async def dilemma(kernel: Kernel, ledger: Ledger, partition: int) -> Dilemma | N
     gaps: list[ItemGap] = []
     lost: list[str] = []
     for sale_id in sorted(await kernel.sales(partition)):
-        stored = await ledger.sale(sale_id)
+        stored = await ledger.sales.get(sale_id)
         known = {} if stored is None else {item.sku: item for item in stored.sale.items}
         for sku, counters in (await kernel.counters(partition, sale_id)).items():
             item = known.get(sku)  # type: ignore[call-overload]
@@ -87,7 +87,7 @@ async def _lost_orders(
     async for ids in kernel.confirmed_ids(partition, sale_id):
         if len(lost) >= most:
             break
-        known = await ledger.recorded([(sale_id, id_) for id_ in ids])
+        known = await ledger.reservations.recorded([(sale_id, id_) for id_ in ids])
         lost += [
             f"{sale_id}.{id_}" for id_ in ids
             if (sale_id, id_) not in known

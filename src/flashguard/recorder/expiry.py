@@ -146,9 +146,9 @@ async def reconcile(
                 suspect(f"memory has forgotten sale {sale['id']}")
                 return
     keep = {SaleId(sale["id"]) for sale in wanted}
-    lost = await ledger.unknown_sales(before - keep)
+    lost = await ledger.sales.unknown(before - keep)
     if lost:
-        position = await ledger.position(partition)
+        position = await ledger.positions.get(partition)
         if (position.epoch, position.seq) >= (first.epoch, first.seq):  # else the journal restores it first
             suspect(f"the ledger has no sale {lost[0]}")
         return

@@ -11,7 +11,7 @@ import msgspec
 
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Verb
-from flashguard.ledger.ledger import Connection
+from flashguard.ledger.connections import Connection
 from flashguard.ledger.sql import query
 from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
 from flashguard.model import Durability, SaleId, to_millis

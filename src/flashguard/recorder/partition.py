@@ -125,7 +125,7 @@ class PartitionRecorder:
 
     async def _settle(self) -> None:
         """Finds the position; builds memory again when it is not the history the ledger recorded."""
-        position = await self._ledger.position(self.partition)
+        position = await self._ledger.positions.get(self.partition)
         try:
             memory, why = await inspect(self._kernel, self.partition, position)
             await self._kernel.sales(self.partition)
@@ -133,11 +133,11 @@ class PartitionRecorder:
             await self._kernel.wipe(self.partition)
             memory, why = Memory.LOST, str(error)
         if memory is Memory.NEWER:
-            if await self._ledger.position(self.partition) == position:
+            if await self._ledger.positions.get(self.partition) == position:
                 await close_for_operator(self._kernel, self.partition, why)
                 self._say("fenced", f"{why}; run `flashguard recover`")
             raise Overtaken
-        if memory is Memory.SOUND and await self._ledger.doubted(self.partition):
+        if memory is Memory.SOUND and await self._ledger.positions.is_doubted(self.partition):
             memory, why = Memory.LOST, "the ledger refused some of memory's grants"
         mended = memory is Memory.SOUND and self.position is not None and position.epoch > self.position.epoch
         if memory is Memory.LOST or (self._lost and not mended):  # not once more after another recorder

@@ -207,8 +207,8 @@ class Recorder:
         """
         ours = {number: one.position for number, one in self._taken.items()}
         try:
-            ledgers = await self._ledger.positions()
-            doubted = await self._ledger.doubted_partitions()
+            ledgers = await self._ledger.positions.all()
+            doubted = await self._ledger.positions.doubted()
         except (LedgerAway, asyncpg.PostgresError) as error:
             log.debug("the ledger's positions: %s", error)
             return None

@@ -133,7 +133,7 @@ async def close_where_a_sale_is_lost(
     epoch = head.get("epoch", "")
     if not epoch.isdigit() or int(epoch) < position.epoch:
         return  # memory is older, does not know where it stands, or an operator has taken the ledger's side
-    lost = await ledger.unknown_sales(await kernel.sales(partition))
+    lost = await ledger.sales.unknown(await kernel.sales(partition))
     if lost:
         why = f"the ledger has no sale {lost[0]}, which memory has: the ledger is older than memory"
         log.error("partition %d: %s", partition, why)
@@ -172,8 +172,8 @@ async def rebuild(
     """
     builder = new_token()
     await fence(kernel, partition, builder=builder, why=why)
-    await drain(await ledger.position(partition))
-    position = await ledger.position(partition)
+    await drain(await ledger.positions.get(partition))
+    position = await ledger.positions.get(partition)
     await close_where_a_sale_is_lost(kernel, ledger, partition, position)
     token = new_token()
     sales = reservations = 0

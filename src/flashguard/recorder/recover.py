@@ -13,7 +13,7 @@ import msgspec
 from flashguard.journal import Create, Entry
 from flashguard.kernel.kernel import Kernel, MemoryBroken
 from flashguard.ledger import Ledger
-from flashguard.ledger.ledger import Connection
+from flashguard.ledger.connections import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Position, SaleId, public_sale
 

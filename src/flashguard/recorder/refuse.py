@@ -25,7 +25,7 @@ from flashguard.journal import (
     SaleChange,
     Transition,
 )
-from flashguard.ledger.ledger import Connection
+from flashguard.ledger.connections import Connection
 from flashguard.ledger.sql import query
 from flashguard.ledger.unreadable import sound_lines
 

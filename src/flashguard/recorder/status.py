@@ -45,7 +45,7 @@ async def recorder_state(
     fenced: dict[int, str] = {}
     behind: dict[int, Position] = {}
     lag = oldest_ms = 0
-    positions = await ledger.positions()
+    positions = await ledger.positions.all()
     for partition in range(partitions):
         if partition in away:
             continue

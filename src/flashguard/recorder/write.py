@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 import asyncpg
 
 from flashguard.journal import Buy, Cancel, Confirm, Entry, Expire, Hold, Honour, Release, Restock, Transition
-from flashguard.ledger.ledger import Connection
+from flashguard.ledger.connections import Connection
 from flashguard.ledger.sql import query
 from flashguard.model import Position, ReservationId
 

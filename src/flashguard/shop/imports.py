@@ -60,7 +60,7 @@ async def import_sales(
         return Imported(ended=ended)
     if not dry_run and not await shop.may_create(ids):
         return Imported(in_memory=False)
-    taken = await ledger.create_sales(drafts, keep=not dry_run)
+    taken = await ledger.sales.create_all(drafts, keep=not dry_run)
     replayed = bool(taken) and key is not None and await _all_made(ledger, made)
     if taken and key is not None and await _used_otherwise(ledger, key, len(sales), replayed=replayed):
         return Imported(mismatch=True)
@@ -75,15 +75,15 @@ async def import_sales(
 async def _used_otherwise(ledger: Ledger, key: str, sales: int, *, replayed: bool) -> bool:
     """Whether an earlier import under this key had another file: this one's first sale or the one after its
     last tells, for an import is all or nothing."""
-    if not replayed and await ledger.sale_created_with(f"import:{key}:0") is not None:
+    if not replayed and await ledger.sales.created_with(f"import:{key}:0") is not None:
         return True
-    return await ledger.sale_created_with(f"import:{key}:{sales}") is not None
+    return await ledger.sales.created_with(f"import:{key}:{sales}") is not None
 
 
 async def _all_made(ledger: Ledger, drafts: Sequence[StoredSale]) -> bool:
     """Whether this very import was made before."""
     for draft in drafts:
-        found = await ledger.sale(draft.sale.id)
+        found = await ledger.sales.get(draft.sale.id)
         if found is None or (found.creation_key, found.creation_body) != (
             draft.creation_key,
             draft.creation_body,

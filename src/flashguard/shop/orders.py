@@ -56,14 +56,14 @@ class Orders:
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         sale, short = name
-        order = (await self._ledger.recorded([name])).get((sale, short))
+        order = (await self._ledger.reservations.recorded([name])).get((sale, short))
         if order is None or order.status is ReservationStatus.HELD:
             return await self._no_order_yet(sale, short, order)
         if order.status is ReservationStatus.CANCELLED:
             return await self._as_it_is(sale, short, wait=False)
         if order.status is not ReservationStatus.CONFIRMED:
             return Refused(code=Code(f"reservation-{order.status}"))
-        if await self._ledger.parked(sale, "cancel", short):
+        if await self._ledger.refusals.is_parked(sale, "cancel", short):
             return Refused(code=Code.LEDGER_REFUSED)
         decision = await self._decisions.ask(
             Verb.CANCEL,
@@ -78,7 +78,7 @@ class Orders:
             return _OF_ANOTHER_HISTORY if by_fate.code is Code.LEDGER_REFUSED else by_fate
         match decision.result:
             case ["cancelled", *_]:
-                found = await self._ledger.reservation(sale, short)
+                found = await self._ledger.reservations.get(sale, short)
                 return _OF_ANOTHER_HISTORY if found is None else Granted(found)
             case ["as-it-is", seq]:
                 return await self._as_it_is(sale, short, wait=bool(seq))
@@ -96,7 +96,7 @@ class Orders:
             return Refused(code=Code(f"reservation-{status}"))
         if order is not None:
             return Refused(code=Code.RESERVATION_HELD)
-        refused = await self._ledger.refusal(sale, short)
+        refused = await self._ledger.refusals.reason(sale, short)
         if refused is None:
             return unknown(Code.UNKNOWN_RESERVATION, f"{sale}.{short}")
         return Refused(code=Code.LEDGER_REFUSED)
@@ -106,7 +106,7 @@ class Orders:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.record_timeout_seconds
         while True:
-            found = await self._ledger.reservation(sale, short)
+            found = await self._ledger.reservations.get(sale, short)
             if found is not None and found.status is ReservationStatus.CANCELLED:
                 return Granted(found, True)
             if not wait or loop.time() >= deadline:
@@ -115,7 +115,7 @@ class Orders:
 
     async def _cancel_archived(self, sale: SaleId, short: str, *, restock: bool, reason: str) -> Outcome:
         """Memory does not have the sale: closed so long ago that only the ledger does, or not loaded yet."""
-        stored = await self._ledger.sale(sale)
+        stored = await self._ledger.sales.get(sale)
         if stored is None or stored.sale.status is not SaleStatus.CLOSED:
             return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
         async with self._ledger.connection() as connection:
@@ -127,7 +127,7 @@ class Orders:
                 reason,
                 self._settings.closed_sale_hours * 3600,
             )
-        found = await self._ledger.reservation(sale, short)
+        found = await self._ledger.reservations.get(sale, short)
         if found is not None and found.status is ReservationStatus.CANCELLED:
             return Granted(found, not done)
         return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)

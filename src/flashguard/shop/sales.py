@@ -142,7 +142,7 @@ class Shop:
         sale_id = SaleId(new.id if new.id is not None else slug(new.name))
         creation_key = None if key is None else f"sale:{key}"
         if new.has_ended() and (
-            creation_key is None or await self._ledger.sale_created_with(creation_key) is None
+            creation_key is None or await self._ledger.sales.created_with(creation_key) is None
         ):
             return ENDED
         stored = self.draft_of(new, sale_id, creation_key)
@@ -150,9 +150,9 @@ class Shop:
         drafts = self.placed(stored)
         if not await self.may_create([draft.sale.id for draft, _ in drafts]):
             return NOT_IN_MEMORY
-        created = not await self._ledger.create_sales(drafts)
+        created = not await self._ledger.sales.create_all(drafts)
         if not created:
-            earlier = await self._ledger.sale_created_with(creation_key) if creation_key else None
+            earlier = await self._ledger.sales.created_with(creation_key) if creation_key else None
             if earlier is None:
                 return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
             sale_id = earlier
@@ -163,7 +163,7 @@ class Shop:
         if found is None:
             raise AssertionError(f"sale {sale_id} was just written")
         if not created:
-            first = await self._ledger.sale(sale_id)
+            first = await self._ledger.sales.get(sale_id)
             if first is None or first.creation_body != body:
                 return Refused(code=Code.IDEMPOTENCY_MISMATCH)
         return found, not created
@@ -237,7 +237,7 @@ class Shop:
         if any(look.status is not DecisionStatus.DECIDED for look in looks):
             return False
         there = [id_ for id_, look in zip(sale_ids, looks, strict=True) if look.result[0] != "unknown-sale"]
-        return not await self._ledger.unknown_sales(there)
+        return not await self._ledger.sales.unknown(there)
 
     async def load(self, sale_id: SaleId, partition: int) -> bool:
         """Puts a new sale into memory and its journal; whether it is there now. If not, a recorder does it.
@@ -262,7 +262,7 @@ class Shop:
         """A sale with memory's counters and status of this moment; the ledger's while memory is away."""
         if not is_sale(sale_id):
             return None
-        stored = await self._ledger.sale(sale_id)
+        stored = await self._ledger.sales.get(sale_id)
         return None if stored is None else await self._live(stored.sale)
 
     async def _live(self, sale: Sale) -> Sale:
@@ -288,7 +288,7 @@ class Shop:
         Raises:
             MemoryAway: memory does not answer, or does not have this sale yet.
         """
-        stored = await self._ledger.sale(sale_id) if is_sale(sale_id) else None
+        stored = await self._ledger.sales.get(sale_id) if is_sale(sale_id) else None
         if stored is None:
             return None
         if stored.sale.spread > 1:
@@ -317,7 +317,7 @@ class Shop:
             (is_whole(limit, 1, MAX_PAGE), LIMIT),
             (isinstance(drafts, bool), "drafts: must be True or False"),
         )
-        stored = await self._ledger.sales(after, limit, drafts=drafts)
+        stored = await self._ledger.sales.page(after, limit, drafts=drafts)
         return list(await asyncio.gather(*map(self._live, stored)))  # together: a few script calls
 
     async def change(
@@ -359,7 +359,7 @@ class Shop:
             kernel_changes["durability"] = "" if wanted is Durability.DISK else wanted
         if "limit_per_customer" in changes:
             kernel_changes["limit"] = changes["limit_per_customer"] or 0
-        stored = await self._ledger.sale(sale_id)
+        stored = await self._ledger.sales.get(sale_id)
         if stored is None:
             return unknown_sale(sale_id)
         if stored.sale.spread > 1 and changes.get("waiting_list") is not None:
@@ -380,7 +380,7 @@ class Shop:
         if any(described):
             kernel_changes["describe"] = described
         field = "" if key is None else f"sale-change:{key}"
-        if field and await self._ledger.parked(sale_id, "sale", field):
+        if field and await self._ledger.refusals.is_parked(sale_id, "sale", field):
             return Refused(code=Code.LEDGER_REFUSED)
         decision = await self._decisions.ask(
             Verb.CHANGE_SALE,
@@ -402,7 +402,7 @@ class Shop:
         if result[0] == Code.IDEMPOTENCY_MISMATCH:
             return Refused(code=Code.IDEMPOTENCY_MISMATCH)
         status, replayed, seq = result
-        if replayed and seq and await self._ledger.sale_change(sale_id, field) is None:
+        if replayed and seq and await self._ledger.sales.change_made_with(sale_id, field) is None:
             return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
         behind = await self._whole.follow(sale_id) if stored.sale.spread > 1 else None
         if behind:
@@ -416,7 +416,7 @@ class Shop:
         """Memory does not have the sale: closed long ago, or not loaded yet."""
         if sale.status is not SaleStatus.CLOSED:
             return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
-        earlier = await self._ledger.sale_change(sale.id, field) if field else None
+        earlier = await self._ledger.sales.change_made_with(sale.id, field) if field else None
         if earlier is not None:
             if earlier[0] != verb:
                 return Refused(code=Code.IDEMPOTENCY_MISMATCH)
@@ -444,11 +444,11 @@ class Shop:
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         if not is_name(sku):  # no item is called so
-            known = await self._ledger.sale(sale_id)
+            known = await self._ledger.sales.get(sale_id)
             return unknown_sale(sale_id) if known is None else Refused(code=Code.UNKNOWN_ITEM)
         field = _restock_field(key)
         request = (sku, delta, reason, field, fingerprint("restock", sku, delta, reason), MAX_STOCK)
-        if key is not None and await self._ledger.parked(sale_id, "restock", field):
+        if key is not None and await self._ledger.refusals.is_parked(sale_id, "restock", field):
             return Refused(code=Code.LEDGER_REFUSED)
         decision = await self._spread.restock(sale_id, request)
         if isinstance(decision, Refused):
@@ -456,12 +456,12 @@ class Shop:
         refused = refused_by_status(decision)
         if refused:
             return refused
-        stored = await self._ledger.sale(sale_id)
+        stored = await self._ledger.sales.get(sale_id)
         if stored is None:
             return unknown_sale(sale_id)
         result = decision.result
         unsure = result[0] == "restocked" and result[1] and result[5]  # memory alone may have it, and lose it
-        if unsure and not await self._ledger.has_restock(sale_id, field):
+        if unsure and not await self._ledger.sales.has_restock(sale_id, field):
             return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
         if result[0] == "restocked" and stored.sale.spread > 1:
             whole = await self._whole.live(stored.sale)
@@ -510,8 +510,8 @@ class Shop:
         if not is_sale(sale_id):
             return None
         parts = shard_ids(sale_id, await self._spread.of(sale_id))
-        rows = await self._ledger.orders(parts, after, limit, which)
-        if not rows and await self._ledger.sale(sale_id) is None:
+        rows = await self._ledger.reservations.orders(parts, after, limit, which)
+        if not rows and await self._ledger.sales.get(sale_id) is None:
             return None
         return rows
 
@@ -519,7 +519,7 @@ class Shop:
         """The audit report; None when there is no such sale."""
         if not is_sale(sale_id):
             return None
-        stored = await self._ledger.sale(sale_id)
+        stored = await self._ledger.sales.get(sale_id)
         if stored is None:
             return None
         if stored.sale.spread > 1:

@@ -191,7 +191,7 @@ class Rebalancer:
         )
         if refused_by_status(left) or left.result[0] != "restocked":
             return False
-        if not await self._ledger.has_restock(giving, out):
+        if not await self._ledger.sales.has_restock(giving, out):
             return False  # memory granted what the ledger refused
         there = await self._decisions.ask(Verb.RESTOCK, taking, arrival(self._sku, units, giving, id_, body))
         return there.status is DecisionStatus.DECIDED and there.result[0] == "restocked"

@@ -125,7 +125,7 @@ class Whole:
 
     async def _added_up(self, sale: Sale, results: list[list[Any]]) -> Sale:
         parts = shard_ids(sale.id, sale.spread)
-        items = await self._ledger.items_of(parts)
+        items = await self._ledger.sales.items(parts)
         in_transit: dict[str, int] = {}
         of_parts: list[tuple[Item, ...]] = []
         for part, result in zip(parts, results, strict=True):

@@ -268,7 +268,7 @@ class WaitingRooms:
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        stored = await self._ledger.sale(sale)
+        stored = await self._ledger.sales.get(sale)
         if stored is None:
             return unknown_sale(sale)
         room, seed = stored.sale.waiting_room, stored.room_seed
@@ -282,7 +282,7 @@ class WaitingRooms:
             return await self._refused(sale, decision.result)
         opened_ms, waiting, active, admitted, tickets, page = decision.result
         if opened_ms:
-            await self._ledger.note_room_opened(sale)
+            await self._ledger.sales.note_room_opened(sale)
         return Drawing(
             mode=room.mode, commitment=room.commitment, seed=seed if opened_ms else None,
             drawn_at=from_millis(int(opened_ms)) if opened_ms else None,
@@ -293,7 +293,7 @@ class WaitingRooms:
         known = self._seeds.get(sale)
         if known is not None:
             return known
-        stored = await self._ledger.sale(sale)
+        stored = await self._ledger.sales.get(sale)
         if stored is None:
             return unknown_sale(sale)
         if stored.room_seed is None:
@@ -346,7 +346,7 @@ class WaitingRooms:
                     retry_after_seconds=FULL_RETRY_SECONDS,
                 )
             case "unknown-sale":
-                stored = await self._ledger.sale(sale)
+                stored = await self._ledger.sales.get(sale)
                 if stored is None:
                     return unknown_sale(sale)
                 if stored.sale.status is not SaleStatus.CLOSED:

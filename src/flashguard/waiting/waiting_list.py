@@ -151,7 +151,7 @@ class WaitingList:
         if len(result) != FIELDS:
             if result[0] in ("unknown-sale", "unknown-entry"):
                 return await self._not_in_memory(sale, short, verb)
-            if result[0] == Code.IDEMPOTENCY_MISMATCH and await self._ledger.parked_of_id(sale, short):
+            if result[0] == Code.IDEMPOTENCY_MISMATCH and await self._ledger.refusals.has_parked(sale, short):
                 return Refused(code=Code.LEDGER_REFUSED)
             return refusal(result)
         state, as_it_was, customer, sku, quantity, created_ms, place, seq = result
@@ -178,7 +178,7 @@ class WaitingList:
     ) -> tuple[WaitingEntry, bool] | Refused:
         """Memory has no such sale or entry: unknown, long closed, or not loaded yet. The ledger knows."""
         try:
-            stored = await self._ledger.sale(sale)
+            stored = await self._ledger.sales.get(sale)
             row = None if stored is None else await self._row(sale, short)
         except LedgerAway:
             return RECOVERING

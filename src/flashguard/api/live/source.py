@@ -40,7 +40,7 @@ class GuardSource:
         return None if found is None else Snapshot(*found)
 
     async def last_known(self, sale: SaleId) -> Sale | None:
-        stored = await self._guard.ledger.sale(sale)
+        stored = await self._guard.ledger.sales.get(sale)
         return None if stored is None else stored.sale
 
 

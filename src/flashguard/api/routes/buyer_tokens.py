@@ -42,7 +42,7 @@ class KnownSales:
         """
         if sale in self._known:
             return
-        if await guard_of(request).ledger.sale(sale) is None:
+        if await guard_of(request).ledger.sales.get(sale) is None:
             raise ProblemError(unknown_sale(sale))
         if len(self._known) >= MOST_SALES_REMEMBERED:
             self._known.clear()

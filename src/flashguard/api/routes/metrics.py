@@ -13,7 +13,7 @@ from flashguard.api.security import OPERATING
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.ledger.on_sale import items_on_sale
+from flashguard.ledger.stock import items_on_sale, units_out
 from flashguard.live import Hub
 from flashguard.settings import Settings
 from flashguard.telemetry.metrics import Answers, Family, counter, gauge
@@ -88,8 +88,8 @@ async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             recorder = await recorder_state(guard)
-            recoveries = await guard.ledger.recoveries()
-            out = await guard.ledger.units_out()
+            recoveries = await guard.ledger.positions.recoveries()
+            out = await units_out(guard.ledger)
             items = await items_on_sale(guard.ledger, max(1, most_items))
     except (MemoryAway, LedgerAway, TimeoutError):
         return []

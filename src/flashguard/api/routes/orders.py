@@ -72,7 +72,7 @@ async def list_orders(
             return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
     order = None if id is None else split_reservation_id(id)
     if id is not None and (order is None or public_sale(order[0]) != sale_id):
-        if await guard.ledger.sale(sale_id) is None:
+        if await guard.ledger.sales.get(sale_id) is None:
             return problem(unknown_sale(sale_id))
         return json_response({"data": [], "next_cursor": None})
     which = OrderFilter(
@@ -103,7 +103,7 @@ async def _csv(
     guard: FlashGuard, sale: SaleId, rows: list[Reservation], which: OrderFilter
 ) -> AsyncIterator[str]:
     """All orders, a line per order line, page by page, so that memory stays flat."""
-    stored = await guard.ledger.sale(sale)
+    stored = await guard.ledger.sales.get(sale)
     items = {} if stored is None else {str(item.sku): item for item in stored.sale.items}
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)  # some readers split at `;`, too

@@ -103,7 +103,7 @@ def _shadow(request: Request) -> Shadow:
 
 async def _no_shadow(request: Request, sale: SaleId) -> Response:
     """Return why there is nothing to compare: there is no such sale, or it is for real."""
-    if await guard_of(request).ledger.sale(sale) is None:
+    if await guard_of(request).ledger.sales.get(sale) is None:
         return problem(unknown_sale(sale))
     return problem(NOT_A_SHADOW, status=409)
 

@@ -115,6 +115,15 @@ class Reservations:
             at, id_ = last
         return found[:limit]
 
+    async def cancel_archived(
+        self, sale_id: SaleId, id_: str, *, restock: bool, reason: str, closed_seconds: float
+    ) -> bool:
+        """Cancel an order of a sale that closed at least this long ago, so that no memory has it; return
+        False when there is no such order."""
+        return bool(
+            await self._connections.value("cancel_archived", sale_id, id_, restock, reason, closed_seconds)
+        )
+
 
 def lines_from_flat(flat: Sequence[Any]) -> tuple[Line, ...]:
     """Return sku, quantity, sku, quantity, ... as lines."""

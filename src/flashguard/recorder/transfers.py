@@ -10,7 +10,7 @@ import asyncpg
 
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.ledger.sql import query
+from flashguard.ledger.spread import shards_that_differ, transfers_to_complete
 from flashguard.model import Durability, SaleId, to_millis
 from flashguard.model.shards import arrival
 
@@ -48,22 +48,18 @@ async def complete_transfers(
     Raises:
         MemoryAway, LedgerAway: a server does not answer; the rest arrives at the next look.
     """
-    async with ledger.connection() as connection:
-        rows = await connection.fetch(query("transfers_to_complete"), sale, in_hand_seconds, AT_ONCE)
     done = 0
-    for row in rows:
-        receiver = SaleId(row["receiver"])
-        request = arrival(row["sku"], row["units"], row["donor"], row["id"], row["fingerprint"])
-        reply = await kernel.run(Verb.RESTOCK, row["partition"], [receiver], [(0, *request)])
+    for transfer in await transfers_to_complete(ledger, sale, in_hand_seconds, AT_ONCE):
+        receiver, sku, units = transfer.receiver, transfer.sku, transfer.units
+        request = arrival(sku, units, transfer.donor, transfer.id, transfer.fingerprint)
+        reply = await kernel.run(Verb.RESTOCK, transfer.partition, [receiver], [(0, *request)])
         if reply.status:
             continue  # that partition is being built
         if reply.results[0][0] != "restocked":
-            log.error(
-                "%d units of %s can't arrive at %s: %s", row["units"], row["sku"], receiver, reply.results[0]
-            )
+            log.error("%d units of %s can't arrive at %s: %s", units, sku, receiver, reply.results[0])
         elif not reply.results[0][1]:
             done += 1
-            log.warning("completed a transfer of %d units of %s to %s", row["units"], row["sku"], receiver)
+            log.warning("completed a transfer of %d units of %s to %s", units, sku, receiver)
     return done
 
 
@@ -74,8 +70,7 @@ async def followers(ledger: Ledger, sale: SaleId | None = None) -> list[tuple[Sa
     Raises:
         LedgerAway: PostgreSQL does not answer.
     """
-    async with ledger.connection() as connection:
-        rows = await connection.fetch(query("parts_that_differ"), sale, AT_ONCE)
+    rows = await shards_that_differ(ledger, sale, AT_ONCE)
     return [(SaleId(row["id"]), row["partition"], _follow(row)) for row in rows]
 
 

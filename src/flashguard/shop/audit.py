@@ -8,14 +8,13 @@ may be there.
 import asyncio
 from typing import Final
 
-import asyncpg
 from msgspec import Struct
 
 from flashguard.journal import decode_entry, last_position
 from flashguard.kernel.kernel import Kernel, Verb
 from flashguard.ledger import Ledger
-from flashguard.ledger.sql import query
-from flashguard.model import Position, SaleId, SaleStatus
+from flashguard.ledger.audit import audited_sale
+from flashguard.model import SaleId, SaleStatus
 from flashguard.recorder.fold import fold
 
 TRIES: Final = 50
@@ -69,7 +68,8 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         MemoryAway, LedgerAway: a server does not answer.
     """
     for _ in range(TRIES):
-        position, rows, orders, status = await _ledger_side(ledger, sale, partition)
+        recorded = await audited_sale(ledger, sale, partition)
+        position, orders = recorded.position, recorded.orders
         reply = await kernel.run(Verb.LOOK, partition, [sale], [(0, "")])
         if reply.status or reply.epoch != position.epoch:
             await asyncio.sleep(TRY_AGAIN_SECONDS)  # fenced, or rebuilt between the two reads
@@ -93,7 +93,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         memory = {flat[at]: (flat[at + 1], flat[at + 2], flat[at + 3]) for at in range(0, len(flat), 4)}
     deltas = {sku: item for (of_sale, sku), item in fold(tail).items.items() if of_sale == sale}
     items = []
-    for row in rows:
+    for row in recorded.items:
         differences = []
         moved = deltas.get(row["sku"])
         ledger_side = (row["stock"], row["held"], row["sold"])
@@ -140,7 +140,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
             )
         )
     wrong = []
-    if not loaded and status not in (None, SaleStatus.CLOSED):
+    if not loaded and recorded.status not in (None, SaleStatus.CLOSED):
         wrong.append("memory does not have this sale: nobody can buy")
     if orders["broken_lines"]:
         wrong.append(f"{orders['broken_lines']} order lines name no item or no units")
@@ -152,19 +152,3 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         differences=tuple(wrong),
         items=tuple(items),
     )
-
-
-async def _ledger_side(
-    ledger: Ledger, sale: SaleId, partition: int
-) -> tuple[Position, list[asyncpg.Record], asyncpg.Record, str | None]:
-    async with (
-        ledger.connection() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        row = await connection.fetchrow(query("position"), partition)
-        items = await connection.fetch(query("audit_items"), sale)
-        orders = await connection.fetchrow(query("audit_orders"), sale)
-        status = await connection.fetchval(query("status_of"), sale)
-    if row is None or orders is None:
-        raise LookupError(f"the ledger has no partition {partition}")
-    return Position(row["epoch"], row["seq"], row["token"]), items, orders, status

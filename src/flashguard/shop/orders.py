@@ -9,7 +9,6 @@ from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
 from flashguard.ledger import Ledger, RecordedReservation
-from flashguard.ledger.sql import query
 from flashguard.model import (
     Granted,
     Outcome,
@@ -118,15 +117,10 @@ class Orders:
         stored = await self._ledger.sales.get(sale)
         if stored is None or stored.sale.status is not SaleStatus.CLOSED:
             return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
-        async with self._ledger.connection() as connection:
-            done = await connection.fetchval(
-                query("cancel_archived"),
-                sale,
-                short,
-                restock,
-                reason,
-                self._settings.closed_sale_hours * 3600,
-            )
+        closed_seconds = self._settings.closed_sale_hours * 3600
+        done = await self._ledger.reservations.cancel_archived(
+            sale, short, restock=restock, reason=reason, closed_seconds=closed_seconds
+        )
         found = await self._ledger.reservations.get(sale, short)
         if found is not None and found.status is ReservationStatus.CANCELLED:
             return Granted(found, not done)

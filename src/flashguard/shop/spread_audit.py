@@ -8,7 +8,7 @@ import msgspec
 
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.ledger.sql import query
+from flashguard.ledger.audit import audited_transfers
 from flashguard.model import Sale, SaleId
 from flashguard.model.shards import shard_ids
 
@@ -41,9 +41,7 @@ async def audited_as_one(ledger: Ledger, sale: SaleId, reports: list[SaleAudit])
     Raises:
         LedgerAway: PostgreSQL does not answer.
     """
-    async with ledger.connection() as connection:
-        transfers = {row["sku"]: row for row in await connection.fetch(query("audit_transfers"), sale)}
-        arrivals = await connection.fetch(query("audit_arrivals"), sale)
+    transfers, arrivals = await audited_transfers(ledger, sale)
     items = []
     for of_parts in zip(*(report.items for report in reports), strict=True):
         row = transfers.get(of_parts[0].sku)

@@ -12,10 +12,9 @@ from flashguard.engine.late_confirm import lines_of
 from flashguard.engine.selling import NotHere, Selling, Shard
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, Verb
-from flashguard.ledger import Ledger, LedgerAway, readable_row
-from flashguard.ledger.sql import query
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger.spread import shards_of
 from flashguard.model import Line, Outcome, Refused, SaleId, public_sale, split_reservation_id, unknown
-from flashguard.model.rules import from_kernel
 from flashguard.model.shards import home_shard, shard_id, shard_number
 from flashguard.recorder.transfers import complete_transfers
 from flashguard.settings import Settings
@@ -70,10 +69,7 @@ class ShardRouter:
         """
         spread = self.known.get(sale)
         if spread is None:
-            async with self._ledger.connection() as connection:
-                with readable_row("sale", sale):
-                    spread = int(await connection.fetchval(query("spread_of"), sale) or 1)
-                    from_kernel({"spread": spread})
+            spread = await shards_of(self._ledger, sale)
             self.note(sale, spread)
         return spread
 

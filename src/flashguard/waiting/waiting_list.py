@@ -17,8 +17,8 @@ from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, refusal, refused
 from flashguard.engine.receipts import IdKind, Signer
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
-from flashguard.ledger import Ledger, LedgerAway, readable_row
-from flashguard.ledger.sql import query
+from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger.waiting import waiting_entry
 from flashguard.model import (
     CustomerId,
     Key,
@@ -155,7 +155,7 @@ class WaitingList:
                 return Refused(code=Code.LEDGER_REFUSED)
             return refusal(result)
         state, as_it_was, customer, sku, quantity, created_ms, place, seq = result
-        if as_it_was and seq and verb != "see" and await self._row(sale, short) is None:
+        if as_it_was and seq and verb != "see" and await waiting_entry(self._ledger, sale, short) is None:
             return IN_FLIGHT  # memory alone may have it, and lose it
         entry = WaitingEntry(
             id=ReservationId(f"{sale}.{short}"),
@@ -168,18 +168,13 @@ class WaitingList:
         )
         return entry, as_it_was
 
-    async def _row(self, sale: SaleId, short: str) -> Any:
-        async with self._ledger.connection() as connection:
-            with readable_row("waiting entry", f"{sale}.{short}"):
-                return await connection.fetchrow(query("waiting_entry"), sale, short)
-
     async def _not_in_memory(
         self, sale: SaleId, short: str, verb: str
     ) -> tuple[WaitingEntry, bool] | Refused:
         """Memory has no such sale or entry: unknown, long closed, or not loaded yet. The ledger knows."""
         try:
             stored = await self._ledger.sales.get(sale)
-            row = None if stored is None else await self._row(sale, short)
+            row = None if stored is None else await waiting_entry(self._ledger, sale, short)
         except LedgerAway:
             return RECOVERING
         if stored is None:

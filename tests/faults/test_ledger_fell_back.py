@@ -14,7 +14,7 @@ from conftest import clean_env, unique
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, StoredSale
-from flashguard.ledger.sql import query
+from flashguard.ledger.loading import SaleRows, sale_to_load
 from flashguard.model import Item, MinorUnits, Sale, SaleId, SaleStatus, Sku
 from flashguard.recorder import load
 from flashguard.settings import Settings
@@ -239,8 +239,11 @@ async def test_a_sale_whose_creator_died_is_completed_and_comes_back(http) -> No
 
 async def test_orders_of_a_sale_that_nothing_can_restore_wait_for_an_operator(http, monkeypatch) -> None:
     """As of a version whose sales did not enter the journal."""
-    nothing = "SELECT NULL::text WHERE $1::text IS NOT NULL"
-    monkeypatch.setattr(load, "query", lambda name: nothing if name == "sale_definition" else query(name))
+
+    async def no_definition(_: SaleRows) -> None:
+        return None
+
+    monkeypatch.setattr(SaleRows, "definition", no_definition)
     async with started(http) as stack:
         service, sale = stack.service, unique()
         kernel = Kernel(client := connect_kernel(stack.servers.redis_url, Settings()))
@@ -248,7 +251,7 @@ async def test_orders_of_a_sale_that_nothing_can_restore_wait_for_an_operator(ht
             ledger = await Ledger.connect(stack.servers.database_url)
             assert await ledger.sales.create(a_sale(sale), stack.partition(sale))
             async with ledger.connection() as connection:
-                row = await connection.fetchrow(query("sale_by_id"), sale)
+                row = await sale_to_load(connection, sale)
                 await load.load_sale(kernel, connection, stack.partition(sale), row)
             await ledger.close()
             await client.aclose()

@@ -9,7 +9,7 @@ from conftest import Service, unique
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, MemoryAway, Reply, Verb
 from flashguard.ledger import Ledger
-from flashguard.ledger.sql import query
+from flashguard.ledger.loading import sales_in_memory
 from flashguard.model import SaleId, partition_of
 from flashguard.recorder import load
 from flashguard.settings import Settings
@@ -53,9 +53,7 @@ async def test_memory_that_leaves_in_a_load_ends_what_the_ledger_was_reading_ahe
             kernel.left = left
             async with ledger.connection() as connection:
                 (row,) = [
-                    row
-                    for row in await connection.fetch(query("sales_in_memory"), partition, 3600.0)
-                    if row["id"] == sale
+                    row for row in await sales_in_memory(connection, partition, 3600.0) if row["id"] == sale
                 ]
                 with pytest.raises(MemoryAway):
                     await load.load_sale(kernel, connection, partition, row, fence="1")

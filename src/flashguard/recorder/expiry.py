@@ -11,7 +11,7 @@ import asyncpg
 
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryBroken, Verb
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.ledger.sql import query
+from flashguard.ledger.loading import sales_in_memory
 from flashguard.ledger.unreadable import TIMES_UNREADABLE, UNREADABLE
 from flashguard.model import SaleId, SaleStatus
 from flashguard.settings import Settings
@@ -128,7 +128,7 @@ async def reconcile(
     first = await kernel.run(Verb.VERIFY, partition, [], [])
     before = await kernel.sales(partition)
     async with ledger.connection() as connection:
-        wanted = await connection.fetch(query("sales_in_memory"), partition, closed_sale_hours * 3600)
+        wanted = await sales_in_memory(connection, partition, closed_sale_hours * 3600)
         present = await kernel.sales(partition)
         again = await kernel.run(Verb.VERIFY, partition, [], [])
         if first.status or again.status or first.epoch != again.epoch:

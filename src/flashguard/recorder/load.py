@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -11,8 +11,8 @@ import msgspec
 
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Verb
-from flashguard.ledger.connections import Connection
-from flashguard.ledger.sql import query
+from flashguard.ledger import Connection
+from flashguard.ledger.loading import SaleRows
 from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
 from flashguard.model import Durability, SaleId, to_millis
 from flashguard.model.room import decode_room, room_rule
@@ -123,9 +123,10 @@ async def _load_sale(
     sale_id = SaleId(sale["id"])
     step = "first" if fence else "new"
     rules: dict[str, Any] = json.loads(sale["rules"])
+    of_sale = SaleRows(connection, sale_id, PAGE)
     items = [
         value
-        for row in await connection.fetch(query("items_of"), [sale_id])
+        for row in await of_sale.items()
         for value in (f"item:{row['sku']}", f"{row['stock']} {row['held']} {row['sold']}")
     ]
 
@@ -171,23 +172,23 @@ async def _load_sale(
         customers = 0
         # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
         async with connection.transaction():  # a cursor needs one
-            async with aclosing(_pages(connection, "ended_to_load", sale_id)) as ended_pages:
+            async with aclosing(of_sale.ended()) as ended_pages:
                 async for rows in ended_pages:
                     await abreast.add(stage(ended_key, [row[0] for row in rows], _ended_records(rows)))
                     loaded += len(rows)
-            async with aclosing(_pages(connection, "used_to_load", sale_id)) as used_pages:
+            async with aclosing(of_sale.used()) as used_pages:
                 async for rows in used_pages:
                     await abreast.add(stage(used_key, [row[0] for row in rows], [row[1] for row in rows]))
                     customers += len(rows)
             await abreast.all_done()
             await send(staged=(loaded, customers))
-            async with aclosing(_pages(connection, "holds_to_load", sale_id)) as hold_pages:
+            async with aclosing(of_sale.holds()) as hold_pages:
                 async for rows in hold_pages:
                     records, deadlines = _hold_records(sale_id, rows)
                     await abreast.add(send(records=records, deadlines=deadlines))
                     loaded += len(records)
             newest = 0
-            async with aclosing(_pages(connection, "waiting_to_load", sale_id)) as waiting_pages:
+            async with aclosing(of_sale.waiting()) as waiting_pages:
                 async for rows in waiting_pages:
                     records, line = _waiting_records(rows, sale["waiting_room"] is not None)
                     await abreast.add(send(records=records, line=line))
@@ -196,30 +197,30 @@ async def _load_sale(
                 await abreast.add(send(records=[["waiting-place", "place", newest]]))
             if counts_habits(rules):
                 since_ms = rules.get("counted_since_ms", 0)
-                async with aclosing(_pages(connection, "habits_to_load", sale_id, since_ms)) as habit_pages:
+                async with aclosing(of_sale.hold_history(since_ms)) as habit_pages:
                     async for rows in habit_pages:
                         await abreast.add(send(habits=_habits(rows)))
             if sale["waiting_room"] is not None:
-                async with aclosing(_pages(connection, "reserved_to_load", sale_id)) as reserved_pages:
+                async with aclosing(of_sale.reserved()) as reserved_pages:
                     async for rows in reserved_pages:
                         await abreast.add(send(reserved=[value for row in rows for value in row]))
-        restocks = await connection.fetch(query("restocks_to_load"), sale_id)
+        restocks = await of_sale.restocks()
         for at in range(0, len(restocks), PAGE):
             await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
         if "spread" in rules:
-            moves = await connection.fetch(query("moves_to_load"), sale_id)
+            moves = await of_sale.moves()
             await abreast.add(send(records=[[f"moved:{row['sku']}", "moved", *row[1:]] for row in moves]))
-        parked = await connection.fetch(query("parked_to_load"), sale_id)
+        parked = await of_sale.parked()
         for at in range(0, len(parked), PAGE):
             await abreast.add(send(records=[_parked_record(row) for row in parked[at : at + PAGE]]))
-        changes = await connection.fetch(query("sale_changes_to_load"), sale_id)
+        changes = await of_sale.changes()
         for at in range(0, len(changes), PAGE):
             await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))
         await abreast.all_done()
     for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
         await send(items=items[at : at + 2 * PAGE])
     rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
-    definition = None if fence else await connection.fetchval(query("sale_definition"), sale_id)
+    definition = None if fence else await of_sale.definition()
     await send(_config(sale), rest, definition=definition)
     return loaded
 
@@ -316,22 +317,6 @@ def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], 
 def _ended_records(rows: list[asyncpg.Record]) -> list[bytes]:
     """Records of orders and ended holds as the kernel packs them: the values, without an array's head."""
     return [_pack((*row, 0)[1:])[1:] for row in rows]
-
-
-async def _pages(
-    connection: Connection, name: str, *args: object
-) -> AsyncGenerator[list[asyncpg.Record], None]:
-    """A query's rows through a cursor; the next ones are read while memory takes these."""
-    cursor = await connection.cursor(query(name), *args)
-    next_rows = asyncio.create_task(cursor.fetch(PAGE))
-    try:
-        while found := await next_rows:
-            next_rows = asyncio.create_task(cursor.fetch(PAGE))
-            yield found
-    finally:
-        if not next_rows.done():
-            next_rows.cancel()
-            await asyncio.wait([next_rows])
 
 
 async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:

@@ -11,7 +11,8 @@ from msgspec import Struct
 from flashguard.journal import decode_sound
 from flashguard.kernel.kernel import Kernel, Verb, new_token
 from flashguard.ledger import Ledger
-from flashguard.ledger.sql import query
+from flashguard.ledger.loading import sales_in_memory
+from flashguard.ledger.positions import note_recovery, raise_epoch
 from flashguard.model import Position, SaleId
 
 from .load import LoadRefused, Unloadable, drop_sale, load_sale
@@ -178,15 +179,13 @@ async def rebuild(
     token = new_token()
     sales = reservations = 0
     async with ledger.connection() as connection:
-        epoch = await connection.fetchval(
-            query("raise_epoch"), partition, position.epoch, position.seq, position.token, token
-        )
+        epoch = await raise_epoch(connection, partition, position, token)
         if epoch is None:
             raise Overtaken
         if await fence(kernel, partition, str(epoch), builder=builder, why=why) != str(epoch):
             raise Overtaken
         try:
-            wanted = await connection.fetch(query("sales_in_memory"), partition, closed_sale_hours * 3600)
+            wanted = await sales_in_memory(connection, partition, closed_sale_hours * 3600)
             keep = {SaleId(row["id"]) for row in wanted}
             for sale_id in await kernel.sales(partition) - keep:
                 await drop_sale(kernel, partition, sale_id, fence=str(epoch))
@@ -224,7 +223,7 @@ class Recovery:
             seconds * 1000,
         )  # fmt: skip
         async with ledger.connection() as connection:
-            await connection.execute(
-                query("note_recovery"), self._partition, done.position.epoch, why, seconds, self.entries,
-                done.sales, done.reservations,
+            await note_recovery(
+                connection, self._partition, done.position.epoch, why=why, seconds=seconds,
+                entries=self.entries, sales=done.sales, reservations=done.reservations,
             )  # fmt: skip

@@ -12,9 +12,18 @@ import msgspec
 
 from flashguard.journal import Create, Entry
 from flashguard.kernel.kernel import Kernel, MemoryBroken
-from flashguard.ledger import Ledger
-from flashguard.ledger.connections import Connection
-from flashguard.ledger.sql import query
+from flashguard.ledger import Connection, Ledger, recovering
+from flashguard.ledger.positions import adopt_epoch, lock_position
+from flashguard.ledger.recording import reservation_statuses, restore_sales
+from flashguard.ledger.recovering import FromMemory
+from flashguard.ledger.spread import (
+    arrivals_without_departure,
+    departures_under_way,
+    partitions_of_shards,
+    record_arrival,
+    record_departure,
+    return_units,
+)
 from flashguard.model import Position, SaleId, public_sale
 
 from .dilemma import PAGE, Dilemma, journal_tail
@@ -26,8 +35,7 @@ HELD: Final = 1
 ENDED: Final = {2: "confirmed", 3: "released", 4: "expired", 5: "cancelled"}
 """How the kernel's records begin: see scripts/lib/sales.lua."""
 AFTER_THE_LIST: Final = (
-    "offers_as_in_memory", "ended_as_in_memory", "held_as_in_memory", "restocks_as_in_memory",
-    "changes_as_in_memory",
+    FromMemory.OFFERS, FromMemory.ENDED, FromMemory.HELD, FromMemory.RESTOCKS, FromMemory.CHANGES,
 )  # fmt: skip
 """An ended hold that the ledger lacks has its content in the waiting list, where it came from there."""
 _json = msgspec.json.Encoder().encode
@@ -42,8 +50,8 @@ async def take_ledger(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]
     """
     async with ledger.connection() as connection, connection.transaction():
         await _lock(kernel, connection, choices)
-        for row in await connection.fetch(query("arrivals_without_departure"), _numbers(choices)):
-            await connection.execute(query("depart"), *_transfer(row), True, row["fingerprint"])
+        for transfer in await arrivals_without_departure(connection, _numbers(choices)):
+            await record_departure(connection, transfer, units_in_stock=True)
         await _adopt_epochs(connection, choices)
 
 
@@ -66,7 +74,10 @@ async def take_memory(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]
         for choice in choices:
             sales = known[choice.partition] = sorted(await kernel.sales(choice.partition))
             tail = await journal_tail(
-                kernel, choice.partition, await _position(connection, choice), choice.memory_epoch
+                kernel,
+                choice.partition,
+                await lock_position(connection, choice.partition),
+                choice.memory_epoch,
             )
             await _have_sales(kernel, connection, choice, sales, tail)
             refused += await _write_tail(connection, choice, tail)
@@ -86,22 +97,15 @@ async def _lock(kernel: Kernel, connection: Connection, choices: Sequence[Dilemm
     """Nothing is decided in memory, and no recorder moves a position, until the choice is written."""
     for choice in choices:
         await close_for_operator(kernel, choice.partition, choice.why)
-        position = await _position(connection, choice)
+        position = await lock_position(connection, choice.partition)
         if (position.epoch, position.seq) != (choice.ledger_epoch, choice.ledger_seq):
             raise RuntimeError(f"a recorder moved partition {choice.partition} meanwhile: look again")
-
-
-async def _position(connection: Connection, choice: Dilemma) -> Position:
-    row = await connection.fetchrow(query("lock_position"), choice.partition)
-    if row is None:
-        raise LookupError(f"the ledger has no partition {choice.partition}")
-    return Position(row["epoch"], row["seq"], row["token"])
 
 
 async def _adopt_epochs(connection: Connection, choices: Sequence[Dilemma]) -> None:
     """Has the ledger know memory's epochs: the next ones are then newer for everybody."""
     for choice in choices:
-        await connection.execute(query("adopt_epoch"), choice.partition, choice.memory_epoch)
+        await adopt_epoch(connection, choice.partition, choice.memory_epoch)
 
 
 async def _have_sales(
@@ -115,17 +119,16 @@ async def _have_sales(
             if isinstance(transition, Create):
                 group.add(transition)
     if group.creations:
-        await connection.fetch(query("restore_sales"), group.creations_argument())
+        await restore_sales(connection, group.creations_argument())
     for sale in sales:
-        await connection.execute(query("sale_from_memory"), sale, choice.partition)
         counters = await kernel.counters(choice.partition, sale)
-        await connection.execute(query("items_from_memory"), sale, list(counters))
-    await connection.execute(query("any_stock"), sales)
+        await recovering.add_sale(connection, sale, choice.partition, list(counters))
+    await recovering.raise_stock(connection, sales)
 
 
 async def _write_tail(connection: Connection, choice: Dilemma, tail: Sequence[Entry]) -> list[str]:
     refused: list[str] = []
-    position = await _position(connection, choice)
+    position = await lock_position(connection, choice.partition)
     for at in range(0, len(tail), PAGE):
         run = [_without_creations(entry) for entry in tail[at : at + PAGE]]
         end = Position(position.epoch, run[-1].seq, run[-1].token)
@@ -150,25 +153,20 @@ async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma,
     durability = config[6] if len(config) > 6 else ""
     rules = config[7] if len(config) > 7 else {}
     of_ledger = {name: rule for name, rule in rules.items() if name != "room"}
-    values = (sale, *config[:6], durability, _json(of_ledger).decode())
-    await connection.execute(query("rules_as_in_memory"), *values)
-    for names in (("waiting_as_in_memory",), AFTER_THE_LIST):
+    await recovering.write_rules(connection, sale, (*config[:6], durability), _json(of_ledger).decode())
+    for kinds in ((FromMemory.WAITING,), AFTER_THE_LIST):
         async for page in kernel.records(partition, sale):
             rows = _rows(page)
-            for name in names:
-                if rows[name]:
-                    columns = [list(column) for column in zip(*rows[name], strict=True)]
-                    await connection.execute(query(name), sale, *columns)
+            for kind in kinds:
+                await recovering.write_records(connection, kind, sale, rows[kind])
     async for customers in kernel.used(partition, sale):
-        await connection.execute(query("used_as_in_memory"), sale, list(customers), list(customers.values()))
+        await recovering.write_used_limits(connection, sale, list(customers), list(customers.values()))
     counters = await kernel.counters(partition, sale)
     stock, held, sold = ([three[at] for three in counters.values()] for at in range(3))
-    await connection.execute(
-        query("counters_as_in_memory"), sale, list(counters), stock, held, sold, choice.memory_epoch
-    )
+    await recovering.write_counters(connection, sale, list(counters), stock, held, sold, choice.memory_epoch)
 
 
-def _rows(page: dict[str, list[Any]]) -> dict[str, list[tuple[Any, ...]]]:
+def _rows(page: dict[str, list[Any]]) -> dict[FromMemory, list[tuple[Any, ...]]]:
     """The records of a page as the rows of the statement that takes each kind."""
     offers: list[tuple[Any, ...]] = []
     ended: list[tuple[Any, ...]] = []
@@ -194,21 +192,19 @@ def _rows(page: dict[str, list[Any]]) -> dict[str, list[tuple[Any, ...]]]:
             case ["sale-change", verb, status, *_]:
                 changes.append((name, verb, status))
     return {
-        "waiting_as_in_memory": waiting, "offers_as_in_memory": offers, "ended_as_in_memory": ended,
-        "held_as_in_memory": held, "restocks_as_in_memory": restocks, "changes_as_in_memory": changes,
+        FromMemory.WAITING: waiting, FromMemory.OFFERS: offers, FromMemory.ENDED: ended,
+        FromMemory.HELD: held, FromMemory.RESTOCKS: restocks, FromMemory.CHANGES: changes,
     }  # fmt: skip
 
 
 async def _settle_transfers(kernel: Kernel, connection: Connection, choices: Sequence[Dilemma]) -> None:
     """The two halves of every transfer between parts are there together: the counters have both already."""
     numbers = _numbers(choices)
-    for row in await connection.fetch(query("arrivals_without_departure"), numbers):
-        await connection.execute(query("depart"), *_transfer(row), False, row["fingerprint"])
-    for row in await connection.fetch(query("departures_under_way"), numbers):
-        key = f"transfer:{row['id']}:in"
-        if await kernel.has_record(row["partition"], SaleId(row["receiver"]), key):
-            values = (row["receiver"], row["sku"], row["units"], row["donor"], row["id"], row["fingerprint"])
-            await connection.execute(query("arrive"), *values)
+    for transfer in await arrivals_without_departure(connection, numbers):
+        await record_departure(connection, transfer, units_in_stock=False)
+    for transfer in await departures_under_way(connection, numbers):
+        if await kernel.has_record(transfer.partition, transfer.receiver, f"transfer:{transfer.id}:in"):
+            await record_arrival(connection, transfer)
 
 
 async def _return_lost_units(
@@ -217,17 +213,12 @@ async def _return_lost_units(
     """Puts units that left a part, and of whose transfer the ledger knows nothing, back into the stock of
     this part: they would arrive nowhere. Only where all parts wait for the choice, so that none moves units
     now."""
-    parts = await connection.fetch(query("parts_of"), public_sale(part))
-    if len(parts) < 2 or any(row["partition"] not in numbers for row in parts):
+    shards = await partitions_of_shards(connection, public_sale(part))
+    if len(shards) < 2 or any(partition not in numbers for partition in shards.values()):
         return
     for sku in await kernel.counters(choice.partition, part):
-        away = [await kernel.moved_away(row["partition"], SaleId(row["id"]), sku) for row in parts]
-        values = (part, sku, sum(away), choice.memory_epoch)
-        await connection.execute(query("return_units"), *values)
-
-
-def _transfer(row: Any) -> tuple[Any, ...]:
-    return row["donor"], row["sku"], row["units"], row["receiver"], row["id"]
+        away = [await kernel.moved_away(partition, shard, sku) for shard, partition in shards.items()]
+        await return_units(connection, part, sku, sum(away), choice.memory_epoch)
 
 
 def _numbers(choices: Sequence[Dilemma]) -> list[int]:
@@ -236,8 +227,8 @@ def _numbers(choices: Sequence[Dilemma]) -> list[int]:
 
 async def _confirmed(connection: Connection, names: Sequence[str]) -> set[str]:
     """Those of these orders that the ledger has after all."""
-    ids = [name.rsplit(".", 1) for name in names]
-    rows = await connection.fetch(
-        query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
-    )
-    return {f"{row['sale_id']}.{row['id']}" for row in rows if row["status"] in ("confirmed", "cancelled")}
+    ids = [(sale, id_) for sale, id_ in (name.rsplit(".", 1) for name in names)]
+    statuses = await reservation_statuses(connection, ids)
+    return {
+        f"{sale}.{id_}" for (sale, id_), status in statuses.items() if status in ("confirmed", "cancelled")
+    }

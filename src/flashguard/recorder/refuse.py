@@ -25,8 +25,8 @@ from flashguard.journal import (
     SaleChange,
     Transition,
 )
-from flashguard.ledger.connections import Connection
-from flashguard.ledger.sql import query
+from flashguard.ledger import Connection
+from flashguard.ledger.refusals import RefusedTransition, count_refused, end_parked_entries
 from flashguard.ledger.unreadable import sound_lines
 
 log = logging.getLogger("flashguard.recorder")
@@ -108,24 +108,17 @@ async def note(connection: Connection, partition: int, refusals: Sequence[Refusa
     An entry of a waiting list whose offer is parked ends: the next in line is served.
     """
     by_name = {name_of(refusal.transition): refusal.reason for refusal in refusals}
-    rows = await connection.fetch(
-        query("count_refused"),
-        [sale for sale, _, _ in by_name],
-        [kind for _, kind, _ in by_name],
-        [id_ for _, _, id_ in by_name],
-        [reason[:REASON_MOST].replace("\0", "") for reason in by_name.values()],
-        partition,
-    )
+    refused = [
+        RefusedTransition(*name, reason[:REASON_MOST].replace("\0", "")) for name, reason in by_name.items()
+    ]
     parked = [
-        Parked(row["sale_id"], row["kind"], row["id"], row["reason"], row["times"])
-        for row in rows
-        if row["times"] > 1
+        Parked(each.sale, each.kind, each.id, each.reason, times)
+        for each, times in await count_refused(connection, refused, partition)
+        if times > 1
     ]
     offers = [one for one in parked if one.kind in (_tag(Hold), _tag(Leave), _tag(Join))]
     if offers:
-        await connection.execute(
-            query("end_parked_entries"), [one.sale_id for one in offers], [one.id for one in offers]
-        )
+        await end_parked_entries(connection, [(one.sale_id, one.id) for one in offers])
     return parked
 
 

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 
-import asyncpg
-
 from flashguard.journal import Buy, Cancel, Confirm, Entry, Expire, Hold, Honour, Release, Restock, Transition
-from flashguard.ledger.connections import Connection
-from flashguard.ledger.sql import query
+from flashguard.ledger import Connection, recording
+from flashguard.ledger.positions import doubt
+from flashguard.ledger.refusals import RefusedGrant, record_grants
+from flashguard.ledger.waiting import record_joins, record_leaves
 from flashguard.model import Position, ReservationId
 
 from .admit import Counts, Unreplayable, admit
@@ -37,48 +37,32 @@ async def write_group(
 async def _apply(
     connection: Connection, partition: int, group: Group, position: Position, end: Position
 ) -> tuple[bool, list[str]]:
-    arguments = (
-        partition,
-        position.epoch,
-        position.seq,
-        position.token,
-        end.seq,
-        end.token,
-        *group.arguments(),
-    )
-    rare = group.rare_arguments()
+    columns, rare = group.arguments(), group.rare_arguments()
     if rare is None:
-        row = await connection.fetchrow(query("record_group"), *arguments)
-        return _applied(row)
+        return await recording.record_group(connection, partition, position, end, columns)
     try:
         async with connection.transaction():
             await _know_the_sales(connection, group, group.sales_to_find)
-            applied, drift = _applied(await connection.fetchrow(query("record_group"), *arguments))
+            applied, drift = await recording.record_group(connection, partition, position, end, columns)
             if not applied:
                 raise _NotApplied
-            await connection.execute(query("write_rare_events"), rare[2], group.turns_argument())
-            await connection.execute(query("record_changes"), *rare)
+            await recording.write_rare_events(connection, rare[2], group.turns_argument())
+            await recording.record_changes(connection, *rare)
             if group.sale_changes:
-                await connection.execute(query("record_sale_rules"), *group.rule_arguments())
+                await recording.record_sale_rules(connection, group.rule_arguments())
             if group.descriptions:
-                await connection.execute(query("describe_sales"), *group.description_arguments())
+                await recording.describe_sales(connection, group.description_arguments())
             if group.cancels:
-                await connection.execute(query("record_cancels"), group.cancels_argument())
+                await recording.record_cancels(connection, group.cancels_argument())
             if group.joins or group.leaves:
                 began, ended = group.waiting_arguments()
-                await connection.execute(query("record_joins"), *began)
-                await connection.execute(query("record_leaves"), *ended)
+                await record_joins(connection, began)
+                await record_leaves(connection, ended)
             if group.keyed_changes:
-                await connection.execute(query("record_change_keys"), *group.key_arguments())
+                await recording.record_change_keys(connection, group.key_arguments())
     except _NotApplied:
         return False, []
     return applied, drift
-
-
-def _applied(row: asyncpg.Record | None) -> tuple[bool, list[str]]:
-    if row is None:
-        raise AssertionError("record_group always answers")
-    return row["applied"], list(row["drift"])
 
 
 async def _know_the_sales(connection: Connection, group: Group, named: Collection[str]) -> None:
@@ -88,13 +72,13 @@ async def _know_the_sales(connection: Connection, group: Group, named: Collectio
         Unreplayable: the ledger lacks a sale of the group, or has another one under its id.
     """
     if group.creations:
-        rows = await connection.fetch(query("restore_sales"), group.creations_argument())
-        if rows:
-            raise Unreplayable(f"the ledger has another sale under the id {rows[0]['id']}")
+        other = await recording.restore_sales(connection, group.creations_argument())
+        if other is not None:
+            raise Unreplayable(f"the ledger has another sale under the id {other}")
     if named:
-        rows = await connection.fetch(query("unknown_sales"), list(named))
-        if rows:
-            raise Unreplayable(f"the ledger has no sale {rows[0]['id']}")
+        unknown = await recording.first_unknown_sale(connection, named)
+        if unknown is not None:
+            raise Unreplayable(f"the ledger has no sale {unknown}")
 
 
 async def write_doubtful_group(
@@ -121,16 +105,9 @@ async def write_doubtful_group(
             await _know_the_sales(connection, _group(transitions), {t.sale for t in transitions} - {""})
             counts = {
                 (row["sale_id"], row["sku"]): Counts(row["stock"], row["held"], row["sold"])
-                for row in await connection.fetch(
-                    query("counters_for_update"), [sale for sale, _ in items], [sku for _, sku in items]
-                )
+                for row in await recording.lock_counters(connection, items)
             }
-            known = {
-                (row["sale_id"], row["id"]): row["status"]
-                for row in await connection.fetch(
-                    query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
-                )
-            }
+            known = await recording.reservation_statuses(connection, ids)
             accepted, refused = admit(run, counts, known)
             if not (await _apply(connection, partition, Group(), position, end))[0]:
                 raise _NotApplied
@@ -171,18 +148,14 @@ async def _note(
     connection: Connection, partition: int, refused: Sequence[Refusal], epoch: int
 ) -> list[Parked]:
     """Write down what was refused; memory must be built again. Returns what is parked."""
-    grants = [(t, r.reason) for r in refused if isinstance(t := r.transition, Hold | Buy | Honour)]
+    grants = [
+        RefusedGrant(t.sale, t.id, t.customer, json.dumps(t.lines), r.reason)
+        for r in refused
+        if isinstance(t := r.transition, Hold | Buy | Honour)
+    ]
     if grants:
-        await connection.execute(
-            query("record_refusals"),
-            [t.sale for t, _ in grants],
-            [t.id for t, _ in grants],
-            [t.customer for t, _ in grants],
-            [json.dumps(t.lines) for t, _ in grants],
-            [reason for _, reason in grants],
-            epoch,
-        )
-    await connection.execute(query("doubt"), partition)
+        await record_grants(connection, grants, epoch)
+    await doubt(connection, partition)
     return await note(connection, partition, refused)
 
 

@@ -18,8 +18,8 @@ from flashguard.engine.durability import DurabilityWaiter
 from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
-from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale, readable_row
-from flashguard.ledger.sql import query
+from flashguard.ledger import ALL_ORDERS, Ledger, LedgerAway, OrderFilter, StoredSale
+from flashguard.ledger.loading import sale_to_load
 from flashguard.model import (
     Durability,
     Item,
@@ -250,8 +250,7 @@ class Shop:
         must((is_shard(sale_id), SALE), (is_whole(partition, 0, most), f"partition: 0 to {most}"))
         try:
             async with self._ledger.connection() as connection:
-                with readable_row("sale", sale_id):
-                    row = await connection.fetchrow(query("sale_by_id"), sale_id)
+                row = await sale_to_load(connection, sale_id)
                 if row is not None and row["status"] == SaleStatus.DRAFT:
                     await load_sale(self._kernel, connection, partition, row)
         except (MemoryAway, LoadRefused, Unloadable):

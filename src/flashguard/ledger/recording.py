@@ -1,0 +1,99 @@
+"""What the recorder writes: one group of the journal, in one transaction that also moves the position."""
+
+from collections.abc import Collection, Sequence
+
+import asyncpg
+
+from flashguard.model import Position
+
+from .connections import Connection
+from .sql import query
+
+Columns = Sequence[object]
+"""Arrays of equal length, one for each column, in the order of the query's parameters."""
+
+
+async def record_group(
+    connection: Connection, partition: int, position: Position, end: Position, columns: Columns
+) -> tuple[bool, list[str]]:
+    """Apply a group's reservations and counters and move the position: compare-and-set.
+
+    Parameters:
+        position: where the partition must stand.
+        end: where it stands afterwards, in the same epoch.
+        columns: new reservations, changed reservations and items.
+
+    Returns:
+        whether the position was still this one, else nothing is applied; and the items whose counters now
+        differ from memory's.
+    """
+    row = await connection.fetchrow(
+        query("record_group"), partition, position.epoch, position.seq, position.token, end.seq, end.token,
+        *columns,
+    )  # fmt: skip
+    if row is None:
+        raise AssertionError("record_group always answers")
+    return row["applied"], list(row["drift"])
+
+
+async def write_rare_events(connection: Connection, late_confirms: str, sale_turns: str) -> None:
+    """Write the events of late confirms and of changed sales; both are JSON."""
+    await connection.execute(query("write_rare_events"), late_confirms, sale_turns)
+
+
+async def record_changes(
+    connection: Connection, restocks: str, sale_changes: str, late_confirms: str
+) -> None:
+    """Apply restocks, changes of sales, and late confirms; all three are JSON."""
+    await connection.execute(query("record_changes"), restocks, sale_changes, late_confirms)
+
+
+async def record_sale_rules(connection: Connection, columns: Columns) -> None:
+    """Write the rules of sales that changed: sale, rules."""
+    await connection.execute(query("record_sale_rules"), *columns)
+
+
+async def record_change_keys(connection: Connection, columns: Columns) -> None:
+    """Write the idempotency keys of changes: sale, key, verb, status, time in Unix milliseconds."""
+    await connection.execute(query("record_change_keys"), *columns)
+
+
+async def record_cancels(connection: Connection, cancels: str) -> None:
+    """Cancel orders, given as JSON."""
+    await connection.execute(query("record_cancels"), cancels)
+
+
+async def describe_sales(connection: Connection, columns: Columns) -> None:
+    """Write names and waiting rooms that changed: sale, name, room."""
+    await connection.execute(query("describe_sales"), *columns)
+
+
+async def restore_sales(connection: Connection, creations: str) -> str | None:
+    """Insert the sales of this JSON that the ledger lacks; return the id under which it has another sale."""
+    rows = await connection.fetch(
+        query("restore_sales"), creations
+    )  # all: reading one row may insert one sale
+    return rows[0]["id"] if rows else None
+
+
+async def first_unknown_sale(connection: Connection, sale_ids: Collection[str]) -> str | None:
+    """Return the first of these sales that the ledger does not have; None when it has all."""
+    unknown: str | None = await connection.fetchval(query("unknown_sales"), list(sale_ids))
+    return unknown
+
+
+async def lock_counters(connection: Connection, items: Collection[tuple[str, str]]) -> list[asyncpg.Record]:
+    """Return the counters of these items, named by sale and sku, locked until the transaction ends."""
+    return await connection.fetch(
+        query("counters_for_update"), [sale for sale, _ in items], [sku for _, sku in items]
+    )
+
+
+async def reservation_statuses(
+    connection: Connection, ids: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Return the status of each of these reservations, named by sale and short id, that the ledger has."""
+    rows = await connection.fetch(
+        query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
+    )
+    return {(row["sale_id"], row["id"]): row["status"] for row in rows}

@@ -70,9 +70,8 @@ async def describe_sales(connection: Connection, columns: Columns) -> None:
 
 async def restore_sales(connection: Connection, creations: str) -> str | None:
     """Insert the sales of this JSON that the ledger lacks; return the id under which it has another sale."""
-    rows = await connection.fetch(
-        query("restore_sales"), creations
-    )  # all: reading one row may insert one sale
+    # Fetch all rows: the function may insert no further than the rows that are read.
+    rows = await connection.fetch(query("restore_sales"), creations)
     return rows[0]["id"] if rows else None
 
 

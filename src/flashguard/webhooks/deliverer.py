@@ -14,8 +14,8 @@ import asyncpg
 from msgspec import Struct
 
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.ledger.sql import query
 from flashguard.ledger.unreadable import CANT_BE_READ, UNREADABLE
+from flashguard.ledger.webhooks import Settlement, WebhookBook
 from flashguard.settings import Settings
 
 from .messages import Message, message_of
@@ -46,7 +46,7 @@ class Deliverer:
     """Serves every enabled endpoint until cancelled."""
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
-        self._ledger = ledger
+        self._book = WebhookBook(ledger)
         self._settings = settings
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
 
@@ -72,11 +72,9 @@ class Deliverer:
 
     async def _look(self) -> None:
         """Has a courier for each endpoint that is enabled now, and none for any other."""
-        async with self._ledger.connection() as connection:
-            rows = await connection.fetch(query("webhooks_to_serve"))
         served = {
             row["id"]: Served(row["id"], row["url"], tuple(filter(None, (row["secret"], row["old_secret"]))))
-            for row in rows
+            for row in await self._book.enabled_endpoints()
         }
         for id_ in self._couriers.keys() - served.keys():
             self._couriers.pop(id_)[1].cancel()
@@ -85,26 +83,24 @@ class Deliverer:
             if known is not None:
                 known[0].endpoint = endpoint
             else:
-                courier = Courier(endpoint, self._ledger, self._settings)
+                courier = Courier(endpoint, self._book, self._settings)
                 self._couriers[id_] = courier, asyncio.create_task(courier.run())
 
     async def _forget(self) -> None:
         """Cuts off the log's old end, some rows at a time."""
         seconds = self._settings.webhook_log_days * DAY_SECONDS
-        for name, args in (("forget_deliveries", (seconds, FORGET_ROWS)), ("forget_orphans", (FORGET_ROWS,))):
-            while True:
-                async with self._ledger.connection() as connection:
-                    done = await connection.execute(query(name), *args)
-                if int(done.rpartition(" ")[2]) < FORGET_ROWS:
-                    break
+        while await self._book.forget_deliveries(seconds, FORGET_ROWS) == FORGET_ROWS:
+            pass
+        while await self._book.forget_orphans(FORGET_ROWS) == FORGET_ROWS:
+            pass
 
 
 class Courier:
     """Delivers to one endpoint, with its own connections and its own few attempts at a time."""
 
-    def __init__(self, endpoint: Served, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, endpoint: Served, book: WebhookBook, settings: Settings) -> None:
         self.endpoint = endpoint
-        self._ledger = ledger
+        self._book = book
         self._settings = settings
         self._flying: dict[asyncio.Task[Attempt], Message] = {}
 
@@ -146,47 +142,43 @@ class Courier:
 
     async def _claim(self, most: int) -> list[Message]:
         lease_seconds = self._settings.webhook_timeout_seconds + LEASE_MARGIN_SECONDS
-        async with self._ledger.connection() as connection:
-            rows = await connection.fetch(query("claim_deliveries"), self.endpoint.id, most, lease_seconds)
-            messages, unreadable = [], []
-            for row in sorted(rows, key=lambda row: row["id"]):
-                try:
-                    messages.append(message_of(row))
-                except CANT_BE_READ as error:  # it is given up, and stops no other
-                    UNREADABLE.note("webhook delivery", str(row["id"]), error)
-                    unreadable.append((row["id"], row["attempts"]))
-            for id_, attempts in unreadable:
-                await connection.execute(
-                    query("settle_deliveries"), self.endpoint.id, [id_], [attempts], ["failed"], [0.0],
-                    [None], ["its row in the ledger can't be read"], [None],
-                )  # fmt: skip
+        messages: list[Message] = []
+        unreadable: list[Settlement] = []
+        for row in await self._book.claim(self.endpoint.id, most, lease_seconds):
+            try:
+                messages.append(message_of(row))
+            except CANT_BE_READ as error:  # it is given up, and stops no other
+                UNREADABLE.note("webhook delivery", str(row["id"]), error)
+                why = "its row in the ledger can't be read"
+                unreadable.append(Settlement(row["id"], row["attempts"], "failed", 0.0, None, why, None))
+        if unreadable:
+            await self._book.settle(self.endpoint.id, unreadable)
         return messages
 
     async def _settle(self, done: Sequence[tuple[Message, Attempt]]) -> None:
-        fates = [self._fate(message, attempt) for message, attempt in done]
-        async with self._ledger.connection() as connection:
-            await connection.execute(
-                query("settle_deliveries"), self.endpoint.id,
-                [message.delivery for message, _ in done], [message.attempts for message, _ in done],
-                [state for state, _ in fates], [wait for _, wait in fates],
-                [attempt.status for _, attempt in done], [attempt.error for _, attempt in done],
-                [attempt.took_ms for _, attempt in done],
-            )  # fmt: skip
-            if any(attempt.error is None for _, attempt in done):
-                await connection.execute(query("note_webhook_works"), self.endpoint.id)
-                return
-            gone = any(attempt.status == GONE for _, attempt in done)
-            days = self._settings.webhook_disable_days
-            why = "the receiver answered 410 Gone" if gone else f"nothing was delivered for {days:g} days"
-            disabled = await connection.fetchrow(
-                query("note_webhook_fails"), self.endpoint.id, days * DAY_SECONDS,
-                f"{why}; last: {done[-1][1].error}", gone,
-            )  # fmt: skip
-        if disabled is not None and not disabled["enabled"]:
-            log.error("webhook %s to %s is disabled: %s", disabled["id"], disabled["url"], why)
+        id_ = self.endpoint.id
+        await self._book.settle(id_, [self._settlement(message, attempt) for message, attempt in done])
+        if any(attempt.error is None for _, attempt in done):
+            await self._book.note_success(id_)
+            return
+        gone = any(attempt.status == GONE for _, attempt in done)
+        days = self._settings.webhook_disable_days
+        why = "the receiver answered 410 Gone" if gone else f"nothing was delivered for {days:g} days"
+        disabled = await self._book.note_failure(
+            id_, disable_seconds=days * DAY_SECONDS, why=f"{why}; last: {done[-1][1].error}", disable_now=gone
+        )
+        if disabled is not None:
+            log.error("webhook %s to %s is disabled: %s", id_, disabled, why)
 
-    def _fate(self, message: Message, attempt: Attempt) -> tuple[str, float]:
-        """A message's state from now on, and after how many seconds it is tried again."""
+    def _settlement(self, message: Message, attempt: Attempt) -> Settlement:
+        state, wait_seconds = self._next(message, attempt)
+        return Settlement(
+            message.delivery, message.attempts, state, wait_seconds, attempt.status, attempt.error,
+            attempt.took_ms,
+        )  # fmt: skip
+
+    def _next(self, message: Message, attempt: Attempt) -> tuple[str, float]:
+        """Return the message's next state, and the seconds until its next attempt."""
         if attempt.error is None:
             return "delivered", 0.0
         settings = self._settings

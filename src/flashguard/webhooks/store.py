@@ -2,14 +2,14 @@
 
 import secrets
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 from msgspec import Struct
 
 from flashguard.errors import Code
 from flashguard.ledger import Ledger
-from flashguard.ledger.sql import query
+from flashguard.ledger.webhooks import EndpointDisabled, UnknownEndpoint, WebhookBook
 from flashguard.model import Refused, public_sale, unknown
 from flashguard.model.fingerprints import fingerprint
 
@@ -52,7 +52,7 @@ class Webhooks:
     """
 
     def __init__(self, ledger: Ledger, *, private: bool) -> None:
-        self._ledger = ledger
+        self._book = WebhookBook(ledger)
         self._private = private
 
     async def create(self, new: NewEndpoint, *, key: str | None = None) -> tuple[Endpoint, bool] | Refused:
@@ -66,12 +66,11 @@ class Webhooks:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         body = fingerprint("webhook", new.url, *new.events, new.description)
         id_, secret = f"we_{secrets.token_hex(12)}", new_secret()
-        made = await self._value(
-            "create_webhook", id_, new.url, new.description, list(new.events), secret, key, body,
-            MAX_ENDPOINTS,
-        )  # fmt: skip
-        if made is None:
-            earlier = await self._row("webhook_created_with", key) if key is not None else None
+        made = await self._book.create(
+            id_, new.url, new.description, new.events, secret, key=key, body=body, most=MAX_ENDPOINTS
+        )
+        if not made:
+            earlier = await self._book.created_with(key) if key is not None else None
             if earlier is None:
                 return Refused(
                     code=Code.INVALID_REQUEST, detail=f"There are {MAX_ENDPOINTS} endpoints, the most."
@@ -79,15 +78,16 @@ class Webhooks:
             if earlier["creation_body"] != body:
                 return Refused(code=Code.IDEMPOTENCY_MISMATCH)
             id_, secret = earlier["id"], earlier["secret"]
-        return await self._shown(id_, secret, replayed=made is None)
+        return await self._shown(id_, secret, replayed=not made)
 
     async def endpoints(self) -> list[Endpoint]:
-        """All of them, the oldest first."""
-        return [_endpoint(row) for row in await self._rows("webhooks", None)]
+        """Return all endpoints, the oldest first."""
+        return [_endpoint(row) for row in await self._book.endpoints()]
 
     async def endpoint(self, id_: str) -> Endpoint | None:
-        rows = await self._rows("webhooks", id_)
-        return _endpoint(rows[0]) if rows else None
+        """Return one endpoint; None when there is none."""
+        row = await self._book.endpoint(id_)
+        return None if row is None else _endpoint(row)
 
     async def change(
         self,
@@ -110,32 +110,32 @@ class Webhooks:
         wrong = after.wrong(private=self._private)
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        await self._value("change_webhook", id_, url, description, None if events is None else list(events))
+        await self._book.change(id_, url, description, events)
         if enabled is True:
-            await self._value("enable_webhook", id_)
+            await self._book.enable(id_)
         elif enabled is False:
-            await self._value("disable_webhook", id_, BY_HAND)
+            await self._book.disable(id_, BY_HAND)
         return await self.endpoint(id_) or unknown(Code.UNKNOWN_WEBHOOK, id_)
 
     async def delete(self, id_: str) -> bool:
-        """Forgets an endpoint, and with it all that waits for it; False when there was none."""
-        return await self._value("delete_webhook", id_) is not None
+        """Delete an endpoint and the messages that wait for it; return False when there was none."""
+        return await self._book.delete(id_)
 
     async def rotate(
         self, id_: str, *, overlap_seconds: float, key: str | None = None
     ) -> tuple[Endpoint, bool] | Refused:
         """A new secret; for so long messages are signed with the old one as well."""
-        made = await self._value("rotate_webhook", id_, new_secret(), overlap_seconds, key)
-        secret = await self._value("webhook_secret", id_)
+        made = await self._book.rotate(id_, new_secret(), overlap_seconds, key)
+        secret = await self._book.secret(id_)
         if secret is None:
             return unknown(Code.UNKNOWN_WEBHOOK, id_)
-        return await self._shown(id_, str(secret), replayed=made is None)
+        return await self._shown(id_, secret, replayed=not made)
 
     async def deliveries(
         self, id_: str, before: int | None, limit: int, state: str | None = None
     ) -> list[Delivery] | None:
         """A page of the log, newest first; None when there is no such endpoint."""
-        rows = await self._rows("webhook_deliveries_page", id_, before, state, limit)
+        rows = await self._book.deliveries(id_, before, limit, state)
         if not rows and await self.endpoint(id_) is None:
             return None
         return [_delivery(row) for row in rows]
@@ -147,23 +147,16 @@ class Webhooks:
         While a test event waits, another call returns the same one, and it is sent now: there is never a
         second one beside it.
         """
-        async with self._ledger.connection() as connection, connection.transaction():
-            enabled = await connection.fetchval(query("lock_webhook"), id_)
-            if enabled is None:
-                return unknown(Code.UNKNOWN_WEBHOOK, id_)
-            if key is not None:
-                earlier = await connection.fetchrow(
-                    query("test_event_of_key"), id_, TEST_EVENT, key, TEST_LOOKBACK
-                )
-                if earlier is not None:
-                    return _delivery(earlier), True
-            if not enabled:
-                return Refused(
-                    code=Code.INVALID_REQUEST,
-                    detail=f"Webhook {id_} is disabled, so that nothing is sent to it. Enable it first.",
-                )
-            (row,) = await connection.fetch(query("test_event"), id_, TEST_EVENT, key)
-        return _delivery(row), False
+        try:
+            row, replayed = await self._book.test(id_, TEST_EVENT, key, lookback=TEST_LOOKBACK)
+        except UnknownEndpoint:
+            return unknown(Code.UNKNOWN_WEBHOOK, id_)
+        except EndpointDisabled:
+            return Refused(
+                code=Code.INVALID_REQUEST,
+                detail=f"Webhook {id_} is disabled, so that nothing is sent to it. Enable it first.",
+            )
+        return _delivery(row), replayed
 
     async def replay(
         self,
@@ -177,29 +170,15 @@ class Webhooks:
         """Has messages delivered once more; how many, at most MAX_REPLAY. None: there is no such endpoint."""
         if await self.endpoint(id_) is None:
             return None
-        async with self._ledger.connection() as connection:
-            done = await connection.execute(
-                query("replay_deliveries"), id_, deliveries, since, until, state, MAX_REPLAY
-            )
-        return int(done.rpartition(" ")[2])
+        return await self._book.replay(
+            id_, deliveries=deliveries, since=since, until=until, state=state, most=MAX_REPLAY
+        )
 
     async def _shown(self, id_: str, secret: str, *, replayed: bool) -> tuple[Endpoint, bool] | Refused:
-        rows = await self._rows("webhooks", id_)
-        if not rows:
+        row = await self._book.endpoint(id_)
+        if row is None:
             return unknown(Code.UNKNOWN_WEBHOOK, id_)
-        return _endpoint(rows[0], secret), replayed
-
-    async def _rows(self, name: str, *args: object) -> list[asyncpg.Record]:
-        async with self._ledger.connection() as connection:
-            return await connection.fetch(query(name), *args)
-
-    async def _row(self, name: str, *args: object) -> asyncpg.Record | None:
-        async with self._ledger.connection() as connection:
-            return await connection.fetchrow(query(name), *args)
-
-    async def _value(self, name: str, *args: object) -> Any:
-        async with self._ledger.connection() as connection:
-            return await connection.fetchval(query(name), *args)
+        return _endpoint(row, secret), replayed
 
 
 def _endpoint(row: asyncpg.Record, secret: str | None = None) -> Endpoint:

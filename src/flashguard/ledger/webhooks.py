@@ -1,0 +1,185 @@
+"""Webhook endpoints and the log of what is delivered to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+from msgspec import Struct
+
+from flashguard.errors import FlashGuardError
+
+from .connections import Connections
+from .sql import query
+
+
+class Settlement(Struct, frozen=True):
+    """What became of one attempt to deliver a claimed message."""
+
+    delivery: int
+    attempts: int
+    """As claimed: when another deliverer has claimed the message since, this settlement changes nothing."""
+    state: str
+    wait_seconds: float
+    status: int | None
+    error: str | None
+    took_ms: int | None
+
+
+class UnknownEndpoint(FlashGuardError):
+    """The ledger has no such webhook endpoint."""
+
+
+class EndpointDisabled(FlashGuardError):
+    """The webhook endpoint is disabled: nothing is sent to it."""
+
+
+class WebhookBook:
+    """Reads and writes webhooks. Every method raises `LedgerAway` when PostgreSQL does not answer."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def create(
+        self,
+        id_: str,
+        url: str,
+        description: str,
+        events: Sequence[str],
+        secret: str,
+        *,
+        key: str | None,
+        body: int,
+        most: int,
+    ) -> bool:
+        """Write a new endpoint; return False when there are `most` already, or when this idempotency key made
+        one before."""
+        made = await self._connections.value(
+            "create_webhook", id_, url, description, list(events), secret, key, body, most
+        )
+        return made is not None
+
+    async def created_with(self, key: str) -> asyncpg.Record | None:
+        """Return id, secret and fingerprint of the endpoint that this idempotency key made."""
+        return await self._connections.row("webhook_created_with", key)
+
+    async def endpoints(self) -> list[asyncpg.Record]:
+        """Return all endpoints, the oldest first."""
+        return await self._connections.rows("webhooks", None)
+
+    async def endpoint(self, id_: str) -> asyncpg.Record | None:
+        """Return one endpoint; None when there is none."""
+        return await self._connections.row("webhooks", id_)
+
+    async def change(
+        self, id_: str, url: str | None, description: str | None, events: Sequence[str] | None
+    ) -> None:
+        """Change what is not None."""
+        await self._connections.run(
+            "change_webhook", id_, url, description, None if events is None else list(events)
+        )
+
+    async def enable(self, id_: str) -> None:
+        """Enable an endpoint; its waiting messages are due now."""
+        await self._connections.run("enable_webhook", id_)
+
+    async def disable(self, id_: str, why: str) -> None:
+        """Disable an endpoint."""
+        await self._connections.run("disable_webhook", id_, why)
+
+    async def delete(self, id_: str) -> bool:
+        """Delete an endpoint; return False when there was none."""
+        return await self._connections.value("delete_webhook", id_) is not None
+
+    async def rotate(self, id_: str, secret: str, overlap_seconds: float, key: str | None) -> bool:
+        """Replace an endpoint's secret; the old one stays valid for a while. Return False when there is no
+        endpoint, or when this idempotency key rotated it before."""
+        made = await self._connections.value("rotate_webhook", id_, secret, overlap_seconds, key)
+        return made is not None
+
+    async def secret(self, id_: str) -> str | None:
+        """Return an endpoint's secret; None when there is no endpoint."""
+        secret: str | None = await self._connections.value("webhook_secret", id_)
+        return secret
+
+    async def deliveries(
+        self, id_: str, before: int | None, limit: int, state: str | None
+    ) -> list[asyncpg.Record]:
+        """Return a page of the delivery log, newest first."""
+        return await self._connections.rows("webhook_deliveries_page", id_, before, state, limit)
+
+    async def test(
+        self, id_: str, type_: str, key: str | None, *, lookback: int
+    ) -> tuple[asyncpg.Record, bool]:
+        """Write a test event, or make the one that waits due; return its line of the log, and whether this
+        idempotency key had asked for it before.
+
+        Parameters:
+            lookback: lines of the log in which the event of the key is looked for.
+
+        Raises:
+            UnknownEndpoint, EndpointDisabled: nothing was written.
+        """
+        async with self._connections.connection() as connection, connection.transaction():
+            enabled = await connection.fetchval(query("lock_webhook"), id_)
+            if enabled is None:
+                raise UnknownEndpoint(id_)
+            if key is not None:
+                earlier = await connection.fetchrow(query("test_event_of_key"), id_, type_, key, lookback)
+                if earlier is not None:
+                    return earlier, True
+            if not enabled:
+                raise EndpointDisabled(id_)
+            (row,) = await connection.fetch(query("test_event"), id_, type_, key)
+            return row, False
+
+    async def replay(
+        self,
+        id_: str,
+        *,
+        deliveries: list[int] | None,
+        since: datetime | None,
+        until: datetime | None,
+        state: str | None,
+        most: int,
+    ) -> int:
+        """Make messages of the log due again, at most this number; return how many."""
+        return await self._connections.run("replay_deliveries", id_, deliveries, since, until, state, most)
+
+    async def enabled_endpoints(self) -> list[asyncpg.Record]:
+        """Return the enabled endpoints with the secrets that are valid now."""
+        return await self._connections.rows("webhooks_to_serve")
+
+    async def claim(self, id_: str, most: int, lease_seconds: float) -> list[asyncpg.Record]:
+        """Lease the endpoint's next messages to the caller; return them in the order they were written."""
+        rows = await self._connections.rows("claim_deliveries", id_, most, lease_seconds)
+        return sorted(rows, key=lambda row: int(row["id"]))
+
+    async def settle(self, id_: str, settlements: Sequence[Settlement]) -> None:
+        """Write down what became of claimed messages."""
+        await self._connections.run(
+            "settle_deliveries", id_,
+            [each.delivery for each in settlements], [each.attempts for each in settlements],
+            [each.state for each in settlements], [each.wait_seconds for each in settlements],
+            [each.status for each in settlements], [each.error for each in settlements],
+            [each.took_ms for each in settlements],
+        )  # fmt: skip
+
+    async def note_success(self, id_: str) -> None:
+        """Note that the endpoint took a message."""
+        await self._connections.run("note_webhook_works", id_)
+
+    async def note_failure(
+        self, id_: str, *, disable_seconds: float, why: str, disable_now: bool
+    ) -> str | None:
+        """Note that the endpoint took no message; disable it when that has lasted for `disable_seconds`, or
+        now. Return its URL when it is disabled now."""
+        row = await self._connections.row("note_webhook_fails", id_, disable_seconds, why, disable_now)
+        return None if row is None or row["enabled"] else str(row["url"])
+
+    async def forget_deliveries(self, seconds: float, limit: int) -> int:
+        """Delete lines of the log older than this, at most `limit`; return how many."""
+        return await self._connections.run("forget_deliveries", seconds, limit)
+
+    async def forget_orphans(self, limit: int) -> int:
+        """Delete messages of endpoints that were deleted, at most `limit`; return how many."""
+        return await self._connections.run("forget_orphans", limit)

@@ -1,4 +1,4 @@
-"""Sums up the campaign: `report.py RESULTS.jsonl … --into docs/explanation` writes page and data."""
+"""Summarise the campaign: `report.py RESULTS.jsonl … --into docs/explanation` writes page and data."""
 
 import argparse
 import json
@@ -16,21 +16,22 @@ PROMISES = [
     "harness or recovery failed",
 ]  # fmt: skip
 STARVED = (
-    "Starved: at the lowest priority beside seven test suites, then stopped; clients gave up. Nothing was "
-    "lost, doubled or oversold; the same plan, played again on a quiet machine, kept every promise."
+    "Starved: it ran at the lowest priority beside seven test suites and was stopped; clients gave up. "
+    "Nothing was lost, doubled or oversold. The same plan on a quiet machine kept every promise."
 )
 BECAME = {
-    "autumn-2/171": "The harness's: Valkey met its full disk right after the look, and nobody started it.",
+    "autumn-2/171": "A defect of the harness: Valkey's disk filled right after its check, and the harness "
+    "did not restart it.",
     **{f"autumn-4/{number}": STARVED for number in (2, 6, 8, 9, 36, 83)},
 }
-"""What was done about a broken promise."""
+"""What each broken promise turned out to be."""
 MIXED = """## The mixed load
 
-`make chaos` then plays `tests/campaign/mixed.py`: clients send every verb at random to three sales (hold
+`make chaos` then runs `tests/campaign/mixed.py`: clients send every verb at random to three sales (hold
 budget, cool-down and waiting list; room and list; spread over three partitions) while a server is killed
-or memory loses a key; what must hold then stands on top of `tests/campaign/mixed_check.py`. While it was
-written it found that an item which memory had lost was answered `unknown-item` (now `recovering`). Of 47
-rounds after that (seeds `a`, `b`, `c`; 45,000 answers), none broke a promise.
+or memory loses a key. The top of `tests/campaign/mixed_check.py` states what must hold. During its
+development it found that an item that memory had lost was answered `unknown-item` (now `recovering`). Of
+47 rounds after that (seeds `a`, `b`, `c`; 45,000 answers), none broke a promise.
 """
 Round = dict[str, Any]
 
@@ -50,7 +51,7 @@ def became(each: Round) -> str:
 
 
 def table(rounds: list[Round]) -> list[str]:
-    """A row per kind of fault."""
+    """Return the table with one row per kind of fault."""
     kinds: dict[str, list[Round]] = defaultdict(list)
     for each in rounds:
         kinds[each["plan"]["kind"]].append(each)
@@ -108,14 +109,14 @@ def page(rounds: list[Round], sums: dict[str, Any]) -> str:
     lines = [
         "# The fault campaign: what was run and what came of it",
         "",
-        "Made by `tests/campaign/report.py` from the rounds' own lines. What exactly is allowed stands on",
-        "top of `tests/campaign/checker.py`. A seed plays the same plan again: `make chaos SEED=… ROUNDS=…`.",
-        "An earlier campaign of 1,203 rounds found two defects, both fixed before these rounds: a repeated",
-        "restock that memory alone had was called done, and a memory that fell back answered the release of",
-        "what was an order by then.",
+        "`tests/campaign/report.py` writes this page from the results of the rounds. The top of",
+        "`tests/campaign/checker.py` states exactly what is allowed. A seed repeats its plan:",
+        "`make chaos SEED=… ROUNDS=…`. An earlier campaign of 1,203 rounds found two defects, both",
+        "fixed before these rounds: a repeated restock that only memory had was answered as done, and",
+        "a memory that fell back answered the release of a hold that was an order by then.",
         "",
         f"- {sums['rounds']:,} rounds, {sums['answers']:,} answers to clients, {sums['orders']:,} orders; in",
-        f"  {sums['two_faults_at_once']} rounds a recorder or an api worker was killed in the same moment.",
+        f"  {sums['two_faults_at_once']} rounds a recorder or an api worker was killed at the same moment.",
         *(f"- seed `{seed}`: rounds {numbers}" for seed, numbers in sums["seeds"].items()),
         *(f"- commit `{commit}`: {count} rounds" for commit, count in sums["commits"].items()),
         f"- machine: {platform.machine()}, 2 cores, shared with other work and at low priority (`nice`), so",
@@ -134,13 +135,13 @@ def page(rounds: list[Round], sums: dict[str, Any]) -> str:
             for promise, what in each["violations"][:1]
         ),
         "",
-        "What is allowed and was counted:",
+        "Allowed, and counted:",
         "",
         *(f"- {what.replace('_', ' ')}: {count}" for what, count in sums["allowed"].items()),
         "",
         "## Serving again",
         "",
-        "From the kill to the first buy that was asked after it and is `confirmed`; kills alone, `up`:",
+        "From the kill to the first later buy that was `confirmed`; rounds with one kill alone, under `up`:",
         "",
         "| killed with `kill -9` | rounds | median s | worst s |",
         "|---|--:|--:|--:|",
@@ -149,7 +150,7 @@ def page(rounds: list[Round], sums: dict[str, Any]) -> str:
             for kind, v in sums["serve_seconds_alone"].items()
         ),
         "",
-        "`flashguard up` starts a part again after 0.2 s, and later each time when it ends again in 30 s,",
+        "`flashguard up` restarts a part after 0.2 s, and later each time if it ends again within 30 s,",
         "as it often does here; that delay is part of these figures.",
         "",
         "## By fault",

@@ -1,4 +1,4 @@
-"""Makes docs/explanation/soak.md and its drawing of what a soak wrote: `soak_report.py SOAK.json FOLDER`."""
+"""Write docs/explanation/soak.md and its plot from the file of a soak: `soak_report.py SOAK.json FOLDER`."""
 
 import argparse
 from collections import Counter
@@ -26,33 +26,33 @@ path { fill: none; stroke-width: 1.5 } .axis { stroke: #d1d9e0 }
 
 TEXT = """# A soak
 
-`make soak MINUTES=30` sells with mixed load (buys, holds, confirms, releases, extensions, restocks,
-retries) on `flashguard up` with two api workers, at half of what the machine has to give when it starts.
-Once a minute it strikes, in turn: `kill -9` of Valkey, of PostgreSQL, of the recorder; Valkey stopped for
-{stop:.0f} s; PostgreSQL stopped with all its backends; `FLUSHALL`. Every five seconds it notes what each
-part uses. It ends with 1 when something grew that may not, or when what clients were told and what the
-ledger has differ (`tests/campaign/soak.py`, `checker.py`).
+`make soak MINUTES=30` sells with a mixed load (buys, holds, confirms, releases, extensions, restocks,
+retries) on `flashguard up` with two api workers, at half of what the machine can do when it starts. Once
+a minute it causes a fault, in turn: `kill -9` of Valkey, of PostgreSQL, of the recorder; Valkey stopped
+for {stop:.0f} s; PostgreSQL stopped with all its backends; `FLUSHALL`. Every five seconds it measures
+what each part uses. It exits 1 if something grew beyond its bound, or if the clients' answers and the
+ledger differ (`tests/campaign/soak.py`, `checker.py`).
 
 The run, on 2 cores shared with other work: {minutes:.0f} minutes, {buyers} buyers ({share:.0%} of {most},
-which 100 buyers without a pause got right before); {answers:,} answers ({per_second:,.0f} a second),
+the rate of 100 buyers without a pause just before); {answers:,} answers ({per_second:,.0f} per second),
 {orders:,} orders, {count} faults ({faults}); commit `{commit}`. {told}
 
 ![Memory, open files and journal during the soak](soak.svg)
 
 {table}
 
-Memory is what each part has to itself plus its share of what it shares. Valkey's and PostgreSQL's grow
-with what is sold; a backend of PostgreSQL keeps the files of every table it touched, and all backends are
-new after a kill. The journal is trimmed to its bounded tail whatever happens. The api's three processes
-went from {first:.0f} to {last:.0f} MB once they were warm, while the bound is {bound:.0%}: not quite
-flat, and too little in this time to tell what a day would bring. Their files do not count the connections
-of clients: those are up to {buyers} buyers and, while a server is away, up to 50 probes, and the clients'
-pool keeps them all in turn. This is why an earlier, shorter run saw the api's files rise by 51.
+Memory is each part's private memory plus its share of shared memory. That of Valkey and PostgreSQL grows
+with what is sold. A backend of PostgreSQL keeps the files of every table that it used, and all backends
+are new after a kill. The journal is always trimmed to its bounded tail. The api's three processes went
+from {first:.0f} to {last:.0f} MB once they were warm; the bound is {bound:.0%}. That is not quite flat,
+and the run is too short to predict a day. The api's files do not count client connections: those are up
+to {buyers} buyers and, while a server is away, up to 50 probes, and the clients' pool keeps them all in
+turn. For this reason an earlier, shorter run saw the api's files rise by 51.
 """
 
 
 def drawing(the: Soak) -> str:
-    """What each part used, over time; a thin line is a fault."""
+    """Return the plot of what each part used over time; a thin line is a fault."""
     seconds = max(sample["at"] for sample in the.samples)
     height = len(PANELS) * (HEIGHT + GAP) + 30
 
@@ -89,7 +89,7 @@ def drawing(the: Soak) -> str:
 
 
 def table(the: Soak) -> str:
-    """The first sample, after warming up, the middle and the last."""
+    """Return a table of four samples: the first, one after warming up, the middle and the last."""
     count = len(the.samples)
     shown = [the.samples[at] for at in (0, int(count * 0.3), count // 2, count - 1)]
     names = [name for name in max(the.samples, key=len) if name != "at"]
@@ -105,7 +105,7 @@ def table(the: Soak) -> str:
 def page(the: Soak) -> str:
     counted = Counter(what for _, what in the.faults)
     faults = ", ".join(f"{what} {count}" for what, count in sorted(counted.items()))
-    most = f"{the.most_per_second:,.0f} answers a second" if the.most_per_second else "an unknown number"
+    most = f"{the.most_per_second:,.0f} answers per second" if the.most_per_second else "an unknown number"
     after = [sample["api MB"] for sample in the.samples if "api MB" in sample][int(len(the.samples) * 0.3) :]
     return TEXT.format(
         stop=STOP_SECONDS,

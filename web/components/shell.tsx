@@ -16,6 +16,10 @@ const PAGES = [
   ["/sale/", "Storefront"],
   ["/control/", "Control room"],
 ] as const;
+const CURRENT_PAGE = "border-ink font-medium";
+const OTHER_PAGE = "border-transparent text-soft hover:text-ink";
+/** The width that the header, the content and the footer share. */
+const WIDTH = "mx-auto w-full max-w-[90rem] px-4 lg:px-6";
 const THEMES = ["system", "light", "dark"] as const;
 type Theme = (typeof THEMES)[number];
 const ICONS = { system: Monitor, light: Sun, dark: Moon };
@@ -76,7 +80,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
         Skip to the content
       </a>
       <header className="sticky top-0 z-10 border-b border-line bg-panel">
-        <div className="mx-auto flex max-w-[90rem] flex-wrap items-center gap-x-6 px-4 lg:px-6">
+        <div className={`${WIDTH} flex flex-wrap items-center gap-x-6`}>
           <Link href="/" className="flex items-center gap-1.5 py-2.5 font-semibold tracking-tight">
             <Zap size={16} aria-hidden className="fill-current" />
             FlashGuard
@@ -94,7 +98,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
                 key={href}
                 href={href}
                 aria-current={path === href ? "page" : undefined}
-                className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${path === href ? "border-ink font-medium" : "border-transparent text-soft hover:text-ink"}`}
+                className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${path === href ? CURRENT_PAGE : OTHER_PAGE}`}
               >
                 {name}
               </Link>
@@ -106,7 +110,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
         id="main"
         tabIndex={-1}
         {...singlePress}
-        className="mx-auto grid w-full max-w-[90rem] flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 px-4 py-6 lg:px-6"
+        className={`${WIDTH} grid flex-1 grid-cols-[minmax(0,1fr)] content-start gap-4 py-6`}
       >
         {children}
       </main>
@@ -119,7 +123,7 @@ function Footer() {
   const { system } = useSystem();
   return (
     <footer className="border-t border-line">
-      <div className="mx-auto flex max-w-[90rem] flex-wrap gap-x-4 gap-y-1 px-4 py-3 text-xs text-soft lg:px-6">
+      <div className={`${WIDTH} flex flex-wrap gap-x-4 gap-y-1 py-3 text-xs text-soft`}>
         <span>FlashGuard {system?.version}</span>
         {system && (
           <span>

@@ -6,14 +6,15 @@ import type { Connection } from "@/lib/use-events";
 import { visible } from "@/lib/visible";
 
 const TONES = { good: "text-good", warn: "text-warn", bad: "text-bad", info: "text-info", soft: "text-soft" };
+const PILL =
+  "inline-flex items-center gap-1.5 rounded-full border border-line bg-panel px-2 py-px text-xs font-medium " +
+  "whitespace-nowrap";
 export type Tone = keyof typeof TONES;
 
 /** A status as a coloured dot with text: colour alone never carries it. */
 export function Pill({ tone, busy, children }: { tone: Tone; busy?: boolean; children: React.ReactNode }) {
   return (
-    <span
-      className={`inline-flex items-center gap-1.5 rounded-full border border-line bg-panel px-2 py-px text-xs font-medium whitespace-nowrap ${TONES[tone]}`}
-    >
+    <span className={`${PILL} ${TONES[tone]}`}>
       <span aria-hidden className={`size-1.5 rounded-full bg-current ${busy ? "pulse" : ""}`} />
       {children}
     </span>
@@ -113,17 +114,15 @@ export function Stat({
   big?: boolean;
   children?: React.ReactNode;
 }) {
+  const color = tone ? TONES[tone] : "";
+  const size = big ? "text-3xl sm:text-4xl" : "text-2xl";
   return (
     <div role="group" aria-label={label} className="panel flex flex-col gap-1">
       <p className="flex min-h-6 items-center justify-between gap-2 text-soft">
         {label}
         {stale && <Pill tone="warn">stale</Pill>}
       </p>
-      <p
-        className={`${big ? "text-3xl sm:text-4xl" : "text-2xl"} leading-tight font-semibold tracking-tight ${tone ? TONES[tone] : ""} ${stale ? "stale" : ""}`}
-      >
-        {value}
-      </p>
+      <p className={`leading-tight font-semibold tracking-tight ${size} ${color} ${stale ? "stale" : ""}`}>{value}</p>
       {hint && <p className="text-xs text-soft">{hint}</p>}
       {children && <div className="mt-auto pt-2">{children}</div>}
     </div>

@@ -16,10 +16,13 @@ export function reportSvg(simulation: Simulation): string {
   const height = HEAD + ROW * Math.max(1, runs.length) + FOOT;
   const most = Math.max(1, stock, ...runs.map((run) => stock + run.inventory_oversold));
   const rows = runs.map((run, at) => row(run, HEAD + at * ROW, stock, BAR / most));
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="13" fill="#17181c">
-<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>
+  const size = `width="${WIDTH}" height="${height}"`;
+  const style = 'font-family="system-ui, sans-serif" font-size="13" fill="#17181c"';
+  const origin = `${simulation.status}, ${simulation.environment}, ${time(simulation.created_at)}`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} viewBox="0 0 ${WIDTH} ${height}" ${style}>
+<rect ${size} fill="#ffffff"/>
 ${text(32, 42, `${count(buyers)} buyers, ${count(stock)} units`, 'font-size="22" font-weight="600"')}
-${text(32, 66, `FlashGuard simulation, ${simulation.status}, ${simulation.environment}, ${time(simulation.created_at)}`, 'fill="#5a5c66"')}
+${text(32, 66, `FlashGuard simulation, ${origin}`, 'fill="#5a5c66"')}
 ${rows.join("\n") || text(32, HEAD + 24, "No strategy came to its end.")}
 ${text(32, height - 16, simulation.id, 'font-size="11" fill="#5a5c66"')}
 </svg>
@@ -38,7 +41,8 @@ function row(run: RunResult, y: number, stock: number, unit: number): string {
     text(
       200,
       y + 50,
-      `${count(run.total_requests)} requests, ${count(run.successful_locks)} locks, average ${milliseconds(run.avg_latency_ms)}, p99 ${milliseconds(run.p99_ms)}`,
+      `${count(run.total_requests)} requests, ${count(run.successful_locks)} locks, ` +
+        `average ${milliseconds(run.avg_latency_ms)}, p99 ${milliseconds(run.p99_ms)}`,
       'fill="#5a5c66"',
     ),
     text(

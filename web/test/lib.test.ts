@@ -49,7 +49,8 @@ test("a copied curl runs in a shell as it stands, and carries no key", () => {
   expect(
     curlOf("http://h", { method: "POST", path: "/v1/sales/a%20b/orders", body: { customer: "O'Hara" }, admin: true }),
   ).toBe(
-    `curl -X POST 'http://h/v1/sales/a%20b/orders' -H "Authorization: Bearer $FLASHGUARD_ADMIN_KEY" -H 'Content-Type: application/json' -d '{"customer":"O'\\''Hara"}'`,
+    `curl -X POST 'http://h/v1/sales/a%20b/orders' -H "Authorization: Bearer $FLASHGUARD_ADMIN_KEY" ` +
+      `-H 'Content-Type: application/json' -d '{"customer":"O'\\''Hara"}'`,
   );
 });
 test("the key is taken from the fragment, and from nothing else", () => {

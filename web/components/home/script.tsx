@@ -8,6 +8,7 @@ import { blocksOf, tokensOf, type Block } from "@/lib/lua";
 import { Curl } from "../curl";
 import { Empty, Panel } from "../ui";
 
+const COLUMNS = "grid grid-cols-[minmax(0,1fr)] lg:grid-cols-[minmax(0,1fr)_20rem]";
 const COLORS = { comment: "text-soft italic", string: "text-good", keyword: "text-info", plain: "" };
 
 /** The source of reserve_stock.lua, read from the running service, with each rule beside its lines. */
@@ -53,7 +54,7 @@ export function Script() {
 function RuleRow({ block }: { block: Block }) {
   const { rule, lines, from } = block;
   return (
-    <div className="grid grid-cols-[minmax(0,1fr)] border-b border-line last:border-b-0 lg:grid-cols-[minmax(0,1fr)_20rem]">
+    <div className={`${COLUMNS} border-b border-line last:border-b-0`}>
       {rule?.library ? (
         <details className="min-w-0 bg-page">
           <summary className="cursor-pointer px-3 py-2 text-xs text-soft hover:text-ink">

@@ -121,7 +121,7 @@ def take(browser: Browser, name: str, path: str, prepare: Callable[[Page], Any] 
 
 def buy(page: Page) -> None:
     page.get_by_role("button", name="Buy", exact=True).click()
-    page.get_by_role("button", name="Give back", exact=True).wait_for()
+    page.get_by_role("button", name="Release", exact=True).wait_for()
 
 
 def audited(page: Page) -> None:

@@ -39,7 +39,7 @@ async def test_a_storefront_survives_an_api_that_is_killed_and_started_again(vis
         await expect(buyer.page.get_by_text("stale", exact=True)).to_have_count(0)
         await killed(api)
         await shows_lost(buyer)
-        await expect(buyer.button("You are offline")).to_be_disabled()
+        await expect(buyer.button("Reconnecting…")).to_be_disabled()
         shown = buyer.page.get_by_role("main").locator("p").filter(has_text=stock)
         await expect(shown).to_contain_text("stale")
         await expect(shown).to_have_class(re.compile(r"\bstale\b"))
@@ -70,7 +70,7 @@ async def test_a_purchase_that_meets_a_dead_api_is_made_once_when_it_is_back(vis
         await buyer.button("Buy").click()
         await answered.wait()
         await shows_lost(buyer)
-        await buyer.sees("Busy: trying again")
+        await buyer.sees("Repeating the same request")
     async with another_api(service, http, port=port):
         await buyer.sees("held for you")
         await shows_live(buyer)

@@ -197,7 +197,7 @@ async def test_a_key_that_is_revoked_signs_its_page_out_and_says_why(visit, serv
     await status_is(visitor, service, sale, "open")
     await service.admin("POST", f"/v1/keys/{made['id']}/revoke")
     alert = visitor.page.get_by_role("main").get_by_role("alert")
-    await expect(alert).to_contain_text("takes it no longer")
+    await expect(alert).to_contain_text("rejected this key")
     await expect(visitor.button("Pause")).to_have_count(0)
     assert await visitor.page.evaluate("JSON.stringify(sessionStorage)") == "{}"
 
@@ -214,7 +214,7 @@ async def test_an_unknown_sale_is_named_as_such_and_asked_for_no_more(visit, ser
         asked.clear()
         await visitor.page.wait_for_timeout(12_000)  # longer than the longest wait between two tries
         assert not [url for url in asked if missing in url]
-        await visitor.button("Look again").click()
+        await visitor.button("Check again").click()
         await visitor.sees("There is no such sale")
         assert [url for url in asked if missing in url]
 

@@ -71,7 +71,7 @@ async def test_a_double_click_on_create_makes_one_sale(visit: Visit, service: Se
     [
         ("Open", False, "open", "The sale is now open."),
         ("Pause", True, "pause", "The sale is now paused."),
-        ("Close for good", True, "close", "For good, the sale is closed."),
+        ("Close for good", True, "close", "The sale is now closed."),
     ],
 )
 async def test_a_double_click_on_a_verb_is_one_call(
@@ -112,8 +112,8 @@ async def test_a_double_click_on_buy_takes_one_unit_and_neither_confirms_nor_giv
         await buyer.page.wait_for_timeout(LONGER_THAN_A_DOUBLE_CLICK_MS)
         await buyer.sees("held for you")
         assert [path.rsplit("/", 1)[1] for path in paths(sent)] == ["reservations"]
-        await buyer.button("Give back").dblclick()
-        await buyer.sees("given back")
+        await buyer.button("Release").dblclick()
+        await buyer.sees("released")
         await buyer.page.wait_for_timeout(LONGER_THAN_A_DOUBLE_CLICK_MS)
         await buyer.button("Start again").click()
         sent.clear()
@@ -183,14 +183,14 @@ async def test_a_restock_whose_answer_was_lost_is_sent_again_as_the_same_request
     await lost_once(visitor, "**/restock")
     sent = posts(visitor)
     await (await restocks(visitor, 5)).click()
-    await visitor.sees("FlashGuard did not answer, so this may be done or not.")
+    await visitor.sees("FlashGuard did not answer, so the result is unknown.")
     await expect(visitor.page.get_by_label("Restock Unit by")).to_have_value("5")
     if by == "a reload":
         await visitor.page.reload()
         await restocks(visitor, 5)
     await visitor.button("Try again" if by == "try again" else "Restock").click()
     await visitor.sees("its stock is 7")
-    await visitor.sees("The press before this one had done it.")
+    await visitor.sees("An earlier press had already done this.")
     first, second = keys(sent)
     assert first == second
     assert (await service.item(sale))["stock"] == 7
@@ -203,7 +203,7 @@ async def test_a_sale_whose_creation_was_not_answered_is_made_once(visit: Visit,
     await form.get_by_label("Sale").fill(name)
     sent = posts(visitor)
     await form.get_by_role("button", name="Create as draft").click()
-    await visitor.sees("FlashGuard did not answer, so this may be done or not.")
+    await visitor.sees("FlashGuard did not answer, so the result is unknown.")
     await expect(form.get_by_label("Sale")).to_have_value(name)
     await visitor.button("Try again").click()
     await visitor.page.wait_for_url("**/control/?id=*")

@@ -59,8 +59,8 @@ async def test_a_hold_that_is_given_back_can_be_bought_again(visit, service):
     buyer = await shop(visit, sale)
     await buyer.button("Buy").click()
     await buyer.sees("0 of 1 available")
-    await buyer.button("Give back").click()
-    await buyer.sees("given back")
+    await buyer.button("Release").click()
+    await buyer.sees("released")
     await buyer.sees("1 of 1 available")
     await buyer.button("Start again").click()
     await buyer.button("Buy").click()
@@ -84,13 +84,13 @@ async def test_of_two_browsers_on_the_last_unit_one_gets_it_and_the_other_hears_
         buyer.expect_complaints(CONFLICT)
         await buyer.page.route("**/reservations", wait_for_the_other)
     await asyncio.gather(*(buyer.button("Buy").click() for buyer in buyers))
-    told = re.compile("held for you|Sold out: somebody was faster")
+    told = re.compile("held for you|Sold out: another buyer was faster")
     for buyer in buyers:
         await buyer.sees(told)
     texts = [await buyer.page.get_by_role("main").inner_text() for buyer in buyers]
     [winner] = [n for n, text in enumerate(texts) if "held for you" in text]
     loser = buyers[1 - winner]
-    await loser.sees("Sold out: somebody was faster")
+    await loser.sees("Sold out: another buyer was faster")
     await expect(loser.button("Sold out")).to_be_disabled()
     await expect(loser.button("Confirm")).to_have_count(0)
     await buyers[winner].button("Confirm").click()
@@ -106,7 +106,7 @@ async def test_a_hold_that_runs_out_in_the_page_is_sold_to_another(visit, servic
     await slow.button("Buy").click()
     await slow.sees("held for you")
     await expect(other.button("Sold out")).to_be_disabled()
-    await slow.sees("your hold ran out")
+    await slow.sees("your hold expired")
     await expect(slow.button("Confirm")).to_have_count(0)
     await other.button("Buy").click()  # waits until the unit is back
     await other.button("Confirm").click()

@@ -86,8 +86,8 @@ export function AdminKey({ why }: { why: string }) {
           </p>
         )}
         <p className="text-xs text-soft">
-          FlashGuard prints it when it starts, with a link that signs you in. It is kept in{" "}
-          <code>.flashguard/admin.key</code>; here, it stays in this tab.
+          FlashGuard prints the key at start, with a link that signs you in. It is also in{" "}
+          <code>.flashguard/admin.key</code>. This page keeps it in this tab only.
         </p>
       </form>
     </Panel>

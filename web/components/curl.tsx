@@ -53,7 +53,7 @@ export function Curl(call: Call) {
     <details className="mt-3 border-t border-line pt-2">
       <summary className="flex w-fit cursor-pointer items-center gap-1.5 text-xs text-soft hover:text-ink">
         <Terminal size={13} aria-hidden />
-        The same by curl
+        Show as curl
       </summary>
       <div className="mt-2 flex items-start gap-2 rounded-md bg-raised p-2">
         <pre className="min-w-0 flex-1 break-all whitespace-pre-wrap">{text}</pre>

@@ -64,7 +64,7 @@ export function SaleList({
   if (!read.sales.length)
     return (
       problem || (
-        <Empty title="There is no sale yet">
+        <Empty title="No sales yet">
           Create one in the{" "}
           <Link className="link" href="/control/">
             control room

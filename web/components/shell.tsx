@@ -77,7 +77,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
   return (
     <div className="flex min-h-dvh flex-col">
       <a href="#main" className="btn sr-only focus:not-sr-only focus:absolute focus:top-2 focus:left-2 focus:z-20">
-        Skip to the content
+        Skip to content
       </a>
       <header className="sticky top-0 z-10 border-b border-line bg-panel">
         <div className={`${WIDTH} flex flex-wrap items-center gap-x-6`}>

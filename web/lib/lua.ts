@@ -22,65 +22,69 @@ export type Rule = { at: string; title: string; text: string; library?: boolean 
 export const RULES: Rule[] = [
   {
     at: "#!lua",
-    title: "One step, unbreakable",
-    text: "Valkey runs a script to its end before it looks at any other command. Nothing can come between the check and the decrement: a unit goes to one buyer.",
+    title: "One atomic step",
+    text:
+      "Valkey finishes a script before it runs any other command. Nothing comes between check and decrement: " +
+      "each unit goes to one buyer.",
   },
   {
     at: "-- The partition:",
     title: "Shared library",
-    text: "Fence and epoch, the clock, reading sales and items in one round.",
+    text: "Checks the fence and the epoch, reads the clock, and fetches sales and items in one round.",
     library: true,
   },
   {
     at: "-- reclaim(",
-    title: "Ended holds come back first",
-    text: "A hold that ran out is somebody's chance. Before a buyer hears sold-out, holds past their deadline are taken back.",
+    title: "Expired holds come back first",
+    text: "Before the kernel answers sold-out, it reclaims the holds whose deadline has passed.",
   },
   {
     at: "local function flush",
     title: "One journal entry for the whole batch",
-    text: "Counters, records and the entry are written in this same step. What memory decided is on its way to PostgreSQL, or it did not happen.",
+    text:
+      "The same step writes the counters, the records and the entry. A decision is on its way to PostgreSQL, " +
+      "or it did not happen.",
     library: true,
   },
   {
     at: "-- shortage(",
     title: "A unit is given only while stock − held − sold > 0",
-    text: "The same item on two lines adds up before the check. A basket is all or nothing.",
+    text: "Two lines with the same item are added up before the check. A basket is all or nothing.",
   },
   {
     at: "-- lacks(",
     title: "A limit per customer, and no false sold-out",
-    text: "The check is repeated after every page of holds taken back. Too many to look at is answered overloaded, never sold-out.",
+    text: "The check repeats after each page of reclaimed holds. If there are too many: overloaded, not sold-out.",
   },
   {
     at: "local refusal = closed()",
-    title: "No memory is closed, not empty",
-    text: "A fenced partition, a lost history or a missing key answers recovering: never zero units, never unlimited ones.",
+    title: "Lost memory means closed, not empty",
+    text: "A fenced partition, a lost history or a missing key gets the answer recovering, never a number of units.",
   },
   {
     at: "local wants",
-    title: "Many clicks, one call",
-    text: "The batch reads all that it needs at once, and each request then decides in turn, in the order it came.",
+    title: "Many requests, one call",
+    text: "The batch reads all its data at once. Then the script decides each request, in the order of arrival.",
   },
   {
     at: "local record = sale.records[id]",
     title: "A key has one outcome",
-    text: "The same request again gets the first answer. The same key with another body is refused.",
+    text: "A repeated request gets the first answer. The same key with another body is refused.",
   },
   {
     at: "local config = sale.config",
     title: "The sale's own clock",
-    text: "Opening and ending follow the memory server's time, whatever a client's clock says.",
+    text: "A sale opens and ends by the clock of the Valkey server, whatever a client's clock says.",
   },
   {
     at: "add_used(",
     title: "Check passed: decrement",
-    text: "Buy moves the units to sold, hold to held, with a deadline. The transition joins the batch's journal entry.",
+    text: "A buy moves units to sold; a hold moves them to held, with a deadline. Both join the batch's journal entry.",
   },
   {
     at: "local results",
     title: "Decide, write, answer",
-    text: "Every request of the batch, then one flush, then the answers.",
+    text: "All requests of the batch are decided, then written in one flush, then answered.",
   },
 ];
 

@@ -23,7 +23,7 @@ export function reportSvg(simulation: Simulation): string {
 <rect ${size} fill="#ffffff"/>
 ${text(32, 42, `${count(buyers)} buyers, ${count(stock)} units`, 'font-size="22" font-weight="600"')}
 ${text(32, 66, `FlashGuard simulation, ${origin}`, 'fill="#5a5c66"')}
-${rows.join("\n") || text(32, HEAD + 24, "No strategy came to its end.")}
+${rows.join("\n") || text(32, HEAD + 24, "No strategy finished.")}
 ${text(32, height - 16, simulation.id, 'font-size="11" fill="#5a5c66"')}
 </svg>
 `;

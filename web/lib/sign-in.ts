@@ -8,10 +8,10 @@ const KEY = /^[\x21-\x7e]+$/;
 /** Return why this cannot be a key of any installation, or an empty string. */
 export function keyProblem(text: string): string {
   const invalid = [...text].find((character) => !KEY.test(character));
-  if (!invalid) return text ? "" : "There is no key.";
+  if (!invalid) return text ? "" : "Enter a key.";
   return invalid.trim()
-    ? `No key has the character “${invalid}” in it: copy the whole key again, it may have been cut.`
-    : "No key has a space in it: copy the key alone.";
+    ? `A key cannot contain “${invalid}”. It may have been cut: copy the whole key again.`
+    : "A key cannot contain a space. Copy the key alone.";
 }
 
 /** Keep a key if the service accepts it. Return why it does not, or an empty string. */
@@ -27,7 +27,7 @@ export async function signIn(key: string): Promise<string> {
   }
   const status = answer?.response.status;
   if (status === 401)
-    return "This installation does not know this key. It may be mistyped, expired, revoked, or from another installation.";
-  if (status === 403) return "This key may not do what this page does: a key with the scope “admin” is needed.";
+    return "This installation does not know this key. It may be mistyped, expired, revoked or from elsewhere.";
+  if (status === 403) return "This page needs a key with the scope “admin”.";
   return `The key could not be checked. ${detailOf(answer?.error)}`;
 }

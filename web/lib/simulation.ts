@@ -95,12 +95,12 @@ export function columnsOf(series: SeriesPoint[]): {
 /** How each strategy sells. A strategy that the HTTP contract lacks fails the type check. */
 export const STRATEGY_DESCRIPTIONS: Record<Strategy, string> = {
   naive: "Reads the stock, then writes it, in two steps.",
-  "row-lock": "SELECT … FOR UPDATE: everybody queues for one row.",
-  optimistic: "A version column: write only if nobody wrote, else retry.",
+  "row-lock": "SELECT … FOR UPDATE: all buyers queue for one row.",
+  optimistic: "A version column: write if the row is unchanged, else retry.",
   "conditional-update": "UPDATE … WHERE stock > 0, one statement per buyer.",
-  "skip-locked": "A row per unit, taken with SKIP LOCKED.",
+  "skip-locked": "One row per unit, claimed with SKIP LOCKED.",
   "redis-lock": "A lock in Redis around a check in SQL.",
-  "redis-lua": "The textbook: a script takes one, then one INSERT.",
-  "sql-batched": "PostgreSQL alone, clicks grouped into statements.",
-  flashguard: "Batched clicks, one script, a journal, grouped commits.",
+  "redis-lua": "The textbook: a script decrements, then one INSERT.",
+  "sql-batched": "PostgreSQL alone: requests grouped into statements.",
+  flashguard: "Batched requests, one script, a journal, grouped commits.",
 };

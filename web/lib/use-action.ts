@@ -10,6 +10,8 @@ export const ANSWER_MS = 30_000;
 /** Buttons stay disabled for this long after a success, so that the second click of a double click does nothing. */
 export const QUIET_MS = 700;
 
+const SAME_REQUEST = "Try again: it repeats the same request, which takes effect once.";
+
 type Answer<T> = { data?: T; error?: unknown; response?: Response };
 export type Request = { headers: { "idempotency-key": string }; signal: AbortSignal };
 
@@ -52,19 +54,19 @@ export function useAction() {
       intentDone(name);
       const replayed = answer.response?.headers.get("Idempotent-Replayed") === "true";
       const text = intent.done(answer.data);
-      setResult({ state: "done", text: replayed ? [text, " The press before this one had done it."] : text });
+      setResult({ state: "done", text: replayed ? [text, " An earlier press had already done this."] : text });
       await new Promise((over) => setTimeout(over, QUIET_MS));
     } else if (!answer || !problem?.code) {
       setResult({
         state: "unanswered",
         again,
-        text: "FlashGuard did not answer, so this may be done or not. Try again: it is the same request, never a second one.",
+        text: "FlashGuard did not answer, so the result is unknown. " + SAME_REQUEST,
       });
     } else if (RETRYABLE.has(problem.code)) {
       setResult({
         state: "unanswered",
         again,
-        text: `${detailOf(problem)} Try again: it is the same request, never a second one.`,
+        text: `${detailOf(problem)} ${SAME_REQUEST}`,
       });
     } else {
       setResult({ state: "refused", text: `Refused. ${detailOf(problem)}` });

@@ -44,12 +44,12 @@ export function usePurchase(sale: Sale, item: Item, admission: string | null, on
         const answer = await call().catch((): Answer => ({ error: { code: "recovering" } }));
         const problem = answer.error as Problem | undefined;
         if (answer.data || !problem || !RETRYABLE.has(problem.code)) return answer;
-        setMessage("Busy: trying again, with the same request.");
+        setMessage("FlashGuard is busy. Repeating the same request…");
         await new Promise((done) =>
           setTimeout(done, Math.max(backoff_ms(attempt), (problem.retry_after_seconds ?? 0) * 1000)),
         );
       }
-      setMessage("FlashGuard is still busy. Press again: it is the same request, never a second one.");
+      setMessage("FlashGuard is still busy. Press the button again: it repeats the same request.");
       return null;
     } finally {
       // Other buttons now stand in this one's place: the second click of a double click must not press them.
@@ -96,7 +96,9 @@ export function usePurchase(sale: Sale, item: Item, admission: string | null, on
   }
 
   function refused(problem: Problem) {
-    setMessage(problem.code === "sold-out" ? "Sold out: somebody was faster. Nothing was charged." : problem.detail);
+    setMessage(
+      problem.code === "sold-out" ? "Sold out: another buyer was faster. You were not charged." : problem.detail,
+    );
   }
 
   function reset() {

@@ -64,7 +64,7 @@ export function useRoom(sale: Sale | null): Room {
       const path = { params: { path: { sale: id } } };
       let answer = await api.POST("/v1/sales/{sale}/tickets", { ...path, body });
       if ((answer.error as Problem | undefined)?.code === "proof-required") {
-        setMessage("One moment: your browser shows that it is not a bot.");
+        setMessage("One moment: your browser is solving a challenge against bots.");
         const asked = await api.GET("/v1/sales/{sale}/challenge", path);
         if (asked.data)
           answer = await api.POST("/v1/sales/{sale}/tickets", {
@@ -76,7 +76,7 @@ export function useRoom(sale: Sale | null): Room {
       if (answer.data) update(answer.data);
       else setMessage(detailOf(answer.error));
     } catch {
-      setMessage("FlashGuard does not answer. Press again.");
+      setMessage("FlashGuard does not answer. Try again.");
     } finally {
       setBusy(false);
     }
@@ -89,7 +89,7 @@ export function useRoom(sale: Sale | null): Room {
       const problem = answer?.error as Problem | undefined;
       if (answer?.data) update(answer.data);
       else if (problem?.code === "unknown-ticket" && known.status === "admitted")
-        end("Your turn is over. You may take a new ticket.");
+        end("Your turn is over. You can get a new ticket.");
       else if (problem?.code === "unknown-ticket") await requestTicket();
       else if (problem?.code === "sale-not-open") end("The sale is closed.");
       else timer.current = setTimeout(() => void poll.current(known), backoff_ms(failures.current++));
@@ -112,8 +112,8 @@ export function useRoom(sale: Sale | null): Room {
       .catch(() => null);
     setBusy(false);
     const problem = answer?.error as Problem | undefined;
-    if (answer?.data || problem?.code === "unknown-ticket") end("You have left. Your place was given on.");
-    else setMessage(`You have not left. ${detailOf(problem)}`);
+    if (answer?.data || problem?.code === "unknown-ticket") end("You left the queue. Your place is gone.");
+    else setMessage(`You are still in the queue. ${detailOf(problem)}`);
   }, [place, end]);
 
   const forgetTicket = useCallback(() => {

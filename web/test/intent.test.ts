@@ -37,7 +37,7 @@ test("a key that no header can carry is named before it is sent", async () => {
   for (const [key, says] of [
     ["fg_live_…", "“…”"],
     ["fg live", "space"],
-    ["", "no key"],
+    ["", "Enter a key"],
     ["fg_ключ", "“к”"],
   ] as const)
     expect(keyProblem(key)).toContain(says);

@@ -31,9 +31,7 @@ export function AuditTable({ audited: { report, at }, old }: { audited: Audited;
       }
     >
       {old && (
-        <p className="mb-3 text-warn">
-          The sale has changed since. These are the figures of then: press Audit again for those of now.
-        </p>
+        <p className="mb-3 text-warn">The sale has changed since this audit. Press Audit again for current figures.</p>
       )}
       <div className={`overflow-x-auto ${old ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Audit rows">
         <table className="table">

@@ -19,9 +19,9 @@ export function Control() {
   return (
     <>
       <PageHeader title="Control room" aside={key && <ForgetKey />}>
-        Create a sale, open it, and watch it sell: stock, orders and proof, as memory and ledger have them.
+        Create a sale, open it and watch it sell: stock, orders, and an audit of memory against the ledger.
       </PageHeader>
-      {!key && <AdminKey why="Creating, changing and looking into sales needs the admin key." />}
+      {!key && <AdminKey why="You need the admin key to create, change and inspect sales." />}
       {id && key && <OneSale key={id} id={id} admin={key} watched={watched} changed={changed} />}
       {/* The list reads its sales at another time: the sale shown above is passed to it, so that both agree. */}
       <Panel title="Sales">

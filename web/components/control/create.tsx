@@ -9,9 +9,9 @@ const FIELDS = [
   ["name", "Sale", "Drop", "text"],
   ["item", "Item", "Sneaker", "text"],
   ["stock", "Stock", "100", "number"],
-  ["price", "Price, in minor units", "1999", "number"],
+  ["price", "Price in minor units", "1999", "number"],
   ["currency", "Currency", "EUR", "text"],
-  ["hold", "Hold, seconds", "120", "number"],
+  ["hold", "Hold in seconds", "120", "number"],
   ["limit", "Limit per customer (optional)", "", "number"],
 ] as const;
 

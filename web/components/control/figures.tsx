@@ -17,17 +17,17 @@ export function Figures({ sale, live }: { sale: Sale; live: boolean }) {
   return (
     <div className="grid grid-cols-2 gap-3 xl:grid-cols-4">
       <Stat
-        label="Sold through"
+        label="Sell-through"
         value={total("stock") ? percent.format(total("sold") / total("stock")) : "–"}
         stale={!live}
         hint={`${count(total("sold"))} of ${count(total("stock"))} units`}
       />
-      <Stat label="In hands now" value={count(total("held"))} stale={!live} hint="held, not yet confirmed" />
+      <Stat label="Held now" value={count(total("held"))} stale={!live} hint="units not yet confirmed" />
       <Stat
         label="Units sold per second"
         value={rate === null ? "–" : shown(rate)}
         stale={!live}
-        hint={`confirmed, in the last ${FIGURE_SECONDS}\u00a0s`}
+        hint={`confirmed, average of the last ${FIGURE_SECONDS}\u00a0s`}
       >
         <Sparkline steps={steps} />
       </Stat>
@@ -38,7 +38,7 @@ export function Figures({ sale, live }: { sale: Sale; live: boolean }) {
         tone={recorder?.status === "ok" ? undefined : "warn"}
         hint={
           recorder
-            ? `entries to write, recorder ${recorder.status === "ok" ? "keeps up" : recorder.status}`
+            ? `journal entries to write; recorder ${recorder.status === "ok" ? "keeps up" : recorder.status}`
             : "journal entries to write"
         }
       />

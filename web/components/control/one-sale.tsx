@@ -16,7 +16,7 @@ import { StockBar } from "./stock-bar";
 import { Figures } from "./figures";
 import { Orders } from "./orders";
 
-const VERBS = { open: "The sale is now", pause: "The sale is now", close: "For good, the sale is" } as const;
+type StatusChange = "open" | "pause" | "close";
 
 export function OneSale({
   id,
@@ -36,11 +36,11 @@ export function OneSale({
     return (
       <Panel title={<Text>{id}</Text>}>
         <Empty title="There is no such sale">
-          No sale has the id “<Text>{id}</Text>”. Choose one below, or create it.
+          No sale has the id “<Text>{id}</Text>”. Choose one below, or create one.
           <div className="mt-3">
             <button className="btn btn-small" onClick={retry}>
               <RotateCw size={13} aria-hidden />
-              Look again
+              Check again
             </button>
           </div>
         </Empty>
@@ -52,7 +52,7 @@ export function OneSale({
     signal: request.signal,
   });
   const path = { sale: id };
-  const changeStatus = (name: keyof typeof VERBS) =>
+  const changeStatus = (name: StatusChange) =>
     act({
       name: `${name}:${id}`,
       content: sale?.status,
@@ -65,7 +65,7 @@ export function OneSale({
       done: (now) => {
         replace(exact<Sale>(now));
         changed();
-        return `${VERBS[name]} ${now.status}.`;
+        return `The sale is now ${now.status}.`;
       },
     });
   const audit = () =>
@@ -74,7 +74,7 @@ export function OneSale({
       call: ({ signal }) => api.GET("/v1/sales/{sale}/audit", { params: { path }, headers: bearer(admin), signal }),
       done: (report) => {
         setAudited({ report: exact<Audit>(report), at: new Date().toISOString() });
-        return report.ok ? "Audited: no difference." : "Audited: there are differences, shown below.";
+        return report.ok ? "Audited: no difference." : "Audited: differences found, listed below.";
       },
       refused: () => setAudited(null),
     });
@@ -90,7 +90,7 @@ export function OneSale({
         }),
       done: (file) => {
         download(`${id}-orders.csv`, file);
-        return "The orders are downloaded.";
+        return "Orders downloaded.";
       },
     });
   const restock = (item: Item, form: HTMLFormElement) => {
@@ -157,7 +157,7 @@ export function OneSale({
               className="btn btn-bad"
               disabled={busy || !allowed.close}
               onClick={() => {
-                if (confirm(`Close the sale ${id} for good?`)) void changeStatus("close");
+                if (confirm(`Close the sale ${id} for good? It cannot be opened again.`)) void changeStatus("close");
               }}
             >
               Close for good

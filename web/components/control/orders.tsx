@@ -75,7 +75,7 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
         !error && <p className="text-soft">Loading…</p>
       ) : !orders.length ? (
         <Empty title={search ? "No order matches." : "No order yet"}>
-          {search ? "The whole customer or the whole id is looked for." : "Open the sale, and buy in its storefront."}
+          {search ? "Enter a complete customer or a complete order id." : "Open the sale and buy in its storefront."}
         </Empty>
       ) : (
         <div className={`overflow-x-auto ${error ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Orders">

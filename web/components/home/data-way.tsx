@@ -7,10 +7,10 @@ import { Curl } from "../curl";
 import { Panel, Pill } from "../ui";
 
 const STATIONS = [
-  ["api", "API", "collects the clicks that come together"],
-  ["memory", "Valkey / Redis", "decides: check, decrement, journal entry"],
-  ["recorder", "Recorder", "writes the journal down, in order, in groups"],
-  ["ledger", "PostgreSQL", "the final truth, and the last guard"],
+  ["api", "API", "groups simultaneous requests into batches"],
+  ["memory", "Valkey / Redis", "decides: checks, decrements, writes the journal"],
+  ["recorder", "Recorder", "copies the journal to the ledger, in order"],
+  ["ledger", "PostgreSQL", "the source of truth; refuses to oversell"],
   ["live", "Live view", "shows every change within 100 ms"],
 ] as const;
 
@@ -29,7 +29,7 @@ export function componentFigures(component: Component | undefined): string[] {
 export function DataWay({ system, lost }: { system: System | null; lost: boolean }) {
   return (
     <Panel
-      title="The data’s way, live"
+      title="The path of a buy, live"
       aside={
         system && (
           <span className="text-xs text-soft">
@@ -70,9 +70,8 @@ export function DataWay({ system, lost }: { system: System | null; lost: boolean
         ))}
       </ol>
       <p className="mt-4 text-soft">
-        A buy waits for its own entry: when the recorder announces that it is in PostgreSQL, the API answers{" "}
-        <strong className="font-medium text-ink">confirmed</strong>. A hold is answered as soon as its journal entry is
-        on disk.
+        A buy waits for its own journal entry: once the recorder has committed it to PostgreSQL, the API answers{" "}
+        <strong className="font-medium text-ink">confirmed</strong>. A hold is answered once its entry is on disk.
       </p>
       <Curl path="/v1/system" />
     </Panel>

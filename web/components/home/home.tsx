@@ -17,8 +17,8 @@ export function Home() {
       <div className="grid gap-3 py-2 lg:py-4">
         <h1 className="!text-2xl sm:!text-3xl">One unit, ten thousand buyers, no overselling</h1>
         <p className="max-w-2xl text-base text-soft">
-          An inventory engine for the moment when everybody presses Buy. Memory decides in one unbreakable step, a
-          journal carries every decision, and “confirmed” is said after the commit in PostgreSQL.
+          An inventory engine for the moment when all buyers press Buy. The kernel decides in memory in one atomic step,
+          a journal records each decision, and the answer is “confirmed” only after the commit in PostgreSQL.
         </p>
         <div className="flex flex-wrap gap-2">
           <Link className="btn btn-main" href="/simulator/">
@@ -32,7 +32,7 @@ export function Home() {
       </div>
       <Banner connection={lost ? "lost" : "live"} />
       {locked && (
-        <AdminKey why="In production, the state of the parts and the kernel’s scripts are shown to those who have a key." />
+        <AdminKey why="In production you need a key to see the state of the components and the kernel’s scripts." />
       )}
       <Challenge />
       <DataWay system={system} lost={lost} />

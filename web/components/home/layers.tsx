@@ -16,14 +16,14 @@ export function Layers({ system, lost }: { system: System | null; lost: boolean 
       name: "Compute",
       icon: Cpu,
       with: "Python, FastAPI on uvicorn; or AWS Lambda",
-      does: "Takes the clicks, any number of processes, none of which holds stock.",
+      does: "Accepts requests in any number of processes. None of them holds stock.",
       now: system ? [plural(system.workers, "worker", "workers"), system.environment] : [],
     },
     {
       name: "Concurrency",
       icon: Zap,
       with: "Valkey / Redis, Lua",
-      does: "Decides for a whole batch in one step. Grows by partitions.",
+      does: "Decides a whole batch in one step. Scales by partitions.",
       now: system
         ? [...componentFigures(components?.memory), plural(system.partitions, "partition", "partitions")]
         : [],
@@ -32,7 +32,7 @@ export function Layers({ system, lost }: { system: System | null; lost: boolean 
       name: "Data",
       icon: Database,
       with: "PostgreSQL, or Supabase",
-      does: "Orders and counters, committed in groups; a constraint refuses to oversell.",
+      does: "Stores orders and counters, committed in groups. A constraint refuses to oversell.",
       now: [
         ...componentFigures(components?.ledger),
         ...(components?.recorder.lag_entries != null
@@ -44,7 +44,7 @@ export function Layers({ system, lost }: { system: System | null; lost: boolean 
       name: "Delivery",
       icon: Globe,
       with: "Next.js static export, Server-Sent Events",
-      does: "Served by the API or by any CDN; every page shows live figures.",
+      does: "Pages with live figures, served by the API or any CDN.",
       now: components?.live.viewers != null ? [plural(components.live.viewers, "open stream", "open streams")] : [],
     },
   ];

@@ -34,11 +34,13 @@ export function Script() {
   }, [key]);
   return (
     <Panel
-      title="reserve_stock.lua, as the running kernel has it"
+      title="reserve_stock.lua, as the kernel runs it"
       aside={script && <span className="font-mono text-xs text-soft">sha {script.sha.slice(0, 12)}</span>}
     >
       {!script ? (
-        <Empty title="Not read yet">It is read from the running service; reload when FlashGuard answers again.</Empty>
+        <Empty title="Not loaded yet">
+          The script is read from the running service. Reload the page when FlashGuard answers.
+        </Empty>
       ) : (
         <div className="overflow-hidden rounded-md border border-line">
           {blocksOf(script.source).map((block) => (

@@ -48,7 +48,7 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
             </Bar>
           ))}
         </Bars>
-        <Bars title="Requests per second" legend="from the first press to the last answer">
+        <Bars title="Requests per second" legend="from the first request to the last answer">
           {runs.map((run) => (
             <Bar key={run.strategy} name={run.strategy} value={rate(run.requests_per_second)}>
               <span className="bg-info" style={{ width: `${(run.requests_per_second / fastest) * 100}%` }} />
@@ -108,7 +108,7 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
 
 function Verdict({ run }: { run: RunResult }) {
   if (run.inventory_oversold) return <Pill tone="bad">oversold</Pill>;
-  if (run.units_leaked) return <Pill tone="warn">units lost</Pill>;
+  if (run.units_leaked) return <Pill tone="warn">units leaked</Pill>;
   return run.errors ? <Pill tone="warn">errors</Pill> : <Pill tone="good">exact</Pill>;
 }
 

@@ -29,7 +29,7 @@ export function CounterTiles({
         hint={
           simulation
             ? `of ${count(simulation.buyers)} buyers${now?.run?.errors ? `, ${count(now.run.errors)} errors` : ""}`
-            : "pressed and answered"
+            : "sent and answered"
         }
       >
         {simulation && <Progress value={now?.total_requests ?? 0} total={simulation.buyers} token="info" />}
@@ -58,11 +58,11 @@ export function CounterTiles({
         hint={
           now
             ? oversold
-              ? "sold, but not there"
+              ? "sold beyond the stock"
               : now.run
                 ? "never more than the stock"
                 : "none so far"
-            : "sold beyond the stock"
+            : "units sold beyond the stock"
         }
       />
       <Stat
@@ -73,7 +73,7 @@ export function CounterTiles({
         hint={
           now?.run
             ? `p50 ${milliseconds(now.run.p50_ms)} · p99 ${milliseconds(now.run.p99_ms)}`
-            : "from press to answer"
+            : "from request to answer"
         }
       />
     </div>

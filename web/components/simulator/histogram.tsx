@@ -6,13 +6,8 @@ import { Empty } from "../ui";
 
 /** A run's answers by latency. Each bucket is twice as wide as the one before. */
 export function Histogram({ run }: { run: RunResult | undefined }) {
-  if (!run)
-    return (
-      <Empty title="Not counted yet">
-        The distribution of latencies is there when the run of this strategy is over.
-      </Empty>
-    );
-  if (!run.latency_histogram.length) return <Empty title="Nobody was answered" />;
+  if (!run) return <Empty title="No latencies yet">The histogram appears when the run of this strategy ends.</Empty>;
+  if (!run.latency_histogram.length) return <Empty title="No answers" />;
   const first = run.latency_histogram.findIndex(([, many]) => many > 0);
   const rows = run.latency_histogram.slice(Math.max(0, first));
   const most = Math.max(...rows.map(([, many]) => many));

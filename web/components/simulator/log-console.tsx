@@ -74,7 +74,7 @@ export function LogConsole({ log, live }: { log: LogLine[]; live: boolean }) {
           <p className="text-soft">
             {log.length
               ? "No line matches. Clear the search or choose another level."
-              : "The first lines come when the simulation has started."}
+              : "The first lines appear when the simulation starts."}
           </p>
         )}
       </div>

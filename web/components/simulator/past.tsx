@@ -35,7 +35,9 @@ export function Past({ admin, changed }: { admin: string; changed: string }) {
   return (
     <Panel title="Past simulations">
       {!admin ? (
-        <Empty title="The list needs the admin key">A simulation’s own address opens for everybody who has it.</Empty>
+        <Empty title="The list needs the admin key">
+          Anyone with the address of a simulation can open it without a key.
+        </Empty>
       ) : error ? (
         <p role="alert" className="text-bad">
           {error}
@@ -43,7 +45,7 @@ export function Past({ admin, changed }: { admin: string; changed: string }) {
       ) : !list ? (
         <p className="text-soft">Loading…</p>
       ) : !list.length ? (
-        <Empty title="No simulation yet">Press Start above; every run is kept here with its figures.</Empty>
+        <Empty title="No simulation yet">Press Start above. Each run is listed here with its figures.</Empty>
       ) : (
         <Scroll label="Past simulations">
           <table className="table">

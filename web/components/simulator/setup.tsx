@@ -26,11 +26,11 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
   const maxBuyers = offered?.max_buyers ?? 20_000;
   const blocked =
     offered && !offered.enabled
-      ? "Simulations are off here (production); FLASHGUARD_SIMULATIONS=true turns them on."
+      ? "Simulations are off here. Set FLASHGUARD_SIMULATIONS=true to turn them on."
       : !key
         ? "Start needs the admin key."
         : running
-          ? "One simulation at a time: this one is still running."
+          ? "Only one simulation can run at a time. This one is still running."
           : !strategies.length
             ? "Choose at least one strategy."
             : "";
@@ -148,7 +148,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
           {other && (
             <p>
               <a className="link" href={`/simulator/?id=${other}`}>
-                Watch the one that runs
+                Watch the running simulation
               </a>
             </p>
           )}

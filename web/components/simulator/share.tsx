@@ -22,7 +22,7 @@ export function Share({ simulation }: { simulation: Simulation }) {
       () =>
         void pngOf(picture()).then(
           (png) => download(`${name}.png`, png),
-          () => setError("This browser can't draw it; take the SVG."),
+          () => setError("This browser cannot draw the PNG. Download the SVG instead."),
         ),
     ],
     ["SVG", () => download(`${name}.svg`, picture())],

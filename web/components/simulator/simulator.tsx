@@ -36,19 +36,19 @@ export function Simulator() {
           </Pill>
         }
       >
-        Real buyers, real connections, all pressing Buy at the same moment on this very service and its two servers.
-        Nothing is mocked.
+        Thousands of buyers press Buy at the same moment, each over a real connection to this service, its Valkey or
+        Redis and its PostgreSQL. Nothing is mocked.
       </PageHeader>
       <Banner connection={connection === "over" || !id || missing ? (lost ? "lost" : "live") : connection} />
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[20rem_minmax(0,1fr)]">
         <aside className={`grid grid-cols-[minmax(0,1fr)] gap-4 ${simulation ? "max-lg:order-last" : ""}`}>
           <Setup key={simulation ? "from" : "new"} last={simulation} system={system} />
-          {!key && <AdminKey why="Start, Stop and the list of past simulations need the admin key." />}
+          {!key && <AdminKey why="You need the admin key to start, stop and list simulations." />}
         </aside>
         <div className="grid grid-cols-[minmax(0,1fr)] gap-4">
           {missing ? (
             <Empty title="There is no simulation at this address">
-              It may belong to another installation. Start one on this page, and its address can be shared.
+              It may belong to another installation. Start a simulation here to get an address that you can share.
             </Empty>
           ) : simulation ? (
             <SimulationPanels
@@ -70,11 +70,11 @@ function Waiting({ id }: { id: string | null }) {
   return (
     <>
       <CounterTiles figures={null} simulation={null} live />
-      <Empty title={id ? "Reading the simulation…" : "No simulation is shown yet"}>
+      <Empty title={id ? "Reading the simulation…" : "No simulation selected"}>
         {!id && (
           <>
-            Choose the buyers, the stock and one or more strategies, and press <strong>Start</strong>. “naive” beside
-            “flashguard” shows what a race costs.
+            Choose the buyers, the stock and the strategies, then press <strong>Start</strong>. Run “naive” beside
+            “flashguard” to see what a race condition costs.
           </>
         )}
       </Empty>
@@ -105,7 +105,7 @@ function SimulationPanels({ simulation, live }: { simulation: Simulation; live: 
         }),
       done: () => {
         setStopRequested(true);
-        return "It is asked to stop.";
+        return "Stop requested.";
       },
     });
   return (

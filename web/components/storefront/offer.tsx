@@ -66,7 +66,7 @@ export function Offer({
               Confirm
             </button>
             <button className="btn" disabled={busy} onClick={purchase.release}>
-              Give back
+              Release
             </button>
           </>
         )}
@@ -78,16 +78,16 @@ export function Offer({
             </span>
           </>
         )}
-        {status === "expired" && <Pill tone="warn">your hold ran out</Pill>}
+        {status === "expired" && <Pill tone="warn">your hold expired</Pill>}
         {status === "cancelled" && (
           <>
             <Pill tone="bad">cancelled</Pill>
             <span>
-              The shop took order <code className="break-all">{reservation?.id}</code> back.
+              The shop cancelled order <code className="break-all">{reservation?.id}</code>.
             </span>
           </>
         )}
-        {status === "released" && <Pill tone="soft">given back</Pill>}
+        {status === "released" && <Pill tone="soft">released</Pill>}
         {status && status !== "held" && (
           <button className="btn" disabled={busy} onClick={purchase.reset}>
             Start again
@@ -108,7 +108,7 @@ export function Offer({
 
 /** Return what the button says: "Buy", or why the buyer cannot buy now. */
 function buyLabel(sale: Sale, item: Item, connection: Connection, admitted: boolean): string {
-  if (connection === "lost") return "You are offline";
+  if (connection === "lost") return "Reconnecting…";
   if (connection !== "live") return "Connecting…";
   if (sale.status === "paused") return "Paused";
   if (sale.status === "closed") return "Closed";

@@ -19,7 +19,7 @@ export function Storefront() {
     return (
       <>
         <PageHeader title="Storefront">
-          What a buyer sees. Choose a sale; its stock is live, and its button tells the truth.
+          What a buyer sees: live stock, and a button that always shows what is possible now.
         </PageHeader>
         <Panel title="Choose a sale">
           <SaleList to="/sale/" />
@@ -41,10 +41,10 @@ export function Storefront() {
       {!missing && <Banner connection={connection} />}
       {missing ? (
         <Empty title="There is no such sale">
-          No sale that buyers may see has the id “<Text>{id}</Text>”.
+          No sale that buyers can see has the id “<Text>{id}</Text>”.
           <div className="mt-3 flex justify-center gap-2">
             <button className="btn btn-small" onClick={retry}>
-              Look again
+              Check again
             </button>
             <Link className="btn btn-small" href="/sale/">
               All sales

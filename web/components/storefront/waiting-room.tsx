@@ -19,32 +19,32 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
     : admitted
       ? "It is your turn: you can buy now."
       : soldOut || place.outlook === "sold-out"
-        ? "Sold out. Stay if you like: when units come back, it goes on from your place."
+        ? "Sold out. You can stay: if units come back, you keep your place."
         : place.position === null
-          ? "You are in the draw. The order is drawn by lot at the opening."
+          ? "You are in the draw. Places are drawn at random when the sale opens."
           : place.outlook === "unlikely"
-            ? "There are more people before you than units. You may wait for units that come back."
-            : "You are in line. This page tells you when it is your turn; a reload keeps your place.";
+            ? "More buyers are ahead of you than there are units. You can wait for units that come back."
+            : "You are in the queue. This page tells you when it is your turn. A reload keeps your place.";
   return (
     <Panel
       title="Waiting room"
       aside={
         <Pill tone={admitted ? "good" : place ? "info" : "soft"} busy={!!place && !admitted}>
-          {admitted ? "your turn" : place ? "waiting" : "not in line"}
+          {admitted ? "your turn" : place ? "waiting" : "not in the queue"}
         </Pill>
       }
     >
       {!place && (
         <p>
           {before && rules.mode === "lottery"
-            ? "Whoever takes a ticket before the opening is in the draw: when you come does not matter."
-            : "Buyers are let in one after the other. First come, first served."}
+            ? "Get a ticket before the sale opens to be in the draw. It does not matter when you get it."
+            : "Buyers are admitted one after the other: first come, first served."}
         </p>
       )}
       {place && !admitted && place.position !== null && (
         <dl className="grid gap-2 sm:grid-cols-3">
           <Fact name="Your place">{count(place.position)}</Fact>
-          <Fact name="In line">{count(place.waiting ?? 0)}</Fact>
+          <Fact name="In the queue">{count(place.waiting ?? 0)}</Fact>
           <Fact name="Expected wait">
             {place.expected_wait_seconds === null
               ? "not known"
@@ -72,7 +72,7 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
             disabled={room.busy || sale.status === "closed"}
             onClick={() => void room.requestTicket()}
           >
-            {room.busy ? "Working…" : "Take a ticket"}
+            {room.busy ? "Working…" : "Get a ticket"}
           </button>
         )}
         {place && (
@@ -87,8 +87,8 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
         </p>
       )}
       <p className="mt-3 text-xs text-soft">
-        The order can be checked: the seed of the lottery was fixed beforehand, as{" "}
-        <code className="break-all">{rules.commitment}</code>.
+        You can verify the order: the seed of the lottery was fixed in advance by this hash:{" "}
+        <code className="break-all">{rules.commitment}</code>
       </p>
     </Panel>
   );

@@ -6,8 +6,7 @@ import type { components, paths } from "./schema";
 export const API_URL = process.env.NEXT_PUBLIC_API_URL ?? "";
 export const api = createClient<paths>({ baseUrl: API_URL });
 
-const REFUSED_KEY =
-  "FlashGuard does not take this key, or takes it no longer: it may be mistyped, expired, revoked, or from another installation.";
+const REFUSED_KEY = "FlashGuard rejected this key. It may be mistyped, expired, revoked, or from another installation.";
 
 /** Calls that carry the buyer's token if this tab has one. */
 const BUYERS_CALLS = /\/v1\/(sales|reservations)\//;

@@ -1,4 +1,4 @@
-/** What the service answers, in types; and what is thrown where there is no answer to give. */
+/** The types of the answers, and the errors that the client throws. */
 import type { components } from "./schema.js";
 
 type Schemas = components["schemas"];
@@ -9,14 +9,14 @@ export type Problem = Schemas["ProblemView"];
 export type BuyerToken = Schemas["BuyerTokenView"];
 export type SaleToCreate = Schemas["SaleBody"];
 
-/** Granted; `replayed`: under the same key it had taken effect before. */
+/** The request took effect. `replayed`: an earlier request with the same key had done so. */
 export interface Granted {
   granted: true;
   reservation: Reservation;
   replayed: boolean;
 }
 
-/** Refused for what a buyer can cause: sold-out, limit-reached, sale-not-open, reservation-expired, … */
+/** The request was refused for a reason that a buyer can cause: sold-out, limit-reached, sale-not-open, … */
 export interface Refused {
   granted: false;
   code: string;
@@ -25,36 +25,36 @@ export interface Refused {
 
 export type Outcome = Granted | Refused;
 
-/** The service answered a problem that no buyer caused: the caller must change something. */
+/** A problem that no buyer causes, such as an invalid request: the calling code must change. */
 export class ProblemError extends Error {
   override name = "ProblemError";
   constructor(
     readonly status: number,
-    /** The problem's stable code; "" where something else than FlashGuard answered. */
+    /** The stable code of the problem. Empty if a proxy answered in place of FlashGuard. */
     readonly code: string,
     readonly detail: string,
-    /** The answer's X-Request-Id, to find it in the service's log. */
+    /** The X-Request-Id of the answer. The service's log has the same id. */
     readonly requestId: string | null,
   ) {
     super(`${code || status}: ${detail}`);
   }
 }
 
-/** No answer within the bound on tries. What was asked may have taken effect: the same key tells. */
+/** No answer within the limits of `Retry`. The request may have taken effect: the same key tells. */
 export class NoAnswer extends Error {
   override name = "NoAnswer";
   constructor(
     last: string,
-    /** The idempotency key that was sent; ask again with it. */
+    /** The idempotency key of the request. Send it again with the same call. */
     readonly key: string | null,
   ) {
-    super(`no answer within the bound: ${last}`);
+    super(`no answer within the retry limits: ${last}`);
   }
 }
 
 const BUYERS_STATUS = new Set([404, 409]);
 
-/** Granted or refused; throws any other problem. */
+/** Return whether the request was granted or refused, or throw any other problem. */
 export function outcomeOf(response: Response, data: Reservation | undefined, error: unknown): Outcome {
   if (data !== undefined)
     return { granted: true, reservation: data, replayed: response.headers.get("Idempotent-Replayed") === "true" };
@@ -63,7 +63,7 @@ export function outcomeOf(response: Response, data: Reservation | undefined, err
   throw errorOf(response, error);
 }
 
-/** The data; throws the problem where there is none. */
+/** Return the data of an answer, or throw its problem. */
 export function dataOf<T>(response: Response, data: T | undefined, error: unknown): T {
   if (data === undefined) throw errorOf(response, error);
   return data;
@@ -78,19 +78,21 @@ function isProblem(value: unknown): value is Problem {
   return typeof value === "object" && value !== null && "code" in value && "detail" in value;
 }
 
-async function bodyOf(answer: Response): Promise<unknown> {
+async function bodyOf(response: Response): Promise<unknown> {
   try {
-    return await answer.clone().json();
+    return await response.clone().json();
   } catch {
     return null;
   }
 }
 
-export async function codeOf(answer: Response): Promise<string> {
-  const body = await bodyOf(answer);
+/** Return the code of a problem, or an empty string. */
+export async function codeOf(response: Response): Promise<string> {
+  const body = await bodyOf(response);
   return isProblem(body) ? body.code : "";
 }
 
-export async function problemOf(answer: Response): Promise<ProblemError> {
-  return errorOf(answer, await bodyOf(answer));
+/** Return the problem of an answer. */
+export async function problemOf(response: Response): Promise<ProblemError> {
+  return errorOf(response, await bodyOf(response));
 }

@@ -1,8 +1,8 @@
-/** A client for a running FlashGuard, in browsers (with a buyer's token) and on servers (with an API key). */
+/** A client of FlashGuard for browsers, with a buyer's token, and for servers, with an API key. */
 import createClient, { type Client } from "openapi-fetch";
 import { dataOf, outcomeOf } from "./answers.js";
 import type { BuyerToken, Outcome, Reservation, Sale, SaleToCreate } from "./answers.js";
-import { retrying, type Line } from "./retry.js";
+import { retrying, type ClientOptions } from "./retry.js";
 import type { paths } from "./schema.js";
 
 export { NoAnswer, ProblemError } from "./answers.js";
@@ -17,49 +17,51 @@ export type {
   Sale,
   SaleToCreate,
 } from "./answers.js";
-export type { Line, Retry } from "./retry.js";
+export type { ClientOptions, Retry } from "./retry.js";
 
-/** How many of which sku. */
+/** Quantities by SKU. */
 export type Basket = Readonly<Record<string, number>>;
 
-export interface Attempt {
-  /** An idempotency key of your own; made where there is none. */
+/** Options of one `reserve` or `buy`. */
+export interface CallOptions {
+  /** Your own idempotency key. Without it the client makes one. */
   key?: string;
-  /** From the sale's waiting room, where it has one. */
+  /** The admission of the sale's waiting room, if the sale has one. */
   admission?: string;
 }
 
 const PAGE = 500;
 
+/** A client of one FlashGuard service. */
 export class FlashGuard {
-  /** Every call of the contract, typed from its OpenAPI document, with the same keys and retries. */
+  /** All calls of the HTTP contract, typed from its OpenAPI document, with the same keys and retries. */
   readonly api: Client<paths>;
 
-  constructor(url: string, line: Line = {}) {
+  constructor(url: string, options: ClientOptions = {}) {
     if (url !== "" && !/^(https?:\/\/|\/)/.test(url))
-      throw new TypeError(`"${url}" is no address. Write all of it, as in http://127.0.0.1:8000.`);
-    this.api = createClient<paths>({ baseUrl: url.replace(/\/$/, ""), fetch: retrying(line), pathSerializer });
+      throw new TypeError(`"${url}" is not a URL. Write it in full, as in http://127.0.0.1:8000.`);
+    this.api = createClient<paths>({ baseUrl: url.replace(/\/$/, ""), fetch: retrying(options), pathSerializer });
   }
 
-  /** Sets units aside until `expires_at`. */
-  async reserve(sale: string, customer: string, items: Basket, attempt: Attempt = {}): Promise<Outcome> {
+  /** Hold units for a customer until `expires_at`. */
+  async reserve(sale: string, customer: string, items: Basket, options: CallOptions = {}): Promise<Outcome> {
     const { response, data, error } = await this.api.POST("/v1/sales/{sale}/reservations", {
-      params: { path: { sale }, header: keyed(attempt.key) },
-      body: basket(customer, items, attempt),
+      params: { path: { sale }, header: keyed(options.key) },
+      body: basket(customer, items, options),
     });
     return outcomeOf(response, data, error);
   }
 
-  /** Reserves and confirms in one step: granted means committed in PostgreSQL. */
-  async buy(sale: string, customer: string, items: Basket, attempt: Attempt = {}): Promise<Outcome> {
+  /** Reserve and confirm in one step. Granted means committed in PostgreSQL. */
+  async buy(sale: string, customer: string, items: Basket, options: CallOptions = {}): Promise<Outcome> {
     const { response, data, error } = await this.api.POST("/v1/sales/{sale}/orders", {
-      params: { path: { sale }, header: keyed(attempt.key) },
-      body: basket(customer, items, attempt),
+      params: { path: { sale }, header: keyed(options.key) },
+      body: basket(customer, items, options),
     });
     return outcomeOf(response, data, error);
   }
 
-  /** Turns a hold into an order. With its receipt also one that ended, while its units can be had. */
+  /** Turn a hold into an order. With its receipt, an expired hold too, while its units are available. */
   async confirm(id: string, receipt?: string): Promise<Outcome> {
     const { response, data, error } = await this.api.POST("/v1/reservations/{id}/confirm", {
       params: { path: { id } },
@@ -68,7 +70,7 @@ export class FlashGuard {
     return outcomeOf(response, data, error);
   }
 
-  /** Gives a hold's units back. */
+  /** Release a hold: its units can be sold again. */
   async release(id: string): Promise<Outcome> {
     const { response, data, error } = await this.api.POST("/v1/reservations/{id}/release", {
       params: { path: { id } },
@@ -76,7 +78,7 @@ export class FlashGuard {
     return outcomeOf(response, data, error);
   }
 
-  /** Gives a hold more time. */
+  /** Extend the time of a hold. */
   async extend(id: string, key?: string): Promise<Outcome> {
     const { response, data, error } = await this.api.POST("/v1/reservations/{id}/extend", {
       params: { path: { id }, header: keyed(key) },
@@ -84,19 +86,19 @@ export class FlashGuard {
     return outcomeOf(response, data, error);
   }
 
-  /** A reservation as it is now. */
+  /** Return a reservation in its current state. */
   async reservation(id: string): Promise<Reservation> {
     const { response, data, error } = await this.api.GET("/v1/reservations/{id}", { params: { path: { id } } });
     return dataOf(response, data, error);
   }
 
-  /** A sale with its counters of this moment. */
+  /** Return a sale with its current counters. */
   async sale(sale: string): Promise<Sale> {
     const { response, data, error } = await this.api.GET("/v1/sales/{sale}", { params: { path: { sale } } });
     return dataOf(response, data, error);
   }
 
-  /** Creates a sale as a draft. */
+  /** Create a sale as a draft. */
   async createSale(body: SaleToCreate, key?: string): Promise<Sale> {
     const { response, data, error } = await this.api.POST("/v1/sales", { params: { header: keyed(key) }, body });
     return dataOf(response, data, error);
@@ -123,7 +125,7 @@ export class FlashGuard {
     return dataOf(response, data, error);
   }
 
-  /** All orders of a sale, oldest first, page by page. */
+  /** Return all orders of a sale, oldest first. The client reads them page by page. */
   async *orders(sale: string): AsyncGenerator<Reservation> {
     let cursor: string | null | undefined;
     do {
@@ -137,7 +139,7 @@ export class FlashGuard {
     } while (cursor);
   }
 
-  /** A short-lived token: with it a browser may act as this customer in this sale, and nothing else. */
+  /** Issue a short-lived token. It lets a browser act as this customer in this sale, and nothing else. */
   async buyerToken(sale: string, customer: string, seconds?: number, key?: string): Promise<BuyerToken> {
     const { response, data, error } = await this.api.POST("/v1/sales/{sale}/buyer-tokens", {
       params: { path: { sale } },
@@ -148,11 +150,11 @@ export class FlashGuard {
   }
 }
 
-/** Puts each id into the path as one part of it, whatever it holds. */
+/** Put ids into a path. Each id stays one segment of the path, whatever it contains. */
 function pathSerializer(path: string, ids: Record<string, unknown>): string {
   return path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const id = String(ids[name] ?? "");
-    if (id === "" || id === "." || id === "..") throw new TypeError(`"${id}" can't be an id.`);
+    if (id === "" || id === "." || id === "..") throw new TypeError(`"${id}" cannot be an id.`);
     return encodeURIComponent(id);
   });
 }
@@ -161,7 +163,7 @@ function keyed(key: string | undefined): { "idempotency-key"?: string } {
   return key === undefined ? {} : { "idempotency-key": key };
 }
 
-function basket(customer: string, items: Basket, attempt: Attempt) {
+function basket(customer: string, items: Basket, options: CallOptions) {
   const lines = Object.entries(items).map(([sku, quantity]) => ({ sku, quantity }));
-  return { customer, items: lines, ...(attempt.admission === undefined ? {} : { admission: attempt.admission }) };
+  return { customer, items: lines, ...(options.admission === undefined ? {} : { admission: options.admission }) };
 }

@@ -1,4 +1,5 @@
-// Against the real service, over a line that fails on demand (tests/faulty.py): run by tests/integration/test_typescript_client.py.
+// Tests against the real service, over a connection that fails on demand.
+// tests/integration/test_typescript_client.py runs them.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, beforeEach, describe, test } from "node:test";
@@ -28,7 +29,7 @@ async function openSale(stock, more = {}) {
 beforeEach(() => nextRequestsMeet());
 after(() => nextRequestsMeet());
 
-test("a buyer's way from hold to order", async () => {
+test("a buyer gets from a hold to an order", async () => {
   const sale = await openSale(3);
   const held = await flashguard.reserve(sale, "ada", { unit: 2 });
   assert.ok(held.granted);
@@ -46,7 +47,7 @@ test("a buyer's way from hold to order", async () => {
   assert.deepEqual([item.available, item.held, item.sold], [1, 0, 2]);
 });
 
-test("every change carries a key that stays the same", async () => {
+test("each change keeps its key over all tries", async () => {
   const sale = await openSale(3);
   const held = await flashguard.reserve(sale, "ada", { unit: 1 });
   const changes = [
@@ -67,7 +68,7 @@ test("every change carries a key that stays the same", async () => {
   assert.equal((await seen())[0][2], "mine");
 });
 
-test("an id is one part of a path, and half a key or address is an error at once", async () => {
+test("an id is one segment of a path, and an incomplete key or URL fails without a request", async () => {
   const paths = [];
   const stub = new FlashGuard("http://127.0.0.1:1", {
     bearer: "x",
@@ -78,19 +79,19 @@ test("an id is one part of a path, and half a key or address is an error at once
   });
   await assert.rejects(stub.sale("../a/b?c#d"), ProblemError);
   assert.deepEqual(paths, ["/v1/sales/..%2Fa%2Fb%3Fc%23d"]);
-  for (const id of ["", ".", ".."]) await assert.rejects(stub.sale(id), /can't be an id/);
+  for (const id of ["", ".", ".."]) await assert.rejects(stub.sale(id), /cannot be an id/);
   await assert.rejects(new FlashGuard(url, { bearer: "fg_live_…AbCd" }).sale("any"), /Copy the whole key/);
   assert.throws(() => new FlashGuard("127.0.0.1:8000"), /as in http/);
 });
 
-test("what a buyer can cause is a value", async () => {
+test("a refusal that a buyer can cause is a value", async () => {
   const sale = await openSale(1);
   const refused = await flashguard.buy(sale, "ada", { unit: 2 });
   assert.deepEqual([refused.granted, refused.code, refused.problem.available], [false, "sold-out", 1]);
   assert.equal((await flashguard.buy("no-such-sale", "ada", { unit: 1 })).code, "unknown-sale");
 });
 
-test("what the caller must change is thrown, at the first try", async () => {
+test("a problem that the caller must solve is thrown at the first try", async () => {
   const sale = await openSale(1);
   await nextRequestsMeet();
   await assert.rejects(flashguard.buy(sale, "ada", { unit: 0 }), (error) => {
@@ -100,11 +101,11 @@ test("what the caller must change is thrown, at the first try", async () => {
     return true;
   });
   assert.equal((await seen()).length, 1);
-  const stranger = new FlashGuard(url, { bearer: "fg_live_wrong", retry: quick });
-  await assert.rejects(stranger.openSale(sale), { code: "unauthenticated" });
+  const rejected = new FlashGuard(url, { bearer: "fg_live_wrong", retry: quick });
+  await assert.rejects(rejected.openSale(sale), { code: "unauthenticated" });
 });
 
-describe("a buy takes effect once whatever becomes of the line", () => {
+describe("a buy takes effect once, whatever fails on the connection", () => {
   for (const fault of ["503-now", "502", "429-now", "409-now", "cut-before", "cut-after"]) {
     test(fault, async () => {
       const sale = await openSale(5);
@@ -122,7 +123,7 @@ describe("a buy takes effect once whatever becomes of the line", () => {
   }
 });
 
-test("every new request has a key of its own, and a given one is kept", async () => {
+test("each request gets a key of its own, and a given key is kept", async () => {
   const sale = await openSale(5);
   await nextRequestsMeet();
   await flashguard.buy(sale, "ada", { unit: 1 });
@@ -135,7 +136,7 @@ test("every new request has a key of its own, and a given one is kept", async ()
   assert.deepEqual([again.replayed, again.reservation.id], [true, first.reservation.id]);
 });
 
-test("it waits as long as it is told, or says at once that this is too long", async () => {
+test("the client waits as long as Retry-After says, or fails without waiting if that is too long", async () => {
   const sale = await openSale(1);
   await nextRequestsMeet("503-later");
   await assert.rejects(
@@ -147,7 +148,7 @@ test("it waits as long as it is told, or says at once that this is too long", as
   await assert.rejects(flashguard.buy(sale, "ada", { unit: 1 }), { code: "rate-limited" });
 });
 
-test("tries have a bound", async () => {
+test("the number of tries is limited", async () => {
   const sale = await openSale(1);
   const hasty = new FlashGuard(url, { bearer, retry: { ...quick, mostTries: 4 } });
   await nextRequestsMeet(...Array(50).fill("cut-before"));
@@ -155,7 +156,7 @@ test("tries have a bound", async () => {
   assert.equal((await seen()).length, 4);
 });
 
-test("a buyer's token buys for its customer alone", async () => {
+test("a buyer's token buys only for its customer", async () => {
   const sale = await openSale(2);
   const { token } = await flashguard.buyerToken(sale, "ada");
   const browser = new FlashGuard(url, { bearer: token, retry: quick });
@@ -163,12 +164,12 @@ test("a buyer's token buys for its customer alone", async () => {
   await assert.rejects(browser.buy(sale, "bob", { unit: 1 }), { code: "forbidden" });
 });
 
-test("a bearer that is not taken any more is asked for anew, once", async () => {
+test("a rejected bearer is renewed once", async () => {
   const sale = await openSale(1);
   const given = ["fg_live_old", bearer];
   const renewing = new FlashGuard(url, { bearer: async () => given.shift(), retry: quick });
   assert.ok((await renewing.buy(sale, "ada", { unit: 1 })).granted);
   const old = ["fg_live_old", "fg_live_older"];
-  const stranger = new FlashGuard(url, { bearer: () => old.shift(), retry: quick });
-  await assert.rejects(stranger.buy(sale, "ada", { unit: 1 }), { code: "unauthenticated" });
+  const rejected = new FlashGuard(url, { bearer: () => old.shift(), retry: quick });
+  await assert.rejects(rejected.buy(sale, "ada", { unit: 1 }), { code: "unauthenticated" });
 });

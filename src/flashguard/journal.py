@@ -69,7 +69,7 @@ class Extend(Struct, array_like=True, tag="extend", frozen=True):
     expires_ms: int
 
 
-class Honour(Struct, array_like=True, tag="honour", frozen=True):
+class LateConfirm(Struct, array_like=True, tag="honour", frozen=True):
     """A hold that was over, or forgotten, and became an order because the buyer had its receipt."""
 
     sale: SaleId
@@ -189,7 +189,7 @@ Transition = (
     | Release
     | Expire
     | Extend
-    | Honour
+    | LateConfirm
     | Cancel
     | Restock
     | SaleChange

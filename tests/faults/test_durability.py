@@ -131,7 +131,7 @@ async def test_a_server_that_could_not_say_how_it_syncs_is_asked_again_and_again
     """Or a fault at the first hold would have every later one answered before the disk has it."""
     path = tmp_path / "valkey.sock"
     client = connect_kernel(f"unix://{path}", Settings())
-    waiter = DurabilityWaiter(client, replicas=1, timeout_seconds=5.0, look_again_seconds=0.2)
+    waiter = DurabilityWaiter(client, replicas=1, timeout_seconds=5.0, read_again_seconds=0.2)
     sync = (await stack.memory.config_get("appendfsync"))["appendfsync"]
     try:
         assert not await waiter.reach(Durability.DISK, 0)  # nobody is there

@@ -308,15 +308,15 @@ class Partition:
                 )
                 assert (row.created_ms, row.hold_ms) == (one.created_ms, one.hold_ms)
                 assert (row.extensions or []) == one.extensions
-        for (name, id_), honoured in group.honours.items():
+        for (name, id_), late in group.late_confirms.items():
             one = self.model.sales[name].reservations[id_]
             if (name, id_) not in group.cancels:
-                assert (one.status, one.until_ms) == ("confirmed", honoured.at_ms)
-            assert (one.customer, one.lines) == (honoured.customer, honoured.lines)
+                assert (one.status, one.until_ms) == ("confirmed", late.at_ms)
+            assert (one.customer, one.lines) == (late.customer, late.lines)
             assert (one.fingerprint, one.created_ms, one.hold_ms) == (
-                honoured.fingerprint,
-                honoured.created_ms,
-                honoured.hold_ms,
+                late.fingerprint,
+                late.created_ms,
+                late.hold_ms,
             )
         for (name, id_), cancel in group.cancels.items():
             one = self.model.sales[name].reservations[id_]

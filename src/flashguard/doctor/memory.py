@@ -173,7 +173,7 @@ def _replicas(config: Mapping[str, str], replication: Mapping[str, str], wanted:
         check(
             "memory: replicas", online and lag <= REPLICA_LAG_SECONDS_MOST,
             f"{count}, the slowest {lag} s behind{'' if online else ', not all online'}",
-            "A failover to one that lags forgets holds; their receipts are honoured while units are left.",
+            "A failover to a lagging replica loses holds; their receipts confirm them while units are left.",
             otherwise=State.WARNING,
         )
     ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""Hears what the recorder commits: one subscription per process, for as long as the process lives.
+"""One subscription to commits per process, for the lifetime of the process.
 
-Every process hears every announcement, also those of entries that are not its own. So this is on the hot
-path of whoever runs many small processes, and has no more between the socket and the watermark than that.
+Every process hears every announcement, also of entries that it did not write. With many small processes this
+is a hot path: nothing stands between the socket and the watermark but this file.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ log = logging.getLogger("flashguard")
 
 RESUBSCRIBE_SECONDS: Final = 0.2
 SILENCE_SECONDS: Final = 2.0
-"""How long the channels may be silent before we ask whether anybody is there."""
+"""How long the channels may be silent before the connection is pinged."""
 
 
 class Announcements:
-    """Feeds the messages of some channels to `hear`; subscribes anew after every fault, and elsewhere after
-    every move.
+    """Feeds the messages of some channels to `hear`. Subscribes again after every fault, and at the new node
+    after every move of a slot.
 
-    Messages in between are lost: whoever waits for one asks the ledger after a while.
+    Messages in between are lost; their waiters ask the ledger.
     """
 
     def __init__(self, client: MemoryClient, channels: Sequence[str], hear: Callable[[bytes], None]) -> None:
@@ -36,15 +36,15 @@ class Announcements:
         self._listening: dict[tuple[str, tuple[str, ...]], asyncio.Task[None]] = {}
         self._heard: set[str] = set()
         self.subscribed = asyncio.Event()
-        """Set once every channel was heard for the first time."""
+        """Set once every channel is subscribed for the first time."""
 
     async def run(self) -> None:
-        """Listens until cancelled."""
+        """Listen until cancelled."""
         try:
             while True:
                 pause = RESUBSCRIBE_SECONDS
                 try:
-                    await self._listen_where_it_is_said()
+                    await self._follow_homes()
                     if self._listening:
                         await asyncio.wait(
                             self._listening.values(),
@@ -54,7 +54,7 @@ class Announcements:
                     if not any(task.done() for task in self._listening.values()):
                         pause = 0.0
                 except (RedisError, OSError, TimeoutError) as error:
-                    log.warning("announcements stopped: %s", error or "no answer in time")
+                    log.warning("cannot subscribe to commits, trying again: %s", error or "no answer in time")
                 if pause:
                     await asyncio.sleep(pause)
         finally:
@@ -62,8 +62,8 @@ class Announcements:
                 task.cancel()
             await asyncio.gather(*self._listening.values(), return_exceptions=True)
 
-    async def _listen_where_it_is_said(self) -> None:
-        """One subscription per server that announces, and none to any other."""
+    async def _follow_homes(self) -> None:
+        """Keep one subscription per server that announces, and end the others."""
         places = {(home.name, channels): home for home, channels in await self._client.homes(self._channels)}
         for place, task in list(self._listening.items()):
             if place not in places or task.done():
@@ -77,7 +77,11 @@ class Announcements:
         try:
             await self._listen(home, channels)
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("announcements of %s stopped: %s", home.name, error or "no answer in time")
+            log.warning(
+                "the subscription to commits of %s ended, trying again: %s",
+                home.name,
+                error or "no answer in time",
+            )
 
     async def _listen(self, home: Address, channels: tuple[str, ...]) -> None:
         subscription = await connect(home, lambda: Subscription(self._hear))
@@ -95,10 +99,10 @@ class Announcements:
                 if subscription.pushes > heard:
                     asked = False
                 elif asked:
-                    raise OSError("the channel is dead")
+                    raise OSError("no push and no pong in time")
                 else:
                     subscription.write(("PING",))
                     asked = True
             raise subscription.lost
         finally:
-            subscription.end(LostConnection("not needed any more"))
+            subscription.end(LostConnection("closed"))

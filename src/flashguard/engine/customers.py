@@ -1,8 +1,8 @@
-"""Who is the same customer: the one spelling of a customer id that limits count by.
+"""Customer ids: one spelling per customer, by which limits count.
 
-A limit per customer is worth nothing while `Ann`, `ann ` and `аnn` with a Cyrillic letter are three. What a
-human takes for the same id is made the same; what only pretends to be another one is refused. See
-docs/decisions/0008.
+A limit per customer is worth nothing while `Ann`, `ann ` and `аnn` with a Cyrillic letter are three
+customers. Ids that a person reads as the same become the same; ids that only look like another are refused.
+See docs/decisions/0008.
 """
 
 import re
@@ -16,9 +16,9 @@ INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""Unicode's Default_Ignorable_Code_Point, and the blank braille pattern: nothing is there to see."""
+"""Unicode's Default_Ignorable_Code_Point, and the blank braille pattern: invisible characters."""
 MOST_ROUNDS: Final = 8
-"""Rounds after which a text that still changes is refused; no text is known that needs more than three."""
+"""Rounds of normalization; a text that still changes is refused. No known text needs more than three."""
 WHAT_IT_IS: Final = (
     f"customer: 1 to {MAX_NAME} visible characters, of one script, that do not all look like Latin letters"
 )
@@ -27,10 +27,10 @@ WHAT_IT_IS: Final = (
 def one_customer(text: str, *, fold_case: bool = True) -> CustomerId | None:
     """Return the id that this customer's limits are counted by; None when the text can't be an id.
 
-    The id of an id is itself, so that it does not matter how often it passes here.
+    Idempotent: the id of an id is the id itself.
 
     Parameters:
-        fold_case: off where the shop's own ids tell capital letters from small ones.
+        fold_case: False where the shop's ids are case-sensitive.
     """
     if text.isascii():  # nearly all
         if not text.isprintable():
@@ -64,7 +64,7 @@ def _one_customer(text: str, fold_case: bool) -> CustomerId | None:
 
 
 def _plainer(text: str, fold_case: bool) -> str:
-    """One round; the id is what a round leaves as it is."""
+    """Return the text after one round of normalization."""
     text = unicodedata.normalize("NFKC", text)
     if fold_case:
         text = unicodedata.normalize("NFKC", text.casefold())

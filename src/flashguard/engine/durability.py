@@ -1,10 +1,10 @@
 """Waits until what memory decided is on its disk, or has reached its replicas.
 
-A wait concerns the connection that wrote, and would hold up every command behind it. So the waits have a
-connection of their own, to the very server that decided: it writes a mark after the decision, and waits for
-the mark. What came before the mark in the server's one stream of writes has then arrived too. However many
-holds wait, one mark is out. Where the connection that brought the decision is lost meanwhile, another server
-may have taken over, and nothing is known.
+WAIT and WAITAOF concern the connection that wrote, and would block every command behind them. So each server
+that decides has a second connection for waiting: it writes a mark after the decision and waits for the mark.
+The server's writes are one stream, so the decisions before the mark have then arrived too. One mark serves
+all holds that wait. If the connection that brought the decision is lost meanwhile, another server may have
+taken over, and the durability is unknown.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ from flashguard.valkey.errors import LostConnection, RedisError, ResponseError
 log = logging.getLogger("flashguard")
 
 MARK_SECONDS: Final = 60
-"""How long a mark stays; it means nothing."""
-FIRST_LOOK_SECONDS: Final = 0.25
-"""How long a sale's view waits for the settings of a server that was not asked before."""
-LOOK_AGAIN_SECONDS: Final = 10.0
-"""How long we trust what a server said of its settings: an operator or a failover may change them."""
+"""Lifetime of a mark in Valkey. Its value means nothing."""
+FIRST_READ_SECONDS: Final = 0.25
+"""How long a read of a sale waits for the settings of a server that was not asked before."""
+READ_AGAIN_SECONDS: Final = 10.0
+"""How long a server's settings are trusted: an operator or a failover may change them."""
 
 
 class DurabilityWaiter:
-    """Asks the servers how far their newest writes have come.
+    """Waits for the durability that a sale demands of its holds.
 
     Parameters:
-        client: what the decisions are asked by.
-        replicas: how many must have a write for `replicated`.
-        timeout_seconds: how long to wait for them.
-        look_again_seconds: how long a server's own settings are trusted.
+        client: the client that brings the decisions.
+        replicas: how many replicas must have a write for `replicated`.
+        timeout_seconds: how long to wait for disk or replicas.
+        read_again_seconds: how long a server's settings are trusted.
     """
 
     def __init__(
@@ -43,23 +43,24 @@ class DurabilityWaiter:
         client: MemoryClient,
         replicas: int,
         timeout_seconds: float,
-        look_again_seconds: float = LOOK_AGAIN_SECONDS,
+        read_again_seconds: float = READ_AGAIN_SECONDS,
     ) -> None:
         self._client = client
         self._replicas = replicas
         self._timeout_seconds = timeout_seconds
-        self._look_again_seconds = look_again_seconds
+        self._read_again_seconds = read_again_seconds
         self._servers: dict[Connection, _Server] = {}
 
     def server_waits(self, partition: int) -> bool:
-        """Whether a partition's server answers only after its disk, or has none; False while not known."""
+        """Return whether a partition's server answers only after its disk has the write, or has no disk;
+        False while its settings are unknown."""
         link = self._client.link(keys.mark(partition))
         server = None if link is None else self._servers.get(link)
         return server is not None and server.waits
 
     async def reach(self, durability: Durability, partition: int) -> bool:
-        """Whether all that this process was told so far of a partition has come so far; False when it has
-        not in time."""
+        """Return whether every decision of a partition that this process has seen reached this durability
+        within the timeout."""
         if durability is Durability.MEMORY:
             return True
         link = self._client.link(keys.mark(partition))
@@ -68,8 +69,8 @@ class DurabilityWaiter:
         return await self._server(link).reach(durability, keys.mark(partition)) and link.lost is None
 
     async def effective(self, durability: Durability, partitions: Iterable[int]) -> Durability | None:
-        """What a hold of a sale over these partitions has reached when it is answered: less than `disk` where
-        a server syncs nothing to its disk. None while a server's settings are not known."""
+        """Return the durability that a hold over these partitions really has when it is answered: less than
+        `disk` where a server syncs nothing to its disk. None while a server's settings are unknown."""
         if durability is not Durability.DISK:
             return durability  # the others are waited for, or the hold is refused
         servers = {self._server(link) for each in partitions if (link := self._client.link(keys.mark(each)))}
@@ -84,31 +85,31 @@ class DurabilityWaiter:
             for lost in [each for each in self._servers if each.lost is not None]:
                 self._servers.pop(lost).close()
             server = self._servers[link] = _Server(
-                link, self._replicas, self._timeout_seconds, self._look_again_seconds
+                link, self._replicas, self._timeout_seconds, self._read_again_seconds
             )
         return server
 
     def close(self) -> None:
-        """Ends every connection."""
+        """Close every connection."""
         for server in self._servers.values():
             server.close()
         self._servers.clear()
 
 
 class _Server:
-    """One server, for as long as the connection that its decisions come by."""
+    """One server, for the lifetime of the connection that brings its decisions."""
 
     def __init__(
-        self, link: Connection, replicas: int, timeout_seconds: float, look_again_seconds: float
+        self, link: Connection, replicas: int, timeout_seconds: float, read_again_seconds: float
     ) -> None:
         self._link = link
         self._replicas = replicas
         self._timeout_seconds = timeout_seconds
-        self._look_again_seconds = look_again_seconds
+        self._read_again_seconds = read_again_seconds
         self._always = False
         self._has_disk: bool | None = None
         self._known_until = 0.0
-        self._looking: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._rounds: dict[Durability, asyncio.Task[bool]] = {}
         self._begun: dict[Durability, bool] = {}
@@ -120,7 +121,7 @@ class _Server:
 
     async def reach(self, durability: Durability, mark: str) -> bool:
         if self._loop.time() >= self._known_until:
-            await self._look()
+            await self._read()
             if self._loop.time() >= self._known_until:
                 return False
         if durability is Durability.DISK and self._always:
@@ -135,14 +136,15 @@ class _Server:
         return await asyncio.shield(running)
 
     async def has_disk(self) -> bool | None:
-        """Whether it has an append-only file that it syncs, as far as it last said; None: it never said.
+        """Return whether the server syncs an append-only file, by its last known settings; None: unknown.
 
-        Asks again where that is due, and waits for the answer only the first time, and only shortly.
+        Refresh the settings where they are old. Only the first read waits for the answer, for at most
+        FIRST_READ_SECONDS.
         """
         if self._loop.time() >= self._known_until:
-            looking = self._look_now()
+            reading = self._read_now()
             if self._has_disk is None:
-                await asyncio.wait((looking,), timeout=FIRST_LOOK_SECONDS)
+                await asyncio.wait((reading,), timeout=FIRST_READ_SECONDS)
         return self._has_disk
 
     async def _round(self, durability: Durability, mark: str) -> bool:
@@ -162,37 +164,40 @@ class _Server:
                     answer: list[Any] = await one.ask(("WAITAOF", 1, 0, milliseconds), seconds * 2)
                     local = answer[0]
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("holds can not be kept %s: %s", durability, error or "timed out")
+            log.warning("holds cannot reach durability %s: %s", durability, error or "timed out")
             return False
         return local >= 1 and reached >= copies
 
     async def _beside(self, durability: Durability) -> Connection:
-        """The connection that waits, to the server that the decisions come from."""
+        """Return the connection for waiting, to the server that brings the decisions."""
         one = self._waiting.get(durability)
         if one is None or one.lost is not None:
             if self._link.address is None:
-                raise LostConnection("nobody knows which server decided")
+                raise LostConnection("the server that decided is unknown")
             one = self._waiting[durability] = await connect(self._link.address, Connection)
         return one
 
-    async def _look(self) -> None:
-        """Asks for the server's settings; however many want to know them, one asks."""
-        await asyncio.shield(self._look_now())
+    async def _read(self) -> None:
+        """Read the server's settings; concurrent callers share one read."""
+        await asyncio.shield(self._read_now())
 
-    def _look_now(self) -> asyncio.Task[None]:
-        if self._looking is None or self._looking.done():
-            self._looking = self._loop.create_task(self._ask_settings())
-        return self._looking
+    def _read_now(self) -> asyncio.Task[None]:
+        if self._reading is None or self._reading.done():
+            self._reading = self._loop.create_task(self._ask_settings())
+        return self._reading
 
     async def _ask_settings(self) -> None:
         try:
             flat: list[bytes] = await self._link.ask(
                 ("CONFIG", "GET", "appendonly", "appendfsync"), self._timeout_seconds
             )
-        except ResponseError:  # a managed server that does not let us look: `flashguard doctor` says so
+        except ResponseError:  # a managed server that forbids CONFIG: `flashguard doctor` says so
             flat = []
         except (RedisError, OSError, TimeoutError) as error:
-            log.warning("nobody knows when holds are on the disk: %s", error or "timed out")
+            log.warning(
+                "cannot read the sync settings of Valkey/Redis, holds that demand disk wait: %s",
+                error or "timed out",
+            )
             return
         text = [each.decode() for each in flat]
         config = dict(zip(text[::2], text[1::2], strict=True))
@@ -201,10 +206,10 @@ class _Server:
             self._has_disk = config.get("appendonly") == "yes" and config.get("appendfsync") != "no"
         else:
             self._has_disk = await self._has_file()
-        self._known_until = self._loop.time() + self._look_again_seconds
+        self._known_until = self._loop.time() + self._read_again_seconds
 
     async def _has_file(self) -> bool | None:
-        """Whether INFO says that there is an append-only file; None where it says nothing."""
+        """Return whether INFO reports an append-only file; None where INFO does not answer."""
         try:
             said: bytes = await self._link.ask(("INFO", "persistence"), self._timeout_seconds)
         except (RedisError, OSError, TimeoutError):
@@ -212,8 +217,8 @@ class _Server:
         return b"aof_enabled:1" in said
 
     def close(self) -> None:
-        for task in (self._looking, *self._rounds.values()):
+        for task in (self._reading, *self._rounds.values()):
             if task is not None:
                 task.cancel()
         for connection in self._waiting.values():
-            connection.end(LostConnection("not needed any more"))
+            connection.end(LostConnection("closed"))

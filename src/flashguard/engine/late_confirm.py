@@ -1,4 +1,4 @@
-"""Receipts that are shown with a confirm, and what to refund where one can't be honoured."""
+"""Late confirms: a receipt confirms a hold that has expired or was lost; where it can't, what to refund."""
 
 from typing import Any, Final
 
@@ -28,12 +28,12 @@ _WHY: Final = {
     "sold-out": "its units are sold",
     "limit-reached": "this customer's limit is reached",
     "sale-not-open": "the sale is closed",
-    "unknown-item": "its item is not on sale any more",
+    "unknown-item": "its item is no longer on sale",
 }
 
 
 def read_receipt(signer: Signer, text: str, id_: ReservationId) -> Receipt | Refused:
-    """The receipt of this reservation; refused when it is not ours, or another one's."""
+    """Return the receipt of this reservation; refused where it is of another, or not signed here."""
     receipt = signer.verify(text) if is_str(text) and len(text) <= MAX_RECEIPT else None
     if receipt is None:
         return Refused(code=Code.INVALID_REQUEST, detail="receipt: not signed by this installation")
@@ -43,7 +43,7 @@ def read_receipt(signer: Signer, text: str, id_: ReservationId) -> Receipt | Ref
 
 
 def grant_of(receipt: Receipt) -> list[Any]:
-    """What the kernel needs to give a receipt's units again: see confirm.lua."""
+    """Return what the kernel needs to grant a receipt's units again: see confirm.lua."""
     lines = lines_of(receipt)
     return [
         request_fingerprint("hold", receipt.customer, lines),
@@ -55,26 +55,29 @@ def grant_of(receipt: Receipt) -> list[Any]:
 
 
 def lines_of(receipt: Receipt) -> tuple[Line, ...]:
+    """Return the lines of the hold that the receipt proves."""
     return tuple(Line(Sku(sku), quantity) for sku, quantity in receipt.lines)
 
 
 async def too_late(
     ledger: Ledger, sale: SaleId, short: str, refused: Refused, why: str | None, lines: tuple[Line, ...]
 ) -> Outcome:
-    """The refusal of a confirm that can't be honoured, with what a shop that was paid should give back; the
-    order, where the ledger has it: a replica that took over without it knows only a hold that has ended.
+    """Return the refusal of a confirm that comes too late, with what a shop that was paid should refund.
+
+    Where the ledger has the order after all, return the order: a replica that took over without it knows only
+    an expired hold.
 
     Parameters:
-        why: the code of what stood in the way, where a receipt was shown.
-        lines: what the receipt says; empty without one: then the ledger is asked.
+        why: with a receipt, the code of what made the late confirm impossible.
+        lines: the lines of the receipt; empty without one: then the ledger is asked.
     """
     detail = refused.detail
     if refused.code is Code.RESERVATION_EXPIRED:
         detail = (
-            f"The hold has ended, and {_WHY.get(why, 'it can not be honoured')}: refund the payment."
+            f"The hold has expired, and {_WHY.get(why, 'it can not be confirmed late')}: refund the payment."
             if why
-            else "The hold has ended and its units went back to stock. A confirm with the hold's receipt is "
-            "honoured while units are left; else refund the payment."
+            else "The hold has expired and its units went back to stock. A confirm with the hold's receipt "
+            "succeeds while units are available; else refund the payment."
         )
     try:
         found = await ledger.reservations.get(sale, short)
@@ -93,8 +96,8 @@ async def too_late(
         item = prices.get(line.sku)
         if item is not None:
             amounts[item.currency] = amounts.get(item.currency, 0) + item.price_minor * line.quantity
-    owed = tuple(Amount(currency, minor) for currency, minor in amounts.items())
-    return _with(refused, detail, Refund(items=lines, amounts=owed))
+    refunds = tuple(Amount(currency, minor) for currency, minor in amounts.items())
+    return _with(refused, detail, Refund(items=lines, amounts=refunds))
 
 
 def _with(refused: Refused, detail: str, refund: Refund | None) -> Refused:

@@ -1,7 +1,7 @@
-"""Hears what the recorder commits while somebody waits for it, and at no other time.
+"""Subscriptions to commits that last only while one is pending.
 
-For a process that does one thing at a time and may be frozen in between: were it subscribed all along, every
-commit would be sent to every instance there is, and a frozen one would have memory keep them all for it.
+For a process that serves one request at a time and may be frozen in between (AWS Lambda). With a lasting
+subscription, every commit would be sent to every instance, and Valkey would buffer them for a frozen one.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from flashguard.valkey.errors import LostConnection, RedisError
 log = logging.getLogger("flashguard")
 
 LISTEN_SECONDS: Final = 0.5
-"""How long a subscription may take; without it, whoever waits asks the ledger after a while."""
+"""How long a subscription may take. Without it, the waiter asks the ledger: see commits.py."""
 
 
-class Ear(Connection):
+class ChannelConnection(Connection):
     """A connection whose channels come and go.
 
     Parameters:
-        hear: takes each message; what it raises ends the connection.
-        sharded: the channels are those of a cluster's shard.
+        hear: takes each message; an exception of it ends the connection.
+        sharded: use the sharded channels of a cluster.
     """
 
     def __init__(self, hear: Callable[[bytes], None], *, sharded: bool) -> None:
@@ -38,10 +38,10 @@ class Ear(Connection):
         self._heard: dict[bytes, asyncio.Future[None]] = {}
         self._pong: asyncio.Future[None] | None = None
         self.greeted = False
-        """Set once it has logged in: from then on, what comes is pushed."""
+        """True once logged in: from then on, replies are pushes."""
 
     def hear(self, channel: str) -> "asyncio.Future[None]":
-        """Asks for a channel; the future is done once it is heard, or the connection is lost."""
+        """Subscribe to a channel; return a future, done once subscribed or once the connection is lost."""
         name = channel.encode()
         heard = self._heard.get(name)
         if heard is None:
@@ -50,12 +50,12 @@ class Ear(Connection):
         return heard
 
     def leave(self, channel: str) -> None:
-        """Hears the channel no more, if it did."""
+        """Unsubscribe from the channel, if it was subscribed."""
         if self._heard.pop(channel.encode(), None) is not None and self.lost is None:
             self.write((f"{self._shard}UNSUBSCRIBE", channel))
 
     async def check(self, seconds: float) -> None:
-        """Ends the connection when it does not answer in time."""
+        """End the connection if it does not answer a ping in time."""
         if self.lost is None:
             pong = self._pong = self._loop.create_future()
             self.write(("PING",))
@@ -70,14 +70,16 @@ class Ear(Connection):
         self._reader.feed(data)
         try:
             while (push := self._reader.gets()) is not False:
-                self._take(push)
+                self._read(push)
         except (hiredis.ProtocolError, RedisError) as error:
             self.end(LostConnection(f"the announcements ended: {error}"))
         except Exception:
-            log.exception("an announcement can't be read")
+            log.exception(
+                "cannot read an announcement; the subscription ends, and the next waiter makes a new one"
+            )
             self.end(LostConnection("an announcement can't be read"))
 
-    def _take(self, push: Any) -> None:
+    def _read(self, push: Any) -> None:
         if isinstance(push, RedisError):
             raise push
         if isinstance(push, bytes):
@@ -105,61 +107,64 @@ def _settle(future: "asyncio.Future[None] | None") -> None:
 
 
 class Listening:
-    """The channels that somebody waits for. A message that is missed is no loss: the ledger is asked then."""
+    """The channels with a pending commit. A missed message loses nothing: the waiter asks the ledger."""
 
     def __init__(self, client: MemoryClient, hear: Callable[[bytes], None]) -> None:
         self._client = client
         self._hear = hear
-        self._ears: dict[str, Ear] = {}
+        self._connections: dict[str, ChannelConnection] = {}
         self._connecting = asyncio.Lock()
         self._waiting: Counter[str] = Counter()
 
     async def begin(self, channel: str) -> None:
-        """Returns once the channel is heard, or can't be in time."""
+        """Subscribe to the channel; return once subscribed, or after LISTEN_SECONDS without."""
         self._waiting[channel] += 1
-        ear = None
+        connection = None
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(LISTEN_SECONDS):
-                ear = await self._ear(channel)
-                await asyncio.wait([ear.hear(channel)])
+                connection = await self._connection(channel)
+                await asyncio.wait([connection.hear(channel)])
                 return
-        if ear is not None:
-            ear.end(LostConnection("a subscription got no answer"))
+        if connection is not None:
+            connection.end(LostConnection("a subscription got no answer"))
 
     def end(self, channel: str) -> None:
-        """Whoever began does not wait any more."""
+        """End what `begin` began; the last one unsubscribes."""
         self._waiting[channel] -= 1
         if self._waiting[channel] > 0:
             return
         del self._waiting[channel]
-        for ear in self._ears.values():
-            ear.leave(channel)
+        for connection in self._connections.values():
+            connection.leave(channel)
 
     async def check(self, seconds: float) -> None:
-        """Gives up connections that do not answer in time; who waits next makes new ones."""
-        await asyncio.gather(*(ear.check(seconds) for ear in self._ears.values()))
+        """Give up connections that do not answer in time; the next waiter makes new ones."""
+        await asyncio.gather(*(connection.check(seconds) for connection in self._connections.values()))
 
     def close(self) -> None:
-        for ear in self._ears.values():
-            ear.end(LostConnection("not needed any more"))
+        """Close every connection."""
+        for connection in self._connections.values():
+            connection.end(LostConnection("closed"))
 
-    async def _ear(self, channel: str) -> Ear:
-        """The connection to whichever server announces the channel."""
+    async def _connection(self, channel: str) -> ChannelConnection:
+        """Return the connection to the server that announces the channel."""
         async with self._connecting:
-            ear = self._ears.get(self._client.node_of(channel))
-            if ear is not None and ear.lost is None:
-                return ear
+            connection = self._connections.get(self._client.node_of(channel))
+            if connection is not None and connection.lost is None:
+                return connection
             ((home, _),) = await self._client.homes([channel])
-            ear = self._ears.get(home.name)
-            if ear is None or ear.lost is not None:
-                ear = await connect(home, lambda: Ear(self._hear, sharded=self._client.sharded))
-                ear.greeted = True
-                self._ears[home.name] = ear
-            return ear
+            connection = self._connections.get(home.name)
+            if connection is None or connection.lost is not None:
+                connection = await connect(
+                    home, lambda: ChannelConnection(self._hear, sharded=self._client.sharded)
+                )
+                connection.greeted = True
+                self._connections[home.name] = connection
+            return connection
 
 
 async def check(client: MemoryClient, seconds: float) -> None:
-    """Ends a client's connections that do not answer in time; the next command makes a new one."""
+    """End a client's connections that do not answer in time; the next command makes a new one."""
     await asyncio.gather(*(_ping(node.link(""), seconds) for node in client.nodes().values()))
 
 

@@ -1,4 +1,4 @@
-"""The kernel's results, read: what they promise, what they refuse, and what a key was answered before."""
+"""Outcomes: what a decision and the kernel's result in it mean to the caller."""
 
 import math
 from typing import Any, Final
@@ -14,7 +14,8 @@ IN_FLIGHT_RETRY_SECONDS: Final = 1.0
 
 
 def first_outcome(found: Reservation, body: int) -> Outcome:
-    """What a key was answered before, as the ledger has it; or that it was of another request."""
+    """Return the first outcome of an idempotency key, as the ledger has it; a refusal where the key came with
+    another request."""
     verb = "buy" if found.expires_at is None else "hold"
     if body != request_fingerprint(verb, found.customer, found.items):
         return Refused(code=Code.IDEMPOTENCY_MISMATCH)
@@ -22,38 +23,38 @@ def first_outcome(found: Reservation, body: int) -> Outcome:
 
 
 def is_of_that(result: list[Any], found: RecordedReservation) -> bool:
-    """Whether a record of the ledger is of the reservation that the result is about."""
+    """Return whether a record of the ledger is of the reservation that the result is about."""
     return bool(result[1] == found.customer and result[2] == found.lines)
 
 
 def has_been(status: ReservationStatus, found: RecordedReservation) -> bool:
-    """Whether a record of the ledger has reached this status, also where an order was cancelled since."""
+    """Return whether a record of the ledger has reached this status; a cancelled order has been confirmed."""
     past = ReservationStatus.CANCELLED if status is ReservationStatus.CONFIRMED else status
     return found.status in (status, past)
 
 
 def newly_confirmed(result: list[Any]) -> bool:
-    """Whether an order was made now, and not before under the same key."""
+    """Return whether this call made an order; False for a replay of its idempotency key."""
     return result[0] == "confirmed" and not result[1]
 
 
 def newly_held_for_good(result: list[Any]) -> bool:
-    """Whether a hold was made now that its sale wants in the ledger."""
+    """Return whether this call made a hold whose sale demands durability `ledger`."""
     return len(result) > 6 and result[6] == Durability.LEDGER and not result[1]
 
 
 def is_confirmed(result: list[Any]) -> bool:
-    """Whether the reservation was confirmed by this call."""
+    """Return whether this call confirmed the reservation."""
     return bool(result[0] == "confirmed")
 
 
 def is_released(result: list[Any]) -> bool:
-    """Whether the reservation was released by this call."""
+    """Return whether this call released the reservation."""
     return bool(result[0] == "released")
 
 
 def refusal(result: list[Any]) -> Refused:
-    """The kernel's refusal as a value with what its code calls for."""
+    """Return the kernel's refusal as a value, with the fields that its code calls for."""
     match result:
         case ["sold-out", sku, available]:
             return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available)
@@ -98,7 +99,7 @@ RETRY_SECONDS: Final = 1.0
 
 
 def refused_by_status(decision: Decision) -> Refused | None:
-    """The refusal that a decision's fate means; None when it was decided and, where needed, committed."""
+    """Return the refusal that a decision's status means; None where it was decided, and committed if due."""
     match decision.status:
         case DecisionStatus.DECIDED:
             return None

@@ -1,4 +1,4 @@
-"""Reservation ids and signed receipts: derived from the installation's secret."""
+"""Reservation ids and signed receipts, derived from the installation's secret."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ SIGNATURE_BYTES: Final = 16
 
 
 class IdKind(Enum):
-    """What a derived id names. The label is BLAKE2b's `person` (at most 16 bytes): ids of two kinds are
+    """What a derived id names. Its label is BLAKE2b's `person` (at most 16 bytes): ids of two kinds are
     digests of two different functions, so that no choice of sale, customer or key makes them meet."""
 
     RESERVATION = b"reservation"
@@ -28,7 +28,7 @@ class IdKind(Enum):
 
 
 class Receipt(Struct, array_like=True, frozen=True):
-    """What a buyer can prove they were given."""
+    """The proof of a hold, signed: a buyer can show it after memory lost the hold."""
 
     id: ReservationId
     customer: CustomerId
@@ -71,7 +71,7 @@ class Signer:
         return self._digest(kind, key).hex()
 
     def ticket_id(self, sale: SaleId, customer: str) -> str:
-        """The id of a customer's ticket for a sale's waiting room: nobody else can know it."""
+        """Return the id of a customer's ticket for a sale's waiting room. It can't be guessed."""
         return _text(self._digest(IdKind.TICKET, sale, customer))
 
     def _digest(self, kind: IdKind, *scope: object) -> bytes:
@@ -81,21 +81,21 @@ class Signer:
         ).digest()
 
     def token_id(self, sale: SaleId, customer: str, seconds: float, key: str) -> str:
-        """The id of a buyer's token that is asked for with an idempotency key: the same for a retry."""
+        """Return the id of a buyer's token, derived from an idempotency key: the same for a retry."""
         text = f"{sale}\0{customer}\0{seconds:g}\0{key}".encode()
         return hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"token").hexdigest()
 
     def secret_for(self, purpose: str) -> bytes:
-        """A secret of its own for each purpose, derived from the installation's."""
+        """Return a secret for one purpose, derived from the installation's secret."""
         return hashlib.blake2b(purpose.encode(), digest_size=32, key=self._key, person=b"secret").digest()
 
     def sign(self, receipt: Receipt) -> str:
-        """The receipt as text: payload and signature, base64url."""
+        """Return the receipt as text: payload and signature, base64url."""
         payload = _encode(receipt)
         return f"{_text(payload)}.{_text(self._signature(payload))}"
 
     def verify(self, text: str) -> Receipt | None:
-        """The receipt that was signed; None when it was not signed here."""
+        """Return the receipt; None where the text was not signed by this installation."""
         try:
             head, _, tail = text.partition(".")
             payload, signature = _bytes(head), _bytes(tail)

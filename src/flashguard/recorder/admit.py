@@ -17,7 +17,7 @@ from flashguard.journal import (
     Expire,
     Extend,
     Hold,
-    Honour,
+    LateConfirm,
     Leave,
     Release,
     Restock,
@@ -75,7 +75,7 @@ def admit(
                 refused.append(Refusal(transition, f"its lines can't be read: {transition.lines!r}"))
                 continue
             match transition:
-                case Hold() | Buy() | Honour():
+                case Hold() | Buy() | LateConfirm():
                     reason = _why_not(transition, counts, known)
                     if reason:
                         refused.append(Refusal(transition, reason))
@@ -124,10 +124,10 @@ def admit(
 
 
 def _why_not(
-    grant: Hold | Buy | Honour, counts: dict[tuple[str, str], Counts], known: dict[tuple[str, str], str]
+    grant: Hold | Buy | LateConfirm, counts: dict[tuple[str, str], Counts], known: dict[tuple[str, str], str]
 ) -> str | None:
     status = known.get((grant.sale, grant.id))
-    if status is not None and not (isinstance(grant, Honour) and status == "expired"):
+    if status is not None and not (isinstance(grant, LateConfirm) and status == "expired"):
         return "this id is taken in the ledger"
     for at in range(0, len(grant.lines), 2):
         item = _item(counts, grant.sale, grant.lines[at])

@@ -15,8 +15,8 @@ from flashguard.journal import (
     Expire,
     Extend,
     Hold,
-    Honour,
     Join,
+    LateConfirm,
     Leave,
     Lines,
     Rebuilt,
@@ -76,7 +76,7 @@ class Group(Struct):
     new: dict[tuple[str, str], New] = field(default_factory=dict)
     changed: dict[tuple[str, str], Changed] = field(default_factory=dict)
     items: dict[tuple[str, str], Moved] = field(default_factory=dict)
-    honours: dict[tuple[str, str], Honour] = field(default_factory=dict)
+    late_confirms: dict[tuple[str, str], LateConfirm] = field(default_factory=dict)
     cancels: dict[tuple[str, str], Cancel] = field(default_factory=dict)
     restocks: list[Restock] = field(default_factory=list)
     sale_changes: dict[str, SaleChange] = field(default_factory=dict)
@@ -111,10 +111,10 @@ class Group(Struct):
                 row.status = _ENDS[type(transition)]
                 row.ended_ms = at_ms
                 self._move(sale, lines, held=-1, sold=1 if row.status == "confirmed" else 0)
-            case Honour(sale, id_, lines, at_ms):
+            case LateConfirm(sale, id_, lines, at_ms):
                 known = self.new.get((sale, id_)) or self.changed.get((sale, id_))
                 if known is None:
-                    self.honours[sale, id_] = transition
+                    self.late_confirms[sale, id_] = transition
                 else:  # it ended in this very group
                     known.status, known.ended_ms = "confirmed", at_ms
                 self._move(sale, lines, sold=1)
@@ -239,7 +239,7 @@ class Group(Struct):
     def rare_arguments(self) -> tuple[str, str, str] | None:
         """What is seldom in a group, as the JSON that `record_changes` takes; None when there is none."""
         rare = (
-            self.restocks, self.sale_changes, self.honours, self.cancels, self.joins, self.leaves,
+            self.restocks, self.sale_changes, self.late_confirms, self.cancels, self.joins, self.leaves,
             self.creations, self.descriptions,
         )  # fmt: skip
         if not any(rare):
@@ -260,15 +260,15 @@ class Group(Struct):
             }
             for c in self.sale_changes.values()
         ]  # fmt: skip
-        honours = [
+        late_confirms = [
             {
                 "sale": h.sale, "id": h.id, "customer": h.customer, "lines": h.lines,
                 "fingerprint": h.fingerprint, "created_ms": h.created_ms, "hold_ms": h.hold_ms,
                 "at_ms": h.at_ms,
             }
-            for h in self.honours.values()
+            for h in self.late_confirms.values()
         ]  # fmt: skip
-        return _json(restocks).decode(), _json(changes).decode(), _json(honours).decode()
+        return _json(restocks).decode(), _json(changes).decode(), _json(late_confirms).decode()
 
     def cancels_argument(self) -> str:
         """The orders that were taken back, as the JSON that `record_cancels` takes."""

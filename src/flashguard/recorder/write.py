@@ -3,7 +3,18 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 
-from flashguard.journal import Buy, Cancel, Confirm, Entry, Expire, Hold, Honour, Release, Restock, Transition
+from flashguard.journal import (
+    Buy,
+    Cancel,
+    Confirm,
+    Entry,
+    Expire,
+    Hold,
+    LateConfirm,
+    Release,
+    Restock,
+    Transition,
+)
 from flashguard.ledger import Connection, recording
 from flashguard.ledger.positions import doubt
 from flashguard.ledger.refusals import RefusedGrant, record_grants
@@ -97,7 +108,7 @@ async def write_doubtful_group(
     items = {
         (t.sale, sku)
         for t in transitions
-        if isinstance(t, Hold | Buy | Honour | Confirm | Release | Expire | Cancel | Restock)
+        if isinstance(t, Hold | Buy | LateConfirm | Confirm | Release | Expire | Cancel | Restock)
         for sku in t.lines[::2]
     }
     try:
@@ -151,7 +162,7 @@ async def _note(
     grants = [
         RefusedGrant(t.sale, t.id, t.customer, json.dumps(t.lines), r.reason)
         for r in refused
-        if isinstance(t := r.transition, Hold | Buy | Honour)
+        if isinstance(t := r.transition, Hold | Buy | LateConfirm)
     ]
     if grants:
         await record_grants(connection, grants, epoch)

@@ -1,6 +1,6 @@
-"""Writes the tables of docs/reference from the code they describe: `make docs`. A test keeps them equal.
+"""Write the tables of docs/reference from the code that they describe: `make docs`. A test keeps them equal.
 
-A table stands between `<!-- from the code: NAME -->` and `<!-- end -->`; the words around it are by hand.
+A table is between `<!-- from the code: NAME -->` and `<!-- end -->`; the text around it is written by hand.
 """
 
 import re
@@ -24,13 +24,13 @@ REFERENCE: Final = Path(__file__).parent / "reference"
 BLOCK: Final = re.compile(r"(<!-- from the code: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 WHAT_TO_DO: Final[dict[Code, str]] = {
-    Code.SOLD_OUT: "Try again when a hold may have ended; `sku` and `available` say what is short.",
-    Code.LIMIT_REACHED: "`limit` is the sale's. Ended and released holds count no more.",
+    Code.SOLD_OUT: "Try again when a hold may have expired; `sku` and `available` say what is short.",
+    Code.LIMIT_REACHED: "`limit` is the sale's. Expired and released holds do not count.",
     Code.HOLD_BUDGET_REACHED: "Confirm or release one; `limit` is the sale's. A direct order stays possible.",
     Code.COOLING_DOWN: "Hold again after `retry_after_seconds`. A direct order stays possible.",
-    Code.NO_WAITING_LIST: "The shop decides with `waiting_list`.",
-    Code.WAITING_LIST_FULL: "`limit` is how many may wait.",
-    Code.ALREADY_WAITING: "`detail` names the entry; leave it to wait for something else.",
+    Code.NO_WAITING_LIST: "The shop can set `waiting_list`.",
+    Code.WAITING_LIST_FULL: "`limit` is the size of the list.",
+    Code.ALREADY_WAITING: "`detail` names the entry; leave it to join for another item.",
     Code.UNKNOWN_ENTRY: "Check the id.",
     Code.SALE_NOT_OPEN: "`detail` names the sale's status. Wait for `starts_at`, or give up.",
     Code.RESERVATION_EXPIRED: "Reserve again, with a new key.",
@@ -43,21 +43,21 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.UNKNOWN_ITEM: "`sku` names what the sale does not have.",
     Code.UNKNOWN_RESERVATION: "Check the id.",
     Code.UNKNOWN_WEBHOOK: "Check the endpoint's id.",
-    Code.IDEMPOTENCY_MISMATCH: "A defect of the caller: one key belongs to one request.",
+    Code.IDEMPOTENCY_MISMATCH: "Correct the caller: use one key for one request.",
     Code.INVALID_REQUEST: "`errors` says where and what. Also the code of unknown calls (404), wrong methods "
     "(405) and bodies that are too large (413).",
     Code.UNAUTHENTICATED: "Send `Authorization: Bearer` and a valid key.",
-    Code.FORBIDDEN: "The key is valid, but not for this; or the feature is turned off here.",
+    Code.FORBIDDEN: "The key is valid, but not for this call; or the feature is turned off.",
     Code.RATE_LIMITED: "Wait for `retry_after_seconds`. `RateLimit` says which limit: "
     "per address, key or customer.",
-    Code.OVERLOADED: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
-    Code.RECOVERING: "Nothing is lost: send it again with the same key after `retry_after_seconds`.",
-    Code.QUEUE_REQUIRED: "Take a ticket and wait for its `admission`; or the one sent has run out, or is "
-    "another buyer's or sale's.",
-    Code.UNKNOWN_TICKET: "It has left, its session is over, or memory was lost: take it again, and show the "
-    "signed `ticket`, which keeps the place.",
-    Code.PROOF_REQUIRED: "Ask for a challenge, solve it, and send the solution as `proof`; each counts once.",
-    Code.LEDGER_REFUSED: "Memory had lost data and granted what the ledger could not. Try with a new key.",
+    Code.OVERLOADED: "Nothing is lost: retry with the same key after `retry_after_seconds`.",
+    Code.RECOVERING: "Nothing is lost: retry with the same key after `retry_after_seconds`.",
+    Code.QUEUE_REQUIRED: "Get a ticket and wait for its `admission`. If you sent one, it has expired, or is "
+    "for another buyer or sale.",
+    Code.UNKNOWN_TICKET: "The buyer left, the session is over, or memory was lost: get a ticket again, and "
+    "send the signed `ticket`, which keeps the place.",
+    Code.PROOF_REQUIRED: "Get a challenge, solve it, and send the solution as `proof`; each is valid once.",
+    Code.LEDGER_REFUSED: "Memory had lost data and granted what the ledger refused. Retry with a new key.",
 }
 
 
@@ -116,7 +116,7 @@ def calls() -> Iterator[str]:
 
 
 def access() -> Iterator[str]:
-    yield "| call | `admin` | `shop` | `read` | buyer's token | nobody, in development |"
+    yield "| call | `admin` | `shop` | `read` | buyer's token | no key, in development |"
     yield "|---|---|---|---|---|---|"
     for method, path, who in decisions(create_app()):
         if who is None:
@@ -161,7 +161,7 @@ def shapes() -> Iterator[str]:
 
 
 def _kind(shape: dict[str, Any]) -> str:
-    """What values a property has, in a word or two."""
+    """Return the type of a property in a word or two."""
     if "$ref" in shape:
         name = shape["$ref"].rpartition("/")[2].removesuffix("View")
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
@@ -216,7 +216,7 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
 
 
 def filled(page: str) -> str:
-    """The page with its tables as the code has them now."""
+    """Return the page with its tables as the code has them now."""
     return BLOCK.sub(
         lambda block: block[1] + "\n" + "\n".join(BLOCKS[block[2]]()).rstrip() + "\n\n" + block[3], page
     )

@@ -1,4 +1,4 @@
-"""Checks the model exhaustively with spin; then removes each guard, and spin must find the broken promise.
+"""Check the model exhaustively with spin; then remove each guard, and spin must find the broken promise.
 
 `python docs/model/check.py` prints a row per check; `--into README.md` puts the rows into that page.
 """
@@ -25,7 +25,7 @@ MARK = "<!-- results -->"
 
 
 class Check(NamedTuple):
-    """`live`: in the end everybody is answered, and memory and ledger agree; else: nothing goes wrong."""
+    """`live`: in the end every buyer is answered, and memory and ledger agree; else: nothing goes wrong."""
 
     name: str
     switches: tuple[str, ...]
@@ -37,12 +37,12 @@ class Check(NamedTuple):
 
 CHECKS = [
     Check("one recorder; memory lost once, recorder killed once", ONE),
-    Check("the same, and everybody is answered", ONE, live=True, long=True),
+    Check("the same, and every buyer is answered", ONE, live=True, long=True),
     Check("one recorder; memory lost twice, recorder killed once", (*ONE, "FAULTS=2"), long=True),
     Check("one recorder; a call sent twice, a deadline passed", (*ONE, "RESENDS=1", "HURRIED=1"), long=True),
     Check("two recorders; memory lost once, none killed", ("KILLS=0", "TAKEOVERS=0"), long=True),
     Check("two recorders; memory lost once, one killed", ("TAKEOVERS=0", "OUTDATED_MOST=0"), long=True),
-    Check("announcements always arrive, and nobody asks the ledger", ALONE),
+    Check("announcements always arrive, and no buyer asks the ledger", ALONE),
     Check("one recorder; memory flushed once, and no buyer has a deadline", FLUSHED),
     Check("without raising the epoch, where no buyer has a deadline", (*FLUSHED, "NO_EPOCH"), broken=True),
     Check("without the deadline, where a replica is promoted", (*ONE, "NO_DEADLINE"), broken=True),
@@ -67,7 +67,7 @@ class Found(NamedTuple):
 
 
 def run(check: Check) -> Found:
-    """What spin finds; every state of the model is looked at unless an error ends the search.
+    """Return what spin finds; it visits every state of the model unless an error ends the search.
 
     Raises:
         RuntimeError: the search was cut short: out of memory or depth.

@@ -84,6 +84,21 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
         assert "://" in target or (page.parent / target).exists(), target
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_into_a_page_leads_to_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*\.md|)#([^)]+)\)", page.read_text()):
+        assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
+
+
 def test_every_page_is_found_from_the_first_one() -> None:
     first = (ROOT / "docs" / "README.md").read_text()
     for page in PAGES[1:]:
@@ -98,6 +113,15 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     for number, page in enumerate(pages, 1):
         title = page.read_text().partition("\n")[0].removeprefix(f"# {number}. ")
         assert f"\n{number}. [{title}]({page.name})\n" in (folder / "README.md").read_text()
+
+
+def test_every_decision_that_a_text_names_exists() -> None:
+    numbers = {page.name[:4] for page in (ROOT / "docs" / "decisions").glob("[0-9]*.md")}
+    named = subprocess.run(
+        ["git", "grep", "-hoE", "decisions/[0-9]{4}"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert len(named) > 10
+    assert {name[-4:] for name in named} <= numbers
 
 
 INSTALLS = re.compile(

@@ -1,6 +1,6 @@
 """What the ledger refused of memory's journal: counted, and parked from the second time on.
 
-See docs/decisions/0026.
+See docs/decisions/0016.
 """
 
 from collections.abc import Sequence

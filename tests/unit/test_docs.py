@@ -182,9 +182,13 @@ def test_every_test_that_the_documentation_names_exists() -> None:
         for path in (ROOT / "tests").rglob("test_*.py")
         for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
     }
+    files = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for page in PAGES:
+        named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+        assert named <= there, (page, named - there)
+        named = set(re.findall(r"\b(test_\w+\.py)\b", page.read_text()))
+        assert named <= files, (page, named - files)
     table = (ROOT / "docs" / "explanation" / "owasp-api-top-10.md").read_text()
-    named = re.findall(r"`(test_\w+)`", table)
-    assert set(named) <= there, set(named) - there
     lines = re.findall(r"^\| \*\*API(\d+) .*`test_\w+` \|$", table, re.MULTILINE)
     assert lines == [str(number) for number in range(1, 11)]
 

@@ -20,7 +20,7 @@ from flashguard.model import (
     SaleStatus,
 )
 from flashguard.settings import Settings
-from flashguard.shop.sales import NewSale
+from flashguard.shop.new_sale import NewSale
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""Many sales at once, all or nothing."""
+"""Imports: many sales at once, all or nothing."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,26 +8,28 @@ from msgspec import Struct
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import SaleId
 
-from .sales import NewSale, Shop
+from .new_sale import NewSale
+from .sales import Shop
 
 MAX_SALES: Final = 100
-"""Of one import; so many statements its transaction has."""
+"""Sales of one import, which is one transaction."""
 MAX_ITEMS: Final = 20_000
-"""Of all its sales together."""
+"""Items of one import, over all its sales."""
 
 
 class Imported(Struct, frozen=True, kw_only=True):
-    """What an import did. `taken` are the places of sales whose ids exist: then nothing was written."""
+    """What an import did. `taken` are the places of sales whose ids exist already: then nothing was
+    written."""
 
     taken: tuple[int, ...] = ()
     ended: tuple[int, ...] = ()
-    """The places of sales whose end has passed: then nothing was written, either."""
+    """The places of sales whose end has passed: then nothing was written."""
     mismatch: bool = False
     """The key was used for another file: then nothing was written."""
     replayed: bool = False
     in_memory: bool = True
-    """False: not all of the sales are in memory yet. The same key again completes them, and so does a
-    recorder within seconds."""
+    """False: not all of the sales are in memory yet. A retry with the same key completes them, and a recorder
+    does within seconds."""
 
 
 async def import_sales(
@@ -38,11 +40,11 @@ async def import_sales(
     key: str | None = None,
     dry_run: bool = False,
 ) -> Imported:
-    """Writes draft sales into the ledger in one transaction, then each into memory and its journal.
+    """Write draft sales into the ledger in one transaction, then each into memory and its journal.
 
     Parameters:
-        key: an idempotency key; the same import under it again changes nothing.
-        dry_run: only look whether it would work.
+        key: an idempotency key; the same import with the same key again changes nothing.
+        dry_run: check the import and write nothing.
 
     Raises:
         LedgerAway: nothing was written.
@@ -50,9 +52,9 @@ async def import_sales(
     places: list[int] = []
     drafts: list[tuple[StoredSale, int]] = []
     for place, (id_, new) in enumerate(sales):
-        parts = shop.placed(shop.draft_of(new, id_, None if key is None else f"import:{key}:{place}"))
-        drafts += parts
-        places += [place] * len(parts)
+        shards = shop.placed(shop.draft_of(new, id_, None if key is None else f"import:{key}:{place}"))
+        drafts += shards
+        places += [place] * len(shards)
     ids = [draft.sale.id for draft, _ in drafts]
     made = [draft for draft, _ in drafts if draft.creation_key is not None]
     ended = tuple(place for place, (_, new) in enumerate(sales) if new.has_ended())
@@ -73,15 +75,15 @@ async def import_sales(
 
 
 async def _used_otherwise(ledger: Ledger, key: str, sales: int, *, replayed: bool) -> bool:
-    """Whether an earlier import under this key had another file: this one's first sale or the one after its
-    last tells, for an import is all or nothing."""
+    """Return whether an earlier import with this key had another file. An import is all or nothing, so its
+    first sale or the one after its last tells."""
     if not replayed and await ledger.sales.created_with(f"import:{key}:0") is not None:
         return True
     return await ledger.sales.created_with(f"import:{key}:{sales}") is not None
 
 
 async def _all_made(ledger: Ledger, drafts: Sequence[StoredSale]) -> bool:
-    """Whether this very import was made before."""
+    """Return whether this very import was made before."""
     for draft in drafts:
         found = await ledger.sales.get(draft.sale.id)
         if found is None or (found.creation_key, found.creation_body) != (

@@ -1,4 +1,4 @@
-"""Orders after the sale: taken back, as the shop refunds them."""
+"""Orders after the sale: cancelled, when the shop refunds them."""
 
 import asyncio
 from typing import Final
@@ -25,7 +25,7 @@ from flashguard.settings import Settings
 POLL_SECONDS: Final = 0.02
 _OF_ANOTHER_HISTORY: Final = Refused(
     code=Code.RECOVERING,
-    detail="Memory does not have this order as the ledger has it; it is about to be built again.",
+    detail="Memory does not have this order as the ledger has it and is about to be rebuilt. Retry.",
     retry_after_seconds=RETRY_SECONDS,
 )
 
@@ -39,11 +39,12 @@ class Orders:
         self._settings = settings
 
     async def cancel(self, id_: str, *, restock: bool, reason: str) -> Outcome:
-        """Takes an order back; the answer waits until the ledger has it. A second cancel answers the first's.
+        """Cancel an order; the answer waits until the ledger has it. A second cancel returns the first
+        outcome.
 
         Parameters:
-            restock: its units are available again; else they leave the stock. Either way they count for the
-                customer's limit no more.
+            restock: make its units available again; else they leave the stock. Either way they no longer
+                count for the customer's limit.
         """
         name = split_reservation_id(id_)
         if name is None:
@@ -72,9 +73,9 @@ class Orders:
             durable=lambda result: bool(result[0] == "cancelled"),
             same=lambda _, found: found.status is ReservationStatus.CANCELLED,
         )
-        by_fate = refused_by_status(decision)
-        if by_fate:
-            return _OF_ANOTHER_HISTORY if by_fate.code is Code.LEDGER_REFUSED else by_fate
+        refused = refused_by_status(decision)
+        if refused:
+            return _OF_ANOTHER_HISTORY if refused.code is Code.LEDGER_REFUSED else refused
         match decision.result:
             case ["cancelled", *_]:
                 found = await self._ledger.reservations.get(sale, short)
@@ -86,7 +87,7 @@ class Orders:
         return _OF_ANOTHER_HISTORY
 
     async def _no_order_yet(self, sale: SaleId, short: str, order: RecordedReservation | None) -> Refused:
-        """The ledger has a hold, or nothing; memory may be ahead of it."""
+        """Return the refusal where the ledger has a hold or nothing; memory may be ahead of it."""
         decision = await self._decisions.ask(Verb.LOOK, sale, (short,))
         status = decision.result[0] if decision.status is DecisionStatus.DECIDED else "unknown-reservation"
         if status in (ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED):
@@ -101,7 +102,11 @@ class Orders:
         return Refused(code=Code.LEDGER_REFUSED)
 
     async def _as_it_is(self, sale: SaleId, short: str, *, wait: bool) -> Outcome:
-        """The cancelled order as the ledger has it; waits for the recorder if asked to."""
+        """Return the cancelled order as the ledger has it.
+
+        Parameters:
+            wait: whether the recorder may still have to write it.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.record_timeout_seconds
         while True:
@@ -113,7 +118,7 @@ class Orders:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _cancel_archived(self, sale: SaleId, short: str, *, restock: bool, reason: str) -> Outcome:
-        """Memory does not have the sale: closed so long ago that only the ledger does, or not loaded yet."""
+        """Cancel an order of a sale that memory does not have: it closed long ago, or is not loaded yet."""
         stored = await self._ledger.sales.get(sale)
         if stored is None or stored.sale.status is not SaleStatus.CLOSED:
             return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""The audit of a spread sale: every part by itself, then what lies between them."""
+"""The audit of a spread sale: each shard by itself, then the transfers between them."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,16 +15,17 @@ from flashguard.model.shards import shard_ids
 from .audit import ItemAudit, SaleAudit, audit_sale
 
 TRANSIT_SECONDS_MOST: Final = 60.0
-"""Units of a dead mover arrive within seconds of a recorder's look; this long after, something is wrong."""
+"""A recorder completes the transfers of a dead process within seconds. Units in transit for longer mean a
+fault."""
 
 
 async def audit_spread_sale(
     kernel: Kernel, ledger: Ledger, sale: Sale, partition: Callable[[SaleId], int]
 ) -> SaleAudit:
-    """Return one report of the audits of all parts and of the transfers between them.
+    """Return one report of the audits of all shards and of the transfers between them.
 
     Parameters:
-        partition: the partition of a part.
+        partition: returns the partition of a shard.
 
     Raises:
         LedgerAway: PostgreSQL does not answer.
@@ -36,17 +37,17 @@ async def audit_spread_sale(
 
 
 async def audited_as_one(ledger: Ledger, sale: SaleId, reports: list[SaleAudit]) -> SaleAudit:
-    """One report of those of the parts. Units in transit belong to the stock, and to no part.
+    """Return one report of those of the shards. Units in transit belong to the stock, and to no shard.
 
     Raises:
         LedgerAway: PostgreSQL does not answer.
     """
     transfers, arrivals = await audited_transfers(ledger, sale)
     items = []
-    for of_parts in zip(*(report.items for report in reports), strict=True):
-        row = transfers.get(of_parts[0].sku)
+    for of_shards in zip(*(report.items for report in reports), strict=True):
+        row = transfers.get(of_shards[0].sku)
         items.append(
-            _item(list(of_parts), None if row is None else (row["in_transit"], row["oldest_seconds"]))
+            _item(list(of_shards), None if row is None else (row["in_transit"], row["oldest_seconds"]))
         )
     wrong = [f"{report.sale_id}: {difference}" for report in reports for difference in report.differences]
     wrong += [

@@ -1,7 +1,7 @@
 """Proof of work before a ticket: challenges of the ALTCHA kind, signed here, and each solution good once.
 
-A challenge costs a browser about a second and us a few hashes. Nothing is kept of one until it is solved;
-that a solution counts once is the kernel's to see to.
+A challenge costs a browser about a second, and this process a few hashes. Nothing is stored of a challenge
+until it is solved; the kernel sees to it that a solution counts once.
 """
 
 import time
@@ -14,22 +14,22 @@ ALGORITHM: Final = "SHA-256"
 PREFIX: Final = "0000"
 """What the hash must start with, in hex: 65,536 tries on average."""
 SOLVE_SECONDS: Final = 300
-"""A challenge may be solved for so long."""
+"""Lifetime of a challenge."""
 MAX_PROOF: Final = 4096
-"""Characters."""
+"""Characters of a solution."""
 
 NO_PROOF: Final = ("", 0)
 
 
 class Proofs:
-    """Makes challenges and verifies their solutions."""
+    """Makes challenges, and verifies their solutions."""
 
     def __init__(self, signer: Signer) -> None:
         self._secret = signer.secret_for("altcha")
 
     def challenge(self, sale: SaleId) -> dict[str, Any]:
-        """A challenge for this sale's waiting room."""
-        import altcha  # where it is needed: few sales ask for proofs
+        """Return a challenge for this sale's waiting room."""
+        import altcha  # imported here: few sales demand proofs
 
         made: dict[str, Any] = altcha.create_challenge(
             ALGORITHM,
@@ -42,8 +42,8 @@ class Proofs:
         return made
 
     def verify(self, sale: SaleId, text: str) -> tuple[str, int]:
-        """The name of the challenge that was solved, and until when it could be, in milliseconds; `NO_PROOF`
-        where the solution is none, or is another sale's."""
+        """Return the name of the solved challenge and its end in milliseconds; `NO_PROOF` where the solution
+        is wrong, too late, or another sale's."""
         if len(text) > MAX_PROOF:
             return NO_PROOF
         import altcha
@@ -52,7 +52,7 @@ class Proofs:
             payload = altcha.Payload.from_base64(text)
             good = altcha.verify_solution(payload, self._secret).verified
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-            return NO_PROOF  # whatever a stranger may send
+            return NO_PROOF  # a stranger may send anything
         asked = payload.challenge.parameters
         if not good or asked.data != {"sale": sale} or not asked.expires_at:
             return NO_PROOF

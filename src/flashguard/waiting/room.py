@@ -1,18 +1,15 @@
-"""The waiting rooms of sales, seen from a process: tickets are taken, looked at, left, and admissions told.
+"""The waiting rooms of sales: tickets are issued, polled and given up; admissions are signed and verified.
 
-Where everybody stands is decided by the kernel (scripts/lib/room.lua). A ticket's id follows from the sale
-and the customer, so that one customer has one ticket, and whoever reloads has it again. The signed ticket
-says its place: after memory was lost, whoever shows it has that place back.
+The kernel decides every place (scripts/lib/room.lua). A ticket's id is derived from the sale and the
+customer, so one customer has one ticket, and a reload returns it. The signed ticket names its place: after a
+loss of memory, a buyer who shows it gets that place back.
 """
 
 import asyncio
-import zlib
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, KeyRing, Kind
 from flashguard.engine.customers import WHAT_IT_IS
@@ -27,7 +24,6 @@ from flashguard.model import (
     MAX_QUANTITY,
     CustomerId,
     Refused,
-    RoomMode,
     SaleId,
     SaleStatus,
     from_millis,
@@ -37,18 +33,20 @@ from flashguard.model import (
 from flashguard.model.arguments import MAX_PAGE, SALE, first_wrong, is_ascii, is_sale, is_text, is_whole, must
 from flashguard.model.lottery import number
 
+from .place import Drawing, Place, poll_after_seconds
 from .proof_of_work import NO_PROOF, Proofs
 
 MOST_SEEDS: Final = 1024
-"""Sales whose seeds a process remembers; they never change."""
+"""Sales whose seeds a process caches; a seed never changes."""
 FULL_RETRY_SECONDS: Final = 10.0
 LOTTERY: Final = 0
-"""Stands on a ticket for the place that the seed gives it."""
+"""On a ticket, stands for the place that the seed gives it."""
 TOKEN_SLACK_SECONDS: Final = 60
-"""A token ends so much after the session that it is for: the kernel ends that by its own clock."""
+"""A token outlives its session by this: the kernel ends the session by its own clock."""
 RETRY_SECONDS: Final = 1.0
 MOST_FAREWELLS: Final = 10_000
-"""Buyers who took what they came for and are being signed off, at once; beyond it their session just ends."""
+"""Buyers who have bought and are leaving the room in the background, at once. Further sessions end by
+time."""
 
 MOST_TAKEN: Final = MAX_LINES * MAX_QUANTITY
 """Units of the largest basket."""
@@ -58,59 +56,18 @@ TICKET: Final = "id: must be a ticket's"
 TAKEN: Final = "taken: must be a number of units"
 
 NO_KEY_YET: Final = Refused(
-    code=Code.RECOVERING, detail="No signing key is known yet.", retry_after_seconds=RETRY_SECONDS
+    code=Code.RECOVERING, detail="No signing key is loaded yet. Retry.", retry_after_seconds=RETRY_SECONDS
 )
-NO_ROOM: Final = Refused(code=Code.INVALID_REQUEST, detail="The sale has no waiting room: just buy.")
-
-
-class Place(Struct, frozen=True, kw_only=True):
-    """Where a ticket stands.
-
-    Parameters:
-        position: how many are let in until it is its turn, itself included; None before a lottery is drawn.
-        waiting: how many wait in all.
-        expected_wait_seconds: None where it hangs on units that come back, or on the opening.
-        outlook: what there is to hope for: likely, possible (units that others hold would have to come
-            back), unlikely, sold-out.
-        poll_after_seconds: when to look again.
-        admission: what reserve and buy want, until `admitted_until`.
-        ticket: signed; whoever shows it keeps the place even when memory is lost.
-    """
-
-    id: str
-    sale_id: SaleId
-    status: str
-    position: int | None = None
-    waiting: int | None = None
-    expected_wait_seconds: float | None = None
-    outlook: str | None = None
-    opens_at: datetime | None = None
-    poll_after_seconds: float | None = None
-    admission: str | None = None
-    admitted_until: datetime | None = None
-    ticket: str | None = None
-
-
-class Drawing(Struct, frozen=True, kw_only=True):
-    """A room and, once it is drawn, its lottery: a page of the tickets in their order."""
-
-    mode: RoomMode
-    commitment: str
-    seed: str | None
-    drawn_at: datetime | None
-    waiting: int
-    active: int
-    admitted: int
-    tickets: int
-    page: list[str]
+NO_ROOM: Final = Refused(code=Code.INVALID_REQUEST, detail="The sale has no waiting room: buy directly.")
 
 
 class WaitingRooms:
-    """All waiting rooms. Refusals are values; a server that is away is a refusal too.
+    """The waiting rooms of all sales. Refusals are values, also where a server is away.
 
     Parameters:
         ring: signs tickets and admissions, and verifies them.
-        customer_of: the spelling of a customer's id that counts; None when it can't be one.
+        customer_of: returns the spelling of a customer's id that limits count by; None where it can't be an
+            id.
     """
 
     def __init__(
@@ -131,10 +88,10 @@ class WaitingRooms:
         self.proofs = Proofs(signer)
 
     def ticket_of(self, sale: SaleId, customer: str) -> str:
-        """The id of this customer's ticket, whether it was taken or not.
+        """Return the id of this customer's ticket, whether it was issued or not.
 
         Raises:
-            ValueError: the sale's or the customer's id can't be one.
+            ValueError: the sale's or the customer's id is invalid.
         """
         must((is_sale(sale), SALE), (is_str(customer), WHAT_IT_IS))
         return self._signer.ticket_id(sale, self._customer_of(customer) or customer)
@@ -142,14 +99,14 @@ class WaitingRooms:
     async def take(
         self, sale: SaleId, customer: CustomerId, *, shown: str | None = None, proof: str | None = None
     ) -> tuple[Place, bool] | Refused:
-        """Takes a ticket.
+        """Issue a ticket.
 
         Parameters:
-            shown: the signed ticket that this customer got before.
-            proof: the solution of a challenge, for a room that wants one.
+            shown: the signed ticket that this customer got earlier.
+            proof: the solution of a challenge, for a room that demands one.
 
         Returns:
-            where it stands, and whether the customer had it already; or why not.
+            where it stands, and whether the customer had it already; or a refusal.
         """
         one = self._customer_of(customer)
         if one is None:
@@ -187,7 +144,7 @@ class WaitingRooms:
             return NO_KEY_YET
 
     async def look(self, sale: SaleId, id_: str) -> Place | Refused:
-        """Where a ticket stands now; an admitted one has its admission with it."""
+        """Return where a ticket stands now; an admitted one comes with its admission."""
         wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
@@ -203,10 +160,10 @@ class WaitingRooms:
             return NO_KEY_YET
 
     async def leave(self, sale: SaleId, id_: str, *, taken: int = 0) -> Refused | None:
-        """Gives a ticket's place to those who wait.
+        """Give up a ticket's place, to the buyers who wait.
 
         Parameters:
-            taken: the units that its buyer took.
+            taken: the units that its buyer bought.
         """
         wrong = first_wrong(
             (is_sale(sale), SALE), (is_text(id_), TICKET), (is_whole(taken, 0, MOST_TAKEN), TAKEN)
@@ -219,13 +176,13 @@ class WaitingRooms:
             return refused
         if decision.result[0] not in ("left", "unknown-ticket"):
             return await self._refused(sale, decision.result)
-        return None  # whoever leaves twice has left
+        return None  # to leave twice is to leave
 
     def took(self, sale: SaleId, customer: str, taken: int) -> None:
-        """An admitted buyer took what they came for: their place is given on in the background.
+        """Give up the place of an admitted buyer who has bought, in the background.
 
         Raises:
-            ValueError: an id can't be one, or `taken` is no number of units.
+            ValueError: an id is invalid, or `taken` is not a number of units.
         """
         must(
             (is_sale(sale), SALE),
@@ -241,9 +198,8 @@ class WaitingRooms:
         await self.leave(sale, self.ticket_of(sale, customer), taken=taken)
 
     def admitted_until(self, sale: SaleId, customer: str, admission: str) -> int:
-        """Until when this admission counts for this customer in this sale, in memory's milliseconds; 0: not.
-
-        The kernel compares it with its own clock.
+        """Return until when this admission is valid for this customer in this sale, in milliseconds by
+        memory's clock; 0 where it is not. The kernel compares it with its own clock.
         """
         if not (is_sale(sale) and is_str(customer) and is_ascii(admission)):
             return 0
@@ -255,8 +211,8 @@ class WaitingRooms:
         return until_ms if mine and isinstance(until_ms, int) else 0
 
     async def drawing(self, sale: SaleId, start: int, count: int) -> Drawing | Refused:
-        """The room as anyone may see it. The seed is told only once the ledger knows that the lottery is
-        over: no loss of memory can reopen it then.
+        """Return the public view of a room. It has the seed only once the ledger knows that the lottery is
+        over: from then on, no loss of memory can reopen the lottery.
 
         Raises:
             LedgerAway: PostgreSQL does not answer.
@@ -303,13 +259,14 @@ class WaitingRooms:
         return self._seeds.setdefault(sale, stored.room_seed)
 
     def _ticket(self, sale: SaleId, id_: str, place: int, drawn: int, now_ms: int, epoch: int) -> str:
-        """The signed ticket. It can be read, so that it does not tell a number of the lottery beforehand."""
+        """Return the signed ticket. Its buyer can read it, so it must not name a number of the lottery
+        early."""
         says = {"place": LOTTERY if place == drawn else place, "at_ms": now_ms, "epoch": epoch}
         return self.ring.sign(Kind.TICKET, id_, sale, MAX_TOKEN_SECONDS, says).token
 
     def _read(self, sale: SaleId, id_: str, drawn: int, shown: str | None) -> list[int]:
-        """What a signed ticket says: place, when it was signed, and in which epoch; nothing where it is not
-        this one."""
+        """Return what a signed ticket says: place, time of signing in milliseconds, epoch; nothing where it
+        is not this ticket's."""
         if shown is None:
             return []
         claims = self.ring.verify(Kind.TICKET, shown.encode())
@@ -332,7 +289,7 @@ class WaitingRooms:
             id=id_, sale_id=sale, status="waiting", position=position or None, waiting=waiting,
             expected_wait_seconds=None if wait_ms < 0 else round(wait_ms / 1000, 1), outlook=outlook,
             opens_at=from_millis(opens_ms) if opens_ms else None,
-            poll_after_seconds=_look_again(id_, look_ms, opens_ms - now_ms),
+            poll_after_seconds=poll_after_seconds(id_, look_ms, opens_ms - now_ms),
         )  # fmt: skip
 
     async def _refused(self, sale: SaleId, result: list[Any]) -> Refused:
@@ -353,10 +310,3 @@ class WaitingRooms:
                     return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
                 return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")
         return refusal(result)
-
-
-def _look_again(id_: str, look_ms: float, left_ms: float) -> float:
-    """When to look again, in seconds; around the opening not all at the same moment."""
-    if 0 < left_ms < look_ms:
-        look_ms = left_ms + look_ms * zlib.crc32(id_.encode()) / 2**32
-    return round(look_ms / 1000, 1)

@@ -1,7 +1,7 @@
-"""The waiting list of a sale: who asks to be told when units come back. They are held for them, in order.
+"""The waiting list of a sale: returned units are held for its entries, in order.
 
-An entry is for units of one item. When its turn comes it is offered them: an ordinary hold with the entry's
-own id, which its customer confirms, releases, or lets lapse; then the next in line has them.
+An entry is for units of one item. When its turn comes, it is offered them: an ordinary hold with the entry's
+own id, which its customer confirms, releases, or lets expire. Then the next entry is offered them.
 """
 
 from collections.abc import Callable
@@ -40,22 +40,22 @@ from flashguard.model.fingerprints import request_fingerprint
 IN_FLIGHT: Final = Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
 RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
 FIELDS: Final = 8
-"""Of an entry in the kernel's results; a refusal has fewer."""
+"""Fields of an entry in the kernel's results; a refusal has fewer."""
 
 
 class WaitingStatus(StrEnum):
     WAITING = "waiting"
     OFFERED = "offered"
-    """Its units were held for it: its reservation says what became of them."""
+    """Units were held for it; the reservation of its id says what became of them."""
     LEFT = "left"
     LIMIT_REACHED = "limit-reached"
-    """When its turn came, its customer had bought as many units as one may have."""
+    """When its turn came, its customer had reached the limit."""
     ENDED = "ended"
     """The sale was closed while it waited, or the entry could not be offered its units."""
 
 
 class WaitingEntry(Struct, frozen=True, kw_only=True):
-    """A place in the list. `place` is 1 for who is next for the item, None when it waits no more."""
+    """An entry of the list. `place` is 1 for the next one for its item, None once it no longer waits."""
 
     id: ReservationId
     sale_id: SaleId
@@ -67,10 +67,11 @@ class WaitingEntry(Struct, frozen=True, kw_only=True):
 
 
 class WaitingList:
-    """Joins, looks at, and leaves the waiting lists of sales. Refusals are values.
+    """The waiting lists of all sales. Refusals are values.
 
     Parameters:
-        customer_of: the spelling of a customer's id that counts; None when it can't be one.
+        customer_of: returns the spelling of a customer's id that limits count by; None where it can't be an
+            id.
     """
 
     def __init__(
@@ -95,14 +96,14 @@ class WaitingList:
         key: Key | None = None,
         admitted_until: int = 0,
     ) -> tuple[WaitingEntry, bool] | Refused:
-        """Waits for so many units of an item; the answer comes once the ledger has it.
+        """Join the list for units of an item; the answer waits until the ledger has the entry.
 
         Parameters:
-            key: an idempotency key; the same one again answers the same entry, as it is now.
-            admitted_until: as in `FlashGuard.reserve`; matters only where the units are there at once.
+            key: an idempotency key; the same key again returns the same entry, as it is now.
+            admitted_until: as in `FlashGuard.reserve`; matters only where units are available at once.
 
         Returns:
-            the entry, and whether the same key had made it before; or why not.
+            the entry, and whether the same key had made it before; or a refusal.
         """
         line, one = Line(Sku(sku), quantity), self._customer_of(customer)
         wrong = WHAT_IT_IS if one is None else invalid_basket(sale, one, [line])
@@ -119,12 +120,12 @@ class WaitingList:
         return await self._ask(SaleId(sale), short, "join", body, one, sku, quantity, admitted_until)
 
     async def see(self, id_: str) -> WaitingEntry | Refused:
-        """An entry as it is now, with its place."""
+        """Return an entry as it is now, with its place."""
         found = await self._ask_by_id(id_, "see")
         return found if isinstance(found, Refused) else found[0]
 
     async def leave(self, id_: str) -> WaitingEntry | Refused:
-        """Gives the place up; an entry that waits no more stays as it is."""
+        """Give up an entry's place; an entry that no longer waits stays as it is."""
         found = await self._ask_by_id(id_, "leave")
         return found if isinstance(found, Refused) else found[0]
 
@@ -171,7 +172,8 @@ class WaitingList:
     async def _not_in_memory(
         self, sale: SaleId, short: str, verb: str
     ) -> tuple[WaitingEntry, bool] | Refused:
-        """Memory has no such sale or entry: unknown, long closed, or not loaded yet. The ledger knows."""
+        """Return the outcome from the ledger, where memory has no such sale or entry: it is unknown, closed
+        long ago, or not loaded yet."""
         try:
             stored = await self._ledger.sales.get(sale)
             row = None if stored is None else await waiting_entry(self._ledger, sale, short)

@@ -30,7 +30,7 @@ from flashguard.model import (
     unknown_sale,
 )
 from flashguard.model.rules import Rules
-from flashguard.shop.sales import NewSale
+from flashguard.shop.new_sale import NewSale
 
 from .dependencies import Cursor, IdempotencyKey, Limit, SaleParam, guard_of, known, visible_sale
 

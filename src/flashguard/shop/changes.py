@@ -1,0 +1,258 @@
+"""Changes of a sale that exists: its status, its rules, its stock."""
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from flashguard.engine.decision import Decision
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
+from flashguard.errors import Code
+from flashguard.kernel.kernel import Verb
+from flashguard.ledger import Ledger, StoredSale
+from flashguard.model import (
+    Durability,
+    Item,
+    Key,
+    Refused,
+    Sale,
+    SaleId,
+    SaleStatus,
+    ScopedKey,
+    Sku,
+    is_name,
+    is_str,
+    to_millis,
+    unknown_sale,
+)
+from flashguard.model.arguments import (
+    KEY,
+    NAME,
+    SALE,
+    first_wrong,
+    invalid_changes,
+    is_key,
+    is_sale,
+    is_text,
+    is_whole,
+    to_refusal,
+)
+from flashguard.model.fingerprints import fingerprint
+from flashguard.model.room import encode_room, room_rule
+from flashguard.model.rules import changes_to_kernel
+from flashguard.settings import Settings
+from flashguard.spread import NO_LIST, ShardRouter, Whole
+
+from .new_sale import ENDED, ENDS_FIRST, wrong_times
+
+MAX_STOCK: Final = 1_000_000_000
+"""Units of one item."""
+ENDED_BEFORE_IT_OPENED: Final = Refused(
+    code=Code.SALE_NOT_OPEN, detail="The sale's ends_at has passed. Change or clear it, then open the sale."
+)
+RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+IN_FLIGHT: Final = Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
+
+
+class SaleChanges:
+    """Asks the kernel for changes of sales, and waits until the ledger has them.
+
+    Parameters:
+        read: returns a sale as it is now.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        decisions: Decisions,
+        settings: Settings,
+        spread: ShardRouter,
+        whole: Whole,
+        read: Callable[[SaleId], Awaitable[Sale | None]],
+    ) -> None:
+        self._ledger = ledger
+        self._decisions = decisions
+        self._settings = settings
+        self._spread = spread
+        self._whole = whole
+        self._read = read
+
+    async def change(
+        self, sale_id: SaleId, verb: str, key: str | None, changes: Mapping[str, Any]
+    ) -> tuple[Sale, bool] | Refused:
+        """Return the sale after the change, and whether it is a replay: see `Shop.change`."""
+        wrong = to_refusal(
+            first_wrong((is_sale(sale_id), SALE), (key is None or is_key(key), KEY))
+            or invalid_changes(verb, changes)
+        ) or wrong_times(changes.get("starts_at"), changes.get("ends_at"))
+        if wrong:
+            return wrong
+        stored = await self._ledger.sales.get(sale_id)
+        if stored is None:
+            return unknown_sale(sale_id)
+        asked = self._kernel_changes(changes, stored)
+        if isinstance(asked, Refused):
+            return asked
+        field = "" if key is None else f"sale-change:{key}"
+        if field and await self._ledger.refusals.is_parked(sale_id, "sale", field):
+            return Refused(code=Code.LEDGER_REFUSED)
+        decision = await self._decisions.ask(
+            Verb.CHANGE_SALE,
+            sale_id,
+            (verb, asked, field),
+            name=field or verb,
+            durable=lambda result: result[1:2] == [False],
+        )
+        return refused_by_status(decision) or await self._changed(stored, verb, field, decision)
+
+    def _kernel_changes(self, changes: Mapping[str, Any], stored: StoredSale) -> dict[str, Any] | Refused:
+        """Return the changes as the kernel takes them: times in milliseconds, 0 or '' where cleared."""
+        asked: dict[str, Any] = {}
+        if rules := changes_to_kernel(changes):
+            asked["rules"] = rules
+        for name in ("starts_at", "ends_at"):
+            if name in changes:
+                asked[f"{name[:-3]}_ms"] = to_millis(changes[name]) if changes[name] else 0
+        if "hold_seconds" in changes:
+            asked["hold_ms"] = changes["hold_seconds"] * 1000
+            asked["max_hold_ms"] = max(changes["hold_seconds"], self._settings.max_hold_seconds) * 1000
+        if "hold_durability" in changes:
+            wanted = Durability(changes["hold_durability"])
+            asked["durability"] = "" if wanted is Durability.DISK else wanted
+        if "limit_per_customer" in changes:
+            asked["limit"] = changes["limit_per_customer"] or 0
+        if stored.sale.spread > 1 and changes.get("waiting_list") is not None:
+            return NO_LIST
+        starts_at = changes.get("starts_at", stored.sale.starts_at)
+        ends_at = changes.get("ends_at", stored.sale.ends_at)
+        if starts_at and ends_at and ends_at <= starts_at:
+            return ENDS_FIRST
+        described = [changes.get("name") or "", ""]
+        if "waiting_room" in changes:
+            if stored.sale.waiting_room is None:
+                return Refused(
+                    code=Code.INVALID_REQUEST, detail="waiting_room: the sale was created without one"
+                )
+            room = msgspec.structs.replace(stored.sale.waiting_room, **changes["waiting_room"])
+            asked.setdefault("rules", {})["room"] = room_rule(room, opened=False)
+            described[1] = encode_room(room)
+        if any(described):
+            asked["describe"] = described
+        return asked
+
+    async def _changed(
+        self, stored: StoredSale, verb: str, field: str, decision: Decision
+    ) -> tuple[Sale, bool] | Refused:
+        sale_id, result = stored.sale.id, decision.result
+        match result[0]:
+            case "unknown-sale":
+                return await self._change_closed(stored.sale, verb, field)
+            case "sale-not-open":
+                return not_open(result[1])
+            case "ended":
+                return ENDED if verb == "patch" else ENDED_BEFORE_IT_OPENED
+            case Code.IDEMPOTENCY_MISMATCH:
+                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+        status, replayed, seq = result
+        if replayed and seq and await self._ledger.sales.change_made_with(sale_id, field) is None:
+            return IN_FLIGHT
+        behind = await self._whole.follow(sale_id) if stored.sale.spread > 1 else None
+        if behind:
+            return behind
+        now = await self._read(sale_id)
+        if now is None:
+            return unknown_sale(sale_id)
+        return (msgspec.structs.replace(now, status=SaleStatus(status)) if replayed else now), replayed
+
+    async def _change_closed(self, sale: Sale, verb: str, field: str) -> tuple[Sale, bool] | Refused:
+        """Return the outcome where memory has no such sale: it closed long ago, or is not loaded yet."""
+        if sale.status is not SaleStatus.CLOSED:
+            return RECOVERING
+        earlier = await self._ledger.sales.change_made_with(sale.id, field) if field else None
+        if earlier is not None:
+            if earlier[0] != verb:
+                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
+            return msgspec.structs.replace(sale, status=earlier[1]), True
+        return (sale, False) if verb == "close" else not_open(SaleStatus.CLOSED)
+
+    async def restock(
+        self, sale_id: SaleId, sku: str, delta: int, reason: str, key: Key | None
+    ) -> tuple[Item, bool] | Refused:
+        """Return the item after the change, and whether it is a replay: see `Shop.restock`."""
+        wrong = first_wrong(
+            (is_sale(sale_id), SALE),
+            (is_str(sku), f"sku: {NAME}"),
+            (
+                is_whole(delta, -MAX_STOCK, MAX_STOCK),
+                f"delta: a whole number of at most {MAX_STOCK}",
+            ),
+            (is_text(reason), f"reason: {NAME}"),
+            (key is None or is_key(key), KEY),
+        )
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        if not is_name(sku):  # no item has such a name
+            known = await self._ledger.sales.get(sale_id)
+            return unknown_sale(sale_id) if known is None else Refused(code=Code.UNKNOWN_ITEM)
+        field = restock_field(key)
+        request = (sku, delta, reason, field, fingerprint("restock", sku, delta, reason), MAX_STOCK)
+        if key is not None and await self._ledger.refusals.is_parked(sale_id, "restock", field):
+            return Refused(code=Code.LEDGER_REFUSED)
+        decision = await self._spread.restock(sale_id, request)
+        if isinstance(decision, Refused):
+            return decision
+        refused = refused_by_status(decision)
+        if refused:
+            return refused
+        stored = await self._ledger.sales.get(sale_id)
+        if stored is None:
+            return unknown_sale(sale_id)
+        result = decision.result
+        if result[0] != "restocked":
+            return _not_restocked(stored.sale, sku, result)
+        replayed = bool(result[1])
+        unsure = replayed and result[5]  # memory alone may have it, and lose it
+        if unsure and not await self._ledger.sales.has_restock(sale_id, field):
+            return IN_FLIGHT
+        if stored.sale.spread > 1:
+            whole = await self._whole.live(stored.sale)
+            return next(item for item in whole.items if item.sku == sku), replayed
+        item = next(item for item in stored.sale.items if item.sku == sku)
+        after = Item(
+            sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
+            stock=result[2], held=result[3], sold=result[4],
+        )  # fmt: skip
+        return after, replayed
+
+
+def _not_restocked(sale: Sale, sku: str, result: list[Any]) -> Refused:
+    match result:
+        case ["unknown-sale", *_]:
+            return not_open(SaleStatus.CLOSED) if sale.status is SaleStatus.CLOSED else RECOVERING
+        case ["unknown-item", *_]:
+            return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
+        case ["recovering", *_]:
+            return RECOVERING
+        case ["invalid-request", available, *_]:
+            return Refused(
+                code=Code.INVALID_REQUEST,
+                detail=f"delta: {available} units are available, and stock is at most {MAX_STOCK}",
+                available=available,
+            )
+    return Refused(code=Code(result[0]))
+
+
+def restock_field(key: Key | None) -> str:
+    """Return the name of a restock's record. No caller chooses what stands before the first colon: restock
+    and shadow here, transfer in shards.py, recover in recording.sql."""
+    if isinstance(key, ScopedKey):
+        return f"{key.scope}:{json.dumps(key.parts)}"
+    return f"restock:{secrets.token_hex(12) if key is None else key}"
+
+
+def not_open(status: str) -> Refused:
+    """Return the refusal of a change that the sale's status forbids."""
+    return Refused(code=Code.SALE_NOT_OPEN, detail=f"The sale is {status}.")

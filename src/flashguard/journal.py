@@ -5,9 +5,8 @@ An entry is written by one kernel call and holds all transitions of that batch, 
 before it, so that two histories which gave out the same ids can never be mistaken for one.
 """
 
-import asyncio
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -211,7 +210,7 @@ class Counters(Struct, array_like=True, frozen=True):
     sold: int
 
 
-class Body(Struct, array_like=True, frozen=True):
+class EntryBody(Struct, array_like=True, frozen=True):
     """What an entry holds."""
 
     at_ms: int
@@ -226,14 +225,14 @@ class Entry(Struct, frozen=True):
     seq: int
     token: str
     previous: str
-    body: Body
+    body: EntryBody
 
     @property
     def position(self) -> Position:
         return Position(self.epoch, self.seq, self.token)
 
     def follows(self, position: Position) -> bool:
-        """Whether this entry is the very next one of the same history."""
+        """Return whether this entry is the next one of the same history."""
         return (
             self.epoch == position.epoch and self.seq == position.seq + 1 and self.previous == position.token
         )
@@ -243,11 +242,11 @@ class BrokenEntry(Exception):
     """An entry can't be decoded."""
 
 
-_decode_body = msgspec.msgpack.Decoder(Body).decode
+_decode_body = msgspec.msgpack.Decoder(EntryBody).decode
 
 
 def decode_entry(raw_id: bytes, fields: dict[bytes, bytes]) -> Entry:
-    """Decodes a stream entry as the client returns it.
+    """Decode a stream entry as the client returns it.
 
     Raises:
         BrokenEntry: the id, a field or the body is not what the kernel writes.
@@ -262,11 +261,11 @@ def decode_entry(raw_id: bytes, fields: dict[bytes, bytes]) -> Entry:
 
 
 def decode_sound(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> tuple[list[Entry], str | None]:
-    """The entries up to the first that can't be decoded, and what is wrong with that one."""
+    """Return the entries up to the first that can't be decoded, and what is wrong with that one."""
     entries: list[Entry] = []
-    for one in raw:
+    for raw_entry in raw:
         try:
-            entries.append(decode_entry(*one))
+            entries.append(decode_entry(*raw_entry))
         except BrokenEntry as error:
             return entries, str(error)
     return entries, None
@@ -280,66 +279,16 @@ class Announcement(Struct, array_like=True, frozen=True):
     refused: list[ReservationId]
 
 
-_decode_announcement = msgspec.json.Decoder(Announcement).decode
+decode_announcement = msgspec.json.Decoder(Announcement).decode
 
 
 def encode_announcement(announcement: Announcement) -> str:
-    """The announcement as it travels on the channel: JSON, since Lua's msgpack has no bytes."""
+    """Return the announcement as it travels on the channel: JSON, since Lua's msgpack has no bytes."""
     return msgspec.json.encode(announcement).decode()
 
 
-class Recorded(Struct, frozen=True):
-    """The fate of one entry: which id carried the token, and which of its group's orders were refused."""
-
-    epoch: int
-    seq: int
-    refused: frozenset[ReservationId]
-
-
-_NONE_REFUSED: Final[frozenset[ReservationId]] = frozenset()
-
-
-class Watermark:
-    """Lets a caller wait until its own journal entry is in the ledger.
-
-    A caller registers the token before it sends the script call, so that no announcement can come too
-    early. It must then compare the announced id with the id the call returned: an id with another token
-    is a lost history and is never announced under this token.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, asyncio.Future[Recorded]] = {}
-        self.announcements = 0
-
-    def expect(self, token: str) -> "asyncio.Future[Recorded]":
-        """A future that resolves when the entry named by this token is announced. Forget it after use."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[token] = future
-        return future
-
-    def forget(self, token: str) -> None:
-        self._waiting.pop(token, None)
-
-    def announced(self, message: bytes) -> None:
-        """Takes one message of a partition's channel."""
-        self.announcements += 1
-        waiting = self._waiting
-        if not waiting:
-            return
-        announcement = _decode_announcement(message)
-        refused = frozenset(announcement.refused) if announcement.refused else _NONE_REFUSED
-        for seq, token in announcement.entries:
-            future = waiting.get(token)
-            if future is not None and not future.done():
-                future.set_result(Recorded(announcement.epoch, seq, refused))
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
-
-
 def last_position(entries: Iterable[Entry], start: Position) -> tuple[list[Entry], Position, bool]:
-    """The run of entries that continue `start` without a gap or a foreign link.
+    """Return the run of entries that continue `start` without a gap or a foreign link.
 
     Returns:
         the run, the position at its end, and whether all entries belonged to it.

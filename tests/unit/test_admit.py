@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from flashguard.journal import (
-    Body,
     Buy,
     Cancel,
     Confirm,
     Entry,
+    EntryBody,
     Expire,
     Extend,
     Hold,
@@ -27,7 +27,7 @@ LINES = ["unit", 2]
 def of(*transitions: Transition) -> list[Entry]:
     """A run of entries, one for each transition."""
     return [
-        Entry(1, seq, f"t{seq}", f"t{seq - 1}", Body(0, [transition], []))
+        Entry(1, seq, f"t{seq}", f"t{seq - 1}", EntryBody(0, [transition], []))
         for seq, transition in enumerate(transitions, 1)
     ]
 

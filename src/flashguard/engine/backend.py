@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from typing import Self
 
-from flashguard.journal import Watermark
 from flashguard.kernel import keys
 from flashguard.ledger import Installation, Ledger
 from flashguard.settings import Settings
@@ -13,6 +12,7 @@ from flashguard.valkey.connect import connect_kernel
 
 from .announcements import Announcements
 from .listening import Listening, check
+from .watermark import Watermark
 
 
 class Backend:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-from flashguard.journal import Recorded, Watermark, decode_sound
+from flashguard.journal import decode_sound
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway, Reply
 from flashguard.ledger import Ledger, LedgerAway
@@ -18,6 +18,7 @@ from flashguard.telemetry.metrics import Batches
 
 from .decision import Decision, DecisionStatus, PendingDecision
 from .listening import Listening
+from .watermark import Recorded, Watermark
 
 log = logging.getLogger("flashguard")
 

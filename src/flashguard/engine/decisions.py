@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from flashguard.journal import Watermark
 from flashguard.kernel.circuit import Circuits
 from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone, Verb, new_token
@@ -18,6 +17,7 @@ from flashguard.telemetry.metrics import Batches
 from .commits import Commits
 from .decision import Decision, DecisionStatus, PendingDecision, SameReservation, any_reservation
 from .listening import Listening
+from .watermark import Watermark
 
 if TYPE_CHECKING:  # OpenTelemetry is an extra
     from flashguard.telemetry.tracing.otel import Traces

@@ -15,7 +15,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from flashguard.api.access import Scope
 from flashguard.api.app import create_app
-from flashguard.api.security import OPEN, decisions
+from flashguard.api.security import OPEN, rights_of
 from flashguard.cli import app as command_line
 from flashguard.errors import PROBLEMS, Code
 from flashguard.settings import Settings
@@ -118,12 +118,12 @@ def calls() -> Iterator[str]:
 def access() -> Iterator[str]:
     yield "| call | `admin` | `shop` | `read` | buyer's token | no key, in development |"
     yield "|---|---|---|---|---|---|"
-    for method, path, who in decisions(create_app()):
-        if who is None:
+    for method, path, right in rights_of(create_app()):
+        if right is None:
             if path in OPEN and path != "/openapi.json":
                 yield f"| `{method} {path}` | yes | yes | yes | yes | yes, in production too: {OPEN[path]} |"
             continue
-        cells = [scope in who.scopes for scope in Scope] + [who.buyer, who.anonymous]
+        cells = [scope in right.scopes for scope in Scope] + [right.for_buyers, right.for_anonymous]
         yield f"| `{method} {path}` | {' | '.join('yes' if cell else '' for cell in cells)} |"
 
 

@@ -1,4 +1,4 @@
-"""The express lane answers as the framework does, byte for byte, whatever is asked and however it comes."""
+"""The lane answers as the framework does, byte for byte, whatever is asked and however it comes."""
 
 import json
 import re
@@ -11,7 +11,8 @@ from conftest import ADMIN_KEY, unique
 from flashguard.access.identities import new_api_key
 from flashguard.access.tokens import Kind
 from flashguard.api.app import create_front_door
-from flashguard.api.server.front_door import Express
+from flashguard.api.hot_calls import match
+from flashguard.api.server.front_door import FrontDoor
 from flashguard.ledger.identities import LiveKey, SigningKey
 from flashguard.model import SaleId
 from flashguard.settings import Settings
@@ -148,6 +149,20 @@ async def test_both_lanes_look_at_tickets_alike(service):
     )
 
 
+async def test_both_lanes_read_reservations_alike(service):
+    sale = await service.create_sale()
+    held = (await service.hold(sale, "ann")).ok(201)["id"]
+    for id_ in (held, f"{sale}.{'0' * 24}", f"{sale}.xyz", "nope", f"{held}?x=1", f"{held}/", "x" * 200):
+        for headers in ({}, {"Authorization": f"Bearer {ADMIN_KEY}"}, {"Authorization": "Bearer nope"}):
+            for method in ("GET", "DELETE"):
+                raw = [
+                    request(f"/v1/reservations/{id_}", method=method, **headers, **more)
+                    for more in ({}, FRAMEWORK)
+                ]
+                one, other = [(await exchange(service, each))[0] for each in raw]
+                assert comparable(one) == comparable(other), (method, id_)
+
+
 async def test_both_lanes_know_each_others_keys(service):
     sale = await service.create_sale(stock=10)
     first, again, other, framework = await exchange(
@@ -222,23 +237,35 @@ def test_the_hot_calls_do_take_the_lane():
     kind = (b"content-type", b"application/json")
     body = json.dumps(BASKET).encode()
     short = "0" * 24
-    for url, headers, sent in (
-        (b"/v1/sales/s/orders", [kind, (b"idempotency-key", b"k")], body),
-        (b"/v1/sales/s/reservations", [kind, (b"authorization", f"Bearer {ADMIN_KEY}".encode())], body),
-        (f"/v1/reservations/s.{short}/confirm".encode(), [], b""),
-        (f"/v1/reservations/s.{short}/release".encode(), [], b""),
+    for method, url, headers, sent in (
+        (b"POST", b"/v1/sales/s/orders", [kind, (b"idempotency-key", b"k")], body),
+        (
+            b"POST",
+            b"/v1/sales/s/reservations",
+            [kind, (b"authorization", f"Bearer {ADMIN_KEY}".encode())],
+            body,
+        ),
+        (b"POST", f"/v1/reservations/s.{short}/confirm".encode(), [], b""),
+        (b"POST", f"/v1/reservations/s.{short}/release".encode(), [], b""),
+        (b"POST", f"/v1/reservations/s.{short}/extend".encode(), [], b""),
+        (b"GET", f"/v1/reservations/s.{short}".encode(), [], b""),
+        (b"GET", b"/v1/sales/s/tickets/BeVKI9D90fRCDSzH", [], b""),
     ):
         calls = []
         door.app.state.guard = _Guard(calls)
-        work = door.plan(url, headers, sent)
+        found = match(method, url)
+        assert found is not None, url
+        work = door.plan(found, headers, sent)
         assert work is not None, url
         work.close()
 
 
 def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():
-    def hold(door: Express, *more: tuple[bytes, bytes]) -> bool:
+    def hold(door: FrontDoor, *more: tuple[bytes, bytes]) -> bool:
         headers = [(b"content-type", b"application/json"), *more]
-        work = door.plan(b"/v1/sales/s/reservations", headers, json.dumps(BASKET).encode())
+        found = match(b"POST", b"/v1/sales/s/reservations")
+        assert found is not None
+        work = door.plan(found, headers, json.dumps(BASKET).encode())
         if work is not None:
             work.close()
         return work is not None

@@ -12,7 +12,7 @@ import pytest
 from conftest import Answer, Service, unique
 from flashguard.api.access import Scope
 from flashguard.api.app import create_app
-from flashguard.api.security import OPEN, decisions
+from flashguard.api.security import OPEN, rights_of
 from flashguard.errors import ConfigurationError
 from flashguard.settings import Mode, Settings
 from streams import another_api
@@ -75,17 +75,17 @@ async def eventually(call: Any, status: int) -> Answer:
 
 
 def test_every_route_says_who_may_call_it():
-    undecided = {path for _, path, access in decisions(create_app()) if access is None} - set(OPEN)
-    assert not undecided, f"no access for {undecided}: give it one of api/security.py, or say in OPEN why not"
-    assert set(OPEN) <= {path for _, path, access in decisions(create_app()) if access is None}
+    undecided = {path for _, path, right in rights_of(create_app()) if right is None} - set(OPEN)
+    assert not undecided, f"{undecided} requires no right: give it one, or say in OPEN why not"
+    assert set(OPEN) <= {path for _, path, right in rights_of(create_app()) if right is None}
 
 
 async def test_every_call_takes_those_whom_the_table_names_and_nobody_else(shop):
     sale = await shop.create_sale()
     secrets = {scope: (await new_key(shop, scope))["key"] for scope in Scope}
     buyer = await token(shop, sale)
-    for method, path, access in decisions(create_app()):
-        if access is None:
+    for method, path, right in rights_of(create_app()):
+        if right is None:
             continue
         address = path
         for name, value in (FILLED | {"{id}": f"nobody.{'0' * 24}"}).items():
@@ -98,10 +98,10 @@ async def test_every_call_takes_those_whom_the_table_names_and_nobody_else(shop)
         (await ask(bearer("nope"))).problem(401, "unauthenticated")
         for scope, secret in secrets.items():
             status = (await ask(bearer(secret))).status
-            assert (status == 403) == (scope not in access.scopes), (method, path, scope, status)
+            assert (status == 403) == (scope not in right.scopes), (method, path, scope, status)
             assert status != 401
         asked = await ask(bearer(buyer), address=address.replace("nobody", sale))
-        assert (asked.status == 403) == (not access.buyer), (method, path, asked)
+        assert (asked.status == 403) == (not right.for_buyers), (method, path, asked)
 
 
 async def test_a_key_says_no_to_what_it_is_not_for_before_it_looks_at_anything(shop):

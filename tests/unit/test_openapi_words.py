@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from flashguard.api.app import create_app
 from flashguard.api.openapi.vocabulary import ANSWERS, IN_SCHEMA, PARAMETERS, WORDS
 from flashguard.api.responses.problems import MEDIA_TYPE
-from flashguard.api.security import OPEN, decisions
+from flashguard.api.security import OPEN, rights_of
 from flashguard.settings import Mode, Settings
 
 PRODUCTION = Settings(mode=Mode.PRODUCTION, admin_key=SecretStr("fg_admin_0123456789-of-the-tests"))
@@ -123,14 +123,16 @@ def test_every_word_is_used() -> None:
 
 def test_the_contract_says_which_calls_need_no_key() -> None:
     development, production = DOCUMENT, create_app(PRODUCTION).openapi()
-    for method, path, who in decisions(create_app()):
+    for method, path, right in rights_of(create_app()):
         call = development["paths"].get(path, {}).get(method.lower())
         if call is None:  # the documentation itself
             assert path in OPEN
             continue
-        bearer = [] if who is None else [{"bearer": []}]
+        bearer = [] if right is None else [{"bearer": []}]
         assert production["paths"][path][method.lower()]["security"] == bearer, path
-        assert call["security"] == ([{}, *bearer] if who is not None and who.anonymous else bearer), path
+        assert call["security"] == ([{}, *bearer] if right is not None and right.for_anonymous else bearer), (
+            path
+        )
 
 
 def test_the_calls_are_found_at_all() -> None:

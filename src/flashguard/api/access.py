@@ -1,7 +1,7 @@
-"""Who is calling: the scopes of an API key, or the customer and the sale of a buyer's token."""
+"""Who is calling, and what a caller may do. Knows no web framework: AWS Lambda's hot calls import it."""
 
 import hmac
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
 
 from msgspec import Struct
@@ -16,10 +16,12 @@ from flashguard.settings import Settings
 BEARER: Final = b"bearer "
 BOOTSTRAP_ID: Final = "bootstrap"
 """Stands for FLASHGUARD_ADMIN_KEY where a key's id is shown."""
+MAX_CALLERS: Final = 10_000
+"""API keys whose `Caller` is kept between requests."""
 
 
 class Scope(StrEnum):
-    """What a key may be used for. `admin` may do all that the others may."""
+    """What an API key may be used for. `admin` includes the others."""
 
     ADMIN = "admin"
     SHOP = "shop"
@@ -27,13 +29,13 @@ class Scope(StrEnum):
 
 
 class Caller(Struct, frozen=True):
-    """Who is calling.
+    """The caller of one request.
 
     Parameters:
-        scopes: of an API key; empty for a buyer, and for anybody without a key.
+        scopes: of the API key; empty for a buyer and for a caller without a key.
         key: the API key's id; None without one.
-        customer: whom a buyer's token speaks for; None without one.
-        sale: the one sale that the token is for.
+        customer: the customer that a buyer's token speaks for; None without a token.
+        sale: the only sale that the token is valid for.
         token: the token's id.
     """
 
@@ -44,64 +46,69 @@ class Caller(Struct, frozen=True):
     token: str | None = None
 
     @property
-    def is_buyer(self) -> bool:
-        return self.customer is not None
-
-    @property
     def is_shop(self) -> bool:
-        """Whether an API key was sent: with any scope, it is the shop's, and may see drafts."""
+        """Whether the caller sent an API key. A key of any scope belongs to the shop and may see drafts."""
         return self.key is not None
 
-    @property
-    def is_anonymous(self) -> bool:
-        """Nobody said who calls: only in development."""
-        return self.key is None and self.customer is None
 
+class Right(Enum):
+    """One thing a caller may do. This is the table of who may do what.
 
-class Rights:
-    """Who may make a call.
-
-    Parameters:
-        scopes: a key needs one of these; one with `admin` has them all.
-        buyer: whether a buyer's token will do; what it may do then is the call's to say.
-        anonymous: whether in development nothing is needed; what is sent is checked all the same.
+    The columns: what the right allows; the scopes of which an API key needs one (`admin` has every right);
+    whether a buyer's token is enough (the call then limits the buyer to its own customer and sale); whether a
+    caller without a key or token has the right in development mode.
     """
 
-    def __init__(self, *scopes: Scope, buyer: bool = False, anonymous: bool = False) -> None:
-        self.scopes = frozenset((Scope.ADMIN, *scopes))
-        self.buyer = buyer
-        self.anonymous = anonymous
+    SELL = "hold, buy, confirm, release, extend and wait for units", {Scope.SHOP}, True, True
+    READ_SALES = "read sales, reservations, tickets and places", {Scope.SHOP, Scope.READ}, True, True
+    READ_ORDERS = "read orders and the report of a shadow", {Scope.SHOP, Scope.READ}
+    CANCEL_ORDERS = "cancel orders", {Scope.SHOP}
+    MINT_TOKENS = "mint and revoke buyers' tokens", {Scope.SHOP}
+    RECORD_ATTEMPTS = "record what the shop's own stock decided", {Scope.SHOP}
+    READ_AUDIT = "read the audit of a sale", {Scope.READ}
+    READ_SYSTEM = "read the system's state and metrics", {Scope.READ}, False, True
+    MANAGE_SALES = "create, import and change sales", set[Scope]()
+    MANAGE_KEYS = "manage API keys and signing keys", set[Scope]()
+    MANAGE_WEBHOOKS = "manage webhooks", set[Scope]()
+    RUN_SIMULATIONS = "start, list and stop simulations", set[Scope]()
 
-    def lets(self, caller: Caller) -> bool:
-        """Whether one who said who they are may make the call."""
-        return self.buyer if caller.customer is not None else not self.scopes.isdisjoint(caller.scopes)
+    def __init__(
+        self, allows_to: str, scopes: set[Scope], for_buyers: bool = False, for_anonymous: bool = False
+    ) -> None:
+        self.allows_to = allows_to
+        self.scopes = frozenset({Scope.ADMIN, *scopes})
+        self.for_buyers = for_buyers
+        self.for_anonymous = for_anonymous
+
+    def allows(self, caller: Caller) -> bool:
+        """Return whether an identified caller has this right."""
+        return self.for_buyers if caller.customer is not None else not self.scopes.isdisjoint(caller.scopes)
 
 
-SELLS: Final = Rights(Scope.SHOP, buyer=True, anonymous=True)
-LOOKS: Final = Rights(Scope.SHOP, Scope.READ, buyer=True, anonymous=True)
 ANONYMOUS: Final = Caller()
+"""A caller without a key or token; accepted only in development mode."""
 ADMIN: Final = Caller(frozenset(Scope), BOOTSTRAP_ID)
-REFUSED: Final = Refused(code=Code.UNAUTHENTICATED)
-UNKNOWN: Final = Refused(code=Code.UNAUTHENTICATED, detail="The key is not known, or not any more.")
+UNAUTHENTICATED: Final = Refused(code=Code.UNAUTHENTICATED)
+UNKNOWN_API_KEY: Final = Refused(code=Code.UNAUTHENTICATED, detail="Unknown or revoked API key.")
 
 
 class Callers:
-    """Tells callers from what they send. A key or a token that was seen before costs microseconds.
+    """Identifies callers by the `Authorization` header. A known key or token costs microseconds.
 
-    What is compared is a hash: however long a comparison takes, it tells nothing of the secret.
+    Only hashes are compared, so the time of a comparison reveals nothing about the secret.
     """
 
     def __init__(self, settings: Settings, identities: Identities) -> None:
         self.identities = identities
         admin = settings.admin_key.get_secret_value() if settings.admin_key else ""
         self._admin = digest_of(admin.encode()) if admin else b""
-        self._of_scopes: dict[tuple[str, tuple[str, ...]], Caller] = {}
+        self._of_keys: dict[tuple[str, tuple[str, ...]], Caller] = {}
 
     def of(self, authorization: bytes) -> Caller | Refused:
-        """The caller who sent this `Authorization`, as far as this process knows."""
+        """Return the caller who sent this `Authorization`, as far as this process knows the key."""
         secret = authorization[len(BEARER) :].strip()
         if authorization[: len(BEARER)].lower() != BEARER or not 0 < len(secret) <= MAX_TOKEN:
-            return REFUSED
+            return UNAUTHENTICATED
         digest = digest_of(secret)
         if hmac.compare_digest(digest, self._admin):
             return ADMIN
@@ -109,24 +116,24 @@ class Callers:
         if key is not None:
             return self._with_key(key.id, key.scopes)
         if secret.startswith(KEY_PREFIX.encode()):
-            return UNKNOWN
+            return UNKNOWN_API_KEY
         if secret.count(b".") != 2:
-            return REFUSED
+            return UNAUTHENTICATED
         claims = self.identities.ring.verify(Kind.BUYER, secret, digest)
         if isinstance(claims, Claims):
-            # Exactly as it was signed: the id was made the one that counts when the token was minted.
+            # The customer exactly as signed: it was normalized when the token was minted.
             return Caller(customer=CustomerId(claims.subject), sale=claims.sale, token=claims.id)
         return claims
 
     async def find(self, authorization: bytes) -> Caller:
-        """The caller; a key that this process does not know is looked up, for it may be new.
+        """Return the caller; an unknown key triggers a lookup in the ledger, because it may be new.
 
         Raises:
-            ProblemError: what was sent is no good.
-            LedgerAway: nobody can tell.
+            ProblemError: the key or token is not valid.
+            LedgerAway: the key is unknown here and the ledger does not answer.
         """
         found = self.of(authorization)
-        if found is UNKNOWN or found is UNKNOWN_KEY:
+        if found is UNKNOWN_API_KEY or found is UNKNOWN_KEY:
             await self.identities.look()
             found = self.of(authorization)
         if isinstance(found, Refused):
@@ -134,11 +141,11 @@ class Callers:
         return found
 
     def _with_key(self, id_: str, scopes: tuple[str, ...]) -> Caller:
-        caller = self._of_scopes.get((id_, scopes))
+        caller = self._of_keys.get((id_, scopes))
         if caller is None:
-            if len(self._of_scopes) > 10_000:
-                self._of_scopes.clear()
+            if len(self._of_keys) > MAX_CALLERS:
+                self._of_keys.clear()
             given = frozenset(map(Scope, scopes))
             caller = Caller(frozenset(Scope) if Scope.ADMIN in given else given, id_)
-            self._of_scopes[id_, scopes] = caller
+            self._of_keys[id_, scopes] = caller
         return caller

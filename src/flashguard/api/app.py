@@ -48,7 +48,7 @@ from .routes import (
 from .shared import Shared
 
 if TYPE_CHECKING:
-    from flashguard.api.server.front_door import Express
+    from flashguard.api.server.front_door import FrontDoor
     from flashguard.telemetry.tracing.otel import Traces
 
 log = logging.getLogger("flashguard")
@@ -178,14 +178,12 @@ def create_app(
     return app
 
 
-def create_front_door(settings: Settings | None = None, traces: "Traces | None" = None) -> "Express":
-    """What the server runs: the application behind its express lane.
+def create_front_door(settings: Settings | None = None, traces: "Traces | None" = None) -> "FrontDoor":
+    """Return what the server runs: the application behind its lane for hot calls.
 
     Raises:
         ConfigurationError: production with a secret that is missing or easy to guess.
     """
-    from flashguard.api.server.front_door import (
-        Express,  # it needs the server, which is not everywhere where the application is
-    )
+    from flashguard.api.server.front_door import FrontDoor  # imports uvicorn, which AWS Lambda does not have
 
-    return Express(create_app(settings, traces))
+    return FrontDoor(create_app(settings, traces))

@@ -1,10 +1,8 @@
-"""Who may make which call. Every route has an `Access`, or is one of `OPEN`: a test walks them all.
-
-The access is a dependency: it tells who calls, keeps it in `request.state.caller`, and refuses whoever may
-not.
-"""
+"""How the framework checks rights: every route depends on a `Requires`, or is one of `OPEN`. A test walks
+them all."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request
@@ -18,102 +16,84 @@ from flashguard.errors import Code
 from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
-from .access import ANONYMOUS, LOOKS, REFUSED, SELLS, Caller, Callers, Rights, Scope
+from .access import ANONYMOUS, UNAUTHENTICATED, Caller, Callers, Right
 
 
 class _Bearer(SecurityBase):
-    """The `Authorization` header as it came, for the OpenAPI document a bearer."""
+    """The `Authorization` header as sent; a bearer scheme in the OpenAPI document."""
 
     def __init__(self) -> None:
         self.scheme_name = "bearer"
         self.model = HTTPBearer(
-            description="An API key, or a buyer's token. In development buyers need none."
+            description="An API key or a buyer's token. In development mode buyers need neither."
         )
 
     async def __call__(self, request: Request) -> bytes | None:
         sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
         if len(sent) > 1:
-            raise ProblemError(REFUSED)
+            raise ProblemError(UNAUTHENTICATED)
         return sent[0] if sent else None
 
 
 Authorization = Annotated[bytes | None, Depends(_Bearer())]
 
 
-class Access(Rights):
-    """Rights that the framework checks."""
+class Requires:
+    """The dependency of a route that needs a right: returns the caller, or refuses one who lacks the
+    right."""
 
-    @classmethod
-    def of(cls, rights: Rights) -> "Access":
-        """The same rights."""
-        access = cls()
-        access.scopes, access.buyer, access.anonymous = rights.scopes, rights.buyer, rights.anonymous
-        return access
+    def __init__(self, right: Right) -> None:
+        self.right = right
 
-    # A coroutine also where it waits for nothing: the framework sends plain functions to a thread.
+    # A coroutine although it rarely waits: the framework runs plain functions in a thread.
     async def __call__(self, request: Request, authorization: Authorization) -> Caller:
         state: Any = request.app.state
         settings: Settings = state.settings
         if authorization is None:
-            if not self.anonymous or settings.mode is Mode.PRODUCTION:
-                raise ProblemError(REFUSED)
-            caller = ANONYMOUS
-        else:
-            caller = await callers_of(request).find(authorization)
-            if not self.lets(caller):
-                raise ProblemError(Refused(code=Code.FORBIDDEN))
-        request.state.caller = caller
+            if not self.right.for_anonymous or settings.mode is Mode.PRODUCTION:
+                raise ProblemError(UNAUTHENTICATED)
+            return ANONYMOUS
+        caller = await callers_of(request).find(authorization)
+        if not self.right.allows(caller):
+            raise ProblemError(Refused(code=Code.FORBIDDEN))
         return caller
 
 
-ADMIN: Final = Access()
-SHOP: Final = Access(Scope.SHOP)
-REPORTS: Final = Access(Scope.SHOP, Scope.READ)
-AUDIT: Final = Access(Scope.READ)
-SELLING: Final = Access.of(SELLS)
-LOOKING: Final = Access.of(LOOKS)
-OPERATING: Final = Access(Scope.READ, anonymous=True)
+@cache
+def requires(right: Right) -> Any:
+    """Return the dependency that requires this right."""
+    return Depends(Requires(right))
 
-Admin = Depends(ADMIN)
-Buyer = Depends(SELLING)
-Selling = Annotated[Caller, Depends(SELLING)]
-Looking = Annotated[Caller, Depends(LOOKING)]
 
 OPEN: Final = {
     "/healthz": "health",
     "/readyz": "health",
-    "/openapi.json": "documentation, the same for everybody",
-    "/v1/sales/{sale}/events": "what the shop's page shows, drafts excepted; an EventSource sends no key",
-    "/v1/simulations/{id}": "a report is shared by its address, which nobody guesses",
+    "/openapi.json": "documentation, the same for every caller",
+    "/v1/sales/{sale}/events": "what the shop's page shows, without drafts; an EventSource can't send a key",
+    "/v1/simulations/{id}": "a report is shared by its address, which can't be guessed",
     "/v1/simulations/{id}/events": "the same",
 }
-"""Routes that anybody may ask, in production too, and why."""
+"""Routes that need no right, in production mode either, and why."""
 
 
 def callers_of(request: Request) -> Callers:
-    """What tells callers apart, in this process."""
+    """Return what identifies callers in this process."""
     callers: Callers = request.app.state.callers
     return callers
 
 
-def caller_of(request: Request) -> Caller:
-    """Who makes this call, as its access found."""
-    caller: Caller = request.state.caller
-    return caller
-
-
-def decisions(app: FastAPI) -> Iterator[tuple[str, str, Access | None]]:
-    """Every route's method and path, and its access; None where there is none."""
+def rights_of(app: FastAPI) -> Iterator[tuple[str, str, Right | None]]:
+    """Yield every route's method and path, and the right it requires; None where it requires none."""
     for route in iter_route_contexts(app.routes):
         dependant: Dependant | None = getattr(route, "dependant", None)
-        access = None if dependant is None else _access(dependant)
+        right = None if dependant is None else _right(dependant)
         for method in sorted(set(getattr(route, "methods", None) or ("GET",)) - {"HEAD"}):
-            yield method, str(getattr(route, "path_format", getattr(route, "path", route))), access
+            yield method, str(getattr(route, "path_format", getattr(route, "path", route))), right
 
 
-def _access(dependant: Dependant) -> Access | None:
+def _right(dependant: Dependant) -> Right | None:
     for each in dependant.dependencies:
-        found = each.call if isinstance(each.call, Access) else _access(each)
+        found = each.call.right if isinstance(each.call, Requires) else _right(each)
         if found is not None:
             return found
     return None

@@ -12,8 +12,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from flashguard.api.hot_calls import Work, match
 from flashguard.api.responses.problems import away_problem, problem, unexpected_problem
-from flashguard.api.server.lane import TICKETS, Call, Lane
+from flashguard.api.server.lane import Lane
 from flashguard.api.shared import Shared
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
@@ -40,7 +41,6 @@ CHECK_SECONDS: Final = 0.25
 """How long they have to answer; on one network it takes a millisecond."""
 TICKS: Final = 3
 """Turns of the event loop in which it learns of every connection that was closed meanwhile."""
-RESERVATIONS: Final = "/v1/reservations/"
 NO_EVENTS: Final = Refused(
     code=Code.INVALID_REQUEST,
     detail="There are no live events here: ask for the sale again every few seconds.",
@@ -102,9 +102,9 @@ class Instance:
         try:
             async with asyncio.timeout(seconds):
                 await self._be_ready(seconds)
-                call = self._hot(request)
-                if call is not None:
-                    response = await call
+                work = self._hot(request)
+                if work is not None:
+                    response = await work
                 elif request.method == "GET" and request.path.endswith("/events"):
                     response = problem(NO_EVENTS, status=501)
                 else:
@@ -118,15 +118,11 @@ class Instance:
             response = unexpected_problem()
         return answer_of(response.status_code, response.raw_headers, bytes(response.body))
 
-    def _hot(self, request: HttpRequest) -> Call | None:
-        if len(request.body) > self._lane.max_body_bytes:
+    def _hot(self, request: HttpRequest) -> Work | None:
+        hot = match(request.method.encode(), request.url)
+        if hot is None or len(request.body) > self._lane.max_body_bytes:
             return None
-        if request.method == "POST" and TICKETS not in request.url:
-            return self._lane.plan(request.url, request.headers, request.body, (request.peer, 0))
-        if request.method == "GET" and (TICKETS in request.url or request.path.startswith(RESERVATIONS)):
-            looks = TICKETS not in request.url
-            return self._lane.plan(request.url, request.headers, request.body, (request.peer, 0), looks=looks)
-        return None
+        return self._lane.plan(hot, request.headers, request.body, (request.peer, 0))
 
     async def _whole(self, request: HttpRequest) -> dict[str, Any]:
         from .application import AnswerTooLarge, Application

@@ -93,15 +93,20 @@ class Rated:
             await self.app(scope, receive, told)
 
 
-async def customer_may_ask(request: "Request", guard: FlashGuard, caller: Caller, customer: str) -> None:
-    """Counts a call under the customer it is for, where the caller's token has not done so.
+def customer_bucket(guard: FlashGuard, customer: str) -> Bucket:
+    """Return the bucket of a customer whom the body of a request names."""
+    return Bucket(RateKind.CUSTOMER, guard.customer_of(customer) or customer)
+
+
+async def count_customer(request: "Request", guard: FlashGuard, caller: Caller, customer: str) -> None:
+    """Count a request in its customer's bucket, unless the caller's token already did.
 
     Raises:
-        ProblemError: too often.
+        ProblemError: the customer is over the limit.
     """
     if RateKind.CUSTOMER not in guard.rates.of or caller.customer is not None:
         return
-    taken = await guard.rates.take([Bucket(RateKind.CUSTOMER, guard.customer_of(customer) or customer)])
+    taken = await guard.rates.take([customer_bucket(guard, customer)])
     if taken is None:
         return
     before: Taken | None = getattr(request.state, "taken", None)
@@ -112,7 +117,7 @@ async def customer_may_ask(request: "Request", guard: FlashGuard, caller: Caller
 
 
 async def in_time(rates: Rates, buckets: list[Bucket], work: Any) -> Response:
-    """The express lane: the work's answer, or the refusal of one who asks too often."""
+    """Return a hot call's answer, or the refusal of a caller over the limit; for the lane."""
     taken = await rates.take(buckets)
     if taken is None:
         return await work  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from flashguard.api.responses.problems import MEDIA_TYPE
 from flashguard.api.schemas.answers import problems
-from flashguard.api.security import decisions
+from flashguard.api.security import rights_of
 from flashguard.settings import Mode
 
 ANY: Final = problems(401, 422, 429, 503)
@@ -91,11 +91,11 @@ def _say_problems_once(call: dict[str, Any]) -> None:
 def _say_who_needs_a_key(app: FastAPI, document: dict[str, Any]) -> None:
     """Write into each call whether it needs a key, in this service's mode."""
     production = app.state.settings.mode is Mode.PRODUCTION
-    for method, path, who in decisions(app):
+    for method, path, right in rights_of(app):
         call = document["paths"].get(path, {}).get(method.lower())
-        if call is not None and who is None:
+        if call is not None and right is None:
             call["security"] = []
-        elif call is not None and who is not None and who.anonymous and not production:
+        elif call is not None and right is not None and right.for_anonymous and not production:
             call["security"] = [{}, *call["security"]]
 
 

@@ -3,17 +3,18 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from flashguard.access.identities import Identities
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, Kind
+from flashguard.api.access import Right
 from flashguard.api.responses.problems import ProblemError, problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.keys import BuyerTokenBody, BuyerTokenView, RevokedTokenView
 from flashguard.api.schemas.views import json_response, secret_response
-from flashguard.api.security import SHOP
+from flashguard.api.security import requires
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.errors import Code
 from flashguard.ledger.identities import IdentityBook
@@ -22,7 +23,7 @@ from flashguard.settings import Settings
 
 from .dependencies import SaleParam, TokenKey, guard_of, known
 
-router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[Depends(SHOP)])
+router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[requires(Right.MINT_TOKENS)])
 
 MOST_SALES_REMEMBERED: Final = 10_000
 RETRY_SECONDS: Final = 2.0

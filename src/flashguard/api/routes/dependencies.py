@@ -1,11 +1,14 @@
-"""What several routes declare: parameters, headers, and the objects of the process."""
+"""What several routes share: parameters, headers, rights, hot calls, and the objects of the process."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 
-from flashguard.api.access import Caller
+from flashguard.api.access import Caller, Right
+from flashguard.api.hot_calls import HotCall
 from flashguard.api.responses.problems import ProblemError
+from flashguard.api.security import requires
 from flashguard.guard import FlashGuard
 from flashguard.model import (
     MAX_KEY,
@@ -38,11 +41,23 @@ TokenKey = Annotated[
 """Of a token, which is not stored: there is no first outcome to compare another request with."""
 
 
+Seller = Annotated[Caller, requires(Right.SELL)]
+Reader = Annotated[Caller, requires(Right.READ_SALES)]
+
 SaleParam = Annotated[str, Path(max_length=64, description="The sale's id")]
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 Cursor = Annotated[str | None, Query(max_length=300)]
+
+
+def route_of(router: APIRouter, call: HotCall, **document: Any) -> Callable[[Any], Any]:
+    """Return the decorator of the route that answers a hot call wherever the lane does not.
+
+    Parameters:
+        document: what the OpenAPI document says of it.
+    """
+    return router.api_route(call.path.removeprefix(router.prefix), methods=[call.method], **document)
 
 
 def guard_of(request: Request) -> FlashGuard:

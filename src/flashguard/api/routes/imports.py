@@ -7,11 +7,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.views import json_response
-from flashguard.api.security import Admin
+from flashguard.api.security import requires
 from flashguard.errors import Code
 from flashguard.model import Refused, SaleId
 from flashguard.shop.imports import import_sales
@@ -22,7 +23,7 @@ from .import_files import Sale, Wrong, read_csv, read_json
 from .sales import new_sale
 
 PATH: Final = "/v1/imports"
-router = APIRouter(tags=["imports"], dependencies=[Admin])
+router = APIRouter(tags=["imports"], dependencies=[requires(Right.MANAGE_SALES)])
 
 BODY: Final[dict[str, Any]] = {
     "requestBody": {

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from flashguard.access.identities import Identities, new_api_key
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, SIGNS_AFTER_SECONDS, SLACK_SECONDS, new_signing_key
+from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import Page, problems
 from flashguard.api.schemas.idempotency import valid_key
@@ -20,7 +21,7 @@ from flashguard.api.schemas.keys import (
     SigningKeysView,
 )
 from flashguard.api.schemas.views import decode_cursor, encode_cursor, json_response, page, secret_response
-from flashguard.api.security import Admin
+from flashguard.api.security import requires
 from flashguard.engine.receipts import IdKind
 from flashguard.errors import Code
 from flashguard.ledger.identities import ALWAYS, ApiKey, IdentityBook, Once
@@ -29,7 +30,7 @@ from flashguard.model.fingerprints import fingerprint
 
 from .dependencies import Cursor, IdempotencyKey, Limit, guard_of
 
-router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[Admin])
+router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[requires(Right.MANAGE_KEYS)])
 
 IdParam = Annotated[str, Path(pattern="^key_[0-9a-f]{1,64}$", description="The key's id")]
 TOO_MANY: Final = Refused(code=Code.OVERLOADED, detail="There are too many live keys; revoke some.")

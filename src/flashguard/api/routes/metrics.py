@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
 
+from flashguard.api.access import Right
 from flashguard.api.components import CHECK_SECONDS, recorder_state
 from flashguard.api.schemas.answers import problems
-from flashguard.api.security import OPERATING
+from flashguard.api.security import requires
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
@@ -45,7 +46,7 @@ async def counting(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     "/metrics",
     response_class=PlainTextResponse,
     responses=problems(401, 403, 503),
-    dependencies=[Depends(OPERATING)],
+    dependencies=[requires(Right.READ_SYSTEM)],
 )
 async def metrics(request: Request) -> Response:
     """Counters, gauges and histograms of all processes of this service, and of the installation as memory and

@@ -1,4 +1,4 @@
-"""Orders after the sale: read, and taken back."""
+"""Orders: buy, list and cancel."""
 
 import csv
 import io
@@ -6,15 +6,20 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from flashguard.api.access import Caller, Right
+from flashguard.api.hot_calls import BUY
+from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import Page, problems
+from flashguard.api.schemas.bodies import BasketBody
+from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.orders import CancelBody, ReservationView
 from flashguard.api.schemas.sales import Time
 from flashguard.api.schemas.views import decode_cursor, encode_cursor, json_response, outcome_response, page
-from flashguard.api.security import REPORTS, SHOP
+from flashguard.api.security import requires
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
@@ -31,9 +36,9 @@ from flashguard.model import (
     unknown_sale,
 )
 
-from .dependencies import Cursor, Limit, SaleParam, guard_of, known
+from .dependencies import Cursor, IdempotencyKey, Limit, SaleParam, guard_of, known, route_of
 
-router = APIRouter(prefix="/v1", tags=["orders"])
+router = APIRouter(prefix="/v1")
 
 CSV_PAGE: Final = 500
 COLUMNS: Final = (
@@ -44,11 +49,33 @@ FORMULA: Final = re.compile(r"""((?:^|[,;|\t\r\n])[\s"']*)([=+\-@＝＋－＠﹦
 """What begins a formula, also in full width, first in a text or after what a reader may split cells at."""
 
 
+@route_of(
+    router,
+    BUY,
+    status_code=201,
+    response_model=ReservationView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    tags=["reservations"],  # a buyer's call: clients find it beside the others
+)
+async def buy(
+    request: Request,
+    caller: Annotated[Caller, requires(BUY.right)],
+    sale: SaleParam,
+    body: BasketBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Reserves and confirms in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
+    guard = guard_of(request)
+    await count_customer(request, guard, caller, body.customer)
+    return await BUY.handle(guard, caller, known(sale), body, valid_key(idempotency_key))
+
+
 @router.get(
     "/sales/{sale}/orders",
     response_model=Page[ReservationView],
     responses=problems(401, 403, 404, 422, 503),
-    dependencies=[Depends(REPORTS)],
+    dependencies=[requires(Right.READ_ORDERS)],
+    tags=["orders"],
 )
 async def list_orders(
     request: Request,
@@ -146,7 +173,8 @@ def _plain(text: str) -> str:
     "/orders/{id}/cancel",
     response_model=ReservationView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Depends(SHOP)],
+    dependencies=[requires(Right.CANCEL_ORDERS)],
+    tags=["orders"],
 )
 async def cancel_order(
     request: Request, id: Annotated[str, Path(max_length=100, description="The order's id")], body: CancelBody

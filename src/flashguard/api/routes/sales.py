@@ -3,9 +3,10 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import Page, problems
 from flashguard.api.schemas.idempotency import valid_key
@@ -19,7 +20,7 @@ from flashguard.api.schemas.views import (
     page,
     sale_view,
 )
-from flashguard.api.security import AUDIT, Admin, Looking
+from flashguard.api.security import requires
 from flashguard.model import (
     Durability,
     Item,
@@ -32,7 +33,7 @@ from flashguard.model import (
 from flashguard.model.rules import Rules
 from flashguard.shop.new_sale import NewSale
 
-from .dependencies import Cursor, IdempotencyKey, Limit, SaleParam, guard_of, known, visible_sale
+from .dependencies import Cursor, IdempotencyKey, Limit, Reader, SaleParam, guard_of, known, visible_sale
 
 router = APIRouter(prefix="/v1/sales", tags=["sales"])
 
@@ -71,7 +72,11 @@ def new_sale(body: SaleBody) -> NewSale:
 
 
 @router.post(
-    "", status_code=201, response_model=SaleView, responses=problems(401, 403, 422, 503), dependencies=[Admin]
+    "",
+    status_code=201,
+    response_model=SaleView,
+    responses=problems(401, 403, 422, 503),
+    dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def create_sale(request: Request, body: SaleBody, idempotency_key: IdempotencyKey = None) -> Response:
     """Creates a sale as a draft."""
@@ -82,21 +87,24 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
 
 
 @router.get("", response_model=Page[SaleView], responses=problems(401, 403, 422, 503))
-async def list_sales(request: Request, caller: Looking, cursor: Cursor = None, limit: Limit = 50) -> Response:
+async def list_sales(request: Request, caller: Reader, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """Sales, newest first. Drafts are listed for API keys only."""
     rows = await guard_of(request).shop.sales(decode_cursor(cursor), limit + 1, drafts=caller.is_shop)
     return json_response(page(rows, limit, lambda sale: encode_cursor(sale.created_at, sale.id), sale_view))
 
 
 @router.get("/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 503))
-async def read_sale(request: Request, caller: Looking, sale: SaleParam) -> Response:
+async def read_sale(request: Request, caller: Reader, sale: SaleParam) -> Response:
     """A sale with its counters of this moment. A draft is `unknown-sale` for callers without an API key."""
     answer = await visible_sale(guard_of(request), caller, known(sale))
     return problem(unknown_sale(sale)) if answer is None else json_response(sale_view(answer))
 
 
 @router.patch(
-    "/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 409, 422, 503), dependencies=[Admin]
+    "/{sale}",
+    response_model=SaleView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
     """Changes a sale's name, times or rules. Holds already given keep theirs."""
@@ -110,7 +118,7 @@ async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Res
     "/{sale}/open",
     response_model=SaleView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Admin],
+    dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def open_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
     """Opens a sale now, or at its `starts_at`."""
@@ -122,7 +130,7 @@ async def open_sale(request: Request, sale: SaleParam, idempotency_key: Idempote
     "/{sale}/pause",
     response_model=SaleView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Admin],
+    dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def pause_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
     """Pauses a sale: no new holds; live ones can still be confirmed."""
@@ -134,7 +142,7 @@ async def pause_sale(request: Request, sale: SaleParam, idempotency_key: Idempot
     "/{sale}/close",
     response_model=SaleView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Admin],
+    dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def close_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
     """Closes a sale for good; live holds can still be confirmed."""
@@ -146,7 +154,7 @@ async def close_sale(request: Request, sale: SaleParam, idempotency_key: Idempot
     "/{sale}/items/{sku:path}/restock",  # a sku may have a slash, which comes as %2F
     response_model=ItemView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Admin],
+    dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def restock(
     request: Request,
@@ -168,7 +176,7 @@ async def restock(
     "/{sale}/audit",
     response_model=SaleAuditView,
     responses=problems(401, 403, 404, 503),
-    dependencies=[Depends(AUDIT)],
+    dependencies=[requires(Right.READ_AUDIT)],
 )
 async def audit(request: Request, sale: SaleParam) -> Response:
     """Proves stock = available + held + sold across memory, journal tail and ledger."""

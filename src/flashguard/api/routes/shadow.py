@@ -3,15 +3,16 @@
 from datetime import datetime
 from typing import Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.bodies import Customer, LineBody, Name
 from flashguard.api.schemas.views import json_response
-from flashguard.api.security import REPORTS, SHOP, Admin
+from flashguard.api.security import requires
 from flashguard.errors import Code
 from flashguard.model import MAX_LINES, Line, Refused, SaleId, Sku, unknown_sale
 from flashguard.shadow.shadow import NotAShadow, Shadow, Told
@@ -113,7 +114,7 @@ async def _no_shadow(request: Request, sale: SaleId) -> Response:
     status_code=201,
     response_model=ShadowView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Admin],
+    dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def begin_shadow(request: Request, sale: SaleParam) -> Response:
     """Has a draft be a shadow: a shop's own stock decides, FlashGuard runs along."""
@@ -128,7 +129,7 @@ async def begin_shadow(request: Request, sale: SaleParam) -> Response:
     "/{sale}/shadow/attempts",
     response_model=ComparedListView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Depends(SHOP)],
+    dependencies=[requires(Right.RECORD_ATTEMPTS)],
 )
 async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Response:
     """Takes what the shop's own stock said of these attempts, and decides each too. Refuses nobody."""
@@ -153,7 +154,7 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
     "/{sale}/shadow",
     response_model=ShadowReportView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[Depends(REPORTS)],
+    dependencies=[requires(Right.READ_ORDERS)],
 )
 async def shadow_report(request: Request, sale: SaleParam) -> Response:
     """Where the shop's own stock differed from FlashGuard: what it oversold, and what either refused."""

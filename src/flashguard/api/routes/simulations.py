@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from flashguard.api.access import Right
 from flashguard.api.responses.event_stream import EventStream
 from flashguard.api.responses.problems import ProblemError, problem
 from flashguard.api.schemas.answers import problems
@@ -17,7 +18,7 @@ from flashguard.api.schemas.simulations import (
     SimulationView,
 )
 from flashguard.api.schemas.views import json_response
-from flashguard.api.security import Admin
+from flashguard.api.security import requires
 from flashguard.engine.receipts import IdKind
 from flashguard.errors import Code
 from flashguard.model import Refused
@@ -58,7 +59,7 @@ def own_url(request: Request) -> str:
     status_code=202,
     response_model=SimulationView,
     responses=problems(401, 403, 409, 422, 503),
-    dependencies=[Admin],
+    dependencies=[requires(Right.RUN_SIMULATIONS)],
 )
 async def start(request: Request, body: SimulationBody, idempotency_key: IdempotencyKey = None) -> Response:
     """Starts a simulation against this very service; one at a time.
@@ -77,7 +78,12 @@ async def start(request: Request, body: SimulationBody, idempotency_key: Idempot
     return json_response(progress.view(), 202, replayed=replayed)
 
 
-@router.get("", response_model=SimulationsPage, responses=problems(401, 403, 503), dependencies=[Admin])
+@router.get(
+    "",
+    response_model=SimulationsPage,
+    responses=problems(401, 403, 503),
+    dependencies=[requires(Right.RUN_SIMULATIONS)],
+)
 async def list_simulations(request: Request) -> Response:
     """The newest 50 simulations, without their logs and series."""
     settings = request.app.state.settings
@@ -101,7 +107,7 @@ async def read_simulation(request: Request, id: IdParam) -> Response:
     "/{id}/stop",
     response_model=SimulationView,
     responses=problems(401, 403, 404, 422, 503),
-    dependencies=[Admin],
+    dependencies=[requires(Right.RUN_SIMULATIONS)],
 )
 async def stop(request: Request, id: IdParam) -> Response:
     """Asks a simulation to end early; one that is over stays as it is."""

@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from flashguard.api.access import Right
 from flashguard.api.components import components_of
 from flashguard.api.live.lifespan import hub_of
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.system import ScriptsView, ScriptView, SystemView
 from flashguard.api.schemas.views import json_response
-from flashguard.api.security import OPERATING
+from flashguard.api.security import requires
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Verb
 from flashguard.model import Refused
@@ -20,7 +21,7 @@ from flashguard.simulator.plan import environment
 from .dependencies import guard_of, simulations_offered
 
 router = APIRouter(
-    prefix="/v1", tags=["system"], dependencies=[Depends(OPERATING)], responses=problems(401, 403)
+    prefix="/v1", tags=["system"], dependencies=[requires(Right.READ_SYSTEM)], responses=problems(401, 403)
 )
 
 VERSION = "0.1.0"

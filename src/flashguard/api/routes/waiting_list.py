@@ -7,20 +7,19 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from flashguard.api.access import Caller
-from flashguard.api.hot_calls import NOT_THEIRS, key_of, may_take
-from flashguard.api.middleware.rate_limit import customer_may_ask
+from flashguard.api.buyer_calls import NOT_THEIRS, key_of, may_act_for
+from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.views import json_response
 from flashguard.api.schemas.waiting import WaitingBody, WaitingView
-from flashguard.api.security import Looking, Selling
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import Refused, Reservation, SaleId, unknown
 from flashguard.waiting.waiting_list import WaitingEntry, WaitingStatus
 
-from .dependencies import IdempotencyKey, SaleParam, guard_of, known
+from .dependencies import IdempotencyKey, Reader, SaleParam, Seller, guard_of, known
 
 router = APIRouter(prefix="/v1", tags=["waiting list"])
 
@@ -58,15 +57,15 @@ async def _theirs(guard: FlashGuard, caller: Caller, id_: str) -> WaitingEntry |
 )
 async def join(
     request: Request,
-    caller: Selling,
+    caller: Seller,
     sale: SaleParam,
     body: WaitingBody,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Waits for units of an item that is sold out. Those that come back are held for who waits, in order."""
     guard, sale_id = guard_of(request), known(sale)
-    await customer_may_ask(request, guard, caller, body.customer)
-    if not may_take(guard, caller, sale_id, body.customer):
+    await count_customer(request, guard, caller, body.customer)
+    if not may_act_for(guard, caller, sale_id, body.customer):
         return problem(NOT_THEIRS)
     admitted_until = 0
     if body.admission is not None:
@@ -82,7 +81,7 @@ async def join(
 
 
 @router.get("/waiting-list/{id}", response_model=WaitingView, responses=problems(401, 403, 404, 503))
-async def read_entry(request: Request, caller: Looking, id: EntryParam) -> Response:
+async def read_entry(request: Request, caller: Reader, id: EntryParam) -> Response:
     """A place in the list as it is now; once it was offered its units, with their reservation and receipt."""
     guard = guard_of(request)
     entry = await _theirs(guard, caller, id)
@@ -90,7 +89,7 @@ async def read_entry(request: Request, caller: Looking, id: EntryParam) -> Respo
 
 
 @router.delete("/waiting-list/{id}", response_model=WaitingView, responses=problems(401, 403, 404, 409, 503))
-async def leave(request: Request, caller: Selling, id: EntryParam) -> Response:
+async def leave(request: Request, caller: Seller, id: EntryParam) -> Response:
     """Gives a place up. What it was offered and did not confirm is released: the next in line has it."""
     guard = guard_of(request)
     entry = await _theirs(guard, caller, id)

@@ -9,16 +9,17 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from flashguard.api.access import Caller
-from flashguard.api.hot_calls import NOT_THEIRS, look, may_look, may_take
-from flashguard.api.middleware.rate_limit import customer_may_ask
+from flashguard.api.buyer_calls import NOT_THEIRS, may_act_for, ticket_refusal
+from flashguard.api.hot_calls import READ_TICKET
+from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.responses.problems import ProblemError, problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.bodies import Body, Customer
 from flashguard.api.schemas.views import json_response
-from flashguard.api.security import Looking, Selling
+from flashguard.api.security import requires
 from flashguard.model import CustomerId, Refused, SaleId, unknown_sale
 
-from .dependencies import SaleParam, guard_of, known, visible_sale
+from .dependencies import Reader, SaleParam, Seller, guard_of, known, route_of, visible_sale
 
 router = APIRouter(prefix="/v1/sales/{sale}", tags=["waiting room"])
 
@@ -102,7 +103,7 @@ def _room(caller: Caller, sale: str) -> SaleId:
 def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
     """The sale; another's ticket is for a buyer one that does not exist."""
     sale_id = known(sale)
-    refused = may_look(guard_of(request), caller, sale_id, ticket)
+    refused = ticket_refusal(guard_of(request), caller, sale_id, ticket)
     if refused:
         raise ProblemError(refused)
     return sale_id
@@ -114,14 +115,14 @@ def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
     response_model=PlaceView,
     responses={200: {"model": PlaceView}, **problems(401, 403, 404, 409, 422, 429, 503)},
 )
-async def take_ticket(request: Request, caller: Selling, sale: SaleParam, body: TicketBody) -> Response:
+async def take_ticket(request: Request, caller: Seller, sale: SaleParam, body: TicketBody) -> Response:
     """Takes a place in the sale's waiting room: 201, or 200 with the place that the customer has already.
 
     A sale takes tickets while it is scheduled, open or paused. `opens_at` says when a scheduled sale opens.
     """
     sale_id = known(sale)
-    await customer_may_ask(request, guard_of(request), caller, body.customer)
-    if not may_take(guard_of(request), caller, sale_id, body.customer):
+    await count_customer(request, guard_of(request), caller, body.customer)
+    if not may_act_for(guard_of(request), caller, sale_id, body.customer):
         return problem(NOT_THEIRS)
     answer = await guard_of(request).rooms.take(
         sale_id, CustomerId(body.customer), shown=body.ticket, proof=body.proof
@@ -132,16 +133,21 @@ async def take_ticket(request: Request, caller: Selling, sale: SaleParam, body: 
     return json_response(place, 200 if had_it else 201)
 
 
-@router.get("/tickets/{ticket}", response_model=PlaceView, responses=problems(401, 403, 404, 409, 422, 503))
-async def look_at_ticket(request: Request, caller: Looking, sale: SaleParam, ticket: TicketParam) -> Response:
+@route_of(router, READ_TICKET, response_model=PlaceView, responses=problems(401, 403, 404, 409, 422, 503))
+async def look_at_ticket(
+    request: Request,
+    caller: Annotated[Caller, requires(READ_TICKET.right)],
+    sale: SaleParam,
+    ticket: TicketParam,
+) -> Response:
     """Where a ticket stands now. Once admitted, `admission` is what reserve and buy want."""
-    return await look(guard_of(request), caller, f"{known(sale)}/{ticket}")
+    return await READ_TICKET.handle(guard_of(request), caller, known(sale), ticket)
 
 
 @router.post(
     "/tickets/{ticket}/leave", response_model=LeftView, responses=problems(401, 403, 404, 409, 422, 503)
 )
-async def leave_room(request: Request, caller: Selling, sale: SaleParam, ticket: TicketParam) -> Response:
+async def leave_room(request: Request, caller: Seller, sale: SaleParam, ticket: TicketParam) -> Response:
     """Gives the place to those who wait. Leaving twice is leaving."""
     sale_id = _ticket(request, caller, sale, ticket)
     refused = await guard_of(request).rooms.leave(sale_id, ticket)
@@ -153,7 +159,7 @@ async def leave_room(request: Request, caller: Selling, sale: SaleParam, ticket:
     response_model=dict[str, Any],
     responses=problems(401, 403, 404, 503) | {200: {"content": {"application/json": {"example": CHALLENGE}}}},
 )
-async def challenge(request: Request, caller: Looking, sale: SaleParam) -> Response:
+async def challenge(request: Request, caller: Reader, sale: SaleParam) -> Response:
     """A challenge of the ALTCHA kind; its solution is a ticket's `proof`, once."""
     return json_response(guard_of(request).rooms.proofs.challenge(_room(caller, sale)))
 
@@ -161,7 +167,7 @@ async def challenge(request: Request, caller: Looking, sale: SaleParam) -> Respo
 @router.get("/lottery", response_model=DrawingView, responses=problems(401, 403, 404, 422, 503))
 async def lottery(
     request: Request,
-    caller: Looking,
+    caller: Reader,
     sale: SaleParam,
     cursor: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 500,

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import Page, problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.sales import Time
 from flashguard.api.schemas.views import json_response
-from flashguard.api.security import Admin
+from flashguard.api.security import requires
 from flashguard.errors import Code
 from flashguard.model import Refused, unknown
 from flashguard.webhooks import Endpoint, NewEndpoint, Webhooks
@@ -21,7 +22,7 @@ from flashguard.webhooks.endpoints import EVENT_TYPES, MAX_DESCRIPTION, EventTyp
 
 from .dependencies import IdempotencyKey, Limit, guard_of
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[Admin])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=[requires(Right.MANAGE_WEBHOOKS)])
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 TestEventType = Literal["webhook.test"]

@@ -1,4 +1,4 @@
-"""The server's front door: the application, and the express lane past it that `Wire` takes."""
+"""The server's front door: the application, and the lane that `Wire` takes for hot calls."""
 
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
@@ -10,11 +10,11 @@ from .bounds import Bounds
 from .lane import Lane
 
 
-class Express(Lane):
-    """The server's front door: the application, and the lane past it that `Wire` takes.
+class FrontDoor(Lane):
+    """The ASGI application that the server runs; `Wire` calls its lane directly.
 
     Parameters:
-        app: the framework's lane; its settings, guard and meters are shared.
+        app: the framework's application; the lane shares its settings, guard and meters.
     """
 
     def __init__(self, app: FastAPI) -> None:

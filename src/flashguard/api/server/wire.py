@@ -1,19 +1,20 @@
 """The HTTP/1.1 protocol of the server: uvicorn's own, with a lane for the hot calls and one write per answer.
 
-A hot call that came whole is answered from here, without the ASGI messages in between; anything else goes
-uvicorn's way, unchanged. uvicorn writes an answer's head and its body one after the other, and uvloop sends
-each at once: two system calls, the dearest part of a small answer. Here they leave together.
+A hot call that arrived whole is answered here, without ASGI messages; uvicorn handles everything else
+unchanged. uvicorn writes an answer's head and body separately and uvloop sends each at once: two system
+calls, the most expensive part of a small answer. Here they leave in one write.
 """
 
 import asyncio
 from typing import Any, Final
 
+from flashguard.api.hot_calls import Match, Work, match
+
 from .bounds import NOTHING, Bounded
-from .front_door import Express
-from .lane import ENDINGS, TICKETS, Call
+from .front_door import FrontDoor
 
 MAX_CORKED_BYTES: Final = 64 * 1024
-"""Beyond it nothing is gained by waiting for more."""
+"""More than this is sent at once: gathering more gains nothing."""
 
 
 class Corked:
@@ -40,13 +41,13 @@ class Corked:
             self.flush()
 
     def write_now(self, data: bytes) -> None:
-        """Sends a whole answer, after whatever was gathered."""
+        """Send a whole answer, after the writes gathered before it."""
         if self._parts:
             self.flush()
         self._transport.write(data)
 
     def flush(self) -> None:
-        """Sends what was gathered; nobody is left to send it to where the connection was cut off."""
+        """Send the gathered writes, or drop them where the connection is closed."""
         parts = self._parts
         if parts:
             if not self.is_closing():
@@ -63,14 +64,14 @@ class Corked:
 
 
 class Unheard:
-    """An event that nobody waits for."""
+    """An event without listeners."""
 
     def set(self) -> None:
-        """Changes nothing."""
+        """Do nothing."""
 
 
 class Passing:
-    """A hot call under way, with what uvicorn's protocol looks at in a request of its own."""
+    """A hot call in progress, with the attributes that uvicorn's protocol reads from its own requests."""
 
     __slots__ = ("disconnected", "keep_alive", "response_complete")
     message_event: Final = Unheard()
@@ -82,28 +83,23 @@ class Passing:
 
 
 class Wire(Bounded):
-    """uvicorn's protocol, with the express lane."""
+    """uvicorn's protocol, with the lane for hot calls."""
 
     transport: Corked  # type: ignore[assignment]
+    _match: Match | None = None
+    """The hot call whose body is being collected in `_held`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport))  # type: ignore[arg-type]
-        self._express = self.app if isinstance(self.app, Express) else None
+        self._door = self.app if isinstance(self.app, FrontDoor) else None
 
-    # The parser's word
+    # What the parser calls
 
     def on_headers_complete(self) -> None:
         self.check_head()
+        self._match = match(self.parser.get_method(), self.url) if self._door is not None else None
         if (
-            self._express is not None
-            and (
-                (
-                    self.url.endswith(ENDINGS)
-                    and self.parser.get_method() == b"POST"
-                    and TICKETS not in self.url
-                )
-                or (TICKETS in self.url and self.parser.get_method() == b"GET")
-            )
+            self._match is not None
             and not self.expect_100_continue
             and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"
@@ -118,26 +114,24 @@ class Wire(Bounded):
             super().on_body(body)
             return
         self._held += body
-        if self._express is None or len(self._held) > self._express.max_body_bytes:
-            self._give_up_lane(self._held)
+        if self._door is None or len(self._held) > self._door.max_body_bytes:
+            self._leave_lane(self._held)
 
     def on_message_complete(self) -> None:
         held = self._held
         if held is not None:
-            call = (
-                self._express.plan(self.url, self.headers, held, self.client)
-                if self._express is not None
-                else None
-            )
-            if call is not None:
+            work = None
+            if self._door is not None and self._match is not None:
+                work = self._door.plan(self._match, self.headers, held, self.client)
+            if work is not None:
                 self._held = None
                 self._coming = NOTHING
-                self._start(call)
+                self._start(work)
                 return
-            self._give_up_lane(held)
+            self._leave_lane(held)
         super().on_message_complete()
 
-    def _give_up_lane(self, held: bytes) -> None:
+    def _leave_lane(self, held: bytes) -> None:
         self._held = None
         self.begin()
         if held:
@@ -145,15 +139,15 @@ class Wire(Bounded):
 
     # The lane
 
-    def _start(self, call: Call) -> None:
+    def _start(self, work: Work) -> None:
         cycle = Passing(self.parser.should_keep_alive())
         self.cycle = cycle  # type: ignore[assignment]
-        task = self.loop.create_task(self._pass(call, cycle))
+        task = self.loop.create_task(self._pass(work, cycle))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _pass(self, call: Call, cycle: Passing) -> None:
-        response = await call
+    async def _pass(self, work: Work, cycle: Passing) -> None:
+        response = await work
         if self.flow.write_paused and not cycle.disconnected:
             await self.flow.drain()
         if cycle.disconnected:

@@ -12,9 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from flashguard.api.middleware.body_limit import Front, TooLarge, too_large_problem
-from flashguard.api.middleware.rate_limit import Rated
-from flashguard.api.middleware.strict_json import SaidOnce
+from flashguard.api.middleware.body_limit import BodyLimit, TooLarge, too_large_problem
+from flashguard.api.middleware.rate_limit import RateLimit
+from flashguard.api.middleware.strict_json import StrictJson
 from flashguard.api.routes.system import VERSION
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
@@ -53,13 +53,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("flashguard")
 
-CONNECT_AGAIN_SECONDS: Final = 0.2
-CONNECT_FOR_SECONDS: Final = 60.0
+CONNECT_RETRY_SECONDS: Final = 0.2
+CONNECT_SECONDS: Final = 60.0
 
 
 async def _connect(shared: Shared) -> FlashGuard:
-    """Waits for a server that is away: uvicorn takes a worker that can't start for the end of all of them."""
-    deadline = time.monotonic() + CONNECT_FOR_SECONDS
+    """Return a connected guard. Retries while a server is away, because uvicorn stops all workers when one
+    fails to start."""
+    deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
             return await FlashGuard.connect(
@@ -68,13 +69,14 @@ async def _connect(shared: Shared) -> FlashGuard:
         except (MemoryAway, LedgerAway) as error:
             if time.monotonic() > deadline:
                 raise
-            log.warning("%s; trying again", error)
-            await asyncio.sleep(CONNECT_AGAIN_SECONDS)
+            log.warning("cannot connect: %s; retrying for up to %g s", error, CONNECT_SECONDS)
+            await asyncio.sleep(CONNECT_RETRY_SECONDS)
 
 
 @asynccontextmanager
 async def _connected(shared: Shared) -> AsyncIterator[FlashGuard]:
-    """The guard of a process that has one already, or a new one, whose identities are followed."""
+    """Yield the guard that the process already has, or a new one, and keep identities up to date
+    meanwhile."""
     if shared.guard is not None:
         yield shared.guard
         return
@@ -85,13 +87,13 @@ async def _connected(shared: Shared) -> AsyncIterator[FlashGuard]:
 def create_app(
     settings: Settings | None = None, traces: "Traces | None" = None, shared: Shared | None = None
 ) -> FastAPI:
-    """The application; connects to memory and ledger when it starts.
+    """Return the application. It connects to Valkey/Redis and PostgreSQL when it starts.
 
     Parameters:
-        shared: what the process has already, in place of settings and traces.
+        shared: what the process already has, in place of settings and traces.
 
     Raises:
-        ConfigurationError: production with a secret that is missing or easy to guess.
+        ConfigurationError: production mode with a secret that is missing or easy to guess.
     """
     shared = shared or Shared(settings or Settings(), traces)
     settings, answers, traces, limits = shared.settings, shared.answers, shared.traces, shared.limits
@@ -112,7 +114,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        dependencies=[SaidOnce],
+        dependencies=[StrictJson],
     )
     app.state.settings = settings
     app.state.answers = answers
@@ -143,9 +145,9 @@ def create_app(
     app.include_router(metrics.router)
     install_pages(app, settings)
     if limits.on:
-        app.add_middleware(Rated, limits=limits, callers=app.state.callers)
+        app.add_middleware(RateLimit, limits=limits, callers=app.state.callers)
     app.add_middleware(
-        Front, max_body_bytes=settings.max_body_bytes, answers=answers,
+        BodyLimit, max_body_bytes=settings.max_body_bytes, answers=answers,
         larger={imports.PATH: settings.max_import_bytes},
     )  # fmt: skip
     if settings.cors_origins:
@@ -182,7 +184,7 @@ def create_front_door(settings: Settings | None = None, traces: "Traces | None" 
     """Return what the server runs: the application behind its lane for hot calls.
 
     Raises:
-        ConfigurationError: production with a secret that is missing or easy to guess.
+        ConfigurationError: production mode with a secret that is missing or easy to guess.
     """
     from flashguard.api.server.front_door import FrontDoor  # imports uvicorn, which AWS Lambda does not have
 

@@ -23,14 +23,14 @@ class HotCall(NamedTuple):
     """One hot call.
 
     Parameters:
-        method: of HTTP.
+        method: the HTTP method.
         path: the template of its address, as routes and metrics name it. Names stand in the fourth and sixth
             part.
         right: what its caller must have.
         handle: does the work. Takes the guard, the caller, the names in the path, then the body and the
             idempotency key where the call has them.
-        body: the model of the body that the lane reads; None: the lane takes the call only without a body. A
-            call with a basket also counts in the rate bucket of the basket's customer.
+        read_body: parses and checks the body, or raises ValidationError; None: the lane takes the call only
+            without a body. A call with a basket also counts in the rate bucket of the basket's customer.
         has_key: whether it takes an `Idempotency-Key`.
     """
 
@@ -38,14 +38,18 @@ class HotCall(NamedTuple):
     path: str
     right: Right
     handle: Callable[..., Work]
-    body: type[BasketBody] | None = None
+    read_body: Callable[[bytes], BasketBody] | None = None
     has_key: bool = False
 
 
+read_basket: Final = BasketBody.__pydantic_validator__.validate_json
+
 RESERVE: Final = HotCall(
-    "POST", "/v1/sales/{sale}/reservations", Right.SELL, buyer_calls.reserve, BasketBody, has_key=True
+    "POST", "/v1/sales/{sale}/reservations", Right.SELL, buyer_calls.reserve, read_basket, has_key=True
 )
-BUY: Final = HotCall("POST", "/v1/sales/{sale}/orders", Right.SELL, buyer_calls.buy, BasketBody, has_key=True)
+BUY: Final = HotCall(
+    "POST", "/v1/sales/{sale}/orders", Right.SELL, buyer_calls.buy, read_basket, has_key=True
+)
 CONFIRM: Final = HotCall("POST", "/v1/reservations/{id}/confirm", Right.SELL, buyer_calls.confirm)
 RELEASE: Final = HotCall("POST", "/v1/reservations/{id}/release", Right.SELL, buyer_calls.release)
 EXTEND: Final = HotCall("POST", "/v1/reservations/{id}/extend", Right.SELL, buyer_calls.extend, has_key=True)

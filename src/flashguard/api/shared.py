@@ -1,4 +1,4 @@
-"""What the framework's lane and the express lane have in common."""
+"""What the framework and the lane share."""
 
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,10 @@ class Shared:
     """One process's settings, meters and identities.
 
     Parameters:
-        traces: in place of those that the settings ask for.
+        traces: replace those that the settings configure.
 
     Raises:
-        ConfigurationError: production with a secret that is missing or easy to guess.
+        ConfigurationError: production mode with a secret that is missing or easy to guess.
     """
 
     def __init__(self, settings: Settings, traces: "Traces | None" = None) -> None:
@@ -35,4 +35,4 @@ class Shared:
         self.callers = Callers(settings, self.identities)
         self.limits = Limits(settings)
         self.guard: FlashGuard | None = None
-        """Of a process that connects by itself, before there is an application."""
+        """Set by a process that connects before it has an application: AWS Lambda."""

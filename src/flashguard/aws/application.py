@@ -6,7 +6,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message
 
 from flashguard.api.app import create_app
-from flashguard.api.middleware.request_ids import Named
+from flashguard.api.middleware.request_ids import RequestIds
 from flashguard.api.shared import Shared
 
 from .payload import MAX_ANSWER_BYTES, Headers, HttpRequest
@@ -29,7 +29,7 @@ class Application:
         app = create_app(shared=shared)
         lifespan = app.router.lifespan_context(app)
         await lifespan.__aenter__()
-        return cls(Named(app, shared.settings.access_log, shared.traces), lifespan)
+        return cls(RequestIds(app, shared.settings.access_log, shared.traces), lifespan)
 
     async def answer(self, request: HttpRequest) -> tuple[int, Headers, bytes]:
         """Status, headers and the whole body.

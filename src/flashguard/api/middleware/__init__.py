@@ -1,1 +1,1 @@
-"""What stands around every call: limits, names, traces, headers, failures."""
+"""What surrounds every call: limits, request ids, traces, headers, failures."""

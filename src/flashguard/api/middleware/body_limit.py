@@ -1,4 +1,4 @@
-"""A bound on request bodies, counts of answers, and their safe headers, as plain ASGI."""
+"""Bounds request bodies, counts answers and adds safe headers, as plain ASGI."""
 
 from collections.abc import Mapping
 from time import perf_counter
@@ -18,14 +18,15 @@ from .safe_headers import make_safe
 
 
 class TooLarge(HTTPException):
-    """The body is larger than the bound. While a body is read, FastAPI passes on this kind of error alone."""
+    """The body is larger than the bound. An HTTPException, the only error that FastAPI passes on while it
+    reads a body."""
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__(413, f"The body is larger than {max_body_bytes} bytes.")
 
 
 def too_large_problem(_: Request, error: Exception) -> Response:
-    """The bound as a problem."""
+    """Return the problem of a body over the bound."""
     detail = error.detail if isinstance(error, TooLarge) else str(error)
     return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), status=413)
 
@@ -35,12 +36,12 @@ TWO_KEYS: Final = Refused(
 )
 
 
-class Front:
-    """Refuses bodies beyond the bound (413) and several idempotency keys (422); counts answers by route and
+class BodyLimit:
+    """Refuses bodies over the bound (413) and several idempotency keys (422); counts answers by route and
     status.
 
     Parameters:
-        larger: the bounds of the few paths that have another.
+        larger: bounds of the paths that accept larger bodies.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Front:
                 if name == b"content-length" and int(value) > most:
                     raise TooLarge(most)
                 keys += name == b"idempotency-key"
-            if keys > 1:  # nobody can say which of them counts
+            if keys > 1:  # it is undefined which of them counts
                 await problem(TWO_KEYS)(scope, receive, counted)
                 return
             await self.app(scope, bounded, counted)

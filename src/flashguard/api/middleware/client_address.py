@@ -1,4 +1,4 @@
-"""Which address a request comes from, where proxies stand in between."""
+"""The address of a client, also behind trusted proxies."""
 
 import ipaddress
 from functools import lru_cache
@@ -7,27 +7,27 @@ from typing import Final
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FORWARDED_FOR: Final = b"x-forwarded-for"
 MAX_HOPS: Final = 20
-"""Entries that are looked at, from the right; beyond it nobody is believed."""
+"""Entries that are read, from the right; further ones are ignored."""
 
 
 class Addresses:
-    """Reads `X-Forwarded-For` as far as it was written by proxies that are trusted, and no further.
+    """Reads `X-Forwarded-For` as far as trusted proxies wrote it.
 
-    Each proxy appends whom it heard from. So it is read from the right: the first address that is no trusted
-    proxy's is the client's; whatever stands left of it, the client may have made up.
+    Each proxy appends the address of its peer, so the header is read from the right: the first address that
+    does not belong to a trusted proxy is the client's. The client may have invented everything left of it.
     """
 
     def __init__(self, trusted: tuple[str, ...]) -> None:
         self._trusted = tuple(ipaddress.ip_network(each) for each in trusted)
 
     def of(self, peer: str | None, headers: list[tuple[bytes, bytes]]) -> str:
-        """Who the client is, as the name of a bucket: an IPv4 address, or an IPv6 network of 64 bits."""
+        """Return the client as the name of a rate bucket: an IPv4 address, or an IPv6 network of 64 bits."""
         client = peer or "unix"
         if self._trusted and self._is_trusted(client):
             sent = b",".join(value for name, value in headers if name == FORWARDED_FOR).decode("latin-1")
             for hop in reversed(sent.rsplit(",", MAX_HOPS)[-MAX_HOPS:] if sent else ()):
                 if bucket_of(hop.strip()) is None:
-                    break  # no address: whoever wrote it is as far as we know
+                    break  # not an address: the proxy that wrote it is the last one known
                 client = hop.strip()
                 if not self._is_trusted(client):
                     break
@@ -54,7 +54,8 @@ def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @lru_cache(maxsize=16_384)
 def bucket_of(text: str) -> str | None:
-    """The name under which an address is counted: whoever has an IPv6 network has all of its addresses."""
+    """Return the name under which an address is counted; a whole IPv6 network, because one client owns all of
+    it."""
     address = _parsed(text)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,4 +1,4 @@
-"""What the framework raises, as problems."""
+"""Turns exceptions into problems."""
 
 from typing import Final
 
@@ -8,26 +8,27 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from flashguard.api.openapi.contract import methods_of
-from flashguard.api.responses.problems import ProblemError, away_problem, problem, said, shown
+from flashguard.api.responses.problems import ProblemError, away_problem, error_text, problem, shown
 from flashguard.errors import Code
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Refused
 
 PARSING_FAILED: Final = "There was an error parsing the body"
-"""What the framework says of JSON whose reading failed for another reason than its grammar."""
-UNREADABLE: Final = (
-    "body: this JSON can't be read; it is nested too deeply, or has a number of too many digits"
-)
+"""The framework's message for JSON that fails for another reason than its grammar."""
+UNREADABLE: Final = "body: can't read this JSON; it is nested too deeply, or a number has too many digits"
 NO_JSON: Final = "Content-Type: must be application/json"
 
 
 def _validation_problem(_: Request, error: RequestValidationError) -> Response:
     found = error.errors()[:50]
     if any(item["loc"] == ("body",) and isinstance(item.get("input"), bytes) for item in found):
-        return problem(Refused(code=Code.INVALID_REQUEST, detail=NO_JSON))  # the framework read no JSON
+        return problem(
+            Refused(code=Code.INVALID_REQUEST, detail=NO_JSON)
+        )  # the framework did not parse the body as JSON
     errors = [
-        {"where": ".".join(shown(str(part)) for part in item["loc"]), "what": said(item)} for item in found
+        {"where": ".".join(shown(str(part)) for part in item["loc"]), "what": error_text(item)}
+        for item in found
     ]
     detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:3])
     return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=errors)
@@ -55,7 +56,7 @@ def _problem_error(_: Request, error: ProblemError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem."""
+    """Register the handlers that make every error of the app a problem."""
     app.add_exception_handler(RequestValidationError, _validation_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
     app.add_exception_handler(ProblemError, _problem_error)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Limits on how often somebody may ask, as HTTP says them (draft-ietf-httpapi-ratelimit-headers-11)."""
+"""Limits on requests per client, with the headers of draft-ietf-httpapi-ratelimit-headers-11."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def headers_of(rates: Rates, taken: Taken) -> Headers:
-    """What an answer says of the limits: all policies, and how the narrowest stands."""
+    """Return the headers that name all limits and the state of the narrowest one."""
     seconds = math.ceil(taken.wait_seconds or taken.full_in_seconds)
     return [
         (b"ratelimit-policy", rates.policy),
@@ -32,6 +32,7 @@ def headers_of(rates: Rates, taken: Taken) -> Headers:
 
 
 def refusal(taken: Taken) -> Refused:
+    """Return the refusal of a request over its limit."""
     tokens, seconds = taken.rate
     return Refused(
         code=Code.RATE_LIMITED,
@@ -41,7 +42,7 @@ def refusal(taken: Taken) -> Refused:
 
 
 class Limits:
-    """Who asks, in what respects; the same for both lanes."""
+    """The buckets that a request counts in; the lane and the framework share them."""
 
     def __init__(self, settings: Settings) -> None:
         self._addresses = Addresses(settings.trusted_proxies)
@@ -49,7 +50,7 @@ class Limits:
         self.on = any((settings.rate_per_address, settings.rate_per_key, settings.rate_per_customer))
 
     def buckets(self, peer: str | None, headers: Headers, caller: Caller | None) -> list[Bucket]:
-        """What a request is counted under before its body is known."""
+        """Return the buckets of a request whose body was not read yet."""
         found = []
         if self._per_address:
             found.append(Bucket(RateKind.ADDRESS, self._addresses.of(peer, headers)))
@@ -60,8 +61,9 @@ class Limits:
         return found
 
 
-class Rated:
-    """The framework's lane: refuses who asks too often before looking at anything, and says how it stands."""
+class RateLimit:
+    """The framework's middleware: refuses a client over its limit before anything else, and adds the
+    headers."""
 
     def __init__(self, app: ASGIApp, limits: Limits, callers: Callers) -> None:
         self.app = app
@@ -81,16 +83,16 @@ class Rated:
         state: dict[str, Any] = scope.setdefault("state", {})
         state["taken"] = taken
 
-        async def told(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             now: Taken | None = state["taken"]
             if message["type"] == "http.response.start" and now is not None:
                 message["headers"] = [*message.get("headers", ()), *headers_of(rates, now)]
             await send(message)
 
         if taken is not None and taken.wait_seconds > 0:
-            await problem(refusal(taken))(scope, receive, told)
+            await problem(refusal(taken))(scope, receive, send_with_headers)
         else:
-            await self.app(scope, receive, told)
+            await self.app(scope, receive, send_with_headers)
 
 
 def customer_bucket(guard: FlashGuard, customer: str) -> Bucket:

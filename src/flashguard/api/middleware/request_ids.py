@@ -1,7 +1,7 @@
-"""A name for every request: the caller's own (`X-Request-Id`) where it is sane, else one that we make.
+"""An id for every request: the caller's own (`X-Request-Id`) where it is safe, else a new one.
 
-It is answered back as a header, and stands in whatever is logged meanwhile. It is not in the problem's body:
-a sold-out crowd is told the same bytes, encoded once.
+The answer returns it in the same header, and every log line of the request carries it. It is not in the body
+of a problem, because all sold-out answers share the same bytes, encoded once.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from flashguard.telemetry.tracing.otel import Traces
 
 HEADER: Final = b"x-request-id"
-_SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
-"""What can't break a log line, a header or a label, whoever reads it."""
+_SAFE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
+"""Ids that can't break a log line, a header or a label."""
 _prefix: Final = secrets.token_hex(6).encode()
 _number: Final = count(1).__next__
 
@@ -31,14 +31,14 @@ log = logging.getLogger("flashguard.access")
 
 
 def request_id(sent: bytes | None) -> bytes:
-    """The caller's id, or a new one that no other request of any process has."""
-    if sent is not None and _SANE(sent):
+    """Return the caller's id, or a new one that is unique across processes."""
+    if sent is not None and _SAFE(sent):
         return sent
     return b"%s-%x" % (_prefix, _number())
 
 
 def note_access(method: str, route: str, status: int, came: float) -> None:
-    """One line per answer; the route's template, for addresses may hold what nobody should read."""
+    """Log one line per answer. It names the route's template, because addresses may hold private data."""
     duration_ms = round((perf_counter() - came) * 1000, 2)
     log.info(
         "%s %s %d in %s ms", method, route, status, duration_ms,
@@ -46,8 +46,9 @@ def note_access(method: str, route: str, status: int, came: float) -> None:
     )  # fmt: skip
 
 
-class Named:
-    """The framework's lane: names each request, answers its name back, and logs it where that is wanted."""
+class RequestIds:
+    """The framework's middleware: gives each request an id, returns it, and writes the access log if
+    enabled."""
 
     def __init__(self, app: ASGIApp, access_log: bool, traces: "Traces | None" = None) -> None:
         self.app = app if traces is None else Traced(app, traces)
@@ -76,7 +77,7 @@ class Named:
 
 
 async def _as_get(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers HEAD with the head of what GET answers, and ends there, also where GET would stream."""
+    """Answer HEAD with the head of GET's answer, and stop there even where GET streams."""
     ended = asyncio.Event()
     as_get = {**scope, "method": "GET"}
 

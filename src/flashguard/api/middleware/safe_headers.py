@@ -1,4 +1,4 @@
-"""The headers that tell a browser to do nothing with an answer but hand it over."""
+"""Headers that forbid browsers to interpret, frame or cache an answer."""
 
 from typing import Final
 
@@ -11,12 +11,12 @@ SAFE: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
-"""On every answer that does not have its own: the pages bring theirs."""
+"""On every answer without its own; the pages have theirs."""
 SAFE_BYTES: Final = b"".join(b"%b: %b\r\n" % pair for pair in SAFE)
 
 
 def make_safe(message: Message) -> None:
-    """Adds what an answer's start lacks of them."""
+    """Add the safe headers that are missing from the start of an answer."""
     headers = MutableHeaders(raw=list(message["headers"]))
-    lacking = [pair for pair in SAFE if pair[0].decode() not in headers]
-    message["headers"] = [*lacking, *headers.raw]
+    missing = [pair for pair in SAFE if pair[0].decode() not in headers]
+    message["headers"] = [*missing, *headers.raw]

@@ -1,7 +1,7 @@
-"""Refuses a JSON object that says a name twice, and takes a whole number written as `2575.0` for what it is.
+"""Refuses a JSON object that repeats a name, and accepts a whole number written as `2575.0`.
 
-Parsers differ in which of the two they take. A proxy or a shop that checked the first, while we act on the
-second, has checked nothing (RFC 8259 calls the outcome unpredictable).
+Parsers differ in which of two equal names they use (RFC 8259 calls it unpredictable). If a proxy checked the
+first and FlashGuard acted on the second, the check would be worthless.
 """
 
 import json
@@ -15,45 +15,46 @@ from flashguard.errors import Code
 from flashguard.model import Refused
 
 
-class _Doubled(ValueError):
+class _Repeated(ValueError):
     pass
 
 
 def number(text: str) -> int | float:
-    """Return the number that JSON writes with a point or an exponent; an integer where it is whole.
+    """Return a number written with a point or an exponent; an integer where it is whole.
 
-    One that only rounding makes whole, `1.99999999999999999`, stays a float, which no integer field takes.
+    A number that only rounding makes whole, `1.99999999999999999`, stays a float, which integer fields
+    refuse.
     """
     value = float(text)
     try:
         return int(value) if value.is_integer() and Decimal(text) == int(value) else value
-    except InvalidOperation:  # an exponent of more digits than Decimal takes
+    except InvalidOperation:  # the exponent has more digits than Decimal accepts
         return value
 
 
 def _put_integers(value: Any, into: Any) -> None:
-    """Put whole numbers in the place of the framework's floats, in the body that it has read already."""
+    """Replace floats by whole numbers in the body that the framework has already parsed."""
     if isinstance(value, dict) and isinstance(into, dict):
         into.update(value)
     elif isinstance(value, list) and isinstance(into, list):
         into[:] = value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) < len(pairs):
         seen: set[str] = set()
-        raise _Doubled(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
+        raise _Repeated(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
     return names
 
 
-async def said_once(request: Request) -> None:
-    """Check the body of a call that takes one, before the framework validates it.
+async def check_json(request: Request) -> None:
+    """Check the JSON of a request before the framework validates it.
 
-    A body with whole floats never passes the express lane's validation, so that both lanes take them here.
+    The lane's validation refuses whole floats, so these requests reach this check too.
 
     Raises:
-        ProblemError: an object in it says a name twice, or it is not in UTF-8.
+        ProblemError: an object repeats a name, or the body is not UTF-8.
     """
     if getattr(request.scope.get("route"), "body_field", None) is None:
         return
@@ -68,11 +69,11 @@ async def said_once(request: Request) -> None:
         return number(text)
 
     try:
-        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once, parse_float=read)
-    except _Doubled as doubled:
-        detail = f"body: the name {shown(str(doubled))} is there twice"
+        value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique_names, parse_float=read)
+    except _Repeated as repeated:
+        detail = f"body: the name {shown(str(repeated))} appears twice"
     except (ValueError, RecursionError):
-        detail = "body: no JSON in UTF-8"  # Python's parser takes UTF-16 too
+        detail = "body: is not JSON in UTF-8"  # Python's parser would accept UTF-16
     else:
         if floats:
             _put_integers(value, await request.json())
@@ -80,4 +81,4 @@ async def said_once(request: Request) -> None:
     raise ProblemError(Refused(code=Code.INVALID_REQUEST, detail=detail))
 
 
-SaidOnce = Depends(said_once)
+StrictJson = Depends(check_json)

@@ -1,4 +1,4 @@
-"""The framework's lane, traced: a span per request, named by its route once that is known."""
+"""Tracing of the framework's requests: a span per request, named by its route once that is known."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -8,11 +8,12 @@ if TYPE_CHECKING:
     from flashguard.telemetry.tracing.otel import Traces
 
 UNTRACED: Final = ("/healthz", "/readyz", "/metrics", "/events")
-"""What is asked all the time, and streams, which last as long as somebody looks."""
+"""Paths without spans: those that are polled all the time, and streams, which last until the client
+leaves."""
 
 
 class Traced:
-    """Answers each request within its span."""
+    """Answers each request in its span."""
 
     def __init__(self, app: ASGIApp, traces: "Traces") -> None:
         self.app = app
@@ -25,11 +26,11 @@ class Traced:
         method = scope["method"]
         with self._traces.request(method, scope["headers"]) as span:
 
-            async def told(message: Message) -> None:
+            async def send_traced(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     route = getattr(scope.get("route"), "path_format", "unmatched")
                     span.update_name(f"{method} {route}")
                     self._traces.told(span, method, route, message["status"])
                 await send(message)
 
-            await self.app(scope, receive, told)
+            await self.app(scope, receive, send_traced)

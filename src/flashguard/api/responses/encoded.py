@@ -1,10 +1,10 @@
-"""A response whose body and headers are bytes already."""
+"""A response whose body and headers are already bytes."""
 
 from starlette.responses import Response
 
 
 class Encoded(Response):
-    """What Starlette does for text, it need not do here."""
+    """A response that skips Starlette's encoding of text."""
 
     def __init__(self, body: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status_code = status

@@ -1,4 +1,4 @@
-"""An open event stream as a response: as little as possible per viewer and event."""
+"""A Server-Sent Events stream as a response, with as little work as possible per viewer and event."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from flashguard.live import Viewer
 
 
 class EventStream(Response):
-    """Sends a viewer its events until it goes, or the channel ends. It leaves the channel in the end."""
+    """Sends a viewer its events until it disconnects or the channel ends, then leaves the channel."""
 
     media_type = "text/event-stream"
 
@@ -17,7 +17,7 @@ class EventStream(Response):
         super().__init__(
             headers={
                 "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",  # a proxy that buffers would hold events back
+                "X-Accel-Buffering": "no",  # a buffering proxy would delay events
                 "X-Content-Type-Options": "nosniff",
             }
         )

@@ -1,4 +1,4 @@
-"""RFC 9457 problems: every error answer of the API has this one shape."""
+"""RFC 9457 problems: the shape of every error answer."""
 
 import math
 from functools import lru_cache
@@ -21,12 +21,12 @@ PATTERNS: Final = {
     "^[0-9a-f]{1,64}$": "must be 1 to 64 of 0-9 and a-f",
     "^key_[0-9a-f]{1,64}$": "must be a key's id, as in key_0123456789ab",
 }
-"""What the patterns of the contract ask for, in words."""
+"""The patterns of the contract, in words."""
 IN_WORDS: Final = {
-    "extra_forbidden": "there is no such field",
+    "extra_forbidden": "is not a known field",
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be a JSON object"),
 }
-"""What pydantic says by type of error, where its own words are no help to a caller."""
+"""By pydantic's type of error: a sentence that helps a caller more than pydantic's own."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -40,7 +40,7 @@ class ProblemError(Exception):
 
 
 def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Response:
-    """The response for a refusal. `more` adds members, for example `errors`."""
+    """Return the response for a refusal. `more` adds members, for example `errors`."""
     if more or refused.refund is not None:
         return _problem(refused, status, more)
     return _plain_problem(refused, status)
@@ -81,32 +81,30 @@ def _encoded_problem(refused: Refused, status: int | None) -> tuple[bytes, int, 
 
 
 def _plain_problem(refused: Refused, status: int | None) -> Response:
-    """A sold-out crowd is told the same thing: it is encoded once."""
+    """Return a problem that many callers get, for example sold-out: it is encoded once."""
     return Encoded(*_encoded_problem(refused, status))
 
 
 def shown(text: str) -> str:
-    """Text of a caller, as a problem may say it back: short, and what UTF-8 can say."""
+    """Return a caller's text as a problem may repeat it: short and valid UTF-8."""
     return text[:MAX_SHOWN].encode("utf-8", "backslashreplace").decode()
 
 
-def said(item: Any) -> str:
-    """What is wrong with a field, in words."""
+def error_text(item: Any) -> str:
+    """Return what is wrong with a field, in words."""
     if item["type"] in IN_WORDS:
         return IN_WORDS[item["type"]]
     if item["type"] == "string_pattern_mismatch":
-        return PATTERNS.get(item["ctx"]["pattern"], "has not the form that the reference names")
+        return PATTERNS.get(item["ctx"]["pattern"], "does not have the form in the reference")
     return shown(item["msg"].removeprefix("Value error, "))
 
 
 def away_problem(error: Exception) -> Response:
-    """Memory or ledger did not answer."""
+    """Return the problem of memory or ledger not answering."""
     return problem(Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=RETRY_SECONDS))
 
 
 def unexpected_problem() -> Response:
-    """A defect of ours; the buyer may try again."""
-    refused = Refused(
-        code=Code.RECOVERING, detail="An unexpected error; it was logged.", retry_after_seconds=1
-    )
+    """Return the problem of a defect of ours; the buyer may retry."""
+    refused = Refused(code=Code.RECOVERING, detail="Unexpected error; it was logged.", retry_after_seconds=1)
     return problem(refused, status=500)

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from pydantic import ValidationError
 
 from flashguard.api.middleware.strict_json import number
-from flashguard.api.responses.problems import said, shown
+from flashguard.api.responses.problems import error_text, shown
 from flashguard.api.schemas.sales import SaleBody
 from flashguard.shop.imports import MAX_ITEMS, MAX_SALES
 
@@ -201,4 +201,4 @@ def checked(sales: list[Sale]) -> list[Sale]:
 def _said(sale: Sale, error: ValueError) -> list[tuple[str, str]]:
     if not isinstance(error, ValidationError):
         return [(sale.where, str(error))]
-    return [(sale.place(each["loc"]), said(each)) for each in error.errors(include_input=False)]
+    return [(sale.place(each["loc"]), error_text(each)) for each in error.errors(include_input=False)]

@@ -1,1 +1,1 @@
-"""From bytes to requests: the server's protocol, its bounds, and the express lane."""
+"""From bytes to requests: the server's protocol, its bounds, and the lane."""

@@ -1,8 +1,8 @@
-"""What one connection may ask of a process: the size of a request's head, its time, and how many are open.
+"""Bounds on connections: the size of a request's head, the time it may take, and the number of connections.
 
-uvicorn's own protocol bounds none of these: a head may grow without end, a client that sends a byte a minute
-keeps its connection for ever, and so does one that never sends any. Here each of them is answered with its
-problem and cut off. Whoever sends whole requests pays for it with a few stores per request and no timer.
+uvicorn's own protocol bounds none of these: a head may grow without limit, and a client that sends a byte a
+minute, or nothing, keeps its connection forever. Here such a request gets a problem and its connection is
+closed. A request that arrives whole costs a few assignments and no timer.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from .http10 import sending_unchunked
 
 MAX_HEADERS: Final = 100
 MAX_AHEAD: Final = 100
-"""Requests that a connection may send before their answers; beyond, it is cut off after those."""
+"""Requests that a connection may send ahead of their answers; then it is closed after those answers."""
 MAX_UNREAD_BYTES: Final = 8 * 1024 * 1024
-"""Of a body that is refused already, so many bytes are still taken, so that its client gets to read why."""
+"""Bytes still read of a body that is already refused, so that its client can read the answer."""
 SPARE_FILES: Final = 256
-"""Files that a process keeps open besides its connections, at most."""
+"""Maximum number of files that a process keeps open besides its connections."""
 SHED_SHARE: Final = 20
-"""One idle connection in so many goes when there is no room for a new one."""
-LAST_LOOK_SECONDS: Final = 0.05
-"""Between the end of an idle connection's time and its close: what came meanwhile is read then."""
+"""One of this many idle connections is closed to make room for a new one."""
+LAST_CHECK_SECONDS: Final = 0.05
+"""Time between the end of an idle connection's time and its close, in which a late request is still read."""
 NOTHING, HEAD, BODY = 0, 1, 2
-"""What of a request is on its way."""
+"""Which part of a request is arriving."""
 
 
 class Bounds:
-    """The limits of one process, and how many of its connections are being shed right now."""
+    """The limits of one process, and the number of its connections that are being closed to make room."""
 
     def __init__(self, settings: Settings) -> None:
         self.head_bytes = settings.max_head_bytes
@@ -49,38 +49,38 @@ class Bounds:
 
 
 def _files() -> int:
-    """How many files this process may open, once it has asked for as many as it may have."""
+    """Raise the limit of open files as far as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # a hard limit can be more than the system gives
+    with contextlib.suppress(ValueError, OSError):  # the hard limit can be more than the system allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
     return soft if soft != resource.RLIM_INFINITY else 1 << 30
 
 
 class Cut(NamedTuple):
-    """Why a connection ends, as the problem says it."""
+    """Why a connection is closed: the status, detail and code of the problem."""
 
     status: int
     detail: str
     code: Code = Code.INVALID_REQUEST
 
 
-SLOW: Final = Cut(408, "The request did not come whole in time.")
-LARGE_HEAD: Final = Cut(431, "The request's headers are too large, or too many.")
+SLOW: Final = Cut(408, "The request did not arrive completely in time.")
+LARGE_HEAD: Final = Cut(431, "The request's headers are too large or too many.")
 LONG_URL: Final = Cut(414, "The request's address is too long.")
-NO_HTTP: Final = Cut(400, "This is no valid HTTP request.")
-FULL: Final = Cut(503, "This process has its most connections.", Code.OVERLOADED)
+NO_HTTP: Final = Cut(400, "This is not a valid HTTP request.")
+FULL: Final = Cut(503, "This process has its maximum number of connections.", Code.OVERLOADED)
 
 
 class _Broken(Exception):
-    """Ends the parser's work on a request that breaks a bound; what to answer is in `_cut`."""
+    """Stops the parser at a request that breaks a bound; `_cut` holds the answer."""
 
 
 class Bounded(HttpToolsProtocol):
-    """uvicorn's protocol, within bounds, and with one timer per connection that looks now and then."""
+    """uvicorn's protocol with bounds. One timer per connection checks them periodically."""
 
     _held: bytes | None = None
-    """The body so far of a request that uvicorn has not begun with; None where it has."""
+    """The body so far of a request that uvicorn has not started; None where it has."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -88,16 +88,17 @@ class Bounded(HttpToolsProtocol):
         self._bounds: Bounds = Bounds(Settings()) if bounds is None else bounds
         self._coming = NOTHING
         self._since: float | None = None
-        """When a request began that did not come in one piece, or its body did."""
+        """When a request, or its body, began that did not arrive in one piece."""
         self._idle_since: float | None = self.loop.time()
         self._stalled_since: float | None = None
-        self._looked_at: float | None = None
-        """The idle time whose end was seen. Timers run before what came is read: a request may be there."""
+        self._checked_at: float | None = None
+        """The idle period whose end was seen once. Timers run before sockets are read, so a request may be
+        waiting."""
         self._fed_bytes = self._head_bytes = self._dropped_bytes = 0
         self._cut: Cut = NO_HTTP
         self._fresh = True
         self._leaves = False
-        self._look_after(self._bounds.head_seconds)
+        self._check_after(self._bounds.head_seconds)
         if len(self.connections) - self._bounds.leaving > self._bounds.connections:
             self._make_room()
 
@@ -109,7 +110,7 @@ class Bounded(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
 
     def _make_room(self) -> None:
-        """Closes the connections that have been idle the longest; where none is, the new one."""
+        """Close the connections that have been idle the longest; the new one where none is idle."""
         others = [each for each in cast("set[Bounded]", self.connections) if each is not self]
         idle = sorted(
             (each for each in others if each._idle_since is not None), key=lambda each: each._idle_since or 0
@@ -125,7 +126,7 @@ class Bounded(HttpToolsProtocol):
         self._idle_since = None
         self.transport.close()
 
-    # What comes in
+    # Incoming data
 
     def data_received(self, data: bytes) -> None:
         idle_since, self._idle_since = self._idle_since, None
@@ -133,22 +134,22 @@ class Bounded(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive = False  # answered as any other request: this server speaks nothing else
+            self.cycle.keep_alive = False  # answered like any other request: this server supports no upgrade
         except httptools.HttpParserError:
             self._refuse(self._cut)
             return
         if self._coming:
             self._count(len(data))
         elif self.cycle is None or self.cycle.response_complete:
-            self._idle(idle_since)  # an empty line, or the rest of a body that was refused
+            self._idle(idle_since)  # an empty line, or the rest of a refused body
 
     def _count(self, size: int) -> None:
-        """Notes that a request is on its way that did not come whole."""
+        """Note that a request is arriving in several pieces."""
         if self._since is None:
             self._since = self.loop.time()
             self._head_bytes = 0
             if self.timeout_keep_alive_task is None:
-                self._look_after(min(self._bounds.head_seconds, self._bounds.body_seconds))
+                self._check_after(min(self._bounds.head_seconds, self._bounds.body_seconds))
         elif self._coming == HEAD:
             self._head_bytes += size
             if self._head_bytes > self._bounds.head_bytes:
@@ -162,7 +163,7 @@ class Bounded(HttpToolsProtocol):
         self.headers = []
 
     def check_head(self) -> None:
-        """Called once the headers are there; the parser ends with what this raises."""
+        """Check the bounds of the head once it is complete. Raising stops the parser."""
         headers = self.headers
         if len(headers) > MAX_HEADERS:
             self._break(LARGE_HEAD)
@@ -180,7 +181,7 @@ class Bounded(HttpToolsProtocol):
         raise _Broken
 
     def begin(self) -> None:
-        """Has uvicorn begin with the request, as if it had heard of it all along."""
+        """Hand the request to uvicorn as if it had received it from the start."""
         if len(self.pipeline) >= MAX_AHEAD:
             self._coming = HEAD
             self._break(NO_HTTP)
@@ -207,13 +208,13 @@ class Bounded(HttpToolsProtocol):
     # The end of a connection
 
     def _refuse(self, cut: Cut) -> None:
-        """Answers a request that can't go on, and closes; answers of requests before it are still sent."""
+        """Answer a request that breaks a bound, and close; earlier requests still get their answers."""
         if self.transport.is_closing():
             return
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             if self._coming != BODY:
-                cycle.keep_alive = False  # an answer to this one would be taken for that one's
+                cycle.keep_alive = False  # the client would take this answer for that of the earlier request
                 self.flow.pause_reading()
                 return
             cycle.disconnected = True
@@ -222,7 +223,7 @@ class Bounded(HttpToolsProtocol):
                 self.transport.close()
                 return
         elif self._coming == BODY and self._held is None and cycle is not None:
-            self.transport.close()  # it was answered before it had come whole
+            self.transport.close()  # it was answered before it had arrived completely
             return
         refused = Refused(
             code=cut.code, detail=cut.detail, retry_after_seconds=1 if cut.code is Code.OVERLOADED else None
@@ -232,7 +233,7 @@ class Bounded(HttpToolsProtocol):
         self.transport.close()
 
     def encoded(self, response: Response, keep_alive: bool) -> bytes:
-        """An answer's bytes, in uvicorn's order."""
+        """Return an answer's bytes, in uvicorn's order."""
         parts = [STATUS_LINE[response.status_code]]
         for name, value in self.server_state.default_headers:
             parts += (name, b": ", value, b"\r\n")
@@ -243,9 +244,9 @@ class Bounded(HttpToolsProtocol):
         parts.append(response.body)  # type: ignore[arg-type]
         return b"".join(parts)
 
-    # Time: one timer that looks now and then, in place of one or two per request
+    # Time: one timer that checks periodically, in place of one or two per request
 
-    def _look_after(self, seconds: float) -> None:
+    def _check_after(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _unset_keepalive_if_required(self) -> None:
@@ -264,15 +265,16 @@ class Bounded(HttpToolsProtocol):
         if not self._coming:
             self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._look_after(self.timeout_keep_alive)
+            self._check_after(self.timeout_keep_alive)
 
     def _idle(self, since: float | None) -> None:
         self._idle_since = self.loop.time() if since is None else since
         if self.timeout_keep_alive_task is None:
-            self._look_after(self.timeout_keep_alive)
+            self._check_after(self.timeout_keep_alive)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Cuts off who is too slow, or idle for too long, and looks again when it may be so."""
+        """Close a connection that is too slow or idle for too long; otherwise set the timer for the next
+        check."""
         self.timeout_keep_alive_task = None
         if self.transport.is_closing():
             return
@@ -287,22 +289,22 @@ class Bounded(HttpToolsProtocol):
             return  # busy: the next answer, or the next piece of a request, sets the timer again
         left = since + seconds - self.loop.time()
         if left > 0:
-            self._look_after(left)
+            self._check_after(left)
         elif self._stalled_since is not None:
             self.transport.abort()
         elif self._idle_since is None:
             self._refuse(SLOW)
-        elif self._looked_at == self._idle_since:
+        elif self._checked_at == self._idle_since:
             self.transport.close()
         else:
-            self._looked_at = self._idle_since
-            self._look_after(LAST_LOOK_SECONDS)
+            self._checked_at = self._idle_since
+            self._check_after(LAST_CHECK_SECONDS)
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stalled_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._look_after(self._bounds.body_seconds)
+            self._check_after(self._bounds.body_seconds)
 
     def resume_writing(self) -> None:
         super().resume_writing()

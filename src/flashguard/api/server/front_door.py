@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from flashguard.api.middleware.request_ids import Named
+from flashguard.api.middleware.request_ids import RequestIds
 from flashguard.settings import Settings
 
 from .bounds import Bounds
@@ -21,8 +21,8 @@ class FrontDoor(Lane):
         super().__init__(app.state)
         self.app = app
         settings: Settings = app.state.settings
-        self._named = Named(app, settings.access_log, self._traces)
+        self._with_ids = RequestIds(app, settings.access_log, self._traces)
         self.bounds = Bounds(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._named(scope, receive, send)
+        await self._with_ids(scope, receive, send)

@@ -1,4 +1,4 @@
-"""HTTP/1.0 clients can't read chunks: an answer of unknown length ends with their connection."""
+"""HTTP/1.0 clients can't read chunks: closing the connection ends an answer of unknown length."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -7,12 +7,12 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 def sending_unchunked(cycle: RequestResponseCycle) -> Callable[[Any], Coroutine[Any, Any, None]]:
-    """Return what sends an answer without chunks, and closes the connection after it.
+    """Return a `send` that writes an answer without chunks and closes the connection after it.
 
-    An answer whose length its head says is sent as it is; uvicorn closes after it, too.
+    An answer with a Content-Length is sent unchanged; uvicorn closes the connection after it too.
 
     Parameters:
-        cycle: the request, whose answer has not begun.
+        cycle: the request; its answer has not started.
     """
     send = cycle.send
     streams = False
@@ -24,7 +24,9 @@ def sending_unchunked(cycle: RequestResponseCycle) -> Callable[[Any], Coroutine[
             if streams:
                 cycle.chunked_encoding = False
         elif streams:
-            cycle.expected_content_length = len(message.get("body", b""))  # all that uvicorn lets us write
+            cycle.expected_content_length = len(
+                message.get("body", b"")
+            )  # the most that uvicorn lets us write
         await send(message)
 
     return unchunked

@@ -93,13 +93,13 @@ class Lane:
         arguments: list[Any] = list(names)
         basket = None
         try:
-            if call.body is None:
+            if call.read_body is None:
                 if body:
                     return None
             else:
                 if kind not in PLAIN_JSON:
                     return None
-                basket = call.body.__pydantic_validator__.validate_json(body)
+                basket = call.read_body(body)
                 if not surely_plain(body, 2 + 2 * len(basket.items)):
                     return None
                 arguments.append(basket)

@@ -82,7 +82,7 @@ async def test_a_ledger_that_takes_nothing_of_the_journal_is_not_ready(stack: St
     )
     try:
         assert (await stack.service.buy(sale, "ann", key="full")).status in (503, 409)
-        await becomes_unready(stack, "recorder", "PostgreSQL has taken nothing")
+        await becomes_unready(stack, "recorder", "PostgreSQL has recorded nothing")
     finally:
         await tell_the_ledger(stack, "DROP FUNCTION flashguard.full CASCADE")
     await sells_again(stack, sale, "bob")

@@ -94,8 +94,8 @@ async def test_every_wrong_line_is_named_and_nothing_is_imported(service: Servic
     )
     errors = (await imported(service, file)).problem(422, "invalid-request")["errors"]
     assert [(each["where"], each["what"]) for each in errors] == [
-        ("line 3", "name is not that of the sale's first line"),
-        ("line 4", "sku 'a' is in line 2 already"),
+        ("line 3", "name differs from the sale's first line"),
+        ("line 4", "sku 'a' is already in line 2"),
         ("line 5", "has 4 cells, the header 10"),
     ]
     assert not await exists(service, good)

@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from flashguard.api.app import create_app
-from flashguard.api.openapi.vocabulary import ANSWERS, IN_SCHEMA, PARAMETERS, WORDS
+from flashguard.api.openapi.examples import ANSWERS
+from flashguard.api.openapi.vocabulary import IN_SCHEMA, PARAMETERS, WORDS
 from flashguard.api.responses.problems import MEDIA_TYPE
 from flashguard.api.security import OPEN, rights_of
 from flashguard.settings import Mode, Settings

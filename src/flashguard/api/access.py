@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from flashguard.access.identities import KEY_PREFIX, Identities, digest_of
 from flashguard.access.tokens import MAX_TOKEN, UNKNOWN_KEY, Claims, Kind
-from flashguard.api.responses.problems import ProblemError
+from flashguard.api.responses.problems import RefusedError
 from flashguard.errors import Code
 from flashguard.model import CustomerId, Refused, SaleId
 from flashguard.settings import Settings
@@ -129,7 +129,7 @@ class Callers:
         """Return the caller; an unknown key triggers a lookup in the ledger, because it may be new.
 
         Raises:
-            ProblemError: the key or token is not valid.
+            RefusedError: the key or token is not valid.
             LedgerAway: the key is unknown here and the ledger does not answer.
         """
         found = self.of(authorization)
@@ -137,7 +137,7 @@ class Callers:
             await self.identities.look()
             found = self.of(authorization)
         if isinstance(found, Refused):
-            raise ProblemError(found)
+            raise RefusedError(found)
         return found
 
     def _with_key(self, id_: str, scopes: tuple[str, ...]) -> Caller:

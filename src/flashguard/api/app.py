@@ -123,7 +123,7 @@ def create_app(
     app.state.known_sales = buyer_tokens.KnownSales()
     app.state.callers = shared.callers
     app.state.limits = limits
-    app.state.progress = components.Progress()
+    app.state.journal_watch = components.JournalWatch()
     failures.install(app)
     contract.install(app)
     app.add_exception_handler(TooLarge, too_large_problem)

@@ -1,4 +1,4 @@
-"""The state of each component, as readiness and the system's view report it."""
+"""The state of each component, as readiness and the system view report it."""
 
 import asyncio
 import time
@@ -14,23 +14,25 @@ from flashguard.recorder.status import recorder_state as state_of
 from flashguard.recorder.watchdog import STALLED_SECONDS
 
 CHECK_SECONDS = 2.0
+"""Maximum time that a component has to answer."""
 
 STUCK_SECONDS = 5.0
-"""How long a ledger may take nothing of a waiting journal before buyers are to be sent elsewhere."""
+"""After this time without progress on a waiting journal, the service reports that it is not ready."""
 
 
-class Progress:
-    """Notices partitions whose journal waits while the ledger takes none of it, however often that is tried:
-    a full disk, a lock, a recorder that hangs. A backlog that shrinks is none of them."""
+class JournalWatch:
+    """Finds partitions whose journal waits while the ledger records none of it: a full disk, a lock, a
+    recorder that hangs. A backlog that shrinks is not stuck."""
 
     def __init__(self) -> None:
         self._since: dict[int, tuple[Position, float]] = {}
 
     def stuck(self, behind: Mapping[int, Position], now: float) -> list[int]:
-        """The partitions that have not moved for STUCK_SECONDS, between two looks at least.
+        """Return the partitions that made no progress for STUCK_SECONDS, across at least two calls.
 
         Parameters:
-            now: seconds, by a clock that never goes back.
+            behind: each waiting partition, and the position that the ledger has recorded.
+            now: monotonic seconds.
         """
         self._since = {
             number: (position, self._since[number][1] if self._at(number) == position else now)
@@ -42,23 +44,23 @@ class Progress:
         return self._since[number][0] if number in self._since else None
 
 
-async def components_of(guard: FlashGuard, progress: Progress) -> dict[str, dict[str, Any]]:
-    """Each component's state: status, and version and latency where it answers."""
+async def components_of(guard: FlashGuard, watch: JournalWatch) -> dict[str, dict[str, Any]]:
+    """Return each component's state: its status, and its version and latency where it answers."""
     away = await partitions_away(guard)
     memory, ledger, recorder = await asyncio.gather(
-        _memory(guard, away), _ledger(guard), _recorder(guard, away, progress)
+        _memory(guard, away), _ledger(guard), _recorder(guard, away, watch)
     )
     return {"memory": memory, "ledger": ledger, "recorder": recorder}
 
 
 async def partitions_away(guard: FlashGuard) -> dict[int, str]:
-    """The partitions of a cluster whose node takes no writes, with the node and the reason; none of a single
-    server."""
+    """Return the partitions of a cluster whose node accepts no writes, with the node and the reason; an empty
+    dict for a single server."""
     kernel = guard.kernel
     if not kernel.client.sharded:
         return {}
 
-    async def look(partition: int) -> str | None:
+    async def check(partition: int) -> str | None:
         try:
             async with asyncio.timeout(CHECK_SECONDS / 2):
                 await kernel.check_writes(keys.partition(partition))
@@ -69,7 +71,7 @@ async def partitions_away(guard: FlashGuard) -> dict[int, str]:
         return None
 
     numbers = range(guard.partitions)
-    answers = await asyncio.gather(*map(look, numbers))
+    answers = await asyncio.gather(*map(check, numbers))
     away = {}
     for number, why in zip(numbers, answers, strict=True):
         if why is not None:
@@ -80,7 +82,7 @@ async def partitions_away(guard: FlashGuard) -> dict[int, str]:
 
 async def _memory(guard: FlashGuard, away: Mapping[int, str]) -> dict[str, Any]:
     if len(away) == guard.partitions:
-        return {"status": "unavailable", "detail": "no partition's node answers"}
+        return {"status": "unavailable", "detail": "no node of the cluster answers"}
     started = time.perf_counter()
     version, wrong = "?", ""
     try:
@@ -95,18 +97,22 @@ async def _memory(guard: FlashGuard, away: Mapping[int, str]) -> dict[str, Any]:
         state |= {"status": "unavailable", "detail": wrong}
     elif away:
         nodes = ", ".join(sorted(set(away.values())))
-        state |= {"status": "degraded", "detail": f"does not serve: {nodes}", "away_partitions": list(away)}
+        state |= {
+            "status": "degraded",
+            "detail": f"these nodes do not serve: {nodes}",
+            "away_partitions": list(away),
+        }
     return state
 
 
 async def _wrong_memory(guard: FlashGuard) -> str:
-    """Why memory can't be sold from though it answers; empty where it can.
+    """Return why Valkey/Redis can't be used although it answers; empty where it can.
 
     Raises:
         MemoryAway: it does not answer.
     """
     kernel = guard.kernel
-    if not kernel.client.sharded:  # of a cluster each partition was asked
+    if not kernel.client.sharded:  # of a cluster, each partition was checked
         try:
             await kernel.check_writes(keys.partition(0))
         except MemoryGone:
@@ -132,11 +138,11 @@ async def _ledger(guard: FlashGuard) -> dict[str, Any]:
     return {"status": "ok", "version": f"PostgreSQL {version}", "latency_ms": latency_ms}
 
 
-async def _recorder(guard: FlashGuard, away: Mapping[int, str], progress: Progress) -> dict[str, Any]:
-    """Recorders that run, fenced partitions and why, the lag, and the newest recovery."""
+async def _recorder(guard: FlashGuard, away: Mapping[int, str], watch: JournalWatch) -> dict[str, Any]:
+    """Return the recorders that run, fenced partitions and why, the lag, and the newest recovery."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            return await recorder_state(guard, away, progress)
+            return await recorder_state(guard, away, watch)
     except MemoryAway as error:
         status = "degraded" if away else "unavailable"
         return {"status": status, "detail": str(error)}
@@ -145,16 +151,16 @@ async def _recorder(guard: FlashGuard, away: Mapping[int, str], progress: Progre
 
 
 async def recorder_state(
-    guard: FlashGuard, away: Container[int] = (), progress: Progress | None = None
+    guard: FlashGuard, away: Container[int] = (), watch: JournalWatch | None = None
 ) -> dict[str, Any]:
-    """The recorder's component, as readiness, the system page and `flashguard doctor` show it.
+    """Return the recorder's state, as readiness, the system page and `flashguard doctor` show it.
 
     Raises:
         MemoryAway, LedgerAway: a server does not answer.
     """
     now = await state_of(guard.kernel, guard.ledger, guard.partitions, away)
     fenced, recorders = now.fenced, now.recorders
-    stuck = progress.stuck(now.behind, time.monotonic()) if progress is not None else []
+    stuck = watch.stuck(now.behind, time.monotonic()) if watch is not None else []
     state: dict[str, Any] = {
         "status": "recovering" if fenced else "ok" if recorders and not stuck else "unavailable",
         "lag_entries": now.lag_entries,
@@ -171,9 +177,9 @@ async def recorder_state(
     elif stuck:
         state["stuck_partitions"] = stuck
         state["detail"] = (
-            f"PostgreSQL has taken nothing of a waiting journal for {STUCK_SECONDS:g} s or more, of "
-            f"{len(stuck)} partitions: is its disk full, or a table locked? The recorder's log says why; the "
-            f"recorder restarts a partition that makes no progress for {STALLED_SECONDS:g} s"
+            f"PostgreSQL has recorded nothing from the journals of {len(stuck)} partitions for "
+            f"{STUCK_SECONDS:g} s or more: check for a full disk or a locked table; the recorder's log has "
+            f"the reason. The recorder restarts a partition that makes no progress for {STALLED_SECONDS:g} s"
         )
     parked = await guard.ledger.refusals.parked(1)
     state["parked_transitions"] = parked[0]["total"] if parked else 0

@@ -11,7 +11,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
 
-from flashguard.api.responses.problems import ProblemError
+from flashguard.api.responses.problems import RefusedError
 from flashguard.errors import Code
 from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
@@ -31,7 +31,7 @@ class _Bearer(SecurityBase):
     async def __call__(self, request: Request) -> bytes | None:
         sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
         if len(sent) > 1:
-            raise ProblemError(UNAUTHENTICATED)
+            raise RefusedError(UNAUTHENTICATED)
         return sent[0] if sent else None
 
 
@@ -51,11 +51,11 @@ class Requires:
         settings: Settings = state.settings
         if authorization is None:
             if not self.right.for_anonymous or settings.mode is Mode.PRODUCTION:
-                raise ProblemError(UNAUTHENTICATED)
+                raise RefusedError(UNAUTHENTICATED)
             return ANONYMOUS
         caller = await callers_of(request).find(authorization)
         if not self.right.allows(caller):
-            raise ProblemError(Refused(code=Code.FORBIDDEN))
+            raise RefusedError(Refused(code=Code.FORBIDDEN))
         return caller
 
 

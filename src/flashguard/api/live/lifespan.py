@@ -1,4 +1,5 @@
-"""The live view's life within the application: it starts with it, and ends its streams before it ends."""
+"""The live view's lifetime within the application: it starts with it, and ends its streams before it
+stops."""
 
 import asyncio
 import signal
@@ -20,7 +21,7 @@ from flashguard.settings import Settings
 from flashguard.simulator.desk import Desk, NotStarted, Unknown
 from flashguard.valkey.connect import connect_kernel
 
-from .garbage import spare_the_process
+from .garbage import collect_rarely
 from .source import GuardSource
 
 RETRY_SECONDS: Final = 2.0
@@ -32,7 +33,7 @@ def hub_of(request: Request) -> Hub:
 
 
 def install(app: FastAPI) -> None:
-    """Makes what the hub raises problems."""
+    """Register the handlers that turn the exceptions of hub and desk into problems."""
     app.add_exception_handler(Full, _full)
     app.add_exception_handler(Ending, _ending)
     app.add_exception_handler(Unknown, _no_such_simulation)
@@ -41,16 +42,16 @@ def install(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def watching(app: FastAPI, guard: FlashGuard, settings: Settings) -> AsyncIterator[None]:
-    """Gives the app its hub and its desk.
+    """Give the app its hub and its desk.
 
-    A server that is told to end waits for open responses: it is at that word that we end the streams.
+    A server that is asked to stop waits for open responses, so the streams end when the signal arrives.
     """
     hub = Hub(GuardSource(guard), sale_view, max_viewers=settings.max_viewers)
     desk = Desk(guard.ledger, connect_kernel(settings.redis_url or "", settings), hub, settings)
     app.state.hub, app.state.desk = hub, desk
-    spare_the_process()
+    collect_rarely()
     try:
-        with at_the_first_word(hub.end):
+        with on_stop_signal(hub.end):
             yield
     finally:
         await hub.close()
@@ -58,19 +59,19 @@ async def watching(app: FastAPI, guard: FlashGuard, settings: Settings) -> Async
 
 
 @contextmanager
-def at_the_first_word(act: Callable[[], None]) -> Iterator[None]:
-    """Has SIGTERM and SIGINT also call this, in the loop, before the server's own handler goes on."""
+def on_stop_signal(act: Callable[[], None]) -> Iterator[None]:
+    """Call this in the loop on SIGTERM and SIGINT, then the server's own handler."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # somebody else's program: its lifespan shutdown must do
+        yield  # embedded in another program: its lifespan shutdown ends the streams
         return
     loop = asyncio.get_running_loop()
     before: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: Any) -> None:
         loop.call_soon_threadsafe(act)
-        theirs = before[signal.Signals(number)]
-        if callable(theirs):
-            theirs(number, frame)
+        previous = before[signal.Signals(number)]
+        if callable(previous):
+            previous(number, frame)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         if callable(signal.getsignal(number)):
@@ -78,15 +79,15 @@ def at_the_first_word(act: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, theirs in before.items():
-            signal.signal(number, theirs)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def _full(_: Request, __: Exception) -> Response:
     return problem(
         Refused(
             code=Code.OVERLOADED,
-            detail="This process has its most viewers.",
+            detail="This process has its maximum number of viewers.",
             retry_after_seconds=RETRY_SECONDS,
         )
     )
@@ -104,5 +105,5 @@ def _not_started(_: Request, error: Exception) -> Response:
 
 def _ending(_: Request, __: Exception) -> Response:
     return problem(
-        Refused(code=Code.RECOVERING, detail="This process ends.", retry_after_seconds=RETRY_SECONDS)
+        Refused(code=Code.RECOVERING, detail="This process is stopping.", retry_after_seconds=RETRY_SECONDS)
     )

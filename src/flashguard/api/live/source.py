@@ -1,4 +1,4 @@
-"""Where the live view reads: the guard's kernel for the journal, its shop for whole sales."""
+"""What the live view reads: the journal from the guard's kernel, whole sales from its shop."""
 
 import asyncio
 from typing import Final
@@ -9,11 +9,11 @@ from flashguard.live import Snapshot
 from flashguard.model import Position, Sale, SaleId
 
 SPARE_SECONDS: Final = 2.0
-"""How much longer than asked for a blocking read may take before memory counts as away."""
+"""Time that a blocking read may take beyond its timeout before memory counts as away."""
 
 
 class GuardSource:
-    """`flashguard.live.Source`, over a guard."""
+    """Implements `flashguard.live.Source` with a guard."""
 
     def __init__(self, guard: FlashGuard) -> None:
         self._guard = guard
@@ -45,7 +45,7 @@ class GuardSource:
 
 
 class _in_time:  # noqa: N801 reads like a sentence where it is used
-    """Turns a wait that takes too long into `MemoryAway`."""
+    """Raises `MemoryAway` where a wait takes too long."""
 
     def __init__(self, block_ms: int) -> None:
         self._timeout = asyncio.timeout(block_ms / 1000 + SPARE_SECONDS)

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from flashguard.api.openapi.contract import methods_of
-from flashguard.api.responses.problems import ProblemError, away_problem, error_text, problem, shown
+from flashguard.api.responses.problems import RefusedError, away_problem, error_text, problem, shown
 from flashguard.errors import Code
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
@@ -51,7 +51,7 @@ def _away_problem(_: Request, error: Exception) -> Response:
     return away_problem(error)
 
 
-def _problem_error(_: Request, error: ProblemError) -> Response:
+def _problem_error(_: Request, error: RefusedError) -> Response:
     return problem(error.refused, **error.more)
 
 
@@ -59,6 +59,6 @@ def install(app: FastAPI) -> None:
     """Register the handlers that make every error of the app a problem."""
     app.add_exception_handler(RequestValidationError, _validation_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
-    app.add_exception_handler(ProblemError, _problem_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RefusedError, _problem_error)  # type: ignore[arg-type]
     app.add_exception_handler(MemoryAway, _away_problem)
     app.add_exception_handler(LedgerAway, _away_problem)

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flashguard.access.rate_limits import Bucket, Rates, Taken
 from flashguard.api.access import Caller, Callers
-from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import RateKind, Refused
@@ -104,7 +104,7 @@ async def count_customer(request: "Request", guard: FlashGuard, caller: Caller, 
     """Count a request in its customer's bucket, unless the caller's token already did.
 
     Raises:
-        ProblemError: the customer is over the limit.
+        RefusedError: the customer is over the limit.
     """
     if RateKind.CUSTOMER not in guard.rates.of or caller.customer is not None:
         return
@@ -115,7 +115,7 @@ async def count_customer(request: "Request", guard: FlashGuard, caller: Caller, 
     if before is None or taken.wait_seconds > 0 or taken.left < before.left:
         request.state.taken = taken
     if taken.wait_seconds > 0:
-        raise ProblemError(refusal(taken))
+        raise RefusedError(refusal(taken))
 
 
 async def in_time(rates: Rates, buckets: list[Bucket], work: Any) -> Response:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Depends, Request
 
-from flashguard.api.responses.problems import ProblemError, shown
+from flashguard.api.responses.problems import RefusedError, shown
 from flashguard.errors import Code
 from flashguard.model import Refused
 
@@ -54,7 +54,7 @@ async def check_json(request: Request) -> None:
     The lane's validation refuses whole floats, so these requests reach this check too.
 
     Raises:
-        ProblemError: an object repeats a name, or the body is not UTF-8.
+        RefusedError: an object repeats a name, or the body is not UTF-8.
     """
     if getattr(request.scope.get("route"), "body_field", None) is None:
         return
@@ -78,7 +78,7 @@ async def check_json(request: Request) -> None:
         if floats:
             _put_integers(value, await request.json())
         return
-    raise ProblemError(Refused(code=Code.INVALID_REQUEST, detail=detail))
+    raise RefusedError(Refused(code=Code.INVALID_REQUEST, detail=detail))
 
 
 StrictJson = Depends(check_json)

@@ -1,4 +1,5 @@
-"""What every call may answer, whatever it does: said once here, in the OpenAPI document."""
+"""Completes the OpenAPI document: answers that every call may give, links between calls, and which need a
+key."""
 
 import re
 from functools import lru_cache
@@ -14,12 +15,12 @@ from flashguard.settings import Mode
 ANY: Final = problems(401, 422, 429, 503)
 WITH_BODY: Final = problems(400, 413)
 TITLES: Final = {
-    "400": "The body is no JSON",
+    "400": "The body is not JSON",
     "401": "A valid key is needed",
     "413": "The body is too large",
     "422": "The request is not valid",
     "429": "Too many requests",
-    "503": "Recovering, or at its limit",
+    "503": "Recovering, or over a limit",
 }
 MADE: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
     ("/v1/sales", "sale", "/v1/sales/{sale}", {}),
@@ -35,22 +36,22 @@ MADE: Final[tuple[tuple[str, str, str, dict[str, str]], ...]] = (
     ("/v1/webhooks", "id", "/v1/webhooks/{id}", {}),
     ("/v1/keys", "id", "/v1/keys/{id}", {}),
 )
-"""What a POST makes, and the calls that are about it: its `id` is their parameter."""
+"""What a POST creates, and the prefix of the calls whose parameter is its `id`."""
 BASKET: Final = {"customer": "ann", "items": [{"sku": "$response.body#/items/0/sku", "quantity": 1}]}
-TAKES: Final = ("/v1/sales/{sale}/reservations", "/v1/sales/{sale}/orders")
-"""What one asks for of a sale that was made or opened."""
+BASKET_CALLS: Final = ("/v1/sales/{sale}/reservations", "/v1/sales/{sale}/orders")
+"""Calls whose link also has a body."""
 FRAMEWORKS_OWN: Final = ("HTTPValidationError", "ValidationError")
-"""FastAPI's shapes of an invalid request; ours is a problem like every other."""
+"""FastAPI's schemas of an invalid request; FlashGuard answers with a problem instead."""
 
 
 def install(app: FastAPI) -> None:
-    """Completes the document that the framework makes."""
+    """Make the app complete the document that the framework generates."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _say_who_needs_a_key(app, _complete(made()))
-        assert app.openapi_schema is not None  # what `made` made is kept there
+            _mark_security(app, _complete(made()))
+        assert app.openapi_schema is not None  # FastAPI keeps the document there
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -61,7 +62,7 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
         if not path.startswith("/v1/"):
             continue
         for call in methods.values():
-            call["responses"].get("422", {}).pop("content", None)  # FastAPI's, where a route names none
+            call["responses"].get("422", {}).pop("content", None)  # FastAPI's own, where a route names none
             for status, answer in (ANY | (WITH_BODY if "requestBody" in call else {})).items():
                 said = call["responses"].setdefault(str(status), {"description": TITLES[str(status)]})
                 said["content"] = answer["content"]
@@ -71,25 +72,25 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
             _link(document["paths"], path, {name: "$response.body#/id", **more}, about)
     for methods in document["paths"].values():
         for call in methods.values():
-            _say_problems_once(call)
+            _keep_problem_type(call)
     for name in FRAMEWORKS_OWN:
         document["components"]["schemas"].pop(name, None)
-    from .examples import add_words  # a service that nobody asks for its contract needs no words
+    from .examples import add_words  # imported only when the document is generated
 
     add_words(document)
     return document
 
 
-def _say_problems_once(call: dict[str, Any]) -> None:
-    """Leave a problem its own media type alone: the framework adds that of the call's other answers."""
+def _keep_problem_type(call: dict[str, Any]) -> None:
+    """Remove the media type of the other answers, which the framework adds to problems."""
     for answer in call["responses"].values():
         content = answer.get("content", {})
         if MEDIA_TYPE in content:
             answer["content"] = {MEDIA_TYPE: content[MEDIA_TYPE]}
 
 
-def _say_who_needs_a_key(app: FastAPI, document: dict[str, Any]) -> None:
-    """Write into each call whether it needs a key, in this service's mode."""
+def _mark_security(app: FastAPI, document: dict[str, Any]) -> None:
+    """Write into each call whether it needs a key in this service's mode."""
     production = app.state.settings.mode is Mode.PRODUCTION
     for method, path, right in rights_of(app):
         call = document["paths"].get(path, {}).get(method.lower())
@@ -107,13 +108,13 @@ def _link(paths: dict[str, Any], path: str, parameters: dict[str, str], about: s
         if f"{other}/".startswith(f"{about}/") and named == set(re.findall(r"{\w+}", other)):
             for call in methods.values():
                 link: dict[str, Any] = {"operationId": call["operationId"], "parameters": parameters}
-                if other in TAKES and "requestBody" in call:
+                if other in BASKET_CALLS and "requestBody" in call:
                     link["requestBody"] = BASKET
                 made.setdefault("links", {})[call["summary"]] = link
 
 
 def methods_of(app: FastAPI, path: str) -> list[str]:
-    """The methods of a path, of all its routes; the framework's `Allow` names those of one."""
+    """Return the methods of all routes of a path; the framework's own `Allow` names those of one route."""
     return sorted(
         method.upper()
         for template, methods in app.openapi()["paths"].items()
@@ -124,5 +125,5 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _pattern(template: str) -> re.Pattern[str]:
-    anything = re.escape(template).replace(r"\{sku\}", ".+")  # with slashes, too
+    anything = re.escape(template).replace(r"\{sku\}", ".+")  # a sku may contain slashes
     return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", anything))

@@ -1,12 +1,12 @@
-"""What the OpenAPI document says about each name, and an example of each request and answer.
+"""Adds a description to each name and an example to each request and answer of the OpenAPI document.
 
-Imported when the document is made. An example is composed from the examples of its names, so that a schema
-that gets a new name needs one word in `vocabulary` and no more.
+Imported when the document is generated. Examples are composed from the examples of their names, so that a new
+field needs only one entry in `vocabulary`.
 """
 
 from typing import Any, Final
 
-from .vocabulary import ANSWERS, IN_SCHEMA, PARAMETERS, WORDS
+from .vocabulary import IN_SCHEMA, LATER, NOW, PARAMETERS, WORDS
 
 JSON: Final = "application/json"
 TEXTS: Final = {
@@ -14,8 +14,30 @@ TEXTS: Final = {
     "text/plain": "flashguard_script_calls_total 1234.0\n",
     "text/event-stream": 'event: ping\ndata: {"at":"2027-05-01T10:00:00.123000Z"}\n\n',
 }
-MOST_DEPTH: Final = 12
-"""Schemas within schemas; an audit holds audits."""
+MAX_DEPTH: Final = 12
+"""Levels of nested schemas; an audit contains audits."""
+CONFIRMED: Final = {"status": "confirmed", "confirmed_at": NOW, "receipt": None}
+TEST_EVENT: Final = {
+    "type": "webhook.test", "sale_id": "", "reservation_id": None, "state": "pending", "attempts": 0,
+    "next_attempt_at": NOW, "last_attempt_at": None, "status": None, "took_ms": None,
+}  # fmt: skip
+ANSWERS: Final[dict[str, dict[str, Any]]] = {
+    "POST /v1/sales": {"status": "draft"},
+    "POST /v1/sales/{sale}/pause": {"status": "paused"},
+    "POST /v1/sales/{sale}/close": {"status": "closed"},
+    "POST /v1/sales/{sale}/orders": CONFIRMED | {"expires_at": None},
+    "POST /v1/reservations/{id}/confirm": CONFIRMED,
+    "POST /v1/reservations/{id}/release": {"status": "released", "receipt": None},
+    "POST /v1/orders/{id}/cancel": CONFIRMED
+    | {"status": "cancelled", "cancelled_at": LATER, "restocked": True, "cancel_reason": "wrong size"},
+    "DELETE /v1/waiting-list/{id}": {"status": "left", "place": None},
+    "POST /v1/keys/{id}/revoke": {"status": "revoked", "revoked_at": LATER},
+    "POST /v1/simulations/{id}/stop": {"status": "stopped"},
+    "POST /v1/webhooks": {"secret": "whsec_c2hvd24gb25jZQ=="},
+    "POST /v1/webhooks/{id}/test": TEST_EVENT,
+    "POST /v1/webhooks/{id}/rotate-secret": {"secret": "whsec_c2hvd24gb25jZQ==", "old_secret_until": LATER},
+}
+"""By call: the fields in which its answer differs from other answers of the same schema."""
 
 
 def add_words(document: dict[str, Any]) -> None:
@@ -51,7 +73,8 @@ def _describe(property_: dict[str, Any], schema: str, name: str) -> None:
 
 
 def _fits(property_: dict[str, Any], example: object) -> bool:
-    """Whether an example by name can be one of this type: a name may be a list here, a number there."""
+    """Return whether an example fits the type: the same name may be a list in one schema and a number in
+    another."""
     types = {each.get("type") for each in property_.get("anyOf", [property_])}
     types |= {"string" for each in property_.get("anyOf", [property_]) if "enum" in each}
     kinds = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
@@ -104,7 +127,7 @@ def _of_type(schema: dict[str, Any], schemas: dict[str, Any], depth: int) -> Any
         properties = schema.get("properties", {}).items()
         return {name: example_of(each, schemas, depth + 1) for name, each in properties}
     if kind == "array":
-        if depth > MOST_DEPTH or (depth and _is_own(schema, schemas)):
+        if depth > MAX_DEPTH or (depth and _is_own(schema, schemas)):
             return []
         return [example_of(each, schemas, depth + 1) for each in _items(schema)]
     return {"integer": schema.get("minimum", 1), "number": 1.0, "boolean": True}.get(kind or "")
@@ -115,7 +138,7 @@ def _items(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _is_own(schema: dict[str, Any], schemas: dict[str, Any]) -> bool:
-    """Whether it lists things that list such things: an audit's shards have audits of their own."""
+    """Return whether the schema lists its own kind, as an audit lists the audits of its shards."""
     name = schema.get("items", {}).get("$ref", "").rpartition("/")[2]
     properties = schemas.get(name, {}).get("properties", {}).values()
     return any(each.get("items", {}).get("$ref", "").endswith(f"/{name}") for each in properties)

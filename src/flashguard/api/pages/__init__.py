@@ -1,1 +1,1 @@
-"""The pages, built before and served here."""
+"""Serves the pages, which are built ahead of time."""

@@ -1,4 +1,4 @@
-"""The pages as they were built: a static export, held in memory with its headers."""
+"""The built pages: a static export, kept in memory with its headers."""
 
 import gzip
 import hashlib
@@ -11,10 +11,10 @@ import msgspec
 import flashguard
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""The export is about 1 MB; something far larger is not it."""
+"""The export has about 1 MB; a far larger folder is not an export."""
 MIN_GZIP_BYTES: Final = 1024
 IMMUTABLE_PREFIX: Final = "/_next/static/"
-"""Names below it hold a hash of their content."""
+"""File names below it contain a hash of their content."""
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 COMPRESSIBLE: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
 
@@ -24,7 +24,7 @@ mimetypes.add_type("application/manifest+json", ".webmanifest")
 
 
 class Asset:
-    """One file, compressed when first asked for so."""
+    """One file; compressed at the first request that accepts gzip."""
 
     def __init__(self, name: str, body: bytes) -> None:
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -37,7 +37,7 @@ class Asset:
         self._compressed: bytes | None = None
 
     def compressed(self) -> bytes | None:
-        """The gzipped body, where that helps."""
+        """Return the gzipped body; None where compression does not help."""
         if self._compressed is None and self._compressible:
             self._compressed = gzip.compress(self.body, 6, mtime=0)
         return self._compressed
@@ -74,18 +74,19 @@ class Export:
         self.policy = policy(hashes)
 
     def find(self, path: str) -> Asset | None:
-        """The file of a path, or the page of a folder."""
+        """Return the file at a path, or the page of a folder."""
         if path.endswith("/"):
             return self._assets.get(f"{path}index.html")
         return self._assets.get(path) or self._assets.get(f"{path}.html")
 
     def is_folder(self, path: str) -> bool:
-        """Whether the path names a page, but for its final slash."""
+        """Return whether the path names a page except for its missing final slash."""
         return not path.endswith("/") and f"{path}/index.html" in self._assets
 
 
 def policy(script_hashes: list[str]) -> str:
-    """The content-security policy of the pages: nothing from other hosts, and only scripts of the build."""
+    """Return the content-security policy of the pages: nothing from other hosts, only scripts of the
+    build."""
     quoted = " ".join(f"'{name.strip(chr(39))}'" for name in script_hashes)
     return "; ".join(
         (
@@ -104,14 +105,14 @@ def policy(script_hashes: list[str]) -> str:
 
 
 def find_folder(given: Path | None) -> Path | None:
-    """Where the export is: as set, else in the package when it came by a wheel, else where make builds it."""
+    """Return the export's folder: as set, else in the package (from a wheel), else where make builds it."""
     package = Path(flashguard.__file__).parent
     candidates = [given] if given else [package / "web_export", package.parent.parent / "web" / "out"]
     return next((folder for folder in candidates if (folder / "index.html").is_file()), None)
 
 
 def built(folder: Path) -> tuple[str, int, int]:
-    """Tells one build of the pages from another."""
+    """Return what identifies one build of the pages."""
     csp = folder / "csp.json"  # written last
     written = csp.stat().st_mtime_ns if csp.is_file() else 0
     return str(folder), (folder / "index.html").stat().st_mtime_ns, written

@@ -1,4 +1,4 @@
-"""Serves the pages, the API's reference among them, for every path that is no call of the API."""
+"""Serves the pages, including the API's reference, for every path that is not a call of the API."""
 
 import logging
 import time
@@ -16,18 +16,18 @@ from .export import Asset, Export, built, find_folder, policy
 
 log = logging.getLogger("flashguard")
 
-LOOK_SECONDS: Final = 1.0
-"""How often we look for a new build, at most."""
+CHECK_SECONDS: Final = 1.0
+"""Minimum time between two checks for a new build."""
 API_PREFIXES: Final = ("/v1/", "/metrics", "/healthz", "/readyz")
 FIRST_PAGES: Final = ("/", "/docs")
-"""Where somebody looks who does not know that the pages are not built."""
+"""Paths that show a hint while the pages are not built."""
 
 NO_PAGES: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>FlashGuard</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body><h1>FlashGuard runs</h1>
-<p>To get its pages, install Node 20 or newer, run <code>make run</code> again, and reload;
-until then, the API's contract is at <a href="/openapi.json">/openapi.json</a>.</p>
+<body><h1>FlashGuard is running</h1>
+<p>Its pages are not built. Install Node 20 or newer, run <code>make run</code> again, and reload.
+Meanwhile, the API's contract is at <a href="/openapi.json">/openapi.json</a>.</p>
 </body></html>
 """
 
@@ -40,12 +40,12 @@ SAFE: Final = {
 
 
 class Pages:
-    """The router's answer to what matches no route."""
+    """The router's fallback for paths without a route."""
 
     def __init__(self, folder: Path | None) -> None:
         self._given = folder
         self._export: Export | None = None
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,10 +55,10 @@ class Pages:
     def _answer(self, request: Request) -> Response:
         path = request.url.path
         if f"{path}/".startswith(API_PREFIXES):
-            raise HTTPException(404, "There is no such call.")
+            raise HTTPException(404, "Unknown call.")
         if request.method not in ("GET", "HEAD"):
             raise HTTPException(404)
-        self._look()
+        self._load_new_build()
         if self._export is None:
             if path in FIRST_PAGES:
                 return _page(NO_PAGES.encode(), policy([]))
@@ -74,20 +74,20 @@ class Pages:
             raise HTTPException(404)
         return _serve(request, missing, self._export, 404)
 
-    def _look(self) -> None:
-        """Takes a new build, if there is one."""
+    def _load_new_build(self) -> None:
+        """Load a new build, if there is one."""
         now = time.monotonic()
-        if now - self._looked_at < LOOK_SECONDS:
+        if now - self._checked_at < CHECK_SECONDS:
             return
-        self._looked_at = now
+        self._checked_at = now
         try:
             folder = find_folder(self._given)
             if folder is None:
                 self._export = None
             elif self._export is None or self._export.built != built(folder):
                 self._export = Export(folder)
-        except (OSError, ValueError) as error:  # it is being built right now, or broken
-            log.warning("the pages: %s", error)
+        except (OSError, ValueError) as error:  # a build is in progress, or broken
+            log.warning("cannot load the pages: %s; the ones loaded before stay", error)
 
 
 def _serve(request: Request, asset: Asset, build: Export, status: int) -> Response:
@@ -108,7 +108,7 @@ def _serve(request: Request, asset: Asset, build: Export, status: int) -> Respon
 def _response(request: Request, body: bytes, status: int, headers: dict[str, str]) -> Response:
     response = Response(body, status, headers)
     if request.method == "HEAD":
-        response.body = b""  # its length stays that of the page
+        response.body = b""  # Content-Length stays that of the page
     return response
 
 
@@ -118,5 +118,5 @@ def _page(body: bytes, csp: str) -> Response:
 
 
 def install(app: FastAPI, settings: Settings) -> None:
-    """Has the app answer unknown paths with pages."""
+    """Make the app answer unknown paths with pages."""
     app.router.default = Pages(settings.web_dir)

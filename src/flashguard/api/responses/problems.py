@@ -30,7 +30,7 @@ IN_WORDS: Final = {
 _encode = msgspec.json.Encoder().encode
 
 
-class ProblemError(Exception):
+class RefusedError(Exception):
     """A refusal on its way to the problem response."""
 
     def __init__(self, refused: Refused, **more: Any) -> None:

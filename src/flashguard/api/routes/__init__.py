@@ -1,1 +1,1 @@
-"""The framework's routes: one noun, one file."""
+"""The framework's routes: one file per noun."""

@@ -1,4 +1,4 @@
-"""Tokens for buyers: minted for the shop's server, so that browsers can call FlashGuard themselves."""
+"""Buyers' tokens: the shop's server mints them so that browsers can call FlashGuard directly."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flashguard.access.identities import Identities
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, Kind
 from flashguard.api.access import Right
-from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.keys import BuyerTokenBody, BuyerTokenView, RevokedTokenView
@@ -25,27 +25,28 @@ from .dependencies import SaleParam, TokenKey, guard_of, known
 
 router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[requires(Right.MINT_TOKENS)])
 
-MOST_SALES_REMEMBERED: Final = 10_000
+MAX_KNOWN_SALES: Final = 10_000
+"""Sale ids that a process remembers as existing."""
 RETRY_SECONDS: Final = 2.0
 
 
 class KnownSales:
-    """Sales that are known to exist, for none ever ceases to."""
+    """Sales that are known to exist. Sales are never deleted."""
 
     def __init__(self) -> None:
         self._known: set[SaleId] = set()
 
     async def check(self, request: Request, sale: SaleId) -> None:
-        """Asks the ledger the first time.
+        """Check that a sale exists; ask the ledger the first time.
 
         Raises:
-            ProblemError: there is no such sale.
+            RefusedError: there is no such sale.
         """
         if sale in self._known:
             return
         if await guard_of(request).ledger.sales.get(sale) is None:
-            raise ProblemError(unknown_sale(sale))
-        if len(self._known) >= MOST_SALES_REMEMBERED:
+            raise RefusedError(unknown_sale(sale))
+        if len(self._known) >= MAX_KNOWN_SALES:
             self._known.clear()
         self._known.add(sale)
 
@@ -59,10 +60,10 @@ class KnownSales:
 async def mint(
     request: Request, sale: SaleParam, body: BuyerTokenBody, idempotency_key: TokenKey = None
 ) -> Response:
-    """A token with which a browser may act as one customer in one sale, and nothing else.
+    """Mint a token with which a browser may act as one customer in one sale, and nothing else.
 
-    Nothing is stored when it is minted. The same request with the same idempotency key is answered with a
-    token of the same `id`, whose time begins again: revoking the id ends all of them.
+    Minting stores nothing. The same request with the same idempotency key gets a token of the same `id` with
+    a fresh lifetime; revoking the id ends all of them.
     """
     key = valid_key(idempotency_key)
     settings: Settings = request.app.state.settings
@@ -80,7 +81,7 @@ async def mint(
         id_ = None if key is None else guard_of(request).signer.token_id(sale_id, customer, seconds, key)
         signed = identities.ring.sign(Kind.BUYER, customer, sale_id, seconds, id_=id_)
     except LookupError as error:
-        detail = f"Tokens can't be signed: {error}."
+        detail = f"Cannot sign tokens: {error}."
         return problem(Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=RETRY_SECONDS))
     return secret_response(
         {
@@ -99,10 +100,10 @@ async def mint(
 async def revoke(
     request: Request, id: Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="The token's id")]
 ) -> Response:
-    """Has a token count no more: here at once, in every process within seconds."""
+    """Revoke a token: immediately in this process, within seconds in every other."""
     identities: Identities = request.app.state.identities
     if not await IdentityBook(guard_of(request).ledger).revoke_token(id, MAX_TOKEN_SECONDS):
-        detail = "Too many tokens are revoked; rotate the signing key instead."
+        detail = "Too many revoked tokens; rotate the signing keys instead."
         return problem(Refused(code=Code.OVERLOADED, detail=detail))
     await identities.look()
     return json_response({"id": id, "revoked": True})

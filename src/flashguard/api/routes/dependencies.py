@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 
 from flashguard.api.access import Caller, Right
 from flashguard.api.hot_calls import HotCall
-from flashguard.api.responses.problems import ProblemError
+from flashguard.api.responses.problems import RefusedError
 from flashguard.api.security import requires
 from flashguard.guard import FlashGuard
 from flashguard.model import (
@@ -30,15 +30,15 @@ def _key(description: str) -> Any:
 
 
 IdempotencyKey = Annotated[
-    str | None, _key("The same key again answers the first outcome; another body is refused.")
+    str | None, _key("The same key again returns the first outcome; with another body it is refused.")
 ]
 TokenKey = Annotated[
     str | None,
     _key(
-        "The same key with the same request makes a token of the same id; with another request, of another."
+        "The same key and request make a token of the same id; with another request, a token of another id."
     ),
 ]
-"""Of a token, which is not stored: there is no first outcome to compare another request with."""
+"""For minting a token: nothing is stored, so there is no first outcome to compare another request with."""
 
 
 Seller = Annotated[Caller, requires(Right.SELL)]
@@ -66,23 +66,28 @@ def guard_of(request: Request) -> FlashGuard:
 
 
 def known(sale: str) -> SaleId:
-    """The id, if it can be one. Raises ProblemError `unknown-sale` when it can't."""
+    """Return the text as a sale's id.
+
+    Raises:
+        RefusedError: `unknown-sale`, because it can't be a sale's id.
+    """
     if not is_sale_id(sale):
-        raise ProblemError(unknown_sale(sale))
+        raise RefusedError(unknown_sale(sale))
     return SaleId(sale)
 
 
 async def visible_sale(guard: FlashGuard, caller: Caller, sale: SaleId) -> Sale | None:
-    """The sale as it is now; None where this caller may see none. Drafts are the shop's alone."""
+    """Return the sale as it is now; None where there is none or the caller may not see it. Only the shop sees
+    drafts."""
     found = await guard.shop.sale(sale)
     return None if found is None or (found.status is SaleStatus.DRAFT and not caller.is_shop) else found
 
 
 def simulations_enabled(settings: Settings) -> bool:
-    """On in development, off in production, unless the setting says otherwise."""
+    """Return whether simulations are on: in development mode, unless the setting says otherwise."""
     return settings.mode is Mode.DEVELOPMENT if settings.simulations is None else settings.simulations
 
 
 def simulations_offered(settings: Settings) -> dict[str, Any]:
-    """What a simulation may be asked for."""
+    """Return what a simulation may be started with."""
     return {"enabled": simulations_enabled(settings), "max_buyers": MAX_BUYERS, "strategies": STRATEGIES}

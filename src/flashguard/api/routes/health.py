@@ -14,7 +14,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/healthz", response_model=HealthView)
 async def healthz() -> Response:
-    """Whether this process runs."""
+    """Whether this process is running."""
     return json_response({"status": "ok"})
 
 
@@ -32,10 +32,10 @@ async def healthz() -> Response:
 )
 async def readyz(request: Request) -> Response:
     """Whether buyers can be served: 200 while each component is `ok` or `degraded`. 503 when Valkey/Redis or
-    PostgreSQL does not answer or takes no writes, when no recorder runs, or while a partition is being
-    rebuilt or its journal is stuck; the component's `detail` says which."""
-    components = await components_of(guard_of(request), request.app.state.progress)
-    states = {part["status"] for part in components.values()}
+    PostgreSQL does not answer or accepts no writes, when no recorder is running, or while a partition is
+    being rebuilt or its journal is stuck; the component's `detail` names the reason."""
+    components = await components_of(guard_of(request), request.app.state.journal_watch)
+    states = {component["status"] for component in components.values()}
     ready = states <= {"ok", "degraded"}
     status = "unavailable" if not ready else "degraded" if "degraded" in states else "ok"
     return json_response({"status": status, "components": components}, 200 if ready else 503)

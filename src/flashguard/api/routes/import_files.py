@@ -1,6 +1,6 @@
-"""Files of sales: CSV and JSON, read into bodies that are checked like those of any other call.
+"""Reads CSV and JSON files of sales into bodies that are checked like those of any other call.
 
-Everything that is wrong is named with its line (CSV) or its place (JSON); then nothing is imported.
+Every error names its line (CSV) or its path (JSON). A file with an error imports nothing.
 """
 
 import csv
@@ -24,7 +24,7 @@ SALE_COLUMNS: Final = {
     "hold_seconds": "hold_seconds", "limit_per_customer": "limit_per_customer",
     "hold_durability": "hold_durability", "spread": "spread",
 }  # fmt: skip
-"""Columns about the sale: in its first row; in its other rows empty, or the same."""
+"""Columns about the sale: filled in its first row; empty or equal in its other rows."""
 ITEM_COLUMNS: Final = {
     "sku": "sku", "name": "name", "price_minor": "price_minor", "currency": "currency", "stock": "stock",
 }  # fmt: skip
@@ -34,11 +34,11 @@ NUMBERS: Final = frozenset({"hold_seconds", "limit_per_customer", "spread", "pri
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 MAX_DIGITS: Final = 18
-"""Of a number that is read as an integer; a longer one is out of every bound, and is read as a float."""
+"""Digits of a number that is read as an integer. A longer one exceeds every bound and is read as a float."""
 
 
-class Wrong(Exception):
-    """The file can't be imported; `errors` says where and what."""
+class InvalidFile(Exception):
+    """The file can't be imported; `errors` says where and why."""
 
     def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
         super().__init__("the file can't be imported")
@@ -46,57 +46,58 @@ class Wrong(Exception):
         self.errors = [{"where": shown(where), "what": shown(what)} for where, what in in_order[:MAX_ERRORS]]
 
 
-class Sale(Struct):
-    """A sale of a file, and where its parts are."""
+class SaleInFile(Struct):
+    """A sale of a file, and the places of its fields in the file."""
 
     where: str
     fields: dict[str, Any]
     items_at: list[str] = field(default_factory=list)
     skus: dict[str, str] = field(default_factory=dict)
-    """Where each was met."""
+    """By sku: the place of its first line."""
     body: SaleBody | None = None
 
     def place(self, loc: tuple[int | str, ...]) -> str:
-        """Where in the file a field is that pydantic names."""
+        """Return the place in the file of a field that pydantic names."""
         if loc[:1] == ("items",) and len(loc) > 1 and isinstance(loc[1], int) and loc[1] < len(self.items_at):
             return ": ".join((self.items_at[loc[1]], *map(str, loc[2:])))
         return ": ".join((self.where, *map(str, loc)))
 
 
-def read_json(text: str) -> list[Sale]:
-    """`{"sales": [...]}` or `[...]`, each as `POST /v1/sales` takes it, with an id.
+def read_json(text: str) -> list[SaleInFile]:
+    """Return the sales of `{"sales": [...]}` or `[...]`, each in the form of `POST /v1/sales`, with an id.
 
     Raises:
-        Wrong: it is something else.
+        InvalidFile: the text has another form.
     """
     try:
         value = json.loads(text, parse_int=_number, parse_float=number)
     except json.JSONDecodeError as error:
-        raise Wrong([(f"line {error.lineno}, column {error.colno}", error.msg)]) from error
+        raise InvalidFile([(f"line {error.lineno}, column {error.colno}", error.msg)]) from error
     except (ValueError, RecursionError) as error:
-        raise Wrong([("the file", "is not JSON that can be read")]) from error
+        raise InvalidFile([("the file", "is not readable JSON")]) from error
     found = value.get("sales") if isinstance(value, dict) else value
     if not isinstance(found, list) or (isinstance(value, dict) and value.keys() != {"sales"}):
-        raise Wrong([("the file", 'must be {"sales": [...]}, or a list of sales')])
+        raise InvalidFile([("the file", 'must be {"sales": [...]}, or a list of sales')])
     wrong = [
         (f"sales[{at}]", "must be an object") for at, sale in enumerate(found) if not isinstance(sale, dict)
     ]
     if wrong:
-        raise Wrong(wrong)
+        raise InvalidFile(wrong)
     sales = []
     for at, fields in enumerate(found):
         items = fields.get("items")
         places = [f"sales[{at}]: items[{n}]" for n in range(len(items))] if isinstance(items, list) else []
-        sales.append(Sale(f"sales[{at}]", fields, places))
+        sales.append(SaleInFile(f"sales[{at}]", fields, places))
     return checked(sales)
 
 
-def read_csv(text: str) -> list[Sale]:
-    """A line per item, with a header; what is about the sale is in the first line of each. Cells stand
-    between commas, or between semicolons where the header has those, as many spreadsheets write them.
+def read_csv(text: str) -> list[SaleInFile]:
+    """Return the sales of a CSV file: a header, then a line per item; a sale's own columns are filled in its
+    first line. Cells are separated by commas, or by semicolons if the header has more of those, as many
+    spreadsheets write them.
 
     Raises:
-        Wrong: a line can't be read.
+        InvalidFile: a line can't be read.
     """
     first = text.lstrip().partition("\n")[0]
     delimiter = ";" if first.count(";") > first.count(",") else ","
@@ -106,20 +107,20 @@ def read_csv(text: str) -> list[Sale]:
         _check_header(header)
         return checked(_sales_of(reader, header))
     except csv.Error as error:
-        raise Wrong([(f"line {reader.line_num}", str(error))]) from error
+        raise InvalidFile([(f"line {reader.line_num}", str(error))]) from error
 
 
 def _check_header(header: list[str]) -> None:
     known = SALE_COLUMNS.keys() | ITEM_COLUMNS.keys()
-    wrong = [f"there is no column {name!r}" for name in header if name not in known]
-    wrong += [f"the column {name!r} is there twice" for name in sorted(set(header)) if header.count(name) > 1]
+    wrong = [f"unknown column {name!r}" for name in header if name not in known]
+    wrong += [f"the column {name!r} appears twice" for name in sorted(set(header)) if header.count(name) > 1]
     wrong += [f"the column {name!r} is missing" for name in NEEDED if name not in header]
     if wrong:
-        raise Wrong([("line 1", what) for what in wrong])
+        raise InvalidFile([("line 1", what) for what in wrong])
 
 
-def _sales_of(reader: Any, header: list[str]) -> list[Sale]:
-    sales: dict[str, Sale] = {}
+def _sales_of(reader: Any, header: list[str]) -> list[SaleInFile]:
+    sales: dict[str, SaleInFile] = {}
     wrong: list[tuple[str, str]] = []
     for cells in reader:
         where = f"line {reader.line_num}"
@@ -136,10 +137,10 @@ def _sales_of(reader: Any, header: list[str]) -> list[Sale]:
         }
         sale = sales.get(row["sale"])
         if sale is None:
-            sale = sales[row["sale"]] = Sale(where, {"name": row["sale"], "items": []} | about)
+            sale = sales[row["sale"]] = SaleInFile(where, {"name": row["sale"], "items": []} | about)
         else:
             wrong += [
-                (where, f"{name} is not that of the sale's first line")
+                (where, f"{name} differs from the sale's first line")
                 for name, value in about.items()
                 if sale.fields.get(name) != value
             ]
@@ -147,58 +148,61 @@ def _sales_of(reader: Any, header: list[str]) -> list[Sale]:
         item["name"] = item.get("name") or item["sku"]
         before = sale.skus.setdefault(item["sku"], where)
         if before != where:
-            wrong.append((where, f"sku {item['sku']!r} is in {before} already"))
+            wrong.append((where, f"sku {item['sku']!r} is already in {before}"))
         sale.fields["items"].append(item)
         sale.items_at.append(where)
     if wrong:
-        raise Wrong(wrong)
+        raise InvalidFile(wrong)
     return list(sales.values())
 
 
 def _number(digits: str) -> int | float:
-    """A number of a JSON file: one of many digits would be refused without its place."""
+    """Return a number of a JSON file. An integer of too many digits would fail without naming its place."""
     return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def _value(name: str, cell: str) -> Any:
-    """A cell as JSON would have it; what is no number stays text, and is refused as such."""
+    """Return a cell as its JSON value. Text in a column of numbers stays text, which validation then
+    refuses."""
     plain = cell.isascii() and cell.isdigit() and len(cell) <= MAX_DIGITS
     return int(cell) if name in NUMBERS and plain else cell
 
 
-def checked(sales: list[Sale]) -> list[Sale]:
-    """The sales with their valid bodies.
+def checked(sales: list[SaleInFile]) -> list[SaleInFile]:
+    """Return the sales with their validated bodies.
 
     Raises:
-        Wrong: not all of them are valid, or there are too many.
+        InvalidFile: a sale is not valid, or there are too many.
     """
     if not 1 <= len(sales) <= MAX_SALES:
-        raise Wrong([("the file", f"has {len(sales)} sales; 1 to {MAX_SALES} are allowed")])
+        raise InvalidFile([("the file", f"has {len(sales)} sales; 1 to {MAX_SALES} are allowed")])
     items = sum(len(sale.items_at) for sale in sales)
     if items > MAX_ITEMS:
-        raise Wrong([("the file", f"has {items} items; at most {MAX_ITEMS} are allowed")])
+        raise InvalidFile([("the file", f"has {items} items; at most {MAX_ITEMS} are allowed")])
     wrong: list[tuple[str, str]] = []
     first: dict[str, str] = {}
     for sale in sales:
         try:
             sale.body = SaleBody.model_validate_json(json.dumps(sale.fields))
         except (ValidationError, ValueError) as error:
-            wrong += _said(sale, error)
+            wrong += _errors_of(sale, error)
             continue
         if sale.body.id is None:
-            wrong.append((f"{sale.where}: id", "is needed, so that a second import does not double the sale"))
+            wrong.append(
+                (f"{sale.where}: id", "is required, so that a second import does not duplicate the sale")
+            )
         elif sale.body.id in first:
-            wrong.append((f"{sale.where}: id", f"is that of {first[sale.body.id]}"))
+            wrong.append((f"{sale.where}: id", f"is also the id of {first[sale.body.id]}"))
         else:
             first[sale.body.id] = sale.where
         if len(wrong) > MAX_ERRORS:
             break
     if wrong:
-        raise Wrong(wrong)
+        raise InvalidFile(wrong)
     return sales
 
 
-def _said(sale: Sale, error: ValueError) -> list[tuple[str, str]]:
+def _errors_of(sale: SaleInFile, error: ValueError) -> list[tuple[str, str]]:
     if not isinstance(error, ValidationError):
         return [(sale.where, str(error))]
     return [(sale.place(each["loc"]), error_text(each)) for each in error.errors(include_input=False)]

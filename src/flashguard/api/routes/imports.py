@@ -1,4 +1,4 @@
-"""Imports: many sales from one file, all or nothing."""
+"""Imports: several sales from one file, all or none."""
 
 import asyncio
 from typing import Annotated, Any, Final
@@ -19,7 +19,7 @@ from flashguard.shop.imports import import_sales
 from flashguard.shop.sales import NOT_IN_MEMORY
 
 from .dependencies import IdempotencyKey, guard_of
-from .import_files import Sale, Wrong, read_csv, read_json
+from .import_files import InvalidFile, SaleInFile, read_csv, read_json
 from .sales import new_sale
 
 PATH: Final = "/v1/imports"
@@ -71,7 +71,7 @@ async def import_file(
     dry_run: Annotated[bool, Query(description="Only check the file")] = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Creates the sales of a CSV or JSON file as drafts: all, or none and what is wrong with which line."""
+    """Create the sales of a CSV or JSON file as drafts: all of them, or none and the errors by line."""
     key = valid_key(idempotency_key)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     read = {"text/csv": read_csv, "application/json": read_json}.get(kind)
@@ -80,36 +80,38 @@ async def import_file(
         return problem(Refused(code=Code.INVALID_REQUEST, detail=detail))
     try:
         text = (await request.body()).decode("utf-8-sig")
-        sales = await asyncio.to_thread(
-            read, text
-        )  # long files take a moment, and buyers don't wait for them
+        sales = await asyncio.to_thread(read, text)  # in a thread, because a long file would delay buyers
     except UnicodeDecodeError as error:
         return problem(Refused(code=Code.INVALID_REQUEST, detail=f"not UTF-8 at byte {error.start}"))
-    except Wrong as error:
+    except InvalidFile as error:
         return _wrong(error)
     guard = guard_of(request)
     unfit = [(sale, guard.shop.unfit(new_sale(sale.body))) for sale in sales if sale.body is not None]
     if any(why for _, why in unfit):
-        return _wrong(Wrong((sale.where, why.detail) for sale, why in unfit if why))
+        return _wrong(InvalidFile((sale.where, why.detail) for sale, why in unfit if why))
     done = await import_sales(guard.ledger, guard.shop, _named(sales), key=key, dry_run=dry_run)
     if done.ended:
-        return _wrong(Wrong((f"{sales[at].where}: ends_at", "must be in the future") for at in done.ended))
+        return _wrong(
+            InvalidFile((f"{sales[at].where}: ends_at", "must be in the future") for at in done.ended)
+        )
     if done.mismatch:
         return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
     if done.taken:
-        return _wrong(Wrong((f"{sales[at].where}: id", "a sale with this id exists") for at in done.taken))
+        return _wrong(
+            InvalidFile((f"{sales[at].where}: id", "a sale with this id exists") for at in done.taken)
+        )
     if not done.in_memory:
         return problem(NOT_IN_MEMORY)
-    told = [{"id": id_, "items": len(new.items)} for id_, new in _named(sales)]
-    return json_response({"dry_run": dry_run, "sales": told}, 201, replayed=done.replayed)
+    created = [{"id": id_, "items": len(new.items)} for id_, new in _named(sales)]
+    return json_response({"dry_run": dry_run, "sales": created}, 201, replayed=done.replayed)
 
 
-def _named(sales: list[Sale]) -> list[tuple[SaleId, Any]]:
+def _named(sales: list[SaleInFile]) -> list[tuple[SaleId, Any]]:
     return [
         (SaleId(s.body.id), new_sale(s.body)) for s in sales if s.body is not None and s.body.id is not None
     ]
 
 
-def _wrong(error: Wrong) -> Response:
+def _wrong(error: InvalidFile) -> Response:
     detail = "Nothing was imported. " + "; ".join(f"{e['where']}: {e['what']}" for e in error.errors[:3])
     return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=error.errors)

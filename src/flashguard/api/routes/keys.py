@@ -1,4 +1,4 @@
-"""Keys of the API and the keys that sign tokens: make, list, rotate, revoke."""
+"""API keys and the keys that sign tokens: create, list, rotate, revoke."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -10,7 +10,7 @@ from flashguard.access.identities import Identities, new_api_key
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, SIGNS_AFTER_SECONDS, SLACK_SECONDS, new_signing_key
 from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.answers import Page, problems
+from flashguard.api.schemas.answers import PageView, problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.keys import (
     KeyBody,
@@ -33,9 +33,9 @@ from .dependencies import Cursor, IdempotencyKey, Limit, guard_of
 router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[requires(Right.MANAGE_KEYS)])
 
 IdParam = Annotated[str, Path(pattern="^key_[0-9a-f]{1,64}$", description="The key's id")]
-TOO_MANY: Final = Refused(code=Code.OVERLOADED, detail="There are too many live keys; revoke some.")
+TOO_MANY: Final = Refused(code=Code.OVERLOADED, detail="Too many live keys; revoke some.")
 SIGNING_ID_DIGITS: Final = 16
-"""Of a signing key's id, which every token carries, the hex digits that come from an idempotency key."""
+"""Hex digits of a signing key's id that are derived from an idempotency key. Every token carries the id."""
 
 
 def _identities(request: Request) -> Identities:
@@ -68,8 +68,8 @@ def _once(what: str, idempotency_key: str | None, *body: object) -> Once:
     return ALWAYS if key is None else Once(f"{what}:{key}", fingerprint(what, *body))
 
 
-async def _made_before(request: Request, once: Once) -> Response | None:
-    """The answer to a request whose idempotency key made a key before; None where it made none."""
+async def _earlier_answer(request: Request, once: Once) -> Response | None:
+    """Return the answer to a request whose idempotency key already made a key; None where it made none."""
     earlier = await _book(request).key_made(once)
     if earlier is None:
         return None
@@ -81,10 +81,10 @@ async def _made_before(request: Request, once: Once) -> Response | None:
 
 @router.post("/keys", status_code=201, response_model=NewKeyView, responses=problems(401, 403, 422, 503))
 async def create_key(request: Request, body: KeyBody, idempotency_key: IdempotencyKey = None) -> Response:
-    """Makes a key. The answer shows it, once; the ledger keeps a hash.
+    """Create a key. Only this answer shows it; the ledger keeps a hash.
 
-    The same idempotency key makes no second one: its answer has the same `id`, and `key` is null, for nobody
-    has it any more. Who did not get the first answer rotates or revokes that id.
+    The same idempotency key makes no second key: the answer has the same `id` and `key` is null, because
+    FlashGuard does not keep the key itself. If the first answer was lost, rotate or revoke that id.
     """
     once = _once("create", idempotency_key, body.name, *body.scopes, body.expires_in_seconds)
     new = new_api_key()
@@ -94,14 +94,14 @@ async def create_key(request: Request, body: KeyBody, idempotency_key: Idempoten
     scopes = list(dict.fromkeys(body.scopes))
     made = await _book(request).create_key(new.id, body.name, new.hint, new.digest, scopes, expires_at, once)
     if made is None:
-        return await _made_before(request, once) or problem(TOO_MANY)
+        return await _earlier_answer(request, once) or problem(TOO_MANY)
     await _identities(request).look()
     return secret_response(_view(made) | {"key": new.secret})
 
 
-@router.get("/keys", response_model=Page[KeyView], responses=problems(401, 403, 422, 503))
+@router.get("/keys", response_model=PageView[KeyView], responses=problems(401, 403, 422, 503))
 async def list_keys(request: Request, cursor: Cursor = None, limit: Limit = 50) -> Response:
-    """Keys, newest first, also those that are over; never the keys themselves."""
+    """List keys, newest first, including expired and revoked ones; never the keys themselves."""
     rows = await _book(request).keys(decode_cursor(cursor), limit + 1)
     return json_response(page(rows, limit, lambda key: encode_cursor(key.created_at, key.id), _view))
 
@@ -112,7 +112,7 @@ def _no_such_key(id_: str) -> Response:
 
 @router.post("/keys/{id}/revoke", response_model=KeyView, responses=problems(401, 403, 404, 422, 503))
 async def revoke_key(request: Request, id: IdParam) -> Response:
-    """Ends a key: here at once, in every process within seconds."""
+    """Revoke a key: immediately in this process, within seconds in every other."""
     ended = await _book(request).revoke_key(id)
     if ended is None:
         return _no_such_key(id)
@@ -129,23 +129,23 @@ async def revoke_key(request: Request, id: IdParam) -> Response:
 async def rotate_key(
     request: Request, id: IdParam, body: KeyRotateBody | None = None, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Makes a key like this one, which itself ends after the grace.
+    """Create a key with the same name and scopes; the old one expires after the grace period.
 
-    The same idempotency key makes no second one: as when a key is created.
+    The same idempotency key makes no second key, as when a key is created.
     """
     new = new_api_key()
     grace_seconds = (body or KeyRotateBody()).grace_seconds
     once = _once(f"rotate:{id}", idempotency_key, grace_seconds)
     made = await _book(request).rotate_key(id, new.id, new.hint, new.digest, grace_seconds, once)
     if made is None:
-        return await _made_before(request, once) or _no_such_key(id)
+        return await _earlier_answer(request, once) or _no_such_key(id)
     await _identities(request).look()
     return secret_response(_view(made) | {"key": new.secret})
 
 
 @router.get("/signing-keys", response_model=SigningKeysView, responses=problems(401, 403, 503))
 async def list_signing_keys(request: Request) -> Response:
-    """The keys whose tokens may still count, the newest first; never their secrets."""
+    """List the signing keys whose tokens may still be valid, newest first; never their secrets."""
     return await _signing_keys(request)
 
 
@@ -153,10 +153,10 @@ async def list_signing_keys(request: Request) -> Response:
 async def rotate_signing_keys(
     request: Request, body: SigningKeysRotateBody | None = None, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Has a new key sign from now on. The old ones verify until their last token has ended.
+    """Sign with a new key from now on. Tokens of the old keys stay valid until they expire.
 
-    With `revoke` nothing that they signed counts any more, in any process, within seconds: after a leak.
-    The same idempotency key rotates once.
+    With `revoke`, for use after a leak, all tokens of the old keys become invalid in every process within
+    seconds. The same idempotency key rotates once.
     """
     revoke = body is not None and body.revoke
     id_, secret = new_signing_key()

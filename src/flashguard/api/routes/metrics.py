@@ -1,4 +1,4 @@
-"""Metrics, as Prometheus reads them: of this service's processes, and of the whole installation."""
+"""Metrics for Prometheus: of this service's processes and of the whole installation."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ router = APIRouter(tags=["operations"])
 
 @asynccontextmanager
 async def counting(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
-    """Has this process add its figures to those of its siblings, where it has any."""
+    """Share this process's figures with its sibling processes, if there are any."""
     app.state.siblings = None
     if settings.metrics_dir is None:
         yield
@@ -60,7 +60,7 @@ async def metrics(request: Request) -> Response:
 
 
 def _own(app: FastAPI) -> list[Family]:
-    """What this process counted."""
+    """Return what this process counted."""
     guard: FlashGuard = app.state.guard
     answers: Answers = app.state.answers
     hub: Hub = app.state.hub
@@ -69,7 +69,7 @@ def _own(app: FastAPI) -> list[Family]:
         *answers.families(),
         counter(
             "outcomes_total",
-            "What buyers were told, in the shop's words: held, confirmed, or a problem's code.",
+            "Answers to buyers: held, confirmed, or a problem's code.",
             guard.outcomes,
             ("verb", "outcome"),
         ),
@@ -77,15 +77,17 @@ def _own(app: FastAPI) -> list[Family]:
         counter("script_calls_total", "Script calls to Valkey/Redis.", guard.kernel.calls),
         gauge("waiting_requests", "Requests that wait for a script call.", decisions.waiting),
         gauge("waiting_for_ledger", "Batches that wait for their commit.", guard.watermark.waiting),
-        gauge("memory_circuit_open", "Processes that memory does not answer.", bool(circuits.away)),
-        counter("memory_circuit_opened_total", "Times memory stopped answering.", circuits.opened_total),
+        gauge("memory_circuit_open", "Processes that get no answer from Valkey/Redis.", bool(circuits.away)),
+        counter(
+            "memory_circuit_opened_total", "Times Valkey/Redis stopped answering.", circuits.opened_total
+        ),
         gauge("live_viewers", "Open event streams.", hub.viewers),
         counter("live_reads_total", "Reads of the journal for all viewers together.", hub.reads),
     ]
 
 
 async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
-    """What every process would say alike; nothing while a server is away."""
+    """Return what is the same in every process; nothing while a server is away."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             recorder = await recorder_state(guard)
@@ -108,25 +110,33 @@ async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
     hidden = items[0]["items"] - len(shown) if items else 0
     return [
         gauge("recorders", "Recorders that run.", recorder["recorders"]),
-        gauge("recorder_lag_entries", "Journal entries that the ledger lacks.", recorder["lag_entries"]),
-        gauge("recorder_lag_seconds", "How long the oldest of them has waited.", recorder["lag_seconds"]),
+        gauge(
+            "recorder_lag_entries",
+            "Journal entries that the ledger does not have yet.",
+            recorder["lag_entries"],
+        ),
+        gauge("recorder_lag_seconds", "Seconds that the oldest of them has waited.", recorder["lag_seconds"]),
         gauge("partitions_recovering", "Partitions that answer 503 until they are rebuilt.", recovering),
         gauge(
             "transitions_parked",
-            "Transitions that the ledger refused more than once, and that are not made again.",
+            "Transitions that the ledger refused more than once; they are not retried.",
             recorder["parked_transitions"],
         ),
         gauge(
             "item_units", "Units of running sales, as the ledger has them.", stock, ("sale", "sku", "state")
         ),
         gauge("items_not_shown", "Items of running sales beyond FLASHGUARD_METRICS_MAX_ITEMS.", hidden),
-        gauge("units_returning", "Units of ended holds, not taken back yet.", out["returning"]),
-        gauge("units_returning_seconds", "The oldest of them is over for.", out["oldest_seconds"] or 0),
-        gauge("units_leaked", "Units counted as held that no hold has.", out["leaked"]),
+        gauge("units_returning", "Units of expired holds that are not back in stock yet.", out["returning"]),
+        gauge(
+            "units_returning_seconds", "Seconds since the oldest of them expired.", out["oldest_seconds"] or 0
+        ),
+        gauge("units_leaked", "Units counted as held without a hold.", out["leaked"]),
         counter("recoveries_total", "Times a partition was rebuilt from the ledger.", recoveries["count"]),
         counter(
-            "recovery_seconds_total", "From noticing to serving, all added.", float(recoveries["seconds"])
+            "recovery_seconds_total",
+            "Seconds from noticing to serving, of all rebuilds together.",
+            float(recoveries["seconds"]),
         ),
-        gauge("recovery_seconds_longest", "The longest of them.", recoveries["longest"] or 0),
-        gauge("recovery_seconds_last", "The newest of them.", recoveries["newest_seconds"] or 0),
+        gauge("recovery_seconds_longest", "Seconds of the longest rebuild.", recoveries["longest"] or 0),
+        gauge("recovery_seconds_last", "Seconds of the newest rebuild.", recoveries["newest_seconds"] or 0),
     ]

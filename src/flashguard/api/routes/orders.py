@@ -13,7 +13,7 @@ from flashguard.api.access import Caller, Right
 from flashguard.api.hot_calls import BUY
 from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.answers import Page, problems
+from flashguard.api.schemas.answers import PageView, problems
 from flashguard.api.schemas.bodies import BasketBody
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.orders import CancelBody, ReservationView
@@ -46,7 +46,8 @@ COLUMNS: Final = (
     "cancelled_at", "restocked", "cancel_reason",
 )  # fmt: skip
 FORMULA: Final = re.compile(r"""((?:^|[,;|\t\r\n])[\s"']*)([=+\-@＝＋－＠﹦﹢﹣﹫])""")
-"""What begins a formula, also in full width, first in a text or after what a reader may split cells at."""
+"""A character that starts a formula, also in full width, at the start of a text or after a possible
+separator."""
 
 
 @route_of(
@@ -64,7 +65,7 @@ async def buy(
     body: BasketBody,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Reserves and confirms in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
+    """Reserve and confirm in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
     guard = guard_of(request)
     await count_customer(request, guard, caller, body.customer)
     return await BUY.handle(guard, caller, known(sale), body, valid_key(idempotency_key))
@@ -72,7 +73,7 @@ async def buy(
 
 @router.get(
     "/sales/{sale}/orders",
-    response_model=Page[ReservationView],
+    response_model=PageView[ReservationView],
     responses=problems(401, 403, 404, 422, 503),
     dependencies=[requires(Right.READ_ORDERS)],
     tags=["orders"],
@@ -90,7 +91,8 @@ async def list_orders(
     since: Annotated[Time | None, Query(description="Confirmed at this time or later")] = None,
     until: Annotated[Time | None, Query(description="Confirmed before this time")] = None,
 ) -> Response:
-    """Orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as CSV."""
+    """List orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as
+    CSV."""
     guard, sale_id = guard_of(request), known(sale)
     wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
     if customer is not None:
@@ -122,18 +124,18 @@ async def list_orders(
 
 def _order_cursor(order: Reservation) -> str:
     if order.confirmed_at is None:
-        raise AssertionError("an order has its time of confirmation")
+        raise AssertionError("an order has a time of confirmation")
     return encode_cursor(order.confirmed_at, order.id)
 
 
 async def _csv(
     guard: FlashGuard, sale: SaleId, rows: list[Reservation], which: OrderFilter
 ) -> AsyncIterator[str]:
-    """All orders, a line per order line, page by page, so that memory stays flat."""
+    """Yield all orders as CSV, a line per order line. Reads page by page to bound memory."""
     stored = await guard.ledger.sales.get(sale)
     items = {} if stored is None else {str(item.sku): item for item in stored.sale.items}
     out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)  # some readers split at `;`, too
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC)  # some readers also split at `;`
     writer.writerow(COLUMNS)
     while rows:
         for order in rows:
@@ -150,21 +152,21 @@ async def _csv(
 
 def _csv_rows(order: Reservation, items: dict[str, Item]) -> list[list[object]]:
     at = order.confirmed_at.isoformat() if order.confirmed_at else ""
-    taken_back: list[object] = ["", "", ""]
+    cancelled: list[object] = ["", "", ""]
     if isinstance(order, CancelledOrder):
         restocked = "true" if order.restocked else "false"
-        taken_back = [order.cancelled_at.isoformat(), restocked, _plain(order.cancel_reason)]
+        cancelled = [order.cancelled_at.isoformat(), restocked, _plain(order.cancel_reason)]
     rows: list[list[object]] = []
     for line in order.items:
         item = items.get(line.sku)
         price = ["", ""] if item is None else [item.price_minor, item.currency]
         head = [order.id, _plain(order.customer), at, _plain(line.sku), line.quantity, order.status]
-        rows.append([*head, *price, *taken_back])
+        rows.append([*head, *price, *cancelled])
     return rows
 
 
 def _plain(text: str) -> str:
-    """Text that a spreadsheet does not run as a formula, wherever it splits the line (OWASP)."""
+    """Return text that no spreadsheet runs as a formula, wherever it splits the line (OWASP)."""
     quoted = FORMULA.sub(r"\1'\2", text)
     return f"'{quoted}" if quoted[:1] in ("\t", "\r", "\n") else quoted
 
@@ -179,7 +181,7 @@ def _plain(text: str) -> str:
 async def cancel_order(
     request: Request, id: Annotated[str, Path(max_length=100, description="The order's id")], body: CancelBody
 ) -> Response:
-    """Takes a confirmed order back. A second cancel answers the first one's order, and changes nothing."""
+    """Cancel a confirmed order. A second cancel returns the same order and changes nothing."""
     return outcome_response(
         await guard_of(request).orders.cancel(id, restock=body.restock, reason=body.reason)
     )

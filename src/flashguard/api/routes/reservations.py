@@ -36,7 +36,7 @@ async def reserve(
     body: BasketBody,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Holds units for a customer until `expires_at`."""
+    """Hold units for a customer until `expires_at`."""
     guard = guard_of(request)
     await count_customer(request, guard, caller, body.customer)
     return await RESERVE.handle(guard, caller, known(sale), body, valid_key(idempotency_key))
@@ -46,7 +46,7 @@ async def reserve(
 async def read_reservation(
     request: Request, caller: Annotated[Caller, requires(READ.right)], id: IdParam
 ) -> Response:
-    """A reservation as it is now."""
+    """Read a reservation as it is now."""
     return await READ.handle(guard_of(request), caller, id)
 
 
@@ -57,7 +57,7 @@ async def confirm(
     id: IdParam,
     body: ConfirmBody | None = None,
 ) -> Response:
-    """Turns a live hold into an order, committed in PostgreSQL.
+    """Turn a live hold into an order, committed in PostgreSQL.
 
     With its receipt, an expired or lost hold is still confirmed while its units are available; otherwise the
     problem says what to refund.
@@ -69,7 +69,7 @@ async def confirm(
 async def release(
     request: Request, caller: Annotated[Caller, requires(RELEASE.right)], id: IdParam
 ) -> Response:
-    """Returns a live hold's units to the stock."""
+    """Return a live hold's units to the stock."""
     return await RELEASE.handle(guard_of(request), caller, id)
 
 
@@ -80,5 +80,5 @@ async def extend(
     id: IdParam,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Gives a live hold more time, up to the sale's absolute hold limit."""
+    """Give a live hold more time, up to the sale's absolute hold limit."""
     return await EXTEND.handle(guard_of(request), caller, id, valid_key(idempotency_key))

@@ -1,4 +1,4 @@
-"""Sales, their stock, orders and audit."""
+"""Sales, their stock and audit."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.answers import Page, problems
+from flashguard.api.schemas.answers import PageView, problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.rooms import room_of
 from flashguard.api.schemas.sales import ItemView, RestockBody, SaleAuditView, SaleBody, SalePatch, SaleView
@@ -45,7 +45,7 @@ def _changed(answer: tuple[Sale, bool] | Refused) -> Response:
 
 
 def new_sale(body: SaleBody) -> NewSale:
-    """The sale that a valid body asks for."""
+    """Return the sale that a valid body describes."""
     items = tuple(
         Item(
             sku=Sku(item.sku),
@@ -79,23 +79,23 @@ def new_sale(body: SaleBody) -> NewSale:
     dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def create_sale(request: Request, body: SaleBody, idempotency_key: IdempotencyKey = None) -> Response:
-    """Creates a sale as a draft."""
+    """Create a sale as a draft."""
     answer = await guard_of(request).shop.create_sale(new_sale(body), key=valid_key(idempotency_key))
     if isinstance(answer, Refused):
         return problem(answer)
     return json_response(sale_view(answer[0]), 201, replayed=answer[1])
 
 
-@router.get("", response_model=Page[SaleView], responses=problems(401, 403, 422, 503))
+@router.get("", response_model=PageView[SaleView], responses=problems(401, 403, 422, 503))
 async def list_sales(request: Request, caller: Reader, cursor: Cursor = None, limit: Limit = 50) -> Response:
-    """Sales, newest first. Drafts are listed for API keys only."""
+    """List sales, newest first. Drafts are listed for API keys only."""
     rows = await guard_of(request).shop.sales(decode_cursor(cursor), limit + 1, drafts=caller.is_shop)
     return json_response(page(rows, limit, lambda sale: encode_cursor(sale.created_at, sale.id), sale_view))
 
 
 @router.get("/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 503))
 async def read_sale(request: Request, caller: Reader, sale: SaleParam) -> Response:
-    """A sale with its counters of this moment. A draft is `unknown-sale` for callers without an API key."""
+    """Read a sale with its current counters. A draft is `unknown-sale` for callers without an API key."""
     answer = await visible_sale(guard_of(request), caller, known(sale))
     return problem(unknown_sale(sale)) if answer is None else json_response(sale_view(answer))
 
@@ -107,7 +107,7 @@ async def read_sale(request: Request, caller: Reader, sale: SaleParam) -> Respon
     dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
-    """Changes a sale's name, times or rules. Holds already given keep theirs."""
+    """Change a sale's name, times or rules. Existing holds keep theirs."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     if body.waiting_room is not None:
         changes["waiting_room"] = body.waiting_room.model_dump(exclude_unset=True)
@@ -121,7 +121,7 @@ async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Res
     dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def open_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
-    """Opens a sale now, or at its `starts_at`."""
+    """Open a sale now, or at its `starts_at`."""
     key = valid_key(idempotency_key)
     return _changed(await guard_of(request).shop.change(known(sale), "open", key=key))
 
@@ -133,7 +133,7 @@ async def open_sale(request: Request, sale: SaleParam, idempotency_key: Idempote
     dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def pause_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
-    """Pauses a sale: no new holds; live ones can still be confirmed."""
+    """Pause a sale: no new holds; live ones can still be confirmed."""
     key = valid_key(idempotency_key)
     return _changed(await guard_of(request).shop.change(known(sale), "pause", key=key))
 
@@ -145,13 +145,13 @@ async def pause_sale(request: Request, sale: SaleParam, idempotency_key: Idempot
     dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def close_sale(request: Request, sale: SaleParam, idempotency_key: IdempotencyKey = None) -> Response:
-    """Closes a sale for good; live holds can still be confirmed."""
+    """Close a sale permanently; live holds can still be confirmed."""
     key = valid_key(idempotency_key)
     return _changed(await guard_of(request).shop.change(known(sale), "close", key=key))
 
 
 @router.post(
-    "/{sale}/items/{sku:path}/restock",  # a sku may have a slash, which comes as %2F
+    "/{sale}/items/{sku:path}/restock",  # a sku may contain a slash, sent as %2F
     response_model=ItemView,
     responses=problems(401, 403, 404, 409, 422, 503),
     dependencies=[requires(Right.MANAGE_SALES)],
@@ -163,7 +163,7 @@ async def restock(
     body: RestockBody,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Changes an item's stock; a negative delta never goes below held + sold."""
+    """Change an item's stock; a negative delta never goes below held + sold."""
     answer = await guard_of(request).shop.restock(
         known(sale), sku, body.delta, body.reason, key=valid_key(idempotency_key)
     )
@@ -179,7 +179,7 @@ async def restock(
     dependencies=[requires(Right.READ_AUDIT)],
 )
 async def audit(request: Request, sale: SaleParam) -> Response:
-    """Proves stock = available + held + sold across memory, journal tail and ledger."""
+    """Check stock = available + held + sold across memory, the journal's tail and the ledger."""
     report = await guard_of(request).shop.audit(known(sale))
     if report is None:
         return problem(unknown_sale(sale))

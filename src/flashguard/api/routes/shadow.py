@@ -1,16 +1,16 @@
-"""Beside an existing shop: what its own stock said, and where FlashGuard would have differed."""
+"""A sale in shadow mode: what the shop's own stock decided, and where FlashGuard would have differed."""
 
 from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
-from flashguard.api.schemas.bodies import Customer, LineBody, Name
+from flashguard.api.schemas.bodies import Customer, LineBody, Name, RequestBody
 from flashguard.api.schemas.views import json_response
 from flashguard.api.security import requires
 from flashguard.errors import Code
@@ -24,29 +24,25 @@ router = APIRouter(prefix="/v1/sales", tags=["shadow"])
 MAX_ATTEMPTS = 200
 NOT_A_SHADOW = Refused(
     code=Code.INVALID_REQUEST,
-    detail="This sale is for real, not a shadow: only a sale that was made one as a draft, with "
-    "`flashguard shadow begin` or POST .../shadow, is compared.",
+    detail="This sale is not a shadow. Only a draft can be made one, with `flashguard shadow begin` or "
+    "POST .../shadow.",
 )
 
 
-class AttemptBody(BaseModel):
-    """What the shop's own stock said of one attempt."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+class AttemptBody(RequestBody):
+    """What the shop's own stock decided about one attempt."""
 
     customer: Customer
     items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
-    key: Name = Field(description="The shop's name for the attempt; told again, it changes nothing")
+    key: Name = Field(description="The shop's name for the attempt; sent again, it changes nothing")
     shop: Literal["sold", "refused", "returned"] = Field(
-        description="`returned`: what was sold under this key is back in the shop's stock"
+        description="`returned`: the units sold under this key are back in the shop's stock"
     )
-    reference: Name | None = Field(None, description="The shop's own order, to find it by")
+    reference: Name | None = Field(None, description="The shop's own order number, to find it by")
 
 
-class AttemptsBody(BaseModel):
-    """What the shop's own stock said of many attempts, in order."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
+class AttemptsBody(RequestBody):
+    """What the shop's own stock decided about several attempts, in order."""
 
     attempts: list[AttemptBody] = Field(min_length=1, max_length=MAX_ATTEMPTS)
 
@@ -103,7 +99,7 @@ def _shadow(request: Request) -> Shadow:
 
 
 async def _no_shadow(request: Request, sale: SaleId) -> Response:
-    """Return why there is nothing to compare: there is no such sale, or it is for real."""
+    """Return why there is nothing to compare: the sale does not exist, or is not a shadow."""
     if await guard_of(request).ledger.sales.get(sale) is None:
         return problem(unknown_sale(sale))
     return problem(NOT_A_SHADOW, status=409)
@@ -117,7 +113,7 @@ async def _no_shadow(request: Request, sale: SaleId) -> Response:
     dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def begin_shadow(request: Request, sale: SaleParam) -> Response:
-    """Has a draft be a shadow: a shop's own stock decides, FlashGuard runs along."""
+    """Make a draft a shadow: the shop's own stock decides, and FlashGuard compares."""
     sale_id = known(sale)
     since = await _shadow(request).begin(sale_id)
     if since is not None:
@@ -132,7 +128,8 @@ async def begin_shadow(request: Request, sale: SaleParam) -> Response:
     dependencies=[requires(Right.RECORD_ATTEMPTS)],
 )
 async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Response:
-    """Takes what the shop's own stock said of these attempts, and decides each too. Refuses nobody."""
+    """Record what the shop's own stock decided about these attempts, and decide each too. Refuses no
+    buyer."""
     told = [
         Told(
             key=each.key,
@@ -157,7 +154,8 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
     dependencies=[requires(Right.READ_ORDERS)],
 )
 async def shadow_report(request: Request, sale: SaleParam) -> Response:
-    """Where the shop's own stock differed from FlashGuard: what it oversold, and what either refused."""
+    """Report where the shop's own stock differed from FlashGuard: what it oversold, and what either
+    refused."""
     sale_id = known(sale)
     report = await _shadow(request).report(sale_id)
     return await _no_shadow(request, sale_id) if report is None else json_response(report)

@@ -1,4 +1,4 @@
-"""Simulations as a service: the command line's simulator, run as a child of the API."""
+"""Simulations: runs the command line's simulator as a child process of the API."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from flashguard.api.access import Right
 from flashguard.api.responses.event_stream import EventStream
-from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.live import event_stream
@@ -30,8 +30,8 @@ from .dependencies import IdempotencyKey, guard_of, simulations_enabled, simulat
 router = APIRouter(prefix="/v1/simulations", tags=["simulations"])
 
 IdParam = Annotated[str, Path(pattern="^[0-9a-f]{1,64}$", description="The simulation's id")]
-OURSELVES = ("127.0.0.1", "localhost", "0.0.0.0", "::", "::1", "")  # noqa: S104
-"""Hosts that one listens on to be reached at 127.0.0.1."""
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "0.0.0.0", "::", "::1", "")  # noqa: S104
+"""Values of FLASHGUARD_HOST with which the service is reachable at 127.0.0.1."""
 
 
 def desk_of(request: Request) -> Desk:
@@ -40,16 +40,16 @@ def desk_of(request: Request) -> Desk:
 
 
 def own_url(request: Request) -> str:
-    """This very service, at 127.0.0.1: a simulation presses on nothing else.
+    """Return this service's address at 127.0.0.1: a simulation sends requests to no other service.
 
     Raises:
-        ProblemError: it does not listen there.
+        RefusedError: the service does not listen there.
     """
     server = request.scope.get("server")
     host = request.app.state.settings.host
-    if not server or server[1] is None or not (host in OURSELVES or host.startswith("127.")):
-        raise ProblemError(
-            Refused(code=Code.FORBIDDEN, detail="Simulations need a service that listens on 127.0.0.1 too.")
+    if not server or server[1] is None or not (host in LOCAL_HOSTS or host.startswith("127.")):
+        raise RefusedError(
+            Refused(code=Code.FORBIDDEN, detail="Simulations need a service that listens on 127.0.0.1.")
         )
     return f"http://127.0.0.1:{server[1]}"
 
@@ -62,13 +62,13 @@ def own_url(request: Request) -> str:
     dependencies=[requires(Right.RUN_SIMULATIONS)],
 )
 async def start(request: Request, body: SimulationBody, idempotency_key: IdempotencyKey = None) -> Response:
-    """Starts a simulation against this very service; one at a time.
+    """Start a simulation against this service; one runs at a time.
 
-    The same idempotency key answers the simulation that it started, as it is now.
+    The same idempotency key returns the simulation that it started, as it is now.
     """
     key = valid_key(idempotency_key)
     if not simulations_enabled(request.app.state.settings):
-        detail = "Simulations are off in production; FLASHGUARD_SIMULATIONS=true turns them on."
+        detail = "Simulations are off in production mode; FLASHGUARD_SIMULATIONS=true turns them on."
         return problem(Refused(code=Code.FORBIDDEN, detail=detail))
     strategies = tuple(dict.fromkeys(body.strategies))
     id_ = None if key is None else guard_of(request).signer.id_of_key(IdKind.SIMULATION, key)
@@ -85,7 +85,7 @@ async def start(request: Request, body: SimulationBody, idempotency_key: Idempot
     dependencies=[requires(Right.RUN_SIMULATIONS)],
 )
 async def list_simulations(request: Request) -> Response:
-    """The newest 50 simulations, without their logs and series."""
+    """List the newest 50 simulations, without their logs and series."""
     settings = request.app.state.settings
     return json_response(
         {
@@ -99,7 +99,7 @@ async def list_simulations(request: Request) -> Response:
 
 @router.get("/{id}", response_model=SimulationView, responses=problems(404, 422, 503))
 async def read_simulation(request: Request, id: IdParam) -> Response:
-    """A simulation, running or over. Whoever has its address may read it."""
+    """Read a simulation, running or ended. Any caller who has its address may read it."""
     return json_response((await desk_of(request).get(id)).view())
 
 
@@ -110,7 +110,7 @@ async def read_simulation(request: Request, id: IdParam) -> Response:
     dependencies=[requires(Right.RUN_SIMULATIONS)],
 )
 async def stop(request: Request, id: IdParam) -> Response:
-    """Asks a simulation to end early; one that is over stays as it is."""
+    """Ask a simulation to end early; one that has ended stays as it is."""
     return json_response((await desk_of(request).stop(id)).view())
 
 
@@ -121,7 +121,7 @@ async def stop(request: Request, id: IdParam) -> Response:
     responses=event_stream(SimulationEvents) | problems(404, 422, 503),
 )
 async def simulation_events(request: Request, id: IdParam) -> Response:
-    """Server-Sent Events: the whole `simulation` first, then what happens, and the whole again at its end.
+    """Server-Sent Events: the whole `simulation` first, then its progress, and the whole again at its end.
 
     The stream ends with the simulation.
     """

@@ -1,4 +1,4 @@
-"""What runs here: version, environment, components, and the kernel's scripts as this process calls them."""
+"""The system: version, environment, components, and the kernel's scripts as this process calls them."""
 
 from typing import Annotated
 
@@ -29,10 +29,11 @@ VERSION = "0.1.0"
 
 @router.get("/system", response_model=SystemView)
 async def system(request: Request) -> Response:
-    """Version, environment, and every component's state. Always 200: each part carries its own status."""
+    """Read the version, the environment and every component's state. Always 200: each component has its own
+    status."""
     guard, settings = guard_of(request), request.app.state.settings
     components = {"api": {"status": "ok", "version": VERSION}} | await components_of(
-        guard, request.app.state.progress
+        guard, request.app.state.journal_watch
     )
     return json_response(
         {
@@ -49,14 +50,14 @@ async def system(request: Request) -> Response:
 
 @router.get("/kernel/scripts", response_model=ScriptsView)
 async def list_scripts(request: Request) -> Response:
-    """The kernel's scripts."""
+    """List the kernel's scripts."""
     kernel = guard_of(request).kernel
     return json_response({"data": [{"name": verb, "sha": kernel.script(verb)[0]} for verb in Verb]})
 
 
 @router.get("/kernel/scripts/{name}", response_model=ScriptView, responses=problems(404))
 async def read_script(request: Request, name: Annotated[str, Path(max_length=64)]) -> Response:
-    """A script of the kernel, as this process calls it."""
+    """Read a script of the kernel, as this process calls it."""
     if name not in list(Verb):
         return problem(Refused(code=Code.INVALID_REQUEST, detail=f"There is no script {name!r}."), status=404)
     sha, source = guard_of(request).kernel.script(Verb(name))

@@ -1,4 +1,4 @@
-"""The waiting list: to be told when units come back, and to have them held for a while."""
+"""The waiting list: returned units are held for the buyers in it, in order."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1", tags=["waiting list"])
 EntryParam = Annotated[str, Path(max_length=100, description="The entry's id")]
 
 
-async def _shown(
+async def _entry_response(
     guard: FlashGuard, entry: WaitingEntry, status: int = 200, *, replayed: bool = False
 ) -> Response:
     reservation: Reservation | None = None
@@ -39,8 +39,8 @@ async def _shown(
     return json_response(view, status, replayed=replayed)
 
 
-async def _theirs(guard: FlashGuard, caller: Caller, id_: str) -> WaitingEntry | Refused:
-    """The entry, unless it is somebody else's: that is one that does not exist."""
+async def _visible_entry(guard: FlashGuard, caller: Caller, id_: str) -> WaitingEntry | Refused:
+    """Return the entry; to a buyer, another buyer's entry does not exist."""
     if caller.customer is not None and not id_.startswith(f"{caller.sale}."):
         return unknown(Code.UNKNOWN_ENTRY, id_)
     entry = await guard.waiting.see(id_)
@@ -62,7 +62,7 @@ async def join(
     body: WaitingBody,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Waits for units of an item that is sold out. Those that come back are held for who waits, in order."""
+    """Wait for units of a sold-out item. Returned units are held for waiting buyers, in order."""
     guard, sale_id = guard_of(request), known(sale)
     await count_customer(request, guard, caller, body.customer)
     if not may_act_for(guard, caller, sale_id, body.customer):
@@ -77,22 +77,22 @@ async def join(
     )  # fmt: skip
     if isinstance(answer, Refused):
         return problem(answer)
-    return await _shown(guard, answer[0], 201, replayed=answer[1])
+    return await _entry_response(guard, answer[0], 201, replayed=answer[1])
 
 
 @router.get("/waiting-list/{id}", response_model=WaitingView, responses=problems(401, 403, 404, 503))
 async def read_entry(request: Request, caller: Reader, id: EntryParam) -> Response:
-    """A place in the list as it is now; once it was offered its units, with their reservation and receipt."""
+    """Read a place in the list; once its units are offered, with their reservation and receipt."""
     guard = guard_of(request)
-    entry = await _theirs(guard, caller, id)
-    return problem(entry) if isinstance(entry, Refused) else await _shown(guard, entry)
+    entry = await _visible_entry(guard, caller, id)
+    return problem(entry) if isinstance(entry, Refused) else await _entry_response(guard, entry)
 
 
 @router.delete("/waiting-list/{id}", response_model=WaitingView, responses=problems(401, 403, 404, 409, 503))
 async def leave(request: Request, caller: Seller, id: EntryParam) -> Response:
-    """Gives a place up. What it was offered and did not confirm is released: the next in line has it."""
+    """Leave the list. Units that were offered and not confirmed are released for the next buyer."""
     guard = guard_of(request)
-    entry = await _theirs(guard, caller, id)
+    entry = await _visible_entry(guard, caller, id)
     if not isinstance(entry, Refused):
         entry = await guard.waiting.leave(id)
     if isinstance(entry, Refused):
@@ -103,4 +103,4 @@ async def leave(request: Request, caller: Seller, id: EntryParam) -> Response:
             Code.RESERVATION_CONFIRMED, Code.RESERVATION_EXPIRED
         ):  # fmt: skip
             return problem(released)
-    return await _shown(guard, entry)
+    return await _entry_response(guard, entry)

@@ -1,4 +1,4 @@
-"""The waiting room over HTTP: tickets are taken, looked at and left; and the lottery, to be checked."""
+"""The waiting room: issue, read and leave tickets; and the lottery, for anyone to verify."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,9 +12,9 @@ from flashguard.api.access import Caller
 from flashguard.api.buyer_calls import NOT_THEIRS, may_act_for, ticket_refusal
 from flashguard.api.hot_calls import READ_TICKET
 from flashguard.api.middleware.rate_limit import count_customer
-from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.api.schemas.answers import problems
-from flashguard.api.schemas.bodies import Body, Customer
+from flashguard.api.schemas.bodies import Customer, RequestBody
 from flashguard.api.schemas.views import json_response
 from flashguard.api.security import requires
 from flashguard.model import CustomerId, Refused, SaleId, unknown_sale
@@ -24,7 +24,7 @@ from .dependencies import Reader, SaleParam, Seller, guard_of, known, route_of, 
 router = APIRouter(prefix="/v1/sales/{sale}", tags=["waiting room"])
 
 TicketParam = Annotated[str, Path(max_length=100, description="The ticket's id")]
-PAGE_MOST = 5_000
+MAX_PAGE = 5_000
 CHALLENGE = {
     "parameters": {
         "algorithm": "SHA-256", "cost": 1, "keyLength": 32, "keyPrefix": "0000",
@@ -35,15 +35,17 @@ CHALLENGE = {
 }  # fmt: skip
 
 
-class TicketBody(Body):
-    """Who wants a place."""
+class TicketBody(RequestBody):
+    """Who wants a place in the waiting room."""
 
     customer: Customer
     ticket: str | None = Field(
-        None, max_length=4096, description="The signed ticket that came before: keeps its place after a loss"
+        None,
+        max_length=4096,
+        description="The signed ticket issued before: keeps the place after a loss of memory",
     )
     proof: str | None = Field(
-        None, max_length=4096, description="The solved challenge, base64, where the room wants one"
+        None, max_length=4096, description="The solved challenge in base64, where the room requires one"
     )
 
 
@@ -52,19 +54,19 @@ class PlaceView(BaseModel):
     sale_id: str
     status: Literal["waiting", "admitted"]
     position: int | None = Field(
-        description="How many are let in until it is this one's turn; null before a lottery is drawn"
+        description="Number of buyers admitted before this one; null before a lottery is drawn"
     )
     waiting: int | None
     expected_wait_seconds: float | None = Field(
-        description="Null before the drawing, and where it hangs on units that come back"
+        description="Null before the drawing, and where it depends on returned units"
     )
     outlook: Literal["likely", "possible", "unlikely", "sold-out"] | None
     opens_at: datetime | None
-    poll_after_seconds: float | None = Field(description="When to look again")
-    admission: str | None = Field(description="What reserve and buy want, until `admitted_until`")
+    poll_after_seconds: float | None = Field(description="Seconds after which to poll again")
+    admission: str | None = Field(description="What reserve and buy require, valid until `admitted_until`")
     admitted_until: datetime | None
     ticket: str | None = Field(
-        description="Signed; keep it, and show it when the ticket is not known any more"
+        description="The signed ticket: keep it, and send it if the ticket becomes unknown"
     )
 
 
@@ -74,38 +76,42 @@ class LeftView(BaseModel):
 
 
 class DrawingView(BaseModel):
-    """The lottery: `seed` and `data` are empty until it is drawn."""
+    """The lottery; `seed` and `data` are empty until it is drawn."""
 
     mode: Literal["lottery", "fifo"]
-    commitment: str = Field(description="SHA-256 of the seed, in hex; published when the sale was made")
+    commitment: str = Field(description="SHA-256 of the seed, in hex; published when the sale was created")
     seed: str | None = Field(description="In hex")
     drawn_at: datetime | None
     waiting: int
     active: int
     admitted: int
-    tickets: int = Field(description="How many took part in the lottery")
-    data: list[str] = Field(description="Their ids, in the order in which they are let in")
+    tickets: int = Field(description="Number of tickets in the lottery")
+    data: list[str] = Field(description="Ids of the tickets, in the order of admission")
     next_cursor: str | None
 
 
 def _room(caller: Caller, sale: str) -> SaleId:
-    """The sale, as far as it is this caller's business.
+    """Return the sale's id, if the caller may see its room.
 
     Raises:
-        ProblemError: it can't be one, or a buyer's token is for another.
+        RefusedError: the text can't be a sale's id, or the buyer's token is for another sale.
     """
     sale_id = known(sale)
     if caller.customer is not None and caller.sale != sale_id:
-        raise ProblemError(NOT_THEIRS)
+        raise RefusedError(NOT_THEIRS)
     return sale_id
 
 
 def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
-    """The sale; another's ticket is for a buyer one that does not exist."""
+    """Return the sale's id, if the caller may use this ticket.
+
+    Raises:
+        RefusedError: the caller may not; to a buyer, another buyer's ticket does not exist.
+    """
     sale_id = known(sale)
     refused = ticket_refusal(guard_of(request), caller, sale_id, ticket)
     if refused:
-        raise ProblemError(refused)
+        raise RefusedError(refused)
     return sale_id
 
 
@@ -116,9 +122,9 @@ def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
     responses={200: {"model": PlaceView}, **problems(401, 403, 404, 409, 422, 429, 503)},
 )
 async def take_ticket(request: Request, caller: Seller, sale: SaleParam, body: TicketBody) -> Response:
-    """Takes a place in the sale's waiting room: 201, or 200 with the place that the customer has already.
+    """Take a place in the sale's waiting room: 201, or 200 with the place that the customer already has.
 
-    A sale takes tickets while it is scheduled, open or paused. `opens_at` says when a scheduled sale opens.
+    A sale issues tickets while it is scheduled, open or paused. `opens_at` says when a scheduled sale opens.
     """
     sale_id = known(sale)
     await count_customer(request, guard_of(request), caller, body.customer)
@@ -140,7 +146,7 @@ async def look_at_ticket(
     sale: SaleParam,
     ticket: TicketParam,
 ) -> Response:
-    """Where a ticket stands now. Once admitted, `admission` is what reserve and buy want."""
+    """Read the place of a ticket. Once admitted, `admission` is what reserve and buy require."""
     return await READ_TICKET.handle(guard_of(request), caller, known(sale), ticket)
 
 
@@ -148,7 +154,7 @@ async def look_at_ticket(
     "/tickets/{ticket}/leave", response_model=LeftView, responses=problems(401, 403, 404, 409, 422, 503)
 )
 async def leave_room(request: Request, caller: Seller, sale: SaleParam, ticket: TicketParam) -> Response:
-    """Gives the place to those who wait. Leaving twice is leaving."""
+    """Leave the room. Leaving twice has the same effect as once."""
     sale_id = _ticket(request, caller, sale, ticket)
     refused = await guard_of(request).rooms.leave(sale_id, ticket)
     return problem(refused) if refused else json_response({"id": ticket, "status": "left"})
@@ -160,7 +166,7 @@ async def leave_room(request: Request, caller: Seller, sale: SaleParam, ticket: 
     responses=problems(401, 403, 404, 503) | {200: {"content": {"application/json": {"example": CHALLENGE}}}},
 )
 async def challenge(request: Request, caller: Reader, sale: SaleParam) -> Response:
-    """A challenge of the ALTCHA kind; its solution is a ticket's `proof`, once."""
+    """Get an ALTCHA challenge. Its solution is valid once, as the `proof` of a ticket."""
     return json_response(guard_of(request).rooms.proofs.challenge(_room(caller, sale)))
 
 
@@ -170,9 +176,9 @@ async def lottery(
     caller: Reader,
     sale: SaleParam,
     cursor: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MOST)] = 500,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 500,
 ) -> Response:
-    """The waiting room, and the order that its lottery drew: with the seed, anyone can draw it again."""
+    """Read the waiting room and the order of its lottery. With the seed, anyone can repeat the drawing."""
     sale_id = _room(caller, sale)
     if not caller.is_shop and await visible_sale(guard_of(request), caller, sale_id) is None:
         return problem(unknown_sale(sale_id))

@@ -1,15 +1,16 @@
-"""Webhooks: endpoints, their secrets, the delivery log, replays."""
+"""Webhooks: endpoints, their secrets, the delivery log, and replays."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.answers import Page, problems
+from flashguard.api.schemas.answers import PageView, problems
+from flashguard.api.schemas.bodies import RequestBody
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.sales import Time
 from flashguard.api.schemas.views import json_response
@@ -41,19 +42,15 @@ IdParam = Annotated[str, Path(max_length=40, description="The endpoint's id")]
 MAX_IDS = 500
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class WebhookBody(_Body):
-    """An endpoint to make."""
+class WebhookBody(RequestBody):
+    """An endpoint to create."""
 
     url: Url
-    events: Events | None = Field(None, description="Left out: all")
+    events: Events | None = Field(None, description="Omitted: all")
     description: Description = ""
 
 
-class WebhookPatch(_Body):
+class WebhookPatch(RequestBody):
     """What to change."""
 
     url: Url | None = None
@@ -62,14 +59,14 @@ class WebhookPatch(_Body):
     enabled: bool | None = None
 
 
-class RotateBody(_Body):
-    """How long the old secret goes on signing beside the new one."""
+class RotateBody(RequestBody):
+    """How long the old secret signs beside the new one."""
 
     overlap_seconds: int = Field(86_400, ge=0, le=30 * 86_400)
 
 
-class ReplayBody(_Body):
-    """Which messages to deliver once more: these, or those written in a time, in a state, or all."""
+class ReplayBody(RequestBody):
+    """Which messages to deliver again: by id, by time and state, or all."""
 
     deliveries: list[Annotated[int, Field(ge=1, le=2**53 - 1)]] | None = Field(None, max_length=MAX_IDS)
     since: Time | None = None
@@ -87,10 +84,10 @@ class WebhookView(BaseModel):
     disabled_why: str | None
     failing_since: datetime | None
     delivered_at: datetime | None
-    pending: int = Field(description="Messages that wait, counted up to 100,000")
+    pending: int = Field(description="Messages waiting for delivery, counted up to 100,000")
     created_at: datetime
     old_secret_until: datetime | None
-    secret: str | None = Field(description="Only in the answer that makes or rotates it")
+    secret: str | None = Field(description="Only in the answer that creates or rotates it")
 
 
 class WebhooksView(BaseModel):
@@ -134,7 +131,7 @@ def _made(answer: tuple[Endpoint, bool] | Refused, status: int) -> Response:
 async def create_webhook(
     request: Request, body: WebhookBody, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Makes an endpoint; the answer holds its secret, which is not shown again."""
+    """Create an endpoint. Only this answer shows its secret."""
     new = NewEndpoint(
         url=body.url, events=tuple(dict.fromkeys(body.events or EVENT_TYPES)), description=body.description
     )
@@ -143,20 +140,20 @@ async def create_webhook(
 
 @router.get("", response_model=WebhooksView, responses=problems(401, 403, 503))
 async def list_webhooks(request: Request) -> Response:
-    """All endpoints, the oldest first, and how they do."""
+    """List all endpoints and the state of their deliveries, oldest first."""
     return json_response({"data": await _webhooks(request).endpoints(), "next_cursor": None})
 
 
 @router.get("/{id}", response_model=WebhookView, responses=problems(401, 403, 404, 503))
 async def read_webhook(request: Request, id: IdParam) -> Response:
-    """An endpoint, and how it does."""
+    """Read an endpoint and the state of its deliveries."""
     found = await _webhooks(request).endpoint(id)
     return problem(unknown(Code.UNKNOWN_WEBHOOK, id)) if found is None else json_response(found)
 
 
 @router.patch("/{id}", response_model=WebhookView, responses=problems(401, 403, 404, 422, 503))
 async def change_webhook(request: Request, id: IdParam, body: WebhookPatch) -> Response:
-    """Changes an endpoint. Enabled again, it is sent what still waits for it."""
+    """Change an endpoint. Enabling it again delivers the messages that still wait for it."""
     answer = await _webhooks(request).change(
         id, url=body.url, description=body.description, enabled=body.enabled,
         events=None if body.events is None else tuple(dict.fromkeys(body.events)),
@@ -166,7 +163,7 @@ async def change_webhook(request: Request, id: IdParam, body: WebhookPatch) -> R
 
 @router.delete("/{id}", status_code=204, response_model=None, responses=problems(401, 403, 404, 503))
 async def delete_webhook(request: Request, id: IdParam) -> Response:
-    """Deletes an endpoint, with all that waits for it."""
+    """Delete an endpoint and the messages that wait for it."""
     return (
         Response(status_code=204)
         if await _webhooks(request).delete(id)
@@ -178,14 +175,14 @@ async def delete_webhook(request: Request, id: IdParam) -> Response:
 async def rotate_webhook_secret(
     request: Request, id: IdParam, body: RotateBody | None = None, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Gives an endpoint a new secret, shown once; for a while messages carry signatures of both."""
+    """Give an endpoint a new secret, shown once. For `overlap_seconds` messages carry signatures of both."""
     overlap = (body or RotateBody()).overlap_seconds
     answer = await _webhooks(request).rotate(id, overlap_seconds=overlap, key=valid_key(idempotency_key))
     return _made(answer, 200)
 
 
 @router.get(
-    "/{id}/deliveries", response_model=Page[DeliveryView], responses=problems(401, 403, 404, 422, 503)
+    "/{id}/deliveries", response_model=PageView[DeliveryView], responses=problems(401, 403, 404, 422, 503)
 )
 async def list_webhook_deliveries(
     request: Request,
@@ -194,7 +191,7 @@ async def list_webhook_deliveries(
     limit: Limit = 50,
     state: DeliveryState | None = None,
 ) -> Response:
-    """The delivery log, newest first: each message and the newest attempt to deliver it."""
+    """Read the delivery log, newest first: each message and the newest attempt to deliver it."""
     rows = await _webhooks(request).deliveries(id, cursor, limit + 1, state)
     if rows is None:
         return problem(unknown(Code.UNKNOWN_WEBHOOK, id))
@@ -206,9 +203,9 @@ async def list_webhook_deliveries(
     "/{id}/test", status_code=202, response_model=DeliveryView, responses=problems(401, 403, 404, 422, 503)
 )
 async def send_test_event(request: Request, id: IdParam, idempotency_key: IdempotencyKey = None) -> Response:
-    """Sends a signed `webhook.test` event to an endpoint; the delivery log shows what came of it.
+    """Send a signed `webhook.test` event to an endpoint; the delivery log shows the result.
 
-    One at a time: while a test event waits, the same one is answered, and sent now if it failed before.
+    One at a time: while a test event waits, the answer is that event, sent immediately if it failed before.
     """
     answer = await _webhooks(request).test(id, key=valid_key(idempotency_key))
     if isinstance(answer, Refused):
@@ -218,7 +215,7 @@ async def send_test_event(request: Request, id: IdParam, idempotency_key: Idempo
 
 @router.post("/{id}/replay", response_model=ReplayView, responses=problems(401, 403, 404, 422, 503))
 async def replay_webhook(request: Request, id: IdParam, body: ReplayBody) -> Response:
-    """Delivers messages of the log once more, at most 10,000; their ids stay as they were."""
+    """Deliver messages of the log again, at most 10,000; their ids stay the same."""
     count = await _webhooks(request).replay(
         id, deliveries=body.deliveries, since=body.since, until=body.until, state=body.state
     )

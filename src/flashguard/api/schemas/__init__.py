@@ -1,1 +1,1 @@
-"""Bodies and views: what calls take and answer."""
+"""Bodies and views: what calls accept and return."""

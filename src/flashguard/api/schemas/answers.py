@@ -1,4 +1,4 @@
-"""What every call may answer: a page of rows, and the problem of RFC 9457."""
+"""Shapes that many calls return: a page of rows, and the problem of RFC 9457."""
 
 from typing import Any, Generic, TypeVar
 
@@ -11,9 +11,17 @@ from .orders import LineView
 T = TypeVar("T")
 
 
-class Page(BaseModel, Generic[T]):
+class PageView(BaseModel, Generic[T]):
+    """A page of rows. The contract names its schemas `Page_SaleView_` and so on."""
+
+    __qualname__ = "Page"
+
     data: list[T]
     next_cursor: str | None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+        return f"Page[{params[0].__name__}]"
 
 
 class AmountView(BaseModel):
@@ -22,7 +30,7 @@ class AmountView(BaseModel):
 
 
 class RefundView(BaseModel):
-    """What a shop that was paid for the hold should give back."""
+    """What a shop that was paid for the hold should refund."""
 
     items: list[LineView]
     amounts: list[AmountView]
@@ -50,6 +58,6 @@ class ProblemView(BaseModel):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of an endpoint that may answer these problem statuses."""
+    """Return the `responses` of a route that may answer with these problem statuses."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
     return {status: {"model": ProblemView, "content": content} for status in statuses}

@@ -1,4 +1,4 @@
-"""What a buyer sends: the bodies of the hot calls, without the framework."""
+"""The bodies of the hot calls, and the parts that other bodies share. Does not import the framework."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final
@@ -16,13 +16,13 @@ def _name(text: str) -> str:
 
 
 def _customer(text: str) -> str:
-    if not is_name(text) and one_customer(text) is None:  # a joiner in a name is not printable, yet right
+    if not is_name(text) and one_customer(text) is None:  # a joiner in a name is valid although not printable
         raise ValueError(f"must be {WHAT_IT_IS.removeprefix('customer: ')}")
     return text
 
 
 VISIBLE: Final = r"^[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$"
-"""What is printable, as JSON Schema says it."""
+"""Printable text, as a pattern of JSON Schema."""
 Name = Annotated[
     str,
     Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": VISIBLE}),
@@ -40,7 +40,8 @@ Customer = Annotated[
 
 
 def never_null(*names: str) -> Callable[[dict[str, Any]], None]:
-    """Return what takes `null` out of these properties' schemas: each may be left out, not cleared."""
+    """Return a function that removes `null` from these properties' schemas: each may be omitted, not
+    cleared."""
 
     def change(schema: dict[str, Any]) -> None:
         for name in names:
@@ -52,40 +53,42 @@ def never_null(*names: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
+    """A body without unknown fields and without conversions between types."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class LineBody(Body):
-    """So many units of one item."""
+class LineBody(RequestBody):
+    """A quantity of one item."""
 
     sku: Name
     quantity: int = Field(ge=1, le=MAX_QUANTITY)
 
 
-class BasketBody(Body):
-    """Who wants what. All or nothing; the same sku on two lines adds up."""
+class BasketBody(RequestBody):
+    """A customer and the items to hold or buy: all or none. Lines of the same sku are added."""
 
     customer: Customer
     items: list[LineBody] = Field(min_length=1, max_length=MAX_LINES)
     admission: str | None = Field(
-        None, max_length=4096, description="From the sale's waiting room, where it has one"
+        None, max_length=4096, description="The admission from the sale's waiting room, if it has one"
     )
 
 
-class ConfirmBody(Body):
-    """What a confirm may bring along."""
+class ConfirmBody(RequestBody):
+    """The optional body of a confirm."""
 
     receipt: str | None = Field(
         None,
         max_length=16 * 1024,
-        description="The hold's receipt: has one that ended or was lost honoured",
+        description="The hold's receipt: confirms the hold even if it expired or was lost",
     )
 
 
 def surely_plain(body: bytes, names: int) -> bool:
-    """Whether a body that was found valid, with so many names in all, says each of them once.
+    """Return whether a valid body with this number of names contains each name once.
 
-    Cheap, and never wrong in saying yes: every name has its colon, and colons in texts only add to them.
+    Cheap, and True is always right: every name has a colon, and colons in texts only add to the count.
     """
     return body.count(b":") == names

@@ -1,4 +1,4 @@
-"""What calls about keys and tokens look like."""
+"""The bodies and views of API keys, signing keys and buyers' tokens."""
 
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -8,26 +8,26 @@ from pydantic import BaseModel, Field
 from flashguard.access.tokens import MAX_TOKEN_SECONDS
 from flashguard.api.access import Scope
 
-from .bodies import Body, Customer, Name
+from .bodies import Customer, Name, RequestBody
 
 DAY_SECONDS: Final = 86_400
 LONGEST_KEY_SECONDS: Final = 10 * 366 * DAY_SECONDS
 LONGEST_GRACE_SECONDS: Final = 30 * DAY_SECONDS
 
 
-class KeyBody(Body):
-    """A key to make."""
+class KeyBody(RequestBody):
+    """A key to create."""
 
-    name: Name = Field(description="Who will use it, for people", examples=["shop server"])
+    name: Name = Field(description="The user of the key, for people", examples=["shop server"])
     scopes: list[Annotated[Scope, Field(strict=False)]] = Field(min_length=1, max_length=len(Scope))
     expires_in_seconds: int | None = Field(None, ge=60, le=LONGEST_KEY_SECONDS)
 
 
-class KeyRotateBody(Body):
-    """How a key hands over to its successor."""
+class KeyRotateBody(RequestBody):
+    """How a key is replaced by its successor."""
 
     grace_seconds: int = Field(
-        DAY_SECONDS, ge=0, le=LONGEST_GRACE_SECONDS, description="How long the old one still counts"
+        DAY_SECONDS, ge=0, le=LONGEST_GRACE_SECONDS, description="Seconds that the old key stays valid"
     )
 
 
@@ -39,21 +39,21 @@ class KeyView(BaseModel):
     status: Literal["live", "expired", "revoked"]
     created_at: datetime
     expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="To within some ten seconds")
+    last_used_at: datetime | None = Field(description="Accurate to about ten seconds")
     revoked_at: datetime | None
     rotated_to: str | None = Field(description="The id of its successor")
 
 
 class NewKeyView(KeyView):
     key: str | None = Field(
-        description="The key itself: shown here, and never again; null in the answer to a retry"
+        description="The key itself, shown only in this answer; null in the answer to a retry"
     )
 
 
 class SigningKeyView(BaseModel):
-    id: str = Field(description="What its tokens name as `kid`")
+    id: str = Field(description="The `kid` of its tokens")
     signs_from: datetime
-    ends_at: datetime | None = Field(description="When nothing that it signed counts any more")
+    ends_at: datetime | None = Field(description="When its tokens become invalid")
 
 
 class SigningKeysView(BaseModel):
@@ -61,14 +61,14 @@ class SigningKeysView(BaseModel):
     next_cursor: None
 
 
-class SigningKeysRotateBody(Body):
-    """How the signing keys hand over."""
+class SigningKeysRotateBody(RequestBody):
+    """How the signing keys are replaced."""
 
-    revoke: bool = Field(False, description="Whether all tokens handed out so far stop counting at once")
+    revoke: bool = Field(False, description="Whether all tokens minted so far become invalid at once")
 
 
-class BuyerTokenBody(Body):
-    """Whom a token shall speak for."""
+class BuyerTokenBody(RequestBody):
+    """The customer of a new token."""
 
     customer: Customer
     expires_in_seconds: int | None = Field(
@@ -80,7 +80,7 @@ class BuyerTokenBody(Body):
 
 
 class BuyerTokenView(BaseModel):
-    id: str = Field(description="To revoke it by")
+    id: str = Field(description="The token's id, to revoke it")
     token: str
     sale_id: str
     customer: str

@@ -1,4 +1,4 @@
-"""What the live calls look like: events, simulations, the system; pydantic, for the OpenAPI document."""
+"""The events of a sale's stream, for the OpenAPI document."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -17,7 +17,7 @@ class StockItemView(BaseModel):
 
 
 class StockEvent(BaseModel):
-    """The items that changed, as they are now."""
+    """The items that changed, with their current counters."""
 
     sale_id: str
     at: datetime
@@ -25,7 +25,7 @@ class StockEvent(BaseModel):
 
 
 class AwayEvent(BaseModel):
-    """Memory does not answer: numbers shown are stale until the next `sale` or `stock`."""
+    """Valkey/Redis does not answer: the numbers are stale until the next `sale` or `stock`."""
 
     code: Literal["recovering"]
     detail: str
@@ -45,7 +45,7 @@ class SaleEvents(BaseModel):
 
 
 def event_stream(events: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """The 200 of an event stream: its events' data, by name."""
+    """Return the 200 of an event stream: the data of its events, by name."""
     return {
         200: {
             "model": events,

@@ -8,13 +8,13 @@ from pydantic import (
     Field,
 )
 
-from .bodies import Body, Name
+from .bodies import Name, RequestBody
 
 
-class CancelBody(Body):
-    """How an order is taken back."""
+class CancelBody(RequestBody):
+    """How an order is cancelled."""
 
-    restock: bool = Field(description="Its units go on sale again; false: they leave the stock")
+    restock: bool = Field(description="Whether its units go on sale again; false: they leave the stock")
     reason: Name = "refund"
 
 
@@ -33,6 +33,10 @@ class ReservationView(BaseModel):
     expires_at: datetime | None
     confirmed_at: datetime | None
     receipt: str | None
-    cancelled_at: datetime | None = Field(None, description="This and the rest: of cancelled orders alone")
-    restocked: bool | None = Field(None, description="Its units went on sale again; else they left the stock")
+    cancelled_at: datetime | None = Field(
+        None, description="This and the following fields: only of cancelled orders"
+    )
+    restocked: bool | None = Field(
+        None, description="Whether its units went on sale again; false: they left the stock"
+    )
     cancel_reason: str | None = None

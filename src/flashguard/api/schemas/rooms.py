@@ -1,4 +1,4 @@
-"""Waiting rooms as the API's bodies name them."""
+"""Converts the waiting room of a body."""
 
 from flashguard.model import RoomMode, WaitingRoom
 
@@ -6,7 +6,7 @@ from .sales import WaitingRoomBody
 
 
 def room_of(body: WaitingRoomBody | None) -> WaitingRoom | None:
-    """The room that a body asks for."""
+    """Return the room that a body describes."""
     if body is None:
         return None
     return WaitingRoom(

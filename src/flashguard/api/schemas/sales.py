@@ -1,4 +1,4 @@
-"""What requests and answers look like: pydantic models, from which the OpenAPI document is made."""
+"""The bodies and views of sales, as pydantic models; the OpenAPI document is generated from them."""
 
 import re
 from datetime import datetime
@@ -17,7 +17,7 @@ from pydantic import (
 from flashguard.model import MAX_PRICE_MINOR, MAX_STOCK, invalid_time, is_sale_id
 from flashguard.model.arguments import MAX_ITEMS
 
-from .bodies import Body, Name, never_null
+from .bodies import Name, RequestBody, never_null
 
 
 def _sale_id(text: str) -> str:
@@ -43,7 +43,7 @@ def _safe_time(value: datetime) -> datetime:
 
 
 Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time_text), AfterValidator(_safe_time)]
-"""pydantic takes dates, digits and numbers for times, too; our contract does not."""
+"""A time in RFC 3339. pydantic alone would also accept dates, digits and numbers."""
 SaleSlug = Annotated[
     str,
     Field(
@@ -61,11 +61,11 @@ Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
 
 def _sku(text: str) -> str:
     if text in (".", ".."):
-        raise ValueError("must not be . or .., which clients take out of an address")
+        raise ValueError("must not be . or .., which clients remove from an address")
     return text
 
 
-class ItemBody(Body):
+class ItemBody(RequestBody):
     """An item to sell."""
 
     sku: Annotated[Name, AfterValidator(_sku)]
@@ -75,41 +75,43 @@ class ItemBody(Body):
     stock: int = Field(ge=0, le=MAX_STOCK)
 
 
-class RulesBody(Body):
-    """The optional rules of a sale; null: no such rule."""
+class RulesBody(RequestBody):
+    """The optional rules of a sale; null: the sale does not have the rule."""
 
     max_held_per_customer: Limit | None = Field(
-        None, description="Units that one customer may have in holds that are not confirmed"
+        None, description="Maximum units that one customer may have in unconfirmed holds"
     )
     cool_down_after: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Holds without an order after which a customer cools down; null: 3"
+        None, description="Holds ended without an order after which a customer cools down; null: 3"
     )
     cool_down_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
-        None, description="How long a customer who let so many holds go can't hold units"
+        None, description="Seconds for which a customer who cools down can't hold units"
     )
     waiting_list: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        None, description="How many may wait for units to come back; null: there is no list"
+        None, description="Maximum entries that may wait for returned units; null: the sale has no list"
     )
     waiting_list_hold_seconds: HoldSeconds | None = Field(
-        None, description="How long units that came back are held for who waited; null: hold_seconds"
+        None, description="Seconds that returned units are held for a waiting buyer; null: hold_seconds"
     )
 
 
-class WaitingRoomBody(Body):
-    """How a sale lets its buyers in."""
+class WaitingRoomBody(RequestBody):
+    """How a sale admits its buyers."""
 
     mode: Literal["lottery", "fifo"] = Field(
-        "lottery", description="In which order those are let in who took their ticket before the opening"
+        "lottery", description="The order in which tickets taken before the opening are admitted"
     )
     admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
-    max_active: int = Field(1_000, ge=1, le=1_000_000, description="Buyers who are in at the same time")
-    session_seconds: int = Field(300, ge=1, le=86_000, description="How long an admission lasts")
+    max_active: int = Field(1_000, ge=1, le=1_000_000, description="Maximum buyers admitted at the same time")
+    session_seconds: int = Field(300, ge=1, le=86_000, description="Seconds that an admission lasts")
     max_waiting: int = Field(1_000_000, ge=1, le=10_000_000)
-    proof_of_work: bool = Field(False, description="A ticket costs the solution of an ALTCHA challenge")
+    proof_of_work: bool = Field(
+        False, description="Whether a ticket requires the solution of an ALTCHA challenge"
+    )
 
 
-class WaitingRoomPatch(Body):
-    """How buyers are let in from now on; what is not named stays."""
+class WaitingRoomPatch(RequestBody):
+    """How buyers are admitted from now on; omitted fields stay unchanged."""
 
     admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
     max_active: int = Field(1_000, ge=1, le=1_000_000)
@@ -144,13 +146,13 @@ class SaleBody(RulesBody):
         1,
         ge=1,
         le=256,
-        description="Over how many partitions, for a sale hotter than one core; never changed",
+        description="Number of partitions, for more demand than one core serves; can't be changed later",
     )
 
     @model_validator(mode="after")
     def _consistent(self) -> "SaleBody":
         if len({item.sku for item in self.items}) < len(self.items):
-            raise ValueError("items: every sku may be there once")
+            raise ValueError("items: every sku may appear only once")
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
             raise ValueError("ends_at must be after starts_at")
         return self
@@ -180,7 +182,7 @@ class SalePatch(RulesBody):
         return self
 
 
-class RestockBody(Body):
+class RestockBody(RequestBody):
     """A signed change of stock."""
 
     delta: int = Field(ge=-MAX_STOCK, le=MAX_STOCK)
@@ -208,10 +210,11 @@ class SaleView(BaseModel):
     limit_per_customer: int | None
     hold_durability: HoldDurability
     effective_hold_durability: HoldDurability | None = Field(
-        description="What an answered hold has really reached as Valkey/Redis is configured now, for example "
-        "`memory` where `disk` is wanted and there is no append-only file; null while that is not known"
+        description="The durability that an answered hold reaches with the current configuration of "
+        "Valkey/Redis, for example `memory` where `disk` is required without an append-only file; null while "
+        "unknown"
     )
-    spread: int = Field(description="Over how many partitions the sale is")
+    spread: int = Field(description="Number of partitions that the sale is spread over")
     max_held_per_customer: int | None
     cool_down_after: int | None
     cool_down_seconds: int | None
@@ -232,13 +235,13 @@ class ItemAuditView(BaseModel):
     memory_held: int | None
     memory_sold: int | None
     tail_entries: int
-    returning: int = Field(description="Units of holds that ended and were not taken back yet")
-    returning_seconds: float = Field(description="How long the oldest of them has been over")
+    returning: int = Field(description="Units of expired holds that are not back in stock yet")
+    returning_seconds: float = Field(description="Seconds since the oldest of them expired")
     oversold: int
     differences: list[str]
     ok: bool
     in_transit: int = Field(
-        description="Units on their way between parts of a spread sale: in stock and available"
+        description="Units moving between shards of a spread sale: in stock and available"
     )
 
 
@@ -249,4 +252,4 @@ class SaleAuditView(BaseModel):
     refused: int
     differences: list[str]
     items: list[ItemAuditView]
-    parts: list["SaleAuditView"] = Field(description="Of a spread sale: the audits of its parts")
+    parts: list["SaleAuditView"] = Field(description="Of a spread sale: the audits of its shards")

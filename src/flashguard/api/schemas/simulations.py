@@ -56,7 +56,7 @@ class RunResultView(BaseModel):
 
 
 class CountersView(BaseModel):
-    """The four live counters, and what happened in the last 100 ms."""
+    """The four live counters, and the requests of the last 100 ms."""
 
     strategy: str
     total_requests: int
@@ -69,7 +69,7 @@ class CountersView(BaseModel):
 
 
 class LogLineView(BaseModel):
-    """A line of the system's own log; `at_ms` since the simulation's start."""
+    """A line of the simulation's log; `at_ms` counts from its start."""
 
     at_ms: int
     text: str
@@ -77,7 +77,7 @@ class LogLineView(BaseModel):
 
 
 class SeriesPointView(BaseModel):
-    """What happened in 100 ms."""
+    """The requests and locks of 100 ms."""
 
     strategy: str
     at_ms: int
@@ -102,14 +102,14 @@ class SimulationSummary(BaseModel):
 
 
 class SimulationView(SimulationSummary):
-    """A simulation, running or over."""
+    """A simulation, running or ended."""
 
     log: list[LogLineView]
     series: list[SeriesPointView]
 
 
 class SimulationsPage(BaseModel):
-    """The newest simulations, and what one may ask for."""
+    """The newest simulations, and what a simulation may be started with."""
 
     data: list[SimulationSummary]
     next_cursor: str | None

@@ -9,16 +9,16 @@ from .simulations import Environment, StrategyName
 
 
 class RecoveryView(BaseModel):
-    """A partition's memory that was built again from the ledger."""
+    """A rebuild of a partition's memory from the ledger."""
 
     partition: int
     why: str
-    seconds: float = Field(description="from noticing to serving again")
+    seconds: float = Field(description="Seconds from noticing the loss to serving again")
     at: datetime
 
 
 class ComponentView(BaseModel):
-    """A component's state. What does not answer says why in `detail`."""
+    """A component's state; `detail` says why it does not answer."""
 
     status: Literal["ok", "degraded", "recovering", "unavailable"]
     version: str | None = None
@@ -30,14 +30,14 @@ class ComponentView(BaseModel):
     away_partitions: list[int] | None = None
     recovering_partitions: list[int] | None = None
     stuck_partitions: list[int] | None = None
-    recorders: int | None = Field(None, description="recorder: how many run")
+    recorders: int | None = Field(None, description="recorder: number of running recorders")
     parked_transitions: int | None = Field(
         None, description="recorder: journal entries that the ledger refused more than once"
     )
     recorder_partitions: list[list[int]] | None = Field(
-        None, description="recorder: the partitions that each one has"
+        None, description="recorder: the partitions of each recorder"
     )
-    recoveries: int | None = Field(None, description="recorder: how often memory was built again")
+    recoveries: int | None = Field(None, description="recorder: number of rebuilds of memory")
     last_recovery: RecoveryView | None = None
     viewers: int | None = Field(None, description="live: open event streams of this process")
 
@@ -65,7 +65,7 @@ READ_ONLY: Final = {
 }
 
 NOT_READY: Final = {"status": "unavailable", "components": READY | {"ledger": READ_ONLY}}
-"""What `/readyz` answers with 503, for example."""
+"""Example of a 503 answer of `/readyz`."""
 
 
 class ReadyComponentsView(BaseModel):
@@ -84,7 +84,7 @@ class ReadyView(BaseModel):
 
 
 class HealthView(BaseModel):
-    """That the process runs."""
+    """Says that the process is running."""
 
     status: Literal["ok"]
 
@@ -96,7 +96,7 @@ class SimulationsView(BaseModel):
 
 
 class SystemView(BaseModel):
-    """What runs here, and how each part does."""
+    """The system and the state of each component."""
 
     version: str
     mode: Literal["development", "production"]
@@ -109,7 +109,7 @@ class SystemView(BaseModel):
 
 class ScriptName(BaseModel):
     name: str
-    sha: str = Field(description="SHA-1, as the memory server names it")
+    sha: str = Field(description="SHA-1, by which Valkey/Redis names the script")
 
 
 class ScriptView(ScriptName):

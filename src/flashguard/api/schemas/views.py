@@ -1,4 +1,4 @@
-"""The nouns as JSON, encoded once and fast."""
+"""Encodes the model's nouns as JSON responses."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from flashguard.api.responses.encoded import Encoded
-from flashguard.api.responses.problems import ProblemError, problem
+from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.errors import Code
 from flashguard.model import Granted, Item, Outcome, Refused, Reservation, Sale
 from flashguard.model.rules import fields
@@ -22,7 +22,7 @@ _JSON_REPLAYED: Final = [*_JSON, (b"idempotent-replayed", b"true")]
 
 
 def json_response(value: object, status: int = 200, *, replayed: bool = False) -> Response:
-    """Any msgspec-encodable value as a JSON response."""
+    """Return a msgspec-encodable value as a JSON response."""
     return Encoded(_encode(value), status, _JSON_REPLAYED if replayed else _JSON)
 
 
@@ -59,7 +59,7 @@ def sale_view(sale: Sale) -> dict[str, Any]:
 
 
 def outcome_response(outcome: Outcome | Reservation, status: int = 200) -> Response:
-    """A granted reservation with this status, or the problem."""
+    """Return the response of an outcome: the reservation with this status, or the problem."""
     match outcome:
         case Granted(reservation, replayed):
             return json_response(reservation, status, replayed=replayed)
@@ -69,15 +69,15 @@ def outcome_response(outcome: Outcome | Reservation, status: int = 200) -> Respo
 
 
 def encode_cursor(time: datetime, id_: str) -> str:
-    """An opaque place in a list ordered by time and id."""
+    """Return an opaque cursor of a list ordered by time and id."""
     return base64.urlsafe_b64encode(f"{time.isoformat()}|{id_}".encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
-    """The place a cursor names.
+    """Return the time and id that a cursor names.
 
     Raises:
-        ProblemError: it is not one of ours.
+        RefusedError: the cursor is not valid.
     """
     if cursor is None:
         return None
@@ -88,18 +88,18 @@ def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
             return datetime.fromisoformat(time).astimezone(UTC), id_
     except (ValueError, OverflowError, binascii.Error):
         pass
-    raise ProblemError(Refused(code=Code.INVALID_REQUEST, detail="cursor: not one of ours"))
+    raise RefusedError(Refused(code=Code.INVALID_REQUEST, detail="cursor: is not valid"))
 
 
 def page(rows: list[Any], limit: int, cursor_of: Any, view: Any) -> dict[str, Any]:
-    """A page of at most `limit` rows; one more row than that means that there is a next page."""
+    """Return a page of at most `limit` rows. One more row than the limit means that there is a next page."""
     more = len(rows) > limit
     rows = rows[:limit]
     return {"data": [view(row) for row in rows], "next_cursor": cursor_of(rows[-1]) if more else None}
 
 
 def secret_response(value: object, status: int = 201, *, replayed: bool = False) -> Response:
-    """An answer that nobody on the way may keep."""
+    """Return a JSON response that must not be cached."""
     response = json_response(value, status, replayed=replayed)
     response.headers["Cache-Control"] = "no-store"
     return response

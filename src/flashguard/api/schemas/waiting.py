@@ -8,17 +8,19 @@ from pydantic import (
     Field,
 )
 
-from .bodies import Body, Customer, LineBody
+from .bodies import Customer, LineBody, RequestBody
 from .orders import LineView, ReservationView
 
 
-class WaitingBody(Body):
-    """Who waits for what: so many units of one item."""
+class WaitingBody(RequestBody):
+    """A customer and the item and quantity to wait for."""
 
     customer: Customer
     items: list[LineBody] = Field(min_length=1, max_length=1)
     admission: str | None = Field(
-        None, max_length=4096, description="Of the sale's waiting room; needed only while units are there"
+        None,
+        max_length=4096,
+        description="The admission from the sale's waiting room; required only while units are available",
     )
 
 
@@ -30,6 +32,6 @@ class WaitingView(BaseModel):
     customer: str
     status: Literal["waiting", "offered", "left", "limit-reached", "ended"]
     items: list[LineView]
-    place: int | None = Field(description="1: the next for this item; null: it waits no more")
+    place: int | None = Field(description="1: the next for this item; null: no longer waiting")
     created_at: datetime
-    reservation: ReservationView | None = Field(description="What it was offered, as it is now")
+    reservation: ReservationView | None = Field(description="The reservation that was offered, as it is now")

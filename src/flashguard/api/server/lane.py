@@ -19,7 +19,7 @@ from flashguard.api.access import ANONYMOUS, Caller, Callers
 from flashguard.api.hot_calls import HotCall, Match, Work
 from flashguard.api.middleware.rate_limit import Limits, customer_bucket, in_time
 from flashguard.api.middleware.request_ids import HEADER, note_access, request_id
-from flashguard.api.responses.problems import ProblemError, away_problem, unexpected_problem
+from flashguard.api.responses.problems import RefusedError, away_problem, unexpected_problem
 from flashguard.api.schemas.bodies import surely_plain
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.guard import FlashGuard
@@ -105,7 +105,7 @@ class Lane:
                 arguments.append(basket)
             if call.has_key:
                 arguments.append(valid_key(None if key is None else key.decode("latin-1")))
-        except (ProblemError, ValidationError):
+        except (RefusedError, ValidationError):
             return None
         guard: FlashGuard = self._shared.guard
         work = call.handle(guard, caller, *arguments)

@@ -47,7 +47,7 @@ def cost_us(work: Callable[[bytes], object], many: Sequence[bytes]) -> float:
 
 def told(callers: Callers) -> Callable[[bytes], None]:
     def work(authorization: bytes) -> None:
-        assert isinstance(callers.of(authorization), Caller)
+        assert isinstance(callers.identify(authorization), Caller)
 
     return work
 

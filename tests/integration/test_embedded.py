@@ -379,7 +379,7 @@ class TestAsRoot:
         async with EmbeddedPostgres(folder / "data"):
             pass
         folder.chmod(0o700)
-        with pytest.raises(ConfigurationError, match=r"can't reach its data in .* any more"):
+        with pytest.raises(ConfigurationError, match=r"can no longer reach its data in .*"):
             await EmbeddedPostgres(folder / "data", shared_home=Path("/tmp")).start()
 
     async def test_a_shared_home_that_wont_do_is_a_clear_sentence(self, folder: Path) -> None:
@@ -424,7 +424,7 @@ class TestAsRoot:
         (folder / "roots").mkdir()
         for taken, sentence in (
             ("none", "can't be made (Permission denied)"),
-            ("roots", "belongs to somebody else"),
+            ("roots", "belongs to another user"),
         ):
             refused = run_servers(folder / taken, python, NOBODY.uid, env, stderr=subprocess.PIPE)
             assert sentence in refused.communicate()[1]

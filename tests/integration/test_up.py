@@ -95,7 +95,7 @@ def test_every_part_that_crashes_comes_back_and_a_second_run_is_refused(folder: 
         for pid in first.pids.values():
             os.kill(pid, signal.SIGKILL)
         for name in first.pids:
-            up.wait_for(f"{name} ended with exit code -9; starting it again in 0.05 s")
+            up.wait_for(f"{name} ended with exit code -9; restarting it in 0.05 s")
         wait_until(lambda: not set(up.run().pids.values()) & set(first.pids.values()))
         wait_until(
             lambda: "200" in sh(f"curl -s -o /dev/null -w '%{{http_code}}' {first.url}/readyz || true")
@@ -413,7 +413,7 @@ async def test_a_part_that_fails_again_and_again_is_given_up(monkeypatch: pytest
         await supervisor.failure()
     await supervisor.stop()
     assert said.count(("ghost", "boo")) == said.count(("ghost", "last words")) == 4
-    assert ("flashguard", "ghost ended with exit code 3; starting it again in 0.001 s") in said
+    assert ("flashguard", "ghost ended with exit code 3; restarting it in 0.001 s") in said
 
 
 async def test_what_a_program_started_ends_with_it_and_its_longest_line_is_cut(folder: Path) -> None:

@@ -104,7 +104,7 @@ class Callers:
         self._admin = digest_of(admin.encode()) if admin else b""
         self._of_keys: dict[tuple[str, tuple[str, ...]], Caller] = {}
 
-    def of(self, authorization: bytes) -> Caller | Refused:
+    def identify(self, authorization: bytes) -> Caller | Refused:
         """Return the caller who sent this `Authorization`, as far as this process knows the key."""
         secret = authorization[len(BEARER) :].strip()
         if authorization[: len(BEARER)].lower() != BEARER or not 0 < len(secret) <= MAX_TOKEN:
@@ -132,10 +132,10 @@ class Callers:
             RefusedError: the key or token is not valid.
             LedgerAway: the key is unknown here and the ledger does not answer.
         """
-        found = self.of(authorization)
+        found = self.identify(authorization)
         if found is UNKNOWN_API_KEY or found is UNKNOWN_KEY:
             await self.identities.look()
-            found = self.of(authorization)
+            found = self.identify(authorization)
         if isinstance(found, Refused):
             raise RefusedError(found)
         return found

@@ -1,1 +1,1 @@
-"""AWS Lambda: `handler.handler` answers HTTP, `recorder_handler.handler` records on a schedule."""
+"""AWS Lambda: `handler.handler` answers HTTP, `recorder_handler.handler` runs the recorder on a schedule."""

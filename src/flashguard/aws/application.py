@@ -1,4 +1,4 @@
-"""The whole application, for whatever is not a hot call: imported when first needed, and then kept."""
+"""The whole application, for calls that are not hot: imported when first needed, then kept."""
 
 import asyncio
 from typing import Any
@@ -12,12 +12,12 @@ from flashguard.api.shared import Shared
 from .payload import MAX_ANSWER_BYTES, Headers, HttpRequest
 
 
-class AnswerTooLarge(Exception):
-    """The answer is larger than Lambda carries."""
+class AnswerTooLargeError(Exception):
+    """The answer is larger than Lambda transports."""
 
 
 class Application:
-    """The framework's lane of one instance; begins with the first request that needs it."""
+    """The framework's application in one instance; started by the first request that needs it."""
 
     def __init__(self, app: ASGIApp, lifespan: Any) -> None:
         self._app = app
@@ -25,17 +25,17 @@ class Application:
 
     @classmethod
     async def started(cls, shared: Shared) -> "Application":
-        """The application, over the guard that the instance has."""
+        """Return the started application, with the guard of the instance."""
         app = create_app(shared=shared)
         lifespan = app.router.lifespan_context(app)
         await lifespan.__aenter__()
         return cls(RequestIds(app, shared.settings.access_log, shared.traces), lifespan)
 
     async def answer(self, request: HttpRequest) -> tuple[int, Headers, bytes]:
-        """Status, headers and the whole body.
+        """Return the status, the headers and the whole body.
 
         Raises:
-            AnswerTooLarge: it can't be given.
+            AnswerTooLargeError: Lambda can't transport it.
         """
         unread = [request.body]
         status, headers, body = 500, list[tuple[bytes, bytes]](), bytearray()
@@ -43,7 +43,7 @@ class Application:
         async def receive() -> Message:
             if unread:
                 return {"type": "http.request", "body": unread.pop(), "more_body": False}
-            await asyncio.Event().wait()  # nobody hangs up on a Lambda
+            await asyncio.Event().wait()  # a client of Lambda never disconnects
             raise AssertionError("unreachable")
 
         async def send(message: Message) -> None:
@@ -53,7 +53,7 @@ class Application:
             elif message["type"] == "http.response.body":
                 body.extend(message.get("body", b""))
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise AnswerTooLarge
+                    raise AnswerTooLargeError
 
         await self._app(request.scope(), receive, send)
         return status, headers, bytes(body)

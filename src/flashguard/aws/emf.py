@@ -1,4 +1,4 @@
-"""Metrics as CloudWatch takes them out of a log: one line of JSON in its embedded metric format.
+"""Metrics for CloudWatch, which reads them from a log: one line of JSON in its embedded metric format.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -19,11 +19,11 @@ UNITS: Final = {
     "Recorders": "Count",
     "RefusedByLedger": "Count",
 }
-"""What deploy/aws/template.yaml has alarms on."""
+"""The metrics with alarms in deploy/aws/template.yaml."""
 
 
-class Telling:
-    """Makes lines of what one recorder process did since the line before.
+class MetricLines:
+    """Formats one recorder process's metrics since the previous line.
 
     Parameters:
         clock: seconds since the Unix epoch.
@@ -35,7 +35,7 @@ class Telling:
         self._refused_before = 0.0
 
     def line(self, recorder: Recorder, state: RecorderState) -> str:
-        """The line of this moment."""
+        """Return the line of this moment."""
         refused = next(
             family.samples[0].value
             for family in recorder.meters.families({})

@@ -1,9 +1,9 @@
 """One Lambda instance: an event loop and connections that outlive its invocations.
 
-Lambda runs one request at a time in an instance, and freezes the process in between: nothing runs in the
-background, and sockets may be gone when it goes on, hours later. So nothing here needs a background task:
-connections are looked at before they are trusted, keys are read again when they are old, and a buy listens
-for its commit while it waits, and at no other time. See docs/decisions/0012.
+Lambda runs one request at a time in an instance and freezes the process in between, possibly for hours:
+nothing runs in the background, and sockets may be closed meanwhile. So nothing here needs a background task:
+connections are checked before use, keys are read again when they are old, and a buy subscribes to commits
+only while one is pending. See docs/decisions/0012.
 """
 
 import asyncio
@@ -31,28 +31,28 @@ if TYPE_CHECKING:
 log = logging.getLogger("flashguard")
 
 SPARE_SECONDS: Final = 0.3
-"""So long before Lambda cuts an invocation off, it is answered that there is no answer yet."""
+"""Before Lambda stops an invocation, it is answered that there is no answer yet; this is the margin."""
 LEAST_SECONDS: Final = 0.05
 CONNECT_SECONDS: Final = 5.0
-"""How long an instance tries to connect before it takes its first request; Lambda gives ten."""
+"""Time to connect before the first request; Lambda allows 10 s for the whole start."""
 GAP_SECONDS: Final = 1.0
-"""After a longer time without requests, connections are asked whether they still live."""
+"""After a longer time without requests, connections are checked before use."""
 CHECK_SECONDS: Final = 0.25
-"""How long they have to answer; on one network it takes a millisecond."""
-TICKS: Final = 3
-"""Turns of the event loop in which it learns of every connection that was closed meanwhile."""
+"""Time that a check may take; on one network it takes a millisecond."""
+TURNS: Final = 3
+"""Turns of the event loop in which it notices every connection that was closed meanwhile."""
 NO_EVENTS: Final = Refused(
     code=Code.INVALID_REQUEST,
-    detail="There are no live events here: ask for the sale again every few seconds.",
+    detail="Live events are not available here: poll the sale every few seconds.",
 )
 LATE: Final = Refused(
     code=Code.OVERLOADED,
-    detail="Not answered in time. The same idempotency key tells the outcome.",
+    detail="Not answered in time. Retry with the same idempotency key to get the outcome.",
     retry_after_seconds=1.0,
 )
 TOO_LARGE: Final = Refused(
     code=Code.INVALID_REQUEST,
-    detail=f"The answer is larger than {MAX_ANSWER_BYTES} bytes: ask for it in pages.",
+    detail=f"The answer is larger than {MAX_ANSWER_BYTES} bytes: request it in pages.",
 )
 
 
@@ -60,7 +60,7 @@ class Instance:
     """Answers events, one after the other.
 
     Raises:
-        ConfigurationError: production with a secret that is missing or easy to guess.
+        ConfigurationError: production mode with a secret that is missing or easy to guess.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -72,24 +72,26 @@ class Instance:
         self._checking: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Connects while Lambda still starts the instance. A server that is away is no reason to fail here.
+        """Connect while Lambda still starts the instance. A server that is away does not make the start fail.
 
         Raises:
-            ConfigurationError: a server is not named, or the ledger is not migrated.
+            ConfigurationError: a server is not configured, or the ledger is not migrated.
         """
         try:
             self._loop.run_until_complete(self._connect(CONNECT_SECONDS))
         except (MemoryAway, LedgerAway, TimeoutError) as error:
-            log.warning("not connected yet: %s", error or "no answer in time")
+            log.warning(
+                "cannot connect at start: %s; the first request tries again", error or "no answer in time"
+            )
 
     def answer(self, event: Any, remaining_ms: int) -> dict[str, Any]:
-        """The answer to an event.
+        """Return the answer to an event.
 
         Parameters:
-            remaining_ms: until Lambda cuts the invocation off.
+            remaining_ms: milliseconds until Lambda stops the invocation.
 
         Raises:
-            NotHttp: the event is no HTTP request.
+            NotHttp: the event is not an HTTP request.
         """
         request = request_of(event)
         seconds = max(LEAST_SECONDS, remaining_ms / 1000 - SPARE_SECONDS)
@@ -125,20 +127,20 @@ class Instance:
         return self._lane.plan(hot, request.headers, request.body, (request.peer, 0))
 
     async def _whole(self, request: HttpRequest) -> dict[str, Any]:
-        from .application import AnswerTooLarge, Application
+        from .application import AnswerTooLargeError, Application
 
         if self._app is None:
             self._app = await Application.started(self._shared)
         try:
             return answer_of(*await self._app.answer(request))
-        except AnswerTooLarge:
+        except AnswerTooLargeError:
             response = problem(TOO_LARGE, status=500)
             return answer_of(response.status_code, response.raw_headers, bytes(response.body))
 
     # Connections
 
     async def _be_ready(self, seconds: float) -> None:
-        """Connected, with connections that live and keys that are fresh.
+        """Make sure that there is a connection, that it is alive, and that keys are recent.
 
         Raises:
             MemoryAway, LedgerAway, TimeoutError: there is no connection, and none can be made.
@@ -147,7 +149,7 @@ class Instance:
         if guard is None:
             await self._connect(min(seconds, CONNECT_SECONDS))
             return
-        for _ in range(TICKS):
+        for _ in range(TURNS):
             await asyncio.sleep(0)
         waits = [self._shared.identities.refresh(guard.ledger)]
         if time.time() - self._left_at > GAP_SECONDS:

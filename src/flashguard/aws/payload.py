@@ -1,4 +1,4 @@
-"""HTTP API payloads, version 2.0, as API Gateway and function URLs send them: requests in, answers out.
+"""Converts HTTP API payloads, version 2.0, of API Gateway and function URLs to requests, and answers back.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -15,23 +15,23 @@ from flashguard.api.middleware.safe_headers import SAFE
 
 DEFAULT_STAGE: Final = "$default"
 TEXTS: Final = (b"text/", b"application/json", b"application/problem+json", b"application/javascript")
-"""How the content types begin whose bodies travel as text; all others travel in base64."""
+"""Prefixes of the content types whose bodies are sent as text; others are sent in base64."""
 MAX_ANSWER_BYTES: Final = 5 * 1024 * 1024
-"""Lambda carries answers of up to 6 MiB, as JSON: quotes and line ends take two bytes there."""
+"""Lambda transports answers of up to 6 MiB as JSON, where quotes and line ends take two bytes."""
 Headers = list[tuple[bytes, bytes]]
 
 
 class NotHttp(ValueError):
-    """The event is no HTTP request of payload version 2.0."""
+    """The event is not an HTTP request of payload version 2.0."""
 
 
 class HttpRequest(NamedTuple):
-    """A request, as it stands on the wire.
+    """A request as it was sent.
 
     Parameters:
         path: as sent, percent-encoded.
-        headers: names in lower case; several of one name come joined by a comma, as API Gateway does.
-        peer: whom API Gateway heard from. It says so itself: no header can.
+        headers: names in lower case; API Gateway joins several of one name by a comma.
+        peer: the client's address as API Gateway saw it; not taken from a header.
     """
 
     method: str
@@ -43,11 +43,11 @@ class HttpRequest(NamedTuple):
 
     @property
     def url(self) -> bytes:
-        """Path and query."""
+        """The path and the query."""
         return f"{self.path}?{self.query}".encode() if self.query else self.path.encode()
 
     def scope(self) -> Scope:
-        """The same for an ASGI application."""
+        """Return the request as the scope of an ASGI application."""
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -66,10 +66,10 @@ class HttpRequest(NamedTuple):
 
 
 def request_of(event: Any) -> HttpRequest:
-    """The request in an event.
+    """Return the request in an event.
 
     Raises:
-        NotHttp: there is none.
+        NotHttp: the event does not hold one.
     """
     try:
         about = event["requestContext"]
@@ -94,11 +94,11 @@ def request_of(event: Any) -> HttpRequest:
             peer=http["sourceIp"],
         )
     except (KeyError, TypeError, AttributeError, UnicodeError, binascii.Error) as error:
-        raise NotHttp(f"no HTTP request of payload version 2.0: {error!r}") from error
+        raise NotHttp(f"not an HTTP request of payload version 2.0: {error!r}") from error
 
 
 def answer_of(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> dict[str, Any]:
-    """An answer as Lambda returns it, with the headers that every answer of ours has."""
+    """Return an answer in Lambda's form, with the safe headers of every answer."""
     joined: dict[str, str] = {}
     cookies: list[str] = []
     kind = b""
@@ -108,7 +108,7 @@ def answer_of(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) 
         text = value.decode("latin-1")
         if name == b"set-cookie":
             cookies.append(text)
-        elif name != b"content-length":  # the gateway's to say
+        elif name != b"content-length":  # the gateway sets it
             title = name.decode("latin-1").lower()
             joined[title] = f"{joined[title]}, {text}" if title in joined else text
     for name, value in SAFE:

@@ -1,4 +1,4 @@
-"""`python -m flashguard.aws.recorder`: a recorder that tells CloudWatch how it does, for a container."""
+"""`python -m flashguard.aws.recorder`: a recorder in a container that reports metrics to CloudWatch."""
 
 import asyncio
 import contextlib
@@ -19,24 +19,24 @@ from flashguard.settings import Settings
 from flashguard.telemetry.logs import OneLine, set_up
 from flashguard.valkey.connect import connect_kernel
 
-from .emf import Telling
+from .emf import MetricLines
 from .settings import settings_on_aws
 
 log = logging.getLogger("flashguard")
 
 SERVICE: Final = "FLASHGUARD_AWS_SERVICE"
-"""Names the dimension of the metrics: the stack's name."""
-TELL_SECONDS: Final = 10.0
+"""The variable with the value of the metrics' dimension: the stack's name."""
+REPORT_SECONDS: Final = 10.0
 HEALTH_PORT: Final = 9001
-CONNECT_AGAIN_SECONDS: Final = 1.0
+CONNECT_RETRY_SECONDS: Final = 1.0
 LEAVE_SECONDS: Final = 3.0
-"""How long handing over may take; beyond, it just ends, which loses nothing."""
-LOOK_SECONDS: Final = 5.0
-"""How long a look at the state may take."""
+"""Maximum time to hand over partitions; then the process ends without it, which loses nothing."""
+CHECK_SECONDS: Final = 5.0
+"""Maximum time to read the state or answer a health check."""
 
 
 class Recording(NamedTuple):
-    """A recorder, connected, and what it can be looked at by."""
+    """A connected recorder, and what its state is read with."""
 
     recorder: Recorder
     kernel: Kernel
@@ -44,21 +44,21 @@ class Recording(NamedTuple):
     partitions: int
 
     async def state(self) -> RecorderState | None:
-        """How far it is; None while a server is away."""
+        """Return the recorder's state; None while a server is away."""
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(CHECK_SECONDS):
                 return await recorder_state(self.kernel, self.ledger, self.partitions)
         except (MemoryAway, LedgerAway, TimeoutError) as error:
-            log.warning("the recorder's state is not known: %s", error or "no answer in time")
+            log.warning("cannot read the recorder's state: %s", error or "no answer in time")
             return None
 
 
 @asynccontextmanager
 async def recording(settings: Settings) -> AsyncIterator[Recording]:
-    """A recorder that runs meanwhile, and hands over what it has at the end.
+    """Run a recorder meanwhile; it hands over its partitions at the end.
 
     Raises:
-        ConfigurationError: a server is not named.
+        ConfigurationError: a server is not configured.
         LedgerAway: PostgreSQL does not answer.
     """
     if not settings.redis_url or not settings.database_url:
@@ -85,16 +85,16 @@ async def recording(settings: Settings) -> AsyncIterator[Recording]:
         await ledger.close()
 
 
-def tell(line: str) -> None:
-    """Puts a line where CloudWatch reads it."""
+def print_line(line: str) -> None:
+    """Write a line to the standard output, where CloudWatch reads it."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-async def _say_alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers whoever connects that this process runs, as HTTP."""
+async def _answer_health(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer an HTTP request with 200: the process is running."""
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(CHECK_SECONDS):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             await writer.drain()
@@ -102,8 +102,8 @@ async def _say_alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 async def serve(settings: Settings, health_port: int = HEALTH_PORT) -> None:
-    """Records until the process is told to end; its orchestrator asks on the port whether it runs."""
-    async with await asyncio.start_server(_say_alive, "127.0.0.1", health_port):
+    """Record until the process is asked to stop. The orchestrator checks its health on the port."""
+    async with await asyncio.start_server(_answer_health, "127.0.0.1", health_port):
         await _serve(settings)
 
 
@@ -111,25 +111,25 @@ async def _serve(settings: Settings) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    telling = Telling(os.environ.get(SERVICE, "flashguard"))
+    lines = MetricLines(os.environ.get(SERVICE, "flashguard"))
     while not ended.is_set():
         try:
             async with recording(settings) as now:
                 while not ended.is_set():
                     state = await now.state()
                     if state is not None:
-                        tell(telling.line(now.recorder, state))
+                        print_line(lines.line(now.recorder, state))
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(ended.wait(), TELL_SECONDS)
+                        await asyncio.wait_for(ended.wait(), REPORT_SECONDS)
         except LedgerAway as error:
-            log.warning("%s; trying again", error)
-            await asyncio.sleep(CONNECT_AGAIN_SECONDS)
+            log.warning("%s; retrying in %g s", error, CONNECT_RETRY_SECONDS)
+            await asyncio.sleep(CONNECT_RETRY_SECONDS)
 
 
 if __name__ == "__main__":
-    lines = logging.StreamHandler()
-    lines.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[lines])
+    stderr = logging.StreamHandler()
+    stderr.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[stderr])
     on_aws = settings_on_aws()
     if on_aws.log_format == "json":
         set_up(on_aws.log_level, on_aws.log_format)

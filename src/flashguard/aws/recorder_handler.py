@@ -1,48 +1,42 @@
 """`flashguard.aws.recorder_handler.handler`: the recorder as a scheduled Lambda, the cheaper choice.
 
-It takes all partitions, records what there is, and ends when nothing came for a while, or shortly before its
-time does. Between two runs nothing is recorded: a buy then waits for the next run, longer than it is let to.
-So it is for installations that only hold between runs, or that can wait; see docs/how-to/aws-lambda.md.
+A run claims all partitions, records what is in their journals, and ends when nothing new arrives for a while,
+or shortly before Lambda stops it. Between two runs nothing is recorded, so a buy would wait for the next run
+and time out. Use it where buyers only hold between runs, or can wait; see docs/how-to/aws-lambda.md.
 """
 
 import asyncio
 import os
 import time
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from .emf import Telling
-from .recorder import SERVICE, recording, tell
+from .context import LambdaContext
+from .emf import MetricLines
+from .recorder import SERVICE, print_line, recording
 from .settings import settings_on_aws
 
 IDLE: Final = "FLASHGUARD_AWS_IDLE_SECONDS"
 IDLE_SECONDS: Final = 5.0
-"""With nothing to record for so long, a run ends, unless the variable says otherwise."""
+"""A run ends after this time without anything to record, unless the variable is set."""
 SPARE_SECONDS: Final = 5.0
-"""So long before Lambda ends a run it stops by itself, and hands over."""
-LOOK_SECONDS: Final = 0.5
+"""A run stops and hands over this long before Lambda would stop it."""
+POLL_SECONDS: Final = 0.5
 
 
-class Context(Protocol):
-    """What we need of Lambda's context object."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Until Lambda cuts the run off."""
-
-
-def handler(event: Any, context: Context) -> dict[str, Any]:
-    """Records for a while; says how much was left."""
+def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+    """Record for a while; return how many journal entries are left."""
     return asyncio.run(_record(context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS))
 
 
 async def _record(seconds: float) -> dict[str, Any]:
     ends_at = time.monotonic() + max(0.0, seconds)
     idle_seconds = float(os.environ.get(IDLE, IDLE_SECONDS))
-    telling = Telling(os.environ.get(SERVICE, "flashguard"))
+    lines = MetricLines(os.environ.get(SERVICE, "flashguard"))
     left: int | None = None
     busy_at = time.monotonic()
     async with recording(settings_on_aws()) as now:
         while time.monotonic() < ends_at:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             state = await now.state()
             left = None if state is None else state.lag_entries
             if state is None or state.lag_entries or state.fenced:
@@ -52,5 +46,5 @@ async def _record(seconds: float) -> dict[str, Any]:
         state = await now.state()
         if state is not None:
             left = state.lag_entries
-            tell(telling.line(now.recorder, state))
+            print_line(lines.line(now.recorder, state))
     return {"lag_entries": left}

@@ -1,7 +1,7 @@
-"""Settings of what runs on AWS: variables, and what Secrets Manager keeps, which is in no variable.
+"""Settings on AWS: from variables, and from Secrets Manager for secrets, which are in no variable.
 
-The function asks the AWS Parameters and Secrets Lambda Extension, a layer that answers on this host: no AWS
-library has to be imported for it. A container gets the same from its orchestrator, as variables.
+The function asks the AWS Parameters and Secrets Lambda Extension, a layer that answers on this host, so that
+no AWS library has to be imported. A container gets the same values from its orchestrator, as variables.
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/retrieving-secrets_lambda.html
 """
 
@@ -17,27 +17,27 @@ from flashguard.settings import Settings
 INSTALLATION: Final = "FLASHGUARD_AWS_SECRET"
 """A secret whose JSON has `admin_key` and `database_url`."""
 MEMORY: Final = "FLASHGUARD_AWS_MEMORY"
-"""Host and port of a cluster's configuration endpoint; with TLS."""
+"""Host and port of a cluster's configuration endpoint, which uses TLS."""
 MEMORY_SECRET: Final = "FLASHGUARD_AWS_MEMORY_SECRET"  # noqa: S105 its name, not the secret
 """A secret whose JSON has `username` and `password`; else FLASHGUARD_AWS_MEMORY_USER and …_PASSWORD."""
 EXTENSION_PORT: Final = "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"
 EXTENSION_SECONDS: Final = 5.0
-TAKEN: Final = ("admin_key", "database_url", "redis_url")
-"""What of the installation's secret becomes a setting."""
+FROM_SECRET: Final = ("admin_key", "database_url", "redis_url")
+"""The members of the installation's secret that become settings."""
 
 
 def settings_on_aws() -> Settings:
-    """The settings of this process; one connection to PostgreSQL where nothing says how many.
+    """Return the settings of this process, with one connection to PostgreSQL by default.
 
     Raises:
-        ConfigurationError: a secret can't be read, or lacks something.
+        ConfigurationError: a secret can't be read, or lacks a member.
     """
     given: dict[str, Any] = {}
     if "FLASHGUARD_LEDGER_CONNECTIONS" not in os.environ:
         given["ledger_connections"] = 1
     if os.environ.get(INSTALLATION):
         secret = secret_of(os.environ[INSTALLATION])
-        given |= {name: secret[name] for name in TAKEN if name in secret}
+        given |= {name: secret[name] for name in FROM_SECRET if name in secret}
     if os.environ.get(MEMORY):
         given["redis_url"] = _memory_url(os.environ[MEMORY])
     return Settings(**given)
@@ -57,10 +57,10 @@ def _memory_url(place: str) -> str:
 
 
 def secret_of(name: str) -> dict[str, str]:
-    """A secret's JSON.
+    """Return a secret's JSON.
 
     Raises:
-        ConfigurationError: it can't be read; says why, and nothing of the secret.
+        ConfigurationError: it can't be read. The message does not reveal the secret.
     """
     port = int(os.environ.get(EXTENSION_PORT, "2773"))
     connection = http.client.HTTPConnection("localhost", port, timeout=EXTENSION_SECONDS)

@@ -1,4 +1,4 @@
-"""Valkey and PostgreSQL as children of this process: real servers, one data directory, no set-up."""
+"""Valkey and PostgreSQL as child processes: real servers in one data directory, without set-up."""
 
 from .postgres import EmbeddedPostgres
 from .server import ServerFailedError

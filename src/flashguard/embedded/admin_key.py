@@ -1,4 +1,5 @@
-"""The admin key of an installation that was given none: made at first start, kept in the data directory."""
+"""The admin key of an installation without a configured one: generated at the first start, kept in the data
+directory."""
 
 import os
 import secrets
@@ -9,14 +10,14 @@ from flashguard.errors import ConfigurationError
 
 FILE_NAME: Final = "admin.key"
 KEY_BYTES: Final = 24
-"""192 random bits: nobody guesses that."""
+"""192 random bits, which can't be guessed."""
 
 
 def read_admin_key(data_dir: Path) -> str | None:
-    """The key kept in this data directory, if there is one.
+    """Return the key kept in this data directory; None without one.
 
     Raises:
-        ConfigurationError: the file is there, but empty or somebody else's.
+        ConfigurationError: the file is empty or belongs to another user.
     """
     path = data_dir / FILE_NAME
     try:
@@ -24,16 +25,16 @@ def read_admin_key(data_dir: Path) -> str | None:
     except FileNotFoundError:
         return None
     except PermissionError as problem:
-        raise ConfigurationError(f"{path} belongs to somebody else; set FLASHGUARD_ADMIN_KEY.") from problem
+        raise ConfigurationError(f"{path} belongs to another user; set FLASHGUARD_ADMIN_KEY.") from problem
     if not key:
         raise ConfigurationError(
-            f"{path} is empty; remove it to have a new key made, or write your key into it."
+            f"{path} is empty; remove it to generate a new key, or write your key into it."
         )
     return key
 
 
 def keep_admin_key(data_dir: Path) -> str:
-    """The key kept in this data directory; one is made, with mode 0600, where there is none."""
+    """Return the key kept in this data directory; generate one, with mode 0600, where there is none."""
     key = read_admin_key(data_dir)
     if key is None:
         key = f"fg_admin_{secrets.token_urlsafe(KEY_BYTES)}"
@@ -42,7 +43,7 @@ def keep_admin_key(data_dir: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only we may read: whole, or not at all."""
+    """Write a file atomically that only the current user may read."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -51,6 +52,6 @@ def write_private(path: Path, text: str) -> None:
             file.flush()
             os.fsync(descriptor)
         draft.replace(path)
-    except BaseException:  # on a full disk every try would leave one more draft
+    except BaseException:  # on a full disk every attempt would leave another draft
         draft.unlink(missing_ok=True)
         raise

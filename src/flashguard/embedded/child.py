@@ -1,4 +1,4 @@
-"""Children that never outlive us."""
+"""Starts and ends child processes that never outlive this process."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ class Account(NamedTuple):
     gid: int
 
     @classmethod
-    def of(cls, uid: int) -> "Account":
+    def with_uid(cls, uid: int) -> "Account":
         try:
             entry = pwd.getpwuid(uid)
         except KeyError:
@@ -40,16 +40,16 @@ async def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Process:
-    """Starts a command that gets `death_signal` when we die, in a session of its own.
+    """Start a command, in its own session, that gets `death_signal` when this process dies.
 
-    Its own session keeps a Ctrl-C on our terminal away from it: in which order children end is ours to say.
-    Call this from the main thread, or another one that lives as long as the child should.
+    Its own session shields it from Ctrl-C on the terminal, because this process decides in which order
+    children end. Call this from the main thread, or from one that lives as long as the child should.
     """
     if sys.platform != "linux":
         raise ConfigurationError(
-            "FlashGuard's children run on Linux only. Elsewhere, run `flashguard api` and "
-            "`flashguard recorder` yourself, with FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL set to "
-            "servers of your own."
+            "`flashguard up` and the embedded servers run only on Linux. Elsewhere, run `flashguard api` and "
+            "`flashguard recorder` with FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL set to your own "
+            "servers."
         )
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -70,7 +70,7 @@ async def spawn(
 
 
 async def end(process: Process, steps: Sequence[tuple[Signals, float]]) -> None:
-    """Ends a child: each signal in turn with the seconds to wait for it, then SIGKILL."""
+    """End a child: send each signal and wait its seconds, then SIGKILL."""
     for signal, patience_seconds in steps:
         if process.returncode is not None:
             return

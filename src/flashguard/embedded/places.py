@@ -1,4 +1,4 @@
-"""Where things lie: the data directory, its locks, its private folders and its sockets."""
+"""The data directory, its locks, its private folders and its sockets."""
 
 import contextlib
 import fcntl
@@ -17,22 +17,22 @@ from .admin_key import write_private
 from .child import Account
 
 MAX_SOCKET_PATH_BYTES: Final = 107
-"""Linux keeps a unix socket's path in 108 bytes, the last of them a zero."""
+"""Linux stores a unix socket's path in 108 bytes, the last of them zero."""
 
 SOCKET_PROBE_SECONDS: Final = 1.0
 
 FULL_DISK_BYTES: Final = 64 * 1024 * 1024
-"""Less than this is a full disk: PostgreSQL alone wants 16 MiB at a time for its log."""
+"""A disk with less free space counts as full: PostgreSQL alone allocates 16 MiB at a time for its log."""
 
 SHARED_HOME: Final = Path("/var/lib/flashguard")
-"""Where root puts what PostgreSQL's account must reach but can't reach in the data directory."""
+"""Where root puts files that PostgreSQL's account needs but can't reach in the data directory."""
 
 
 def open_data_dir(data_dir: Path) -> Path:
-    """Makes the data directory where it is missing, and never changes the mode of one that is there.
+    """Create the data directory if it is missing, and return it. The mode of an existing one never changes.
 
-    One made by root may be passed through by others (0711), so that PostgreSQL's account reaches its part;
-    all that lies in it is private by itself.
+    Others may pass through a directory created by root (0711), so that PostgreSQL's account reaches its
+    files; everything in it is private by itself.
     """
     if not data_dir.is_dir():
         try:
@@ -40,30 +40,30 @@ def open_data_dir(data_dir: Path) -> Path:
             make_folder(data_dir, 0o711 if os.geteuid() == 0 else 0o700)
         except OSError as problem:
             raise ConfigurationError(
-                f"The data directory {data_dir} can't be made ({problem.strerror}); "
+                f"Cannot create the data directory {data_dir} ({problem.strerror}); "
                 "choose another with --data-dir or FLASHGUARD_DATA_DIR."
             ) from problem
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigurationError(
-            f"The data directory {data_dir} belongs to somebody else; "
+            f"The data directory {data_dir} belongs to another user; "
             "choose another with --data-dir or FLASHGUARD_DATA_DIR."
         )
     return data_dir.resolve()
 
 
 def make_folder(path: Path, mode: int, account: Account | None = None) -> None:
-    """Makes a folder with exactly this mode and owner; one that exists stays as it is."""
+    """Create a folder with exactly this mode and owner; an existing one stays unchanged."""
     try:
         path.mkdir(mode=mode)
     except FileExistsError:
         return
-    path.chmod(mode)  # the umask may have taken bits away
+    path.chmod(mode)  # the umask may have removed bits
     if account:
         os.chown(path, account.uid, account.gid)
 
 
 class DirectoryLock:
-    """Keeps a second run out for as long as this process lives; the kernel lets go when it dies."""
+    """Excludes a second run while this process lives; Linux releases the lock when it dies."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -74,14 +74,15 @@ class DirectoryLock:
             os.close(self._file)
             raise ConfigurationError(
                 f"The data directory {path.parent} is in use by another run (process {holder or 'unknown'}). "
-                "Stop that one first, or choose another directory with --data-dir or FLASHGUARD_DATA_DIR."
+                "Stop it first, or choose another directory with --data-dir or FLASHGUARD_DATA_DIR."
             ) from taken
-        with contextlib.suppress(OSError):  # on a full disk: the lock holds without our name in it
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without the process id in it
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Lets the next run in. The file stays: removing it would let two runs hold two locks of one name."""
+        """Release the lock. The file stays: removing it would let two runs hold two locks of the same
+        name."""
         os.close(self._file)
 
 
@@ -96,12 +97,12 @@ def full_disk(folders: Iterable[Path]) -> str | None:
         if free_bytes < FULL_DISK_BYTES:
             return f"the disk of {folder} is full ({free_bytes // 2**20} MiB free)"
         if disk.f_files and not disk.f_favail:
-            return f"the disk of {folder} takes no more files"
+            return f"the disk of {folder} has no room for more files"
     return None
 
 
 def reachable(path: Path, account: Account) -> bool:
-    """Whether the account may read this file or enter this folder, and pass every folder on the way."""
+    """Return whether the account may read this file or enter this folder, and pass every parent folder."""
     path = path.resolve()
     steps = [(parent, stat.S_IXOTH) for parent in path.parents]
     steps.append((path, stat.S_IXOTH if path.is_dir() else stat.S_IROTH))
@@ -117,27 +118,27 @@ def _allows(status: os.stat_result, bit_for_others: int, account: Account) -> bo
 
 
 class Memo(NamedTuple):
-    """A folder outside the data directory, and the data directory that it belongs to."""
+    """A folder outside the data directory, and the data directory that owns it."""
 
     folder: Path
     owner_id: str
-    """`identity_of` the data directory; empty in a memo of an older version."""
+    """`identity_of` the data directory; empty in a memo written by an older version."""
     owner: Path
 
 
 def identity_of(data_dir: Path) -> str:
-    """Return what no copy of a data directory has, and what it keeps when it is renamed: device and inode."""
+    """Return device and inode, which a renamed data directory keeps and a copy does not have."""
     status = data_dir.stat()
     return f"{status.st_dev}:{status.st_ino}"
 
 
 def write_memo(memo: Path, folder: Path) -> None:
-    """Remember, in the data directory that `memo` lies in, a folder that belongs to it."""
+    """Record, in the data directory that contains `memo`, a folder that belongs to it."""
     write_private(memo, f"{folder}\n{identity_of(memo.parent)}\n{memo.parent}\n")
 
 
 def read_memo(memo: Path) -> Memo | None:
-    """Return what `memo` remembers, or None. Its owner is another directory where it came with a copy."""
+    """Return what `memo` records, or None. In a copied data directory the owner is the original."""
     try:
         lines = memo.read_text().splitlines()
     except FileNotFoundError:
@@ -147,11 +148,11 @@ def read_memo(memo: Path) -> Memo | None:
 
 
 def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: Account | None = None) -> Path:
-    """Return a private folder for a server's socket: the preferred one, or, if its path is too long, a
-    temporary one.
+    """Return a private folder for a server's socket: the preferred one, or a temporary one if its path is too
+    long.
 
-    `memo` remembers a temporary folder, so that a restart, or the run after a dead one, takes it again.
-    A memo that came with a copy of another data directory does not count: that folder is in use there.
+    `memo` records a temporary folder, so that a restart or the next run uses it again. A memo copied with
+    another data directory is ignored: the original uses that folder.
     """
     if (remembered := _remembered(memo, account)) is not None:
         return remembered
@@ -171,12 +172,13 @@ def open_socket_folder(preferred: Path, socket_name: str, memo: Path, account: A
                 raise
             return folder
     raise ConfigurationError(
-        f"No directory is short enough for a unix socket in place of {preferred}; set TMPDIR."
+        f"No directory has a path short enough for a unix socket instead of {preferred}; set TMPDIR."
     )
 
 
 def close_socket_folder(memo: Path) -> None:
-    """Remove the temporary socket folder that `memo` remembers, if it is ours and no server lives in it."""
+    """Remove the temporary socket folder that `memo` records, if it belongs to this directory and no server
+    uses it."""
     remembered = read_memo(memo)
     if remembered is not None and remembered.owner_id == identity_of(memo.parent):
         folder = remembered.folder
@@ -187,14 +189,15 @@ def close_socket_folder(memo: Path) -> None:
 
 
 def is_live(path: Path) -> bool:
-    """Whether a server listens on this unix socket; a refused connection or no file means that none does."""
+    """Return whether a server listens on this unix socket; a refused connection or a missing file means
+    no."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(SOCKET_PROBE_SECONDS)
         try:
             probe.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             return False
-        except OSError:  # its queue is full, or it is not ours: somebody listens
+        except OSError:  # its queue is full, or it belongs to another user: a server listens
             return True
     return True
 
@@ -203,7 +206,7 @@ def remove_dead_socket(path: Path) -> None:
     """Remove the socket that a dead server left, if any.
 
     Raises:
-        ConfigurationError: a server listens on it: removing it would give that server's clients to ours.
+        ConfigurationError: another server listens on it; removing it would send its clients to this one.
     """
     if is_live(path):
         raise ConfigurationError(f"Another server listens on {path}. Stop the server that uses it first.")
@@ -211,7 +214,8 @@ def remove_dead_socket(path: Path) -> None:
 
 
 def _remembered(memo: Path, account: Account | None) -> Path | None:
-    """Return the temporary folder of an earlier start, if it is still there, private and ours."""
+    """Return the temporary folder of an earlier start, if it still exists, is private and has the right
+    owner."""
     remembered = read_memo(memo)
     if remembered is None or remembered.owner_id != identity_of(memo.parent):
         return None

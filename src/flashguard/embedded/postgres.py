@@ -1,4 +1,4 @@
-"""The embedded ledger: a PostgreSQL server on a private unix socket, with its full durability."""
+"""The embedded ledger: a PostgreSQL server on a private unix socket, with full durability."""
 
 import asyncio
 import os
@@ -14,7 +14,14 @@ import asyncpg
 from .child import end, spawn
 from .places import SHARED_HOME, close_socket_folder, make_folder, open_socket_folder, remove_dead_socket
 from .postgres_home import choose_account, choose_home, find_binaries
-from .server import EmbeddedServer, ServerFailedError, bare_environment, log_tail, open_log, outlive_leftovers
+from .server import (
+    EmbeddedServer,
+    ServerFailedError,
+    bare_environment,
+    log_tail,
+    open_log,
+    wait_for_leftovers,
+)
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 INITDB_TIMEOUT_SECONDS: Final = 120.0
@@ -30,8 +37,8 @@ OPTIONS: Final = {
     "shared_buffers": "128MB",
     "fsync": "on",
     "synchronous_commit": "on",
-    "recovery_init_sync_method": "syncfs",  # after a crash: one call, not an fsync for each of 1,000 files
-    "jit": "off",  # compiling costs more than any of our statements
+    "recovery_init_sync_method": "syncfs",  # after a crash: one call, not 1,000 fsyncs of files
+    "jit": "off",  # compiling costs more than any statement of FlashGuard
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
@@ -40,23 +47,23 @@ OPTIONS: Final = {
 
 INITDB_OPTIONS: Final = (
     f"--username={USER}",
-    "--auth=trust",  # only the owner of the private socket folder gets as far as a connection
+    "--auth=trust",  # only the owner of the private socket folder can connect
     "--encoding=UTF8",
     "--locale=C",
-    "--locale-provider=builtin",  # C.UTF-8 from PostgreSQL itself, on systems without that locale too
+    "--locale-provider=builtin",  # PostgreSQL's own C.UTF-8 works on systems without that locale
     "--builtin-locale=C.UTF-8",
 )
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """A PostgreSQL server of our own, in `<data_dir>/postgres`.
+    """A PostgreSQL server in `<data_dir>/postgres`.
 
-    For root it runs as an unprivileged account; what that account can't reach is put into `shared_home`,
-    and no permission of a directory that we did not make is touched.
+    Started by root, it runs as an unprivileged account. Files that this account can't reach are put into
+    `shared_home`; the permissions of existing directories never change.
     """
 
     name: ClassVar[str] = "postgres"
-    death_signal: ClassVar[Signals] = Signals.SIGQUIT  # the postmaster takes its own children along
+    death_signal: ClassVar[Signals] = Signals.SIGQUIT  # makes the postmaster end its own children
     stop_signals: ClassVar[tuple[Signals, ...]] = (Signals.SIGINT, Signals.SIGQUIT)
 
     def __init__(self, data_dir: Path, shared_home: Path = SHARED_HOME) -> None:
@@ -78,11 +85,11 @@ class EmbeddedPostgres(EmbeddedServer):
         binaries = find_binaries(self.account, self._shared_home)
         make_folder(self.home, 0o700, self.account)
         cluster = self.home / "cluster"
-        await outlive_leftovers(cluster, "postgres")
+        await wait_for_leftovers(cluster, "postgres")
         if not cluster.exists():
             await self._make_cluster(binaries / "initdb", cluster)
         self._socket_folder = open_socket_folder(self.home / "socket", SOCKET_NAME, self._memo, self.account)
-        self._remove_traces(cluster)
+        self._remove_leftovers(cluster)
         options = OPTIONS | {
             "unix_socket_directories": f'"{self._socket_folder}"',
             "unix_socket_permissions": "0700",
@@ -91,7 +98,8 @@ class EmbeddedPostgres(EmbeddedServer):
         return [binaries / "postgres", "-D", cluster, *settings]
 
     async def _make_cluster(self, initdb: Path, cluster: Path) -> None:
-        """Makes the database files under another name first: they are there whole, or not at all."""
+        """Create the database files under a temporary name first, so that they exist completely or not at
+        all."""
         for draft in self.home.glob(f"{DRAFT_PREFIX}*"):
             shutil.rmtree(draft, ignore_errors=True)
         draft = self.home / f"{DRAFT_PREFIX}{secrets.token_hex(4)}"
@@ -117,11 +125,11 @@ class EmbeddedPostgres(EmbeddedServer):
         draft.rename(cluster)
         sync_folder(self.home)
 
-    def _remove_traces(self, cluster: Path) -> None:
-        """Removes what a dead server left; PostgreSQL would take a reused process id for the old server."""
+    def _remove_leftovers(self, cluster: Path) -> None:
+        """Remove what a dead server left; PostgreSQL would mistake a reused process id for the old server."""
         remove_dead_socket(self._socket_folder / SOCKET_NAME)
-        for trace in (cluster / "postmaster.pid", *self._socket_folder.glob(f"{SOCKET_NAME}*")):
-            trace.unlink(missing_ok=True)
+        for leftover in (cluster / "postmaster.pid", *self._socket_folder.glob(f"{SOCKET_NAME}*")):
+            leftover.unlink(missing_ok=True)
 
     async def _is_ready(self) -> bool:
         if not (self._socket_folder / SOCKET_NAME).exists():
@@ -150,7 +158,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes a rename inside this folder outlast a power failure."""
+    """Make a rename inside this folder survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

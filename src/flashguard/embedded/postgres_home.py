@@ -1,4 +1,4 @@
-"""Where the embedded PostgreSQL lives, and as whom: it refuses to run as root."""
+"""The folder and the account of the embedded PostgreSQL, which refuses to run as root."""
 
 import importlib.metadata
 import importlib.util
@@ -21,21 +21,22 @@ INSTALLATION: Final = "pginstall18"
 
 
 def choose_account(home: Path) -> Account | None:
-    """Ourselves (None), or, for root, whoever owns the data there is, else `nobody`."""
+    """Return the account to run as: None for the current one; for root, the owner of existing data, else
+    `nobody`."""
     if os.geteuid() != 0:
         return None
     if home.exists() and (owner := home.stat().st_uid) != 0:
-        return Account.of(owner)
+        return Account.with_uid(owner)
     try:
-        return Account.of(pwd.getpwnam("nobody").pw_uid)
+        return Account.with_uid(pwd.getpwnam("nobody").pw_uid)
     except KeyError:
-        return Account.of(NOBODY_UID)
+        return Account.with_uid(NOBODY_UID)
 
 
 def choose_home(data_dir: Path, account: Account | None, shared_home: Path) -> Path:
-    """`<data_dir>/postgres`, or a place in `shared_home` where the account can't reach that.
+    """Return `<data_dir>/postgres`, or a folder in `shared_home` if the account can't reach that.
 
-    `<data_dir>/postgres.location` remembers the other place: without the data directory, a run starts afresh.
+    `<data_dir>/postgres.location` records the other folder.
     """
     home, memo = data_dir / "postgres", data_dir / "postgres.location"
     if account is None:
@@ -46,24 +47,24 @@ def choose_home(data_dir: Path, account: Account | None, shared_home: Path) -> P
         return home
     elif home.exists():
         raise ConfigurationError(
-            f"PostgreSQL runs as {account.name}, who can't reach its data in {home} any more; "
-            "one of the folders above it has become private."
+            f"PostgreSQL runs as {account.name}, which can no longer reach its data in {home}; "
+            "one of the parent folders has become private."
         )
     else:
         open_shared_home(shared_home, account)
         elsewhere = shared_home / secrets.token_hex(8)
         write_memo(memo, elsewhere)
     logger.info(
-        "PostgreSQL runs as %s, who can't reach %s: its data is in %s", account.name, data_dir, elsewhere
+        "PostgreSQL runs as %s, which can't reach %s: its data is in %s", account.name, data_dir, elsewhere
     )
     return elsewhere
 
 
 def _own_home(memo: Path, remembered: Memo) -> Path:
-    """Return the remembered place; it is ours unless the data directory is a copy of one that still exists.
+    """Return the recorded folder, unless the data directory is a copy of one that still exists.
 
     Raises:
-        ConfigurationError: it is a copy; PostgreSQL's data was not copied along, and belongs to the original.
+        ConfigurationError: it is a copy; PostgreSQL's data was not copied and belongs to the original.
     """
     if remembered.owner_id == identity_of(memo.parent):
         return remembered.folder
@@ -74,7 +75,7 @@ def _own_home(memo: Path, remembered: Memo) -> Path:
     if original:
         raise ConfigurationError(
             f"{memo.parent} is a copy of {remembered.owner}, whose PostgreSQL keeps its data in "
-            f"{remembered.folder}; the copy has none of it. Stop the original, copy that folder too, and "
+            f"{remembered.folder}; the copy lacks this data. Stop the original, copy that folder too, and "
             f"replace the content of {memo} with the path of its copy."
         )
     write_memo(memo, remembered.folder)
@@ -82,12 +83,12 @@ def _own_home(memo: Path, remembered: Memo) -> Path:
 
 
 def find_binaries(account: Account | None, shared_home: Path) -> Path:
-    """The folder of `initdb` and `postgres` from the wheel, or of a copy that the account can reach."""
+    """Return the folder of `initdb` and `postgres` in the wheel, or in a copy that the account can reach."""
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise ConfigurationError(
             f"The embedded PostgreSQL is not installed; {how_to_install('embedded')}, "
-            "or set FLASHGUARD_DATABASE_URL to a server of your own."
+            "or set FLASHGUARD_DATABASE_URL to your own server."
         )
     installed = Path(package.origin).parent
     binaries = installed / INSTALLATION / "bin"
@@ -95,7 +96,7 @@ def find_binaries(account: Account | None, shared_home: Path) -> Path:
         return binaries
     copy = shared_home / f"postgresql-{importlib.metadata.version(PACKAGE)}"
     logger.info(
-        "PostgreSQL runs as %s, who can't reach %s: its programs are in %s", account.name, binaries, copy
+        "PostgreSQL runs as %s, which can't reach %s: its programs are in %s", account.name, binaries, copy
     )
     if not copy.exists():
         open_shared_home(shared_home, account)
@@ -104,7 +105,7 @@ def find_binaries(account: Account | None, shared_home: Path) -> Path:
 
 
 def copy_installation(installed: Path, copy: Path) -> None:
-    """Copies PostgreSQL and its libraries; they find each other by their relative places, which stay."""
+    """Copy PostgreSQL and its libraries, which find each other by relative paths."""
     draft = copy.with_name(f"{copy.name}.{secrets.token_hex(4)}")
     libraries = f"{PACKAGE}.libs"
     shutil.copytree(
@@ -122,13 +123,13 @@ def copy_installation(installed: Path, copy: Path) -> None:
 
 
 def open_shared_home(shared_home: Path, account: Account) -> None:
-    """Makes the place for what root's PostgreSQL must reach, and checks that it can."""
+    """Create the folder for files that root's PostgreSQL needs, and check that its account can reach it."""
     try:
         make_folder(shared_home, 0o755)
     except OSError as problem:
         raise ConfigurationError(
-            f"PostgreSQL runs as {account.name}, who can't reach the data directory, and {shared_home} "
-            f"can't be made ({problem.strerror}); choose a reachable data directory with --data-dir."
+            f"PostgreSQL runs as {account.name}, which can't reach the data directory, and {shared_home} "
+            f"cannot be created ({problem.strerror}); choose a reachable data directory with --data-dir."
         ) from problem
     if shared_home.stat().st_uid != os.geteuid() or not reachable(shared_home, account):
         raise ConfigurationError(

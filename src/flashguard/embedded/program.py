@@ -1,4 +1,4 @@
-"""One of FlashGuard's own commands as a child, its output passed on line by line."""
+"""Runs one of FlashGuard's own commands as a child and passes its output on line by line."""
 
 import asyncio
 import contextlib
@@ -14,16 +14,16 @@ from flashguard.errors import FlashGuardError
 from .child import end, spawn
 
 Say = Callable[[str, str], None]
-"""Shows a line: who says it, and what."""
+"""Shows a line: the name of its source, and the text."""
 
 MAX_LINE_BYTES: Final = 16 * 1024
 """A longer line is passed on in pieces."""
 DRAIN_SECONDS: Final = 1.0
-"""How long a grandchild may keep the output open once the child is gone."""
+"""Maximum seconds that a grandchild may keep the output open after the child has ended."""
 
 
 class Program:
-    """A command that we start, hear and end, with everything that it starts itself."""
+    """A command that is started, listened to and ended, with every process that it starts."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Program:
         return self._started().pid
 
     async def start(self) -> None:
-        # A pipe of our own: asyncio's would have `wait` wait for every grandchild that holds it open.
+        # An own pipe: with asyncio's, `wait` would wait for every grandchild that holds it open.
         output, input_end = os.pipe()
         try:
             self._process = await spawn(
@@ -60,10 +60,10 @@ class Program:
         self._listening = asyncio.create_task(self._listen(output))
 
     async def wait(self) -> int:
-        """Returns the exit code once the command and all it started are gone, and the last line is shown."""
+        """Return the exit code once the command and its processes have ended and the last line is shown."""
         process = self._started()
         exit_code = await process.wait()
-        with contextlib.suppress(ProcessLookupError):  # its workers, if it crashed: its session is its own
+        with contextlib.suppress(ProcessLookupError):  # its workers, if it crashed; they share its session
             os.killpg(process.pid, SIGKILL)
         if self._listening is not None:
             await asyncio.wait([self._listening], timeout=DRAIN_SECONDS)

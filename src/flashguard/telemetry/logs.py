@@ -1,4 +1,4 @@
-"""What the logs look like: lines for people or JSON for machines, each with the request it is about."""
+"""The format of the logs: text for people or JSON for machines, each line with its request's id."""
 
 import logging
 import sys
@@ -11,18 +11,19 @@ import msgspec
 from pythonjsonlogger.json import JsonFormatter
 
 REQUEST_ID: Final[ContextVar[bytes | None]] = ContextVar("flashguard_request_id", default=None)
-"""The id of the request that is being answered; what is done for many requests at once has none."""
+"""The id of the request that is being answered; work for many requests at once has none."""
 
 _RESERVED: Final = (
     *vars(LogRecord("", 0, "", 0, "", None, None)),
     *("message", "asctime", "request", "color_message"),
 )
-"""What a record has that is no field of its line: `request` is for the text, the colours are uvicorn's."""
+"""Attributes of a record that are not fields of its JSON line: `request` is for text lines, `color_message`
+is uvicorn's."""
 TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s%(request)s"
 
 
 class AboutRequest(Filter):
-    """Adds the request's id to whatever is logged while it is answered."""
+    """Adds the request's id to every record that is logged while the request is answered."""
 
     def filter(self, record: LogRecord) -> bool:
         request_id = (REQUEST_ID.get() or b"").decode()
@@ -33,7 +34,7 @@ class AboutRequest(Filter):
 
 
 def visible(text: str) -> str:
-    """Return the text with every character that is not printable, a new line too, as its escape sequence."""
+    """Return the text with unprintable characters, including new lines, as escape sequences."""
     if text.isprintable():
         return text
     return "".join(
@@ -42,9 +43,9 @@ def visible(text: str) -> str:
 
 
 class OneLine(Formatter):
-    """Formats a record as one line, whatever it quotes; the lines of a traceback follow, indented.
+    """Formats a record as one line, whatever text it quotes; the lines of a traceback follow, indented.
 
-    So nothing that comes from outside can begin a line of the log, move a terminal's cursor or hide itself.
+    So text from outside can't start a log line, move a terminal's cursor or hide itself.
     """
 
     def formatMessage(self, record: LogRecord) -> str:  # noqa: N802
@@ -73,7 +74,7 @@ def _json_formatter() -> JsonFormatter:
 
 
 def json_line(logger: str, text: str) -> str:
-    """Return the text as a line of the log in JSON, or as it is where it is a JSON object already."""
+    """Return the text as a JSON log line; unchanged where it is already a JSON object."""
     if text.startswith("{"):
         try:
             msgspec.json.decode(text, type=dict)
@@ -84,7 +85,7 @@ def json_line(logger: str, text: str) -> str:
 
 
 def set_up(level: str, form: str) -> None:
-    """Set up the logs of this process; in JSON, also Python's warnings and the error that ends it."""
+    """Set up the logs of this process; in JSON, also for Python's warnings and an uncaught exception."""
     import logging.config
 
     logging.config.dictConfig(log_config(level, form))
@@ -94,16 +95,18 @@ def set_up(level: str, form: str) -> None:
 
 
 def in_json() -> bool:
-    """Return whether this process has set up its logs in JSON."""
+    """Return whether this process logs in JSON."""
     return sys.excepthook is _log_end
 
 
 def _log_end(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    logging.getLogger("flashguard").critical("The process ends", exc_info=(kind, error, traceback))
+    logging.getLogger("flashguard").critical(
+        "uncaught exception; the process ends", exc_info=(kind, error, traceback)
+    )
 
 
 def log_config(level: str, form: str) -> dict[str, Any]:
-    """The configuration of the standard library's logging, for our own loggers and uvicorn's.
+    """Return the `logging` configuration for FlashGuard's loggers and uvicorn's.
 
     Parameters:
         level: debug, info, warning or error.

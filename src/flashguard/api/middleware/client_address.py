@@ -20,7 +20,7 @@ class Addresses:
     def __init__(self, trusted: tuple[str, ...]) -> None:
         self._trusted = tuple(ipaddress.ip_network(each) for each in trusted)
 
-    def of(self, peer: str | None, headers: list[tuple[bytes, bytes]]) -> str:
+    def bucket(self, peer: str | None, headers: list[tuple[bytes, bytes]]) -> str:
         """Return the client as the name of a rate bucket: an IPv4 address, or an IPv6 network of 64 bits."""
         client = peer or "unix"
         if self._trusted and self._is_trusted(client):

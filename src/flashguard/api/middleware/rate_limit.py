@@ -53,7 +53,7 @@ class Limits:
         """Return the buckets of a request whose body was not read yet."""
         found = []
         if self._per_address:
-            found.append(Bucket(RateKind.ADDRESS, self._addresses.of(peer, headers)))
+            found.append(Bucket(RateKind.ADDRESS, self._addresses.bucket(peer, headers)))
         if caller is not None and caller.key is not None:
             found.append(Bucket(RateKind.KEY, caller.key))
         if caller is not None and caller.customer is not None:
@@ -76,7 +76,7 @@ class RateLimit:
             return
         rates: Rates = scope["app"].state.guard.rates
         sent = [value for name, value in scope["headers"] if name == b"authorization"]
-        caller = self._callers.of(sent[0]) if len(sent) == 1 else None
+        caller = self._callers.identify(sent[0]) if len(sent) == 1 else None
         peer = scope["client"][0] if scope.get("client") else None
         known = caller if isinstance(caller, Caller) else None
         taken = await rates.take(self._limits.buckets(peer, scope["headers"], known))

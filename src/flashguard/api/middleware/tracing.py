@@ -30,7 +30,7 @@ class Traced:
                 if message["type"] == "http.response.start":
                     route = getattr(scope.get("route"), "path_format", "unmatched")
                     span.update_name(f"{method} {route}")
-                    self._traces.told(span, method, route, message["status"])
+                    self._traces.answered(span, method, route, message["status"])
                 await send(message)
 
             await self.app(scope, receive, send_traced)

@@ -87,7 +87,7 @@ class Lane:
                 asked = value
             elif name == b"content-encoding" or (self._cors and name == b"origin"):
                 return None
-        caller = self._anonymous if authorization is None else self._callers.of(authorization)
+        caller = self._anonymous if authorization is None else self._callers.identify(authorization)
         if not isinstance(caller, Caller) or not (caller is ANONYMOUS or call.right.allows(caller)):
             return None
         arguments: list[Any] = list(names)

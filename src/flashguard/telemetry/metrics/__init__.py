@@ -1,6 +1,6 @@
-"""What a process counts, how several processes add up, and how Prometheus reads it."""
+"""What a process counts, how the counts of several processes are added, and Prometheus' format."""
 
-from .family import Family, Sample, added_up, counter, gauge
+from .family import Family, Sample, counter, gauge, total
 from .meters import Answers, Batches, Histogram, histograms
 
 __all__ = [
@@ -9,8 +9,8 @@ __all__ = [
     "Family",
     "Histogram",
     "Sample",
-    "added_up",
     "counter",
     "gauge",
     "histograms",
+    "total",
 ]

@@ -1,4 +1,4 @@
-"""Hands our families to Prometheus' own client, which writes them in the format that was asked for."""
+"""Encodes metric families with Prometheus' own client, in the requested format."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -22,10 +22,10 @@ class _Collector(Collector):
 
 
 def exposition(families: Sequence[Family], accept: str = "") -> tuple[bytes, str]:
-    """The body and its media type.
+    """Return the body and its media type.
 
     Parameters:
-        accept: what the asker takes: the text format, or OpenMetrics.
+        accept: the `Accept` header, which chooses the text format or OpenMetrics.
     """
     registry = CollectorRegistry()
     registry.register(_Collector(families))

@@ -1,4 +1,4 @@
-"""Metrics as plain values, which can be written down, read by another process and added up."""
+"""Metrics as plain values that can be written to a file, read by another process and added."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeVar
@@ -7,11 +7,11 @@ from msgspec import Struct
 
 PREFIX: Final = "flashguard_"
 
-Kind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 
 
 class Sample(Struct, array_like=True):
-    """One value under its labels; a histogram's is the sum of what it saw, beside the counts per bucket."""
+    """One value and its labels. Of a histogram, the sum of the observations, and the counts per bucket."""
 
     labels: tuple[str, ...]
     value: float
@@ -23,7 +23,7 @@ class Family(Struct, array_like=True):
 
     name: str
     help: str
-    kind: Kind
+    kind: MetricKind
     labels: tuple[str, ...]
     samples: list[Sample]
     bounds: tuple[float, ...] = ()
@@ -35,14 +35,14 @@ Labels = TypeVar("Labels", bound=tuple[str, ...])
 def counter(
     name: str, what: str, values: Mapping[Labels, float] | float, labels: tuple[str, ...] = ()
 ) -> Family:
-    """What only grows while a process lives."""
+    """Return a family whose values only grow while a process runs."""
     return Family(PREFIX + name, what, "counter", labels, _samples(values))
 
 
 def gauge(
     name: str, what: str, values: Mapping[Labels, float] | float, labels: tuple[str, ...] = ()
 ) -> Family:
-    """What is so at this moment."""
+    """Return a family of current values."""
     return Family(PREFIX + name, what, "gauge", labels, _samples(values))
 
 
@@ -52,11 +52,11 @@ def _samples(values: Mapping[Labels, float] | float) -> list[Sample]:
     return [Sample(labels, float(value)) for labels, value in sorted(values.items())]
 
 
-def added_up(processes: Iterable[Iterable[Family]], *, ended: Iterable[Family] = ()) -> list[Family]:
-    """The families of several processes as one: every value is the sum of theirs.
+def total(processes: Iterable[Iterable[Family]], *, ended: Iterable[Family] = ()) -> list[Family]:
+    """Return the families of several processes as one: every value is the sum of theirs.
 
     Parameters:
-        ended: those of processes that are no more. What they counted stays counted; their gauges are gone.
+        ended: families of processes that have ended. Their counts stay in the sum; their gauges do not.
     """
     sums: dict[str, Family] = {}
     for families in (*processes, [family for family in ended if family.kind != "gauge"]):
@@ -66,7 +66,7 @@ def added_up(processes: Iterable[Iterable[Family]], *, ended: Iterable[Family] =
                 known = sums[family.name] = Family(
                     family.name, family.help, family.kind, family.labels, [], family.bounds
                 )
-            if known.bounds == family.bounds:  # else it is of another release
+            if known.bounds == family.bounds:  # otherwise it is from another release
                 _add(known.samples, family.samples)
     return list(sums.values())
 

@@ -1,7 +1,7 @@
-"""The numbers that the hot path keeps: plain integers in plain lists, a fraction of a microsecond each.
+"""Meters for the hot path: plain integers in plain lists, a fraction of a microsecond per observation.
 
-A client library's own objects take a lock, and a few microseconds, per observation. These are read only
-when somebody asks for the metrics, and are handed to the library then.
+A client library's objects take a lock and a few microseconds per observation. These meters are converted for
+the library only when the metrics are requested.
 """
 
 from bisect import bisect_left
@@ -12,13 +12,13 @@ from typing import Final
 from .family import PREFIX, Family, Labels, Sample, counter
 
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""From a script call on a socket of this machine to the longest that a buyer waits."""
+"""Bounds from a script call over a local socket to the longest wait of a buyer."""
 COUNTS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
-"""Batches and groups: powers of two up to the largest batch that a setting allows."""
+"""Bounds for batches and groups: powers of two up to the largest batch that the settings allow."""
 
 
 class Histogram:
-    """How often a value fell into which bucket; the last bucket has no upper bound."""
+    """Counts of observations per bucket; the last bucket has no upper bound."""
 
     __slots__ = ("bounds", "counts", "sum")
 
@@ -35,7 +35,7 @@ class Histogram:
 def histograms(
     name: str, what: str, values: Mapping[Labels, Histogram], labels: tuple[str, ...] = ()
 ) -> Family:
-    """The histograms of one metric, by their labels; all have the same bounds."""
+    """Return the family of a metric's histograms, by labels; all have the same bounds."""
     bounds = next((each.bounds for each in values.values()), SECONDS)
     samples = [Sample(key, each.sum, list(each.counts)) for key, each in sorted(values.items())]
     return Family(PREFIX + name, what, "histogram", labels, samples, bounds)
@@ -58,16 +58,20 @@ class _Route:
 
 
 class Answers:
-    """What one API process answered over HTTP."""
+    """The HTTP answers of one API process."""
 
     def __init__(self) -> None:
         self._routes: defaultdict[str, _Route] = defaultdict(_Route)
 
     def note(self, route: str, status: int, seconds: float) -> None:
-        """An answer began to leave, so long after its request had come."""
+        """Count an answer.
+
+        Parameters:
+            seconds: from the arrival of its request to the start of the answer.
+        """
         known = self._routes[route]
         known.statuses[status] = known.statuses.get(status, 0) + 1
-        histogram = known.seconds  # its `note`, without the call
+        histogram = known.seconds  # `Histogram.note` inlined: saves a call
         histogram.counts[bisect_left(SECONDS, seconds)] += 1
         histogram.sum += seconds
 
@@ -86,7 +90,7 @@ class Answers:
             ),
             histograms(
                 "http_request_duration_seconds",
-                "From a request's arrival to the beginning of its answer.",
+                "Seconds from a request's arrival to the start of its answer.",
                 {(route,): known.seconds for route, known in self._routes.items()},
                 ("route",),
             ),
@@ -94,7 +98,7 @@ class Answers:
 
 
 class Batches:
-    """What one process asked of memory: how many requests per script call, and how long a call took."""
+    """The script calls of one process: requests per call, and seconds per call."""
 
     def __init__(self) -> None:
         self.ledger_wait = _seconds()
@@ -102,7 +106,11 @@ class Batches:
         self._seconds: defaultdict[str, Histogram] = defaultdict(_seconds)
 
     def note(self, verb: str, size: int, seconds: float) -> None:
-        """A script call for so many requests was answered after so long, or given up."""
+        """Count a script call that was answered, or given up.
+
+        Parameters:
+            size: requests in the call.
+        """
         self._sizes[verb].note(size)
         self._seconds[verb].note(seconds)
 
@@ -116,13 +124,13 @@ class Batches:
             ),
             histograms(
                 "script_call_duration_seconds",
-                "From sending a script call to its answer.",
+                "Seconds from sending a script call to its answer.",
                 {(verb,): each for verb, each in self._seconds.items()},
                 ("verb",),
             ),
             histograms(
                 "ledger_wait_duration_seconds",
-                "From a script call's answer to the word that the ledger has it.",
+                "Seconds from a script call's answer to the notice that the ledger committed it.",
                 {(): self.ledger_wait},
             ),
         ]

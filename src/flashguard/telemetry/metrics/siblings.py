@@ -1,8 +1,8 @@
-"""Several worker processes of one `flashguard api` share a port: whoever is asked answers for all of them.
+"""Adds the metrics of the worker processes of one `flashguard api`, which share a port.
 
-Each keeps what it counted in a file of its own, written every second and whenever it is asked itself, so
-that what Prometheus sees of a counter never goes back. A worker that is gone is one whose lock can be had;
-what it counted is added to one file for all that are gone.
+Each worker writes its counts to a file every second, and before it answers for all, so that no counter ever
+decreases for Prometheus. A worker whose lock is free has ended; its counts are added to one file for all
+ended workers.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from typing import Final
 
 import msgspec
 
-from .family import Family, added_up
+from .family import Family, total
 
 log = logging.getLogger("flashguard")
 
 WRITE_SECONDS: Final = 1.0
-"""How far behind what is said of the other workers may be."""
+"""Maximum age of the counts of the other workers."""
 _ENDED: Final = "ended"
 _COUNTED: Final = ".counted"
 _LIVES: Final = ".lives"
@@ -32,11 +32,11 @@ _decode = msgspec.msgpack.Decoder(list[Family]).decode
 
 
 class Siblings:
-    """One worker's place among its siblings.
+    """The metrics of one worker and its siblings.
 
     Parameters:
-        folder: theirs alone; every worker of one service has the same.
-        own: what this worker counted so far.
+        folder: used only by the workers of this service, all of them.
+        own: returns what this worker counted so far.
     """
 
     def __init__(self, folder: Path, own: Callable[[], list[Family]]) -> None:
@@ -46,37 +46,37 @@ class Siblings:
         self._life = (folder / f"{self._name}{_LIVES}").open("w")
         fcntl.flock(self._life, fcntl.LOCK_EX)
         with self._alone():
-            self._bury()
+            self._add_ended()
 
     async def write_regularly(self) -> None:
-        """Runs until cancelled."""
+        """Write this worker's counts every second, until cancelled."""
         while True:
             try:
                 self._write(self._name, self._own())
             except OSError as error:
-                log.warning("this worker's metrics can't be written: %s", error)
+                log.warning("cannot write this worker's metrics: %s; retrying in %g s", error, WRITE_SECONDS)
             await asyncio.sleep(WRITE_SECONDS)
 
     def all(self) -> list[Family]:
-        """What all workers counted, those that are gone included."""
+        """Return what all workers counted, including those that have ended."""
         own = self._own()
         with self._alone():
             self._write(self._name, own)
             living, ended = [own], [self._read(_ENDED)]
             for name in self._others():
-                (ended if self._is_gone(name) else living).append(self._read(name))
-        return added_up(living, ended=added_up(ended))
+                (ended if self._has_ended(name) else living).append(self._read(name))
+        return total(living, ended=total(ended))
 
     def close(self) -> None:
-        """Leaves behind what this worker counted."""
+        """Write this worker's counts for the last time."""
         self._write(self._name, self._own())
         self._life.close()
 
-    def _bury(self) -> None:
-        """Adds those that are gone to the one file of all that are gone."""
-        gone = [name for name in self._others() if self._is_gone(name)]
+    def _add_ended(self) -> None:
+        """Move the counts of workers that have ended to the file of all ended workers."""
+        gone = [name for name in self._others() if self._has_ended(name)]
         if gone:
-            self._write(_ENDED, added_up([], ended=added_up(map(self._read, (_ENDED, *gone)))))
+            self._write(_ENDED, total([], ended=total(map(self._read, (_ENDED, *gone)))))
         for name in gone:
             (self._folder / f"{name}{_COUNTED}").unlink(missing_ok=True)
             (self._folder / f"{name}{_LIVES}").unlink(missing_ok=True)
@@ -84,7 +84,7 @@ class Siblings:
     def _others(self) -> list[str]:
         return [path.stem for path in self._folder.glob(f"*{_LIVES}") if path.stem != self._name]
 
-    def _is_gone(self, name: str) -> bool:
+    def _has_ended(self, name: str) -> bool:
         with (self._folder / f"{name}{_LIVES}").open() as life:
             try:
                 fcntl.flock(life, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -95,7 +95,7 @@ class Siblings:
     def _read(self, name: str) -> list[Family]:
         try:
             return _decode((self._folder / f"{name}{_COUNTED}").read_bytes())
-        except FileNotFoundError:  # it has counted nothing yet
+        except FileNotFoundError:  # it has not counted anything yet
             return []
 
     def _write(self, name: str, families: list[Family]) -> None:
@@ -105,7 +105,7 @@ class Siblings:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Nobody else reads or buries meanwhile; each does it within a millisecond."""
+        """Exclude the other workers; each holds the lock for about a millisecond."""
         with (self._folder / "alone").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

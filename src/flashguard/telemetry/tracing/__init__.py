@@ -1,4 +1,4 @@
-"""Traces, where they are wanted: off unless FLASHGUARD_TRACES is set and OpenTelemetry is installed."""
+"""Traces: off unless FLASHGUARD_TRACES is set, which requires OpenTelemetry."""
 
 from typing import TYPE_CHECKING
 
@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
 
 def traces_of(wanted: bool, service: str) -> "Traces | None":
-    """The traces of this process, sent as OpenTelemetry's own variables (OTEL_…) say; None when unwanted.
+    """Return the traces of this process, exported as OpenTelemetry's variables (OTEL_…) say; None when they
+    are off.
 
     Parameters:
-        service: this process's name, where OTEL_SERVICE_NAME gives none.
+        service: the name of this process where OTEL_SERVICE_NAME is not set.
 
     Raises:
         ConfigurationError: OpenTelemetry is not installed.
@@ -23,6 +24,6 @@ def traces_of(wanted: bool, service: str) -> "Traces | None":
         from .export import exporting
     except ImportError as error:
         raise ConfigurationError(
-            f"FLASHGUARD_TRACES needs OpenTelemetry; {how_to_install('otel')}."
+            f"FLASHGUARD_TRACES requires OpenTelemetry; {how_to_install('otel')}."
         ) from error
     return exporting(service)

@@ -1,4 +1,4 @@
-"""Sends spans in the background by OTLP over HTTP, as OpenTelemetry's own variables say."""
+"""Exports spans in the background by OTLP over HTTP, as OpenTelemetry's variables say."""
 
 import os
 
@@ -11,7 +11,8 @@ from .otel import Traces
 
 
 def exporting(service: str) -> Traces:
-    """Traces of this process; what can't be sent is dropped, by the library's own bounds."""
+    """Return the traces of this process. Spans that can't be sent are dropped, within the library's
+    bounds."""
     name = os.environ.get("OTEL_SERVICE_NAME", service)
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

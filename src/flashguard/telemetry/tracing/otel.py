@@ -1,9 +1,9 @@
 """One trace from the click to the commit.
 
 Many clicks share a script call, and many journal entries share a transaction. The span of a script call
-belongs to the trace of its first click and links to the others', as each of them links to it. What carries
-the trace on to the recorder, another process, is the name of the journal entry: a traced call's token ends
-in its trace and span ids. The recorder's span is the child of its first traced entry and links to the rest.
+belongs to the trace of its first click and links to the other clicks, which link back. The token of the
+journal entry carries the trace to the recorder, another process: a traced call's token ends in its trace and
+span ids. The recorder's span is the child of its first traced entry and links to the others.
 """
 
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
@@ -27,15 +27,15 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.responses import Response
 
 T = TypeVar("T")
-MOST_LINKS: Final = 127
-"""OpenTelemetry's own bound on a span's links is 128."""
+MAX_LINKS: Final = 127
+"""OpenTelemetry allows 128 links per span."""
 CARRIED: Final = (b"traceparent", b"tracestate")
 _read: Final = TraceContextTextMapPropagator().extract
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
 class Asked(Protocol):
-    """A request on its way into a script call."""
+    """A request that waits for a script call."""
 
     span: Span | None
 
@@ -49,7 +49,7 @@ class ScriptCall:
         self.token = f"{token}-{context.trace_id:032x}-{context.span_id:016x}"
 
     def answered(self, epoch: int, seq: int, status: str) -> None:
-        """The journal entry that the call wrote, or the newest one when it changed nothing."""
+        """Note the journal entry that the call wrote; the newest entry when it wrote none."""
         self.span.set_attribute("flashguard.journal_entry", f"{epoch}-{seq}")
         if status:
             self.span.set_status(Status(StatusCode.ERROR, status))
@@ -66,12 +66,12 @@ class Traces:
         self._tracer = provider.get_tracer("flashguard")
 
     def shutdown(self) -> None:
-        """Sends what was not sent yet."""
+        """Send the remaining spans."""
         self._provider.shutdown()
 
     @contextmanager
     def request(self, name: str, headers: Iterable[tuple[bytes, bytes]]) -> Iterator[Span]:
-        """A request over HTTP, within the caller's trace where they sent one (W3C `traceparent`)."""
+        """Yield the span of an HTTP request, in the caller's trace if it sent one (W3C `traceparent`)."""
         carrier = {key.decode(): value.decode("latin-1") for key, value in headers if key in CARRIED}
         context = _read(carrier)
         with self._tracer.start_as_current_span(name, context=context, kind=SpanKind.SERVER) as span:
@@ -80,15 +80,15 @@ class Traces:
     async def answering(
         self, call: Awaitable[Response], method: str, route: str, headers: Iterable[tuple[bytes, bytes]]
     ) -> Response:
-        """Answers a hot call within its span."""
+        """Return the answer to a hot call, in a span of its own."""
         with self.request(f"{method} {route}", headers) as span:
             response = await call
-            self.told(span, method, route, response.status_code)
+            self.answered(span, method, route, response.status_code)
             return response
 
     @staticmethod
-    def told(span: Span, method: str, route: str, status: int) -> None:
-        """What was answered, by the names of OpenTelemetry's conventions."""
+    def answered(span: Span, method: str, route: str, status: int) -> None:
+        """Note the answer, with the attributes of OpenTelemetry's conventions."""
         span.set_attribute("http.request.method", method)
         span.set_attribute("http.route", route)
         span.set_attribute("http.response.status_code", status)
@@ -96,7 +96,7 @@ class Traces:
             span.set_status(Status(StatusCode.ERROR))
 
     async def deciding(self, verb: str, ask: Asked, decided: Awaitable[T]) -> T:
-        """Waits for the decision on one request, commit included, within a span of its own."""
+        """Return the decision on one request, including its commit, in a span of its own."""
         if not get_current_span().is_recording():
             return await decided
         with self._tracer.start_as_current_span(f"decide {verb}") as span:
@@ -104,7 +104,7 @@ class Traces:
             return await decided
 
     def script_call(self, verb: str, partition: int, asks: Sequence[Asked], token: str) -> ScriptCall | None:
-        """The script call for these requests; None when none of them is traced."""
+        """Return the span of a script call for these requests; None when none of them is traced."""
         spans = [ask.span for ask in asks if ask.span is not None]
         if not spans:
             return None
@@ -113,7 +113,7 @@ class Traces:
             f"script call {verb}",
             context=set_span_in_context(first),
             kind=SpanKind.CLIENT,
-            links=[Link(other.get_span_context()) for other in others[:MOST_LINKS]],
+            links=[Link(other.get_span_context()) for other in others[:MAX_LINKS]],
             attributes={
                 "db.system.name": "valkey",
                 "flashguard.partition": partition,
@@ -126,7 +126,7 @@ class Traces:
 
     @contextmanager
     def transaction(self, partition: int, tokens: Sequence[str]) -> Iterator[None]:
-        """The recorder's transaction for journal entries of these names."""
+        """Run the recorder's transaction in a span that is linked to the traced entries."""
         contexts = [context for token in tokens if (context := context_of(token)) is not None]
         if not contexts:
             yield
@@ -136,7 +136,7 @@ class Traces:
             "record group",
             context=set_span_in_context(NonRecordingSpan(first)),
             kind=SpanKind.CONSUMER,
-            links=[Link(other) for other in others[:MOST_LINKS]],
+            links=[Link(other) for other in others[:MAX_LINKS]],
             attributes={
                 "db.system.name": "postgresql",
                 "flashguard.partition": partition,
@@ -147,7 +147,7 @@ class Traces:
 
 
 def context_of(token: str) -> SpanContext | None:
-    """Where in which trace a journal entry was written; None when it was not traced."""
+    """Return the trace and span in which a journal entry was written; None when it was not traced."""
     _, *ids = token.split("-")
     if [len(each) for each in ids] != [32, 16]:
         return None

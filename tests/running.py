@@ -17,7 +17,7 @@ import pytest
 
 from flashguard.embedded.run_file import Run, find_run
 
-READY = "Ctrl-C ends it"
+READY = "Ctrl-C stops it"
 START_TIMEOUT_SECONDS = 60.0
 
 

@@ -52,7 +52,7 @@ async def test_a_sound_deployment_passes_with_a_row_for_each_thing(stack: Stack)
         assert finding["state"] == "ok" or finding["todo"]
     table = run(stack, "doctor").stdout
     assert "memory: disk" in table
-    assert "Every promise can be kept here." in table
+    assert "All guarantees can be kept here." in table
 
 
 async def test_a_server_that_may_evict_stock_fails_and_is_refused_in_production(stack: Stack) -> None:
@@ -100,7 +100,7 @@ async def test_a_server_without_a_disk_fails_where_a_sale_promises_one(stack: St
             code, found = doctor(stack)
             assert (code, found["memory: disk"]["state"]) == (1, "failed")
             assert "1 of the sales promise disk" in found["memory: disk"]["todo"]
-            assert "A promise can't be kept here" in run(stack, "doctor").stdout
+            assert "Not all guarantees can be kept here" in run(stack, "doctor").stdout
             await until(lambda: _is(effective, honest | {"disk": "memory"}), "the sale says what it has")
         finally:
             await stack.memory.config_set(setting, good)
@@ -110,7 +110,7 @@ async def test_a_server_without_a_disk_fails_where_a_sale_promises_one(stack: St
     try:
         code, found = doctor(stack)
         assert (code, found["memory: disk"]["state"]) == (0, "warning")  # no sale promises more
-        assert "Every promise can be kept here. Warnings: " in run(stack, "doctor").stdout
+        assert "All guarantees can be kept here. Warnings: " in run(stack, "doctor").stdout
     finally:
         await stack.memory.config_set("appendonly", "yes")
 

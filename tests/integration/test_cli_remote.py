@@ -79,7 +79,7 @@ async def test_an_option_counts_more_than_the_variable(service, tmp_path):
         (("--url", "ftp://127.0.0.1", "--admin-key", "x"), "as in --url http://127.0.0.1:8000"),
         (("--url", "http://127.0.0.1:1", "--admin-key", "fg_live_…AbCd"), "Copy the whole key"),
         (("--url", "http://127.0.0.1:1", "--admin-key", "fg_live_a\nb"), "Copy the whole key"),
-        (("--url", "http://127.0.0.1:1", "--admin-key", "x"), "Is it the right address?"),
+        (("--url", "http://127.0.0.1:1", "--admin-key", "x"), "Check the address"),
         (("--url", "http://127.0.0.1:99999", "--admin-key", "x"), "as in --url http://127.0.0.1:8000"),
     ],
 )
@@ -103,7 +103,7 @@ async def test_something_that_is_not_flashguard_is_called_so(tmp_path, status, b
         ran = await run_cli("sale", "list", "--url", url, "--admin-key", "x", cwd=tmp_path)
     assert ran.code == 1
     assert f"answered HTTP {status} with {kind}" in ran.err
-    assert "that is not FlashGuard's API" in ran.err
+    assert "this is not FlashGuard's API" in ran.err
     assert "Traceback" not in ran.err
     assert len(seen) == 1
 
@@ -158,7 +158,7 @@ async def test_a_change_whose_answer_is_lost_is_sent_again_with_the_same_key(ser
         line.next_requests_meet("cut-before")  # no key is taken here: two would be two
         ran = await run_cli("webhooks", "replay", "we_none", *options, cwd=tmp_path)
         assert (ran.code, len(line.seen)) == (1, 1)
-        assert "not known: look before you try again" in ran.err
+        assert "not known: check before you retry" in ran.err
 
 
 @pytest.mark.parametrize("fault", ["none", "cut-after"])

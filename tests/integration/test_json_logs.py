@@ -30,14 +30,14 @@ def test_every_line_of_up_is_json_from_its_start_over_a_crash_to_its_end(folder:
         for name in ("deliverer", "valkey"):
             os.kill(up.run().pids[name], signal.SIGKILL)
             up.wait_for(f"{name} ended with exit code -9")
-        up.wait_for("delivering webhooks")
+        up.wait_for("deliverer started; it sends webhooks")
         up.process.send_signal(signal.SIGINT)
         assert up.process.wait(30) == 0, up.output
         lines = parsed(up.output)
         said = [(line["logger"], line["message"]) for line in lines]
         assert (
             "flashguard.webhooks",
-            "delivering webhooks",
+            "deliverer started; it sends webhooks",
         ) in said  # the child's own object, not one around it
         assert any(re.match("POST /v1/sales 201 in", message) for _, message in said)
         assert any(message.startswith("applied ") for _, message in said)
@@ -64,7 +64,7 @@ async def test_each_part_alone_says_in_json_why_it_can_not_start(folder: Path) -
     }
     up = Up(folder, "--port", "0", **JSON, **nowhere)
     with up:
-        await asyncio.to_thread(up.wait_for, "trying again")
+        await asyncio.to_thread(up.wait_for, "retrying in")
     parsed(up.output)
 
 

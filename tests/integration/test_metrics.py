@@ -263,6 +263,6 @@ async def test_a_recorder_says_what_keeps_it_from_answering_metrics(idle_recorde
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         settings = Settings(recorder_metrics_port=taken.getsockname()[1])
-        with pytest.raises(ConfigurationError, match="Can't listen"):
+        with pytest.raises(ConfigurationError, match="Cannot listen"):
             async with answering_metrics(idle_recorder, settings):
                 pass

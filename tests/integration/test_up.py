@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 
 from conftest import clean_env
 from flashguard.cli.demo import DemoSaleError, open_demo_sale
-from flashguard.cli.up import claim_port
+from flashguard.cli.port import claim_port
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
 from flashguard.embedded.admin_key import keep_admin_key, read_admin_key
 from flashguard.embedded.places import identity_of
@@ -219,25 +219,25 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error(folder: Path, by: st
         options, env = (("--port", port), {}) if by == "flag" else ((), {"FLASHGUARD_PORT": port})
         with Up(folder, *options, **env) as up:
             assert up.process.wait(30) == 1
-            assert f"Port {port} is taken; choose another with --port" in up.output
+            assert f"Port {port} is in use; choose another with --port" in up.output
 
 
 def test_only_the_default_port_moves_on() -> None:
     with taken_port() as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"Port {port} is taken"):
+        with pytest.raises(ConfigurationError, match=f"Port {port} is in use"):
             claim_port("127.0.0.1", port, exactly=True)
         moved, claim = claim_port("127.0.0.1", port, exactly=False)
         claim.close()
         assert moved > port
-    with pytest.raises(ConfigurationError, match=r"Can't listen on 192\.0\.2\.1"):
+    with pytest.raises(ConfigurationError, match=r"Cannot listen on 192\.0\.2\.1"):
         claim_port("192.0.2.1", 8000, exactly=False)
 
 
 def test_two_that_start_together_never_choose_the_same_port() -> None:
     port, claim = claim_port("127.0.0.1", 0, exactly=True)
     with claim:
-        with pytest.raises(ConfigurationError, match=f"Port {port} is taken"):
+        with pytest.raises(ConfigurationError, match=f"Port {port} is in use"):
             claim_port("127.0.0.1", port, exactly=True)
         next_port, next_claim = claim_port("127.0.0.1", port, exactly=False)
         next_claim.close()

@@ -25,7 +25,7 @@ from .simulate import simulate
 from .up import up
 
 UNREADABLE: Final = re.compile(r'error parsing value for field "(\w+)"')
-"""What pydantic-settings says of a variable that is not the JSON it should be."""
+"""The message of pydantic-settings for a variable that should be JSON and is not."""
 
 app = typer.Typer(
     name="flashguard",
@@ -45,7 +45,7 @@ def _show_version(wanted: bool) -> None:
 def options(
     show_version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end."),
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit."),
     ] = False,
 ) -> None:
     """An inventory engine that never oversells and never loses an order that it confirmed."""
@@ -70,7 +70,8 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 
 
 def main() -> None:
-    """Runs the command line. What an operator must act on is one sentence on stderr and exit code 1."""
+    """Run the command line. An error that an operator must act on is one sentence on stderr and exit code
+    1."""
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])
@@ -92,7 +93,7 @@ def _say(text: str) -> None:
 
 
 def wrong_settings(error: ValidationError | SettingsError) -> list[str]:
-    """A sentence per setting that can't be, by its name; never its value, which may be secret."""
+    """Return a sentence per invalid setting, with its name but never its value, which may be secret."""
     if isinstance(error, SettingsError):
         return [_wrong_setting("settings", str(error))]
     return [
@@ -110,7 +111,7 @@ RATE_EXAMPLE: Final = "100/10: 100 calls in 10 seconds"
 
 
 def _in_words(error: ErrorDetails) -> str:
-    """Return what is wrong, without a pattern to decipher: how such a value looks."""
+    """Return what is wrong; an example in place of a pattern."""
     if error["type"] == "string_pattern_mismatch":
         return f"write it as in {EXAMPLES.get(str(error['loc'][0]), RATE_EXAMPLE)}"
     return error["msg"].removeprefix("Value error, ")

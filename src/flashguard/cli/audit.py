@@ -1,4 +1,5 @@
-"""`flashguard audit`: proves the always-line, one row per item; exit code 1 on any difference."""
+"""`flashguard audit`: checks stock = available + held + sold, one row per item; exit code 1 on a
+difference."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -15,7 +16,8 @@ def audit(
     *,
     target: Target,
 ) -> None:
-    """Check stock = available + held + sold on memory, journal and ledger. Exit code 1 on a difference."""
+    """Check stock = available + held + sold across memory, journal and ledger. Exit code 1 on a
+    difference."""
     remote = target.remote()
     names = [sale] if sale else _all_sales(remote)
     reports = [remote.call("GET", path_of("sales", name, "audit")) for name in names]
@@ -42,7 +44,7 @@ def _verdict(item: dict[str, Any]) -> str:
     if not item["ok"]:
         return "; ".join(item["differences"])
     moving = item["in_transit"]
-    return f"ok, {moving:,} units on their way between parts" if moving else "ok"
+    return f"ok, {moving:,} units moving between shards" if moving else "ok"
 
 
 def _print(reports: list[dict[str, Any]], ok: bool) -> None:
@@ -65,4 +67,6 @@ def _print(reports: list[dict[str, Any]], ok: bool) -> None:
             table.add_row(report["sale_id"], "", "", "", "", "", "", "", difference)
     console.print(table)
     console.print("memory: stock / held / sold in Valkey; journal tail: entries not in the ledger yet.")
-    console.print("stock = available + held + sold holds everywhere." if ok else "The books do not agree.")
+    console.print(
+        "stock = available + held + sold holds everywhere." if ok else "Memory and ledger do not agree."
+    )

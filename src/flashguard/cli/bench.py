@@ -1,4 +1,4 @@
-"""`flashguard bench`: the benchmark is the repository's, not the package's; this is only its door."""
+"""`flashguard bench`: runs the benchmark, which is part of the repository and not of the package."""
 
 import subprocess
 import sys

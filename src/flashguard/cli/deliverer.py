@@ -1,4 +1,5 @@
-"""`flashguard deliverer`: sends webhooks. A process of its own: a backlog must not keep the recorder."""
+"""`flashguard deliverer`: sends webhooks, in its own process, because a backlog must not delay the
+recorder."""
 
 import asyncio
 import contextlib
@@ -37,7 +38,7 @@ async def _deliver(settings: Settings) -> None:
     ledger = await ledger_when_up(settings.database_url, settings)
     try:
         await ledger.installation()
-        log.info("delivering webhooks")
+        log.info("deliverer started; it sends webhooks")
         await Deliverer(ledger, settings).run()
     finally:
         await ledger.close()

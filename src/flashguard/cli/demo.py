@@ -1,4 +1,4 @@
-"""The demo sale that `flashguard up` opens, and three things to try with it. Everything goes over HTTP."""
+"""The demo sale that `flashguard up` opens over HTTP, and three commands to try with it."""
 
 import shlex
 from typing import Final
@@ -29,7 +29,7 @@ DEMO_SALE: Final = {
 
 
 class DemoSaleError(FlashGuardError):
-    """The demo sale could not be opened; everything else runs."""
+    """The demo sale could not be opened; the service runs without it."""
 
 
 class _Status(msgspec.Struct):
@@ -37,7 +37,7 @@ class _Status(msgspec.Struct):
 
 
 async def open_demo_sale(url: str, admin_key: str) -> None:
-    """Makes and opens the demo sale, as far as that was not done before. One that was closed stays closed.
+    """Create and open the demo sale, unless that was done before. A closed one stays closed.
 
     Raises:
         DemoSaleError: the service refused, or did not answer.
@@ -56,9 +56,7 @@ async def open_demo_sale(url: str, admin_key: str) -> None:
             if msgspec.json.decode(body, type=_Status).status == "draft":
                 await _post(http, f"sales/{SALE_ID}/open", None)
     except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as problem:
-        raise DemoSaleError(
-            f"The demo sale could not be opened: {type(problem).__name__} {problem}"
-        ) from problem
+        raise DemoSaleError(f"Cannot open the demo sale: {type(problem).__name__} {problem}") from problem
 
 
 async def _post(http: aiohttp.ClientSession, path: str, body: object) -> bytes:
@@ -70,22 +68,22 @@ async def _post(http: aiohttp.ClientSession, path: str, body: object) -> bytes:
 
 
 def _refused(answer: bytes) -> DemoSaleError:
-    return DemoSaleError(f"The demo sale could not be opened: {answer.decode(errors='replace')}")
+    return DemoSaleError(f"Cannot open the demo sale: {answer.decode(errors='replace')}")
 
 
 def things_to_try(url: str, admin_key: str, *, demo: bool) -> list[tuple[str, str]]:
-    """What to do, and the line that does it.
+    """Return what to try, each with its command.
 
     Parameters:
-        admin_key: the key, or the variable of the shell that has it.
+        admin_key: the key, or the shell variable that holds it.
     """
     header = f"Authorization: Bearer {admin_key}"
     key = f'"{header}"' if admin_key.startswith("$") else shlex.quote(header)
     if not demo:
         return [
             ("see the sales", f"curl {url}/v1/sales -H {key}"),
-            ("see how every part does", f"curl {url}/readyz"),
-            ("see the measurements", f"curl {url}/metrics -H {key}"),
+            ("see the state of every part", f"curl {url}/readyz"),
+            ("see the metrics", f"curl {url}/metrics -H {key}"),
         ]
     basket = '{"customer": "you", "items": [{"sku": "sneaker", "quantity": 1}]}'
     sale = f"{url}/v1/sales/{SALE_ID}"

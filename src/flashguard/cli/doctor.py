@@ -1,4 +1,4 @@
-"""`flashguard doctor`: can this deployment keep the promises? One row per finding, exit code 1 when not."""
+"""`flashguard doctor`: checks whether this deployment can keep the guarantees; one row per finding."""
 
 import asyncio
 import sys
@@ -48,7 +48,14 @@ async def _examine(settings: Settings) -> list[Finding]:
                 settings.database_url or "", connections=2, timeout=settings.ledger_timeout_seconds
             )
         except LedgerAway as error:
-            return [Finding("ledger", State.FAILED, str(error), "Is the server up, and the address right?")]
+            return [
+                Finding(
+                    "ledger",
+                    State.FAILED,
+                    str(error),
+                    "Check that the server runs and that the address is right.",
+                )
+            ]
         try:
             return await examine(settings, Kernel(client), ledger)
         finally:
@@ -64,8 +71,8 @@ def _print(console: Console, findings: list[Finding], healthy: bool) -> None:
     console.print(table)
     warnings = sum(each.state is State.WARNING for each in findings)
     if not healthy:
-        console.print("A promise can't be kept here: see what failed.")
+        console.print("Not all guarantees can be kept here: see the failed checks.")
     elif warnings:
-        console.print(f"Every promise can be kept here. Warnings: {warnings}.")
+        console.print(f"All guarantees can be kept here. Warnings: {warnings}.")
     else:
-        console.print("Every promise can be kept here.")
+        console.print("All guarantees can be kept here.")

@@ -11,7 +11,7 @@ from .output import PlainTable, console_for_tables, print_json, printable
 from .remote import Target, path_of, with_target
 
 app = typer.Typer(
-    help="Keys of the API, and the keys that sign buyers' tokens: make, list, rotate, revoke.",
+    help="API keys, and the keys that sign buyers' tokens: create, list, rotate, revoke.",
     no_args_is_help=True,
 )
 
@@ -21,7 +21,7 @@ UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": DAY_SECONDS}
 
 
 def _seconds(text: str) -> int:
-    """30m, 24h, 90d: as seconds."""
+    """Return a duration such as 30m, 24h or 90d in seconds."""
     number, unit = text[:-1], text[-1:]
     if unit not in UNITS or not number.isdecimal():
         raise FlashGuardError(f"{text!r}: write a number and s, m, h or d, as in 90d")
@@ -31,13 +31,13 @@ def _seconds(text: str) -> int:
 @app.command()
 @with_target
 def create(
-    name: Annotated[str, typer.Option(help="Who will use it.")],
+    name: Annotated[str, typer.Option(help="The user of the key.")],
     scope: Annotated[list[str], typer.Option(help="admin, shop or read; repeatable.")],
-    expires_in: Annotated[str | None, typer.Option(help="How long it counts, as in 90d or 12h.")] = None,
+    expires_in: Annotated[str | None, typer.Option(help="How long it is valid, as in 90d or 12h.")] = None,
     *,
     target: Target,
 ) -> None:
-    """Make a key. It is shown once: keep it where secrets are kept."""
+    """Create a key. It is shown only once: keep it where secrets are kept."""
     body: dict[str, Any] = {"name": name, "scopes": scope}
     if expires_in is not None:
         body["expires_in_seconds"] = _seconds(expires_in)
@@ -50,7 +50,7 @@ def list_(
     *,
     target: Target,
 ) -> None:
-    """List the newest keys, also those that are over."""
+    """List the newest keys, including expired and revoked ones."""
     page = target.remote().call("GET", "/v1/keys?limit=500")
     if target.as_json:
         print_json(page)
@@ -65,7 +65,7 @@ def revoke(
     *,
     target: Target,
 ) -> None:
-    """End a key now; no process takes it after a few seconds."""
+    """Revoke a key: within seconds no process accepts it."""
     key = target.remote().call("POST", path_of("keys", id, "revoke"))
     if target.as_json:
         print_json(key)
@@ -77,11 +77,11 @@ def revoke(
 @with_target
 def rotate(
     id: IdArgument,
-    grace: Annotated[str, typer.Option(help="How long the old one still counts, as in 24h.")] = "24h",
+    grace: Annotated[str, typer.Option(help="How long the old key stays valid, as in 24h.")] = "24h",
     *,
     target: Target,
 ) -> None:
-    """Make a key like this one, which itself ends after the grace."""
+    """Create a key with the same name and scopes; the old one expires after the grace period."""
     body = {"grace_seconds": _seconds(grace)}
     _show_new(target.remote().call("POST", path_of("keys", id, "rotate"), body), target.as_json)
 
@@ -100,12 +100,12 @@ def signing(
 @with_target
 def rotate_signing(
     revoke: Annotated[
-        bool, typer.Option("--revoke", help="All tokens handed out so far stop counting: after a leak.")
+        bool, typer.Option("--revoke", help="Also make all tokens minted so far invalid: after a leak.")
     ] = False,
     *,
     target: Target,
 ) -> None:
-    """Have a new key sign tokens; the old ones verify until their last token has ended."""
+    """Sign tokens with a new key; tokens of the old keys stay valid until they expire."""
     remote = target.remote()
     _show_signing(remote.call("POST", "/v1/signing-keys/rotate", {"revoke": revoke}), target.as_json)
 
@@ -113,34 +113,34 @@ def rotate_signing(
 @app.command()
 @with_target
 def revoke_token(
-    id: Annotated[str, typer.Argument(help="The token's id: what minting it answered, its `jti`.")],
+    id: Annotated[str, typer.Argument(help="The token's id, from the answer that minted it: its `jti`.")],
     *,
     target: Target,
 ) -> None:
-    """Have one buyer's token count no more."""
+    """Revoke one buyer's token."""
     done = target.remote().call("POST", path_of("buyer-tokens", id, "revoke"))
     if target.as_json:
         print_json(done)
     else:
-        console_for_tables().print(f"{printable(id)} counts no more.")
+        console_for_tables().print(f"{printable(id)} is revoked.")
 
 
 def _show_new(key: dict[str, Any], as_json: bool) -> None:
-    """Show a key that was just made.
+    """Show a key that was just created.
 
     Raises:
-        FlashGuardError: it was made, and the answer that held it was lost.
+        FlashGuardError: it was created, but the answer with the key was lost.
     """
     if key["key"] is None:
         raise FlashGuardError(
-            f"The key {key['id']} was made, but the answer that held it was lost, and nobody can show it "
-            f"again. End it with `flashguard keys revoke {key['id']}`, and make another."
+            f"The key {key['id']} was created, but the answer with the key was lost, and it can't be shown "
+            f"again. Revoke it with `flashguard keys revoke {key['id']}`, and create another."
         )
     if as_json:
         print_json(key)
         return
     console_for_tables().print(_table([key]))
-    sys.stdout.write(f"\n{key['key']}\n\nThis is the key; nobody can show it again.\n")
+    sys.stdout.write(f"\n{key['key']}\n\nThis is the key; it can't be shown again.\n")
 
 
 def _table(keys: list[dict[str, Any]]) -> PlainTable:

@@ -1,4 +1,4 @@
-"""Local times: read so that none can be meant in two ways, and shown beside UTC."""
+"""Local times: ambiguous ones are refused, and they are shown beside UTC."""
 
 import re
 from datetime import datetime
@@ -11,10 +11,11 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d{1,6})?(Z|[
 
 
 def moment_of(text: str | None, option: str) -> str | None:
-    """Return a time that an option was given, in RFC 3339 with its offset; None for None.
+    """Return the time of an option in RFC 3339 with its offset; None for None.
 
     Raises:
-        FlashGuardError: it is no date with a time, or a local time that does not exist or exists twice.
+        FlashGuardError: the text is not a date with a time, or a local time that does not exist or exists
+            twice.
     """
     if text is None:
         return None

@@ -9,15 +9,15 @@ from .output import PlainTable, console_for_tables, print_json
 from .remote import Target, path_of, with_target
 from .sale import SaleArgument
 
-app = typer.Typer(help="Orders: look at them, take them back.", no_args_is_help=True)
+app = typer.Typer(help="Orders: list and cancel.", no_args_is_help=True)
 
 
 @app.command("list")
 @with_target
 def list_(
     sale: SaleArgument,
-    status: Annotated[str | None, typer.Option(help="Only confirmed, or only cancelled ones.")] = None,
-    limit: Annotated[int, typer.Option(help="How many of the newest.", min=1, max=500)] = 50,
+    status: Annotated[str | None, typer.Option(help="Only confirmed, or only cancelled orders.")] = None,
+    limit: Annotated[int, typer.Option(help="Number of rows.", min=1, max=500)] = 50,
     *,
     target: Target,
 ) -> None:
@@ -36,13 +36,15 @@ def cancel(
     order: Annotated[str, typer.Argument(help="The order's id.")],
     restock: Annotated[
         bool,
-        typer.Option("--restock/--no-restock", help="Put its units on sale again, or off the stock."),
+        typer.Option(
+            "--restock/--no-restock", help="Put its units on sale again, or remove them from the stock."
+        ),
     ],
     reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")] = "refund",
     *,
     target: Target,
 ) -> None:
-    """Take a confirmed order back."""
+    """Cancel a confirmed order."""
     body = {"restock": restock, "reason": reason}
     done = target.remote().call("POST", path_of("orders", order, "cancel"), body)
     if target.as_json:

@@ -1,4 +1,4 @@
-"""What the command line writes. Nothing that comes from outside is markup, or moves the cursor."""
+"""The output of the command line. Text from outside is never markup and never moves the cursor."""
 
 import contextlib
 import json
@@ -12,13 +12,13 @@ from rich.text import Text
 
 PIPED_COLUMNS: Final = 160
 UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Control and format characters (those that turn text around are among them), surrogates, line separators."""
+"""Control and format characters (including those that reverse text), surrogates, line separators."""
 JOINERS: Final = ("\u200c", "\u200d")
-"""Format characters that words of some languages, and emoji, are written with."""
+"""Format characters that are part of words in some languages, and of emoji."""
 
 
 def printable(text: str) -> str:
-    """Return text from outside in one line: what a terminal would obey is shown as its escape, as `\\x1b`."""
+    """Return text from outside as one line, with control characters as escapes such as `\\x1b`."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -42,7 +42,7 @@ class PlainTable(Table):
 
 
 def console_for_tables() -> Console:
-    """Return where tables go: as wide as the terminal; wide enough to cut nothing short without one."""
+    """Return the console for tables: as wide as the terminal; wide enough for whole cells without one."""
     console = Console(markup=False, emoji=False, highlight=False)
     if console.is_terminal:
         return console
@@ -50,15 +50,15 @@ def console_for_tables() -> Console:
 
 
 def print_json(value: object) -> None:
-    """Write what `--json` shows."""
+    """Write a value as `--json` output."""
     json.dump(value, sys.stdout, indent=2)
     sys.stdout.write("\n")
 
 
 def unfailing_output() -> TextIO:
-    """Return standard output for a process that must go on without it.
+    """Return standard output for a process that must continue without it.
 
-    A full disk, or a reader that has gone, loses lines and nothing else.
+    A full disk or a closed reader loses lines and nothing else.
     """
     return cast("TextIO", _UnfailingOutput())
 

@@ -1,4 +1,4 @@
-"""Waits until a service that was started says that it is ready, and says why it is not."""
+"""Waits until a started service is ready, and shows why it is not."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import msgspec
 from flashguard.errors import FlashGuardError
 
 READY_TIMEOUT_SECONDS: Final = 60.0
-"""A service that did not answer at all in this time did not start."""
+"""A service that gives no answer in this time did not start."""
 READY_POLL_SECONDS: Final = 0.1
 NOT_READY_SECONDS: Final = 5.0
-"""How long a service may answer that it is not ready before the reason is shown, and the time between two."""
+"""Time without readiness before its reason is shown, and between two reasons."""
 
 
 class _Component(msgspec.Struct):
@@ -26,25 +26,25 @@ class _Readiness(msgspec.Struct):
 
 
 async def wait_until_ready(url: str, say: Callable[[str], None]) -> None:
-    """Return once the address answers 200; say why it answers otherwise.
+    """Return once the address answers 200; show the reason while it does not.
 
     Raises:
-        FlashGuardError: nothing answered at all.
+        FlashGuardError: there was no answer.
     """
     loop = asyncio.get_running_loop()
     give_up = loop.time() + READY_TIMEOUT_SECONDS
-    speak = told = None
+    show_at = shown = None
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
-        while speak is not None or loop.time() < give_up:
+        while show_at is not None or loop.time() < give_up:
             try:
                 async with http.get(url) as answer:
                     if answer.status == 200:
                         return
                     why = _reasons(await answer.read())
-                speak = speak or loop.time() + NOT_READY_SECONDS
-                if loop.time() >= speak and why != told:
+                show_at = show_at or loop.time() + NOT_READY_SECONDS
+                if loop.time() >= show_at and why != shown:
                     say(f"not ready: {why}")
-                    speak, told = loop.time() + NOT_READY_SECONDS, why
+                    show_at, shown = loop.time() + NOT_READY_SECONDS, why
             except (aiohttp.ClientError, TimeoutError):
                 pass
             await asyncio.sleep(READY_POLL_SECONDS)
@@ -56,8 +56,9 @@ def _reasons(answer: bytes) -> str:
     try:
         components = msgspec.json.decode(answer, type=_Readiness).components
     except msgspec.DecodeError:
-        return "the API answers something else than its readiness"
-    bad = {name: one for name, one in components.items() if one.status not in ("ok", "degraded")}
+        return "the API's answer is not a readiness report"
+    bad = {name: each for name, each in components.items() if each.status not in ("ok", "degraded")}
     return "; ".join(
-        f"{name} is {one.status}" + (f" ({one.detail})" if one.detail else "") for name, one in bad.items()
+        f"{name} is {each.status}" + (f" ({each.detail})" if each.detail else "")
+        for name, each in bad.items()
     )

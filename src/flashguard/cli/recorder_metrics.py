@@ -1,4 +1,4 @@
-"""A recorder's own metrics, on a small port: it serves nothing else, so no web framework comes along."""
+"""Serves a recorder's own metrics on a port of their own, without a web framework."""
 
 import hmac
 from collections.abc import AsyncIterator
@@ -13,13 +13,13 @@ from flashguard.telemetry.metrics.exposition import exposition
 
 
 @asynccontextmanager
-async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIterator[None]:
-    """Answers `GET /metrics` meanwhile, where a port is set; in production only with the admin key.
+async def serving_metrics(recorder: Recorder, settings: Settings) -> AsyncIterator[None]:
+    """Answer `GET /metrics` meanwhile, if a port is set; in production mode only with the admin key.
 
-    `GET /healthz` needs none: who asks is a kubelet, and the answer is only that the recorder's loop runs.
+    `GET /healthz` needs no key: a kubelet asks it, and it says only that the recorder's event loop runs.
 
     Raises:
-        ConfigurationError: the port can't be had, or production has no admin key.
+        ConfigurationError: can't listen on the port, or production mode has no admin key.
     """
     port = settings.recorder_metrics_port
     if port is None:
@@ -29,7 +29,7 @@ async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIter
     closed = settings.mode is Mode.PRODUCTION
     if closed and not key:
         raise ConfigurationError(
-            "In production a recorder's metrics need a key: set FLASHGUARD_ADMIN_KEY, or leave "
+            "In production mode a recorder's metrics need a key: set FLASHGUARD_ADMIN_KEY, or leave "
             "FLASHGUARD_RECORDER_METRICS_PORT unset."
         )
 
@@ -37,7 +37,7 @@ async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIter
         sent = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "replace")
         if closed and not hmac.compare_digest(sent, f"Bearer {key}".encode()):
             return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
-        states = {one.partition: one.state for one in recorder.partitions}
+        states = {partition.partition: partition.state for partition in recorder.partitions}
         body, media_type = exposition(recorder.meters.families(states), request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type})
 
@@ -54,7 +54,7 @@ async def answering_metrics(recorder: Recorder, settings: Settings) -> AsyncIter
             await web.TCPSite(runner, settings.host, port).start()
         except OSError as error:
             raise ConfigurationError(
-                f"Can't listen on {settings.host}, port {port}, for the recorder's metrics: {error.strerror}."
+                f"Cannot listen on {settings.host}, port {port}, for recorder metrics: {error.strerror}."
             ) from error
         yield
     finally:

@@ -1,4 +1,5 @@
-"""`flashguard recover`: for a ledger that lost what it had, shows what is lost either way; you choose."""
+"""`flashguard recover`: for a ledger that lost data, shows what each choice loses, and applies the chosen
+one."""
 
 import asyncio
 import sys
@@ -31,13 +32,13 @@ class Take(StrEnum):
 def recover(
     take: Annotated[
         Take | None,
-        typer.Option(help="ledger: forget what only memory knows; memory: write it into the ledger."),
+        typer.Option(help="ledger: discard what only memory has; memory: write it to the ledger."),
     ] = None,
     as_json: JsonOption = False,
     data_dir: Annotated[Path | None, typer.Option(help="The data directory of `flashguard up`.")] = None,
 ) -> None:
-    """Decide about partitions whose ledger is older than memory. Without --take it only shows. Exit code 1
-    while something is undecided."""
+    """Decide about partitions whose ledger is older than memory. Without --take, only show them. Exit code 1
+    while a decision is open."""
     choices, unwritten = asyncio.run(_recover(with_servers(Settings(), data_dir), take))
     if as_json:
         report = msgspec.json.encode({"partitions": choices, "taken": take, "unwritten_orders": unwritten})
@@ -71,7 +72,7 @@ async def _recover(settings: Settings, take: Take | None) -> tuple[list[Dilemma]
 
 def _print(console: Console, choices: list[Dilemma], take: Take | None, unwritten: list[str]) -> None:
     if not choices:
-        console.print("There is nothing to decide: no ledger is older than its memory.")
+        console.print("Nothing to decide: no partition's ledger is older than memory.")
         return
     for choice in choices:
         console.print(Text.assemble((f"partition {choice.partition}", "bold"), f": {choice.why}"))
@@ -79,16 +80,16 @@ def _print(console: Console, choices: list[Dilemma], take: Take | None, unwritte
             f"  memory is at entry {choice.memory_epoch}-{choice.memory_seq}, the ledger at "
             f"{choice.ledger_epoch}-{choice.ledger_seq}; the journal has {choice.journal_entries} more"
         )
-        console.print(f"  {len(choice.lost_orders)} orders are known to memory and not to the ledger")
+        console.print(f"  {len(choice.lost_orders)} orders are in memory and not in the ledger")
     console.print(_items(choices))
     if take is None:
         console.print(
-            "--take memory: write what the journal and memory know; the units of orders of which the ledger\n"
-            "has nothing leave the stock, because memory keeps neither their buyer nor their basket.\n"
-            "--take ledger: forget what only memory knows; its units are sold again, its orders never were."
+            "--take memory: write the data of journal and memory to the ledger. The units of orders that\n"
+            "the ledger does not have leave the stock: memory keeps neither their buyer nor their basket.\n"
+            "--take ledger: discard what only memory has. Its units are sold again; its orders are lost."
         )
         return
-    console.print(f"Taken: {take}. A recorder builds memory from the ledger now.")
+    console.print(f"Taken: {take}. A recorder now rebuilds memory from the ledger.")
     for id_ in unwritten:
         console.print(f"  not written: {id_}")
 

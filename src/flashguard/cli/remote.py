@@ -1,4 +1,4 @@
-"""Calls to a running FlashGuard over its own HTTP contract."""
+"""Calls a running FlashGuard over its HTTP API."""
 
 import asyncio
 import functools
@@ -24,12 +24,12 @@ from flashguard.settings import Settings
 from .output import printable
 
 TIMEOUT_SECONDS: Final = 60.0
-"""For one call with all of its tries."""
-MOST_TRIES: Final = 4
+"""For one call with all its attempts."""
+MAX_ATTEMPTS: Final = 4
 FIRST_WAIT_SECONDS: Final = 0.2
-LONGEST_WAIT_SECONDS: Final = 5.0
+MAX_WAIT_SECONDS: Final = 5.0
 TRANSIENT: Final = (429, 500, 502, 503, 504)
-"""Errors of the moment. Whether the request took effect is not known; with the same key it does so once."""
+"""Temporary errors. The request may have taken effect; with the same key it does so only once."""
 CHANGES: Final = ("POST", "PATCH", "PUT", "DELETE")
 
 ADDRESS: Final = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
@@ -52,7 +52,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a tabl
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Which FlashGuard a command calls, and how it shows the answer: the options that all commands have."""
+    """The options that all commands share: which FlashGuard to call, and how to show the answer."""
 
     as_json: bool = False
     url: str | None = None
@@ -63,7 +63,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """Return the FlashGuard to call.
 
         Raises:
-            ConfigurationError: there is no address or no key for it, or one that can't be right.
+            ConfigurationError: the address or the key is missing or malformed.
         """
         return Remote(self.url, self.admin_key, self.data_dir)
 
@@ -80,7 +80,7 @@ TARGET_OPTIONS: Final = tuple(
 
 
 def with_target(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a `Target`; it gets that as its argument `target`."""
+    """Give a command the options of a `Target`, which it gets as its argument `target`."""
     hints = get_type_hints(function, include_extras=True)
     own = [
         each.replace(annotation=hints[each.name], kind=Parameter.KEYWORD_ONLY)
@@ -100,10 +100,10 @@ def with_target(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def path_of(*parts: str) -> str:
-    """Return the path `/v1/...` of these parts; whatever an id holds, it stays one part.
+    """Return the path `/v1/...` of these parts, quoted so that every id stays one part.
 
     Raises:
-        FlashGuardError: a part is empty or only dots; a path can't hold it.
+        FlashGuardError: a part is empty, `.` or `..`, which a path can't contain.
     """
     for part in parts:
         if not part or part in DOTS:
@@ -112,7 +112,7 @@ def path_of(*parts: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether this is an address to call: http or https, a host, a port that can be."""
+    """Return whether this is a valid address: http or https, a host, a valid port."""
     try:
         return ADDRESS.fullmatch(text) is not None and bool(URL(text).host)
     except ValueError:
@@ -120,31 +120,31 @@ def is_address(text: str) -> bool:
 
 
 class ProblemAnswer(FlashGuardError):
-    """The API answered a problem."""
+    """The API answered with a problem."""
 
 
-class NotOurs(FlashGuardError):
-    """What answered is not FlashGuard's API."""
+class NotFlashGuard(FlashGuardError):
+    """The server that answered is not FlashGuard's API."""
 
 
 IN_DETAIL: Final = 3
-"""How many errors a problem's detail tells."""
+"""Number of errors in a problem's detail."""
 
 
 def _sentence(answer: dict[str, Any], status: int) -> str:
-    """Return a problem in words; where more is wrong than its detail tells, all of it, a line each."""
-    said = printable(f"{answer.get('code', status)}: {answer.get('detail', '')}")
+    """Return a problem in words; with more errors than fit into its detail, all of them, one per line."""
+    summary = printable(f"{answer.get('code', status)}: {answer.get('detail', '')}")
     errors = answer.get("errors") or []
     if len(errors) <= IN_DETAIL:
-        return said
-    return "\n".join([said, *(printable(f"{each['where']}: {each['what']}") for each in errors)])
+        return summary
+    return "\n".join([summary, *(printable(f"{each['where']}: {each['what']}") for each in errors)])
 
 
 class Remote:
-    """A running FlashGuard: its address and the admin key for it.
+    """A running FlashGuard: its address and its admin key.
 
     Raises:
-        ConfigurationError: there is no address or no key for it, or one that can't be right.
+        ConfigurationError: the address or the key is missing or malformed.
     """
 
     def __init__(self, url: str | None, admin_key: str | None, data_dir: Path | None) -> None:
@@ -153,16 +153,16 @@ class Remote:
         self.url = (url or _address(settings, data_dir)).rstrip("/")
         if not is_address(self.url):
             raise ConfigurationError(
-                f"{self.url!r} is no address. Write all of it, as in --url http://127.0.0.1:8000."
+                f"{self.url!r} is not an address. Write it in full, as in --url http://127.0.0.1:8000."
             )
         key = admin_key or (settings.admin_key.get_secret_value() if settings.admin_key else None)
         key = key or read_admin_key(directory)
         if key is None:
-            raise ConfigurationError("No admin key: give --admin-key or set FLASHGUARD_ADMIN_KEY.")
+            raise ConfigurationError("No admin key: use --admin-key or set FLASHGUARD_ADMIN_KEY.")
         if not KEY.fullmatch(key):
             raise ConfigurationError(
-                "The admin key holds a space, a line end, or a character such as … that no key has. Copy the "
-                "whole key: lists show only its end, and it can't be shown again."
+                "The admin key contains a space, a line end, or a character such as … that no key has. Copy "
+                "the whole key: lists show only its end, and it can't be shown again."
             )
         self.admin_key = key
 
@@ -177,22 +177,23 @@ class Remote:
     ) -> dict[str, Any]:
         """Make one call and return the answer's JSON.
 
-        A call that changes something carries an idempotency key. It is sent again, with the same key, when
-        the answer was lost or says to try again: it takes effect once. DELETE of what is gone is no error.
+        A call that changes something carries an idempotency key. If the answer is lost or says to retry, the
+        call is retried with the same key, so that it takes effect once. A DELETE of what no longer exists is
+        not an error.
 
         Parameters:
             path: with every part quoted: see `path_of`.
-            file: sent as it is in place of a body, with its media type.
-            once: the API takes no key here, and two of them would be two: it is sent once.
+            file: content and media type, sent unchanged in place of a body.
+            once: never retry, because the API takes no key for this call.
 
         Raises:
             ProblemAnswer: the answer is a problem.
-            FlashGuardError: nothing answered, or something that is not FlashGuard.
+            FlashGuardError: no server answered, or one that is not FlashGuard.
         """
-        return asyncio.run(self._call(method, path, body, file, 1 if once else MOST_TRIES))
+        return asyncio.run(self._call(method, path, body, file, 1 if once else MAX_ATTEMPTS))
 
     async def _call(
-        self, method: str, path: str, body: object, file: tuple[bytes, str] | None, most_tries: int
+        self, method: str, path: str, body: object, file: tuple[bytes, str] | None, max_attempts: int
     ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.admin_key}"}
         if method in CHANGES:
@@ -204,9 +205,9 @@ class Remote:
         url = URL(f"{self.url}{path}", encoded=True)
         deadline = time.monotonic() + TIMEOUT_SECONDS
         async with aiohttp.ClientSession(headers=headers) as http:
-            for made in range(1, most_tries + 1):
+            for attempt in range(1, max_attempts + 1):
                 left = aiohttp.ClientTimeout(total=max(0.1, deadline - time.monotonic()))
-                wait_seconds = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (made - 1))
+                wait_seconds = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
                 try:
                     async with http.request(method, url, timeout=left, **sent) as response:
                         status, body_read = response.status, await response.read()
@@ -214,20 +215,20 @@ class Remote:
                     if status < 400:
                         return answer
                     if method == "DELETE" and status == 404:
-                        return {}  # gone: by an earlier try, perhaps one that aiohttp made by itself
+                        return {}  # deleted by an earlier attempt, perhaps one that aiohttp made itself
                     error: FlashGuardError = ProblemAnswer(_sentence(answer, status))
                     again = status in TRANSIENT or answer["code"] == Code.REQUEST_IN_FLIGHT
-                    told = answer.get("retry_after_seconds")
-                    if isinstance(told, int | float):
-                        wait_seconds = max(wait_seconds, told)
-                except NotOurs as other:  # a proxy in front may say so while the API restarts
+                    retry_after = answer.get("retry_after_seconds")
+                    if isinstance(retry_after, int | float):
+                        wait_seconds = max(wait_seconds, retry_after)
+                except NotFlashGuard as other:  # a proxy may answer while the API restarts
                     error, again = other, status in TRANSIENT
                 except (aiohttp.ClientError, TimeoutError) as problem:
-                    error, again = self._no_answer(method, problem), _may_be_tried_again(problem)
-                if not again or made == most_tries or time.monotonic() + wait_seconds > deadline:
+                    error, again = self._no_answer(method, problem), _is_retryable(problem)
+                if not again or attempt == max_attempts or time.monotonic() + wait_seconds > deadline:
                     raise error
-                await asyncio.sleep(min(wait_seconds, LONGEST_WAIT_SECONDS))
-        raise AssertionError("the last try returns or raises")
+                await asyncio.sleep(min(wait_seconds, MAX_WAIT_SECONDS))
+        raise AssertionError("the last attempt returns or raises")
 
     def _read(self, response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
         if response.status == 204:
@@ -238,8 +239,8 @@ class Remote:
             answer = {}
         if not answer or (response.status >= 400 and "code" not in answer):
             kind = printable(response.headers.get("Content-Type", "no type"))
-            raise NotOurs(
-                f"{response.url} answered HTTP {response.status} with {kind}: that is not FlashGuard's API. "
+            raise NotFlashGuard(
+                f"{response.url} answered HTTP {response.status} with {kind}: this is not FlashGuard's API. "
                 "Check --url or FLASHGUARD_URL: the address without a path, as in http://127.0.0.1:8000."
             )
         return answer
@@ -247,32 +248,33 @@ class Remote:
     def _no_answer(self, method: str, problem: Exception) -> FlashGuardError:
         words = f"{self.url} does not answer: {problem or type(problem).__name__}."
         if isinstance(problem, aiohttp.ClientConnectorError):
-            return FlashGuardError(f"{words} Is it the right address? Give --url or set FLASHGUARD_URL.")
+            return FlashGuardError(f"{words} Check the address: use --url or set FLASHGUARD_URL.")
         if method in CHANGES:
-            words += " Whether the change took effect is not known: look before you try again."
+            words += " The change may have taken effect: check before you retry."
         return FlashGuardError(words)
 
 
-def _may_be_tried_again(problem: Exception) -> bool:
-    """Whether another try may help: the line was cut, or slow. Who refuses the connection is not there."""
+def _is_retryable(problem: Exception) -> bool:
+    """Return whether a retry may help: the connection broke or was slow. A refused connection is not
+    retried."""
     return not isinstance(problem, aiohttp.ClientConnectorError | aiohttp.InvalidURL)
 
 
 def _address(settings: Settings, data_dir: Path | None) -> str:
-    """Return where the API is, if `--url` does not say it.
+    """Return the API's address where `--url` is not used.
 
     Raises:
-        ConfigurationError: nothing says where it is.
+        ConfigurationError: there is none.
     """
     if data_dir is None and settings.url is not None:
         return settings.url
     directory = data_dir or settings.data_dir
     if (run := find_run(directory)) is not None:
         return run.url
-    apart = settings.redis_url or settings.database_url or {"host", "port"} & settings.model_fields_set
-    if data_dir is None and apart:
+    separate = settings.redis_url or settings.database_url or {"host", "port"} & settings.model_fields_set
+    if data_dir is None and separate:
         return settings.api_url
     raise ConfigurationError(
-        f"No FlashGuard runs on {directory}. Start one with `flashguard up`, or say where one runs with "
-        "--url or FLASHGUARD_URL."
+        f"No FlashGuard runs on {directory}. Start one with `flashguard up`, or give the address of a "
+        "running one with --url or FLASHGUARD_URL."
     )

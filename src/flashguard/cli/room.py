@@ -1,4 +1,4 @@
-"""`flashguard room`: what anybody can check of a waiting room, from what is published."""
+"""`flashguard room`: verifies a waiting room's lottery from its published data."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -24,13 +24,13 @@ def room() -> None:
 def verify(
     sale: Annotated[str, typer.Argument(help="The sale.")],
     promised: Annotated[
-        str | None, typer.Option("--commitment", help="As it was published when the sale was made.")
+        str | None, typer.Option("--commitment", help="The one published when the sale was created.")
     ] = None,
-    ticket: Annotated[str | None, typer.Option(help="A ticket that took part; its place is told.")] = None,
+    ticket: Annotated[str | None, typer.Option(help="A ticket of the lottery; its place is shown.")] = None,
     *,
     target: Target,
 ) -> None:
-    """Draw a sale's lottery again from its published seed. Exit code 1 when the order is another."""
+    """Repeat a sale's lottery from its published seed. Exit code 1 if the order differs."""
     drawn = _drawing(target.remote(), sale)
     wrong = differences(drawn, promised, ticket)
     place = drawn["data"].index(ticket) + 1 if ticket in drawn["data"] else None
@@ -49,7 +49,7 @@ def verify(
 
 
 def differences(drawn: dict[str, Any], promised: str | None, ticket: str | None) -> list[str]:
-    """What is not as it was promised; nothing, where all is well."""
+    """Return what differs from the commitment; an empty list if nothing does."""
     seed, tickets = drawn["seed"], drawn["data"]
     if seed is None:
         return ["The lottery is not drawn yet: its seed is still secret."]
@@ -63,12 +63,12 @@ def differences(drawn: dict[str, Any], promised: str | None, ticket: str | None)
     ):
         wrong.append("The tickets are not in the order that the seed gives them.")
     if ticket is not None and ticket not in tickets:
-        wrong.append(f"The ticket {ticket} is not among them.")
+        wrong.append(f"The ticket {ticket} is not in the lottery.")
     return wrong
 
 
 def _drawing(remote: Remote, sale: str) -> dict[str, Any]:
-    """The lottery with all of its pages."""
+    """Return the lottery with all its pages."""
     tickets: list[str] = []
     cursor: str | None = "0"
     drawn: dict[str, Any] = {}

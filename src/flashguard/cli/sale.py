@@ -14,13 +14,13 @@ from .local_time import TIME_HELP, both, moment_of
 from .output import PlainTable, console_for_tables, plain, print_json, printable
 from .remote import Remote, Target, path_of, with_target
 
-app = typer.Typer(help="Sales: create, look at, open, pause, close, restock.", no_args_is_help=True)
+app = typer.Typer(help="Sales: create, show, open, pause, close, restock.", no_args_is_help=True)
 
 SaleArgument = Annotated[str, typer.Argument(help="The sale's id.")]
 
 
 def _item(text: str) -> dict[str, Any]:
-    """sku:stock[:price_minor[:currency[:name]]] as an item."""
+    """Return the item that `sku:stock[:price_minor[:currency[:name]]]` describes."""
     parts = text.split(":", 4)
     try:
         sku, stock = parts[0], int(parts[1])
@@ -41,17 +41,25 @@ def _item(text: str) -> dict[str, Any]:
 @app.command()
 @with_target
 def create(
-    name: Annotated[str, typer.Option(help="What buyers see.")],
+    name: Annotated[str, typer.Option(help="The name that buyers see.")],
     item: Annotated[list[str], typer.Option(help="sku:stock[:price_minor[:currency[:name]]]; repeatable.")],
-    id: Annotated[str | None, typer.Option(help="A slug; made from the name if left out.")] = None,
-    hold_seconds: Annotated[int, typer.Option(help="How long a hold lasts.")] = 120,
+    id: Annotated[str | None, typer.Option(help="A slug; derived from the name if omitted.")] = None,
+    hold_seconds: Annotated[int, typer.Option(help="Seconds that a hold lasts.")] = 120,
     limit: Annotated[int | None, typer.Option(help="Units per customer.")] = None,
     max_held: Annotated[int | None, typer.Option(help="Units per customer in unconfirmed holds.")] = None,
-    cool_down: Annotated[int | None, typer.Option(help="Seconds without holds after lapses.")] = None,
-    waiting_list: Annotated[int | None, typer.Option(help="How many may wait for units.")] = None,
-    waiting_list_hold: Annotated[int | None, typer.Option(help="Seconds they have to confirm.")] = None,
-    cool_down_after: Annotated[int | None, typer.Option(help="How many lapses that takes (3).")] = None,
-    spread: Annotated[int, typer.Option(help="Over how many partitions, if it is hotter than one core.")] = 1,
+    cool_down: Annotated[
+        int | None, typer.Option(help="Seconds without new holds after expired ones.")
+    ] = None,
+    waiting_list: Annotated[int | None, typer.Option(help="Maximum buyers who may wait for units.")] = None,
+    waiting_list_hold: Annotated[
+        int | None, typer.Option(help="Seconds that an offer from the list lasts.")
+    ] = None,
+    cool_down_after: Annotated[
+        int | None, typer.Option(help="Holds without an order before a cool-down (3).")
+    ] = None,
+    spread: Annotated[
+        int, typer.Option(help="Partitions to spread over, for more demand than one core serves.")
+    ] = 1,
     starts_at: Annotated[str | None, typer.Option(help=f"When it opens: {TIME_HELP}")] = None,
     ends_at: Annotated[str | None, typer.Option(help=f"When it ends: {TIME_HELP}")] = None,
     *,
@@ -127,7 +135,7 @@ def show(
     *,
     target: Target,
 ) -> None:
-    """Show a sale with its counters of this moment."""
+    """Show a sale with its current counters."""
     _show(target.remote().call("GET", path_of("sales", sale)), target.as_json)
 
 
@@ -151,11 +159,11 @@ _state_command("pause", "Pause a sale: no new holds; live ones can still be conf
 @with_target
 def close(
     sale: SaleArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Close it without being asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Close it without asking.")] = False,
     *,
     target: Target,
 ) -> None:
-    """Close a sale for good. Asks first."""
+    """Close a sale permanently. Asks first."""
     remote = target.remote()
     if not yes:
         confirm_closing(sale)
@@ -163,29 +171,29 @@ def close(
 
 
 def confirm_closing(sale: str) -> None:
-    """Return if the operator says that the sale is to be closed.
+    """Ask the operator whether to close the sale; return if the answer is yes.
 
     Raises:
-        FlashGuardError: they say no, or there is no terminal to ask at.
+        FlashGuardError: the answer is no, or there is no terminal.
     """
     what = f"Closing {printable(sale)} can't be undone: it never opens again."
     if not sys.stdin.isatty():
-        raise FlashGuardError(f"{what} Give --yes to close it without being asked.")
+        raise FlashGuardError(f"{what} Use --yes to close it without asking.")
     if not typer.confirm(f"{what} Close it?", err=True):
-        raise FlashGuardError(f"{printable(sale)} stays as it is.")
+        raise FlashGuardError(f"{printable(sale)} was not closed.")
 
 
 def _change(remote: Remote, sale: str, verb: str, as_json: bool) -> None:
     _show(remote.call("POST", path_of("sales", sale, verb)), as_json)
 
 
-# Else "-1" would be an option that is not there.
+# Otherwise "-1" would be an unknown option.
 @app.command(context_settings={"ignore_unknown_options": True})
 @with_target
 def restock(
     sale: SaleArgument,
     sku: Annotated[str, typer.Argument(help="The item.")],
-    delta: Annotated[int, typer.Argument(help="Units to add; below zero: to take away.")],
+    delta: Annotated[int, typer.Argument(help="Units to add; negative: to remove.")],
     reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")] = "by hand",
     *,
     target: Target,
@@ -211,7 +219,7 @@ def _show(sale: dict[str, Any], as_json: bool) -> None:
 
 
 def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the times and rules of a sale, by name; a rule that it does not have is left out."""
+    """Return the times and rules of a sale, by name, without rules that it does not have."""
     facts = [
         ("opens", both(sale["starts_at"])),
         ("ends", both(sale["ends_at"])),
@@ -228,8 +236,8 @@ def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
         hold = sale["waiting_list_hold_seconds"] or sale["hold_seconds"]
         facts.append(("waiting list", f"{sale['waiting_list']} places; offers last {hold} s"))
     if (room := sale["waiting_room"]) is not None:
-        told = (f"{name.replace('_', ' ')} {value}" for name, value in room.items() if value is not None)
-        facts.append(("waiting room", ", ".join(told)))
+        parts = (f"{name.replace('_', ' ')} {value}" for name, value in room.items() if value is not None)
+        facts.append(("waiting room", ", ".join(parts)))
     if sale["spread"] > 1:
         facts.append(("spread over", f"{sale['spread']} partitions"))
     return facts
@@ -255,7 +263,7 @@ WITHOUT_MINOR: Final = (
 )  # fmt: skip
 THOUSANDTHS: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 MINOR_DIGITS: Final = dict.fromkeys(WITHOUT_MINOR, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
-"""How many digits the minor unit of a currency has, where that is not two (ISO 4217)."""
+"""Digits of a currency's minor unit, where not two (ISO 4217)."""
 
 
 def price_of(minor: int, currency: str) -> str:

@@ -1,4 +1,4 @@
-"""`flashguard api`, `recorder` and `migrate`: the parts, each on its own."""
+"""`flashguard api`, `recorder` and `migrate`: each part on its own."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ from flashguard.telemetry.logs import in_json, log_config, set_up
 from flashguard.telemetry.tracing import traces_of
 from flashguard.valkey.connect import connect_kernel
 
-from .recorder_metrics import answering_metrics
+from .recorder_metrics import serving_metrics
 
 log = logging.getLogger("flashguard")
 
 GRACEFUL_SECONDS: Final = 5
 BACKLOG: Final = 16_384
-"""Connections the kernel may queue while 10,000 buyers connect at once."""
+"""Connections that Linux may queue while 10,000 buyers connect at once."""
 CONNECT_TRIES: Final = 60
 
 
@@ -59,10 +59,10 @@ def api(
 
 
 def _serve(settings: Settings, host: str | None, port: int | None, given: dict[str, str | int]) -> None:
-    """Serves until told to end.
+    """Serve until the process is asked to stop.
 
     Parameters:
-        given: settings that the application finds in its environment.
+        given: settings that the application reads from its environment.
     """
     os.environ |= {f"FLASHGUARD_{name}": str(value) for name, value in given.items()}
     uvicorn.run(
@@ -87,7 +87,7 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
 
 
 def recorder() -> None:
-    """Write the journal into the ledger, give ended holds back, and rebuild memory when it is lost."""
+    """Write the journal to the ledger, expire holds, and rebuild memory when it is lost."""
     settings = Settings()
     set_up(settings.log_level, settings.log_format)
     with contextlib.suppress(asyncio.CancelledError):
@@ -109,8 +109,8 @@ async def _record(settings: Settings) -> None:
         recorder = Recorder(kernel, ledger, settings, installation.partitions)
         recorder.traces = traces
         _at_signals(lambda: task.cancel() if recorder.leaving else recorder.leave())
-        log.info("%s records, of %d partitions, its share", recorder.name, installation.partitions)
-        async with answering_metrics(recorder, settings):
+        log.info("recorder %s started; %d partitions are shared", recorder.name, installation.partitions)
+        async with serving_metrics(recorder, settings):
             await recorder.run()
     finally:
         if traces is not None:
@@ -125,7 +125,8 @@ def _at_signals(end: Callable[[], object]) -> None:
 
 
 async def _examine(settings: Settings, kernel: Kernel, ledger: Ledger, part: str) -> None:
-    """The cheap part of `flashguard doctor`: in production we don't start where a promise would be a lie."""
+    """Run the cheap checks of `flashguard doctor`. In production mode, do not start where a promise can't be
+    kept."""
     for finding in await examine_at_start(settings, kernel, ledger, part):
         log.warning("%s: %s. %s", finding.name, finding.found, finding.todo)
 
@@ -135,7 +136,7 @@ async def _examine_for_api(settings: Settings) -> None:
     try:
         ledger = await Ledger.connect(database_url, connections=1, timeout=settings.ledger_timeout_seconds)
     except LedgerAway as error:
-        log.warning("%s", error)  # the workers say so too, and end
+        log.warning("%s", error)  # the workers report it too, and end
         return
     memory = connect_kernel(redis_url, settings)
     try:
@@ -146,7 +147,7 @@ async def _examine_for_api(settings: Settings) -> None:
 
 
 async def ledger_when_up(database_url: str, settings: Settings) -> Ledger:
-    """A ledger that is still coming up is waited for, for a minute."""
+    """Return the connected ledger; wait up to a minute for one that is starting."""
     for attempt in range(CONNECT_TRIES):
         try:
             return await Ledger.connect(
@@ -155,7 +156,7 @@ async def ledger_when_up(database_url: str, settings: Settings) -> Ledger:
         except LedgerAway as error:
             if attempt == CONNECT_TRIES - 1:
                 raise
-            log.warning("%s; trying again", error)
+            log.warning("%s; retrying in 1 s", error)
             await asyncio.sleep(1)
     raise AssertionError("unreachable")
 

@@ -1,4 +1,4 @@
-"""`flashguard shadow`: run beside a shop whose own stock decides, and see where the two differ."""
+"""`flashguard shadow`: runs beside a shop whose own stock decides, and shows where the two differ."""
 
 from typing import Annotated
 
@@ -18,13 +18,13 @@ def begin(
     *,
     target: Target,
 ) -> None:
-    """Have a draft be a shadow: it refuses nobody, and is compared with what the shop tells."""
+    """Make a draft a shadow: it refuses no buyer and is compared with the shop's own decisions."""
     begun = target.remote().call("POST", path_of("sales", sale, "shadow"))
     if target.as_json:
         print_json(begun)
     else:
         what = f"{printable(sale)} is a shadow since {begun['since']}"
-        typer.echo(f"{what}; open it, and tell it what the shop decides.")
+        typer.echo(f"{what}; open it, and send it the shop's decisions.")
 
 
 @app.command()

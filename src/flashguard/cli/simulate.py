@@ -1,4 +1,5 @@
-"""`flashguard simulate`: thousands of buyers press Buy at once; a table of what each strategy made of it."""
+"""`flashguard simulate`: thousands of buyers buy at the same time; shows a table of each strategy's
+result."""
 
 import asyncio
 import contextlib
@@ -45,9 +46,9 @@ WIDE_COLUMNS: Final = 100
 
 
 def simulate(
-    buyers: Annotated[int, typer.Option(help="How many press Buy; at most 20,000.")] = 10_000,
-    stock: Annotated[int, typer.Option(help="How many units there are.")] = 100,
-    strategy: Annotated[list[str] | None, typer.Option(help="all, or names; repeatable.")] = None,
+    buyers: Annotated[int, typer.Option(help="Number of buyers; at most 20,000.")] = 10_000,
+    stock: Annotated[int, typer.Option(help="Units in stock.")] = 100,
+    strategy: Annotated[list[str] | None, typer.Option(help="A strategy, or all; repeatable.")] = None,
     json: Annotated[
         str | None, typer.Option(help="Where to write the report; - for standard output.")
     ] = None,
@@ -55,7 +56,7 @@ def simulate(
     admin_key: KeyOption = None,
     data_dir: DirOption = None,
 ) -> None:
-    """Simulate a rush. Exit code 0 only when every strategy ran and flashguard sold exactly what it had."""
+    """Simulate a rush. Exit code 0 only if every strategy ran and flashguard sold exactly the stock."""
     names = tuple(strategy or ["flashguard"])
     chosen = STRATEGIES if "all" in names else names
     try:
@@ -77,7 +78,7 @@ def simulate(
 
 
 def as_promised(report: Report, strategies: tuple[str, ...]) -> bool:
-    """Whether every strategy ran and flashguard, if chosen, gave exactly what there was, without an error."""
+    """Return whether every strategy ran and flashguard, if chosen, sold exactly the stock without errors."""
     if [run.strategy for run in report.runs] != list(strategies):
         return False
     return all(
@@ -148,14 +149,14 @@ async def _service(url: str | None, admin_key: str | None, data_dir: Path | None
         return
     with tempfile.TemporaryDirectory(prefix="flashguard-simulation-") as folder:
         if os.geteuid() == 0:
-            os.chmod(folder, 0o711)  # noqa: PTH101, S103 root's PostgreSQL is another account
+            os.chmod(folder, 0o711)  # noqa: PTH101, S103 root's PostgreSQL runs as another account
         async with _own_service(Path(folder)) as place:
             yield place
 
 
 @asynccontextmanager
 async def _own_service(folder: Path) -> AsyncIterator[_Place]:
-    """Start a FlashGuard that takes nothing from our environment, and end it."""
+    """Run a FlashGuard meanwhile that ignores the settings of this environment."""
     Console(stderr=True).print("No FlashGuard for simulations runs here: starting a clean one …")
     directory, log_file = folder / "data", folder / "log"
     with log_file.open("wb") as log:
@@ -175,16 +176,16 @@ async def _own_service(folder: Path) -> AsyncIterator[_Place]:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return our environment without any setting of FlashGuard's."""
+    """Return the environment without settings of FlashGuard."""
     ours = {name: value for name, value in os.environ.items() if not name.upper().startswith("FLASHGUARD_")}
     return ours | {"PYTHONUNBUFFERED": "1"}
 
 
 async def _started(process: Process, directory: Path, log_file: Path) -> _Place:
-    """Return where the service that was started answers, once it is ready.
+    """Return the address of the started service, once it is ready.
 
     Raises:
-        FlashGuardError: it ended, or did not get ready in time; the message ends with its last lines.
+        FlashGuardError: it ended, or was not ready in time; the message ends with its last lines.
     """
     deadline = time.monotonic() + START_SECONDS
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=READY_SECONDS)) as http:
@@ -207,7 +208,7 @@ async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
 
 
 class _Screen:
-    """The four counters and the log, live on a terminal, as plain lines elsewhere."""
+    """Shows the four counters and the log: live on a terminal, as plain lines elsewhere."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._plan = plan
@@ -250,7 +251,7 @@ class _Screen:
 
 
 def _table(runs: tuple[RunResult, ...], *, wide: bool) -> Table:
-    """One row per strategy; with short headings it fits on 80 columns."""
+    """Return the table of strategies; with short headings it fits into 80 columns."""
     names = (
         ("Total\nRequests", "Successful\nLocks", "Inventory\nOversold", "Units\nLeaked")
         if wide

@@ -1,8 +1,7 @@
-"""`flashguard up`: everything, with one command."""
+"""`flashguard up`: starts everything with one command."""
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
@@ -33,31 +32,32 @@ from flashguard.telemetry.logs import in_json, json_line, set_up
 
 from .demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
 from .output import printable, unfailing_output
+from .port import claim_port
 from .readiness import READY_POLL_SECONDS, wait_until_ready
 
 FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
 
-PORTS_TO_TRY: Final = 100
 RUN_RETRY_SECONDS: Final = 1.0
 NAME_WIDTH: Final = len("flashguard")
 
 PATIENCE_SECONDS: Final = {"api": 5.5, "deliverer": 0.5, "recorder": 2.0, "postgres": 1.5, "valkey": 0.5}
-"""What each part gets to end by itself, 10 s in all; of these the API gives its requests 5."""
+"""Seconds that each part has to end by itself, 10 s in all; the API gives its requests 5 of them."""
 
 DEATH_SIGNALS: Final = {"recorder": signal.SIGKILL, "deliverer": signal.SIGKILL, "api": signal.SIGTERM}
-"""What they get when we die. Of the API only its own orderly stop takes its workers along."""
+"""Signals that they get when this process dies. The API needs one with which it also stops its workers."""
 
 
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded servers keep their data.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Directory of the embedded servers' data.")] = None,
     workers: Annotated[int | None, typer.Option(help="API worker processes.")] = None,
     demo: Annotated[
         bool, typer.Option("--demo/--no-demo", help="Open a demo sale (development only).")
     ] = True,
 ) -> None:
-    """Start everything: Valkey, PostgreSQL, the recorder and the API. Ctrl-C ends it; the data stays."""
+    """Start everything: Valkey, PostgreSQL, the recorder, the deliverer and the API. Ctrl-C stops it; the
+    data stays."""
     given = {"host": host, "port": port, "data_dir": data_dir, "workers": workers}
     try:
         settings = Settings.model_validate(
@@ -76,10 +76,10 @@ def up(
 
 
 async def run(settings: Settings, *, demo: bool, flashguard: Sequence[str] = FLASHGUARD) -> None:
-    """Runs everything until SIGINT, SIGTERM or SIGHUP.
+    """Run everything until SIGINT, SIGTERM or SIGHUP.
 
     Raises:
-        FlashGuardError: a part did not start, or ended again and again.
+        FlashGuardError: a part did not start, or failed too often in a row.
     """
     stop_at_signals()
     everything = Everything(settings, flashguard)
@@ -94,7 +94,7 @@ async def run(settings: Settings, *, demo: bool, flashguard: Sequence[str] = FLA
 
 
 def stop_at_signals() -> None:
-    """Has the first SIGINT, SIGTERM or SIGHUP cancel the task we are in; further ones change nothing."""
+    """Cancel the current task at the first SIGINT, SIGTERM or SIGHUP; ignore further ones."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -106,9 +106,9 @@ def stop_at_signals() -> None:
             cancelled = True
             task.cancel()
 
-    loop.add_signal_handler(signal.SIGINT, cancel)  # though a shell has its background jobs ignore it
+    loop.add_signal_handler(signal.SIGINT, cancel)  # a shell makes its background jobs ignore it
     loop.add_signal_handler(signal.SIGTERM, cancel)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has a say
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # respects nohup
         loop.add_signal_handler(signal.SIGHUP, cancel)
 
 
@@ -123,7 +123,7 @@ class Everything:
         self._settings = settings
         self._flashguard = flashguard
         self._lock = DirectoryLock(self.data_dir / "up.lock")
-        self._log_handler = _Saying(self)
+        self._log_handler = _ToOutput(self)
         self._homes = [self.data_dir]
         self._claim: socket.socket | None = None
         self._rewriting: asyncio.Task[None] | None = None
@@ -132,7 +132,7 @@ class Everything:
         self.admin_key = ""
 
     def say(self, name: str, line: str) -> None:
-        """Show a line of a part: behind its name; in JSON, the part's own JSON as it is, else as JSON."""
+        """Show a line of a part after its name; with JSON logs, as JSON, or unchanged if it already is."""
         if in_json():
             logger = "flashguard" if name == "flashguard" else f"flashguard.{name}"
             self._output.write(f"{json_line(logger, line)}\n")
@@ -147,11 +147,11 @@ class Everything:
         self.admin_key = (
             settings.admin_key.get_secret_value() if settings.admin_key else keep_admin_key(self.data_dir)
         )
-        await self._outlive_dead_api()
+        await self._wait_for_dead_api()
         chosen = settings.mode is Mode.PRODUCTION or "port" in settings.model_fields_set
         port, self._claim = claim_port(settings.host, settings.port, exactly=chosen)
         if settings.port not in (0, port):
-            self.say("flashguard", f"port {settings.port} is taken; taking {port}")
+            self.say("flashguard", f"port {settings.port} is in use; using {port}")
         self.url = f"http://{reachable_host(settings.host)}:{port}"
         redis_url = settings.redis_url or await self._start_server(EmbeddedValkey(self.data_dir))
         database_url = settings.database_url or await self._start_server(EmbeddedPostgres(self.data_dir))
@@ -185,7 +185,7 @@ class Everything:
         await self._wait_until_ready()
 
     async def greet(self, *, demo: bool) -> None:
-        """Opens the demo sale, and says where everything is and what to try."""
+        """Open the demo sale, and show the addresses and what to try."""
         if demo:
             try:
                 await open_demo_sale(self.url, self.admin_key)
@@ -196,18 +196,18 @@ class Everything:
             self.say("flashguard", f"FlashGuard is ready: {self.url}")
             return
         show = self.console.print
-        kept_secret = self._settings.mode is Mode.PRODUCTION  # there, what we print is kept as a log
-        key = "$FLASHGUARD_ADMIN_KEY" if kept_secret else self.admin_key
+        is_production = self._settings.mode is Mode.PRODUCTION  # there, the output is kept as a log
+        key = "$FLASHGUARD_ADMIN_KEY" if is_production else self.admin_key
         show()
         show(Text.assemble("FlashGuard is ready: ", (self.url, "bold green")))
         pages = find_folder(self._settings.web_dir)
         if pages is None:
-            show("Pages:               none yet; install Node 20 or newer, then `make run` builds them")
+            show("Pages:               not built; install Node 20 or newer, then run `make run`")
         else:
             if demo:
                 show(f"Demo storefront:     {self.url}/sale/?id={SALE_ID}")
-            # A fragment stays in the browser, in no request and no log; the page takes it off its address.
-            signed_in = "" if kept_secret else f"#key={quote(self.admin_key, safe='')}"
+            # A fragment stays in the browser, out of requests and logs; the page removes it from its address.
+            signed_in = "" if is_production else f"#key={quote(self.admin_key, safe='')}"
             show(f"Simulator:           {self.url}/simulator/{signed_in}")
             show(f"Control room:        {self.url}/control/{signed_in}")
         show(Text.assemble("Admin key:           ", (key, "bold")))
@@ -215,7 +215,7 @@ class Everything:
         show("\nThree things to try:")
         for what, line in things_to_try(self.url, key, demo=demo):
             show(Text.assemble((f"  # {what}\n", "dim"), f"  {line}"))
-        show(f"\nCtrl-C ends it; the data stays in {self.data_dir}.\n", markup=False)
+        show(f"\nCtrl-C stops it; the data stays in {self.data_dir}.\n", markup=False)
 
     async def stop(self) -> None:
         if self._rewriting is not None:
@@ -226,13 +226,13 @@ class Everything:
         try:
             remove_run(self.data_dir)
         except OSError as problem:
-            self.say("flashguard", f"run.json can't be removed: {problem.strerror}")
+            self.say("flashguard", f"cannot remove run.json: {problem.strerror}")
         self._lock.release()
         logger.removeHandler(self._log_handler)
         logger.propagate = True
 
-    async def _outlive_dead_api(self) -> None:
-        """The API of a run that was killed answers what it was asked, some seconds long, on its port."""
+    async def _wait_for_dead_api(self) -> None:
+        """Wait for the API of a killed run, which answers its open requests for some seconds on its port."""
         for _ in range(round(PATIENCE_SECONDS["api"] / READY_POLL_SECONDS)):
             if not still_ends(self.data_dir, "api"):
                 return
@@ -252,10 +252,10 @@ class Everything:
             await migrate.stop(PATIENCE_SECONDS["recorder"])
 
     async def _wait_until_ready(self) -> None:
-        """Wait until the API says that every part answers, or until a part is given up.
+        """Wait until the API reports that it is ready, or until a part is given up.
 
-        An API that answers otherwise is waited for without end, and the reason is shown: a partition that is
-        being rebuilt needs its time, and one that waits for `flashguard recover` needs the servers.
+        There is no time limit while the API answers, and the reason is shown: a rebuild takes its time, and a
+        partition that waits for `flashguard recover` needs the servers to run.
         """
         failure = asyncio.create_task(self.supervisor.failure())
         ready = asyncio.create_task(
@@ -273,13 +273,16 @@ class Everything:
         return full_disk(self._homes)
 
     def _write_run(self) -> None:
-        """Write `run.json`; where that fails, as on a full disk, again and again until it is written."""
+        """Write `run.json`; if that fails, for example on a full disk, retry until it succeeds."""
         if self._rewriting is not None and not self._rewriting.done():
             return
         try:
             self._try_to_write_run()
         except OSError as problem:
-            self.say("flashguard", f"run.json can't be written ({problem.strerror}); trying again")
+            self.say(
+                "flashguard",
+                f"cannot write run.json ({problem.strerror}); retrying every {RUN_RETRY_SECONDS:g} s",
+            )
             self._rewriting = asyncio.get_running_loop().create_task(self._write_run_later())
 
     def _try_to_write_run(self) -> None:
@@ -291,12 +294,12 @@ class Everything:
             await asyncio.sleep(RUN_RETRY_SECONDS)
             with contextlib.suppress(OSError):
                 self._try_to_write_run()
-                self.say("flashguard", "run.json is written again")
+                self.say("flashguard", "run.json was written")
                 return
 
 
-class _Saying(logging.Handler):
-    """Passes what the embedded servers have to say on to the one who reads our output."""
+class _ToOutput(logging.Handler):
+    """Shows the log of the embedded servers in the output of `up`."""
 
     def __init__(self, everything: Everything) -> None:
         super().__init__()
@@ -304,44 +307,3 @@ class _Saying(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._everything.say("flashguard", record.getMessage())
-
-
-def claim_port(host: str, port: int, *, exactly: bool) -> tuple[int, socket.socket]:
-    """Return a port to listen on, and a claim to keep open while we run.
-
-    Parameters:
-        exactly: this port, which was asked for; else the next free one, if it is taken. 0 is any free one.
-
-    Our API listens some seconds from now. The claim, a name that the kernel gives to one process at a time
-    and takes back when it dies, keeps a second `flashguard up` from choosing the same port meanwhile.
-
-    Raises:
-        ConfigurationError: no such port can be had.
-    """
-    last = port if exactly or port == 0 else min(port + PORTS_TO_TRY - 1, 65535)
-    for candidate in range(port, last + 1):
-        try:
-            free = _bind(host, candidate)
-            claim = socket.socket(socket.AF_UNIX)
-            try:
-                claim.bind(f"\0flashguard/{host}:{free}")
-            except OSError:
-                claim.close()
-                raise
-            return free, claim
-        except OSError as problem:
-            if problem.errno != errno.EADDRINUSE:
-                raise ConfigurationError(
-                    f"Can't listen on {host}, port {candidate}: {problem.strerror}."
-                ) from problem
-    ports = f"Port {port} is" if last == port else f"The ports from {port} to {last} are"
-    raise ConfigurationError(f"{ports} taken; choose another with --port or FLASHGUARD_PORT.")
-
-
-def _bind(host: str, port: int) -> int:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the API itself does
-        probe.bind(address)
-        probe.listen()
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""`flashguard webhooks …`: endpoints, their secrets, the delivery log, replays."""
+"""`flashguard webhooks …`: endpoints, their secrets, the delivery log, and replays."""
 
 import time
 from typing import Annotated, Any, Final
@@ -11,11 +11,11 @@ from .local_time import TIME_HELP, moment_of
 from .output import PlainTable, console_for_tables, plain, print_json, printable
 from .remote import Target, path_of, with_target
 
-app = typer.Typer(help="Webhooks: who is told what happens.", no_args_is_help=True)
+app = typer.Typer(help="Webhooks: endpoints that get messages about events.", no_args_is_help=True)
 
 IdArgument = Annotated[str, typer.Argument(help="The endpoint's id.")]
 TEST_SECONDS: Final = 20.0
-"""How long `test` waits for the first attempt: twice the receiver's time, by default."""
+"""Seconds that `test` waits for the first attempt: twice the receiver's default timeout."""
 POLL_SECONDS: Final = 0.25
 EventOption = Annotated[
     list[str] | None, typer.Option("--event", help="A type of event; repeatable; default: all.")
@@ -25,13 +25,13 @@ EventOption = Annotated[
 @app.command()
 @with_target
 def create(
-    to: Annotated[str, typer.Argument(help="Where messages go: an https URL.")],
+    to: Annotated[str, typer.Argument(help="The https URL that gets the messages.")],
     event: EventOption = None,
-    description: Annotated[str, typer.Option(help="For whoever looks at the list.")] = "",
+    description: Annotated[str, typer.Option(help="A note for people.")] = "",
     *,
     target: Target,
 ) -> None:
-    """Make an endpoint; its secret is shown now and never again."""
+    """Create an endpoint. Its secret is shown only once."""
     body: dict[str, Any] = {"url": to, "description": description}
     if event:
         body["events"] = event
@@ -44,7 +44,7 @@ def list_(
     *,
     target: Target,
 ) -> None:
-    """List endpoints, and how they do."""
+    """List endpoints and the state of their deliveries."""
     page = target.remote().call("GET", "/v1/webhooks")
     if target.as_json:
         print_json(page)
@@ -71,7 +71,7 @@ def change(
     event: EventOption = None,
     description: Annotated[str | None, typer.Option(help="Another description.")] = None,
     enable: Annotated[
-        bool | None, typer.Option("--enable/--disable", help="Enabled again, it is sent what still waits.")
+        bool | None, typer.Option("--enable/--disable", help="Enabling it again delivers waiting messages.")
     ] = None,
     *,
     target: Target,
@@ -89,22 +89,22 @@ def delete(
     *,
     target: Target,
 ) -> None:
-    """Delete an endpoint, with all that waits for it."""
+    """Delete an endpoint and the messages that wait for it."""
     remote, path = target.remote(), path_of("webhooks", endpoint)
-    remote.call("GET", path)  # refuses an endpoint that there is not
+    remote.call("GET", path)  # fails if the endpoint does not exist
     remote.call("DELETE", path)
-    typer.echo(f"{printable(endpoint)} is deleted.")
+    typer.echo(f"{printable(endpoint)} was deleted.")
 
 
 @app.command()
 @with_target
 def rotate(
     endpoint: IdArgument,
-    overlap_seconds: Annotated[int, typer.Option(help="How long the old secret signs as well.")] = 86_400,
+    overlap_seconds: Annotated[int, typer.Option(help="Seconds that the old secret also signs.")] = 86_400,
     *,
     target: Target,
 ) -> None:
-    """Give an endpoint a new secret; for a while messages carry signatures of both."""
+    """Give an endpoint a new secret; until the overlap ends messages carry signatures of both."""
     body = {"overlap_seconds": overlap_seconds}
     path = path_of("webhooks", endpoint, "rotate-secret")
     _show(target.remote().call("POST", path, body), target.as_json)
@@ -115,7 +115,7 @@ def rotate(
 def log(
     endpoint: IdArgument,
     state: Annotated[str | None, typer.Option(help="pending, delivered or failed.")] = None,
-    limit: Annotated[int, typer.Option(help="How many of the newest.", min=1, max=500)] = 50,
+    limit: Annotated[int, typer.Option(help="Number of rows.", min=1, max=500)] = 50,
     *,
     target: Target,
 ) -> None:
@@ -142,7 +142,7 @@ def test(
     *,
     target: Target,
 ) -> None:
-    """Send a signed test event, wait for the first attempt, and show what the receiver answered."""
+    """Send a signed test event, wait for the first attempt, and show the receiver's answer."""
     remote = target.remote()
     sent = remote.call("POST", path_of("webhooks", endpoint, "test"))
     log_path = f"{path_of('webhooks', endpoint, 'deliveries')}?limit=1&cursor={sent['id'] + 1}"
@@ -150,7 +150,7 @@ def test(
     while time.monotonic() < deadline:
         found = remote.call("GET", log_path)["data"]
         if not found or found[0]["id"] != sent["id"]:
-            break  # the endpoint was deleted, or the log was cut
+            break  # the endpoint was deleted, or the log was trimmed
         line = found[0]
         if line["state"] != "pending" or line["last_attempt_at"] != sent["last_attempt_at"]:
             break
@@ -169,7 +169,7 @@ def _outcome(line: dict[str, Any], *, tried: bool) -> str:
         return f"{name} was delivered: status {line['status']} after {line['took_ms']} ms."
     if tried:
         return f"{name} was not delivered: {line['error']}. Next attempt at {line['next_attempt_at']}."
-    return f"{name} was not sent within {TEST_SECONDS:g} s: does `flashguard deliverer` run?"
+    return f"{name} was not sent within {TEST_SECONDS:g} s: check that `flashguard deliverer` runs."
 
 
 @app.command()
@@ -179,11 +179,11 @@ def replay(
     delivery: Annotated[list[int] | None, typer.Option(help="A line of the log; repeatable.")] = None,
     since: Annotated[str | None, typer.Option(help=f"Written since: {TIME_HELP}")] = None,
     until: Annotated[str | None, typer.Option(help=f"Written before: {TIME_HELP}")] = None,
-    state: Annotated[str | None, typer.Option(help="Only delivered, or only failed ones.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only delivered, or only failed messages.")] = None,
     *,
     target: Target,
 ) -> None:
-    """Deliver messages of the log once more, at most 10,000."""
+    """Deliver messages of the log again, at most 10,000."""
     body: dict[str, Any] = {
         "deliveries": delivery or None,
         "since": moment_of(since, "--since"),
@@ -192,7 +192,7 @@ def replay(
     }
     path = path_of("webhooks", endpoint, "replay")
     answer = target.remote().call("POST", path, body, once=True)
-    typer.echo(f"{answer['replayed']:,} messages will be delivered once more.")
+    typer.echo(f"{answer['replayed']:,} messages will be delivered again.")
 
 
 def _state(endpoint: dict[str, Any]) -> str:

@@ -28,32 +28,32 @@ def _network(text: str) -> str:
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
-        raise ValueError(f"{path} is no folder")
+        raise ValueError(f"{path} is not a folder")
     return path
 
 
 def _http_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", text):
-        raise ValueError("write the whole address, as in http://127.0.0.1:8000")
+        raise ValueError("write the full address, as in http://127.0.0.1:8000")
     return text
 
 
 def reachable_host(host: str) -> str:
-    """Return where to call a server that listens on this address."""
+    """Return the host to call for a server that listens on this address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return f"[{host}]" if ":" in host else host
 
 
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
-"""One origin as a browser says it: no `*`, no path, not `null`."""
+"""One origin as a browser sends it: not `*`, without a path, not `null`."""
 RateSetting = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}/[1-9][0-9]{0,4}$")] | None
 
 
 class Settings(BaseSettings):
-    """FlashGuard's settings. Construct it in code, or let it read the environment.
+    """FlashGuard's settings, constructed in code or read from the environment.
 
     Raises:
-        pydantic.ValidationError: a variable has a value that its setting can't take.
+        pydantic.ValidationError: a variable has an invalid value.
     """
 
     model_config = SettingsConfigDict(env_prefix="FLASHGUARD_", extra="ignore", frozen=True)
@@ -67,194 +67,228 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What code gives, then variables, then files; which folder they are in is a variable itself."""
+        """Return the sources in order: arguments, variables, then files in the folder
+        FLASHGUARD_SECRETS_DIR."""
         folder = os.environ.get("FLASHGUARD_SECRETS_DIR")
         if not folder or not Path(folder).is_dir():
             return init_settings, env_settings
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
 
     host: str = Field("127.0.0.1")
-    """Address the API listens on."""
+    """Address that the API listens on."""
     port: int = Field(
         8000,
         ge=0,
         le=65535,
-        description="Port of the API. Unset, in development, `up` takes the next free one if 8000 is "
-        "taken; a port that is set and taken is an error.",
+        description="Port of the API. In development mode, if it is not set and 8000 is in use, `up` "
+        "chooses the next free port. A port that is set and in use is an error.",
     )
     url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         None,
-        description="Where commands such as `flashguard sale` find the API; unset: the `up` that runs on "
-        "DATA_DIR, else HOST and PORT.",
+        description="Address of the API for commands like `flashguard sale`; unset: that of the `up` "
+        "running on DATA_DIR, else HOST and PORT.",
     )
     workers: int = Field(
-        1, ge=1, le=64, description="API worker processes. One core serves one; leave one for Valkey."
+        1, ge=1, le=64, description="API worker processes. Use one per core, and leave one core for Valkey."
     )
     mode: Mode = Field(Mode.DEVELOPMENT)
-    """In production every call but health needs a key."""
+    """development or production. In production mode every call except health checks needs a key."""
     admin_key: SecretStr | None = Field(
-        None, description="Unset: made at first start and kept in the data directory."
+        None,
+        description="The API's admin key; unset: generated at the first start, kept in the data directory.",
     )
     secrets_dir: Annotated[Path, AfterValidator(_folder)] | None = Field(
         None,
-        description="Folder of files named as the variables, for what no variable should show; a variable "
-        "that is set counts more.",
+        description="Folder with one file per variable, named like it, for secrets; a variable that is set "
+        "takes precedence.",
     )
     data_dir: Path = Field(
-        Path(".flashguard"), description="Where the embedded servers and the admin key live."
+        Path(".flashguard"), description="Directory of the embedded servers' data and the admin key."
     )
     redis_url: str | None = Field(None, pattern=r"^(rediss?(\+sentinel|\+cluster)?|unix)://")
-    """Valkey/Redis >= 7 of your own: one server, redis+sentinel:// or redis+cluster://; unset: embedded."""
+    """Your own Valkey/Redis >= 7: one server, redis+sentinel:// or redis+cluster://; unset: embedded
+    Valkey."""
     database_url: str | None = Field(
         None,
         pattern=r"^postgres(ql)?://",
-        description="PostgreSQL >= 15 of your own; unset: embedded PostgreSQL.",
+        description="Your own PostgreSQL >= 15; unset: embedded PostgreSQL.",
     )
     cors_origins: tuple[Origin, ...] = Field(())
-    """Origins whose browsers may call the API."""
+    """Origins of web pages that may call the API."""
     log_level: str = Field("info")
     """debug, info, warning or error."""
     log_format: Literal["text", "json"] = Field("text")
-    """Lines for people, or one JSON object per line."""
+    """Text for people, or one JSON object per line."""
     traces: bool = Field(
         False,
-        description="Whether requests are traced, from click to commit; where to, OTEL_… variables say.",
+        description="Trace requests from click to commit; OTEL_… variables configure the export.",
     )
     access_log: bool = Field(False)
-    """Whether every answer is a line of the log."""
+    """Log a line for every answer."""
     metrics_max_items: int = Field(
-        100, ge=0, le=10_000, description="Items of running sales that /metrics shows the stock of; 0: none."
+        100,
+        ge=0,
+        le=10_000,
+        description="Maximum items of running sales whose stock /metrics shows; 0: none.",
     )
     metrics_dir: Path | None = Field(
-        None, description="Where worker processes add up their metrics; set by `flashguard api`."
+        None, description="Folder in which worker processes add their metrics; set by `flashguard api`."
     )
     recorder_metrics_port: int | None = Field(
-        None, ge=0, le=65535, description="Port of HOST where a recorder answers /metrics; unset: nowhere."
+        None, ge=0, le=65535, description="Port of HOST on which a recorder serves /metrics; unset: none."
     )
 
     partitions: int = Field(
-        16, ge=1, le=256, description="Fixed at the installation's first migration; kept in the ledger."
+        16,
+        ge=1,
+        le=256,
+        description="Number of partitions. Fixed at the first migration and kept in the ledger.",
     )
     max_batch: int = Field(
-        512, ge=1, le=1000, description="Requests in one script call; keeps a call in the low milliseconds."
+        512,
+        ge=1,
+        le=1000,
+        description="Maximum requests in one script call, which keeps a call at a few milliseconds.",
     )
     max_queue: int = Field(
-        20_000, ge=1, description="Requests waiting for a script call, per process; beyond: 503 overloaded."
+        20_000,
+        ge=1,
+        description="Maximum requests that wait for a script call, per process; more get 503 overloaded.",
     )
     memory_timeout_seconds: float = Field(2.0, gt=0)
-    """How long a script call may take before the answer is 503 recovering; later ones get that at once."""
+    """Maximum seconds of a script call; then the answer is 503 recovering, and later calls get it
+    immediately."""
     hold_replicas: int = Field(
-        1, ge=1, le=8, description="Replicas that must have a hold of a sale with hold_durability replicated."
+        1,
+        ge=1,
+        le=8,
+        description="Replicas that must have a hold of a sale whose hold_durability is `replicated`.",
     )
     ledger_timeout_seconds: float = Field(5.0, gt=0)
-    """How long a statement, or the wait for a connection to PostgreSQL, may take."""
+    """Maximum seconds of a statement, and of the wait for a connection to PostgreSQL."""
     record_timeout_seconds: float = Field(5.0, gt=0)
-    """How long a buy waits for its commit before the answer is 503; its outcome stays knowable by key."""
+    """Maximum seconds that a buy waits for its commit; then the answer is 503, and its key returns the
+    outcome."""
     ledger_connections: int = Field(8, ge=1, le=100)
-    """Connections of one process to PostgreSQL."""
+    """Maximum connections of one process to PostgreSQL."""
     prepared_statements: bool | None = Field(
         None,
-        description="Keep prepared statements; unset: with the embedded server only, for a transaction-mode "
-        "pooler may break them.",
+        description="Keep prepared statements; unset: only with the embedded server, because a pooler in "
+        "transaction mode may break them.",
     )
     group_entries: int = Field(
-        256, ge=1, le=5000, description="Journal entries that one recorder transaction takes at most."
+        256, ge=1, le=5000, description="Maximum journal entries that one transaction of the recorder writes."
     )
     journal_tail_seconds: float = Field(
-        300.0, ge=0, description="How long recorded entries stay in the journal."
+        300.0, ge=0, description="Seconds that recorded entries stay in the journal."
     )
     journal_tail_entries: int = Field(
-        5_000, ge=1, description="How many recorded entries stay in the journal, per partition."
+        5_000, ge=1, description="Maximum recorded entries that stay in the journal, per partition."
     )
     max_backlog_entries: int = Field(
-        10_000, ge=100, description="Unrecorded entries per partition; beyond: 503 overloaded."
+        10_000,
+        ge=100,
+        description="Maximum unrecorded entries per partition; with more, the answer is 503 overloaded.",
     )
     sweep_interval_seconds: float = Field(0.25, gt=0)
-    """How often ended holds are given back."""
+    """Seconds between two runs of the recorder that expire holds."""
     closed_sale_hours: float = Field(24.0, ge=0)
-    """How long a closed sale's keys stay in memory."""
+    """Hours that a closed sale stays in memory."""
     max_hold_seconds: int = Field(3600, ge=1)
-    """No extension carries a hold past this age."""
+    """Maximum age of a hold in seconds; no extension exceeds it."""
     customer_case: Literal["fold", "exact"] = Field(
         "fold",
-        description="Whether `Ann` and `ann` are one customer; `exact` where your ids tell capitals from "
-        "small letters. The same for every process.",
+        description="`fold`: `Ann` and `ann` are one customer; `exact`: they are two. Must be the same for "
+        "every process.",
     )
     buyer_token_seconds: int = Field(
-        900, ge=30, le=86_400, description="How long a buyer's token counts, at most and by default."
+        900, ge=30, le=86_400, description="Maximum and default lifetime of a buyer's token, in seconds."
     )
     rate_per_address: RateSetting = Field(
-        None, description="Calls per client address, as `100/10`: 100 in 10 s; beyond: 429. Unset: no limit."
+        None, description="Calls per client address, as `100/10`: 100 in 10 s; more get 429. Unset: no limit."
     )
-    rate_per_key: RateSetting = Field(None, description="Calls per API key, likewise.")
+    rate_per_key: RateSetting = Field(None, description="Calls per API key, in the same form.")
     rate_per_customer: RateSetting = Field(
         None,
-        description="Holds, orders, waiting-list joins and room tickets per customer, and all calls of a "
-        "buyer's token, likewise.",
+        description="Holds, orders, waiting-list joins and room tickets per customer, and all calls with a "
+        "buyer's token, in the same form.",
     )
     trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
         (),
-        description="Networks of your proxies: from these `X-Forwarded-For` is believed, from no one else.",
+        description="Networks of your proxies. `X-Forwarded-For` is trusted only from these.",
     )
     max_body_bytes: int = Field(64 * 1024, ge=1024)
-    """Largest request body; beyond: 413."""
+    """Maximum size of a request body; a larger one gets 413."""
     max_head_bytes: int = Field(
-        16 * 1024, ge=1024, description="Largest address and headers of a request; beyond: 414 or 431."
+        16 * 1024,
+        ge=1024,
+        description="Maximum size of a request's address and headers; larger ones get 414 or 431.",
     )
     head_timeout_seconds: float = Field(
-        20.0, gt=0, description="How long a request's headers may take to come; beyond: 408, and the end."
+        20.0,
+        gt=0,
+        description="Maximum seconds to receive a request's headers; then 408, and the connection is closed.",
     )
     body_timeout_seconds: float = Field(
-        20.0, gt=0, description="How long a body may take to come, or an answer to be taken; beyond: the end."
+        20.0,
+        gt=0,
+        description="Maximum seconds to receive a body or send an answer; then the connection is closed.",
     )
     keep_alive_seconds: int = Field(
         75,
         ge=1,
-        description="How long an idle connection stays open: longer than a proxy in front keeps its own.",
+        description="Seconds that an idle connection stays open; set it longer than a proxy in front does.",
     )
     max_connections: int = Field(
-        24_000, ge=1, description="Open connections per process; beyond, the longest idle ones are closed."
+        24_000,
+        ge=1,
+        description="Maximum open connections per process; then the longest idle ones are closed.",
     )
 
     max_import_bytes: int = Field(
-        2 * 1024 * 1024, ge=1024, le=16 * 1024 * 1024, description="Largest import of sales; beyond: 413."
+        2 * 1024 * 1024,
+        ge=1024,
+        le=16 * 1024 * 1024,
+        description="Maximum size of an import of sales; a larger one gets 413.",
     )
     webhook_private_addresses: bool = Field(
         False,
-        description="Let webhooks go to private, loopback and link-local addresses, and by plain http.",
+        description="Allow webhooks to private, loopback and link-local addresses, and over plain http.",
     )
     webhook_timeout_seconds: float = Field(10.0, gt=0, le=60)
-    """How long one attempt to deliver a webhook may take."""
+    """Maximum seconds of one attempt to deliver a webhook."""
     webhook_concurrency: int = Field(
-        16, ge=1, le=200, description="Attempts under way at a time, per endpoint and deliverer."
+        16, ge=1, le=200, description="Maximum attempts at the same time, per endpoint and deliverer."
     )
     webhook_retry_seconds: float = Field(
-        5.0, gt=0, description="After a first failed attempt; each further wait is about twice as long."
+        5.0, gt=0, description="Seconds until the second attempt; each further wait is about twice as long."
     )
     webhook_retry_seconds_most: float = Field(3600.0, gt=0)
-    """The longest wait between two attempts."""
+    """Maximum seconds between two attempts."""
     webhook_disable_days: float = Field(
-        5.0, gt=0, description="After so long without success a message is given up, an endpoint disabled."
+        5.0,
+        gt=0,
+        description="Days without success after which a message is given up and an endpoint disabled.",
     )
     webhook_log_days: float = Field(14.0, gt=0)
-    """How long the delivery log reaches back, and with it replays."""
+    """Days that the delivery log keeps messages; replays can't reach back further."""
 
     embedded: bool = Field(
-        False, description="Set by `flashguard up` when both servers are its own; pages show it."
+        False, description="Set by `flashguard up` if both servers are embedded; the pages show it."
     )
     simulations: bool | None = Field(
-        None, description="Whether the API runs simulations; unset: in development only."
+        None, description="Whether the API runs simulations; unset: only in development mode."
     )
     max_viewers: int = Field(
-        5_000, ge=1, description="Open event streams per process; beyond: 503 overloaded."
+        5_000, ge=1, description="Maximum open event streams per process; more get 503 overloaded."
     )
     web_dir: Path | None = Field(
-        None, description="Where the pages are; unset: those of the package, or of the repository."
+        None, description="Folder of the pages; unset: that of the package or of the repository."
     )
 
     @property
     def api_url(self) -> str:
-        """Where the API answers on this machine, by HOST and PORT."""
+        """The API's address on this machine, from HOST and PORT."""
         return f"http://{reachable_host(self.host)}:{self.port}"
 
     @property

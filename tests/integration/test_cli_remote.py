@@ -199,5 +199,5 @@ async def test_a_key_whose_answer_is_lost_is_named_and_never_shown_as_none(servi
 
 def test_a_variable_with_half_an_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("FLASHGUARD_URL", "127.0.0.1:8000")
-    with pytest.raises(ValueError, match="write the whole address"):
+    with pytest.raises(ValueError, match="write the full address"):
         Remote(None, "x", tmp_path)

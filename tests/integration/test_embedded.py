@@ -24,7 +24,7 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 from running import alive, sh, wait_until
 
 AS_ROOT = os.geteuid() == 0
-NOBODY = Account.of(65534)
+NOBODY = Account.with_uid(65534)
 
 RUN_UNTIL_KILLED = """
 import asyncio, sys

@@ -17,7 +17,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
-from flashguard.cli.recorder_metrics import answering_metrics
+from flashguard.cli.recorder_metrics import serving_metrics
 from flashguard.embedded import EmbeddedServers
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.kernel import Kernel
@@ -235,7 +235,7 @@ async def test_in_production_a_recorders_metrics_need_the_admin_key(idle_recorde
     port = free_port()
     settings = Settings(mode=Mode.PRODUCTION, admin_key=ADMIN_KEY, recorder_metrics_port=port)
     url = f"http://127.0.0.1:{port}/metrics"
-    async with answering_metrics(idle_recorder, settings):
+    async with serving_metrics(idle_recorder, settings):
         for sent in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": ADMIN_KEY}):
             async with http.get(url, headers=sent) as answer:
                 assert answer.status == 401
@@ -247,22 +247,22 @@ async def test_in_production_a_recorders_metrics_need_the_admin_key(idle_recorde
 async def test_whether_a_recorder_runs_is_told_without_a_key_and_nothing_else_is(idle_recorder, http):
     port = free_port()
     settings = Settings(mode=Mode.PRODUCTION, admin_key=ADMIN_KEY, recorder_metrics_port=port)
-    async with answering_metrics(idle_recorder, settings):
+    async with serving_metrics(idle_recorder, settings):
         async with http.get(f"http://127.0.0.1:{port}/healthz") as answer:
             assert (answer.status, await answer.json()) == (200, {"status": "ok"})
         async with http.get(f"http://127.0.0.1:{port}/readyz") as answer:
             assert answer.status == 404
 
 
-async def test_a_recorder_says_what_keeps_it_from_answering_metrics(idle_recorder):
+async def test_a_recorder_says_what_keeps_it_from_serving_metrics(idle_recorder):
     open_to_all = Settings(mode=Mode.PRODUCTION, recorder_metrics_port=free_port())
     with pytest.raises(ConfigurationError, match="FLASHGUARD_ADMIN_KEY"):
-        async with answering_metrics(idle_recorder, open_to_all):
+        async with serving_metrics(idle_recorder, open_to_all):
             pass
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         settings = Settings(recorder_metrics_port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="Cannot listen"):
-            async with answering_metrics(idle_recorder, settings):
+            async with serving_metrics(idle_recorder, settings):
                 pass

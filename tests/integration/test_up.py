@@ -191,7 +191,7 @@ async def test_a_ledger_that_cant_be_migrated_ends_it_with_a_sentence(folder: Pa
         ("PORT", "70000", "FLASHGUARD_PORT: Input should be less than or equal to 65535\n"),
         ("CORS_ORIGINS", "https://shop.example", "FLASHGUARD_CORS_ORIGINS: must be JSON\n"),
         ("DATABASE_URL", "mysql://secret@x", "FLASHGUARD_DATABASE_URL: write it as in postgresql://"),
-        ("URL", "127.0.0.1:8000", "FLASHGUARD_URL: write the whole address, as in http://127.0.0.1:8000\n"),
+        ("URL", "127.0.0.1:8000", "FLASHGUARD_URL: write the full address, as in http://127.0.0.1:8000\n"),
     ],
 )
 def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(

@@ -38,7 +38,7 @@ def test_a_variable_counts_more_than_a_file_and_code_more_than_both(
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLASHGUARD_SECRETS_DIR", str(tmp_path / "gone"))
-    with pytest.raises(ValidationError, match="is no folder"):
+    with pytest.raises(ValidationError, match="is not a folder"):
         Settings()
 
 

@@ -13,7 +13,7 @@ from bench.generated import generated
 from bench.loads import Bench, sale_target
 from bench.measure import US, closed_loop, counted_loop, warm
 from bench.rows import Row, middle
-from flashguard.simulator.buyers import Target as Press
+from flashguard.simulator.buyers import BuyTarget as Press
 from flashguard.simulator.buyers import press_together
 from flashguard.simulator.tally import Tally, percentile
 

@@ -252,4 +252,4 @@ async def test_a_half_copied_key_or_address_and_an_empty_id_are_errors_at_once(c
 def test_without_its_library_it_says_what_to_install():
     code = "import sys; sys.modules['httpx'] = None\nimport flashguard.client"
     done = subprocess.run([sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True)
-    assert "The client needs httpx; install FlashGuard with its extra `client`" in done.stderr
+    assert "The client requires httpx; install FlashGuard with its extra `client`" in done.stderr

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from flashguard import FlashGuard, Granted, Line, Settings
 from flashguard.model import Sku
-from flashguard.simulator.buyers import Target, press_together
+from flashguard.simulator.buyers import BuyTarget, press_together
 from flashguard.simulator.tally import Tally
 
 BUYS = 1_000
@@ -86,7 +86,7 @@ async def test_a_thousand_buys_at_once_cost_a_few_script_calls_and_statements(se
 async def test_a_thousand_clicks_over_http_share_their_script_calls_and_statements(service, cost):
     sale = await service.create_sale(stock=BUYS)
     items = [{"sku": "unit", "quantity": 1}]
-    target = Target(
+    target = BuyTarget(
         service.url,
         f"/v1/sales/{sale}/orders",
         lambda number: msgspec.json.encode({"customer": f"c{number}", "items": items}),

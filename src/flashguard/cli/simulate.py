@@ -31,7 +31,7 @@ from flashguard.embedded.run_file import find_run
 from flashguard.embedded.server import log_tail
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.settings import Mode, Settings
-from flashguard.simulator import Counters, LogLine, Plan, Report, RunResult, run_simulation
+from flashguard.simulator import LiveCounters, LogLine, Plan, RunResult, SimulationReport, run_simulation
 from flashguard.simulator.buyers import only_loopback
 from flashguard.simulator.plan import STRATEGIES, Event
 
@@ -77,7 +77,7 @@ def simulate(
     raise typer.Exit(0 if as_promised(report, chosen) else 1)
 
 
-def as_promised(report: Report, strategies: tuple[str, ...]) -> bool:
+def as_promised(report: SimulationReport, strategies: tuple[str, ...]) -> bool:
     """Return whether every strategy ran and flashguard, if chosen, sold exactly the stock without errors."""
     if [run.strategy for run in report.runs] != list(strategies):
         return False
@@ -98,7 +98,7 @@ async def _simulate(
     data_dir: Path | None,
     *,
     quiet: bool,
-) -> Report:
+) -> SimulationReport:
     async with _service(url, admin_key, data_dir) as place:
         only_loopback(place.url, operated=url is not None and admin_key is not None)
         if not place.redis_url and strategies != ("flashguard",):
@@ -214,7 +214,7 @@ class _Screen:
         self._plan = plan
         self._console = console
         self._lines: list[Text] = []
-        self._counters: Counters | None = None
+        self._counters: LiveCounters | None = None
         self._live = Live(console=console, refresh_per_second=10, transient=True)
 
     def __enter__(self) -> "_Screen":
@@ -234,7 +234,7 @@ class _Screen:
                 if not self._console.is_terminal:
                     self._console.print(line, soft_wrap=True)
                 self._lines = [*self._lines[-LOG_LINES + 1 :], line]
-            case Counters():
+            case LiveCounters():
                 self._counters = event
         if self._console.is_terminal:
             self._live.update(self._picture())

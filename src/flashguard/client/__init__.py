@@ -1,4 +1,5 @@
-"""A client for a running FlashGuard, for shops in Python; needs the extra `client`: pip install '.[client]'.
+"""A client for a running FlashGuard, for shops in Python; requires the extra `client`: pip install
+'.[client]'.
 
     from flashguard.client import Client, Granted
 
@@ -9,16 +10,18 @@
         else:
             print(outcome.code)
 
-`AsyncClient` is the same with `await`. Both make idempotency keys themselves and send a request again, as
-told and within a bound, so that a buy takes effect once however often the line is cut.
+`AsyncClient` is the same with `await`. Both create idempotency keys and retry requests within a bound, so
+that a buy takes effect once however often the connection breaks.
 """
 
 from flashguard.errors import how_to_install
 
 try:
-    import httpx  # noqa: F401  (so that one sentence says what is missing)
+    import httpx  # noqa: F401  (for an error that names the missing extra)
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(f"The client needs httpx; {how_to_install('client')}.", name="httpx") from error
+    raise ModuleNotFoundError(
+        f"The client requires httpx; {how_to_install('client')}.", name="httpx"
+    ) from error
 
 from flashguard.errors import Code
 from flashguard.model import Granted, Item, Line, Outcome, Refused, Reservation, Sale

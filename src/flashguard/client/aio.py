@@ -12,26 +12,26 @@ from flashguard.model import Item, Outcome, Reservation, Sale
 from . import calls
 from .answers import Answer, BuyerToken
 from .calls import CONNECTIONS, Basket, Call, Told, checked_url, headers_of
-from .retry import Retry, Tries
+from .retry import Attempts, Retry
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """A running FlashGuard, from an asyncio program.
+    """A running FlashGuard, for an asyncio program.
 
-    Selling answers are values, `Granted` or `Refused`; what is raised is a `ClientError`.
+    Outcomes for buyers are values, `Granted` or `Refused`; every exception is a `ClientError`.
 
     Parameters:
-        url: where FlashGuard is.
-        bearer: an API key or a buyer's token; or a coroutine function that returns one, which is asked
-            anew when the service does not take it any more.
-        retry: how patient it is.
-        timeout_seconds: how long one try may take.
-        transport: of httpx, for an odd network.
+        url: FlashGuard's address.
+        bearer: an API key or a buyer's token; or a coroutine function that returns one, which is
+            called again when the service no longer accepts it.
+        retry: bounds on retries.
+        timeout_seconds: maximum seconds of one attempt.
+        transport: of httpx, for special networks.
 
     Raises:
-        ClientError: `url` is no whole address.
+        ClientError: `url` is not a full address.
     """
 
     def __init__(
@@ -58,39 +58,39 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def reserve(
         self, sale: str, customer: str, items: Basket, *, key: str | None = None, admission: str | None = None
     ) -> Outcome:
-        """Sets units aside. `admission` is of the sale's waiting room, where it has one."""
+        """Hold units. `admission` is that of the sale's waiting room, if it has one."""
         return await self._do(calls.take("reservations", sale, customer, items, key, admission))
 
     async def buy(
         self, sale: str, customer: str, items: Basket, *, key: str | None = None, admission: str | None = None
     ) -> Outcome:
-        """Reserves and confirms in one step: granted means committed in PostgreSQL."""
+        """Reserve and confirm in one step: granted means committed in PostgreSQL."""
         return await self._do(calls.take("orders", sale, customer, items, key, admission))
 
     async def confirm(self, id_: str, *, receipt: str | None = None) -> Outcome:
-        """Turns a hold into an order. With its receipt also one that ended, while its units can be had."""
+        """Turn a hold into an order; with its receipt also an expired one, while its units are available."""
         return await self._do(calls.confirm(id_, receipt))
 
     async def release(self, id_: str) -> Outcome:
-        """Gives a hold's units back."""
+        """Return a hold's units to the stock."""
         return await self._do(calls.release(id_))
 
     async def extend(self, id_: str, *, key: str | None = None) -> Outcome:
-        """Gives a hold more time."""
+        """Give a hold more time."""
         return await self._do(calls.extend(id_, key))
 
     async def reservation(self, id_: str) -> Reservation:
-        """A reservation as it is now."""
+        """Return a reservation as it is now."""
         return await self._do(calls.reservation(id_))
 
     async def sale(self, id_: str) -> Sale:
-        """A sale with its counters of this moment."""
+        """Return a sale with its current counters."""
         return await self._do(calls.sale(id_))
 
     async def create_sale(
@@ -102,7 +102,7 @@ class AsyncClient:
         key: str | None = None,
         **rules: object,
     ) -> Sale:
-        """Creates a sale as a draft; `rules` are the contract's: hold_seconds, limit_per_customer, …"""
+        """Create a sale as a draft; `rules` are those of the contract: hold_seconds, limit_per_customer, …"""
         return await self._do(calls.create_sale(name, items, id_, rules, key))
 
     async def open_sale(self, id_: str, *, key: str | None = None) -> Sale:
@@ -117,11 +117,11 @@ class AsyncClient:
     async def restock(
         self, sale: str, sku: str, delta: int, reason: str, *, key: str | None = None
     ) -> Mapping[str, Any]:
-        """Changes an item's stock; the item as it is then."""
+        """Change an item's stock; return the item after the change."""
         return await self._do(calls.restock(sale, sku, delta, reason, key))
 
     async def orders(self, sale: str) -> AsyncIterator[Reservation]:
-        """All orders of a sale, oldest first, page by page."""
+        """Yield all orders of a sale, oldest first, page by page."""
         cursor: str | None = None
         while True:
             page = await self._do(calls.orders(sale, cursor))
@@ -134,25 +134,27 @@ class AsyncClient:
     async def buyer_token(
         self, sale: str, customer: str, *, seconds: int | None = None, key: str | None = None
     ) -> BuyerToken:
-        """A short-lived token: with it a browser may act as this customer in this sale, and nothing else."""
+        """Mint a short-lived token with which a browser may act as this customer in this sale, and nothing
+        else."""
         return await self._do(calls.buyer_token(sale, customer, seconds, key))
 
     async def tell_shadow(self, sale: str, attempts: Sequence[Told]) -> Mapping[str, Any]:
-        """What the shop's own stock said, to a sale that is a shadow; see `Shadow` for a messenger."""
+        """Send what the shop's own stock decided to a shadow sale; see `Shadow` to send it in the
+        background."""
         return await self._do(calls.tell_shadow(sale, attempts))
 
     async def shadow_report(self, sale: str) -> Mapping[str, Any]:
-        """Where the shop's own stock differed from FlashGuard so far."""
+        """Return where the shop's own stock differed from FlashGuard so far."""
         return await self._do(calls.shadow_report(sale))
 
     async def _do(self, call: Call[T]) -> T:
-        tries, may_renew = Tries(self._retry, call.key), self._bearer is not None
+        attempts, may_renew = Attempts(self._retry, call.key), self._bearer is not None
         while True:
-            got = await self._send(call, min(self._timeout_seconds, tries.seconds_left))
+            got = await self._send(call, min(self._timeout_seconds, attempts.seconds_left))
             if may_renew and isinstance(got, Answer) and got.status == 401:
                 self._token, may_renew = None, False
                 continue
-            wait = tries.wait_after(got)
+            wait = attempts.wait_after(got)
             if wait is None and isinstance(got, Answer):
                 return call.read(got)
             await asyncio.sleep(wait or 0.0)

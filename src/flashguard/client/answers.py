@@ -1,4 +1,4 @@
-"""What the service answers, read into types; and what is raised where there is no answer to give."""
+"""Converts the service's answers to types, and defines the exceptions of the client."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ class Answer(Struct, frozen=True):
 
 
 class BuyerToken(Struct, frozen=True, kw_only=True):
-    """What a browser needs to act as one customer in one sale."""
+    """A token with which a browser may act as one customer in one sale."""
 
     id: str
     token: str
@@ -32,21 +32,21 @@ class BuyerToken(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True):
-    """Some reservations of a list, and where the next page begins; None after the last."""
+    """A page of reservations, and the cursor of the next page; None after the last."""
 
     data: tuple[Reservation, ...]
     next_cursor: str | None
 
 
 class ClientError(Exception):
-    """Base of what this client raises."""
+    """Base of this client's exceptions."""
 
 
 class ProblemError(ClientError):
-    """The service answered a problem that no buyer caused: the caller must change something.
+    """The service answered with a problem that no buyer caused: the caller must change something.
 
     Attributes:
-        code: the problem's stable code; '' where something else than FlashGuard answered.
+        code: the problem's stable code; '' if the answer is not FlashGuard's.
         request_id: the answer's X-Request-Id, to find it in the service's log.
     """
 
@@ -60,14 +60,14 @@ class ProblemError(ClientError):
 
 
 class NoAnswer(ClientError):
-    """No answer within the bound on tries. What was asked may have taken effect: the same key tells.
+    """No answer within the bounds on retries. The request may have taken effect: retry with the same key.
 
     Attributes:
-        key: the idempotency key that was sent; ask again with it.
+        key: the idempotency key that was sent.
     """
 
     def __init__(self, last: str, key: str | None) -> None:
-        super().__init__(f"no answer within the bound: {last}")
+        super().__init__(f"no answer within the bounds on retries: {last}")
         self.last = last
         self.key = key
 
@@ -78,14 +78,14 @@ class _Problem(Struct, frozen=True):
 
 
 BUYERS_STATUS: Final = (404, 409)
-"""What a buyer meets: it is decided, and told as a value."""
+"""Statuses of refusals that a buyer can cause; they are returned as values."""
 _problem = msgspec.json.Decoder(_Problem)
 _refused = msgspec.json.Decoder(Refused)
 _reservation = msgspec.json.Decoder(Reservation)
 
 
 def outcome(answer: Answer) -> Outcome:
-    """Granted, or Refused for what a buyer can cause.
+    """Return Granted, or Refused for a refusal that a buyer can cause.
 
     Raises:
         ProblemError: any other problem.
@@ -97,7 +97,7 @@ def outcome(answer: Answer) -> Outcome:
         try:
             return _refused.decode(answer.body)
         except msgspec.MsgspecError:
-            pass  # of a newer service, or of a proxy in between
+            pass  # from a newer service, or from a proxy
     raise problem_of(answer)
 
 
@@ -137,11 +137,11 @@ def _decoded(decoder: "msgspec.json.Decoder[T]", answer: Answer) -> T:
     try:
         return decoder.decode(answer.body)
     except msgspec.MsgspecError as error:
-        raise problem_of(answer, f"the answer can't be read: {error}") from error
+        raise problem_of(answer, f"can't read the answer: {error}") from error
 
 
 def code_of(answer: Answer) -> str:
-    """The problem's code; '' where there is none."""
+    """Return the problem's code; '' if there is none."""
     try:
         return _problem.decode(answer.body).code
     except msgspec.MsgspecError:
@@ -149,12 +149,12 @@ def code_of(answer: Answer) -> str:
 
 
 def problem_of(answer: Answer, detail: str = "") -> ProblemError:
-    """The error for an answer that is not what was asked for."""
+    """Return the error for an unexpected answer."""
     try:
         body = _any.decode(answer.body)
     except msgspec.MsgspecError:
         body = {}
-    said = detail or str(body.get("detail") or f"HTTP {answer.status}")
+    sentence = detail or str(body.get("detail") or f"HTTP {answer.status}")
     return ProblemError(
-        answer.status, str(body.get("code", "")), said, answer.headers.get("x-request-id"), body
+        answer.status, str(body.get("code", "")), sentence, answer.headers.get("x-request-id"), body
     )

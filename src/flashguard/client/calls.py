@@ -1,4 +1,4 @@
-"""Every call of the contract that the clients make: method, path, body, and how its answer is read."""
+"""The calls that the clients make: method, path, body, and how the answer is read."""
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +18,11 @@ from .answers import Answer, BuyerToken, ClientError, Page
 T = TypeVar("T")
 
 Basket = Mapping[str, int] | Sequence[Line]
-"""How many of which sku."""
+"""Quantities by sku."""
 
 
 class Call(Struct, Generic[T], frozen=True):
-    """A request, the same at every try."""
+    """A request, the same at every attempt."""
 
     method: str
     path: str
@@ -33,7 +33,8 @@ class Call(Struct, Generic[T], frozen=True):
 
 
 class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a shop's own stock said of one attempt; `returned`: of what was sold under the key."""
+    """What the shop's own stock decided about one attempt; `returned`: the units sold under the key came
+    back."""
 
     key: str
     customer: str
@@ -44,20 +45,21 @@ class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 PAGE: Final = 500
 CONNECTIONS: Final = httpx.Limits(max_connections=1_000, max_keepalive_connections=100, keepalive_expiry=4.0)
-"""Idle ones are let go before the service closes them (5 s): else a request would meet a closed one."""
+"""Idle connections are closed before the service closes them (5 s); else a request could meet a closed
+one."""
 
 
 def headers_of(token: str | None, key: str | None) -> dict[str, str]:
-    """Return what goes along with a request.
+    """Return the headers of a request.
 
     Raises:
-        ClientError: the key or token holds what no header can.
+        ClientError: the key or token contains characters that no header can contain.
     """
     headers = {"Accept": "application/json"}
     if token is not None:
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise ClientError(
-                "The bearer holds a space, a line end, or a character such as … that no key or token has. "
+                "The bearer contains a space, a line end, or a character such as … that no key or token has. "
                 "Copy the whole key: lists show only its end, and it can't be shown again."
             )
         headers["Authorization"] = f"Bearer {token}"
@@ -167,10 +169,10 @@ def checked_url(url: str) -> str:
     """Return the address of a service.
 
     Raises:
-        ClientError: it is not whole.
+        ClientError: it is not a full address.
     """
     if not url.startswith(("http://", "https://")):
-        raise ClientError(f"{url!r} is no address. Write all of it, as in http://127.0.0.1:8000.")
+        raise ClientError(f"{url!r} is not an address. Write it in full, as in http://127.0.0.1:8000.")
     return url
 
 
@@ -178,7 +180,7 @@ def _safe(part: str) -> str:
     """Return an id as one part of a path.
 
     Raises:
-        ClientError: it is empty or only dots; a path can't hold it.
+        ClientError: it is empty, `.` or `..`, which a path can't contain.
     """
     if part in ("", ".", ".."):
         raise ClientError(f"{part!r} can't be an id.")

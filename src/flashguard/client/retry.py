@@ -1,4 +1,4 @@
-"""When a request is sent again, and after how long: decided here; the clients only wait and send."""
+"""Decides whether and when a request is retried; the clients only wait and send."""
 
 import random
 from email.utils import parsedate_to_datetime
@@ -12,17 +12,17 @@ from flashguard.errors import Code
 from .answers import Answer, NoAnswer, code_of, problem_of
 
 TRANSIENT: Final = (500, 502, 503, 504)
-"""The service, or a proxy in front of it, for the moment. Whether the request took effect is not known."""
+"""Temporary errors of the service or of a proxy. The request may have taken effect."""
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """How patient a client is.
+    """Bounds on the retries of a client.
 
     Parameters:
-        most_tries: how often a request is sent at most.
-        most_seconds: how long it may take in all, waits included.
-        first_wait_seconds: before the second try, where the service did not say; then it doubles.
-        longest_wait_seconds: the bound on that.
+        most_tries: maximum attempts of a request.
+        most_seconds: maximum seconds in all, including waits.
+        first_wait_seconds: wait before the second attempt where the service names none; then it doubles.
+        longest_wait_seconds: maximum of these waits.
     """
 
     most_tries: int = 10
@@ -31,8 +31,8 @@ class Retry(Struct, frozen=True, kw_only=True):
     longest_wait_seconds: float = 5.0
 
 
-class Tries:
-    """The tries of one request."""
+class Attempts:
+    """The attempts of one request."""
 
     def __init__(self, retry: Retry, key: str | None) -> None:
         self._retry = retry
@@ -42,24 +42,24 @@ class Tries:
 
     @property
     def seconds_left(self) -> float:
-        """How long the next try may take."""
+        """Seconds that the next attempt may take."""
         return max(0.05, self._deadline - monotonic())
 
     def wait_after(self, got: Answer | Exception) -> float | None:
-        """How long to wait before the next try; None when what came is the answer.
+        """Return how long to wait before the next attempt; None if `got` is the final answer.
 
         Parameters:
-            got: the answer, or why there is none.
+            got: the answer, or the error in its place.
 
         Raises:
-            NoAnswer: that was the last try.
-            ProblemError: the service asks for more patience than there is, and did nothing.
+            NoAnswer: that was the last attempt.
+            ProblemError: the service refused the request and asks for a longer wait than allowed.
         """
         self._made += 1
-        if isinstance(got, Answer) and not _again(got):
+        if isinstance(got, Answer) and not _is_retryable(got):
             return None
-        told = _retry_after(got) if isinstance(got, Answer) else None
-        wait = self._backoff() if told is None else told
+        retry_after = _retry_after(got) if isinstance(got, Answer) else None
+        wait = self._backoff() if retry_after is None else retry_after
         if self._made < self._retry.most_tries and monotonic() + wait < self._deadline:
             return wait
         if isinstance(got, Answer) and got.status == 429:
@@ -68,21 +68,22 @@ class Tries:
         raise NoAnswer(last, self._key)
 
     def _backoff(self) -> float:
-        """Doubling and bounded; half of it by chance, so that buyers who were cut off together spread out."""
+        """Return a doubling, bounded wait; half of it random, so that buyers who failed together spread
+        out."""
         whole: float = min(
             self._retry.longest_wait_seconds, self._retry.first_wait_seconds * 2.0 ** min(self._made - 1, 20)
         )
-        return whole * random.uniform(0.5, 1.0)  # noqa: S311 this spreads load, it guards nothing
+        return whole * random.uniform(0.5, 1.0)  # noqa: S311 spreads load, protects nothing
 
 
-def _again(answer: Answer) -> bool:
+def _is_retryable(answer: Answer) -> bool:
     if answer.status == 409:
         return code_of(answer) == Code.REQUEST_IN_FLIGHT
     return answer.status == 429 or answer.status in TRANSIENT
 
 
 def _retry_after(answer: Answer) -> float | None:
-    """The header's seconds, or its date as seconds from now (RFC 9110)."""
+    """Return the header's seconds, or its date as seconds from now (RFC 9110)."""
     text = answer.headers.get("retry-after", "").strip()
     if text.isdigit():
         return float(text)

@@ -1,4 +1,4 @@
-"""Tells a shadow sale what the shop's own stock decides, without the shop ever waiting for it."""
+"""Sends the decisions of the shop's own stock to a shadow sale in the background; the shop never waits."""
 
 import atexit
 import logging
@@ -17,23 +17,23 @@ from .sync import Client
 
 log = logging.getLogger("flashguard.client")
 
-MOST_AT_ONCE: Final = 100
-MOST_LINES_AT_ONCE: Final = 400
-"""So that a message stays below the service's bound on bodies."""
+MAX_AT_ONCE: Final = 100
+MAX_LINES_AT_ONCE: Final = 400
+"""Keeps a message below the service's bound on bodies."""
 IDLE_SECONDS: Final = 0.2
-LOOK_SECONDS: Final = 0.01
+POLL_SECONDS: Final = 0.01
 CLOSE_SECONDS: Final = 5.0
 
 
 class Shadow:
-    """A messenger in a thread of its own: `tell` costs the shop microseconds, never waits and never raises.
+    """Sends attempts from its own thread: `tell` costs the shop microseconds, never waits and never raises.
 
-    What FlashGuard does not take for the moment is told again; beyond `most_waiting` the newest are dropped
-    and counted, for a comparison is not worth the shop's memory. It works in servers that fork, too.
+    Attempts that FlashGuard can't accept now are sent again. With more than `most_waiting` waiting, new ones
+    are dropped and counted, to bound the shop's memory. Works in servers that fork.
 
     Parameters:
-        url, bearer: where FlashGuard is, and an API key for it.
-        sale: a sale that was made a shadow.
+        url, bearer: FlashGuard's address, and an API key for it.
+        sale: a shadow sale.
     """
 
     def __init__(self, url: str, bearer: str | None, sale: str, *, most_waiting: int = 10_000) -> None:
@@ -57,11 +57,12 @@ class Shadow:
         key: str | None = None,
         reference: str | None = None,
     ) -> str:
-        """Notes what the shop's own stock decided; the attempt's key, by which a sale can be `returned`.
+        """Queue a decision of the shop's own stock; return the attempt's key, with which a sale can be
+        `returned`.
 
         Parameters:
-            key: the shop's own name for the attempt, where it has one.
-            reference: the shop's order, to find it by in the report.
+            key: the shop's own name for the attempt, if it has one.
+            reference: the shop's order number, to find it by in the report.
         """
         key = key or uuid.uuid4().hex
         if len(self._waiting) >= self._most_waiting or self._closing:
@@ -76,16 +77,16 @@ class Shadow:
         return key
 
     def flush(self, seconds: float = CLOSE_SECONDS) -> bool:
-        """Waits until all is told; False when that takes longer."""
+        """Wait until everything is sent; return False if that takes longer than `seconds`."""
         deadline = time.monotonic() + seconds
         while self._waiting:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         return True
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Tells what waits, for so long at most, and ends."""
+        """Send what waits, for at most `seconds`, and stop."""
         if not self._closing:
             self.flush(seconds)
             self._closing = True
@@ -101,36 +102,40 @@ class Shadow:
     def _run(self) -> None:
         with self._connect() as client:
             while not self._closing:
-                some = self._next()
-                if not some:
+                batch = self._next()
+                if not batch:
                     self._something.wait(IDLE_SECONDS)
                     self._something.clear()
-                elif self._told(client, some):
-                    for _ in some:
+                elif self._send(client, batch):
+                    for _ in batch:
                         self._waiting.popleft()
 
     def _next(self) -> list[Told]:
-        """The oldest that fit into one message."""
-        some: list[Told] = []
+        """Return the oldest attempts that fit into one message."""
+        batch: list[Told] = []
         lines = 0
-        for told in list(islice(self._waiting, MOST_AT_ONCE)):
-            lines += len(told.items)
-            if some and lines > MOST_LINES_AT_ONCE:
+        for attempt in list(islice(self._waiting, MAX_AT_ONCE)):
+            lines += len(attempt.items)
+            if batch and lines > MAX_LINES_AT_ONCE:
                 break
-            some.append(told)
-        return some
+            batch.append(attempt)
+        return batch
 
-    def _told(self, client: Client, some: list[Told]) -> bool:
-        """Whether these are done with: compared, or of no use."""
+    def _send(self, client: Client, batch: list[Told]) -> bool:
+        """Send a batch; return whether it is done: compared, or refused for good."""
         try:
-            client.tell_shadow(self._sale, some)
+            client.tell_shadow(self._sale, batch)
         except NoAnswer as error:
-            log.warning("the shadow %s is behind: %s", self._sale, error)
+            log.warning("the shadow %s is behind: %s; sending it again", self._sale, error)
             return self._closing
         except ClientError as error:
-            self.dropped += len(some)
-            log.error("the shadow %s does not take what it is told: %s", self._sale, error)
-        except Exception:  # nothing that is wrong here may end the comparison
-            self.dropped += len(some)
-            log.exception("the shadow %s", self._sale)
+            self.dropped += len(batch)
+            log.error(
+                "the shadow %s refused %d attempts, which are dropped: %s", self._sale, len(batch), error
+            )
+        except Exception:  # no error may end the comparison
+            self.dropped += len(batch)
+            log.exception(
+                "cannot send %d attempts to the shadow %s; they are dropped", len(batch), self._sale
+            )
         return True

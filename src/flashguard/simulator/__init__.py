@@ -1,6 +1,14 @@
-"""The concurrency simulator: real HTTP buyers who all press Buy at once, against real strategies."""
+"""The concurrency simulator: real HTTP buyers who all buy at the same moment, against real strategies."""
 
-from .plan import Counters, LogLine, Plan, Report, RunFinished, RunResult
+from .plan import LiveCounters, LogLine, Plan, RunFinished, RunResult, SimulationReport
 from .run import run_simulation
 
-__all__ = ["Counters", "LogLine", "Plan", "Report", "RunFinished", "RunResult", "run_simulation"]
+__all__ = [
+    "LiveCounters",
+    "LogLine",
+    "Plan",
+    "RunFinished",
+    "RunResult",
+    "SimulationReport",
+    "run_simulation",
+]

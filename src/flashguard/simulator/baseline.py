@@ -1,5 +1,5 @@
-"""A rival strategy as its own HTTP service, written as a competent engineer would: FastAPI, pydantic, a
-pool of 20 connections, one request per click. Run by the simulator and the benchmark as a child process.
+"""A rival strategy as its own HTTP service, as a competent engineer would write it: FastAPI, pydantic, a pool
+of 20 connections, one request per click. The simulator and the benchmark run it as a child process.
 """
 
 import argparse
@@ -32,7 +32,7 @@ class Click(BaseModel):
 
 @asynccontextmanager
 async def connected(schema: str) -> AsyncIterator[Servers]:
-    """Both servers, as one process of a rival reaches them."""
+    """Yield the connections of one rival process to both servers."""
     pool = await asyncpg.create_pool(
         os.environ["FLASHGUARD_DATABASE_URL"],
         min_size=POOL_SIZE,
@@ -60,10 +60,10 @@ async def remove_tables(servers: Servers, schema: str) -> None:
 
 
 def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = True) -> FastAPI:
-    """The service of one strategy, with tables of its own that go when it stops.
+    """Return the service of one strategy, with its own tables, which it drops when it stops.
 
     Parameters:
-        alone: False for one worker of several, which find the tables made.
+        alone: False for one of several workers, for which the tables already exist.
     """
 
     @asynccontextmanager
@@ -74,7 +74,7 @@ def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = Tru
                 if alone:
                     await make_tables(servers, schema)
                     await app.state.strategy.set_up(stock)
-                # From here on a fault is an answer that the simulator counts, not a page of traceback each.
+                # From here on the simulator counts faults as answers; a traceback for each is not needed.
                 logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
                 yield
             finally:
@@ -102,13 +102,13 @@ def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = Tru
 
 
 def create_worker() -> FastAPI:
-    """One worker of several; the variable is set by the process that starts them."""
+    """Return one of several workers; the process that starts them sets the variable."""
     strategy_name, schema = os.environ[WORKER_VARIABLE].split()
     return create_app(strategy_name, 0, schema, alone=False)
 
 
 async def around_workers(options: argparse.Namespace, *, before: bool) -> None:
-    """What `create_app` does for itself where it is alone."""
+    """Create or drop the tables for several workers, as `create_app` does for one."""
     async with connected(options.schema) as servers:
         if before:
             await make_tables(servers, options.schema)

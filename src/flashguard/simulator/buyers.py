@@ -1,6 +1,6 @@
-"""Real HTTP buyers: each with its own TCP connection, all pressing Buy at the same moment.
+"""Real HTTP buyers, each with its own TCP connection, who all buy at the same moment.
 
-A small `asyncio.Protocol` over httptools' parser, because 10,000 connections of a full HTTP client cost
+A small `asyncio.Protocol` on httptools' parser, because 10,000 connections of a full HTTP client would cost
 more CPU than the service under test.
 """
 
@@ -21,15 +21,15 @@ from .tally import Tally
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 CONNECTS_AT_ONCE: Final = 200
-MAX_TRIES: Final = 20
-"""How often a buyer presses again when told 503 or cut off; always with the same idempotency key."""
+MAX_ATTEMPTS: Final = 20
+"""Maximum attempts of a buyer after 503 or a broken connection, always with the same idempotency key."""
 RETRY_SECONDS: Final = 1.0
 SPARE_FILES: Final = 200
 MAX_BODY_BYTES: Final = 4096
 
 
-class Target(msgspec.Struct, frozen=True):
-    """Where the buyers press. `body_of(number)` is the JSON of one buyer."""
+class BuyTarget(msgspec.Struct, frozen=True):
+    """The call that buyers make. `body_of(number)` returns the JSON of one buyer."""
 
     url: str
     path: str
@@ -38,30 +38,31 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def only_loopback(url: str, *, operated: bool) -> None:
-    """Refuses a target that is neither this machine nor a FlashGuard the user operates.
+    """Check that the target is this machine or a FlashGuard that the user operates.
 
     Raises:
-        ConfigurationError: the address is another machine's and no admin key for it was given.
+        ConfigurationError: the address is another machine's, without an admin key for it.
     """
     host = urlsplit(url).hostname
     if host not in LOOPBACK and not operated:
         raise ConfigurationError(
-            f"The simulator only presses on 127.0.0.1, or on a FlashGuard you operate: give --url and its "
-            f"--admin-key ({host} is neither)."
+            f"The simulator sends requests only to 127.0.0.1, or to a FlashGuard that you operate: use --url "
+            f"and its --admin-key ({host} is neither)."
         )
 
 
 def connections_possible() -> int:
-    """How many connections this process may open, after raising its soft limit to the hard one."""
+    """Raise the soft limit of open files to the hard one; return how many connections this process may
+    open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard - SPARE_FILES
 
 
 class Buyer(asyncio.Protocol):
-    """One connection, one request, pressed as often as it takes to get an answer."""
+    """One connection with one request, which is repeated until it gets an answer."""
 
-    def __init__(self, number: int, target: Target, tally: Tally, done: Callable[[], None]) -> None:
+    def __init__(self, number: int, target: BuyTarget, tally: Tally, done: Callable[[], None]) -> None:
         self._number = number
         self._target = target
         self._tally = tally
@@ -70,7 +71,7 @@ class Buyer(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._request = self._bytes()
         self._pressed_at = 0.0
-        self._tries = 0
+        self._attempts = 0
         self._body = b""
         self._retry_after = RETRY_SECONDS
         self.finished = False
@@ -91,12 +92,12 @@ class Buyer(asyncio.Protocol):
             self._send()
 
     def press(self) -> None:
-        """Presses Buy; what counts as latency starts here."""
+        """Send the request; latency counts from here."""
         self._pressed_at = time.perf_counter()
         self._send()
 
     def _send(self) -> None:
-        self._tries += 1
+        self._attempts += 1
         if self._transport is None or self._transport.is_closing():
             self._reconnect()
         else:
@@ -124,7 +125,7 @@ class Buyer(asyncio.Protocol):
             self._finish(True)
         elif status == 409 and b'"sold-out"' in body:
             self._finish(False)
-        elif (status == 503 or b'"request-in-flight"' in body) and self._tries < MAX_TRIES:
+        elif (status == 503 or b'"request-in-flight"' in body) and self._attempts < MAX_ATTEMPTS:
             self._tally.retries += 1
             asyncio.get_running_loop().call_later(self._retry_after, self._send)
         else:
@@ -133,7 +134,7 @@ class Buyer(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         if self._pressed_at and not self.finished:
-            if self._tries < MAX_TRIES:
+            if self._attempts < MAX_ATTEMPTS:
                 self._tally.retries += 1
                 asyncio.get_running_loop().call_later(RETRY_SECONDS / 4, self._send)
             else:
@@ -173,7 +174,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 async def press_together(
-    target: Target,
+    target: BuyTarget,
     buyers: int,
     tally: Tally,
     *,
@@ -181,14 +182,14 @@ async def press_together(
     stop: asyncio.Event,
     released: Callable[[int], None] = lambda _: None,
 ) -> float:
-    """Connects all buyers, then has them press at once; in waves where there are not enough files.
+    """Connect all buyers, then let them buy at once; in waves if there are not enough files.
 
     Parameters:
-        seconds: when a wave takes longer, its unanswered buyers count as errors.
-        released: called with the size of each wave when it presses.
+        seconds: after this time, buyers of a wave without an answer count as errors.
+        released: called with the size of each wave when it starts.
 
     Returns:
-        the seconds from the first press to the last answer, over all waves.
+        the seconds from the first request to the last answer, over all waves.
     """
     wave_size = min(buyers, connections_possible())
     if wave_size < 1:
@@ -202,7 +203,7 @@ async def press_together(
 
 
 async def _wave(
-    target: Target,
+    target: BuyTarget,
     numbers: range,
     tally: Tally,
     seconds: float,

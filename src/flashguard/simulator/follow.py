@@ -9,32 +9,32 @@ from flashguard.errors import FlashGuardError
 from flashguard.live import Channel, event
 
 from .board import Board
-from .plan import Counters, LogLine, RunFinished
-from .progress import Happened, Over, Progress, untagged
+from .plan import LiveCounters, LogLine, RunFinished
+from .progress import BoardEvent, Ended, Progress, untagged
 
 log = logging.getLogger("flashguard")
 
 BLOCK_MS: Final = 1000
 RETRY_SECONDS: Final = 0.5
 LINGER_READS: Final = 10
-"""How many idle seconds it is followed without viewers."""
+"""Idle reads, of a second each, before a simulation without viewers is no longer followed."""
 
 
 class Follow:
-    """One simulation: its state, and the channel of its viewers.
+    """Follows one simulation: its state, and the channel of its viewers.
 
     Parameters:
-        progress: as it stands; followed from its own place on.
-        look: the simulation as the ledger has it, to find out about one that died silently.
+        progress: its current state; events after its place are followed.
+        get: returns the simulation as the ledger has it, to notice one whose process died.
     """
 
-    def __init__(self, progress: Progress, board: Board, look: Callable[[], Awaitable[Progress]]) -> None:
+    def __init__(self, progress: Progress, board: Board, get: Callable[[], Awaitable[Progress]]) -> None:
         self.channel = Channel(self._snapshot)
         self._progress = progress
         self._board = board
-        self._look = look
+        self._get = get
         self._task: asyncio.Task[None] | None = None
-        if progress.over:
+        if progress.ended:
             self.channel.end()
 
     @property
@@ -42,7 +42,7 @@ class Follow:
         return self.channel.ended
 
     def start(self, done: Callable[[], object]) -> None:
-        """Follows until it is over, or nobody views it; then calls `done`."""
+        """Follow until it has ended or has no viewers; then call `done`."""
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(lambda _: done())
 
@@ -54,42 +54,47 @@ class Follow:
         return event("simulation", self._progress.view())
 
     async def _run(self) -> None:
-        lonely = 0
+        idle = 0
         try:
-            while not self._progress.over and lonely < LINGER_READS:
+            while not self._progress.ended and idle < LINGER_READS:
                 try:
                     events = await self._read()
                     if not events:
-                        await self._look_whether_over()
+                        await self._check_ended()
                 except FlashGuardError as error:
-                    log.info("following simulation %s: %s", self._progress.id, error)
+                    log.info(
+                        "cannot follow simulation %s: %s; retrying in %g s",
+                        self._progress.id,
+                        error,
+                        RETRY_SECONDS,
+                    )
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                for place, happened in events:
-                    self._progress.take(happened, place)
-                    self._publish(happened)
-                lonely = 0 if self.channel.viewers else lonely + 1
+                for place, board_event in events:
+                    self._progress.apply(board_event, place)
+                    self._publish(board_event)
+                idle = 0 if self.channel.viewers else idle + 1
         except Exception:
-            log.exception("following simulation %s", self._progress.id)
+            log.exception("stopped following simulation %s after an error", self._progress.id)
         finally:
             self.channel.end()
 
-    async def _read(self) -> list[tuple[bytes, Happened]]:
+    async def _read(self) -> list[tuple[bytes, BoardEvent]]:
         return await self._board.read(self._progress.id, self._progress.place, block_ms=BLOCK_MS)
 
-    async def _look_whether_over(self) -> None:
-        found = await self._look()
-        if found.over:
+    async def _check_ended(self) -> None:
+        found = await self._get()
+        if found.ended:
             self._progress = found
             self.channel.publish(self._snapshot())
 
-    def _publish(self, happened: Happened) -> None:
-        match happened:
-            case Counters():
-                self.channel.publish(event("counters", untagged(happened)))
+    def _publish(self, board_event: BoardEvent) -> None:
+        match board_event:
+            case LiveCounters():
+                self.channel.publish(event("counters", untagged(board_event)))
             case LogLine():
-                self.channel.publish(event("log", untagged(happened)))
+                self.channel.publish(event("log", untagged(board_event)))
             case RunFinished(result=result):
                 self.channel.publish(event("run", result))
-            case Over():
+            case Ended():
                 self.channel.publish(self._snapshot())

@@ -1,7 +1,7 @@
-"""A simulation as a process of its own: `python -m flashguard.simulator.job <order>`.
+"""A simulation as its own process: `python -m flashguard.simulator.job <order>`.
 
-It presses on the service that started it, tells what happens on the board, and writes its report into the
-ledger. It ends early when the board says so, when it loses its place there, or at SIGTERM.
+It sends buyers to the service that started it, writes its events to the board and its report to the ledger.
+It ends early if the board asks for it, if it loses its slot there, or at SIGTERM.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from flashguard.valkey.connect import connect_kernel
 
 from .board import CLAIM_MS, Board
 from .plan import Event, LogLine, Plan
-from .progress import Happened, Over, Progress
+from .progress import BoardEvent, Ended, Progress
 from .run import run_simulation
 
 log = logging.getLogger("flashguard")
@@ -33,15 +33,15 @@ log = logging.getLogger("flashguard")
 WRITE_SECONDS: Final = 0.1
 RENEW_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 3.0
-"""How long a run that was told to stop may take to count what it sold; then it goes uncounted."""
-REPORT_TRIES: Final = 30
-"""How often, once a second, the report is written when the ledger does not answer."""
+"""Seconds that a stopped run has to count its sales; then they are not counted."""
+REPORT_ATTEMPTS: Final = 30
+"""Attempts, one per second, to write the report while the ledger does not answer."""
 MAX_UNWRITTEN: Final = 5_000
-"""Events kept while memory does not answer; beyond, the oldest go. The report has them all."""
+"""Events kept while Valkey/Redis does not answer; more drop the oldest. The report has them all."""
 
 
 class Order(Struct, frozen=True):
-    """What the API asks this process for. Keys and addresses come by its environment."""
+    """What the API orders from this process. Keys and addresses are in its environment."""
 
     simulation: StoredSimulation
     url: str
@@ -57,7 +57,7 @@ class Job:
         self._board = board
         self._book = book
         self._progress = Progress(order.simulation)
-        self._unwritten: list[Happened] = []
+        self._unwritten: list[BoardEvent] = []
         self._lost: str | None = None
 
     async def run(self) -> None:
@@ -71,7 +71,7 @@ class Job:
         await self._report(status, detail)
 
     async def _simulate(self) -> tuple[str, str | None]:
-        """Returns how it ended, and why it failed."""
+        """Return how the simulation ended, and why if it failed."""
         settings, asked = self._settings, self._order.simulation
         plan = Plan(
             buyers=asked.buyers,
@@ -89,7 +89,7 @@ class Job:
             async with asyncio.timeout(STOP_SECONDS if self.stop.is_set() else None):
                 await running
         except TimeoutError:
-            self._say("stopped before it was counted what the last strategy sold", "warning")
+            self._say("stopped before the sales of the last strategy were counted", "warning")
         except (FlashGuardError, OSError) as error:
             return "failed", str(error) or type(error).__name__
         except Exception as error:
@@ -106,7 +106,7 @@ class Job:
         self._take(LogLine(at_ms=at_ms, text=text, level=level))
 
     def _take(self, event: Event) -> None:
-        self._progress.take(event)
+        self._progress.apply(event)
         self._unwritten.append(event)
         del self._unwritten[:-MAX_UNWRITTEN]
 
@@ -121,13 +121,13 @@ class Job:
                 if now - renewed_at >= RENEW_SECONDS:
                     renewed_at = now
                     if not await self._board.renew(self._order.simulation.id):
-                        self._give_up("It lost its place: memory was lost, or it was taken for dead.")
+                        self._give_up("It lost its slot: memory was lost, or it was considered dead.")
                     if await self._board.asked_to_stop(self._order.simulation.id):
                         self.stop.set()
                 answered_at = now
             except MemoryAway as error:
                 if now - answered_at > CLAIM_MS / 1000:
-                    self._give_up(f"Memory does not answer: {error}")
+                    self._give_up(f"Valkey/Redis does not answer: {error}")
 
     def _give_up(self, why: str) -> None:
         self._lost = self._lost or why
@@ -144,23 +144,24 @@ class Job:
             raise
 
     async def _report(self, status: str, detail: str | None) -> None:
-        """The ledger first: once our place is free, an unfinished simulation counts as dead."""
+        """Write the report to the ledger first: once the slot is free, an unfinished simulation counts as
+        dead."""
         id_ = self._order.simulation.id
         if detail:
             self._say(detail, "error")
         finished_at = None
-        for _ in range(REPORT_TRIES):
+        for _ in range(REPORT_ATTEMPTS):
             try:
                 finished_at = await self._book.finish(id_, status, detail, self._progress.encoded_report())
                 break
             except LedgerAway as error:
-                log.warning("%s; trying again", error)
+                log.warning("cannot write the report: %s; retrying in 1 s", error)
                 with contextlib.suppress(MemoryAway):
                     await self._board.renew(id_)
                 await asyncio.sleep(1)
         with contextlib.suppress(MemoryAway):
             if finished_at is not None:
-                self._unwritten.append(Over(status=status, detail=detail, finished_at=finished_at))
+                self._unwritten.append(Ended(status=status, detail=detail, finished_at=finished_at))
             await self._write()
             await self._board.free(id_)
 

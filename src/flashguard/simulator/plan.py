@@ -1,4 +1,4 @@
-"""What a simulation is asked for, what it tells on the way, and what it reports."""
+"""The plan of a simulation, its events, and its report."""
 
 import os
 from pathlib import Path
@@ -22,9 +22,9 @@ MAX_STOCK: Final = 1_000_000
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """A simulation: so many buyers for so many units, once per strategy.
+    """What to simulate: `buyers` who each want one of `stock` units, once per strategy.
 
-    `url` and `admin_key` name the running FlashGuard; the other strategies use its two servers.
+    `url` and `admin_key` are those of the running FlashGuard; the other strategies use its two servers.
     """
 
     buyers: int
@@ -35,7 +35,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     redis_url: str
     database_url: str
     run_seconds: float = 180.0
-    """A run that takes longer is ended, its unanswered buyers counted as errors."""
+    """A longer run is ended; its buyers without an answer count as errors."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.buyers <= MAX_BUYERS:
@@ -47,8 +47,8 @@ class Plan(Struct, frozen=True, kw_only=True):
             raise ValueError(f"strategies: choose from {', '.join(STRATEGIES)}")
 
 
-class Counters(Struct, frozen=True, kw_only=True, tag="counters"):
-    """The four live counters, and what happened in the last 100 ms."""
+class LiveCounters(Struct, frozen=True, kw_only=True, tag="counters"):
+    """The four live counters, and the requests and locks of the last 100 ms."""
 
     strategy: str
     total_requests: int
@@ -61,7 +61,7 @@ class Counters(Struct, frozen=True, kw_only=True, tag="counters"):
 
 
 class LogLine(Struct, frozen=True, kw_only=True, tag="log"):
-    """One line of the system's own log; `at_ms` since the simulation's start."""
+    """One line of the simulation's log; `at_ms` counts from its start."""
 
     at_ms: int
     text: str
@@ -69,7 +69,7 @@ class LogLine(Struct, frozen=True, kw_only=True, tag="log"):
 
 
 class RunResult(Struct, frozen=True, kw_only=True):
-    """One strategy's figures; the names are the contract's."""
+    """One strategy's figures, named as in the contract."""
 
     strategy: str
     total_requests: int
@@ -92,8 +92,8 @@ class RunFinished(Struct, frozen=True, kw_only=True, tag="run"):
     result: RunResult
 
 
-class Report(Struct, frozen=True, kw_only=True):
-    """What a simulation writes as JSON."""
+class SimulationReport(Struct, frozen=True, kw_only=True):
+    """The report of a simulation, written as JSON."""
 
     environment: str
     buyers: int
@@ -101,11 +101,11 @@ class Report(Struct, frozen=True, kw_only=True):
     runs: tuple[RunResult, ...]
 
 
-Event = Counters | LogLine | RunFinished
+Event = LiveCounters | LogLine | RunFinished
 
 
 def environment(embedded: bool) -> str:
-    """Where this truly runs."""
+    """Return where this process runs."""
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         return "AWS Lambda"
     if Path("/.dockerenv").exists() or "KUBERNETES_SERVICE_HOST" in os.environ:

@@ -1,4 +1,4 @@
-"""Memory as a rival's program reaches it: by redis-py, which has a client for each topology too."""
+"""Connects rivals to Valkey/Redis with redis-py, which has a client for each topology."""
 
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -13,7 +13,7 @@ WAIT_SECONDS: Final = 60.0
 
 
 def connect_rival(url: str) -> Any:
-    """A client of redis-py for whatever FLASHGUARD_REDIS_URL names."""
+    """Return a client of redis-py for the topology of FLASHGUARD_REDIS_URL."""
     topology = read_topology(url)
     match topology.kind:
         case Kind.CLUSTER:
@@ -36,15 +36,15 @@ def connect_rival(url: str) -> Any:
 
 
 def _login(server: Address) -> dict[str, Any]:
-    words: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for name, *more in server.greeting:
         if name == "SELECT":
-            words["db"] = more[0]
+            options["db"] = more[0]
         else:
-            words |= dict(
+            options |= dict(
                 zip(("username", "password") if len(more) == 2 else ("password",), more, strict=True)
             )
-    return words
+    return options
 
 
 def _tls(url: str) -> dict[str, Any]:

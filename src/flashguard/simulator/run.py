@@ -1,4 +1,4 @@
-"""Runs a plan, strategy by strategy, and tells what happens while it happens."""
+"""Runs a plan, strategy by strategy, and reports events as they happen."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ import msgspec
 from flashguard.errors import FlashGuardError
 from flashguard.simulator.strategies.flashguard import FlashGuardSale
 
-from .buyers import Target, connections_possible, press_together
-from .plan import Counters, Event, LogLine, Plan, Report, RunFinished, RunResult, environment
+from .buyers import BuyTarget, connections_possible, press_together
+from .plan import Event, LiveCounters, LogLine, Plan, RunFinished, RunResult, SimulationReport, environment
 from .tally import Tally
 
 TICK_SECONDS: Final = 0.1
@@ -26,11 +26,11 @@ START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
 
 Truth = Callable[[], Awaitable[tuple[int, int]]]
-"""Orders in the database, and units that can still be sold."""
+"""Returns the orders in the database and the units that can still be sold."""
 
 
 class Simulation:
-    """One simulation under way."""
+    """One running simulation."""
 
     def __init__(self, plan: Plan, on_event: Callable[[Event], None], stop: asyncio.Event) -> None:
         self._plan = plan
@@ -44,7 +44,7 @@ class Simulation:
     def _now_ms(self) -> int:
         return round((time.perf_counter() - self._started) * 1000)
 
-    async def run(self, *, embedded: bool) -> Report:
+    async def run(self, *, embedded: bool) -> SimulationReport:
         plan = self._plan
         possible = connections_possible()
         if possible < plan.buyers:
@@ -58,7 +58,7 @@ class Simulation:
             result = await self._run(strategy)
             runs.append(result)
             self._on_event(RunFinished(result=result))
-        return Report(
+        return SimulationReport(
             environment=environment(embedded), buyers=plan.buyers, stock=plan.stock, runs=tuple(runs)
         )
 
@@ -98,7 +98,7 @@ class Simulation:
 
     def _count(self, strategy: str, tally: Tally, before: Tally, oversold: int) -> None:
         self._on_event(
-            Counters(
+            LiveCounters(
                 strategy=strategy,
                 total_requests=tally.requests,
                 successful_locks=tally.locks,
@@ -111,7 +111,7 @@ class Simulation:
         )
 
     @asynccontextmanager
-    async def _flashguard(self) -> AsyncIterator[tuple[Target, Truth]]:
+    async def _flashguard(self) -> AsyncIterator[tuple[BuyTarget, Truth]]:
         plan = self._plan
         for name, part in (await _components(plan.url)).items():
             self.say(f"{name} {part.get('version', '')} {part['status']}".replace("  ", " "))
@@ -124,7 +124,7 @@ class Simulation:
             await sale.close()
 
     @asynccontextmanager
-    async def _baseline(self, strategy: str) -> AsyncIterator[tuple[Target, Truth]]:
+    async def _baseline(self, strategy: str) -> AsyncIterator[tuple[BuyTarget, Truth]]:
         async with baseline_service(
             strategy, self._plan.stock, self._plan.redis_url, self._plan.database_url
         ) as url:
@@ -136,7 +136,7 @@ class Simulation:
                     return answer["orders"], answer["available"]
 
             yield (
-                Target(url, "/buy", lambda number: msgspec.json.encode({"customer": f"buyer-{number}"})),
+                BuyTarget(url, "/buy", lambda number: msgspec.json.encode({"customer": f"buyer-{number}"})),
                 truth,
             )
 
@@ -147,14 +147,14 @@ async def _components(url: str) -> dict[str, dict[str, str]]:
             answer: dict[str, dict[str, dict[str, str]]] = await response.json()
             return answer["components"]
     except (aiohttp.ClientError, KeyError) as error:
-        raise FlashGuardError(f"{url} is not a FlashGuard that answers: {error}") from error
+        raise FlashGuardError(f"No FlashGuard answers at {url}: {error}") from error
 
 
 @asynccontextmanager
 async def baseline_service(
     strategy: str, stock: int, redis_url: str, database_url: str
 ) -> AsyncIterator[str]:
-    """A rival as a child process on a free port of 127.0.0.1; its address. It ends with this context.
+    """Run a rival as a child process on a free port of 127.0.0.1; yield its address.
 
     Raises:
         FlashGuardError: it did not start.
@@ -174,7 +174,7 @@ async def baseline_service(
         yield url
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGINT)  # uvicorn ends with it like a program that is done
+            process.send_signal(signal.SIGINT)  # uvicorn exits normally on SIGINT
         try:
             await asyncio.wait_for(process.wait(), STOP_SECONDS)
         except TimeoutError:
@@ -193,7 +193,7 @@ async def _started(url: str, process: asyncio.subprocess.Process, strategy: str)
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.05)
-    raise FlashGuardError(f"the {strategy} service did not start")
+    raise FlashGuardError(f"The {strategy} service did not start")
 
 
 async def run_simulation(
@@ -202,8 +202,8 @@ async def run_simulation(
     stop: asyncio.Event | None = None,
     *,
     embedded: bool = True,
-) -> Report:
-    """Runs every strategy of the plan, one after the other.
+) -> SimulationReport:
+    """Run every strategy of the plan, one after the other.
 
     Parameters:
         on_event: called with counters every 100 ms, log lines, and each run's result.

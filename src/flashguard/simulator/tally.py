@@ -1,4 +1,4 @@
-"""Counts answers while they come, and turns them into a result."""
+"""Counts answers and computes the result of a run."""
 
 from .plan import RunResult
 
@@ -33,7 +33,7 @@ class Tally:
         return round(self._sum_ms / len(self.latencies_ms), 2) if self.latencies_ms else 0.0
 
     def result(self, strategy: str, seconds: float, oversold: int, leaked: int) -> RunResult:
-        """The run's figures; percentiles by nearest rank."""
+        """Return the run's figures; percentiles by nearest rank."""
         ordered = sorted(self.latencies_ms)
         return RunResult(
             strategy=strategy,
@@ -54,7 +54,7 @@ class Tally:
 
 
 def percentile(ordered: list[float], share: float) -> float:
-    """The nearest-rank percentile of an ordered list; 0 of an empty one."""
+    """Return the nearest-rank percentile of an ordered list; 0 for an empty one."""
     if not ordered:
         return 0.0
     rank = max(1, -(-len(ordered) * share // 1))
@@ -62,7 +62,7 @@ def percentile(ordered: list[float], share: float) -> float:
 
 
 def histogram(ordered: list[float]) -> tuple[tuple[float, int], ...]:
-    """How many latencies lie below each edge: 1, 2, 4, 8, … ms."""
+    """Return the number of latencies below each edge: 1, 2, 4, 8, … ms."""
     edges: list[tuple[float, int]] = []
     at, edge = 0, 1.0
     while at < len(ordered):

@@ -18,7 +18,7 @@ from flashguard.guard import FlashGuard
 from flashguard.live import Ending, Full, Hub
 from flashguard.model import MAX_NAME, Refused
 from flashguard.settings import Settings
-from flashguard.simulator.desk import Desk, NotStarted, Unknown
+from flashguard.simulator.desk import Desk, NotStarted, UnknownSimulation
 from flashguard.valkey.connect import connect_kernel
 
 from .garbage import collect_rarely
@@ -36,7 +36,7 @@ def install(app: FastAPI) -> None:
     """Register the handlers that turn the exceptions of hub and desk into problems."""
     app.add_exception_handler(Full, _full)
     app.add_exception_handler(Ending, _ending)
-    app.add_exception_handler(Unknown, _no_such_simulation)
+    app.add_exception_handler(UnknownSimulation, _no_such_simulation)
     app.add_exception_handler(NotStarted, _not_started)
 
 

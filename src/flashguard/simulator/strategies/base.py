@@ -1,4 +1,4 @@
-"""What every rival strategy has: its servers, its tables, and the truth about what it sold."""
+"""What all rival strategies share: servers, tables, and the count of what was really sold."""
 
 from functools import cache
 from pathlib import Path
@@ -15,18 +15,18 @@ SKU = "drop"
 
 @cache
 def sql(name: str) -> str:
-    """The statement in `sql/<name>.sql`."""
+    """Return the statement in `sql/<name>.sql`."""
     return (FOLDER / "sql" / f"{name}.sql").read_text()
 
 
 @cache
 def lua(name: str) -> str:
-    """The script in `lua/<name>.lua`."""
+    """Return the script in `lua/<name>.lua`."""
     return (FOLDER / "lua" / f"{name}.lua").read_text()
 
 
 class Servers:
-    """The same PostgreSQL and Valkey that the product runs on."""
+    """The same PostgreSQL and Valkey that FlashGuard uses."""
 
     def __init__(self, pool: "asyncpg.Pool[Any]", redis: "Redis", prefix: str) -> None:
         self.pool = pool
@@ -35,7 +35,7 @@ class Servers:
 
 
 class Strategy:
-    """One way to sell a scarce item. `buy` answers an order id, or None when sold out."""
+    """One way to sell a scarce item. `buy` returns an order id, or None if sold out."""
 
     name: ClassVar[str]
 
@@ -48,10 +48,10 @@ class Strategy:
         await self.pool.execute(sql("put_stock"), SKU, stock)
 
     async def buy(self, customer: str) -> str | None:
-        raise AssertionError("every strategy has its own way to buy")
+        raise AssertionError("every strategy defines `buy`")
 
     async def truth(self) -> tuple[int, int]:
-        """Orders in the database, and units that can still be sold."""
+        """Return the orders in the database, and the units that can still be sold."""
         orders = await self.pool.fetchval(sql("count_orders"))
         return orders, await self.available()
 

@@ -1,4 +1,4 @@
-"""One conditional UPDATE: the row's own lock, held as briefly as SQL can."""
+"""One conditional UPDATE: holds the row's lock as briefly as SQL can."""
 
 from .base import SKU, Strategy, sql
 

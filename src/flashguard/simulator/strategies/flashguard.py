@@ -1,4 +1,4 @@
-"""FlashGuard itself, over its own HTTP contract."""
+"""FlashGuard itself, over its HTTP API."""
 
 import uuid
 from typing import Any
@@ -7,14 +7,14 @@ import aiohttp
 import msgspec
 
 from flashguard.errors import FlashGuardError
-from flashguard.simulator.buyers import Target
+from flashguard.simulator.buyers import BuyTarget
 
 SKU = "drop"
 TIMEOUT_SECONDS = 30
 
 
 class FlashGuardSale:
-    """A sale on a running FlashGuard, made for one run and closed after it."""
+    """A sale on a running FlashGuard, created for one run and closed after it."""
 
     def __init__(self, url: str, admin_key: str, stock: int) -> None:
         self.url = url.rstrip("/")
@@ -22,13 +22,13 @@ class FlashGuardSale:
         self._stock = stock
         self.id = f"simulation-{uuid.uuid4().hex[:12]}"
 
-    async def open(self) -> Target:
-        """Makes and opens the sale; where and what the buyers press."""
+    async def open(self) -> BuyTarget:
+        """Create and open the sale; return the call that buyers make."""
         item = {"sku": SKU, "name": "Drop", "price_minor": 100, "currency": "EUR", "stock": self._stock}
         await self._call("POST", "/v1/sales", {"id": self.id, "name": "Simulation", "items": [item]})
         await self._call("POST", f"/v1/sales/{self.id}/open")
         items = [{"sku": SKU, "quantity": 1}]
-        return Target(
+        return BuyTarget(
             self.url,
             f"/v1/sales/{self.id}/orders",
             lambda number: msgspec.json.encode({"customer": f"buyer-{number}", "items": items}),
@@ -36,7 +36,7 @@ class FlashGuardSale:
         )
 
     async def truth(self) -> tuple[int, int]:
-        """Orders in the ledger, counted row by row, and units that can still be sold."""
+        """Return the orders in the ledger, counted row by row, and the units that can still be sold."""
         orders, path = 0, f"/v1/sales/{self.id}/orders?limit=500"
         while True:
             page = await self._call("GET", path)

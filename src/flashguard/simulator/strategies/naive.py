@@ -1,4 +1,4 @@
-"""Read, check, write, without a lock: two buyers who read the same stock both get the unit."""
+"""Read, check and write without a lock: two buyers who read the same stock both get the unit."""
 
 from .base import SKU, Strategy, sql
 

@@ -1,11 +1,11 @@
-"""A version column: write only if nobody wrote since the read, else try again."""
+"""A version column: write only if the version is still the one that was read, else retry."""
 
 import asyncio
 import random
 
 from .base import SKU, Strategy, sql
 
-MAX_TRIES = 200
+MAX_ATTEMPTS = 200
 BACK_OFF_SECONDS = 0.005
 
 
@@ -13,7 +13,7 @@ class Optimistic(Strategy):
     name = "optimistic"
 
     async def buy(self, customer: str) -> str | None:
-        for _ in range(MAX_TRIES):
+        for _ in range(MAX_ATTEMPTS):
             async with self.pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(sql("read_version"), SKU)
                 if row is None or row["stock"] < 1:
@@ -22,4 +22,4 @@ class Optimistic(Strategy):
                 if status == "UPDATE 1":
                     return str(await connection.fetchval(sql("insert_order"), SKU, customer))
             await asyncio.sleep(random.uniform(0, BACK_OFF_SECONDS))
-        raise TimeoutError(f"no luck in {MAX_TRIES} tries")
+        raise TimeoutError(f"no success in {MAX_ATTEMPTS} attempts")

@@ -1,6 +1,6 @@
 """A lock in Redis around a check in SQL: one buyer at a time, with a round trip for each step.
 
-Within a process buyers queue for their turn, so that one of them, not ten thousand, asks Redis for the lock.
+Buyers of one process queue, so that only one of them at a time asks Redis for the lock.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The textbook: a script gets the stock and, if it is above zero, takes one; then one INSERT per order."""
+"""The textbook: a script reads the stock and decrements it if it is above zero; then one INSERT per order."""
 
 from .base import SKU, Servers, Strategy, lua, sql
 

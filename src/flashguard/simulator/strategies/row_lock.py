@@ -1,4 +1,4 @@
-"""`SELECT … FOR UPDATE`: correct, and everybody queues for the one row."""
+"""`SELECT … FOR UPDATE`: correct, and all buyers queue for one row."""
 
 from .base import SKU, Strategy, sql
 

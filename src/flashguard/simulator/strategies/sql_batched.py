@@ -1,4 +1,4 @@
-"""PostgreSQL alone, grouped: all clicks that come while one statement runs share the next one."""
+"""PostgreSQL alone, in batches: all clicks that arrive while one statement runs share the next one."""
 
 import asyncio
 

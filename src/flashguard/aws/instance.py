@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("flashguard")
 
 SPARE_SECONDS: Final = 0.3
-"""Before Lambda stops an invocation, it is answered that there is no answer yet; this is the margin."""
+"""Time before Lambda stops an invocation, in which it is answered with `LATE`."""
 LEAST_SECONDS: Final = 0.05
 CONNECT_SECONDS: Final = 5.0
 """Time to connect before the first request; Lambda allows 10 s for the whole start."""
@@ -143,7 +143,7 @@ class Instance:
         """Make sure that there is a connection, that it is alive, and that keys are recent.
 
         Raises:
-            MemoryAway, LedgerAway, TimeoutError: there is no connection, and none can be made.
+            MemoryAway, LedgerAway, TimeoutError: there is no connection, and connecting fails.
         """
         guard = self._shared.guard
         if guard is None:

@@ -111,7 +111,7 @@ class Job:
         del self._unwritten[:-MAX_UNWRITTEN]
 
     async def _write_on(self) -> None:
-        """Writes events, keeps our place, and looks whether to stop, for as long as the simulation runs."""
+        """Write events, renew the slot, and check whether to stop, while the simulation runs."""
         renewed_at = answered_at = time.monotonic()
         while True:
             await asyncio.sleep(WRITE_SECONDS)

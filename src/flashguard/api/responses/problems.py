@@ -105,6 +105,6 @@ def away_problem(error: Exception) -> Response:
 
 
 def unexpected_problem() -> Response:
-    """Return the problem of a defect of ours; the buyer may retry."""
+    """Return the problem of an internal defect; the buyer may retry."""
     refused = Refused(code=Code.RECOVERING, detail="Unexpected error; it was logged.", retry_after_seconds=1)
     return problem(refused, status=500)

@@ -44,7 +44,7 @@ async def sale_events(
         ),
     ] = None,
 ) -> Response:
-    """Server-Sent Events: the `sale` first, then its changed `stock` at most every 100 ms.
+    """Stream Server-Sent Events: the `sale` first, then its changed `stock` at most every 100 ms.
 
     With the id of a recent event, the stream contains only changes since then. After `away` the numbers are
     stale until the next `sale` or `stock`; `ping` is sent every 5 s. A draft is `unknown-sale` for callers

@@ -14,7 +14,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/healthz", response_model=HealthView)
 async def healthz() -> Response:
-    """Whether this process is running."""
+    """Report that this process is running."""
     return json_response({"status": "ok"})
 
 
@@ -31,9 +31,9 @@ async def healthz() -> Response:
     },
 )
 async def readyz(request: Request) -> Response:
-    """Whether buyers can be served: 200 while each component is `ok` or `degraded`. 503 when Valkey/Redis or
-    PostgreSQL does not answer or accepts no writes, when no recorder is running, or while a partition is
-    being rebuilt or its journal is stuck; the component's `detail` names the reason."""
+    """Report whether buyers can be served: 200 while each component is `ok` or `degraded`. 503 when
+    Valkey/Redis or PostgreSQL does not answer or accepts no writes, when no recorder is running, or while a
+    partition is being rebuilt or its journal is stuck; the component's `detail` names the reason."""
     components = await components_of(guard_of(request), request.app.state.journal_watch)
     states = {component["status"] for component in components.values()}
     ready = states <= {"ok", "degraded"}

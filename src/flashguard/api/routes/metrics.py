@@ -49,8 +49,8 @@ async def counting(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     dependencies=[requires(Right.READ_SYSTEM)],
 )
 async def metrics(request: Request) -> Response:
-    """Counters, gauges and histograms of all processes of this service, and of the installation as memory and
-    ledger have it."""
+    """Read counters, gauges and histograms of all processes of this service, and of the installation as
+    memory and ledger have it."""
     app: FastAPI = request.app
     siblings: Siblings | None = app.state.siblings
     processes = _own(app) if siblings is None else siblings.all()

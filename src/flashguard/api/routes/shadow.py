@@ -130,7 +130,7 @@ async def begin_shadow(request: Request, sale: SaleParam) -> Response:
 async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Response:
     """Record what the shop's own stock decided about these attempts, and decide each too. Refuses no
     buyer."""
-    told = [
+    attempts = [
         Told(
             key=each.key,
             customer=each.customer,
@@ -141,7 +141,7 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
         for each in body.attempts
     ]
     try:
-        compared = await _shadow(request).tell(known(sale), told)
+        compared = await _shadow(request).tell(known(sale), attempts)
     except NotAShadow:
         return await _no_shadow(request, known(sale))
     return problem(compared) if isinstance(compared, Refused) else json_response({"attempts": compared})

@@ -121,7 +121,8 @@ async def stop(request: Request, id: IdParam) -> Response:
     responses=event_stream(SimulationEvents) | problems(404, 422, 503),
 )
 async def simulation_events(request: Request, id: IdParam) -> Response:
-    """Server-Sent Events: the whole `simulation` first, then its progress, and the whole again at its end.
+    """Stream Server-Sent Events: the whole `simulation` first, then its progress, and the whole again at its
+    end.
 
     The stream ends with the simulation.
     """

@@ -6,7 +6,7 @@ import { backoff_ms } from "./retry";
 
 export type Connection = "connecting" | "live" | "lost" | "paused";
 
-/** `refused`: the service answers but offers no stream, as on AWS Lambda. It is asked again, with back-off. */
+/** `refused`: the service answers but offers no stream, as on AWS Lambda. The page retries with back-off. */
 export type StreamState = Connection | "refused";
 
 /** The connection counts as lost after this time without an event. The service sends a ping every 5 s. */

@@ -33,7 +33,7 @@ export function usePurchase(sale: Sale, item: Item, admission: string | null, on
       );
   }, [holdName]);
 
-  /** Sends a request, and repeats it while FlashGuard is busy or does not answer. One key: it takes effect once. */
+  /** Send a request, and repeat it while FlashGuard is busy or does not answer. One key: it takes effect once. */
   async function sendWithRetry(call: () => Promise<Answer>): Promise<Answer | null> {
     if (working.current) return null;
     working.current = true;

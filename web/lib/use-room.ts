@@ -65,11 +65,11 @@ export function useRoom(sale: Sale | null): Room {
       let answer = await api.POST("/v1/sales/{sale}/tickets", { ...path, body });
       if ((answer.error as Problem | undefined)?.code === "proof-required") {
         setMessage("One moment: your browser is solving a challenge against bots.");
-        const asked = await api.GET("/v1/sales/{sale}/challenge", path);
-        if (asked.data)
+        const challenge = await api.GET("/v1/sales/{sale}/challenge", path);
+        if (challenge.data)
           answer = await api.POST("/v1/sales/{sale}/tickets", {
             ...path,
-            body: { ...body, proof: await solve(asked.data as Challenge) },
+            body: { ...body, proof: await solve(challenge.data as Challenge) },
           });
         setMessage("");
       }

@@ -9,11 +9,11 @@ import { backoff_ms } from "@/lib/retry";
 
 beforeEach(() => localStorage.clear());
 
-test("money knows how many minor units its currency has", () => {
+test("money is formatted with the decimals of its currency", () => {
   expect(money(1999, "EUR", "en")).toBe("€19.99");
   expect(money(1999, "JPY", "en")).toBe("¥1,999");
 });
-test("numbers are the reader's", () => {
+test("numbers are formatted for the reader's locale", () => {
   expect(count(10000, "de")).toBe("10.000");
   expect(milliseconds(3.714, "en")).toBe("3.71 ms");
   expect(milliseconds(123.4, "en")).toBe("123 ms");
@@ -23,19 +23,19 @@ test("a countdown never goes below zero", () => {
   expect(countdown(3_727_000)).toBe("1:02:07");
   expect(countdown(-5)).toBe("0:00");
 });
-test("waits double, are bounded, and spread by chance", () => {
+test("waits double up to a bound and are spread at random", () => {
   expect(backoff_ms(0, 1)).toBe(500);
   expect(backoff_ms(1, 1)).toBe(1000);
   expect(backoff_ms(99, 1)).toBe(10_000);
   expect(backoff_ms(2, 0)).toBe(1000);
 });
-test("an attempt keeps its key over a reload, and the next one gets another", () => {
+test("an attempt keeps its key over a reload; the next attempt gets another", () => {
   const first = rememberedId("attempt");
   expect(rememberedId("attempt")).toBe(first);
   remember("attempt", null);
   expect(rememberedId("attempt")).not.toBe(first);
 });
-test("durations and rates have as many digits as say something", () => {
+test("durations and rates show no needless digits", () => {
   expect([duration(250, "en"), duration(1536, "en"), duration(90_000, "en")]).toEqual(["250 ms", "1.5 s", "1.5 min"]);
   expect([rate(3.14159, "en"), rate(12700.4, "en"), short(12_700, "en"), seconds(10_449, "en")]).toEqual([
     "3.1",
@@ -44,7 +44,7 @@ test("durations and rates have as many digits as say something", () => {
     "10.4 s",
   ]);
 });
-test("a copied curl runs in a shell as it stands, and carries no key", () => {
+test("a copied curl command runs in a shell and contains no key", () => {
   expect(curlOf("http://h", { path: "/v1/system" })).toBe("curl 'http://h/v1/system'");
   expect(
     curlOf("http://h", { method: "POST", path: "/v1/sales/a%20b/orders", body: { customer: "O'Hara" }, admin: true }),
@@ -53,7 +53,7 @@ test("a copied curl runs in a shell as it stands, and carries no key", () => {
       `-H 'Content-Type: application/json' -d '{"customer":"O'\\''Hara"}'`,
   );
 });
-test("the key is taken from the fragment, and from nothing else", () => {
+test("the key is read only from the fragment", () => {
   expect(keyInFragment("#key=fg_admin_a-b_c")).toBe("fg_admin_a-b_c");
   expect(keyInFragment("#main")).toBe("");
   expect(keyInFragment("")).toBe("");
@@ -64,7 +64,7 @@ const text = (value: object) =>
     .replaceAll("/", "_")
     .replaceAll("=", "");
 const tokenOf = (claims: object) => `${text({ alg: "HS256", kid: "k" })}.${text(claims)}.sig`;
-test("a buyer's token is taken from the fragment, kept for this tab, and leaves the address at once", () => {
+test("a buyer's token is read from the fragment, kept for this tab and removed from the address", () => {
   const token = tokenOf({ sub: "änn ?>", exp: Date.now() / 1000 + 60 });
   expect(customer()).toBe(rememberedId("customer"));
   window.history.replaceState(null, "", `/sale/?id=drop#token=${token}`);
@@ -75,11 +75,11 @@ test("a buyer's token is taken from the fragment, kept for this tab, and leaves 
   expect(buyer(Date.now() + 61_000)).toBeNull();
   expect(buyer()).toBeNull();
 });
-test("what is no token is nobody's", () => {
+test("a malformed token has no buyer", () => {
   for (const wrong of ["", "x", "a.b.c", tokenOf({}), tokenOf({ sub: 7, exp: 1 }), tokenOf([])])
     expect(buyerOf(wrong)).toBeNull();
 });
-test("a report's picture is well-formed whatever its texts hold", () => {
+test("a report is well-formed XML, whatever its texts contain", () => {
   const run = {
     strategy: `<b>&"'`,
     total_requests: 9,

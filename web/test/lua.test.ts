@@ -7,11 +7,11 @@ const source = readFileSync(`${SCRIPTS}reserve_stock.lua`, "utf8").replace(/^--@
   readFileSync(SCRIPTS + name, "utf8"),
 );
 
-test("every rule stands beside its line of the kernel's own script", () => {
+test("each rule is found in the kernel's script", () => {
   const blocks = blocksOf(source);
   expect(blocks.map((block) => block.rule?.at).filter(Boolean)).toEqual(RULES.map((rule) => rule.at));
 });
-test("no line of the script is lost or doubled", () => {
+test("no line of the script is lost or repeated", () => {
   const blocks = blocksOf(source);
   expect(blocks.flatMap((block) => block.lines).join("\n")).toBe(source.trimEnd());
   for (const { from, lines } of blocks) expect(source.split("\n")[from - 1]).toBe(lines[0]);
@@ -19,7 +19,7 @@ test("no line of the script is lost or doubled", () => {
 test("a script without the known rules is one block", () => {
   expect(blocksOf("return 1\n")).toEqual([{ rule: null, from: 1, lines: ["return 1"] }]);
 });
-test("colours keep every character", () => {
+test("tokens keep every character", () => {
   for (const line of source.split("\n"))
     expect(
       tokensOf(line)

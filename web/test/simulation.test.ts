@@ -48,21 +48,21 @@ const fresh: Simulation = {
   series: [],
 };
 
-test("events before the first whole simulation change nothing", () => {
+test("events before the first full simulation change nothing", () => {
   expect(fold(null, "counters", counters({}))).toBeNull();
 });
-test("a whole simulation replaces what was known, so that a reconnect doubles nothing", () => {
+test("a full simulation replaces the old one, so that a reconnect counts nothing twice", () => {
   const known = fold(fresh, "log", { at_ms: 1, text: "old", level: "info" });
   expect(fold(known, "simulation", fresh)).toBe(fresh);
 });
-test("points add up to the counters' totals, strategy by strategy", () => {
+test("the points of each strategy add up to its totals", () => {
   let now: Simulation | null = fresh;
-  for (const each of [
+  for (const more of [
     { total_requests: 30, successful_locks: 3, at_ms: 100 },
     { total_requests: 50, successful_locks: 3, at_ms: 200 },
     { strategy: "flashguard", total_requests: 7, successful_locks: 1, at_ms: 900 },
   ])
-    now = fold(now, "counters", counters(each));
+    now = fold(now, "counters", counters(more));
   expect(now!.status).toBe("running");
   expect(now!.series.map((point) => [point.strategy, point.requests, point.locks])).toEqual([
     ["naive", 30, 3],
@@ -71,7 +71,7 @@ test("points add up to the counters' totals, strategy by strategy", () => {
   ]);
   expect(currentOf(now!)).toBe("flashguard");
 });
-test("a strategy's figures are those of its result once it has one, not of the next one's counters", () => {
+test("a finished strategy shows its result, not the counters of the next strategy", () => {
   let now = fold(fresh, "counters", counters({ total_requests: 499 }));
   expect(figuresOf(now!, "naive")!.total_requests).toBe(499);
   expect(figuresOf(now!, "flashguard")).toBeNull();
@@ -83,7 +83,7 @@ test("the log is bounded", () => {
   for (let at = 0; at < MOST_LINES + 5; at++) now = fold(now, "log", { at_ms: at, text: "line", level: "info" });
   expect(now!.log).toHaveLength(MOST_LINES);
 });
-test("lines are found by level and by text, whatever its case", () => {
+test("lines are filtered by level and by text, ignoring case", () => {
   const log = [
     { at_ms: 1, text: "Sale opened", level: "info" },
     { at_ms: 2, text: "oversold", level: "error" },
@@ -92,7 +92,7 @@ test("lines are found by level and by text, whatever its case", () => {
   expect(linesOf([...log], "all", " SALE ")).toEqual([log[0]]);
   expect(linesOf([...log], "error", "sale")).toEqual([]);
 });
-test("between two strategies the chart has a gap", () => {
+test("the chart has a gap between two strategies", () => {
   const { seconds, requests, starts } = columnsOf([
     { strategy: "naive", at_ms: 100, requests: 5, locks: 1 },
     { strategy: "naive", at_ms: 200, requests: 6, locks: 1 },

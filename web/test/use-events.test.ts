@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
-test("a lost stream is opened again from the last id seen", () => {
+test("a lost stream reconnects from the last event id", () => {
   const seen: unknown[] = [];
   const { result } = renderHook(() => useEvents<{ stock: number }>("/e", { stock: (data) => seen.push(data) }));
   newest().send("stock", 7, "1-9");
@@ -24,7 +24,7 @@ test("a lost stream is opened again from the last id seen", () => {
   expect(FakeSource.all[0]!.closed).toBe(true);
   expect(newest().url).toBe("/e?last_event_id=1-9");
 });
-test("a ping keeps silence from counting as lost, but does not make stale numbers live", () => {
+test("a ping keeps the connection, but does not make stale numbers live", () => {
   const { result } = renderHook(() => useEvents<{ stock: number }>("/e", { stock: () => {} }));
   newest().send("stock", 1);
   newest().send("away", { code: "recovering" });

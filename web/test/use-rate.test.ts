@@ -6,7 +6,7 @@ beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 const pass = (ms: number) => act(() => void vi.advanceTimersByTime(ms));
 
-test("a rate is what the total grew by, per second", () => {
+test("the rate is the average growth per second", () => {
   const { result, rerender } = renderHook(({ total, live }) => useRate(total, live), {
     initialProps: { total: 100, live: true },
   });
@@ -17,7 +17,7 @@ test("a rate is what the total grew by, per second", () => {
   pass(1000);
   expect(result.current).toEqual({ steps: [6, 0], rate: 3 });
 });
-test("what was sold while nobody looked is no burst, and nothing lost is shown as live", () => {
+test("sales during a lost connection do not count as a burst, and no rate is shown meanwhile", () => {
   const { result, rerender } = renderHook(({ total, live }) => useRate(total, live), {
     initialProps: { total: 0, live: true },
   });

@@ -22,7 +22,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-test("where there are no streams a sale is asked for every few seconds, and counts as live", async () => {
+test("without streams the sale is polled, and counts as live", async () => {
   let left = 5;
   const get = vi.spyOn(api, "GET").mockImplementation((async () => ({ data: sale(left) })) as never);
   const { result } = renderHook(() => useSale("drop"));
@@ -32,27 +32,27 @@ test("where there are no streams a sale is asked for every few seconds, and coun
   left = 4;
   await act(async () => void (await vi.advanceTimersByTimeAsync(POLL_MS * 2)));
   expect(result.current.sale?.items[0]?.available).toBe(4);
-  const asked = get.mock.calls.length;
+  const polls = get.mock.calls.length;
   newest().send("sale", sale(3));
   await act(async () => void (await vi.advanceTimersByTimeAsync(POLL_MS * 4)));
-  expect(get.mock.calls.length, "a stream that comes back ends the asking").toBe(asked);
+  expect(get.mock.calls.length, "a stream that comes back ends the polls").toBe(polls);
 });
 
-test("a service that is not there is not live, however often it is asked", async () => {
+test("a service that does not answer polls is not live", async () => {
   vi.spyOn(api, "GET").mockRejectedValue(new TypeError("offline"));
   const { result } = renderHook(() => useSale("drop"));
   await refuse();
   expect(result.current.connection).toBe("lost");
 });
 
-test("a stream that is cut is opened again and nothing is asked for meanwhile", async () => {
+test("a broken stream reconnects without polls", async () => {
   const get = vi.spyOn(api, "GET");
   renderHook(() => useSale("drop"));
   await act(async () => newest().onerror!());
   expect(get).not.toHaveBeenCalled();
 });
 
-test("a sale that is not there is asked for no more, until somebody wants it", async () => {
+test("a missing sale is not polled until the user asks again", async () => {
   const get = vi
     .spyOn(api, "GET")
     .mockImplementation((async () => ({ error: { code: "unknown-sale" }, response: { status: 404 } })) as never);
@@ -60,14 +60,14 @@ test("a sale that is not there is asked for no more, until somebody wants it", a
   await refuse();
   expect(result.current.missing).toBe(true);
   const opened = FakeSource.all.length,
-    asked = get.mock.calls.length;
+    polls = get.mock.calls.length;
   await act(async () => void (await vi.advanceTimersByTimeAsync(60_000)));
-  expect([FakeSource.all.length, get.mock.calls.length]).toEqual([opened, asked]);
+  expect([FakeSource.all.length, get.mock.calls.length]).toEqual([opened, polls]);
   await act(async () => result.current.retry());
   expect(FakeSource.all.length).toBe(opened + 1);
 });
 
-test("a draft is asked for with the shop's key, and streamed once it is none", async () => {
+test("a draft is polled with the shop's key, and streamed once it is open", async () => {
   let status = "draft";
   const get = vi.spyOn(api, "GET").mockImplementation((async () => ({ data: { ...sale(5), status } })) as never);
   const { result } = renderHook(() => useSale("drop", "fg_admin_x"));

@@ -23,7 +23,7 @@ beforeEach(() => {
   vi.stubGlobal("EventSource", FakeSource);
 });
 
-test("one that runs is followed until it is over, and its end is not a lost connection", async () => {
+test("a running simulation is followed to its end, which is not a lost connection", async () => {
   answers(200, whole("running"));
   const { result } = renderHook(() => useSimulation("a1"));
   await waitFor(() => expect(FakeSource.all).toHaveLength(1));
@@ -38,13 +38,13 @@ test("one that runs is followed until it is over, and its end is not a lost conn
   source.send("simulation", whole("finished"));
   expect(result.current.connection).toBe("over");
 });
-test("one that is over opens no stream", async () => {
+test("a finished simulation opens no stream", async () => {
   answers(200, whole("finished"));
   const { result } = renderHook(() => useSimulation("a1"));
   await waitFor(() => expect(result.current.connection).toBe("over"));
   expect(FakeSource.all).toHaveLength(0);
 });
-test("a wrong address is told from a service that is away", async () => {
+test("a wrong address differs from a service that does not answer", async () => {
   answers(404);
   const wrong = renderHook(() => useSimulation("a1"));
   await waitFor(() => expect(wrong.result.current.missing).toBe(true));

@@ -6,7 +6,7 @@ import { Panel, Pill, Text } from "../ui";
 export type Audited = { report: Audit; at: string };
 
 /** Return whether the units of the sale have moved since the audit. */
-export function overtaken(report: Audit, sale: Sale): boolean {
+export function isOutdated(report: Audit, sale: Sale): boolean {
   return report.items.some((row) => {
     const now = sale.items.find((item) => item.sku === row.sku);
     const [stock, held, sold] = [

@@ -11,7 +11,7 @@ import type { WatchedSale } from "@/lib/use-sale";
 import { Curl } from "../curl";
 import { Banner, Empty, ActionMessage, Panel, Pill, Text } from "../ui";
 import { SALE_TONES } from "../sale-list";
-import { AuditTable, overtaken, type Audited } from "./audit-table";
+import { AuditTable, isOutdated, type Audited } from "./audit-table";
 import { StockBar } from "./stock-bar";
 import { Figures } from "./figures";
 import { Orders } from "./orders";
@@ -197,7 +197,7 @@ export function OneSale({
         <ActionMessage result={result} />
         <Curl path={`/v1/sales/${id}/audit`} admin />
       </Panel>
-      {audited && <AuditTable audited={audited} old={sale !== null && overtaken(audited.report, sale)} />}
+      {audited && <AuditTable audited={audited} old={sale !== null && isOutdated(audited.report, sale)} />}
       <Orders id={id} admin={admin} changed={sale?.items} />
     </>
   );

@@ -25,7 +25,7 @@ export function componentFigures(component: Component | undefined): string[] {
   ].filter((text): text is string => typeof text === "string");
 }
 
-/** The path of a buy through the components, each with its state and figures of now. */
+/** The path of a buy through the components, each with its current state and figures. */
 export function DataWay({ system, lost }: { system: System | null; lost: boolean }) {
   return (
     <Panel

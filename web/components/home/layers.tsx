@@ -6,7 +6,7 @@ import { count } from "@/lib/format";
 import { Panel } from "../ui";
 import { componentFigures } from "./data-way";
 
-const plural = (value: number, singular: string, many: string) => `${count(value)} ${value === 1 ? singular : many}`;
+const plural = (value: number, one: string, several: string) => `${count(value)} ${value === 1 ? one : several}`;
 
 /** The technology of each layer, and what runs in it now. */
 export function Layers({ system, lost }: { system: System | null; lost: boolean }) {

@@ -8,9 +8,9 @@ import { Empty } from "../ui";
 export function Histogram({ run }: { run: RunResult | undefined }) {
   if (!run) return <Empty title="No latencies yet">The histogram appears when the run of this strategy ends.</Empty>;
   if (!run.latency_histogram.length) return <Empty title="No answers" />;
-  const first = run.latency_histogram.findIndex(([, many]) => many > 0);
+  const first = run.latency_histogram.findIndex(([, requests]) => requests > 0);
   const rows = run.latency_histogram.slice(Math.max(0, first));
-  const most = Math.max(...rows.map(([, many]) => many));
+  const maximum = Math.max(...rows.map(([, requests]) => requests));
   return (
     <>
       <table className="w-full" aria-label="Latency histogram">
@@ -22,7 +22,7 @@ export function Histogram({ run }: { run: RunResult | undefined }) {
           </tr>
         </thead>
         <tbody>
-          {rows.map(([edge, many]) => (
+          {rows.map(([edge, requests]) => (
             <tr key={edge}>
               <td className="w-24 py-1 pr-3 text-right text-xs whitespace-nowrap text-soft">
                 {edge === 1 ? "below 1 ms" : `${duration(edge / 2)}–${duration(edge)}`}
@@ -31,10 +31,10 @@ export function Histogram({ run }: { run: RunResult | undefined }) {
                 <div
                   aria-hidden
                   className="h-4 min-w-px rounded-r-sm bg-info"
-                  style={{ width: `${(many / most) * 100}%` }}
+                  style={{ width: `${(requests / maximum) * 100}%` }}
                 />
               </td>
-              <td className="w-16 py-1 pl-3 text-right text-xs">{count(many)}</td>
+              <td className="w-16 py-1 pl-3 text-right text-xs">{count(requests)}</td>
             </tr>
           ))}
         </tbody>

@@ -100,15 +100,15 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
           </label>
         </div>
         <div className="-mt-2 flex gap-2">
-          {BUYERS.filter((many) => many <= maxBuyers).map((many) => (
+          {BUYERS.filter((number) => number <= maxBuyers).map((number) => (
             <button
-              key={many}
+              key={number}
               type="button"
               className="btn btn-small"
-              aria-label={`${count(many)} people`}
-              onClick={() => setBuyers(many)}
+              aria-label={`${count(number)} people`}
+              onClick={() => setBuyers(number)}
             >
-              {count(many)}
+              {count(number)}
             </button>
           ))}
         </div>
@@ -124,12 +124,12 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
                 className="mt-1 size-3.5 accent-[var(--info)]"
                 checked={strategies.includes(name)}
                 onChange={() => toggle(name)}
-                aria-describedby={`note-${name}`}
+                aria-describedby={`description-${name}`}
                 aria-label={name}
               />
               <span className="min-w-0">
                 <span className="font-medium">{name}</span>
-                <span id={`note-${name}`} className="block text-xs text-soft">
+                <span id={`description-${name}`} className="block text-xs text-soft">
                   {STRATEGY_DESCRIPTIONS[name]}
                 </span>
               </span>

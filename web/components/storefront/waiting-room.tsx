@@ -23,7 +23,7 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
         : place.position === null
           ? "You are in the draw. Places are drawn at random when the sale opens."
           : place.outlook === "unlikely"
-            ? "More buyers are ahead of you than there are units. You can wait for units that come back."
+            ? "Units may run out before your turn. You can wait for units that come back."
             : "You are in the queue. This page tells you when it is your turn. A reload keeps your place.";
   return (
     <Panel

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds what template.yaml has Lambda run: deploy/aws/build/function, for Linux on arm64 and Python 3.13.
+# Build the function's package for template.yaml, deploy/aws/build/function, for Linux on arm64 and Python 3.13.
 #
 #   deploy/aws/build.sh [aarch64|x86_64]
 #
-# Pinned wheels alone, each checked by its hash; nothing is compiled, so this machine may be any. Needs pip >= 23.
+# It installs only pinned wheels, each checked by its hash. Nothing is compiled, so any machine can build it. Needs pip >= 23.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -18,12 +18,12 @@ mkdir -p "$out"
     --platform "manylinux2014_$machine" --platform "manylinux_2_28_$machine" \
     --target "$out" -r requirements/aws.txt
 cp -r src/flashguard "$out/flashguard"
-# The pages are on the CDN; tests and stubs of libraries stay at home.
+# The pages are on the CDN; tests and stubs of libraries are left out.
 rm -rf "$out/flashguard/web_export" "$out/bin"
 find "$out" -name __pycache__ -type d -prune -exec rm -rf {} +
 find "$out" -name tests -type d -prune -exec rm -rf {} +
 find "$out" -name '*.pyi' -delete
-# Lambda's file system can't be written: without this, every cold start compiles every module anew.
+# Lambda's file system is read-only: without this, every cold start compiles every module again.
 "${LAMBDA_PYTHON:-python3.13}" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$out" 2>/dev/null || \
     echo "build.sh: no Python 3.13 here (LAMBDA_PYTHON): the function compiles its modules at each cold start" >&2
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the secrets that compose.yaml mounts, once: `deploy/docker/make-secrets.sh`. It never replaces one.
-# The folder is yours alone; the files in it can be read by the containers' own users, who get nothing but their mounts.
+# Create the secrets that compose.yaml mounts, once: `deploy/docker/make-secrets.sh`. It never replaces one.
+# Only you can enter the folder. The containers' users can read the files in it, but they see only their mounts.
 set -eu
 folder="$(dirname "$0")/secrets"
 mkdir -p "$folder"

@@ -2,7 +2,7 @@
 
 import Link from "next/link";
 import { useEffect, useState } from "react";
-import { api, bearer, exact, detailOf, type Sale } from "@/lib/api/client";
+import { api, bearer, detailOf, exact, type Sale } from "@/lib/api/client";
 import { count } from "@/lib/format";
 import { Empty, Pill, Text, type Tone } from "./ui";
 

@@ -12,15 +12,16 @@ export const QUIET_MS = 700;
 
 const SAME_REQUEST = "Try again: it repeats the same request, which takes effect once.";
 
-type Answer<T> = { data?: T; error?: unknown; response?: Response };
-export type Request = { headers: { "idempotency-key": string }; signal: AbortSignal };
+export type Answer<T> = { data?: T; error?: unknown; response?: Response };
+/** The headers and the signal that a call passes on. */
+export type KeyedRequest = { headers: { "idempotency-key": string }; signal: AbortSignal };
 
 export type Intent<T> = {
   /** The action of the button, unique on the page. */
   name: string;
   /** The input of the action: different content is a different intent, with a key of its own. */
   content?: unknown;
-  call: (request: Request) => Promise<Answer<T>>;
+  call: (request: KeyedRequest) => Promise<Answer<T>>;
   /** Return the sentence that reports success. */
   done: (data: T) => ReactNode;
   refused?: (problem: Problem | undefined) => void;

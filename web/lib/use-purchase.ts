@@ -6,11 +6,9 @@ import { customer } from "./buyer";
 import { intentDone, intentKey } from "./intent";
 import { remember, remembered } from "./remember";
 import { backoff_ms, RETRYABLE } from "./retry";
-import { QUIET_MS } from "./use-action";
+import { QUIET_MS, type Answer } from "./use-action";
 
 const MAX_TRIES = 8;
-
-type Answer = { data?: Reservation; error?: unknown };
 
 /**
  * One buyer's purchase of one item: a hold, then its confirmation or release. The reservation's id and the idempotency
@@ -34,14 +32,14 @@ export function usePurchase(sale: Sale, item: Item, admission: string | null, on
   }, [holdName]);
 
   /** Send a request, and repeat it while FlashGuard is busy or does not answer. One key: it takes effect once. */
-  async function sendWithRetry(call: () => Promise<Answer>): Promise<Answer | null> {
+  async function sendWithRetry(call: () => Promise<Answer<Reservation>>): Promise<Answer<Reservation> | null> {
     if (working.current) return null;
     working.current = true;
     setBusy(true);
     setMessage("");
     try {
       for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-        const answer = await call().catch((): Answer => ({ error: { code: "recovering" } }));
+        const answer = await call().catch((): Answer<Reservation> => ({ error: { code: "recovering" } }));
         const problem = answer.error as Problem | undefined;
         if (answer.data || !problem || !RETRYABLE.has(problem.code)) return answer;
         setMessage("FlashGuard is busy. Repeating the same request…");

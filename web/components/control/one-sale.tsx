@@ -6,15 +6,15 @@ import { Download, Pause, Play, RotateCw, ShieldCheck } from "lucide-react";
 import { api, bearer, exact, type Audit, type Item, type Sale } from "@/lib/api/client";
 import { download } from "@/lib/download";
 import { count } from "@/lib/format";
-import { useAction, type Request } from "@/lib/use-action";
+import { useAction, type KeyedRequest } from "@/lib/use-action";
 import type { WatchedSale } from "@/lib/use-sale";
 import { Curl } from "../curl";
-import { Banner, Empty, ActionMessage, Panel, Pill, Text } from "../ui";
+import { ActionMessage, Banner, Empty, Panel, Pill, Text } from "../ui";
 import { SALE_TONES } from "../sale-list";
 import { AuditTable, isOutdated, type Audited } from "./audit-table";
-import { StockBar } from "./stock-bar";
-import { Figures } from "./figures";
 import { Orders } from "./orders";
+import { SaleFigures } from "./sale-figures";
+import { StockBar } from "./stock-bar";
 
 type StatusChange = "open" | "pause" | "close";
 
@@ -47,7 +47,7 @@ export function OneSale({
       </Panel>
     );
 
-  const headersOf = (request: Request) => ({
+  const headersOf = (request: KeyedRequest) => ({
     headers: { ...bearer(admin), ...request.headers },
     signal: request.signal,
   });
@@ -122,7 +122,7 @@ export function OneSale({
   return (
     <>
       <Banner connection={connection} />
-      {sale && <Figures sale={sale} live={live} />}
+      {sale && <SaleFigures sale={sale} live={live} />}
       <Panel
         title={<Text>{sale?.name ?? id}</Text>}
         aside={

@@ -1,7 +1,7 @@
 "use client";
 
 import { useEffect, useRef, useState } from "react";
-import { api, bearer, exact, detailOf, type Reservation } from "@/lib/api/client";
+import { api, bearer, detailOf, exact, type Reservation } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
 import { Copy } from "../curl";
 import { Empty, Panel, Pill, Text } from "../ui";

@@ -5,8 +5,8 @@ import { ArrowRight } from "lucide-react";
 import { useSystem } from "@/lib/use-system";
 import { AdminKey } from "../admin-key";
 import { Banner } from "../ui";
-import { Challenge } from "./challenge";
-import { DataWay } from "./data-way";
+import { Approaches } from "./approaches";
+import { BuyPath } from "./buy-path";
 import { Layers } from "./layers";
 import { Script } from "./script";
 
@@ -34,8 +34,8 @@ export function Home() {
       {locked && (
         <AdminKey why="In production you need a key to see the state of the components and the kernel’s scripts." />
       )}
-      <Challenge />
-      <DataWay system={system} lost={lost} />
+      <Approaches />
+      <BuyPath system={system} lost={lost} />
       <Layers system={system} lost={lost} />
       <Script />
     </>

@@ -4,7 +4,7 @@ import { Cpu, Database, Globe, Zap } from "lucide-react";
 import type { System } from "@/lib/api/client";
 import { count } from "@/lib/format";
 import { Panel } from "../ui";
-import { componentFigures } from "./data-way";
+import { componentFigures } from "./buy-path";
 
 const plural = (value: number, one: string, several: string) => `${count(value)} ${value === 1 ? one : several}`;
 

@@ -2,7 +2,7 @@
 
 import Link from "next/link";
 import { useEffect, useState } from "react";
-import { api, bearer, exact, detailOf, type SimulationSummary } from "@/lib/api/client";
+import { api, bearer, detailOf, exact, type SimulationSummary } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
 import { Empty, Panel, Pill, Scroll } from "../ui";
 import { SIMULATION_TONES } from "./tones";

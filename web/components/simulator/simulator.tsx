@@ -10,7 +10,7 @@ import { useAdminKey } from "@/lib/key-store";
 import { useAction } from "@/lib/use-action";
 import { AdminKey } from "../admin-key";
 import { Curl } from "../curl";
-import { Banner, Choice, Empty, ActionMessage, PageHeader, Panel, Pill } from "../ui";
+import { ActionMessage, Banner, Choice, Empty, PageHeader, Panel, Pill } from "../ui";
 import { Comparison } from "./comparison";
 import { CounterTiles } from "./counter-tiles";
 import { Histogram } from "./histogram";

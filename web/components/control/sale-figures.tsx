@@ -7,7 +7,7 @@ import { useSystem } from "@/lib/use-system";
 import { Stat } from "../ui";
 
 /** How fast a sale sells, and how far the ledger lags behind. */
-export function Figures({ sale, live }: { sale: Sale; live: boolean }) {
+export function SaleFigures({ sale, live }: { sale: Sale; live: boolean }) {
   const { system, lost } = useSystem();
   const total = (name: "stock" | "available" | "held" | "sold") =>
     sale.items.reduce((sum, item) => sum + item[name], 0);

@@ -26,7 +26,7 @@ export function componentFigures(component: Component | undefined): string[] {
 }
 
 /** The path of a buy through the components, each with its current state and figures. */
-export function DataWay({ system, lost }: { system: System | null; lost: boolean }) {
+export function BuyPath({ system, lost }: { system: System | null; lost: boolean }) {
   return (
     <Panel
       title="The path of a buy, live"

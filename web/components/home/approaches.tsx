@@ -1,9 +1,9 @@
 import { Pill, type Tone } from "../ui";
 
 type Step = { who: string; does: string; stock: string; tone?: "bad" | "warn" | "good" };
-type Example = { title: string; verdict: string; tone: Tone; column: string; steps: Step[]; conclusion: string };
+type Approach = { title: string; verdict: string; tone: Tone; column: string; steps: Step[]; conclusion: string };
 
-const EXAMPLES: Example[] = [
+const APPROACHES: Approach[] = [
   {
     title: "The race",
     verdict: "oversold",
@@ -48,10 +48,10 @@ const EXAMPLES: Example[] = [
 const TEXT = { bad: "text-bad font-semibold", warn: "text-warn font-semibold", good: "text-good font-semibold" };
 
 /** Three ways to sell the last unit: a race, a row lock, and FlashGuard. */
-export function Challenge() {
+export function Approaches() {
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-3 lg:grid-cols-3">
-      {EXAMPLES.map(({ title, verdict, tone, column, steps, conclusion }) => (
+      {APPROACHES.map(({ title, verdict, tone, column, steps, conclusion }) => (
         <section key={title} className="panel flex flex-col gap-3">
           <div className="flex items-center justify-between gap-2">
             <h2>{title}</h2>

@@ -1,1 +1,1 @@
-"""What FlashGuard's speed is, measured beside its rivals in one run: `python -m bench --help`."""
+"""Measures FlashGuard's speed beside its rivals in one run: `python -m bench --help`."""

@@ -1,4 +1,4 @@
-"""python -m bench [all | quick | a scenario]: measures FlashGuard beside its rivals.
+"""python -m bench [all | quick | a scenario]: measure FlashGuard beside its rivals.
 
 python -m bench quick
 python -m bench buy --connections 1000 --seconds 5 --only flashguard,row-lock
@@ -31,7 +31,7 @@ from flashguard.errors import FlashGuardError
 
 TABLE_WIDTH = 150
 MOST_SECONDS = 1_800
-"""A whole run takes less than a third of it on a quiet machine."""
+"""On a quiet machine a whole run takes less than a third of it."""
 
 
 def options() -> argparse.Namespace:
@@ -50,7 +50,7 @@ def options() -> argparse.Namespace:
 
 @contextlib.asynccontextmanager
 async def opened(progress: Progress) -> AsyncIterator[Bench]:
-    """Servers, recorder and API in a folder of their own, gone afterwards."""
+    """Run servers, recorder and API in a temporary folder, removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="fg-bench-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
     try:
@@ -79,7 +79,7 @@ async def run(given: argparse.Namespace) -> None:
 
 
 def single(given: argparse.Namespace) -> Step:
-    """One scenario, as the command line says."""
+    """Run one scenario with the options of the command line."""
     connections = tuple(int(number) for number in given.connections.split(","))
     return Step(
         given.what, given.seconds, given.rounds, connections, tuple(filter(None, given.only.split(",")))
@@ -87,7 +87,7 @@ def single(given: argparse.Namespace) -> Step:
 
 
 def cancel_at_signals() -> None:
-    """The first Ctrl-C or SIGTERM ends what is under way, in order."""
+    """Stop the run in order at the first Ctrl-C or SIGTERM."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

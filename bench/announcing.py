@@ -1,6 +1,6 @@
-"""What an announcement costs a cluster: PUBLISH, which every node is told of, against SPUBLISH in its shard.
+"""Measures what an announcement costs a cluster: PUBLISH goes to every node, SPUBLISH only to its shard.
 
-`python -m bench.announcing`: CPU of all six nodes per announcement, and how many were heard.
+`python -m bench.announcing` reports CPU of all six nodes per announcement, and how many arrived.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ async def cpu_seconds(nodes: Cluster) -> float:
 
 
 async def measure(nodes: Cluster, command: str) -> tuple[float, int]:
-    """Microseconds of CPU per announcement, and how many were heard."""
+    """Return microseconds of CPU per announcement, and how many arrived."""
     heard = 0
 
     def hear(_: bytes) -> None:
@@ -49,7 +49,7 @@ async def measure(nodes: Cluster, command: str) -> tuple[float, int]:
     for port, (_, channels) in homes.items():
         address = Address(f"redis://{HOST}:{port}")
         writers[port] = await connect(address, Connection)
-        if sharded or not listeners:  # one connection hears all that is published, wherever it is
+        if sharded or not listeners:  # one connection receives everything, wherever it is published
             listener = await connect(address, lambda: Subscription(hear))
             every = [keys.recorded(number) for number in PARTITIONS]
             listener.subscribe(channels if sharded else every, sharded=sharded)

@@ -1,6 +1,6 @@
-"""Load generators as children: started together, released together, each telling in one line of JSON.
+"""Load generators as child processes: started together, released together, each reporting one line of JSON.
 
-The parent's side is `Generators`; a child loops over `turns` and answers each with `tell`.
+The parent uses `Generators`; a child loops over `turns` and answers each with `tell`.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ READY_SECONDS = 90.0
 LAST_SECONDS = 60.0
 END_SECONDS = 5.0
 MOST_LINE_BYTES = 32 * 2**20
-"""A report holds every latency."""
+"""A report contains every latency."""
 READY = "ready"
 
 _cpu_began = 0.0
 
 
 class Generators:
-    """Children that work each time they are released.
+    """Child processes that work each time they are released.
 
     Parameters:
         arguments: of each child; `seconds` says how long a turn takes.
@@ -69,7 +69,7 @@ class Generators:
                 await child.wait()
 
     async def work(self) -> list[dict[str, Any]]:
-        """One turn of all children at once; what each tells of it.
+        """Run one turn of all children at once, and return their reports.
 
         Raises:
             FlashGuardError: a child ended.
@@ -96,13 +96,13 @@ class Generators:
 
 
 def given() -> dict[str, Any]:
-    """A child's arguments."""
+    """Return a child's arguments."""
     arguments: dict[str, Any] = json.loads(sys.argv[1])
     return arguments
 
 
 async def turns() -> AsyncIterator[None]:
-    """A child's turns: each begins when the parent releases it, until the parent has gone."""
+    """Yield a child's turns: each begins when the parent releases it, until the parent is gone."""
     global _cpu_began
     while True:
         print(READY, flush=True)
@@ -113,5 +113,5 @@ async def turns() -> AsyncIterator[None]:
 
 
 def tell(report: Mapping[str, Any]) -> None:
-    """A child's report of a turn; its CPU time is added."""
+    """Report a child's turn to the parent, with its CPU time."""
     print(json.dumps({**report, "cpu_seconds": time.process_time() - _cpu_began}), flush=True)

@@ -1,4 +1,4 @@
-"""One process that buys by one conditional UPDATE, one request at a time: a child of `bench.engine`."""
+"""One process that buys with a conditional UPDATE, one request at a time: a child of `bench.engine`."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from flashguard.simulator.strategies.base import Servers
 from flashguard.simulator.strategies.conditional_update import ConditionalUpdate
 
 NO_REDIS = cast(Any, SimpleNamespace())
-"""The strategy never asks it."""
+"""The strategy never uses it."""
 
 
 async def main() -> None:

@@ -1,4 +1,4 @@
-"""What checkouts cost, on AWS Lambda with managed servers and on two small servers of your own.
+"""Calculates what checkouts cost on AWS Lambda with managed servers, and on two small servers of your own.
 
 `python -m bench.cost --checkouts 1000000 --crowd 100`. Prices are in prices.json, with their date; CPU is
 from results/latest.json.
@@ -30,7 +30,7 @@ DISK_GB: Final = 50
 
 @dataclass(frozen=True)
 class Month:
-    """What is bought in a month: checkouts, and how many answers (sold-out ones, as a rule) come on each."""
+    """The load of a month: checkouts, and answers (mostly sold-out) per checkout."""
 
     checkouts: int
     crowd: int
@@ -41,7 +41,7 @@ class Month:
 
 
 def measured(rows: Sequence[Row]) -> dict[str, float]:
-    """Microseconds of CPU and milliseconds of wait that the bill depends on."""
+    """The microseconds of CPU and milliseconds of waiting that determine the bill."""
     small = select(rows, "small", "library", 16)
     hot = select(rows, "buy", "flashguard", 256)
     refused = select(rows, "sold-out", "sold-out", 256)
@@ -54,9 +54,9 @@ def measured(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def on_lambda(month: Month, prices: Mapping[str, float], cpu: Mapping[str, float]) -> dict[str, float]:
-    """Lambda behind an HTTP API, ElastiCache (2 nodes), a Fargate recorder, Supabase, one NAT gateway."""
-    # What is billed is wall time: computing on a part of a core, and the wait for memory and commit; who is
-    # refused waits for memory alone, about a third of it.
+    """Return dollars per part: Lambda, HTTP API, ElastiCache (2 nodes), Fargate, Supabase, a NAT gateway."""
+    # Lambda bills wall time: computing on a part of a core, and waiting for memory and commit. A refused
+    # request waits only for memory, about a third of it.
     own_ms = cpu["lambda_cpu_us"] / 1000 / LAMBDA_CORES
     buy_ms, refusal_ms = own_ms + cpu["lambda_wait_ms"], own_ms + cpu["lambda_wait_ms"] / 3
     refusals = month.answers - month.checkouts
@@ -76,7 +76,7 @@ def on_lambda(month: Month, prices: Mapping[str, float], cpu: Mapping[str, float
 
 
 def on_servers(month: Month, prices: Mapping[str, float]) -> dict[str, float]:
-    """Two small servers: the parts on both, Valkey and PostgreSQL on one with a replica on the other."""
+    """Return dollars per part: two small servers, Valkey and PostgreSQL on one, replicas on the other."""
     return {
         "2 servers": 2 * HOURS * prices["server_hour"],
         "2 disks": 2 * DISK_GB * prices["disk_gb_month"],
@@ -86,13 +86,13 @@ def on_servers(month: Month, prices: Mapping[str, float]) -> dict[str, float]:
 
 
 def busy_seconds(month: Month, cpu: Mapping[str, float]) -> float:
-    """CPU that all of it takes on servers of one's own."""
+    """Return the CPU seconds of all parts on your own servers."""
     refusals = month.answers - month.checkouts
     return (month.checkouts * cpu["server_buy_us"] + refusals * cpu["server_refusal_us"]) / MILLION
 
 
 def table(months: Mapping[str, Month], prices: Mapping[str, float], cpu: Mapping[str, float]) -> str:
-    """Dollars per month, a column each, as Markdown."""
+    """Return a Markdown table with a column of dollars per month."""
     head = [f"| | {' | '.join(months)} |", f"|---|{'---:|' * len(months)}"]
     lines: list[str] = []
     for title, bills in (
@@ -106,7 +106,7 @@ def table(months: Mapping[str, Month], prices: Mapping[str, float], cpu: Mapping
 
 
 def loaded() -> tuple[dict[str, float], dict[str, float]]:
-    """Prices, and what was measured."""
+    """Return the prices and the measured CPU."""
     prices = json.loads((HERE / "prices.json").read_text())["prices"]
     latest = json.loads((HERE / "results" / "latest.json").read_text())
     return {name: each["usd"] for name, each in prices.items()}, measured(
@@ -122,7 +122,7 @@ SHOWN: Final = {
 
 
 def main() -> None:
-    """Prints what was asked for, or the documentation's table."""
+    """Print the requested month, or the table of the documentation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkouts", type=int, help="a month; without it, the table of the documentation")
     parser.add_argument("--crowd", type=int, default=1, help="answers per checkout, most of them sold-out")

@@ -10,12 +10,12 @@ import psutil
 
 SETTLE_SECONDS = 0.2
 SETTLE_CPU_SECONDS = 0.02
-"""Two of the accounting's ticks: less than this in a settle time is idle."""
+"""Two ticks of the accounting: less than this in a settle time is idle."""
 SETTLE_MOST_SECONDS = 20.0
 
 
 def tree_seconds(pid: int) -> float:
-    """User and system time of a process and all its descendants, those that have ended included."""
+    """Return user and system time of a process and all its descendants, including those that ended."""
     try:
         root = psutil.Process(pid)
         family = [root, *root.children(recursive=True)]
@@ -31,7 +31,7 @@ def tree_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """What all of this machine's processors have worked since it started."""
+    """Return the busy seconds of all processors since the machine started."""
     times = psutil.cpu_times()
     return float(times.user + times.system + times.nice + times.irq + times.softirq)
 
@@ -53,11 +53,10 @@ class Meter:
         self._before = {name: tree_seconds(pid) for name, pid in self._parts.items()}
 
     def client_done(self, client_seconds: float | None = None) -> None:
-        """The load has ended: what others took from the machine is read up to here.
+        """End the load: CPU of other processes is counted up to here.
 
         Parameters:
-            client_seconds: the CPU time of load generators that are still there; those that have ended are
-                found without it.
+            client_seconds: the CPU time of load generators that still run; ended ones are counted without it.
         """
         self.client_seconds = self._own() - self._client if client_seconds is None else client_seconds
         known = sum(tree_seconds(pid) - self._before[name] for name, pid in self._parts.items())
@@ -66,11 +65,11 @@ class Meter:
         self.others_cores = max(0.0, others / elapsed)
 
     def stop(self) -> dict[str, float]:
-        """CPU seconds of each part since `start`."""
+        """Return the CPU seconds of each part since `start`."""
         return {name: tree_seconds(pid) - self._before[name] for name, pid in self._parts.items()}
 
     async def settle(self, names: tuple[str, ...] = ("api", "recorder")) -> None:
-        """Waits until these parts have worked off what they still had."""
+        """Wait until these parts have finished their remaining work."""
         pids = [self._parts[name] for name in names if name in self._parts]
         deadline = time.monotonic() + SETTLE_MOST_SECONDS
         last = sum(map(tree_seconds, pids))
@@ -83,6 +82,6 @@ class Meter:
 
     @staticmethod
     def _own() -> float:
-        """Our own time, and that of the load generators that we waited for."""
+        """Return the CPU time of this process and of its ended load generators."""
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         return sum(os.times()[:2]) + children.ru_utime + children.ru_stime

@@ -1,4 +1,4 @@
-"""What each `hold_durability` costs: latencies of holds, from inside a program, on the embedded servers.
+"""Measures what each `hold_durability` costs: latencies of holds inside a program, on the embedded servers.
 
     .venv/bin/python bench/durability.py --json bench/results/durability.json
 

@@ -1,4 +1,4 @@
-"""The engine without HTTP: the library beside redis-benchmark, and 16 processes of one request at a time."""
+"""Measures the engine without HTTP: the library beside redis-benchmark, and 16 one-request processes."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ REQUESTS_PER_SECOND = re.compile(r"([\d.]+) requests per second")
 
 
 async def engine(bench: Bench) -> list[Row]:
-    """Holds by the library with 64 in flight, beside EVALSHAs of the textbook script by redis-benchmark."""
+    """Measure the library's holds, 64 in flight, beside redis-benchmark's EVALSHAs of the textbook script."""
     rows: list[Row] = []
     sale = await bench.service.sale()
     given = {"sale": sale, "verb": "reserve", "in_flight": IN_FLIGHT, "seconds": bench.seconds}
@@ -37,7 +37,7 @@ async def engine(bench: Bench) -> list[Row]:
 
 
 async def textbook(bench: Bench, round_: int) -> list[Row]:
-    """EVALSHA of the textbook script, as fast as redis-benchmark can; nothing where it is not installed."""
+    """Measure EVALSHA of the textbook script with redis-benchmark; nothing if that is not installed."""
     program = shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
     if program is None:
         bench.progress.say("engine: redis-benchmark is not installed (Debian: redis-tools); no ratio to it")
@@ -74,7 +74,7 @@ async def textbook(bench: Bench, round_: int) -> list[Row]:
 
 
 async def small(bench: Bench) -> list[Row]:
-    """16 processes that each make one request at a time: nothing to coalesce inside any of them."""
+    """Measure 16 processes that each make one request at a time, so that none of them can batch."""
     rows: list[Row] = []
     ours = {"sale": await bench.service.sale(), "verb": "buy", "in_flight": 1, "seconds": bench.seconds}
     env = bench.house.env | {"FLASHGUARD_LEDGER_CONNECTIONS": "1"}

@@ -7,12 +7,12 @@ from bench.rows import Row, Rows, middle, ratio, select
 
 Value = float | None
 TEXTBOOK_GOAL_RATE = 130_000
-"""redis-benchmark's EVALSHA/s on the machine that the engine's goal is written for."""
+"""redis-benchmark's EVALSHA/s on the machine for which the engine's goal is written."""
 ENGINE_GOAL = 60_000
 
 
 class Figure(msgspec.Struct, kw_only=True):
-    """One line of the goals' table. `met` is None where there is no goal, or nothing was measured."""
+    """One line of the goals' table. `met` is None without a goal or a measurement."""
 
     name: str
     what: str
@@ -42,18 +42,18 @@ def short(value: Value, digits: int = 2) -> Value:
 
 
 def most(rows: Rows) -> int:
-    """The largest number of connections that was measured: 1,000 in a full run."""
+    """Return the largest measured number of connections: 1,000 in a full run."""
     return max((row.connections for row in rows if row.scenario == "buy"), default=0)
 
 
 def nearest(rows: Rows, scenario: str, wanted: int) -> int:
-    """The measured number of connections that comes closest to the goal's."""
+    """Return the measured number of connections that is closest to the goal's."""
     measured = {row.connections for row in rows if row.scenario == scenario}
     return min(measured, key=lambda connections: abs(connections - wanted), default=0)
 
 
 def figures(rows: Rows) -> list[Figure]:
-    """Every figure of the goals' table, in its order."""
+    """Return every figure of the goals' table, in its order."""
     return [make(rows) for make in (
         buy_vs_row_lock, buy_vs_redis_lua, hold_vs_evalsha, buy_vs_sql_batched, pg_cpu_vs_row_lock,
         small_vs_conditional_update, sold_out_vs_hold, api_cpu_vs_floor, errors, half_load, burst,

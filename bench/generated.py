@@ -1,4 +1,4 @@
-"""One measurement with load generators of our own."""
+"""One measurement with our own load generators."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from flashguard.simulator.tally import percentile
 async def generated(
     scenario: str, target: str, children: Generators, parts: Mapping[str, int], *, good: str = "granted"
 ) -> Row:
-    """One turn of the children. Their own CPU is the row's "client": for the library that is the product's.
+    """Measure one turn of the children. Their CPU is the row's "client": for the library, the product's.
 
     Parameters:
-        parts: whose CPU is read beside theirs.
-        good: the answer that the scenario is about.
+        parts: the processes whose CPU is read beside theirs.
+        good: the answer that the scenario expects.
     """
     meter = Meter(parts)
     await meter.settle()

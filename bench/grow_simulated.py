@@ -1,4 +1,4 @@
-"""How it grows, on paper: a simulation with measured costs, first held against what was measured.
+"""Simulates growth with measured costs, after comparing the simulation with measurements.
 
 `python -m bench.grow_simulated` reads results/latest.json, writes results/grow_simulated.json and .svg.
 """
@@ -22,7 +22,7 @@ RESULTS: Final = Path(__file__).parent / "results"
 MICRO: Final = 1e-6
 MILLION: Final = 1_000_000
 FULL: Final = 0.7
-"""How full a part may be planned."""
+"""How full a part is planned to be."""
 FSYNC_HERE: Final = 0.0003
 """An assumption: not part of the results. The tables say what other values would change."""
 FSYNC_CLOUD, NETWORK_CLOUD = 0.001, 0.0002
@@ -30,7 +30,7 @@ LOADS: Final = (64, 256, 1000)
 
 
 def calibrated(rows: Sequence[Row], scenario: str = "buy", target: str = "flashguard") -> Costs:
-    """Costs per request and per batch, by least squares over the loads.
+    """Return costs per request and per batch, by least squares over the loads.
 
     With C connections half of them are in one batch while the other half is on its way, so CPU per answer is
     `each + batch / (C / 2)`.
@@ -70,7 +70,7 @@ def calibrated(rows: Sequence[Row], scenario: str = "buy", target: str = "flashg
 
 
 def refusing(rows: Sequence[Row], costs: Costs) -> Costs:
-    """The same for a crowd that is told `sold-out`: cheaper to decide, nothing to write down."""
+    """Return the costs for a sold-out crowd: cheaper to decide, nothing to record."""
     measured = [row for row in rows if (row.scenario, row.target) == ("sold-out", "sold-out")]
     api, valkey, client = (
         middle(row.cpu_us[part] for row in measured) or 0.0 for part in ("api", "valkey", "client")
@@ -80,7 +80,7 @@ def refusing(rows: Sequence[Row], costs: Costs) -> Costs:
 
 
 def validated(rows: Sequence[Row], costs: Costs, seconds: float, seed: int) -> list[dict[str, Any]]:
-    """What was measured here, and what the simulation says of the same: 2 cores that all parts share."""
+    """Return measured and simulated figures of the same loads, on 2 cores that all parts share."""
     found = []
     holds = calibrated(rows, "hold")
     for what, target, workers, own, kind in (
@@ -108,17 +108,15 @@ def validated(rows: Sequence[Row], costs: Costs, seconds: float, seed: int) -> l
 
 
 def parts_for(offered: float, costs: Costs, partitions: int, *, recorded: bool) -> Plan:
-    """As many workers, and cores of the one PostgreSQL, as `FULL` asks for."""
+    """Return a plan with the workers and PostgreSQL cores that `FULL` requires."""
     workers = math.ceil(offered * costs.api / FULL)
     workers = math.ceil(workers / partitions) * partitions
-    cores = math.ceil(
-        offered * (costs.row + costs.transaction / 64) / FULL
-    )  # groups of 64 or more, as a rule
+    cores = math.ceil(offered * (costs.row + costs.transaction / 64) / FULL)  # groups of 64 or more, usually
     return Plan(workers, partitions, offered=offered, durable=recorded, recorded=recorded, ledger_cores=cores)
 
 
 def told(name: str, plan: Plan, seen: Seen, costs: Costs) -> dict[str, Any]:
-    """One line of the tables."""
+    """Return one line of the tables."""
     cores = {part: round(spent / seen.seconds, 1) for part, spent in seen.busy.items()}
     return {
         "what": name, "offered_per_second": round(plan.offered), "partitions": plan.partitions,
@@ -135,7 +133,7 @@ def told(name: str, plan: Plan, seen: Seen, costs: Costs) -> dict[str, Any]:
 def grown(
     rows: Sequence[Row], costs: Costs, offered: float, seconds: float, seed: int
 ) -> list[dict[str, Any]]:
-    """Up to `offered` buyers a second: one hot item over more and more partitions, and a sold-out crowd."""
+    """Simulate up to `offered` buyers/s: one hot item over more and more partitions, and a sold-out crowd."""
     cloud = replace(costs, fsync=FSYNC_CLOUD, network=NETWORK_CLOUD)
     found = []
 
@@ -149,12 +147,12 @@ def grown(
     add("the same, every worker calls every partition", cloud, replace(whole, affinity=False))
     add("the same, a disk five times as slow", replace(cloud, fsync=5 * FSYNC_CLOUD), whole)
     crowd = refusing(rows, cloud)
-    add("sold out: nobody gets any", crowd, parts_for(offered, crowd, 16, recorded=False))
+    add("sold out: no buyer gets a unit", crowd, parts_for(offered, crowd, 16, recorded=False))
     return found
 
 
 def drawn(found: Sequence[dict[str, Any]], note: str) -> str:
-    """The tables as a picture, in the benchmark's own style."""
+    """Return the tables as a plot, in the style of the benchmark."""
     bars = [
         (
             f"{line['partitions']} partitions",
@@ -182,7 +180,7 @@ def drawn(found: Sequence[dict[str, Any]], note: str) -> str:
 
 
 def main() -> None:
-    """Writes the results, and prints the tables."""
+    """Write the results and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--seconds", type=float, default=0.1, help="simulated per line, after as long to warm up"

@@ -1,4 +1,4 @@
-"""Whether a hold's cost grows with what is already there, and what a hold and an order keep in memory."""
+"""Measures how a hold's cost grows with existing data, and the memory of a hold and an order."""
 
 import asyncio
 from dataclasses import replace
@@ -19,7 +19,7 @@ CONNECTIONS = 64
 
 
 async def growth(bench: Bench) -> list[Row]:
-    """CPU per hold with more and more live holds, items and open sales."""
+    """Measure CPU per hold with more and more live holds, items and open sales."""
     rows: list[Row] = []
     for sizes in (live_holds, items, open_sales):
         rows += await sizes(bench)
@@ -27,7 +27,7 @@ async def growth(bench: Bench) -> list[Row]:
 
 
 async def live_holds(bench: Bench) -> list[Row]:
-    """One sale, with 0 and then so many live holds as the step's connections say."""
+    """Measure one sale with 0 live holds, and with the number in the step's connections."""
     sale = await bench.service.sale()
     target = bench.service.press(sale, "reservations")
     await warm([target])
@@ -40,7 +40,7 @@ async def live_holds(bench: Bench) -> list[Row]:
 
 
 async def items(bench: Bench) -> list[Row]:
-    """A sale of 1 item and one of 10,000: holds of one item, and of all in turn."""
+    """Measure a sale of 1 item and one of 10,000: holds of one item, and of all in turn."""
     service = bench.service
     one = service.press(await service.sale(skus=1), "reservations", SKUS="1")
     sale = await service.sale(skus=MANY_ITEMS)
@@ -53,7 +53,7 @@ async def items(bench: Bench) -> list[Row]:
 
 
 async def open_sales(bench: Bench) -> list[Row]:
-    """One open sale more, and 1,000 more: holds of one sale, and of all in turn."""
+    """Measure with one and with 1,000 more open sales: holds of one sale, and of all in turn."""
     service = bench.service
     hot = service.press(await service.sale(), "reservations")
     await warm([hot])
@@ -84,7 +84,7 @@ async def measured(bench: Bench, name: str, target: Target) -> list[Row]:
 
 
 async def seeded(bench: Bench, sale: str, calls: int, verb: str = "reserve") -> Row:
-    """So many holds or orders, made by the library; how many bytes of memory each keeps."""
+    """Return the bytes of memory per hold or order, from this number made by the library."""
     bench.progress.say(f"making {calls:,} {'holds' if verb == 'reserve' else 'orders'}")
     before = await bench.house.bytes_kept()
     given = {
@@ -99,7 +99,7 @@ async def seeded(bench: Bench, sale: str, calls: int, verb: str = "reserve") -> 
 
 
 async def bytes_kept(bench: Bench) -> list[Row]:
-    """What a live hold and an order keep in memory; a step's connections say how many are made."""
+    """Measure the memory of a live hold and of an order; the step's connections are their number."""
     rows = []
     for verb in ("reserve", "buy"):
         row = await seeded(bench, await bench.service.sale(), bench.connections[0], verb)

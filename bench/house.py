@@ -1,5 +1,7 @@
-"""Everything that runs during a benchmark: real servers, the service, its rivals. All are our children, and
-the kernel ends them when we die."""
+"""Everything that runs during a benchmark: real servers, the service, its rivals.
+
+All are child processes, and the operating system ends them when this process dies.
+"""
 
 import asyncio
 import contextlib
@@ -39,7 +41,7 @@ CLICK = '{"customer":"%s"}'
 
 @dataclass(frozen=True)
 class Target:
-    """What wrk presses on, and whose CPU time it costs."""
+    """What wrk sends requests to, and the processes whose CPU counts."""
 
     name: str
     url: str
@@ -47,7 +49,7 @@ class Target:
     variables: dict[str, str]
     parts: dict[str, int] = field(repr=False)
     good: tuple[str, ...] = ("201",)
-    """The answers that the scenario is about; any other is an error."""
+    """The answers that the scenario expects; any other is an error."""
 
 
 def free_port() -> int:
@@ -66,7 +68,7 @@ class House:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of the product's processes: as `flashguard up` sets it, in production mode."""
+        """Return the environment of the product's processes: that of `flashguard up`, in production mode."""
         bare = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
         return bare | {
             "FLASHGUARD_REDIS_URL": self.servers.redis_url,
@@ -100,7 +102,7 @@ class House:
     async def child(
         self, module: str, *arguments: str, env: dict[str, str] | None = None, more: Sequence[str] = ()
     ) -> AsyncIterator[Any]:
-        """`python -m module arguments`, ended with this context."""
+        """Run `python -m module arguments` until this context ends."""
         with self.log.open("ab") as log:
             process = await spawn(
                 [sys.executable, "-m", module, *arguments, *more],
@@ -121,7 +123,7 @@ class House:
 
     @asynccontextmanager
     async def api(self, recorder_pid: int, *, workers: int = 1) -> AsyncIterator["Service"]:
-        """An API on the house's servers; the recorder is shared."""
+        """Run an API on these servers; the recorder is shared."""
         port = free_port()
         async with self.child("flashguard", "api", "--port", str(port), "--workers", str(workers)) as process:
             url = f"http://127.0.0.1:{port}"
@@ -135,7 +137,7 @@ class House:
 
     @asynccontextmanager
     async def rival(self, strategy: str, *, workers: int = 1) -> AsyncIterator[Target]:
-        """A strategy of the simulator as a service of its own."""
+        """Run a strategy of the simulator as a separate service."""
         port, schema = free_port(), f"flashguard_bench_{secrets.token_hex(6)}"
         stock = SCARCE_STOCK.get(strategy, PLENTY)
         async with self.child(
@@ -151,7 +153,7 @@ class House:
 
     @asynccontextmanager
     async def small(self, name: str) -> AsyncIterator[Target]:
-        """One of `bench.rivals`: the floor, or a hold by one EVALSHA per request."""
+        """Run one of `bench.rivals`: the floor, or a hold with one EVALSHA per request."""
         port = free_port()
         async with self.child(f"bench.rivals.{name}", str(port), self.servers.redis_url) as process:
             url = f"http://127.0.0.1:{port}"
@@ -170,7 +172,7 @@ class House:
             await redis.aclose()
 
     async def versions(self) -> dict[str, str]:
-        """What the two servers are."""
+        """Return the versions of the two servers."""
         connection = await self.database()
         try:
             postgres = connection.get_server_version()
@@ -184,7 +186,7 @@ class House:
         return await asyncpg.connect(self.servers.database_url)
 
     async def bytes_kept(self) -> int:
-        """What Valkey keeps, without the journals: their length is bounded, whatever was sold."""
+        """Return Valkey's memory in bytes without the journals, whose length is bounded."""
         async with self.memory() as redis:
             memory = await redis.info("memory")
             journals = [
@@ -194,10 +196,10 @@ class House:
         return int(memory["used_memory_dataset"]) - sum(journals)
 
     async def answers(self, url: str, process: Any, what: str) -> None:
-        """Waits until a child answers 200.
+        """Wait until a child answers 200.
 
         Raises:
-            FlashGuardError: it ended, or took too long.
+            FlashGuardError: the child ended, or took too long.
         """
         deadline = time.monotonic() + READY_SECONDS
         async with aiohttp.ClientSession() as http:
@@ -232,7 +234,7 @@ class Service:
         await self._http.close()
 
     async def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """A call that must succeed."""
+        """Make a call that must succeed, and return its answer."""
         async with self._http.request(method, f"{self.url}{path}", json=body) as answer:
             said: dict[str, Any] = await answer.json(content_type=None)
             if answer.status >= 300:
@@ -242,7 +244,7 @@ class Service:
     async def sale(
         self, *, stock: int = PLENTY, skus: int = 0, id_: str | None = None, hold_seconds: int = 3600
     ) -> str:
-        """Makes and opens a sale of one item "unit", or of "unit-0" and on."""
+        """Create and open a sale of one item "unit", or of "unit-0", "unit-1" and so on."""
         sale = id_ or f"bench-{secrets.token_hex(6)}"
         items = [
             {"sku": sku, "name": sku, "price_minor": 1999, "currency": "EUR", "stock": stock}
@@ -254,7 +256,7 @@ class Service:
         return sale
 
     def press(self, sale: str, noun: str, **more: str) -> Target:
-        """Where holds (`reservations`) or buys (`orders`) of a sale go."""
+        """Return the address for holds (`reservations`) or buys (`orders`) of a sale."""
         variables = {"PATH": f"/v1/sales/{sale}/{noun}", "BODY": BASKET, "AUTH": self.authorization}
         return Target(self.name, self.url, "press", variables | more, self.parts)
 
@@ -265,5 +267,5 @@ class Service:
         )  # fmt: skip
 
     async def committed(self, sale: str) -> int:
-        """Units sold, as the API shows them."""
+        """Return the units sold, as the API shows them."""
         return sum(item["sold"] for item in (await self.call("GET", f"/v1/sales/{sale}"))["items"])

@@ -1,4 +1,4 @@
-"""What it costs to tell who calls: a key of the API, a buyer's token that was seen before, one that was not.
+"""Measures what identifying a caller costs: an API key, a buyer's token seen before, and a new one.
 
 python -m bench.identities [FILE]
 """
@@ -38,7 +38,7 @@ class Ready(Identities):
 
 
 def cost_us(work: Callable[[bytes], object], many: Sequence[bytes]) -> float:
-    """CPU per call, in microseconds."""
+    """Return CPU per call, in microseconds."""
     started = time.process_time()
     for each in many:
         work(each)
@@ -84,7 +84,7 @@ def measure() -> dict[str, Any]:
 
 
 def lane(settings: Settings, callers: Callers, tokens: Sequence[bytes]) -> dict[str, float]:
-    """What the lane takes to plan a hold, by who calls, without the work itself."""
+    """Measure how long the lane takes to plan a hold, by kind of caller, without the work itself."""
     door = create_front_door(settings)
     door.app.state.guard = _Guard()
     door._callers = callers

@@ -1,8 +1,8 @@
-"""What AWS Lambda costs, by the real runtime client: `python -m bench.lambda_`, in two minutes.
+"""Measures AWS Lambda with its real runtime client: `python -m bench.lambda_`, two minutes.
 
-Cold start (import, and from process start to the first answer), warm latency of a durable buy with the
-instance frozen in between and not, CPU per buy beside the server's at one connection, and what listening for
-a commit only while it is waited for costs over a subscription that is always there.
+Cold start (import, and from process start to the first answer); warm latency of a durable buy, with and
+without freezing the instance in between; CPU per buy beside the server's at one connection; and the cost of
+subscribing only while a buy waits, compared with a permanent subscription.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ def spread(seconds: list[float]) -> dict[str, float]:
 
 
 def importing(env: dict[str, str], rounds: int, *options: str) -> dict[str, float]:
-    """Wall and CPU of a fresh Python that imports the handler, the interpreter's own start included."""
+    """Return wall and CPU time of a new Python that imports the handler, interpreter start included."""
     walls, cpus = [], []
     for _ in range(rounds):
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -72,7 +72,7 @@ def buying(customer: str) -> dict[str, Any]:
 
 
 async def cold(env: dict[str, str]) -> dict[str, float]:
-    """From the start of the process, with the runtime client, to its first answer."""
+    """Return the time from the start of the process, with the runtime client, to its first answer."""
     walls = []
     for number in range(COLD):
         instance, started = Instance(env, freezes=False), time.perf_counter()
@@ -103,7 +103,7 @@ async def warm(env: dict[str, str], *, freezes: bool) -> dict[str, float]:
 async def measured(
     buy: Callable[[int], Awaitable[None]], process: psutil.Process | None = None
 ) -> dict[str, float]:
-    """One after the other."""
+    """Return latencies of buys, one after the other."""
     await buy(-1)
     before = sum(process.cpu_times()[:2]) if process else 0.0
     seconds = []
@@ -118,7 +118,7 @@ async def measured(
 
 
 async def server(env: dict[str, str]) -> dict[str, float]:
-    """`flashguard api`, one connection."""
+    """Measure `flashguard api` with one connection."""
     child = subprocess.Popen(
         [sys.executable, "-m", "flashguard", "api"], env=env | {"FLASHGUARD_PORT": str(PORT)}
     )
@@ -145,7 +145,7 @@ async def server(env: dict[str, str]) -> dict[str, float]:
 
 
 async def listening(settings: Settings) -> dict[str, dict[str, float]]:
-    """A buy by the library: subscribed only while it waits (`lone`), and all along; in turns."""
+    """Measure a buy by the library: subscribed only while it waits (`lone`), and permanently, in turns."""
     seconds: dict[str, list[float]] = {"while waiting": [], "always": []}
     async with (
         await FlashGuard.connect(settings, lone=True) as lone,
@@ -206,7 +206,7 @@ async def main() -> None:
 
 
 def bare(env: dict[str, str]) -> float:
-    """CPU of a Python that does nothing: how busy a machine this was."""
+    """Return the CPU time of a Python that does nothing: it shows how busy the machine was."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     for _ in range(COLD):
         subprocess.run([sys.executable, "-c", "pass"], env=env, check=True)

@@ -1,4 +1,4 @@
-"""The library without HTTP, so many calls in flight, for some seconds or for so many calls: a child."""
+"""The library without HTTP, with several calls in flight, for a time or a number of calls: a child."""
 
 import asyncio
 import itertools
@@ -14,15 +14,15 @@ from flashguard.model import Sku
 
 UNIT = [Line(Sku("unit"), 1)]
 MOST_LATENCIES = 50_000
-"""Enough for percentiles, and a report stays short."""
+"""Enough for percentiles, and keeps a report short."""
 
 
 class Caller:
-    """Calls that are made again and again, each by a fresh customer with a fresh key.
+    """Make calls again and again, each by a new customer with a new key.
 
     Parameters:
         verb: `reserve` or `buy`.
-        calls: how many in all; None: until the time is over.
+        calls: the number of calls; None: until the time is over.
     """
 
     def __init__(self, guard: FlashGuard, sale: str, verb: str, calls: int | None) -> None:

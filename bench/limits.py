@@ -1,4 +1,4 @@
-"""What limits on rates cost a hold: CPU of the API and of Valkey per request, off and on, turn by turn.
+"""Measures what rate limits cost a hold: CPU of the API and of Valkey per request, off and on, in turns.
 
     .venv/bin/python -m bench.limits
     .venv/bin/python -m bench.limits --other before=/path/to/another/checkout
@@ -76,7 +76,7 @@ async def measure(others: dict[str, str], seconds: int, turns: int, connections:
             for turn in range(turns + 1):
                 for name, (url, pid) in apis.items():
                     row = await press(url, sale, pid, memory, seconds, connections)
-                    if turn:  # the first one warms up
+                    if turn:  # the first turn warms up
                         rows[name].append(row)
         finally:
             for child in children:

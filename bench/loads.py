@@ -1,4 +1,4 @@
-"""The scenarios that wrk alone can press: buy, hold, hold + confirm, sold-out, replay, read, spread."""
+"""The scenarios that wrk alone can run: buy, hold, hold + confirm, sold-out, replay, read, spread."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ SPREAD_SKUS = 1_000
 
 @dataclass(frozen=True)
 class Bench:
-    """What every scenario is given."""
+    """What every scenario receives."""
 
     house: House
     service: Service
@@ -36,14 +36,14 @@ class Bench:
 
     @property
     def servers(self) -> dict[str, int]:
-        """The recorder and both servers: what the library needs, without the API."""
+        """Return the recorder and both servers: what the library needs, without the API."""
         return {name: pid for name, pid in self.service.parts.items() if name != "api"}
 
     def wants(self, target: str) -> bool:
         return not self.only or target in self.only
 
     async def measured(self, scenario: str, targets: Sequence[tuple[Target, Committed | None]]) -> list[Row]:
-        """All targets at all numbers of connections."""
+        """Measure all targets at all numbers of connections."""
         rows: list[Row] = []
         for connections in self.connections:
             rows += await rounds(
@@ -56,7 +56,7 @@ class Bench:
 async def open_targets(bench: Bench, stack: AsyncExitStack, names: Sequence[str], noun: str) -> list[
     tuple[Target, Committed | None]
 ]:  # fmt: skip
-    """Starts those of the named targets that are wanted; each with how to count what it committed."""
+    """Start the selected targets; yield each with a function that counts its commits."""
     targets: list[tuple[Target, Committed | None]] = []
     for name in filter(bench.wants, names):
         bench.progress.doing(f"starting {name}")
@@ -96,7 +96,7 @@ def rival_orders(target: Target) -> Callable[[], Awaitable[int]]:
 
 
 async def buy(bench: Bench) -> list[Row]:
-    """Durable buys of one hot item: ours, and every way that a shop may do it."""
+    """Measure durable buys of one hot item: FlashGuard's, and every other way that a shop may use."""
     async with AsyncExitStack() as stack:
         return await bench.measured("buy", await open_targets(bench, stack, BUY_TARGETS, "orders"))
 
@@ -108,7 +108,7 @@ async def hold(bench: Bench) -> list[Row]:
 
 
 async def hold_confirm(bench: Bench) -> list[Row]:
-    """A hold, then its confirm, in turn. The rate is that of the confirms; the holds are beside them."""
+    """Measure a hold, then its confirm. The rate is that of the confirms; the holds are beside them."""
     target = bench.service.press(await bench.service.sale(), "reservations")
     target = replace(target, script="hold_confirm", good=("200", "201"))
     await warm([target])
@@ -123,7 +123,7 @@ async def hold_confirm(bench: Bench) -> list[Row]:
 
 
 async def sold_out(bench: Bench) -> list[Row]:
-    """Rejections of a crowd that comes after the last unit, beside holds while there are units."""
+    """Measure rejections of a crowd that comes after the last unit, beside holds while there are units."""
     empty = await bench.service.sale(stock=0)
     nothing = replace(bench.service.press(empty, "reservations"), name="sold-out", good=("409 sold-out",))
     plenty = replace(bench.service.press(await bench.service.sale(), "reservations"), name="hold")
@@ -132,7 +132,7 @@ async def sold_out(bench: Bench) -> list[Row]:
 
 
 async def replay(bench: Bench) -> list[Row]:
-    """Buys that were made before, asked again with their keys."""
+    """Measure replays: earlier buys, repeated with their keys."""
     target = bench.service.press(
         await bench.service.sale(), "orders", KEYS=str(REPLAY_KEYS), RUN="replay", REPLAYS="1"
     )
@@ -141,7 +141,7 @@ async def replay(bench: Bench) -> list[Row]:
 
 
 async def read(bench: Bench) -> list[Row]:
-    """A sale with its stock of this moment."""
+    """Measure reads of a sale with its current stock."""
     return await bench.measured("read", [(bench.service.read(await bench.service.sale()), None)])
 
 

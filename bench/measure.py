@@ -1,4 +1,4 @@
-"""One measurement: press on a target, wait until it is done, and read what that cost."""
+"""One measurement: load a target, wait until it is done, and read what that cost."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ Committed = Callable[[], Awaitable[int]]
 
 
 def variables(target: Target) -> dict[str, str]:
-    """The script's variables, with names that no other run uses."""
+    """Return the script's variables, with names that no other run uses."""
     return {"RUN": secrets.token_hex(3)} | target.variables
 
 
@@ -30,7 +30,7 @@ async def closed_loop(
     round_: int = 0,
     committed: Committed | None = None,
 ) -> Row:
-    """As many requests as the target answers, each connection sending its next after its last answer."""
+    """Send as many requests as the target answers; each connection sends the next after the last answer."""
     row, _ = await counted_loop(
         scenario, target, connections=connections, seconds=seconds, round_=round_, committed=committed
     )
@@ -46,7 +46,7 @@ async def counted_loop(
     round_: int = 0,
     committed: Committed | None = None,
 ) -> tuple[Row, wrk.Count]:
-    """The same, and what wrk counted."""
+    """Do the same, and return wrk's counts too."""
     before = await committed() if committed else 0
     meter = Meter(target.parts)
     await meter.settle()
@@ -60,7 +60,7 @@ async def counted_loop(
     done = await committed() - before if committed else None
     good = sum(count.answers.get(word, 0) for word in target.good)
     everything = sum(count.answers.values())
-    # What was answered, or committed where that is known: the connections that wrk cut off cost CPU too.
+    # Answers, or commits if known: connections that wrk cut off cost CPU too.
     work = max(done or 0, everything, 1)
     row = Row(
         scenario=scenario, target=target.name, connections=connections, round=round_,
@@ -75,7 +75,7 @@ async def counted_loop(
 
 
 async def warm(targets: Sequence[Target]) -> None:
-    """A second of load on each, so that connections, plans and caches are there."""
+    """Load each target for a second, so that connections, plans and caches exist."""
     for target in targets:
         await wrk.run(
             target.url, target.script, variables(target), connections=WARM_CONNECTIONS, seconds=WARM_SECONDS
@@ -91,7 +91,7 @@ async def rounds(
     times: int,
     progress: Progress,
 ) -> list[Row]:
-    """Every target once per round, odd rounds backwards."""
+    """Measure every target once per round, in reverse order in odd rounds."""
     rows: list[Row] = []
     for round_ in range(times):
         for target, committed in targets if round_ % 2 == 0 else reversed(targets):

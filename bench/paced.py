@@ -1,6 +1,6 @@
-"""A client of constant rate: each request has its moment, and its latency counts from that moment on.
+"""A client with a constant rate: each request is due at a moment, and its latency counts from then on.
 
-So a service that falls behind can't slow its own measurement down. Run as a child by `bench.rush`.
+So a service that falls behind can't slow its own measurement. `bench.rush` runs it as a child.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ LAST_ANSWER_SECONDS = 10.0
 
 
 class Connection(asyncio.Protocol):
-    """One connection with at most one request on its way."""
+    """One connection with at most one request in flight."""
 
     def __init__(self, load: "Load") -> None:
         self.load = load
@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """Requests at a constant rate; one that finds no connection free waits, and its clock runs."""
+    """Sends requests at a constant rate; without a free connection a request waits, and its clock runs."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.address = urlsplit(given["url"])
@@ -90,7 +90,7 @@ class Load:
             self.free.append(connection)
 
     async def press(self) -> float:
-        """The seconds from the first request to the last answer."""
+        """Send the requests; return the seconds from the first request to the last answer."""
         started = time.perf_counter()
         while (now := time.perf_counter()) < started + self.seconds:
             while (moment := started + self.sent / self.rate) <= now:

@@ -1,4 +1,4 @@
-"""Which scenarios there are, and how long a whole run gives each."""
+"""The scenarios, and how long a whole run spends on each."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One scenario with its measure of time and load."""
+    """One scenario with its time and load."""
 
     scenario: str
     seconds: int = 3
@@ -87,4 +87,4 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("bytes", 1, 1, (2_000,)),
     ),
 }
-"""Whole runs, by their size: `make bench`, `make bench-quick`, and the one that a test makes."""
+"""Whole runs by size: `make bench`, `make bench-quick`, and that of a test."""

@@ -1,4 +1,4 @@
-"""Throughput and p99 of every scenario against its rivals, as an SVG that reads on light and on dark."""
+"""Plots throughput and p99 of every scenario against its rivals, as an SVG for light and dark backgrounds."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Bar = tuple[str, bool, float, float]
 
 
 def plot(rows: Sequence[Row], note: str) -> str:
-    """The whole drawing: one panel per scenario and number of connections."""
+    """Return the whole plot: one panel per scenario and number of connections."""
     parts: list[str] = []
     top = TOP
     for title, bars in panels(rows):
@@ -47,7 +47,7 @@ def plot(rows: Sequence[Row], note: str) -> str:
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, list[Bar]]]:
-    """What is shown, in order; a scenario that was not measured is left out."""
+    """Return the panels in order; a scenario that was not measured is left out."""
     found: list[tuple[str, list[Bar]]] = []
     for scenario, title in (("buy", "Durable buy of one hot item"), ("hold", "Hold of one hot item")):
         for connections in sorted(
@@ -83,7 +83,7 @@ def bar(rows: Sequence[Row], scenario: str, target: str, connections: int, label
 
 
 def panel(title: str, bars: Sequence[Bar], top: int) -> str:
-    """One panel: requests per second, linear, and p99, logarithmic."""
+    """Return one panel: requests per second, linear, and p99, logarithmic."""
     fastest = max((per_second for _, _, per_second, _ in bars), default=0.0) or 1.0
     slowest = max((p99 for *_, p99 in bars), default=0.0)
     decades = max(1.0, math.log10(max(slowest, 10.0)))

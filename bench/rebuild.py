@@ -1,9 +1,9 @@
-"""How long a partition's memory takes to be built again from the ledger after it was emptied.
+"""Measures how long a rebuild of a partition's memory from the ledger takes after it was emptied.
 
     .venv/bin/python bench/rebuild.py --orders 1000000 --holds 100000 --json bench/results/rebuild.json
 
 The sale is written into the ledger by SQL; then Valkey is emptied, and the recorder notices and rebuilds.
-Measured is what the recorder itself notes, from noticing to serving again, and the time since the loss.
+It reports the recorder's own figure, from detection to serving again, and the time since the loss.
 """
 
 import argparse
@@ -98,7 +98,7 @@ async def measure(folder: Path, orders: int, holds: int) -> dict[str, object]:
 
 
 def cpu_seconds(servers: EmbeddedServers) -> dict[str, float]:
-    """What each part has used so far: on a busy machine the wall clock says little."""
+    """Return the CPU that each part has used: on a busy machine the wall clock says little."""
 
     def used(process: psutil.Process) -> float:
         times = process.cpu_times()

@@ -1,4 +1,4 @@
-"""What a whole run leaves behind: the goals' table, latest.json and the plot."""
+"""The results of a whole run: the goals' table, latest.json and the plot."""
 
 import datetime
 import importlib.metadata
@@ -21,7 +21,7 @@ from bench.rows import RULE, Row, middle
 
 ROOT = Path(__file__).parents[1]
 QUIET_CORES = 0.2
-"""Beyond it a run is not to be quoted."""
+"""Above it, do not quote the run."""
 RESULTS = ROOT / "bench" / "results"
 LIBRARIES = (
     "fastapi",
@@ -37,7 +37,7 @@ LIBRARIES = (
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What `latest.json` holds."""
+    """The content of `latest.json`."""
 
     size: str
     at: str
@@ -47,13 +47,13 @@ class Report(msgspec.Struct, kw_only=True):
     versions: dict[str, str]
     rule: str
     others_cores: float
-    """What everything else took of the machine: the median over all measurements, in cores."""
+    """Return the CPU of everything else on the machine: the median over all measurements, in cores."""
     figures: dict[str, Figure]
     rows: Sequence[Row]
 
 
 def make(size: str, rows: Sequence[Row], seconds: float, servers: dict[str, str]) -> Report:
-    """The report of what was measured."""
+    """Return the report of these measurements."""
     return Report(
         size=size, at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), commit=commit(),
         seconds=round(seconds, 1), machine=machine(), versions=versions() | servers, rule=RULE,
@@ -63,7 +63,7 @@ def make(size: str, rows: Sequence[Row], seconds: float, servers: dict[str, str]
 
 
 def write(report: Report, console: Console, json: Path | None, svg: Path | None) -> None:
-    """Prints the goals' table; writes the files that are asked for, and a quiet full run's anyway."""
+    """Print the goals' table; write the requested files, and always those of a quiet full run."""
     console.print(goals(report))
     if report.others_cores > QUIET_CORES:
         console.print(
@@ -99,7 +99,7 @@ def goals(report: Report) -> Table:
 
 
 def commit() -> str:
-    """The commit that was measured, with a mark where files differ from it; "unknown" outside of git."""
+    """Return the measured commit, marked if files differ from it; "unknown" outside of git."""
     if shutil.which("git") is None:
         return "unknown"
     said = subprocess.run(
@@ -109,7 +109,7 @@ def commit() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Which machine this is, as far as its figures depend on it."""
+    """Return the facts about this machine on which the figures depend."""
     model = next(
         (line.partition(":")[2].strip() for line in _cpuinfo().splitlines() if line.startswith("model name")),
         platform.processor() or "unknown",

@@ -1,4 +1,4 @@
-"""What one measurement says, and how several become one figure."""
+"""The result of one measurement, and how several become one figure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
@@ -21,19 +21,19 @@ class Row(msgspec.Struct, kw_only=True):
     round: int = 0
     seconds: float = 0.0
     per_second: float = 0.0
-    """Answers that the scenario is about, per second; nothing else is counted in."""
+    """Answers that the scenario expects, per second; no others."""
     answers: dict[str, int] = {}
-    """All answers, by what they say."""
+    """All answers, by outcome."""
     errors: int = 0
-    """Every other answer, and every connection that broke."""
+    """All other answers, and broken connections."""
     p50_ms: float | None = None
     p99_ms: float | None = None
     committed: int | None = None
-    """Orders (or units held) in PostgreSQL afterwards, where that was looked up."""
+    """Orders (or units held) in PostgreSQL afterwards, if counted."""
     cpu_us: dict[str, float] = {}
-    """CPU per answer, by part, in microseconds; what it still did after the load included."""
+    """CPU per answer, by part, in microseconds, including work after the load."""
     others_cores: float = 0.0
-    """What everything else took of this machine meanwhile, in cores: how noisy it was."""
+    """CPU of everything else on this machine meanwhile, in cores."""
     more: dict[str, float] = {}
     """Figures of this scenario alone."""
 
@@ -43,7 +43,7 @@ class Row(msgspec.Struct, kw_only=True):
 
     @property
     def product_cpu_us(self) -> float:
-        """All of the product's CPU per answer: API, recorder and both servers."""
+        """Return all CPU of the product per answer: API, recorder and both servers."""
         return sum(spent for part, spent in self.cpu_us.items() if part != "client")
 
 
@@ -51,7 +51,7 @@ Rows = Sequence[Row]
 
 
 def select(rows: Rows, scenario: str, target: str, connections: int | None = None) -> list[Row]:
-    """These rows, in the order of their rounds."""
+    """Return these rows in the order of their rounds."""
     found = [
         row
         for row in rows
@@ -61,12 +61,12 @@ def select(rows: Rows, scenario: str, target: str, connections: int | None = Non
 
 
 def middle(values: Iterable[float]) -> float | None:
-    """The median; None of nothing."""
+    """Return the median; None without values."""
     listed = list(values)
     return median(listed) if listed else None
 
 
 def ratio(ours: Rows, theirs: Rows, value: Callable[[Row], float]) -> float | None:
-    """The median of the rounds' ratios; None where no round has both."""
+    """Return the median of the rounds' ratios; None if no round has both."""
     others = {row.round: value(row) for row in theirs}
     return middle(value(row) / others[row.round] for row in ours if others.get(row.round))

@@ -1,4 +1,4 @@
-"""Scenarios with a shape in time: half load, a burst of buyers, a sale from first to last unit."""
+"""Scenarios over time: half load, a burst of buyers, a sale from first to last unit."""
 
 import asyncio
 import itertools
@@ -21,11 +21,11 @@ PACED_CONNECTIONS = 256
 BURST_UNITS = 100
 BURST_SECONDS = 60.0
 SELL_OUT_SHARE = 0.4
-"""Of the load's time until the last unit goes, as far as the capacity that was just measured tells."""
+"""Share of the load's time until the last unit is sold, from the capacity measured just before."""
 
 
 async def half_load(bench: Bench) -> list[Row]:
-    """Latency of durable buys at half of the capacity that was measured just before."""
+    """Measure the latency of durable buys at half of the capacity measured just before."""
     target, committed = await sale_target(bench.service, "orders")
     await warm([target])
     rows: list[Row] = []
@@ -49,7 +49,7 @@ async def half_load(bench: Bench) -> list[Row]:
 
 
 async def burst(bench: Bench) -> list[Row]:
-    """So many buyers, each with its own connection, press Buy once at the same moment on 100 units."""
+    """Let many buyers, each with its own connection, press Buy once at the same moment on 100 units."""
     rows = []
     for round_ in range(bench.times):
         row = await one_burst(bench, bench.connections[0])
@@ -96,7 +96,7 @@ async def one_burst(bench: Bench, buyers: int) -> Row:
 
 
 async def sell_out(bench: Bench) -> list[Row]:
-    """One hot item from its first unit to long after its last: every second's sales and rejections."""
+    """Measure one hot item from its first unit to long after its last: sales and rejections per second."""
     target, committed = await sale_target(bench.service, "orders")
     connections = bench.connections[0]
     await warm([target])
@@ -132,7 +132,7 @@ _Reading = tuple[float, int]
 
 
 def by_second(count: wrk.Count) -> tuple[list[int], list[int]]:
-    """The sales of every whole second that had sales alone, and the rejections of every one after that."""
+    """Return the sales of every whole second with only sales, and the rejections of every one after them."""
     seconds: dict[str, dict[str, int]] = {}
     for name, answers in count.by_second.items():
         second, _, word = name.partition(" ")
@@ -145,7 +145,7 @@ def by_second(count: wrk.Count) -> tuple[list[int], list[int]]:
 
 
 async def _sold_by_second(bench: Bench, sale: str) -> list[_Reading]:
-    """Units sold in PostgreSQL, read twice a second, until cancelled."""
+    """Read the units sold in PostgreSQL twice per second, until cancelled."""
     readings: list[_Reading] = []
     connection = await bench.house.database()
     try:
@@ -162,7 +162,7 @@ async def _sold_by_second(bench: Bench, sale: str) -> list[_Reading]:
 
 
 def _rates(readings: list[_Reading]) -> list[float]:
-    """Per second, between readings while it still grew."""
+    """Return units per second, between readings while they grew."""
     return [
         (sold - before) / (at - earlier)
         for (earlier, before), (at, sold) in itertools.pairwise(readings)

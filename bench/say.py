@@ -1,4 +1,4 @@
-"""What a benchmark tells while it runs: one line for each thing that takes seconds."""
+"""Progress of a benchmark: one line for each step that takes seconds."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ from bench.rows import Row
 
 
 class Progress:
-    """Lines on stderr with the time since the start; a terminal also shows what is under way."""
+    """Writes lines to stderr with the time since the start; a terminal also shows the current step."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)

@@ -1,9 +1,9 @@
-"""How long nobody can buy after `kill -9` of Valkey or PostgreSQL under `flashguard up`.
+"""Measures how long buying fails after `kill -9` of Valkey or PostgreSQL under `flashguard up`.
 
     .venv/bin/python bench/serve_again.py --rounds 20 --json bench/results/serve_again.json
 
-Each round kills one server, and measures from the kill to the first answer 201 of a request that was sent
-after it, one every 10 ms: a hold after Valkey, a committed order after either. `up` starts them again.
+Each round kills one server and measures the time from the kill to the first 201 of a later request, sent
+every 10 ms: a hold after Valkey, a committed order after either. `up` restarts the server.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from flashguard.embedded.run_file import find_run
 START_SECONDS = 90.0
 PATIENCE_SECONDS = 60.0
 REST_SECONDS = 1.0
-"""Between two rounds: servers that die again and again at once are another case."""
+"""The pause between two rounds: servers that die again at once are another case."""
 
 
 async def first_success(http: aiohttp.ClientSession, url: str, what: str, begun: float) -> float:
-    """Asks every 10 ms, each request on its own; the seconds from `begun` until one of them was granted."""
+    """Send a separate request every 10 ms; return the seconds from `begun` until one was granted."""
     done: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     async def ask() -> None:

@@ -1,7 +1,7 @@
 """FlashGuard as a discrete-event simulation: workers, coalescers, partitions' Valkey, recorders, PostgreSQL.
 
-Requests are told apart only by when they were sent. What a part costs is given (`Costs`); how large batches
-become, how long anybody waits and which part is full is what comes out.
+Requests differ only in when they were sent. The input is each part's cost (`Costs`); the results are the
+sizes of batches, the waits, and which part is full.
 """
 
 import random
@@ -15,25 +15,25 @@ Steps = Generator[simpy.Event, Any, None]
 MAX_BATCH: Final = 512
 GROUP_ENTRIES: Final = 256
 TURN: Final = 32
-"""Requests that a worker's loop takes at a time."""
+"""Requests that a worker's loop reads at a time."""
 PRESS: Final = 4
-"""Answers that the client takes before it presses again."""
+"""Answers that the client reads before it sends again."""
 SLICE: Final = 0.0002
-"""Seconds after which a part that shares its cores lets others go first."""
+"""Seconds after which a part that shares cores yields to others."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of CPU, and of waiting for a disk or the network."""
+    """Seconds of CPU, and of waiting for disk or network."""
 
     client: float
     api: float
     call: float
-    """Valkey's per script call, whatever is in it."""
+    """Valkey's per script call, whatever its size."""
     decide: float
     """Valkey's per request."""
     read: float
-    """Valkey's per recorder's group: the journal is read, the watermark announced."""
+    """Valkey's per group of the recorder: to read the journal and announce the watermark."""
     group: float
     """The recorder's per group."""
     fold: float
@@ -49,27 +49,27 @@ class Costs:
 
 @dataclass
 class Plan:
-    """Who works, and for whom."""
+    """The workers, partitions and buyers of a run."""
 
     workers: int
     partitions: int
     cores: int | None = None
-    """All parts share so many; None: each has cores of its own."""
+    """Cores that all parts share; None: each part has its own."""
     connections: int = 0
-    """Clients that press again once answered; 0: buyers come at `offered`, whatever happens."""
+    """Clients that send again after each answer; 0: buyers arrive at the rate `offered`."""
     offered: float = 0.0
     affinity: bool = True
-    """Whether a worker gets only the buyers of one partition; else every worker calls every partition."""
+    """Whether a worker serves the buyers of one partition only; else each calls every partition."""
     durable: bool = True
     """Whether an answer waits for its commit (a buy), or not (a hold)."""
     recorded: bool = True
-    """Whether there is anything to write down (not for a rejection)."""
+    """Whether there is anything to record (not for a rejection)."""
     ledger_cores: int = 8
 
 
 @dataclass
 class Seen:
-    """What came out of one run."""
+    """The result of one run."""
 
     seconds: float
     waits: list[float] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Seen:
         return self.decided / max(self.calls, 1)
 
     def wait_ms(self, share: float) -> float:
-        """This quantile of the waits."""
+        """Return this quantile of the waits."""
         ordered = sorted(self.waits)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1000 if ordered else 0.0
 
@@ -108,12 +108,12 @@ class Place:
             self.env.process(self._client())
 
     def run(self) -> Seen:
-        """Warm up, then look."""
+        """Warm up, then measure."""
         self.env.run(until=self.warm + self.seen.seconds)
         return self.seen
 
     def work(self, part: str, seconds: float) -> Steps:
-        """CPU, on the shared cores or on one's own."""
+        """Use CPU, on the shared cores or on the part's own."""
         if self.env.now >= self.warm:
             self.seen.busy[part] = self.seen.busy.get(part, 0.0) + seconds
         if self.shared is None:
@@ -127,7 +127,7 @@ class Place:
                 seconds -= step
 
     def answer(self, worker: int, sent: list[float]) -> None:
-        """These have their answer."""
+        """Count these requests as answered."""
         if self.env.now >= self.warm:
             self.seen.waits += [self.env.now - each for each in sent]
         if self.plan.connections:
@@ -159,7 +159,7 @@ class Partition:
         self.env.process(self._record())
 
     def call(self, cost: float) -> simpy.Event:
-        """Has the server do something; the event is its answer."""
+        """Queue work for the server; return the event of its answer."""
         done = self.env.event()
         self.calls.append((cost, done))
         if not self.called.triggered:
@@ -167,7 +167,7 @@ class Partition:
         return done
 
     def _serve(self) -> Steps:
-        """All that waits is done, then one fsync, then all are answered: `appendfsync always`."""
+        """Do all waiting work, then one fsync, then answer all: `appendfsync always`."""
         while True:
             if not self.calls:
                 self.called = self.env.event()
@@ -179,7 +179,7 @@ class Partition:
                 done.succeed()
 
     def note(self, worker: int, sent: list[float]) -> None:
-        """A journal entry."""
+        """Append a journal entry."""
         self.journal.append((worker, sent))
         if not self.written.triggered:
             self.written.succeed()
@@ -206,7 +206,7 @@ class Partition:
 
 
 class Worker:
-    """One API process: a turn takes what came, then each partition's coalescer has one call under way."""
+    """One API process: a turn reads new requests; each partition's coalescer has one call in flight."""
 
     def __init__(self, place: Place, number: int) -> None:
         self.place, self.env, self.number = place, place.env, number
@@ -219,7 +219,7 @@ class Worker:
         self.env.process(self._turns())
 
     def take(self, sent: float) -> None:
-        """A request comes in."""
+        """Accept a request."""
         self.inbox.append(sent)
         if not self.woken.triggered:
             self.woken.succeed()
@@ -249,9 +249,9 @@ class Worker:
                     self.env.process(self._call(home))
 
     def _call(self, home: int) -> Steps:
-        """Call after call, as long as something waits."""
+        """Send one call after the other while requests wait."""
         place, costs = self.place, self.place.costs
-        yield self.env.timeout(0)  # what came in the same turn goes in the same call
+        yield self.env.timeout(0)  # requests of the same turn go into the same call
         while self.queues[home]:
             batch, self.queues[home] = self.queues[home][:MAX_BATCH], self.queues[home][MAX_BATCH:]
             yield self.env.timeout(costs.network)

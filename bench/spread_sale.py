@@ -1,10 +1,10 @@
-"""What one hot item costs when its sale is spread over 1, 2 and 4 partitions, turn by turn in one run.
+"""Measures what one hot item costs when its sale is spread over 1, 2 and 4 partitions, in turns of one run.
 
     .venv/bin/python -m bench.spread_sale [FILE]
 
-CPU per request of the API, Valkey, PostgreSQL and the recorder, and what a request occupies of Valkey's
-only thread for scripts: by Valkey's own count, of all parts, and of the busiest part alone, which is what one
-server of a cluster would have to do. Buys, and a crowd that comes too late.
+It reports CPU per request of the API, Valkey, PostgreSQL and the recorder, and the time in Valkey's only
+thread for scripts, by Valkey's own count: of all shards, and of the busiest shard alone, which is the work of
+one server of a cluster. The loads are buys, and a crowd that comes too late.
 """
 
 import argparse
@@ -37,7 +37,7 @@ CONNECTIONS = 128
 
 
 class Bench:
-    """Servers, a recorder and one API process, and what each of them has worked."""
+    """Servers, a recorder and one API process, and the CPU that each has used."""
 
     def __init__(self, servers: EmbeddedServers, http: aiohttp.ClientSession, pids: dict[str, int]) -> None:
         self._http = http
@@ -57,7 +57,7 @@ class Bench:
         return name
 
     async def press(self, sale: str, expected: str) -> dict[str, float]:
-        """One turn: what a request cost, and how many were answered."""
+        """Run one turn; return the cost of a request, and the number of answers."""
         variables = {
             "PATH": f"/v1/sales/{sale}/orders",
             "BODY": '{"customer":"%s","items":[{"sku":"%s","quantity":1}]}',
@@ -79,7 +79,7 @@ class Bench:
         }
 
     async def busiest_share(self, sale: str) -> float:
-        """The share of a sale's orders that its busiest part has."""
+        """Return the share of a sale's orders that its busiest shard has."""
         connection = await asyncpg.connect(self._database_url)
         sql = "SELECT count(*) AS orders FROM flashguard.reservations WHERE sale_id ^@ $1 GROUP BY sale_id"
         try:
@@ -135,7 +135,7 @@ async def rows(bench: Bench, stock: int, expected: str) -> dict[str, dict[str, f
     for turn in range(TURNS + 1):
         for spread, sale in sales.items():
             row = await bench.press(sale, expected)
-            if turn:  # the first one warms up
+            if turn:  # the first turn warms up
                 seen[spread].append(row)
     found: dict[str, dict[str, float]] = {}
     for spread, turns in seen.items():

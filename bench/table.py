@@ -1,4 +1,4 @@
-"""Rows as a table for people."""
+"""Prints rows as a table."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ PARTS = ("api", "recorder", "valkey", "postgres", "client")
 
 
 def table(rows: Sequence[Row], title: str = "") -> Table:
-    """One line per measurement."""
+    """Return a table with one line per measurement."""
     out = Table(title=title, title_justify="left")
     for column in ("scenario", "target"):
         out.add_column(column, no_wrap=True)

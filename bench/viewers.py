@@ -1,10 +1,10 @@
-"""How many can watch: so many simultaneous viewers of one sale on one API process, while it sells.
+"""Measures a number of simultaneous viewers of one sale on one API process, while it sells.
 
     python bench/viewers.py --url http://127.0.0.1:8000 --admin-key … --viewers 2000 --orders-per-second 200
 
-Every viewer is a TCP connection of its own. Delivery delay is from the `at` that the server wrote into an
-event when it encoded it, to the moment a viewer's socket had it; both clocks are this machine's. CPU and
-memory are those of the process that listens on the port, from /proc.
+Every viewer is a TCP connection. Delivery delay is the time from the `at` that the server wrote into an
+event when it encoded it, to its arrival at a viewer's socket; both clocks are this machine's. CPU and memory
+are those of the process that listens on the port, from /proc.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CONNECTS_AT_ONCE = 100
 
 
 class Viewer(asyncio.Protocol):
-    """Reads a stream and notes the delay of each stock event."""
+    """Reads a stream and records the delay of each stock event."""
 
     def __init__(self, request: bytes, delays_ms: list[float]) -> None:
         self._request = request
@@ -118,7 +118,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def sell(http: aiohttp.ClientSession, url: str, options: argparse.Namespace) -> tuple[int, list[float]]:
-    """Buys at a steady rate until cancelled, however long an answer takes; orders and their latencies."""
+    """Buy at a constant rate until cancelled, however long an answer takes; return orders and latencies."""
     latencies_ms: list[float] = []
     pending: set[asyncio.Task[None]] = set()
     started, number = time.monotonic(), 0
@@ -154,7 +154,7 @@ async def call(http: aiohttp.ClientSession, url: str, body: object) -> None:
 
 
 async def spent(process: psutil.Process, seconds: float) -> float:
-    """The process's share of a core over this time."""
+    """Return the process's share of a core over this time."""
     before, started = process.cpu_times(), time.monotonic()
     await asyncio.sleep(seconds)
     after = process.cpu_times()
@@ -167,11 +167,11 @@ def share(ordered: list[float], part: float) -> float:
 
 
 def listening_on(port: int) -> psutil.Process:
-    """The one process that listens on this port."""
+    """Return the process that listens on this port."""
     for connection in psutil.net_connections("tcp"):
         if connection.status == "LISTEN" and connection.laddr.port == port and connection.pid:
             return psutil.Process(connection.pid)
-    raise SystemExit(f"nobody listens on port {port}")
+    raise SystemExit(f"no process listens on port {port}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Long waiting lists on the embedded stack: how long another sale's buyers wait while a list is served.
+"""Measures long waiting lists on the embedded servers: how long another sale's buyers wait meanwhile.
 
     .venv/bin/python bench/waiting_list.py --json bench/results/waiting_list.json
 
@@ -55,7 +55,7 @@ async def sell(guard: FlashGuard, sale: SaleId, sku: str, units: int, customer: 
 
 
 async def join_all(guard: FlashGuard, sale: SaleId, wanted: list[tuple[str, int]]) -> float:
-    """Everybody joins: (sku, quantity) each; returns the seconds."""
+    """Let all buyers join, each with (sku, quantity); return the seconds."""
     todo = iter(enumerate(wanted))
 
     async def one() -> None:
@@ -69,7 +69,7 @@ async def join_all(guard: FlashGuard, sale: SaleId, wanted: list[tuple[str, int]
 
 
 class Probe:
-    """Buyers of another sale: how long each of their holds takes."""
+    """Hold in another sale; record how long each hold takes."""
 
     def __init__(self) -> None:
         self.ms: list[float] = []
@@ -112,14 +112,14 @@ async def memory_seconds(guard: FlashGuard) -> float:
 
 
 async def longest_script_ms(guard: FlashGuard) -> float:
-    """The longest call that the server noted since it was asked last."""
+    """Return the longest call that the server recorded since the last question."""
     noted = await guard.kernel.client.execute_command("SLOWLOG", "GET", 10_000)
     await guard.kernel.client.execute_command("SLOWLOG", "RESET")
     return max((entry[2] / 1000 for entry in noted if entry[3][0].upper() == b"EVALSHA"), default=0.0)
 
 
 async def restocked(guard: FlashGuard, other: SaleId, waiting: int) -> dict[str, Any]:
-    """So many wait for one unit each, and all units come at once."""
+    """Measure a number of buyers who wait for one unit each, when all units come at once."""
     sale = await make(guard, f"list-{waiting}", {"unit": 1}, waiting)
     await sell(guard, sale, "unit", 1, "first")
     joined = await join_all(guard, sale, [("unit", 1)] * waiting)
@@ -141,7 +141,7 @@ async def restocked(guard: FlashGuard, other: SaleId, waiting: int) -> dict[str,
 
 
 async def wants_more(guard: FlashGuard, other: SaleId, waiting: int) -> dict[str, Any]:
-    """So many want more than is left, while orders are taken back one by one."""
+    """Measure a number of buyers who want more than is left, while orders are cancelled one by one."""
     sale = await make(guard, "wants-more", {"unit": 100}, waiting)
     orders = [await sell(guard, sale, "unit", 1, f"b{n}") for n in range(100)]
     await join_all(guard, sale, [("unit", 101 + n % 7) for n in range(waiting)])
@@ -158,7 +158,7 @@ async def wants_more(guard: FlashGuard, other: SaleId, waiting: int) -> dict[str
 
 
 async def idle(guard: FlashGuard, other: SaleId, items: int) -> dict[str, Any]:
-    """So many items with one who waits for each, and nothing happens."""
+    """Measure a number of items with one waiting buyer each, while nothing happens."""
     skus = [f"i{n}" for n in range(items)]
     sale = await make(guard, "many-items", dict.fromkeys(skus, 0), items)
     before = await memory_seconds(guard)

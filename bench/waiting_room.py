@@ -1,9 +1,9 @@
-"""A hundred thousand people in one waiting room, on the embedded stack.
+"""Measures a hundred thousand buyers in one waiting room, on the embedded servers.
 
     .venv/bin/python bench/waiting_room.py --json bench/results/waiting_room.json
 
-Joins and looks go through the library (`guard.rooms`) in one process, as the API makes them: the figures are
-of the room, without HTTP.
+Tickets and polls go through the library (`guard.rooms`) in one process, like in the API: the figures are
+those of the room, without HTTP.
 """
 
 import argparse
@@ -37,7 +37,7 @@ UNITS = 1_000
 
 
 async def crowd(ids: list[str], each: Callable[[str], Awaitable[Any]]) -> list[Any]:
-    """Calls for everybody, so many at once; the answers in order."""
+    """Call once per buyer, a bounded number at a time; return the answers in order."""
     answers: list[Any] = [None] * len(ids)
     todo = iter(enumerate(ids))
 
@@ -50,7 +50,7 @@ async def crowd(ids: list[str], each: Callable[[str], Awaitable[Any]]) -> list[A
 
 
 class Watch:
-    """Wall and CPU time of this process, and of Valkey, between two looks."""
+    """Wall and CPU time of this process and of Valkey, between two readings."""
 
     def __init__(self, guard: FlashGuard) -> None:
         self._guard = guard

@@ -1,4 +1,4 @@
-"""Runs wrk and reads what its script counted."""
+"""Runs wrk and reads the counts of its script."""
 
 import asyncio
 import os
@@ -12,12 +12,12 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 
 LUA = Path(__file__).parent / "lua"
 TIMEOUT_SECONDS = 30
-"""An answer that takes longer counts as a broken one."""
+"""An answer that takes longer counts as broken."""
 MARK = "BENCH "
 
 
 class Count(msgspec.Struct):
-    """One run of wrk: answers by what they say, latencies over all of them, and what broke."""
+    """One run of wrk: answers by outcome, latencies over all of them, and broken connections."""
 
     seconds: float
     answers: dict[str, int]
@@ -30,7 +30,7 @@ class Count(msgspec.Struct):
 
 
 def needed() -> str:
-    """The path of wrk.
+    """Return the path of wrk.
 
     Raises:
         ConfigurationError: it is not installed.
@@ -47,7 +47,7 @@ def needed() -> str:
 async def run(
     url: str, script: str, variables: Mapping[str, str], *, connections: int, seconds: int
 ) -> Count:
-    """One run against one address.
+    """Run wrk against one address.
 
     Parameters:
         script: a file of `lua/`.

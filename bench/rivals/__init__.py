@@ -1,1 +1,1 @@
-"""Rivals that are not strategies of the simulator, each a service of its own."""
+"""Rivals that are not strategies of the simulator, each a separate service."""

@@ -1,4 +1,4 @@
-"""Holds as a competent engineer writes them: FastAPI, pydantic, one EVALSHA per request."""
+"""Holds as a competent engineer would write them: FastAPI, pydantic, one EVALSHA per request."""
 
 import secrets
 import sys

@@ -1,6 +1,6 @@
-"""The floor: a bare ASGI app that reads the body and coalesces one script call; it checks and keeps nothing.
+"""The floor: a bare ASGI app that reads the body and coalesces one script call. It checks and stores nothing.
 
-What Python's HTTP costs before any product begins.
+It shows what HTTP in Python costs without a product.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ JSON = [(b"content-type", b"application/json"), (b"content-length", b"17")]
 
 
 class Floor:
-    """One call to memory for all requests of a tick."""
+    """Call Valkey once for all requests of a tick."""
 
     async def start(self) -> None:
         self.redis = Redis.from_url(sys.argv[2], protocol=2)

@@ -1,4 +1,4 @@
-"""How a rival is served: as the product is, but with uvicorn's own protocol."""
+"""Serves a rival like the product, but with uvicorn's own protocol."""
 
 import sys
 
@@ -9,7 +9,7 @@ BACKLOG = 16_384
 
 
 def serve(app: ASGIApp) -> None:
-    """Serves on the port that the first argument names, until told to stop."""
+    """Serve on the port in the first argument until stopped."""
     uvicorn.run(
         app,
         host="127.0.0.1", port=int(sys.argv[1]), loop="uvloop", http="httptools",

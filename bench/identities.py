@@ -86,7 +86,7 @@ def measure() -> dict[str, Any]:
 def lane(settings: Settings, callers: Callers, tokens: Sequence[bytes]) -> dict[str, float]:
     """Measure how long the lane takes to plan a hold, by kind of caller, without the work itself."""
     door = create_front_door(settings)
-    door.app.state.guard = _Guard()
+    door.shared.guard = _Guard()
     door._callers = callers
     body = b'{"customer":"customer-1","items":[{"sku":"unit","quantity":1}]}'
     headers = {

@@ -234,7 +234,7 @@ async def test_an_old_client_that_keeps_nothing_alive_is_answered(service):
 
 def test_the_hot_calls_do_take_the_lane():
     door = create_front_door(Settings(admin_key=ADMIN_KEY))  # type: ignore[arg-type]
-    door.app.state.guard = object()
+    door.shared.guard = object()
     kind = (b"content-type", b"application/json")
     body = json.dumps(BASKET).encode()
     short = "0" * 24
@@ -253,7 +253,7 @@ def test_the_hot_calls_do_take_the_lane():
         (b"GET", b"/v1/sales/s/tickets/BeVKI9D90fRCDSzH", [], b""),
     ):
         calls = []
-        door.app.state.guard = _Guard(calls)
+        door.shared.guard = _Guard(calls)
         found = match(method, url)
         assert found is not None, url
         work = door.plan(found, headers, sent)
@@ -274,7 +274,7 @@ def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():
     settings = {"mode": "production", "admin_key": ADMIN_KEY}
     for cors in ((), ("https://shop.example",)):
         door = create_front_door(Settings(cors_origins=cors, **settings))
-        door.app.state.guard = _Guard([])
+        door.shared.guard = _Guard([])
         identities = door.app.state.identities
         identities.ring.replace([SigningKey("k", b"k" * 32, 0.0, None)])
         key, reader = new_api_key(), new_api_key()

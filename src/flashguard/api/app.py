@@ -81,7 +81,11 @@ async def _connected(shared: Shared) -> AsyncIterator[FlashGuard]:
         yield shared.guard
         return
     async with await _connect(shared) as guard, shared.identities.following(guard.ledger):
-        yield guard
+        shared.guard = guard
+        try:
+            yield guard
+        finally:
+            shared.guard = None
 
 
 def create_app(
@@ -188,4 +192,5 @@ def create_front_door(settings: Settings | None = None, traces: "Traces | None" 
     """
     from flashguard.api.server.front_door import FrontDoor  # imports uvicorn, which AWS Lambda does not have
 
-    return FrontDoor(create_app(settings, traces))
+    shared = Shared(settings or Settings(), traces)
+    return FrontDoor(create_app(shared=shared), shared)

@@ -35,4 +35,4 @@ class Shared:
         self.callers = Callers(settings, self.identities)
         self.limits = Limits(settings)
         self.guard: FlashGuard | None = None
-        """Set by a process that connects before it has an application: AWS Lambda."""
+        """Set while the process is connected; AWS Lambda connects before it has an application."""

@@ -116,7 +116,7 @@ class Instance:
         except (MemoryAway, LedgerAway) as error:
             response = away_problem(error)
         except Exception:
-            log.exception("a call failed")
+            log.exception("unexpected error in a %s request", request.method)
             response = unexpected_problem()
         return answer_of(response.status_code, response.raw_headers, bytes(response.body))
 

@@ -3,7 +3,6 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flashguard.access.rate_limits import Bucket, Rates, Taken
@@ -116,17 +115,3 @@ async def count_customer(request: "Request", guard: FlashGuard, caller: Caller, 
         request.state.taken = taken
     if taken.wait_seconds > 0:
         raise RefusedError(refusal(taken))
-
-
-async def in_time(rates: Rates, buckets: list[Bucket], work: Any) -> Response:
-    """Return a hot call's answer, or the refusal of a caller over the limit; for the lane."""
-    taken = await rates.take(buckets)
-    if taken is None:
-        return await work  # type: ignore[no-any-return]
-    if taken.wait_seconds > 0:
-        work.close()
-        response = problem(refusal(taken))
-    else:
-        response = await work
-    response.raw_headers += headers_of(rates, taken)
-    return response

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from flashguard.api.middleware.request_ids import RequestIds
-from flashguard.settings import Settings
+from flashguard.api.shared import Shared
 
 from .bounds import Bounds
 from .lane import Lane
@@ -14,15 +14,16 @@ class FrontDoor(Lane):
     """The ASGI application that the server runs; `Wire` calls its lane directly.
 
     Parameters:
-        app: the framework's application; the lane shares its settings, guard and meters.
+        app: the framework's application.
+        shared: what the application and the lane share.
     """
 
-    def __init__(self, app: FastAPI) -> None:
-        super().__init__(app.state)
+    def __init__(self, app: FastAPI, shared: Shared) -> None:
+        super().__init__(shared)
         self.app = app
-        settings: Settings = app.state.settings
-        self._with_ids = RequestIds(app, settings.access_log, self._traces)
-        self.bounds = Bounds(settings)
+        self.shared = shared
+        self._with_ids = RequestIds(app, shared.settings.access_log, shared.traces)
+        self.bounds = Bounds(shared.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._with_ids(scope, receive, send)

@@ -8,29 +8,26 @@ every kind of request through both and compares the bytes.
 """
 
 import logging
-from collections.abc import Awaitable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from flashguard.api.access import ANONYMOUS, Caller, Callers
+from flashguard.access.rate_limits import Bucket
+from flashguard.api.access import ANONYMOUS, Caller
 from flashguard.api.hot_calls import HotCall, Match, Work
-from flashguard.api.middleware.rate_limit import Limits, customer_bucket, in_time
+from flashguard.api.middleware.rate_limit import customer_bucket, headers_of, refusal
 from flashguard.api.middleware.request_ids import HEADER, note_access, request_id
-from flashguard.api.responses.problems import RefusedError, away_problem, unexpected_problem
+from flashguard.api.responses.problems import RefusedError, away_problem, problem, unexpected_problem
 from flashguard.api.schemas.bodies import surely_plain
 from flashguard.api.schemas.idempotency import valid_key
+from flashguard.api.shared import Shared
 from flashguard.guard import FlashGuard
 from flashguard.kernel.kernel import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.settings import Mode, Settings
+from flashguard.settings import Mode
 from flashguard.telemetry.logs import REQUEST_ID
-from flashguard.telemetry.metrics import Answers
-
-if TYPE_CHECKING:
-    from flashguard.telemetry.tracing.otel import Traces
 
 log = logging.getLogger("flashguard")
 
@@ -39,26 +36,22 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Lane:
-    """The lane of one process, for the HTTP server and for AWS Lambda.
+    """The lane of one process, for the HTTP server and for AWS Lambda. Plans calls only while the process is
+    connected."""
 
-    Parameters:
-        shared: what it shares with the framework: `settings`, `answers`, `traces`, `callers`, `limits`, and
-            the `guard`, once there is one.
-    """
-
-    def __init__(self, shared: Any) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        settings: Settings = shared.settings
+        settings = shared.settings
         self.max_body_bytes = settings.max_body_bytes
-        self._answers: Answers = shared.answers
+        self._answers = shared.answers
         self._access_log = settings.access_log
-        self._traces: Traces | None = shared.traces
-        self._callers: Callers = shared.callers
+        self._traces = shared.traces
+        self._callers = shared.callers
         self._cors = bool(settings.cors_origins)
         """Whether browsers' answers need headers that only the framework adds; else `Origin` does not
         matter."""
         self._anonymous = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
-        self._limits: Limits = shared.limits
+        self._limits = shared.limits
 
     def plan(
         self, match: Match, headers: Headers, body: bytes, peer: tuple[str, int] | None = None
@@ -107,30 +100,45 @@ class Lane:
                 arguments.append(valid_key(None if key is None else key.decode("latin-1")))
         except (RefusedError, ValidationError):
             return None
-        guard: FlashGuard = self._shared.guard
-        work = call.handle(guard, caller, *arguments)
+        guard = self._shared.guard
+        if guard is None:
+            return None
+        buckets = None
         if self._limits.on:
             buckets = self._limits.buckets(peer[0] if peer else None, headers, caller)
             if basket is not None and caller.customer is None:
                 buckets.append(customer_bucket(guard, basket.customer))
-            work = in_time(guard.rates, buckets, work)
-        answer = self._answer(work, call, came, asked)
+        answer = self._answer(call, guard, caller, arguments, buckets, came, asked)
         if self._traces is None:
             return answer
         return self._traces.answering(answer, call.method, call.path, headers)
 
     async def _answer(
-        self, work: Awaitable[Response], call: HotCall, came: float, asked: bytes | None
+        self,
+        call: HotCall,
+        guard: FlashGuard,
+        caller: Caller,
+        arguments: list[Any],
+        buckets: list[Bucket] | None,
+        came: float,
+        asked: bytes | None,
     ) -> Response:
-        """Return the work's answer, or the problem that the framework would make of its error."""
+        """Return the call's answer, the refusal of a caller over its limit, or the problem that the framework
+        would make of an error."""
         name = request_id(asked)
         REQUEST_ID.set(name)
         try:
-            response = await work
+            taken = None if buckets is None else await guard.rates.take(buckets)
+            if taken is not None and taken.wait_seconds > 0:
+                response = problem(refusal(taken))
+            else:
+                response = await call.handle(guard, caller, *arguments)
+            if taken is not None:
+                response.raw_headers += headers_of(guard.rates, taken)
         except (MemoryAway, LedgerAway) as error:
             response = away_problem(error)
         except Exception:
-            log.exception("a call failed")
+            log.exception("unexpected error in %s %s", call.method, call.path)
             response = unexpected_problem()
         response.raw_headers.append((HEADER, name))
         self._answers.note(call.path, response.status_code, perf_counter() - came)

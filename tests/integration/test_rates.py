@@ -175,7 +175,7 @@ async def test_who_says_to_come_from_elsewhere_is_not_believed(service, limited)
 )
 def test_the_clients_address_is_the_last_one_that_no_trusted_proxy_has(trusted, peer, sent, client):
     headers = [(b"x-forwarded-for", value.encode()) for value in sent]
-    assert Addresses(trusted).of(peer, headers) == client
+    assert Addresses(trusted).bucket(peer, headers) == client
 
 
 class Model:

@@ -30,7 +30,7 @@ _ENDS = {Confirm: "confirmed", Release: "released", Expire: "expired"}
 _json = msgspec.json.Encoder().encode
 
 
-class New(Struct):
+class New(Struct, omit_defaults=True):
     """A reservation that the ledger does not have yet."""
 
     sale: str
@@ -41,17 +41,17 @@ class New(Struct):
     fingerprint: int
     created_ms: int
     hold_ms: int
-    expires_ms: int
+    expires_ms: int = 0
     ended_ms: int = 0
     extensions: list[int] | None = None
 
 
-class Changed(Struct):
-    """A live hold of the ledger, and what becomes of it. 0 means: as it is."""
+class Changed(Struct, omit_defaults=True):
+    """A live hold of the ledger in its new state; a field that has its default is unchanged."""
 
     sale: str
     id: str
-    status: str = "held"
+    status: str
     expires_ms: int = 0
     ended_ms: int = 0
     extensions: list[int] | None = None
@@ -161,7 +161,7 @@ class Group(Struct):
         row = self.new.get((sale, id_))
         if row is not None:
             return row
-        return self.changed.setdefault((sale, id_), Changed(sale, id_))
+        return self.changed.setdefault((sale, id_), Changed(sale, id_, "held"))
 
     def _item(self, sale: str, sku: str) -> Moved:
         item = self.items.get((sale, sku))
@@ -176,23 +176,13 @@ class Group(Struct):
             item.held += held * lines[at + 1]
             item.sold += sold * lines[at + 1]
 
-    def arguments(self) -> tuple[list[object], ...]:
-        """The group as the arrays that `record_group` takes after the position."""
-        new, changed, items = self.new.values(), self.changed.values(), self.items.values()
+    def arguments(self) -> tuple[str, str, str]:
+        """Return new reservations, changed ones and items, each as the JSON that `record_group` takes."""
         return (
-            [row.sale for row in new], [row.id for row in new], [row.customer for row in new],
-            [row.status for row in new], [_json(row.lines).decode() for row in new],
-            [row.fingerprint for row in new], [row.created_ms for row in new], [row.hold_ms for row in new],
-            [row.expires_ms for row in new], [row.ended_ms for row in new],
-            [row.extensions and _json(row.extensions).decode() for row in new],
-            [row.sale for row in changed], [row.id for row in changed], [row.status for row in changed],
-            [row.expires_ms for row in changed], [row.ended_ms for row in changed],
-            [row.extensions and _json(row.extensions).decode() for row in changed],
-            [item.sale for item in items], [item.sku for item in items], [item.stock for item in items],
-            [item.held for item in items], [item.sold for item in items],
-            [item.memory_stock for item in items], [item.memory_held for item in items],
-            [item.memory_sold for item in items],
-        )  # fmt: skip
+            _json(list(self.new.values())).decode(),
+            _json(list(self.changed.values())).decode(),
+            _json(list(self.items.values())).decode(),
+        )
 
     def key_arguments(self) -> tuple[list[object], ...]:
         """The keys under which sales were changed, as the arrays that `record_change_keys` takes."""

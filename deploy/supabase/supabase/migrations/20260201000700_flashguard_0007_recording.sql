@@ -19,23 +19,24 @@ EXECUTE $migration_0007$
 -- finds it moved and changes nothing. Counters move by the group's sums; each touched item's counters are then compared with
 -- memory's counters after the group, and differences are returned.
 --
+-- p_new: reservations that the ledger does not have, in the state that the group leaves them.
+-- p_changed: holds that the ledger has, in the state that the group leaves them; a field that is left out is unchanged.
+-- p_items: per item the sums of the group, and memory's counters after it.
+-- Their fields are those of New, Changed and Moved in recorder/fold.py.
+--
+-- LIMIT tells the planner how many rows come. It expects 100 of any recordset, and would read thousands of reservations one
+-- after the other for a group that changes one.
+--
 -- Returns {applied, drift}: applied is false when the position was not the one given; drift lists the items ("sale/sku")
 -- whose counters differ from memory's.
 CREATE FUNCTION flashguard.record_group(
     p_partition integer, p_epoch bigint, p_from_seq bigint, p_from_token text, p_to_seq bigint, p_to_token text,
-    -- reservations that are new to the ledger, in the state the group leaves them
-    n_sale text[], n_id text[], n_customer text[], n_status text[], n_lines text[], n_fingerprint bigint[],
-    n_created_ms bigint[], n_hold_ms bigint[], n_expires_ms bigint[], n_ended_ms bigint[], n_extensions text[],
-    -- reservations the ledger knows, in the state the group leaves them
-    o_sale text[], o_id text[], o_status text[], o_expires_ms bigint[], o_ended_ms bigint[], o_extensions text[],
-    -- items: the sums of the group, and memory's counters after it
-    i_sale text[], i_sku text[], i_stock bigint[], i_held bigint[], i_sold bigint[],
-    m_stock bigint[], m_held bigint[], m_sold bigint[],
-    OUT applied boolean, OUT drift text[])
+    p_new jsonb, p_changed jsonb, p_items jsonb, OUT applied boolean, OUT drift text[])
 LANGUAGE plpgsql
 SET search_path = flashguard, pg_temp
 AS $$
 DECLARE
+    given bigint;
     changed bigint;
 BEGIN
     UPDATE partitions SET seq = p_to_seq, token = p_to_token, recorded_at = clock_timestamp()
@@ -46,49 +47,54 @@ BEGIN
         RETURN;
     END IF;
 
-    IF cardinality(n_id) > 0 THEN
+    IF jsonb_array_length(p_new) > 0 THEN
         INSERT INTO reservations (sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms,
                                   expires_at, confirmed_at, ended_at, extensions)
-        SELECT sale, id, customer, status, lines::jsonb, fingerprint, to_timestamp(created_ms::float8 / 1000), hold_ms,
+        SELECT sale, id, customer, status, lines, fingerprint, to_timestamp(created_ms::float8 / 1000), hold_ms,
                CASE WHEN expires_ms > 0 THEN to_timestamp(expires_ms::float8 / 1000) END,
                CASE WHEN status = 'confirmed' THEN to_timestamp(ended_ms::float8 / 1000) END,
                CASE WHEN ended_ms > 0 THEN to_timestamp(ended_ms::float8 / 1000) END,
-               extensions::jsonb
-        FROM unnest(n_sale, n_id, n_customer, n_status, n_lines, n_fingerprint, n_created_ms, n_hold_ms,
-                    n_expires_ms, n_ended_ms, n_extensions)
-             AS n (sale, id, customer, status, lines, fingerprint, created_ms, hold_ms, expires_ms, ended_ms, extensions);
+               extensions
+        FROM jsonb_to_recordset(p_new)
+             AS n (sale text, id text, customer text, status text, lines jsonb, fingerprint bigint, created_ms bigint,
+                   hold_ms bigint, expires_ms bigint, ended_ms bigint, extensions jsonb);
     END IF;
 
-    IF cardinality(o_id) > 0 THEN
+    given := jsonb_array_length(p_changed);
+    IF given > 0 THEN
         UPDATE reservations r
-        SET status = o.status,
-            expires_at = CASE WHEN o.expires_ms > 0 THEN to_timestamp(o.expires_ms::float8 / 1000) ELSE r.expires_at END,
-            confirmed_at = CASE WHEN o.status = 'confirmed' THEN to_timestamp(o.ended_ms::float8 / 1000) END,
-            ended_at = CASE WHEN o.ended_ms > 0 THEN to_timestamp(o.ended_ms::float8 / 1000) END,
-            extensions = CASE WHEN o.extensions IS NULL THEN r.extensions
-                              ELSE coalesce(r.extensions, '[]') || o.extensions::jsonb END
-        FROM unnest(o_sale, o_id, o_status, o_expires_ms, o_ended_ms, o_extensions)
-             AS o (sale, id, status, expires_ms, ended_ms, extensions)
-        WHERE r.sale_id = o.sale AND r.id = o.id AND r.status = 'held';
+        SET status = c.status,
+            expires_at = CASE WHEN c.expires_ms > 0 THEN to_timestamp(c.expires_ms::float8 / 1000) ELSE r.expires_at END,
+            confirmed_at = CASE WHEN c.status = 'confirmed' THEN to_timestamp(c.ended_ms::float8 / 1000) END,
+            ended_at = CASE WHEN c.ended_ms > 0 THEN to_timestamp(c.ended_ms::float8 / 1000) END,
+            extensions = CASE WHEN c.extensions IS NULL THEN r.extensions
+                              ELSE coalesce(r.extensions, '[]') || c.extensions END
+        FROM (SELECT * FROM jsonb_to_recordset(p_changed)
+                  AS x (sale text, id text, status text, expires_ms bigint, ended_ms bigint, extensions jsonb)
+              LIMIT given) AS c
+        WHERE r.sale_id = c.sale AND r.id = c.id AND r.status = 'held';
         GET DIAGNOSTICS changed = ROW_COUNT;
-        IF changed <> cardinality(o_id) THEN
-            RAISE EXCEPTION 'the group ends % holds, the ledger has % of them live', cardinality(o_id), changed
+        IF changed <> given THEN
+            RAISE EXCEPTION 'the group ends % holds, the ledger has % of them live', given, changed
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
     END IF;
 
-    IF cardinality(i_sku) > 0 THEN
+    given := jsonb_array_length(p_items);
+    IF given > 0 THEN
         WITH moved AS (
             UPDATE items SET stock = items.stock + i.stock, held = items.held + i.held, sold = items.sold + i.sold
-            FROM unnest(i_sale, i_sku, i_stock, i_held, i_sold, m_stock, m_held, m_sold)
-                 AS i (sale, sku, stock, held, sold, memory_stock, memory_held, memory_sold)
+            FROM (SELECT * FROM jsonb_to_recordset(p_items)
+                      AS x (sale text, sku text, stock bigint, held bigint, sold bigint,
+                            memory_stock bigint, memory_held bigint, memory_sold bigint)
+                  LIMIT given) AS i
             WHERE items.sale_id = i.sale AND items.sku = i.sku
             RETURNING i.sale || '/' || i.sku AS item,
                       (items.stock, items.held, items.sold) IS DISTINCT FROM (i.memory_stock, i.memory_held, i.memory_sold) AS differs
         )
         SELECT count(*), coalesce(array_agg(item) FILTER (WHERE differs), '{}') INTO changed, drift FROM moved;
-        IF changed <> cardinality(i_sku) THEN
-            RAISE EXCEPTION 'the group touches % items, the ledger has % of them', cardinality(i_sku), changed
+        IF changed <> given THEN
+            RAISE EXCEPTION 'the group touches % items, the ledger has % of them', given, changed
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
     END IF;

@@ -61,12 +61,9 @@ LANGUAGE sql IMMUTABLE
 AS $$ SELECT CASE status WHEN 'confirmed' THEN 'order.confirmed' ELSE 'reservation.' || status END $$;
 
 -- write_events: write the events of a group that record_group has just applied. It is called in the same statement, with the
--- same arrays. A hold that ended in the group that made it has both events; without an enabled endpoint nothing is written.
-CREATE FUNCTION flashguard.write_events(
-    n_sale text[], n_id text[], n_customer text[], n_status text[], n_lines text[],
-    n_created_ms bigint[], n_hold_ms bigint[], n_expires_ms bigint[], n_ended_ms bigint[],
-    o_sale text[], o_id text[], o_status text[], o_ended_ms bigint[],
-    i_sale text[], i_sku text[], i_stock bigint[], i_sold bigint[]) RETURNS void
+-- same JSON, and has LIMIT for the same reason. A hold that ended in the group that made it has both events; without an enabled
+-- endpoint nothing is written.
+CREATE FUNCTION flashguard.write_events(p_new jsonb, p_changed jsonb, p_items jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = flashguard, pg_temp
 AS $$
@@ -82,24 +79,26 @@ BEGIN
     SELECT w.id, e.type, e.sale, e.id, to_timestamp(e.at_ms::float8 / 1000), e.customer, e.lines, e.created_at,
            e.expires_at, CASE WHEN e.type = 'order.confirmed' THEN to_timestamp(e.at_ms::float8 / 1000) END
     FROM (
-        SELECT 1 AS step, 'reservation.held' AS type, sale, id, created_ms AS at_ms, customer, lines::jsonb AS lines,
+        SELECT 1 AS step, 'reservation.held' AS type, sale, id, created_ms AS at_ms, customer, lines,
                to_timestamp(created_ms::float8 / 1000) AS created_at,
                to_timestamp((created_ms + hold_ms)::float8 / 1000) AS expires_at
-        FROM unnest(n_sale, n_id, n_customer, n_lines, n_created_ms, n_hold_ms)
-             AS n (sale, id, customer, lines, created_ms, hold_ms)
+        FROM jsonb_to_recordset(p_new)
+             AS n (sale text, id text, customer text, lines jsonb, created_ms bigint, hold_ms bigint)
         WHERE hold_ms > 0
         UNION ALL
-        SELECT 2, event_of(status), sale, id, ended_ms, customer, lines::jsonb,
+        SELECT 2, event_of(status), sale, id, ended_ms, customer, lines,
                to_timestamp(created_ms::float8 / 1000),
                CASE WHEN expires_ms > 0 THEN to_timestamp(expires_ms::float8 / 1000) END
-        FROM unnest(n_sale, n_id, n_customer, n_status, n_lines, n_created_ms, n_expires_ms, n_ended_ms)
-             AS n (sale, id, customer, status, lines, created_ms, expires_ms, ended_ms)
+        FROM jsonb_to_recordset(p_new)
+             AS n (sale text, id text, customer text, status text, lines jsonb, created_ms bigint, expires_ms bigint,
+                   ended_ms bigint)
         WHERE status <> 'held'
         UNION ALL
-        SELECT 2, event_of(o.status), sale, o.id, ended_ms, r.customer, r.lines, r.created_at, r.expires_at
-        FROM unnest(o_sale, o_id, o_status, o_ended_ms) AS o (sale, id, status, ended_ms)
-        JOIN reservations r ON r.sale_id = o.sale AND r.id = o.id
-        WHERE o.status <> 'held'
+        SELECT 2, event_of(c.status), c.sale, c.id, c.ended_ms, r.customer, r.lines, r.created_at, r.expires_at
+        FROM (SELECT * FROM jsonb_to_recordset(p_changed) AS x (sale text, id text, status text, ended_ms bigint)
+              LIMIT jsonb_array_length(p_changed)) AS c
+        JOIN reservations r ON r.sale_id = c.sale AND r.id = c.id
+        WHERE c.status <> 'held'
     ) AS e
     JOIN webhook_endpoints w ON w.enabled AND e.type = ANY (w.events)
     ORDER BY e.step;
@@ -108,7 +107,8 @@ BEGIN
     INSERT INTO webhook_deliveries (endpoint, type, sale_id, at)
     SELECT w.id, 'sale.sold_out', e.sale, clock_timestamp()
     FROM (SELECT DISTINCT sale
-          FROM unnest(i_sale, i_sku, i_stock, i_sold) AS i (sale, sku, stock, sold)
+          FROM (SELECT * FROM jsonb_to_recordset(p_items) AS x (sale text, sku text, stock bigint, sold bigint)
+                LIMIT jsonb_array_length(p_items)) AS i
           JOIN items ON items.sale_id = i.sale AND items.sku = i.sku
           JOIN sales ON sales.id = i.sale AND NOT sales.rules ? 'spread'
           WHERE items.sold = items.stock AND items.stock > 0 AND items.sold - i.sold < items.stock - i.stock
@@ -120,7 +120,8 @@ BEGIN
     -- last units at once: the lock lets the later of the two recorders see what the earlier one wrote. A group in which units
     -- left the shard writes no such event: another shard sells them, or they remain unsold.
     SELECT array_agg(DISTINCT sales.public_id ORDER BY sales.public_id) INTO ended
-    FROM unnest(i_sale, i_sku, i_stock, i_sold) AS i (sale, sku, stock, sold)
+    FROM (SELECT * FROM jsonb_to_recordset(p_items) AS x (sale text, sku text, stock bigint, sold bigint)
+          LIMIT jsonb_array_length(p_items)) AS i
     JOIN items ON items.sale_id = i.sale AND items.sku = i.sku
     JOIN sales ON sales.id = i.sale AND sales.rules ? 'spread'
     WHERE items.sold = items.stock AND i.sold > 0 AND i.stock >= 0;

@@ -12,14 +12,8 @@ SELECT partition, epoch, seq, token FROM flashguard.partitions ORDER BY partitio
 
 -- name: record_group
 -- The facts, then their events, in the one transaction that a statement is.
-SELECT applied, drift,
-       CASE WHEN applied THEN flashguard.write_events($7, $8, $9, $10, $11, $13, $14, $15, $16,
-                                                      $18, $19, $20, $22, $24, $25, $26, $28) END
-FROM flashguard.record_group(
-    $1, $2, $3, $4, $5, $6,
-    $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-    $18, $19, $20, $21, $22, $23,
-    $24, $25, $26, $27, $28, $29, $30, $31);
+SELECT applied, drift, CASE WHEN applied THEN flashguard.write_events($7, $8, $9) END
+FROM flashguard.record_group($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: write_rare_events
 SELECT flashguard.write_rare_events($1::text::jsonb, $2::text::jsonb);

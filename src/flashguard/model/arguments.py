@@ -1,4 +1,4 @@
-"""What a caller of the library may hand over: types and bounds, as the HTTP contract has them."""
+"""Checks of the library's arguments: types and bounds, the same as those of the HTTP contract."""
 
 import re
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ from . import (
 from .rules import MAX_SPREAD, Rules
 
 MAX_ITEMS: Final = 10_000
-"""Items of one sale."""
+"""Most items of one sale."""
 MAX_PAGE: Final = 10_000
-"""Rows of one page."""
+"""Most rows of one page."""
 MAX_MILLIS: Final = 2**53
-"""Times in milliseconds end here, with the integers that Lua holds exactly."""
+"""The largest time in milliseconds: Lua holds integers exactly up to here."""
 ADMIT_LEAST: Final = 0.01
 ADMIT_MOST: Final = 100_000
 BOUNDS: Final = {
@@ -44,7 +44,7 @@ BOUNDS: Final = {
     "waiting_list": (1, 100_000),
     "waiting_list_hold_seconds": (1, 86_400),
 }
-"""The numbers of a sale, the least and the most of each. The HTTP contract says the same: a test compares."""
+"""The smallest and the largest value of each number of a sale. A test holds the HTTP contract against it."""
 ROOM_BOUNDS: Final = {
     "max_active": (1, 1_000_000),
     "session_seconds": (1, 86_000),
@@ -60,25 +60,25 @@ NAME: Final = f"must be 1 to {MAX_NAME} printable characters"
 
 
 def is_text(value: object) -> bool:
-    """Return whether this can be a name, a sku or a reason."""
+    """Return True for a text that can be a name, a sku or a reason."""
     return is_str(value) and is_name(value)
 
 
 def is_whole(value: object, least: int, most: int) -> bool:
-    """Return whether this is a whole number in this range; True and False are none."""
+    """Return True for an integer in this range; a bool is not an integer here."""
     return type(value) is int and least <= value <= most
 
 
 def invalid_items(items: object) -> str | None:
-    """Return why these can't be the items of a new sale, in a sentence; None when they can."""
+    """Return the fault of the items of a new sale, as a sentence; None when there is none."""
     if not isinstance(items, list | tuple) or not 1 <= len(items) <= MAX_ITEMS:
         return f"items: must be a tuple of 1 to {MAX_ITEMS} items"
-    for place, item in enumerate(items):
-        wrong = _invalid_item(item)
-        if wrong:
-            return f"items[{place}]{wrong}"
+    for index, item in enumerate(items):
+        fault = _invalid_item(item)
+        if fault:
+            return f"items[{index}]{fault}"
     if len({item.sku for item in items}) < len(items):
-        return "items: every sku may be there once"
+        return "items: each sku may appear only once"
     return None
 
 
@@ -96,88 +96,88 @@ def _invalid_item(item: object) -> str | None:
     if not is_whole(item.stock, 0, MAX_STOCK):
         return f".stock: must be a whole number from 0 to {MAX_STOCK}"
     if not is_whole(item.held, 0, 0) or not is_whole(item.sold, 0, 0):
-        return ": nothing of a new item can be held or sold"
+        return ": held and sold must be 0 for a new item"
     return None
 
 
-def to_refusal(wrong: str | None) -> Refused | None:
-    """Return the refusal of a call with this fault; None where there is no fault."""
-    return None if wrong is None else Refused(code=Code.INVALID_REQUEST, detail=wrong)
+def to_refusal(fault: str | None) -> Refused | None:
+    """Return the refusal of a call with this fault; None when there is no fault."""
+    return None if fault is None else Refused(code=Code.INVALID_REQUEST, detail=fault)
 
 
 def first_wrong(*checks: tuple[bool, str]) -> str | None:
-    """Return the sentence of the first check that failed; None when all held."""
-    return next((sentence for holds, sentence in checks if not holds), None)
+    """Return the sentence of the first check that failed; None when all passed."""
+    return next((sentence for passed, sentence in checks if not passed), None)
 
 
 def must(*checks: tuple[bool, str]) -> None:
-    """Check the arguments of a call that has no refusals.
+    """Check the arguments of a call that can't return a refusal.
 
     Raises:
-        ValueError: a check failed; its sentence.
+        ValueError: with the sentence of the first check that failed.
     """
-    wrong = first_wrong(*checks)
-    if wrong:
-        raise ValueError(wrong)
+    fault = first_wrong(*checks)
+    if fault:
+        raise ValueError(fault)
 
 
 def is_sale(value: object) -> bool:
-    """Return whether this can be the id of a sale that callers know."""
+    """Return True for a text that can be the public id of a sale."""
     return is_str(value) and is_sale_id(value)
 
 
 def is_ascii(value: object) -> bool:
-    """Return whether this can be something that we signed; its length is checked with its signature."""
+    """Return True for a text that can be a token or a receipt; verifying it checks its length."""
     return is_str(value) and value.isascii()
 
 
 def is_shard(value: object) -> bool:
-    """Return whether this can be the id of a sale, or of a part of a spread one."""
+    """Return True for a text that can be the id of a sale or of a shard of a spread sale."""
     return is_str(value) and is_shard_id(value)
 
 
 def is_key(value: object) -> bool:
-    """Return whether this can be an idempotency key. Every reservation asks: no generator, few calls."""
+    """Return True for an idempotency key. On the hot path of each reservation: no generator, few calls."""
     if type(value) is str:
         return 0 < len(value) <= MAX_KEY and value.isprintable()
     if not isinstance(value, ScopedKey):
         return is_str(value) and 0 < len(value) <= MAX_KEY and value.isprintable()
-    parts: object = value.parts
-    if type(value.scope) is not KeyScope or type(parts) is not tuple:
+    names: object = value.parts
+    if type(value.scope) is not KeyScope or type(names) is not tuple:
         return False
-    for part in parts:
-        if type(part) is not str:
+    for name in names:
+        if type(name) is not str:
             return False
-        if not part.isascii():  # a customer's id may have joiners, which are not printable
+        if not name.isascii():  # a customer id may contain joiners, which are not printable
             try:
-                part.encode()
+                name.encode()
             except UnicodeEncodeError:
                 return False
     return True
 
 
 def is_one_of(value: object, words: type[StrEnum]) -> bool:
-    """Return whether this is one of these words."""
+    """Return True for a text that is one of these words."""
     return is_str(value) and value in tuple(words)
 
 
 def is_time(value: object) -> bool:
-    """Return whether this is a time of the ledger, as a cursor has one."""
+    """Return True for a time with its offset from UTC, as in a cursor."""
     return isinstance(value, datetime) and value.utcoffset() is not None
 
 
 def is_cursor(value: object) -> bool:
-    """Return whether this is the place after which a page begins: a time and an id, or None."""
+    """Return True for a cursor, after which a page begins: a time and an id, or None."""
     if value is None:
         return True
     return isinstance(value, tuple) and len(value) == 2 and is_time(value[0]) and is_text(value[1])
 
 
 def invalid_new_sale(new: object) -> str | None:
-    """Return why this can't be a new sale, in a sentence; None when it can. Its times are checked apart."""
+    """Return the fault of a new sale, as a sentence; None when there is none. Times are checked elsewhere."""
     fields = {name: getattr(new, name, None) for name in ("hold_seconds", "limit_per_customer")}
     rules, room = getattr(new, "rules", None), getattr(new, "waiting_room", None)
-    wrong = first_wrong(
+    fault = first_wrong(
         (isinstance(rules, Rules), "rules: must be Rules"),
         (is_text(getattr(new, "name", None)), f"name: {NAME}"),
         (
@@ -187,41 +187,42 @@ def invalid_new_sale(new: object) -> str | None:
         (is_whole(getattr(new, "spread", None), 1, MAX_SPREAD), f"spread: 1 to {MAX_SPREAD}"),
         (room is None or isinstance(room, WaitingRoom), "waiting_room: must be a WaitingRoom"),
     )
-    if wrong is None and isinstance(rules, Rules):
+    if fault is None and isinstance(rules, Rules):
         fields |= {name: getattr(rules, name) for name in rules.__struct_fields__}
-        wrong = invalid_bounds(fields)
-    if wrong is None and isinstance(room, WaitingRoom):
-        known = {name: getattr(room, name) for name in room.__struct_fields__}
-        mode = known.pop("mode")
-        del known["commitment"]  # ours to make
-        wrong = invalid_room(known)
+        fault = invalid_bounds(fields)
+    if fault is None and isinstance(room, WaitingRoom):
+        room_fields = {name: getattr(room, name) for name in room.__struct_fields__}
+        mode = room_fields.pop("mode")
+        del room_fields["commitment"]  # derived from the seed, whatever the caller gave
+        fault = invalid_room(room_fields)
         if not is_one_of(mode, RoomMode):
-            wrong = f"waiting_room: mode: {', '.join(RoomMode)}"
-    return wrong or invalid_items(getattr(new, "items", None))
+            fault = f"waiting_room: mode: {', '.join(RoomMode)}"
+    return fault or invalid_items(getattr(new, "items", None))
 
 
 def invalid_changes(verb: object, changes: Mapping[str, object]) -> str | None:
-    """Return why a sale can't be changed so, in a sentence; None when it can. Times are checked apart."""
+    """Return the fault of a change of a sale, as a sentence; None when there is none. Times are checked
+    elsewhere."""
     if not is_str(verb) or verb not in ("open", "pause", "close", "patch"):
         return "verb: open, pause, close or patch"
     if changes and verb != "patch":
-        return f"{next(iter(changes))}: only patch changes it"
+        return f"{next(iter(changes))}: only the verb patch can change it"
     unknown = changes.keys() - CHANGEABLE
     if unknown:
-        return f"{min(unknown)}: is nothing that can be changed"
+        return f"{min(unknown)}: can't be changed"
     if "name" in changes and not is_text(changes["name"]):
         return f"name: {NAME}"
     if not is_one_of(changes.get("hold_durability", Durability.DISK), Durability):
         return f"hold_durability: {', '.join(Durability)}"
     if "waiting_room" in changes:
-        wrong = invalid_room(changes["waiting_room"])
-        if wrong:
-            return wrong
+        fault = invalid_room(changes["waiting_room"])
+        if fault:
+            return fault
     return invalid_bounds(changes)
 
 
 def invalid_bounds(values: Mapping[str, object]) -> str | None:
-    """Return which number of a sale is out of its bounds, in a sentence; None when none is."""
+    """Return the first number of a sale that is out of its bounds, as a sentence; None when none is."""
     for name, (least, most) in BOUNDS.items():
         if name not in values or (values[name] is None and name != "hold_seconds"):
             continue
@@ -231,9 +232,10 @@ def invalid_bounds(values: Mapping[str, object]) -> str | None:
 
 
 def invalid_room(room: object) -> str | None:
-    """Return what of a waiting room is out of its bounds, in a sentence; None when nothing is."""
+    """Return the first field of a waiting room that is out of its bounds, as a sentence; None when none
+    is."""
     if not isinstance(room, Mapping):
-        return "waiting_room: must name what changes"
+        return "waiting_room: must be a mapping of the fields to change"
     for name, value in room.items():
         if name == "proof_of_work":
             if not isinstance(value, bool):
@@ -242,7 +244,7 @@ def invalid_room(room: object) -> str | None:
             if type(value) not in (int, float) or not ADMIT_LEAST <= value <= ADMIT_MOST:
                 return f"waiting_room: {name}: must be a number from {ADMIT_LEAST} to {ADMIT_MOST}"
         elif name not in ROOM_BOUNDS:
-            return f"waiting_room: {name!r}: is nothing that can be changed"
+            return f"waiting_room: {name!r}: can't be changed"
         elif not is_whole(value, *ROOM_BOUNDS[name]):
             least, most = ROOM_BOUNDS[name]
             return f"waiting_room: {name}: must be a whole number from {least} to {most}"

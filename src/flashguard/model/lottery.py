@@ -1,7 +1,8 @@
-"""The waiting room's lottery, as anyone can check it: the seed, the commitment to it, each ticket's number.
+"""The waiting room's lottery: the seed, the commitment to it, and the number of each ticket.
 
-A sale commits to a secret seed when it is made and publishes it once the lottery takes no more tickets. A
-ticket's number follows from the seed and the ticket's id alone, so the order was settled before anyone came.
+A sale publishes a commitment to a secret seed when it is created, and the seed when the lottery is closed. A
+ticket's number follows from the seed and the ticket's id alone, so a buyer can verify that the order was
+fixed before the first ticket was issued.
 """
 
 import hashlib
@@ -12,25 +13,26 @@ from typing import Final
 
 SEED_BYTES: Final = 32
 NUMBER_HEX_DIGITS: Final = 12
-"""48 bits: exact as a score in Valkey, and below every place that is given by time."""
+"""48 bits: exact as a score in Valkey, and smaller than every score made from a time."""
 
 
 def new_seed() -> str:
-    """A random seed, in hex."""
+    """Return a random seed, in hex."""
     return secrets.token_hex(SEED_BYTES)
 
 
 def commitment(seed: str) -> str:
-    """What is published beforehand: SHA-256 of the seed's bytes, in hex."""
+    """Return the commitment to a seed: SHA-256 of the seed's bytes, in hex."""
     return hashlib.sha256(bytes.fromhex(seed)).hexdigest()
 
 
 def number(seed: str, ticket: str) -> int:
-    """A ticket's number: the first 12 hex digits of HMAC-SHA256 over its id, with the seed's bytes as key."""
+    """Return a ticket's number: the first 12 hex digits of HMAC-SHA256 over the ticket's id, with the seed's
+    bytes as key."""
     digest = hmac.digest(bytes.fromhex(seed), ticket.encode(), "sha256").hex()
     return int(digest[:NUMBER_HEX_DIGITS], 16)
 
 
 def order(seed: str, tickets: Iterable[str]) -> list[str]:
-    """The tickets by number, the lowest first; two of one number by their ids."""
+    """Return the tickets sorted by number, the lowest first; tickets with equal numbers by their ids."""
     return sorted(tickets, key=lambda ticket: (number(seed, ticket), ticket))

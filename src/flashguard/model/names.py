@@ -1,4 +1,4 @@
-"""Ids and names: how they are spelled, how long they may be, and what they tell."""
+"""Ids, names and keys: their types, their spelling and their length."""
 
 import re
 from enum import StrEnum
@@ -13,27 +13,27 @@ Sku = NewType("Sku", str)
 CustomerId = NewType("CustomerId", str)
 
 ReservationId = NewType("ReservationId", str)
-"""`<sale id>.<24 hex digits>`: names its sale, so that nothing is looked up to find it."""
+"""`<sale id>.<24 hex digits>`: it contains its sale, so that finding the sale needs no lookup."""
 
 MinorUnits = NewType("MinorUnits", int)
 """Money in the currency's smallest unit, for example cents."""
 
 Millis = NewType("Millis", int)
-"""Milliseconds since the Unix epoch, by the memory server's clock."""
+"""Milliseconds since the Unix epoch, by Valkey's clock."""
 
 
 class KeyScope(StrEnum):
-    """Whose idempotency keys these are, where they are not the shop's own."""
+    """The owner of an idempotency key that is not the shop's own."""
 
     BUYER = "buyer"
     SHADOW = "shadow"
 
 
 class ScopedKey(NamedTuple):
-    """An idempotency key within a scope. It never equals a key of the shop, whatever text a caller sends.
+    """An idempotency key within a scope. It never equals a key of the shop, whatever text the caller sends.
 
     Parameters:
-        parts: the names that make the key unique within its scope, for example the customer and their key.
+        parts: the names that make the key unique within its scope, for example the customer and the key.
     """
 
     scope: KeyScope
@@ -41,11 +41,11 @@ class ScopedKey(NamedTuple):
 
 
 Key = str | ScopedKey
-"""An idempotency key: of the shop where it is text."""
+"""An idempotency key; a plain string is a key of the shop."""
 
 
 def public_sale(sale: SaleId) -> SaleId:
-    """The sale that a shop and its buyers know, of a sale that may be a part of it: see shards.py."""
+    """Return the id by which the shop and its buyers know a sale or a shard of it: see shards.py."""
     if "~" in sale:
         sale = SaleId(sale[: sale.index("~")])
     return sale
@@ -66,23 +66,24 @@ MAX_NAME: Final = 128
 
 @lru_cache(maxsize=4096)  # few sales, many buyers
 def is_sale_id(text: str) -> bool:
-    """Whether the text can be a sale's id."""
+    """Return True for a text that can be a sale's id."""
     return _SLUG.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=4096)
 def is_shard_id(text: str) -> bool:
-    """Return whether the text can be the id of a sale, or of a part of a spread one."""
+    """Return True for a text that can be the id of a sale or of a shard of a spread sale."""
     return _SHARD.fullmatch(text) is not None
 
 
 def is_str(value: object) -> TypeGuard[str]:
-    """Return whether this is text that every encoder takes: a plain str, or a member of a StrEnum."""
+    """Return True for a text that every encoder accepts: a plain str or a member of a StrEnum."""
     return type(value) is str or isinstance(value, StrEnum)
 
 
 def split_reservation_id(text: object) -> tuple[SaleId, str] | None:
-    """The sale, or the part of it, and the short id of a reservation id; None when it can't be one."""
+    """Return the sale (or its shard) and the short id in a reservation id; None when the text can't be
+    one."""
     if not is_str(text):
         return None
     sale, dot, short = text.partition(".")
@@ -92,5 +93,5 @@ def split_reservation_id(text: object) -> tuple[SaleId, str] | None:
 
 
 def is_name(text: str) -> bool:
-    """Whether the text can be a sku or a customer id: printable, so that it can be shown and logged."""
+    """Return True for a text that can be a sku or a customer id: printable, so safe to show and to log."""
     return 0 < len(text) <= MAX_NAME and text.isprintable()

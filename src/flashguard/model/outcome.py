@@ -1,4 +1,4 @@
-"""A reservation, and what a request comes to: granted or refused, as values."""
+"""Reservations, and the outcome of a request: granted or refused, both as values."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -21,7 +21,7 @@ class ReservationStatus(StrEnum):
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
-    """Units set aside for one customer. A confirmed reservation is an order and keeps its id."""
+    """Units set aside for one customer. A confirmed reservation is an order; its id stays the same."""
 
     id: ReservationId
     sale_id: SaleId
@@ -35,7 +35,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
 
 
 class CancelledOrder(Reservation, frozen=True, kw_only=True):
-    """An order that was taken back. `restocked`: its units went on sale again; else they left the stock."""
+    """A cancelled order. `restocked`: True when its units are on sale again, False when they left the
+    stock."""
 
     cancelled_at: datetime
     restocked: bool
@@ -43,28 +44,30 @@ class CancelledOrder(Reservation, frozen=True, kw_only=True):
 
 
 class Amount(Struct, frozen=True):
-    """Money in the currency's minor unit."""
+    """An amount of money, in the currency's minor unit."""
 
     currency: str
     amount_minor: int
 
 
 class Refund(Struct, frozen=True, kw_only=True):
-    """What a shop that was paid for a hold should give back: the units at the sale's prices, per currency."""
+    """The refund that a shop owes for a paid hold that it could not confirm: the units at the sale's prices,
+    per currency."""
 
     items: tuple[Line, ...]
     amounts: tuple[Amount, ...]
 
 
 class Granted(Struct, frozen=True):
-    """The request took effect. `replayed`: it had taken effect before, under the same key."""
+    """The request took effect. `replayed`: it had already taken effect, under the same key."""
 
     reservation: Reservation
     replayed: bool = False
 
 
 class Refused(Struct, frozen=True, kw_only=True):
-    """The request took nothing. `detail` is one sentence for a human; the rest is what the code calls for."""
+    """The request changed nothing. `detail` is one sentence for a person; the other fields depend on the
+    code."""
 
     code: Code
     detail: str = ""
@@ -79,20 +82,20 @@ Outcome = Granted | Refused
 
 
 def unknown_sale(sale: str) -> Refused:
-    """Return the refusal of a call about a sale that does not exist; it names the sale."""
+    """Return the refusal of a call about a sale that does not exist; it names the sale's id."""
     return Refused(code=Code.UNKNOWN_SALE, detail=f"There is no sale {public_sale(SaleId(sale))!r}.")
 
 
 KINDS_WITH_IDS: Final = {
     Code.UNKNOWN_RESERVATION: "reservation",
-    Code.UNKNOWN_ENTRY: "entry of a waiting list",
+    Code.UNKNOWN_ENTRY: "waiting list entry",
     Code.UNKNOWN_WEBHOOK: "webhook endpoint",
     Code.UNKNOWN_TICKET: "ticket",
 }
 
 
 def unknown(code: Code, id_: object) -> Refused:
-    """Return the refusal of a call about something that does not exist; it names the id, where it is one."""
+    """Return the refusal of a call about a thing that does not exist; it names the id when that is text."""
     if not is_str(id_):
         return Refused(code=code)
     return Refused(code=code, detail=f"There is no {KINDS_WITH_IDS[code]} {id_[:MAX_NAME]!r}.")

@@ -1,4 +1,4 @@
-"""A partition: which one a sale lives on, and a place in its journal."""
+"""Partitions: the partition of a sale, and positions in a partition's journal."""
 
 import zlib
 from functools import lru_cache
@@ -9,7 +9,7 @@ from .names import SaleId
 
 
 class Position(Struct, frozen=True, order=True):
-    """A place in a partition's journal: the newest entry that a reader has dealt with."""
+    """A position in a partition's journal: the newest entry that a reader has processed."""
 
     epoch: int
     seq: int
@@ -18,7 +18,7 @@ class Position(Struct, frozen=True, order=True):
 
 @lru_cache(maxsize=4096)
 def partition_of(sale: SaleId, partitions: int) -> int:
-    """The partition a sale lives on: CRC-32 of its id, modulo the installation's fixed count. A part of a
-    spread sale lives as many partitions further: see shards.py."""
-    public, _, part = sale.partition("~")
-    return (zlib.crc32(public.encode()) + int(part or 0)) % partitions
+    """Return the partition of a sale: CRC-32 of its id, modulo the installation's fixed number of partitions.
+    Shard number n of a spread sale is n partitions further: see shards.py."""
+    public, _, shard = sale.partition("~")
+    return (zlib.crc32(public.encode()) + int(shard or 0)) % partitions

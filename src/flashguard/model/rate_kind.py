@@ -1,10 +1,10 @@
-"""What a rate limit counts by."""
+"""The kinds of rate limits."""
 
 from enum import StrEnum
 
 
 class RateKind(StrEnum):
-    """What a limit on how often somebody may ask counts by."""
+    """The property of a request by which a rate limit counts."""
 
     ADDRESS = "address"
     KEY = "key"

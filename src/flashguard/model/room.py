@@ -1,4 +1,4 @@
-"""A waiting room's rules as the ledger and the kernel keep them."""
+"""A waiting room's rules, as the ledger and the kernel store them."""
 
 from typing import Any
 
@@ -12,26 +12,28 @@ _decode = msgspec.json.Decoder(WaitingRoom).decode
 
 
 def encode_room(room: WaitingRoom) -> str:
-    """The rules as the ledger keeps them; the commitment follows from the seed beside them."""
+    """Return the rules as the ledger stores them: without the commitment, which follows from the seed."""
     return _encode(msgspec.structs.replace(room, commitment=None)).decode()
 
 
 def decode_room(text: str) -> WaitingRoom:
+    """Return the rules that the ledger stored."""
     return _decode(text)
 
 
 def stored_room(text: str | None, seed: str | None) -> WaitingRoom | None:
-    """The rules with the commitment to the seed; None when the sale has no room."""
+    """Return the stored rules with the commitment to the seed; None when the sale has no waiting room."""
     if text is None or seed is None:
         return None
     return msgspec.structs.replace(_decode(text), commitment=commitment(seed))
 
 
 def room_rule(room: WaitingRoom, *, opened: bool) -> dict[str, Any]:
-    """The rules as the kernel's config holds them: see scripts/lib/room.lua.
+    """Return the rules as the kernel stores them: see scripts/lib/room.lua.
 
     Parameters:
-        opened: the lottery's seed may be known: it takes no more tickets, whatever else memory forgot.
+        opened: the lottery's seed may be public, so the lottery accepts no more tickets, also after a
+            rebuild.
     """
     return {
         "mode": room.mode,

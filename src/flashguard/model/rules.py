@@ -1,6 +1,6 @@
-"""The optional rules of a sale: what they are called outside, and in the map that the kernel reads.
+"""The optional rules of a sale: their public names, and their names in the map that the kernel reads.
 
-A sale without any costs nothing: its map is not there. The ledger keeps the same map.
+A sale without optional rules has no map, so they cost it nothing. The ledger stores the same map.
 """
 
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from msgspec import Struct
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """The rules of one sale; None: it has no such rule."""
+    """The optional rules of one sale; None: the sale does not have this rule."""
 
     max_held_per_customer: int | None = None
-    """Units in one customer's live holds."""
+    """Most units in the live holds of one customer."""
     cool_down_after: int | None = None
-    """Holds without an order after which a customer cools down; None: as the kernel has it."""
+    """Number of holds without an order after which a customer cools down; None: the kernel's default."""
     cool_down_seconds: int | None = None
-    """How long a customer who let that many holds go may hold nothing."""
+    """Length of a cool-down, in which the customer gets no hold."""
     waiting_list: int | None = None
-    """How many may wait for units to come back; None: nobody (whoever waits already is served)."""
+    """Most customers on the waiting list; None: no new ones (those on the list are still served)."""
     waiting_list_hold_seconds: int | None = None
-    """How long what came back is held for who waited; None: as long as any hold."""
+    """Length of a hold made for a customer of the waiting list; None: the same as of any hold."""
 
 
 NO_RULES: Final = Rules()
@@ -33,50 +33,50 @@ _NAMES: Final[dict[str, tuple[str, int]]] = {
     "waiting_list": ("waiting_most", 1),
     "waiting_list_hold_seconds": ("waiting_hold_ms", 1000),
 }
-"""Our name -> the kernel's, and how many of its units one of ours is."""
+"""Public name -> the kernel's name, and the factor from public units to the kernel's."""
 
 MAX_SPREAD: Final = 256
-"""Partitions of one sale."""
-_MOST: Final = {theirs: 2**53 for theirs, _ in _NAMES.values()} | {"spread": MAX_SPREAD}
-"""What no rule exceeds: the largest integer that Lua holds exactly."""
+"""Most shards of one sale."""
+_MOST: Final = {name: 2**53 for name, _ in _NAMES.values()} | {"spread": MAX_SPREAD}
+"""The largest value of each rule by the kernel's name: Lua holds integers exactly up to 2**53."""
 
 
 def to_kernel(rules: Rules) -> dict[str, Any]:
-    """The kernel's map: only what there is."""
+    """Return the kernel's map of these rules; it contains only those that are set."""
     return changes_to_kernel({name: value for name, value in fields(rules).items() if value is not None})
 
 
 def changes_to_kernel(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The rules among these changes in the kernel's terms; False ends a rule."""
+    """Return the changed rules as the kernel names them; False removes a rule."""
     changed = {
-        theirs: False if changes[ours] is None else _times(changes[ours], factor)
-        for ours, (theirs, factor) in _NAMES.items()
-        if ours in changes
+        name: False if changes[public] is None else _times(changes[public], factor)
+        for public, (name, factor) in _NAMES.items()
+        if public in changes
     }
     if changed.get("waiting_most") is False:
-        changed["waiting_most"] = 0  # it takes nobody more, and serves those who wait
+        changed["waiting_most"] = 0  # admits no more customers, and still serves those on the list
     return changed
 
 
-def from_kernel(known: Mapping[str, Any]) -> Rules:
-    """The rules that a map of the kernel's, or of the ledger's, means.
+def from_kernel(kernel_map: Mapping[str, Any]) -> Rules:
+    """Return the rules in a map of the kernel or of the ledger.
 
     Raises:
-        ValueError: a rule is no whole number in its range, as in a row that somebody changed by SQL.
+        ValueError: a rule is not a whole number in its range, for example in a row edited by SQL.
     """
     for name, most in _MOST.items():
-        value = known.get(name)
+        value = kernel_map.get(name)
         if value is not None and not (isinstance(value, int) and 0 <= value <= most):
-            raise ValueError(f"the rule {name} is no whole number from 0 to {most}")
+            raise ValueError(f"the rule {name} is not a whole number from 0 to {most}")
     return Rules(**{
-        ours: known[theirs] if factor == 1 else known[theirs] // factor
-        for ours, (theirs, factor) in _NAMES.items()
-        if known.get(theirs)
+        public: kernel_map[name] if factor == 1 else kernel_map[name] // factor
+        for public, (name, factor) in _NAMES.items()
+        if kernel_map.get(name)
     })  # fmt: skip
 
 
 def fields(rules: Rules) -> dict[str, Any]:
-    """Every rule by its name, as a sale shows them."""
+    """Return every rule by its public name, as a sale shows them."""
     return {name: getattr(rules, name) for name in rules.__struct_fields__}
 
 
@@ -84,6 +84,6 @@ def _times(value: Any, factor: int) -> Any:
     return value if factor == 1 else value * factor
 
 
-def counts_habits(known: Mapping[str, Any]) -> bool:
-    """Whether a map of rules asks to count customers' holds: as `counted` in scripts/lib/habits.lua."""
-    return any(rule in known for rule in ("max_held", "cool_down_ms", "waiting_most"))
+def keeps_hold_history(kernel_map: Mapping[str, Any]) -> bool:
+    """Return True when one of these rules needs each customer's hold history: the kernel decides the same."""
+    return any(rule in kernel_map for rule in ("max_held", "cool_down_ms", "waiting_most"))

@@ -1,4 +1,4 @@
-"""A sale, its items, its waiting room, and the basket of a buyer."""
+"""A sale, its items, its waiting room, and the lines of a buyer's basket."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,16 +11,16 @@ from .names import MAX_NAME, MinorUnits, SaleId, Sku, is_name, is_sale_id, is_st
 from .rules import NO_RULES, Rules
 
 MAX_LINES: Final = 50
-"""Lines in one basket."""
+"""Most lines in one basket."""
 
 MAX_QUANTITY: Final = 1_000_000
-"""Units on one line; keeps every sum far below 2**53, the largest integer Lua holds exactly."""
+"""Most units on one line: keeps every sum far below 2**53, up to which Lua holds integers exactly."""
 
 MAX_PRICE_MINOR: Final = 100_000_000_000
-"""The largest price; times `MAX_LINES` and `MAX_QUANTITY` it stays below 2**63, as a bigint must."""
+"""The largest price: times `MAX_LINES` and `MAX_QUANTITY` it stays below 2**63, the bound of a bigint."""
 
 MAX_STOCK: Final = 1_000_000_000
-"""Units of one item, for the same reason."""
+"""Most units of one item: keeps its sums exact in Lua too."""
 
 
 class SaleStatus(StrEnum):
@@ -32,7 +32,7 @@ class SaleStatus(StrEnum):
 
 
 class Durability(StrEnum):
-    """What a hold has reached before it is answered."""
+    """Where a hold must be stored before it is answered."""
 
     MEMORY = "memory"
     DISK = "disk"
@@ -41,14 +41,14 @@ class Durability(StrEnum):
 
 
 class RoomMode(StrEnum):
-    """In which order a waiting room admits those who came before the opening."""
+    """The order in which a waiting room admits the buyers who came before the sale opened."""
 
     LOTTERY = "lottery"
     FIFO = "fifo"
 
 
 class WaitingRoom(Struct, frozen=True, kw_only=True):
-    """How a sale lets its buyers in: so many a second, so many at once, each for so long."""
+    """The rules by which a sale admits its buyers: a rate, a number at a time, and a session for each."""
 
     mode: RoomMode = RoomMode.LOTTERY
     admit_per_second: float = 50.0
@@ -61,14 +61,14 @@ class WaitingRoom(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True):
-    """So many units of one item."""
+    """A quantity of one item."""
 
     sku: Sku
     quantity: int
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """One thing on sale. `stock = available + held + sold`, always."""
+    """An item on sale. Always `stock = available + held + sold`."""
 
     sku: Sku
     name: str
@@ -96,16 +96,16 @@ class Sale(Struct, frozen=True, kw_only=True):
     limit_per_customer: int | None = None
     hold_durability: Durability = Durability.DISK
     effective_hold_durability: Durability | None = None
-    """What an answered hold has really reached, as memory's server is configured now; None: not known."""
+    """The durability that an answered hold really has, by Valkey's present configuration; None: unknown."""
     waiting_room: WaitingRoom | None = None
     rules: Rules = NO_RULES
     created_at: datetime | None = None
     spread: int = 1
-    """Over how many partitions its stock and its buyers are."""
+    """The number of shards, each on its own partition, that share the stock and the buyers."""
 
 
 def merge_lines(lines: list[Line] | tuple[Line, ...]) -> tuple[Line, ...]:
-    """Adds up the quantities of lines that name the same item; keeps the order of first mention."""
+    """Return one line per item, with the sum of its quantities, in the order in which items first appear."""
     if len(lines) == 1:
         return tuple(lines)
     quantities: dict[Sku, int] = {}
@@ -118,7 +118,7 @@ _LISTS: Final = (list, tuple)
 
 
 def invalid_basket(sale: str, customer: str, lines: Sequence[Line]) -> str | None:
-    """Why this can't be a request at all, in a sentence; None when it can."""
+    """Return the fault of a basket, as a sentence; None when there is none."""
     if (type(sale) is not str and not is_str(sale)) or not is_sale_id(sale):
         return "sale: 1 to 64 of a-z, 0-9 and '-', not starting with '-'"
     if not is_name(customer):
@@ -127,7 +127,7 @@ def invalid_basket(sale: str, customer: str, lines: Sequence[Line]) -> str | Non
         return f"items: 1 to {MAX_LINES} lines"
     for line in lines:
         if type(line) is not Line:
-            return "items: every one must be a Line"
+            return "items: each must be a Line"
         sku, quantity = line.sku, line.quantity
         if (type(sku) is not str and not is_str(sku)) or not is_name(sku):
             return f"sku: 1 to {MAX_NAME} printable characters"

@@ -1,4 +1,4 @@
-"""Times: UTC for callers, whole milliseconds since the Unix epoch inside."""
+"""Times: UTC for callers, whole milliseconds since the Unix epoch internally."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -7,33 +7,34 @@ from typing import Final
 from .names import Millis
 
 EARLIEST_TIME_MS: Final = 946_684_800_000
-"""2000-01-01T00:00:00Z: the first time that a sale may name, in milliseconds since the Unix epoch."""
+"""2000-01-01T00:00:00Z: the earliest time of a sale, in milliseconds since the Unix epoch."""
 
 LATEST_TIME_MS: Final = 253_370_764_799_000
-"""9998-12-31T23:59:59Z: the last one, so that no offset and no rounding leaves what a date can be. A whole
-second, for PostgreSQL's to_timestamp makes 59.999008 s of 59.999 s there, and the ledger refuses that."""
+"""9998-12-31T23:59:59Z: the latest time of a sale, so that no offset and no rounding leaves the range of a
+date. A whole second, because so far from the epoch PostgreSQL's to_timestamp turns 59.999 s into 59.999008 s,
+which the ledger refuses."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @lru_cache(maxsize=4096)  # one batch has one time
 def from_millis(millis: int) -> datetime:
-    """The UTC time of a server's millisecond clock reading."""
-    return _EPOCH + timedelta(milliseconds=millis)  # exact, also where a float of seconds is not
+    """Return the UTC time of a server's clock reading in milliseconds."""
+    return _EPOCH + timedelta(milliseconds=millis)  # exact, unlike a float of seconds
 
 
 def to_millis(time: datetime) -> Millis:
-    """Milliseconds since the Unix epoch of an aware time."""
+    """Return the milliseconds since the Unix epoch of a time with its offset from UTC."""
     return Millis(round(time.timestamp() * 1000))
 
 
 def rounded_time(time: datetime | None) -> datetime | None:
-    """Return the time to the millisecond, as memory keeps it."""
+    """Return the time rounded to the millisecond, as the kernel stores it."""
     return None if time is None else from_millis(to_millis(time))
 
 
 def invalid_time(time: object) -> str | None:
-    """Return why this can't be a time that a caller names, in a sentence; None when it can."""
+    """Return the fault of a time that a caller gave, as a sentence; None when there is none."""
     if not isinstance(time, datetime) or time.utcoffset() is None:
         return "must be a time with its offset from UTC"
     if not EARLIEST_TIME_MS <= to_millis(time) <= LATEST_TIME_MS:

@@ -16,7 +16,7 @@ from flashguard.ledger.loading import SaleRows
 from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
 from flashguard.model import Durability, SaleId, to_millis
 from flashguard.model.room import decode_room, room_rule
-from flashguard.model.rules import counts_habits, from_kernel
+from flashguard.model.rules import from_kernel, keeps_hold_history
 
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
@@ -195,7 +195,7 @@ async def _load_sale(
                     newest = rows[-1]["place"]
             if newest:
                 await abreast.add(send(records=[["waiting-place", "place", newest]]))
-            if counts_habits(rules):
+            if keeps_hold_history(rules):
                 since_ms = rules.get("counted_since_ms", 0)
                 async with aclosing(of_sale.hold_history(since_ms)) as habit_pages:
                     async for rows in habit_pages:

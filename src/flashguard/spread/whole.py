@@ -13,7 +13,7 @@ from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import Item, Refused, Sale, SaleId, SaleStatus, from_millis
 from flashguard.model.rules import Rules
-from flashguard.model.shards import added_up, shard_ids, shared_out
+from flashguard.model.shards import shard_ids, split_items, sum_items
 from flashguard.recorder.transfers import followers
 
 FOLLOW_TRIES: Final = 3
@@ -49,7 +49,7 @@ def drafts_of(stored: StoredSale) -> list[StoredSale]:
         return [stored]
     drafts = []
     for number, part in enumerate(shard_ids(sale.id, sale.spread)):
-        items = shared_out(sale.items, sale.spread, number)
+        items = split_items(sale.items, sale.spread, number)
         draft = msgspec.structs.replace(stored, sale=msgspec.structs.replace(sale, id=part, items=items))
         if number:  # the sale's key names the sale
             draft = msgspec.structs.replace(draft, creation_key=None, creation_body=None)
@@ -141,7 +141,7 @@ class Whole:
             in_transit = {}  # half of it says nothing
         if results[0][0] != "unknown-sale":
             sale = as_in_memory(sale, results[0])
-        return msgspec.structs.replace(sale, items=added_up(of_parts, in_transit))
+        return msgspec.structs.replace(sale, items=sum_items(of_parts, in_transit))
 
     async def follow(self, sale: SaleId) -> Refused | None:
         """Has all parts be as the first one, and waits until the ledger has it; or why not all are yet."""

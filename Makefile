@@ -48,7 +48,7 @@ lint: $(DEV) ## Check style, types and the import contract
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
-	$(BIN)/mypy tests/campaign/*.py
+	$(BIN)/mypy -p tests.campaign
 	$(BIN)/lint-imports
 
 coverage: setup ## Run every test and require 90 % of lines and branches; a third slower
@@ -57,7 +57,7 @@ coverage: setup ## Run every test and require 90 % of lines and branches; a thir
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
-# The same tests of the HTTP contract on each stack that production may have: see tests/stacks.
+# The same tests of the HTTP contract on each stack that production may have: see tests/support/stacks.
 CONTRACTS := contract-redis7-pg15 contract-pgbouncer contract-cluster contract-sentinel contract-lambda
 contracts: $(CONTRACTS) ## Test the HTTP contract on every stack; on one: contract-embedded, contract-redis7-pg15, …
 
@@ -72,7 +72,7 @@ schemathesis: $(DEV) ## Send thousands of requests that the OpenAPI contract all
 
 image-check: $(DEV) ## Run the Dockerfile's steps in clean roots, then every part of the image; needs root, takes minutes
 	@scripts/need --or-stop debootstrap
-	$(BIN)/python tests/image/check.py
+	$(BIN)/python -m tests.image.check
 
 ##@ Measure
 
@@ -88,16 +88,16 @@ grow: $(DEV) ## Simulate growth to a million buyers per second, from the costs t
 ##@ Hurt
 
 chaos: $(DEV) ## Break real servers while buyers buy, and check every promise: SEED=… ROUNDS=… MIXED=…
-	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS)
-	$(BIN)/python tests/campaign/mixed.py --seed $(SEED) --rounds $(MIXED)
+	$(BIN)/python -m tests.campaign.campaign --seed $(SEED) --rounds $(ROUNDS)
+	$(BIN)/python -m tests.campaign.mixed --seed $(SEED) --rounds $(MIXED)
 
 failovers: $(DEV) ## Fail over real clusters and Sentinels, and move slots, while buyers buy: SEED=… ROUNDS=…
 	FLASHGUARD_LONG=1 $(BIN)/python -m pytest -q tests/faults/test_cluster_failover.py tests/faults/test_sentinel_failover.py tests/faults/test_slots_move.py
-	$(BIN)/python tests/campaign/campaign.py --seed $(SEED) --rounds $(ROUNDS) --kind "cluster primary killed" \
+	$(BIN)/python -m tests.campaign.campaign --seed $(SEED) --rounds $(ROUNDS) --kind "cluster primary killed" \
 	  --kind "cluster failover by hand" --kind "slots move" --kind "failover by our own Sentinel client"
 
 soak: $(DEV) ## Sell for half an hour with one fault per minute and check that nothing grows: MINUTES=…
-	$(BIN)/python tests/campaign/soak.py --seconds $$(( $(MINUTES) * 60 )) --json .soak.json
+	$(BIN)/python -m tests.campaign.soak --seconds $$(( $(MINUTES) * 60 )) --json .soak.json
 
 ##@ Write
 

@@ -4,19 +4,15 @@
 """
 
 import asyncio
-import sys
-from pathlib import Path
 
 from flashguard.kernel import keys
 from flashguard.valkey.address import Address
 from flashguard.valkey.connection import Connection, connect
 from flashguard.valkey.push import Subscription
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import stacks
-from stacks import cluster
-from stacks.cluster import Cluster
-from stacks.nodes import HOST, Node
+from tests.support import stacks
+from tests.support.stacks import cluster
+from tests.support.stacks.cluster import Cluster
+from tests.support.stacks.nodes import HOST, Node
 
 ANNOUNCEMENTS = 20_000
 AT_ONCE = 100

@@ -25,9 +25,7 @@ from flashguard import FlashGuard, Item, Line, NewSale, Settings
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger
 from flashguard.model import MinorUnits, SaleId, Sku
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from stacks.lambda_runtime import Instance
+from tests.support.stacks.lambda_runtime import Instance
 
 OUT = Path(__file__).parent / "results" / "lambda.json"
 COLD, BARE, WARM = 10, 3, 300

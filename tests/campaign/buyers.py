@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import aiohttp
-from history import UNANSWERED, Ask, History, Told
-from up_stack import ADMIN_KEY, HasUrl
 
-from plan import Plan
+from tests.campaign.history import UNANSWERED, Ask, History, Told
+from tests.campaign.plan import Plan
+from tests.campaign.up_stack import ADMIN_KEY, HasUrl
 
 REQUEST_SECONDS = 2.5
 GIVE_UP_SECONDS = 40.0

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TextIO
 
 import msgspec
-from history import History
-from lab_stack import LabStack
-from lane import Lane, Result, Stack
-from nemesis import possible
-from topologies import ClusterStack, SentinelStack
-from up_stack import UpStack
 
-from plan import Plan, plan
+from tests.campaign.history import History
+from tests.campaign.lab_stack import LabStack
+from tests.campaign.lane import Lane, Result, Stack
+from tests.campaign.nemesis import possible
+from tests.campaign.plan import Plan, plan
+from tests.campaign.topologies import ClusterStack, SentinelStack
+from tests.campaign.up_stack import UpStack
 
 
 class Output:

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from history import History, Ledger, Told
+from tests.campaign.history import History, Ledger, Told
 
 ENDED = {
     "confirmed": "confirmed",

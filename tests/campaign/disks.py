@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 
-from lab_stack import LabStack, MemoryNode
-from scene import Scene
+from tests.campaign.lab_stack import LabStack, MemoryNode
+from tests.campaign.scene import Scene
 
 DISK_SIZE_MB = 3
 LAST_WRITE_LOOKS = 5

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-from processes import hit
 from redis.asyncio import Redis
-from scene import Scene
 
 from flashguard.embedded.valkey import find_valkey
+from tests.campaign.processes import hit
+from tests.campaign.scene import Scene
 
 SENTINEL_SECONDS = 15.0
 

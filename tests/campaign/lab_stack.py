@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-from processes import Kept, children, clean_env, free_port, hit, workers
-from proxy import Proxy, unix_place
 from redis.asyncio import Redis
-from up_stack import ADMIN_KEY
 
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded.child import spawn
 from flashguard.embedded.places import SHARED_HOME, make_folder
 from flashguard.embedded.postgres_home import choose_account, find_binaries
 from flashguard.ledger import Ledger
+from tests.campaign.processes import Kept, children, clean_env, free_port, hit, workers
+from tests.campaign.proxy import Proxy, unix_place
+from tests.campaign.up_stack import ADMIN_KEY
 
 PG_SOCKET = ".s.PGSQL.5432"
 CAUGHT_UP_SECONDS = 20.0

@@ -13,18 +13,18 @@ from typing import Any, Protocol
 import aiohttp
 import asyncpg
 import msgspec
-from buyers import OTHER, PROBE, SCARCE, Clients
-from checker import Violation, check
-from history import Counters, History, Ledger, Row
-from nemesis import KILL, fault_of
-from processes import hit
-from scene import AnyStack, Scene
-from up_stack import ADMIN_KEY, until_ready
 
 from flashguard.engine.receipts import IdKind, Signer
 from flashguard.model import CustomerId, SaleId
 from flashguard.model.shards import home_shard, shard_id
-from plan import MEASURED_FROM_STRIKE, Plan
+from tests.campaign.buyers import OTHER, PROBE, SCARCE, Clients
+from tests.campaign.checker import Violation, check
+from tests.campaign.history import Counters, History, Ledger, Row
+from tests.campaign.nemesis import KILL, fault_of
+from tests.campaign.plan import MEASURED_FROM_STRIKE, Plan
+from tests.campaign.processes import hit
+from tests.campaign.scene import AnyStack, Scene
+from tests.campaign.up_stack import ADMIN_KEY, until_ready
 
 READY_SECONDS = 30.0
 SERVE_SECONDS = 30.0

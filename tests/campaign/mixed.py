@@ -22,16 +22,16 @@ from typing import Final
 import aiohttp
 import asyncpg
 import msgspec
-from checker import Violation
-from mixed_check import SaleState, check
-from mixed_shop import FAIR, PLAIN, WIDE, Known, Shop
-from processes import hit
 from redis.asyncio import Redis
-from up_stack import UpStack, until_ready
 
-from campaign import keep_logs, make_folder
 from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
+from tests.campaign.campaign import keep_logs, make_folder
+from tests.campaign.checker import Violation
+from tests.campaign.mixed_check import SaleState, check
+from tests.campaign.mixed_shop import FAIR, PLAIN, WIDE, Known, Shop
+from tests.campaign.processes import hit
+from tests.campaign.up_stack import UpStack, until_ready
 
 SELL_SECONDS: Final = 2.5
 READY_SECONDS: Final = 60.0

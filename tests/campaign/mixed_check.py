@@ -9,10 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from checker import Violation
-from history import RETRY
-from mixed_shop import EXPECTED, RULES, Asked
 from msgspec import Struct
+
+from tests.campaign.checker import Violation
+from tests.campaign.history import RETRY
+from tests.campaign.mixed_shop import EXPECTED, RULES, Asked
 
 KEPT = {"confirmed": {"confirmed", "cancelled"}, "released": {"released"}, "cancelled": {"cancelled"}}
 """Which statuses a reservation may end in, after its client was told this one."""

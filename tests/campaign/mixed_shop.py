@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
-from history import RETRY, UNANSWERED
-from up_stack import ADMIN_KEY, HasUrl
+
+from tests.campaign.history import RETRY, UNANSWERED
+from tests.campaign.up_stack import ADMIN_KEY, HasUrl
 
 REQUEST_SECONDS: Final = 5.0
 GIVE_UP_SECONDS: Final = 40.0

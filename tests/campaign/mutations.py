@@ -1,4 +1,4 @@
-"""Seeded bugs: is each one caught? `python tests/campaign/mutations.py` breaks a copy of the code in one way
+"""Seeded bugs: is each one caught? `python -m tests.campaign.mutations` breaks a copy of the code in one way
 after the other, and lets the campaign (at most 50 rounds of the kinds named) or a test find it.
 """
 
@@ -159,7 +159,7 @@ def catch(mutation: Mutation, seed: str) -> tuple[str, float]:
         if mutation.test:
             command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test]
         else:
-            command = [sys.executable, str(Path(__file__).with_name("campaign.py")), "--until-broken"]
+            command = [sys.executable, "-m", "tests.campaign.campaign", "--until-broken"]
             command += ["--seed", seed, "--rounds", str(ROUNDS_MOST), "--keep", str(folder / "kept")]
             command += [word for kind in mutation.kinds for word in ("--kind", kind)]
         done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)

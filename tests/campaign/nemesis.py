@@ -11,12 +11,13 @@ import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from disks import cut_file, full_disk, older_copy
-from failovers import failover_by_hand, failover_by_sentinel, postgres_failover
-from processes import Kept, hit
 from redis.asyncio import Redis
-from scene import Scene
-from topologies import FAULTS as TOPOLOGY_FAULTS
+
+from tests.campaign.disks import cut_file, full_disk, older_copy
+from tests.campaign.failovers import failover_by_hand, failover_by_sentinel, postgres_failover
+from tests.campaign.processes import Kept, hit
+from tests.campaign.scene import Scene
+from tests.campaign.topologies import FAULTS as TOPOLOGY_FAULTS
 
 KILL, STOP, CONT = signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT
 CLOCK_SOURCE = Path(__file__).with_name("clock.c")

@@ -3,11 +3,10 @@
 import random
 import time
 
-from lab_stack import LabStack
-from topologies import ClusterStack, SentinelStack
-from up_stack import UpStack
-
-from plan import Plan
+from tests.campaign.lab_stack import LabStack
+from tests.campaign.plan import Plan
+from tests.campaign.topologies import ClusterStack, SentinelStack
+from tests.campaign.up_stack import UpStack
 
 AnyStack = UpStack | LabStack | ClusterStack | SentinelStack
 

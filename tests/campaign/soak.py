@@ -13,19 +13,19 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-from buyers import OTHER, PACE_SECONDS, PROBE, SCARCE, Clients
-from checker import check
-from history import History
-from lane import Lane
 from msgspec.structs import replace
-from processes import hit
 from redis.asyncio import Redis
-from up_stack import UpStack, until_ready
-from usage import Sample, sample
 
-from campaign import Output, commit_of_now, make_folder
 from flashguard.settings import Settings
-from plan import Plan, plan
+from tests.campaign.buyers import OTHER, PACE_SECONDS, PROBE, SCARCE, Clients
+from tests.campaign.campaign import Output, commit_of_now, make_folder
+from tests.campaign.checker import check
+from tests.campaign.history import History
+from tests.campaign.lane import Lane
+from tests.campaign.plan import Plan, plan
+from tests.campaign.processes import hit
+from tests.campaign.up_stack import UpStack, until_ready
+from tests.campaign.usage import Sample, sample
 
 FAULTS = [
     ("valkey", "kill"),

@@ -5,7 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
-from soak import GROWTH_MOST, SHARE, STOP_SECONDS, Soak
+
+from tests.campaign.soak import GROWTH_MOST, SHARE, STOP_SECONDS, Soak
 
 WIDTH, HEIGHT, LEFT, GAP = 860, 96, 150, 34
 PANELS = [

@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from checker import check
-from history import Ask, Counters, History, Ledger, Row, Told
-from mutations import MUTATIONS, ROOT, Mutation
 
-from plan import KINDS, plan
+from tests.campaign.checker import check
+from tests.campaign.history import Ask, Counters, History, Ledger, Row, Told
+from tests.campaign.mutations import MUTATIONS, ROOT, Mutation
+from tests.campaign.plan import KINDS, plan
 
-CAMPAIGN = Path(__file__).with_name("campaign.py")
 ROUNDS = 6
 
 
 @pytest.mark.timeout(300)
 def test_no_promise_breaks_while_servers_are_killed_stopped_flushed_and_cut_off(tmp_path: Path) -> None:
     words = ["--seed", "make-test", "--rounds", str(ROUNDS), "--keep", str(tmp_path)]
-    done = subprocess.run([sys.executable, str(CAMPAIGN), *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.campaign.campaign", *words], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{ROUNDS} rounds, 0 with a broken promise" in done.stdout
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from failovers import Sentinel
-from lab_stack import PARTITIONS, LedgerNode, MemoryNode
-from processes import clean_env, hit
 
 from flashguard.ledger import Ledger
+from tests.campaign.failovers import Sentinel
+from tests.campaign.lab_stack import PARTITIONS, LedgerNode, MemoryNode
+from tests.campaign.processes import clean_env, hit
 
 PATIENCE_SECONDS = 40.0
 Row = tuple[str, str]

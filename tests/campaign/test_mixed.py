@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mixed_check import SaleState, check
-from mixed_shop import PLAIN, Asked
 
-MIXED = Path(__file__).with_name("mixed.py")
+from tests.campaign.mixed_check import SaleState, check
+from tests.campaign.mixed_shop import PLAIN, Asked
+
+ROOT = Path(__file__).parents[2]
 ROUNDS = 2
 ONE_A, ONE_B = (("a", 1),), (("b", 1),)
 
@@ -18,7 +19,9 @@ ONE_A, ONE_B = (("a", 1),), (("b", 1),)
 @pytest.mark.timeout(400)
 def test_no_promise_breaks_under_all_verbs_while_a_server_dies_and_a_key_is_lost(tmp_path: Path) -> None:
     words = ["--seed", "make-test", "--rounds", str(ROUNDS), "--keep", str(tmp_path)]
-    done = subprocess.run([sys.executable, str(MIXED), *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.campaign.mixed", *words], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{ROUNDS} mixed rounds, 0 with a broken promise" in done.stdout
 

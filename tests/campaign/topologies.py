@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
@@ -10,21 +9,19 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import TYPE_CHECKING
 
-from lab_stack import PARTITIONS
-from processes import Kept, clean_env, free_port, hit, workers
-from up_stack import ADMIN_KEY
-
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.kernel import keys
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
-
-sys.path.append(str(Path(__file__).parents[1]))
-from stacks import cluster, moving, sentinel
-from stacks.nodes import Node, until
+from tests.campaign.lab_stack import PARTITIONS
+from tests.campaign.processes import Kept, clean_env, free_port, hit, workers
+from tests.campaign.up_stack import ADMIN_KEY
+from tests.support.eventually import eventually
+from tests.support.stacks import cluster, moving, sentinel
+from tests.support.stacks.nodes import Node
 
 if TYPE_CHECKING:
-    from scene import Scene
+    from tests.campaign.scene import Scene
 
 
 class TopologyStack(ABC):
@@ -138,7 +135,7 @@ async def failed_over_by_hand(scene: "Scene") -> AsyncIterator[None]:
     _, [replica] = await the.of(_home(scene))
     scene.struck()
     await replica.ask("CLUSTER", "FAILOVER")
-    await until(lambda: _is_primary(replica), "the replica has taken over")
+    await eventually(lambda: _is_primary(replica), "the replica has taken over")
     yield
     yield
     await the.settled()
@@ -180,7 +177,7 @@ async def sentinels_fail_over(scene: "Scene") -> AsyncIterator[None]:
     async def switched() -> bool:
         return {await each.primary() for each in the.sentinels} != {primary.port}
 
-    await until(switched, "the Sentinels have a new primary")
+    await eventually(switched, "the Sentinels have a new primary")
     if how == "by hand":
         scene.struck()
     scene.note += f"{how}, the Sentinels took {time.monotonic() - scene.struck_at:.2f} s"

@@ -11,10 +11,10 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from processes import FLASHGUARD, children, clean_env, free_port, hit, workers
 
 from flashguard.embedded.child import end, spawn
 from flashguard.embedded.run_file import Run, find_run
+from tests.campaign.processes import FLASHGUARD, children, clean_env, free_port, hit, workers
 
 ADMIN_KEY = "chaos"
 READY_SECONDS = 60.0

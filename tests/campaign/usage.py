@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-from processes import children
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from up_stack import UpStack
 
 from flashguard.kernel import keys
+from tests.campaign.processes import children
+from tests.campaign.up_stack import UpStack
 
 ESTABLISHED = "01"
 Sample = dict[str, float]

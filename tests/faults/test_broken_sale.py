@@ -4,11 +4,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import unique
 from flashguard.kernel import keys
 from flashguard.model import SaleId
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import unique
 
 BACK_SECONDS = 6.0
 """A hold of one second and a sweep every quarter of one, on a busy machine."""
@@ -64,7 +65,7 @@ async def test_neighbours_holds_come_back_in_time_and_the_broken_sale_is_repaire
             answer = await service.call("GET", f"/v1/sales/{sale}")
             return answer.status == 200 and answer.body["items"][0]["held"] == 0
 
-        await until(back, "the neighbour's unit is back")
+        await eventually(back, "the neighbour's unit is back")
     assert time.monotonic() - held_at < BACK_SECONDS
     await stack.rebuilt(broken, before)
 
@@ -72,7 +73,7 @@ async def test_neighbours_holds_come_back_in_time_and_the_broken_sale_is_repaire
         answer = await service.call("GET", f"/v1/sales/{broken}")
         return answer.status == 200 and answer.body["items"][0]["held"] == 0
 
-    await until(repaired, "the broken sale gave its unit back, too")
+    await eventually(repaired, "the broken sale gave its unit back, too")
     for sale in (broken, *beside):
         await service.audit(sale)
 
@@ -132,6 +133,6 @@ async def test_an_item_that_memory_lost_is_recovering_and_never_unknown(stack: S
     async def known_again() -> bool:
         return (await service.call("POST", f"/v1/sales/{sale}/orders", basket)).status == 201
 
-    await until(known_again, "the item is back")
+    await eventually(known_again, "the item is back")
     other = {"customer": "bob", "items": [{"sku": "other", "quantity": 1}]}
     (await service.call("POST", f"/v1/sales/{sale}/orders", other)).problem(404, "unknown-item")

@@ -4,9 +4,10 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import Answer, Service, free_port, unique
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import Answer, Service, free_port, unique
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ async def test_an_api_that_starts_while_postgresql_is_away_waits_for_it(stack: S
     await stack.servers.postgres.kill()
     stack.start("api-late", "api", FLASHGUARD_PORT=str(port), FLASHGUARD_WORKERS="2")
     with pytest.raises(AssertionError):
-        await until(late.ready, "it can't be ready", 3.0)
+        await eventually(late.ready, "it can't be ready", 3.0)
     assert stack.children["api-late"].poll() is None
     await stack.servers.postgres.start()
-    await until(late.ready, "the late api is ready", 60.0)
+    await eventually(late.ready, "the late api is ready", 60.0)

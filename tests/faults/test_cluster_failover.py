@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
-import stacks
-from conftest import Answer, Service, serving
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
-from stacks import Stack, cluster
-from stacks.cluster import Cluster
-from stacks.nodes import Node, until
+from tests.support import stacks
+from tests.support.eventually import eventually
+from tests.support.service import Answer, Service, serving
+from tests.support.stacks import Stack, cluster
+from tests.support.stacks.cluster import Cluster
+from tests.support.stacks.nodes import Node
 
 LONG = pytest.mark.skipif(os.environ.get("FLASHGUARD_LONG") != "1", reason="make failovers")
-CAMPAIGN = Path(__file__).parents[1] / "campaign" / "campaign.py"
+ROOT = Path(__file__).parents[2]
 SECONDS_MOST = 30.0
 
 
@@ -82,13 +83,13 @@ async def test_a_primary_that_dies_closes_only_its_own_partitions_and_not_for_lo
         mine = partition_of(SaleId(sale), stacks.PARTITIONS)
         return mine in seen.get("away_partitions", ()) and f":{primary.port}" in seen["detail"]
 
-    await until(degraded, "readiness tells which node's partitions are away")
+    await eventually(degraded, "readiness tells which node's partitions are away")
 
     async def served() -> bool:
         """Orders that were decided before the strike may be confirmed after it: only new ones count."""
         return served_since.get(sale, 0.0) > struck
 
-    await until(served, "the partition is served by its replica", SECONDS_MOST)
+    await eventually(served, "the partition is served by its replica", SECONDS_MOST)
     assert time.monotonic() - struck < SECONDS_MOST
     ends.set()
     await asyncio.gather(*buyers)
@@ -98,7 +99,7 @@ async def test_a_primary_that_dies_closes_only_its_own_partitions_and_not_for_lo
         assert len(confirmed) == keys_of[where]
         report = await service.audit(where)
         assert (await service.item(where))["sold"] == len(confirmed), report
-    await until(service.ready, "all is well")
+    await eventually(service.ready, "all is well")
 
 
 @LONG
@@ -106,6 +107,8 @@ def test_a_replica_that_takes_over_loses_doubles_and_oversells_nothing(tmp_path:
     """Killed with a replica that may be behind, and handed over by hand: the campaign's checker compares."""
     kinds = ["--kind", "cluster primary killed", "--kind", "cluster failover by hand"]
     words = ["--seed", "make-test", "--rounds", "2", *kinds, "--keep", str(tmp_path)]
-    done = subprocess.run([sys.executable, str(CAMPAIGN), *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.campaign.campaign", *words], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 rounds, 0 with a broken promise" in done.stdout

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import unique
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import unique
 
 POOL = 2
 """Connections to PostgreSQL that each process may keep, and opens when it needs them."""
@@ -91,7 +92,7 @@ async def test_files_that_are_open_after_faults_are_those_that_were_open_before(
         return all(now <= before[name] + POOL for name, now in (await used(stack)).items())
 
     try:
-        await until(back, "all is closed")
+        await eventually(back, "all is closed")
     except AssertionError:
         pytest.fail(f"before {before}, now {await used(stack)}")
     await stack.recorded(sale)

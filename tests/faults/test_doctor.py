@@ -9,10 +9,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import ADMIN_KEY, clean_env
 from flashguard.kernel import keys
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import ADMIN_KEY, clean_env
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ async def test_a_server_without_a_disk_fails_where_a_sale_promises_one(stack: St
         await service.admin("POST", f"/v1/sales/{sales[durability]}/close")
 
     honest = {each: each for each in sales}
-    await until(lambda: _is(effective, honest), "sales have what they promise")
+    await eventually(lambda: _is(effective, honest), "sales have what they promise")
     code, found = doctor(stack)
     assert (code, found["memory: replicas"]["state"]) == (1, "failed")
     assert "1 of the sales promise replicated" in found["memory: replicas"]["todo"]
@@ -101,10 +102,10 @@ async def test_a_server_without_a_disk_fails_where_a_sale_promises_one(stack: St
             assert (code, found["memory: disk"]["state"]) == (1, "failed")
             assert "1 of the sales promise disk" in found["memory: disk"]["todo"]
             assert "Not all guarantees can be kept here" in run(stack, "doctor").stdout
-            await until(lambda: _is(effective, honest | {"disk": "memory"}), "the sale says what it has")
+            await eventually(lambda: _is(effective, honest | {"disk": "memory"}), "the sale says what it has")
         finally:
             await stack.memory.config_set(setting, good)
-    await until(lambda: _is(effective, honest), "and again what it promises")
+    await eventually(lambda: _is(effective, honest), "and again what it promises")
     await close("disk")
     await stack.memory.config_set("appendonly", "no")
     try:
@@ -129,7 +130,7 @@ async def test_memory_that_takes_no_writes_is_named_as_the_cause(
         assert why in found["memory: writes"]["found"]
     finally:
         await stack.memory.config_set(setting, good)
-    await until(lambda: _is(lambda: _code(stack), 0), "everything is well again")
+    await eventually(lambda: _is(lambda: _code(stack), 0), "everything is well again")
 
 
 async def _code(stack: Stack) -> int:
@@ -170,7 +171,7 @@ async def test_a_partition_that_is_closed_and_a_recorder_that_is_missing_fail(st
     async def silent() -> bool:
         return doctor(stack)[1]["recorder: running"]["state"] == "failed"
 
-    await until(silent, "the recorder counts as gone")
+    await eventually(silent, "the recorder counts as gone")
     code, found = doctor(stack)
     assert code == 1
     assert f"{stack.partition(sale)}: for a test" in found["partitions"]["found"]

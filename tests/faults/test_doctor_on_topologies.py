@@ -1,14 +1,14 @@
 """`flashguard doctor` on a real cluster and on real Sentinels: in good order, and with something lost."""
 
-import stacks
 from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.memory import Wanted
 from flashguard.doctor.topology import examine_topology
 from flashguard.kernel.kernel import Kernel
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
-from stacks import cluster, sentinel
-from stacks.nodes import until
+from tests.support import stacks
+from tests.support.eventually import eventually
+from tests.support.stacks import cluster, sentinel
 
 
 async def found_on(url: str) -> list[Finding]:
@@ -44,7 +44,7 @@ async def test_a_cluster_is_told_as_it_is_whole_and_without_a_replica() -> None:
                 seen = await found_on(nodes.url)
                 return bool(named(seen, "memory: replicas")[0].state is State.WARNING)
 
-            await until(noticed, "the cluster knows that the replica is gone")
+            await eventually(noticed, "the cluster knows that the replica is gone")
             found = await found_on(nodes.url)
             assert named(found, "memory: replicas")[0].found == f"none of 127.0.0.1:{nodes.nodes[2].port}"
             assert named(found, "memory: one shard lost")[0].state is State.WARNING
@@ -72,4 +72,4 @@ async def test_sentinels_are_told_with_their_quorum_and_without_it() -> None:
             async def no_quorum() -> bool:
                 return named(await found_on(watched.url), "memory: Sentinels")[0].state is State.FAILED
 
-            await until(no_quorum, "one Sentinel alone can fail nothing over")
+            await eventually(no_quorum, "one Sentinel alone can fail nothing over")

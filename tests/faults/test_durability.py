@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from real_stack import Stack, started, until
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from conftest import free_port
 from flashguard.embedded.valkey import find_valkey
 from flashguard.engine.durability import DurabilityWaiter
 from flashguard.ledger import Ledger
 from flashguard.model import Durability, SaleId
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import free_port
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ async def test_a_replicated_hold_is_answered_only_when_a_replica_has_it(stack: S
             except (OSError, RedisError):
                 return False
 
-        await until(follows, "the replica follows")
+        await eventually(follows, "the replica follows")
         held = (await stack.retried(lambda: stack.service.hold(sale, "ann", key="alone"))).ok(201)
         name = next(iter(await replica.client.keys(f"*reservations:{sale}")))
         assert await replica.client.hexists(name, held["id"].partition(".")[2])
@@ -144,7 +145,7 @@ async def test_a_server_that_could_not_say_how_it_syncs_is_asked_again_and_again
         async def noticed() -> bool:
             return await waiter.reach(Durability.DISK, 0) and not waiter.server_waits(0)
 
-        await until(noticed, "the other setting is known")
+        await eventually(noticed, "the other setting is known")
         before = (await stack.memory.info("commandstats"))["cmdstat_waitaof"]["calls"]
         assert await waiter.reach(Durability.DISK, 0)
         assert (await stack.memory.info("commandstats"))["cmdstat_waitaof"]["calls"] == before + 1

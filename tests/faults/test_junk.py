@@ -15,9 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from real_stack import PARTITIONS, Stack, started
 
-from conftest import unique
 from flashguard import Code, FlashGuard, Granted, Item, Line, NewSale, Refused, Settings
 from flashguard.engine.customers import one_customer
 from flashguard.errors import ConfigurationError
@@ -26,6 +24,8 @@ from flashguard.ledger import OrderFilter, StoredSale
 from flashguard.model import Durability, KeyScope, MinorUnits, RoomMode, ScopedKey, Sku, WaitingRoom
 from flashguard.model.arguments import CHANGEABLE
 from flashguard.model.rules import Rules
+from tests.support.real_stack import PARTITIONS, Stack, started
+from tests.support.service import unique
 
 SURFACE = {"", "shop", "orders", "waiting", "rooms"}
 """Where the library's public methods are: the guard itself, and these attributes of it."""

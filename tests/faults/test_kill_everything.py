@@ -13,8 +13,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from conftest import clean_env
-from running import READY, Up, alive, wait_until
+from tests.support.service import clean_env
+from tests.support.up import READY, Up, alive, wait_until
 
 STOCK = 10_000
 BUYERS = 30

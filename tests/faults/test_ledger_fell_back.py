@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from real_stack import PARTITIONS, Stack, started, until
 
-from conftest import clean_env, unique
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, StoredSale
@@ -19,6 +17,9 @@ from flashguard.model import Item, MinorUnits, Sale, SaleId, SaleStatus, Sku
 from flashguard.recorder import load
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.eventually import eventually
+from tests.support.real_stack import PARTITIONS, Stack, started
+from tests.support.service import clean_env, unique
 
 TAIL_ENTRIES = 2
 
@@ -88,12 +89,12 @@ async def test_one_that_fell_back_further_waits_for_an_operator(http, take: str)
         async with set_back(stack):
             lost = await bought(stack, sale, *"cdefg")
             await stack.recorded(sale)
-            await until(lambda: trimmed(stack, sale), "the journal's tail is short")
+            await eventually(lambda: trimmed(stack, sale), "the journal's tail is short")
 
         async def fenced() -> bool:
             return "once" in (await stack.head(sale)).get("why", "")
 
-        await until(fenced, "the partition waits for an operator")
+        await eventually(fenced, "the partition waits for an operator")
         (await stack.service.buy(sale, "z", key="z")).problem(503, "recovering")
         code, shown = recover(stack)
         assert code == 1
@@ -147,7 +148,7 @@ async def everything_recorded(stack: Stack) -> None:
                 return False
         return True
 
-    await until(same, "all is recorded")
+    await eventually(same, "all is recorded")
     await ledger.close()
 
 
@@ -232,7 +233,7 @@ async def test_a_sale_whose_creator_died_is_completed_and_comes_back(http) -> No
                 names = await stack.memory.smembers(keys.sales(stack.partition(sale)))
                 return sale.encode() in names
 
-            await until(in_memory, "a recorder completes it")
+            await eventually(in_memory, "a recorder completes it")
         await everything_recorded(stack)
         assert (await shown(stack, sale))["name"] == "Half made"
 
@@ -262,7 +263,7 @@ async def test_orders_of_a_sale_that_nothing_can_restore_wait_for_an_operator(ht
         async def fenced() -> bool:
             return "has no sale" in (await stack.head(sale)).get("why", "")
 
-        await until(fenced, "the partition waits for an operator")
+        await eventually(fenced, "the partition waits for an operator")
         (await service.buy(sale, "z", key="z")).problem(503, "recovering")
         readiness = await stack.readiness()
         assert "has no sale" in json.dumps(readiness)
@@ -295,7 +296,7 @@ async def test_an_id_that_was_used_again_meanwhile_waits_for_an_operator(http) -
         async def fenced() -> bool:
             return "another sale" in (await stack.head(sale)).get("why", "")
 
-        await until(fenced, "the partition waits for an operator")
+        await eventually(fenced, "the partition waits for an operator")
 
 
 async def test_a_sale_that_the_ledger_lost_is_not_made_again_under_its_id(http) -> None:
@@ -312,7 +313,7 @@ async def test_a_sale_that_the_ledger_lost_is_not_made_again_under_its_id(http) 
         async def answers() -> bool:
             return (await service.call("GET", f"/v1/sales/{sale}", admin=True)).status == 404
 
-        await until(answers, "PostgreSQL is back")
+        await eventually(answers, "PostgreSQL is back")
         (await service.call("POST", "/v1/sales", body, admin=True)).problem(503, "recovering")
         stack.start("recorder")
         await everything_recorded(stack)

@@ -8,9 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import unique
 from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.ledger import examine_ledger
 from flashguard.kernel.kernel import Kernel
@@ -18,6 +16,9 @@ from flashguard.ledger import Ledger
 from flashguard.recorder.partition import PartitionRecorder
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import unique
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ async def test_an_order_that_was_refused_is_never_confirmed_by_a_recorder_that_s
     async def both_taken() -> bool:
         return (await service.item(sale))["available"] == 1
 
-    await until(both_taken, "memory has sold four units")
+    await eventually(both_taken, "memory has sold four units")
     connection = await asyncpg.connect(stack.servers.database_url)
     await connection.execute(
         "UPDATE flashguard.items SET stock = 3 WHERE sale_id = $1", sale
@@ -122,7 +123,7 @@ async def parked(stack: Stack, connection: asyncpg.Connection, sale: str) -> asy
         )
         return bool(found)
 
-    await until(there, "the transition is parked")
+    await eventually(there, "the transition is parked")
     return found[0]
 
 
@@ -159,7 +160,7 @@ async def test_an_offer_that_the_ledger_refuses_twice_is_parked_and_the_next_in_
         async def both() -> bool:
             return [await state(entry) for entry in entries] == ["ended", "offered"]
 
-        await until(both, "the first entry ends, the next one is offered its unit")
+        await eventually(both, "the first entry ends, the next one is offered its unit")
         await sells_on(stack, sale, neighbour)
         ready = (await stack.readiness())["components"]["recorder"]
         assert ready["status"] == "degraded"
@@ -202,7 +203,7 @@ async def test_an_expiry_that_the_ledger_refuses_is_parked_until_an_operator_let
         async def back() -> bool:
             return (await service.item(sale))["held"] == 0
 
-        await until(back, "the unit came back")
+        await eventually(back, "the unit came back")
     await service.audit(sale)
 
 

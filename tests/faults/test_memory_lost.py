@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import unique
 from flashguard.kernel import keys
 from flashguard.model import SaleId
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import unique
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +222,7 @@ async def test_two_recorders_mend_a_loss_together(stack: Stack) -> None:
         async def both() -> bool:
             return (await stack.readiness())["components"]["recorder"]["recorders"] == 2
 
-        await until(both, "both recorders are counted")
+        await eventually(both, "both recorders are counted")
     finally:
         await stack.end("recorder-2")
 

@@ -2,7 +2,8 @@
 
 import signal
 
-from real_stack import started, until
+from tests.support.eventually import eventually
+from tests.support.real_stack import started
 
 
 async def test_an_order_is_never_told_to_be_refunded_by_a_memory_that_fell_back(http) -> None:
@@ -20,7 +21,7 @@ async def test_an_order_is_never_told_to_be_refunded_by_a_memory_that_fell_back(
         async def has_ended() -> bool:
             return bool((await stack.memory.time())[0] > ends)
 
-        await until(has_ended, "the hold's time is over")
+        await eventually(has_ended, "the hold's time is over")
         for body in (None, shown):
             path = f"/v1/reservations/{held['id']}/confirm"
             again = (await stack.service.call("POST", path, body)).ok()

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from real_stack import Stack, started, until
 
 from flashguard.api.schemas.system import ComponentView
 from flashguard.ledger import Ledger
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
 
 SECONDS = 20.0
 """How long a probe every 0.2 s may be told otherwise, on a machine that does other things too."""
@@ -43,13 +44,13 @@ async def becomes_unready(stack: Stack, part: str, reason: str) -> None:
             assert set(shown) <= set(ComponentView.model_fields)
         return answer.status == 503 and state["status"] == "unavailable" and reason in state.get("detail", "")
 
-    await until(told, f"{part} is unavailable: {reason}", SECONDS)
+    await eventually(told, f"{part} is unavailable: {reason}", SECONDS)
     shown = (await stack.service.call("GET", "/v1/system")).ok()["components"][part]
     assert shown["status"] == "unavailable"
 
 
 async def sells_again(stack: Stack, sale: str, customer: str) -> None:
-    await until(stack.service.ready, "it is ready again by itself", SECONDS)
+    await eventually(stack.service.ready, "it is ready again by itself", SECONDS)
     answer = await stack.retried(lambda: stack.service.buy(sale, customer, key=f"after-{customer}"))
     answer.ok(201)
     await stack.recorded(sale)

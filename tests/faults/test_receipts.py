@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import Answer
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import Answer
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ async def ended(stack: Stack, sale: str, customer: str = "ann") -> dict[str, Any
     async def back() -> bool:
         return (await stack.service.item(sale))["held"] == 0
 
-    await until(back, "the unit is back")
+    await eventually(back, "the unit is back")
     return held
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from real_stack import Stack, started, until
 
 from flashguard.journal import Entry
 from flashguard.kernel.kernel import Kernel
@@ -21,6 +20,8 @@ from flashguard.recorder import partition as recorder
 from flashguard.recorder import process as sharing
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
 
 BOUND_SECONDS = 1.5
 
@@ -46,7 +47,7 @@ async def recording(stack: Stack) -> AsyncIterator[Recorder]:
     one = Recorder(Kernel(client), ledger, settings, 16)
     running = asyncio.create_task(one.run())
     try:
-        await until(stack.service.ready, "it records")
+        await eventually(stack.service.ready, "it records")
         yield one
     finally:
         running.cancel()
@@ -128,14 +129,14 @@ async def test_a_partition_whose_rows_are_locked_is_told_and_comes_back_when_the
                 return restarts(one) >= 1
 
             with caplog.at_level(logging.ERROR, "flashguard.recorder"):
-                await until(restarted, "the partition's task is restarted", 20)
+                await eventually(restarted, "the partition's task is restarted", 20)
             assert f"partition {number}: nothing was recorded" in caplog.text
             assert "pg_blocking_pids" in caplog.text
 
             async def shown() -> bool:
                 return (await stack.readiness())["components"]["recorder"].get("stuck_partitions") == [number]
 
-            await until(shown, "readiness names the stuck partition", 20)
+            await eventually(shown, "readiness names the stuck partition", 20)
             (await stack.service.buy(other, "bob")).ok(201)
             await lock.rollback()
             (await asyncio.wait_for(buy, 20)).ok(201)

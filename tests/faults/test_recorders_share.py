@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,6 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import Service, clean_env, free_port, migrated_servers, serving, stop
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
@@ -26,7 +25,9 @@ from flashguard.recorder.meters import Meters
 from flashguard.recorder.partition import PartitionRecorder
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
-from stacks import Stack
+from tests.support.eventually import eventually
+from tests.support.service import Service, clean_env, free_port, migrated_servers, serving, stop
+from tests.support.stacks import Stack
 
 SOCKET_NAME = ".s.PGSQL.5432"
 SALES = 12
@@ -77,14 +78,7 @@ class Recorders:
             whole = sorted(number for one in seen for number in one) == list(range(16))
             return whole and max(map(len, seen)) <= -(-16 // len(ports))
 
-        await until(done, lambda: str(seen))
-
-
-async def until(holds: Callable, what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + TAKEN_SECONDS
-    while not await holds():
-        assert time.monotonic() < deadline, what()
-        await asyncio.sleep(0.05)
+        await eventually(done, lambda: str(seen))
 
 
 class Shoppers:

@@ -6,13 +6,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from real_stack import Stack, started, until
-from test_ledger_fell_back import TAIL_ENTRIES, everything_recorded, recover, set_back, shown, trimmed
 
-from conftest import Answer
 from flashguard.kernel import keys
 from flashguard.model import SaleId
 from flashguard.model.shards import shard_ids
+from tests.faults.test_ledger_fell_back import (
+    TAIL_ENTRIES,
+    everything_recorded,
+    recover,
+    set_back,
+    shown,
+    trimmed,
+)
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import Answer
 
 SHORT = {"FLASHGUARD_JOURNAL_TAIL_ENTRIES": str(TAIL_ENTRIES), "FLASHGUARD_JOURNAL_TAIL_SECONDS": "0"}
 
@@ -116,7 +124,7 @@ async def waits_for_an_operator(stack: Stack, sale: str) -> None:
     async def fenced() -> bool:
         return "once" in (await stack.head(sale)).get("why", "")
 
-    await until(fenced, "the partition waits for an operator")
+    await eventually(fenced, "the partition waits for an operator")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -132,7 +140,7 @@ async def test_after_any_history_memory_s_word_stands(http, seed: int) -> None:
             await shop.do(60)
             await service.buy(sale, "last", key="last")  # so that the tail is short
             await everything_recorded(stack)
-            await until(lambda: trimmed(stack, sale), "the journal's tail is short")
+            await eventually(lambda: trimmed(stack, sale), "the journal's tail is short")
             known, used, counters = await shop.seen(), await shop.used(), await shown(stack, sale)
         await waits_for_an_operator(stack, sale)
         code, said = recover(stack, "--take", "memory")
@@ -173,7 +181,7 @@ async def test_a_hold_of_the_backup_that_was_confirmed_later_is_an_order(http) -
                 body = {"delta": delta, "reason": "so that the tail is short"}
                 await service.admin("POST", f"/v1/sales/{sale}/items/unit/restock", body)
             await everything_recorded(stack)
-            await until(lambda: trimmed(stack, sale), "the journal's tail is short")
+            await eventually(lambda: trimmed(stack, sale), "the journal's tail is short")
         await waits_for_an_operator(stack, sale)
         assert recover(stack, "--take", "memory")[0] == 0
         await stack.ready()
@@ -193,7 +201,7 @@ async def test_a_sale_of_which_the_ledger_has_nothing(http, take: str) -> None:
             for key in "bcde":
                 (await service.buy(sale, key, key=key)).ok(201)
             await everything_recorded(stack)
-            await until(lambda: trimmed(stack, sale), "the journal's tail is short")
+            await eventually(lambda: trimmed(stack, sale), "the journal's tail is short")
         await waits_for_an_operator(stack, sale)
         assert recover(stack, "--take", take)[0] == 0
         await stack.ready()
@@ -231,7 +239,7 @@ async def test_a_spread_sale_is_whole_after_either_choice(http, take: str) -> No
                 told += (await service.buy(sale, "one", 2, key=f"b{number}")).status == 201
             assert told == 12
             await everything_recorded(stack)
-            await until(one_is_short, "the journal of a part does not reach back to the backup")
+            await eventually(one_is_short, "the journal of a part does not reach back to the backup")
             before = await shown(stack, sale)
 
         async def fenced() -> bool:
@@ -241,7 +249,7 @@ async def test_a_spread_sale_is_whole_after_either_choice(http, take: str) -> No
                 waiting += b"once" in head.get(b"why", b"")
             return waiting > 0
 
-        await until(fenced, "a part waits for an operator")
+        await eventually(fenced, "a part waits for an operator")
         code, said = recover(stack, "--take", take)
         assert code == 0, said
         await everything_recorded(stack)
@@ -252,7 +260,7 @@ async def test_a_spread_sale_is_whole_after_either_choice(http, take: str) -> No
             report = (await service.call("GET", f"/v1/sales/{sale}/audit", admin=True)).body
             return "in_transit" in json.dumps(report) and not report["items"][0]["in_transit"]
 
-        await until(whole, "nothing is on its way")
+        await eventually(whole, "nothing is on its way")
         assert report["ok"], report
         [was], [item] = before["items"], (await shown(stack, sale))["items"]
         if take == "memory":

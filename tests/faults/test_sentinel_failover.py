@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
-import stacks
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
-from stacks import sentinel
-from stacks.nodes import until
+from tests.support import stacks
+from tests.support.eventually import eventually
+from tests.support.stacks import sentinel
 
 LONG = pytest.mark.skipif(os.environ.get("FLASHGUARD_LONG") != "1", reason="make failovers")
-CAMPAIGN = Path(__file__).parents[1] / "campaign" / "campaign.py"
+ROOT = Path(__file__).parents[2]
 
 
 @LONG
 def test_a_failover_loses_doubles_and_oversells_nothing(tmp_path: Path) -> None:
     kind = ["--kind", "failover by our own Sentinel client"]
     words = ["--seed", "make-test", "--rounds", "1", *kind, "--keep", str(tmp_path)]
-    done = subprocess.run([sys.executable, str(CAMPAIGN), *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.campaign.campaign", *words], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 rounds, 0 with a broken promise" in done.stdout
 
@@ -43,7 +45,7 @@ async def test_a_primary_that_hands_over_is_left_at_once_though_it_still_answers
                 async def left() -> bool:
                     return client.link("") is None or client.node_of("fg:{0}:x") != before
 
-                await until(left, "the client leaves the old primary without having asked it anything")
+                await eventually(left, "the client leaves the old primary without having asked it anything")
                 await asyncio.wait([read], timeout=10)
                 assert read.done(), "a read that waits in the old primary ends too"
                 assert read.exception() is not None
@@ -51,7 +53,7 @@ async def test_a_primary_that_hands_over_is_left_at_once_though_it_still_answers
                 async def writes() -> bool:
                     return bool(await client.execute_command("SET", "fg:{0}:x", "2"))
 
-                await until(writes, "the new primary takes writes")
+                await eventually(writes, "the new primary takes writes")
                 port = (await watched.primary()).port
                 assert client.node_of("fg:{0}:x").endswith(f":{port}")
                 assert not before.endswith(f":{port}")

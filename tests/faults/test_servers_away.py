@@ -8,9 +8,9 @@ from functools import partial
 
 import asyncpg
 import pytest
-from real_stack import Stack, started
 
-from conftest import Answer, unique
+from tests.support.real_stack import Stack, started
+from tests.support.service import Answer, unique
 
 RECORD_SECONDS = 2.0
 MEMORY_SECONDS = 1.0

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-import stacks
-from conftest import Answer, Service, serving
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
-from stacks import Stack, cluster, moving
-from stacks.cluster import Cluster
-from stacks.nodes import until
+from tests.support import stacks
+from tests.support.eventually import eventually
+from tests.support.service import Answer, Service, serving
+from tests.support.stacks import Stack, cluster, moving
+from tests.support.stacks.cluster import Cluster
 
 PAUSE_SECONDS = 0.05
 """Between two keys: the partition is on two nodes for a while."""
@@ -103,4 +103,4 @@ async def test_a_replicated_hold_waits_for_the_replica_of_its_own_partition_alon
     async def kept() -> bool:
         return (await service.hold(sale, "bob", key="again")).status == 201
 
-    await until(kept, "the replica has it, and the same key says so")
+    await eventually(kept, "the replica has it, and the same key says so")

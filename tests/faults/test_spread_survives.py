@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import Answer, Service, free_port, unique
 from flashguard import FlashGuard, Settings
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Verb
 from flashguard.model import SaleId
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import Answer, Service, free_port, unique
 
 SPREAD = 4
 
@@ -35,7 +36,7 @@ async def api(stack: Stack, name: str) -> Service:
     port = free_port()
     stack.start(name, "api", FLASHGUARD_PORT=str(port))
     service = stack.at(f"http://127.0.0.1:{port}")
-    await until(service.ready, f"{name} is ready", 60)
+    await eventually(service.ready, f"{name} is ready", 60)
     return service
 
 
@@ -49,7 +50,7 @@ async def settled(stack: Stack, sale: str) -> dict[str, object]:
         report = answer.ok()
         return not report["items"][0]["in_transit"]  # type: ignore[index]
 
-    await until(arrived, "all units arrived")
+    await eventually(arrived, "all units arrived")
     assert report["ok"], report
     return report
 
@@ -93,7 +94,7 @@ async def test_every_unit_is_sold_once_though_the_movers_are_killed(stack: Stack
             async def moving() -> bool:
                 return int((await stack.service.item(sale))["sold"]) > 80
 
-            await until(moving, "units are moved")
+            await eventually(moving, "units are moved")
             await stack.end(name, signal.SIGKILL)
 
     told = await rush(stack, services, sale, 330, kill_movers)
@@ -116,7 +117,7 @@ async def test_every_unit_is_sold_once_though_memory_is_lost_while_they_move(sta
                 now = int(item.ok()["items"][0]["sold"])
                 return now > sold + 30 or now == 200
 
-            await until(further, "units are moved")
+            await eventually(further, "units are moved")
             await stack.memory.flushall()
             await stack.ready()
 
@@ -194,7 +195,7 @@ async def test_parts_follow_the_first_when_whoever_opened_it_died(stack: Stack) 
             answer = await stack.service.buy(sale, customer, key=customer)
             return answer.status == 201
 
-        await until(opened, f"part {home} is open")
+        await eventually(opened, f"part {home} is open")
         (await stack.service.buy(sale, customer, 2)).problem(409, "limit-reached")
     await settled(stack, sale)
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import free_port, unique
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import free_port, unique
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ async def test_units_that_wait_to_come_back_are_counted_and_do(stack: Stack) -> 
     async def out() -> bool:
         return await stack.metric("flashguard_units_returning") == 4
 
-    await until(out, "the ended hold's units are counted")
+    await eventually(out, "the ended hold's units are counted")
     assert await stack.metric("flashguard_units_leaked") == 0
     item = (await stack.service.audit(sale))["items"][0]
     assert item["returning"] == 4
@@ -59,7 +60,7 @@ async def test_units_that_wait_to_come_back_are_counted_and_do(stack: Stack) -> 
     async def back() -> bool:
         return await stack.metric("flashguard_units_returning") == 0
 
-    await until(back, "they are back")
+    await eventually(back, "they are back")
     await stack.recorded(sale)
     item = (await stack.service.audit(sale))["items"][0]
     assert (item["returning"], item["held"], item["available"]) == (0, 0, 9)
@@ -89,9 +90,9 @@ async def test_a_rolling_restart_shows_no_error_to_a_client_that_retries_as_told
     async def restart(name: str, url: str, **env: str) -> None:
         await stack.end(name, signal.SIGTERM)
         stack.start(name, "api", **env)
-        await until(stack.at(url).ready, f"{name} is back")
+        await eventually(stack.at(url).ready, f"{name} is back")
 
-    await until(stack.at(second).ready, "the second api is ready")
+    await eventually(stack.at(second).ready, "the second api is ready")
     clients = [asyncio.create_task(client()) for _ in range(16)]
     try:
         for _ in range(2):

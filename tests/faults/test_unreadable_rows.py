@@ -10,9 +10,10 @@ from typing import Any
 
 import asyncpg
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import clean_env, unique
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import clean_env, unique
 
 SCHEMA = Path(__file__).parents[2] / "src" / "flashguard" / "ledger" / "schema.sql"
 CONSTRAINTS = {
@@ -133,13 +134,13 @@ async def test_a_sale_that_cant_be_read_stops_nothing_else_and_comes_back_when_c
         async def swept() -> bool:
             return (await service.item(sound))["held"] == 0
 
-        await until(swept, "the neighbour's hold ended", 10.0)
+        await eventually(swept, "the neighbour's hold ended", 10.0)
         await stack.memory.flushall()
 
         async def sells() -> bool:
             return (await service.buy(sound, unique("c"))).status == 201
 
-        await until(sells, "the partition was built again", 20.0)
+        await eventually(sells, "the partition was built again", 20.0)
         assert (await service.call("GET", f"/v1/reservations/{order['id']}", admin=True)).status == 200
         if column == "created_at":  # memory does not need it
             (await stack.retried(lambda: service.buy(broken, "ann", key="before"))).ok(201)
@@ -165,7 +166,7 @@ async def test_a_sale_that_cant_be_read_stops_nothing_else_and_comes_back_when_c
     async def back() -> bool:
         return (await service.buy(broken, "ann", key="back")).status == 201
 
-    await until(back, "the corrected sale sells again", 20.0)
+    await eventually(back, "the corrected sale sells again", 20.0)
     assert broken in await all_listed(stack)
     code, found = doctor(stack)
     assert found["ledger: rows"]["state"] == "ok"

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import unique
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import unique
 
 WAITING = 12
 
@@ -82,7 +83,7 @@ async def test_the_waiting_list_keeps_its_order_and_open_sale_stays_behind_it(
     async def all_offered() -> bool:
         return all([(await see(stack, entry))["status"] == "offered" for entry in entries])
 
-    await until(all_offered, "everybody who waited was offered units")
+    await eventually(all_offered, "everybody who waited was offered units")
     assert got == [], "somebody of the open sale was served before who waited"
     begun = [(await see(stack, entry))["reservation"]["created_at"] for entry in entries]
     assert begun == sorted(begun)

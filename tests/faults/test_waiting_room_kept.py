@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from real_stack import Stack, started, until
 
-from conftest import Answer
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.service import Answer
 
 PEOPLE = [f"c{n}" for n in range(12)]
 LATER = "2040-01-01T00:00:00Z"
@@ -89,7 +90,7 @@ async def test_when_memory_lost_the_room_a_signed_ticket_has_its_place_again_and
 
     if mode == "lottery":
         return  # whether they come back to a lottery's places or not: then they are let in alike
-    await until(lambda: admitted(stack, sale, places[before[0]]["id"]), "the first is let in")
+    await eventually(lambda: admitted(stack, sale, places[before[0]]["id"]), "the first is let in")
     standing = [(await look(stack, sale, places[name]["id"])).ok()["status"] for name in before]
     assert standing == ["admitted"] * 3 + ["waiting"] * (len(before) - 3)
 
@@ -149,7 +150,7 @@ async def test_a_customer_who_bought_before_and_waits_again_has_the_new_place_ba
     before, epoch = in_order(places), await stack.epoch(sale)
     again = next(name for name in PEOPLE if places[name]["status"] == "admitted")
     (await buy(stack, sale, again, places[again]["admission"])).ok(201)
-    await until(lambda: signed_off(stack, sale, places[again]["id"]), "the place is given on")
+    await eventually(lambda: signed_off(stack, sale, places[again]["id"]), "the place is given on")
     place = (await take(stack, sale, again)).ok(201)
     await stack.recorded(sale)
     await flushed(stack, sale)
@@ -170,7 +171,7 @@ async def test_an_admission_that_outlived_the_loss_uses_up_its_ticket(stack):
         (await take(stack, sale, name, places[name]["ticket"])).ok(201)
     held = (await buy(stack, sale, inside, places[inside]["admission"], "reservations")).ok(201)
     (await stack.service.verb(held["id"], "release")).ok()
-    await until(lambda: used_in_memory(stack, sale), "the room knows that the admission was used")
+    await eventually(lambda: used_in_memory(stack, sale), "the room knows that the admission was used")
     back = (await take(stack, sale, inside, places[inside]["ticket"])).ok(201)
     assert back["position"] == back["waiting"] == 4, "behind everybody"
 

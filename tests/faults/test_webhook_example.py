@@ -11,10 +11,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from real_stack import Stack, started, until
-from receiver import listening
 
-from conftest import clean_env, free_port, stop
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.receiver import listening
+from tests.support.service import clean_env, free_port, stop
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "webhook_receiver" / "receiver.py"
 
@@ -71,7 +72,7 @@ async def test_the_receiver_in_examples_takes_a_test_event_and_refuses_a_forged_
             except aiohttp.ClientError:
                 return False
 
-        await until(answers, "the receiver runs")
+        await eventually(answers, "the receiver runs")
         code, line = await send_test(stack, endpoint["id"])
         assert (code, line["state"], line["status"]) == (0, "delivered", 204), line
         assert receiver.stdout is not None

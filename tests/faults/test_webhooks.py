@@ -9,11 +9,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from real_stack import Stack, started, until
-from receiver import ENDLESS, Receiver, listening
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from flashguard.ledger import Ledger
+from tests.support.eventually import eventually
+from tests.support.real_stack import Stack, started
+from tests.support.receiver import ENDLESS, Receiver, listening
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ async def arrived(receiver: Receiver, subject: str, *types: str) -> None:
         return [each.type for each in receiver.about(subject)] == list(types)
 
     try:
-        await until(all_of_them, f"{types} about {subject}")
+        await eventually(all_of_them, f"{types} about {subject}")
     except AssertionError as error:
         raise AssertionError([each.type for each in receiver.about(subject, accepted=False)]) from error
 
@@ -94,7 +95,7 @@ async def test_a_hold_that_ends_before_it_is_recorded_has_both_its_events(
     await stack.end("recorder")
     held = (await stack.service.hold(sale, "ann")).ok(201)
     release = asyncio.create_task(stack.retried(lambda: stack.service.verb(held["id"], "release")))
-    await until(lambda: is_free(stack, sale, 2), "memory has let the hold go")
+    await eventually(lambda: is_free(stack, sale, 2), "memory has let the hold go")
     stack.start("recorder")
     (await release).ok()
     await arrived(receiver, held["id"], "reservation.held", "reservation.released")
@@ -127,7 +128,7 @@ async def test_what_a_receiver_does_not_accept_comes_again_in_order(
         return "order.confirmed" in log and log["reservation.held"]["attempts"] >= before + 3
 
     before = (await attempts(stack, hook)).get("reservation.held", 0)
-    await until(tried_thrice_since, "the first is tried, the next is due")
+    await eventually(tried_thrice_since, "the first is tried, the next is due")
     assert (await attempts(stack, hook))["order.confirmed"] == 0
     del receiver.always["/hook"]
     await arrived(receiver, held["id"], "reservation.held", "order.confirmed")
@@ -161,7 +162,7 @@ async def test_an_answer_without_end_is_cut_off_and_its_status_counts(
     async def delivered() -> bool:
         return [each["state"] for each in await deliveries(stack, hook)] == ["delivered"]
 
-    await until(delivered, f"{sale} is told")
+    await eventually(delivered, f"{sale} is told")
     assert receiver.sent_bytes < 16 * 1024 * 1024  # what fits into the sockets on the way
 
 
@@ -244,7 +245,7 @@ async def test_a_kill_between_commit_and_delivery_loses_no_fact_and_invents_none
     async def all_told() -> bool:
         return facts <= {(each.data.get("id"), each.type) for each in receiver.about(sale)}
 
-    await until(all_told, "every fact is told", 60)
+    await eventually(all_told, "every fact is told", 60)
     told = [each for each in receiver.about(sale) if each.data.get("id")]
     assert {(each.data["id"], each.type) for each in told} == facts
     assert len({each.id for each in told}) == len(facts)  # a message that came twice is known by its id
@@ -307,7 +308,7 @@ async def test_what_the_ledger_refuses_is_told_as_refused_and_never_as_sold(
     await stack.recorded(sale)
     await stack.end("recorder")
     buys = [asyncio.create_task(service.buy(sale, f"c{n}", 2, key=f"k{n}")) for n in range(2)]
-    await until(lambda: is_free(stack, sale, 1), "memory has sold four units")
+    await eventually(lambda: is_free(stack, sale, 1), "memory has sold four units")
     await execute(stack, "UPDATE flashguard.items SET stock = 3 WHERE sale_id = $1", sale)  # behind its back
     stack.start("recorder")
     answers = [await each for each in buys]
@@ -318,7 +319,7 @@ async def test_what_the_ledger_refuses_is_told_as_refused_and_never_as_sold(
     async def told() -> bool:
         return len([each for each in receiver.about(sale) if each.data.get("id")]) >= 2
 
-    await until(told, "both fates are told")
+    await eventually(told, "both fates are told")
     by_type = {each.type: each.data for each in receiver.about(sale) if each.data.get("id")}
     assert by_type.keys() == {"order.confirmed", "ledger.refused"}
     assert {by_type["order.confirmed"]["id"]} == sold
@@ -352,9 +353,9 @@ async def test_an_endpoint_that_fails_for_days_is_disabled_and_enabled_again_get
     async def disabled() -> bool:
         return any(not each["enabled"] for each in await endpoints(stack) if each["id"] == broken)
 
-    await until(failing, "it fails")
+    await eventually(failing, "it fails")
     await execute(stack, "UPDATE flashguard.webhook_endpoints SET failing_since = now() - interval '6 days'")
-    await until(disabled, "it is disabled")
+    await eventually(disabled, "it is disabled")
     [why] = [each["disabled_why"] for each in await endpoints(stack) if each["id"] == broken]
     assert why == "nothing was delivered for 5 days; last: answered 503"
     del receiver.always["/broken"]
@@ -379,7 +380,7 @@ async def test_a_receiver_that_is_gone_is_told_nothing_more(stack: Stack, receiv
     async def disabled() -> bool:
         return [each["enabled"] for each in await endpoints(stack) if each["id"] == gone] == [False]
 
-    await until(disabled, "it is disabled at once")
+    await eventually(disabled, "it is disabled at once")
     await stack.service.call("DELETE", f"/v1/webhooks/{gone}", admin=True)
 
 
@@ -394,7 +395,7 @@ async def test_a_message_is_given_up_after_days_and_the_next_of_its_reservation_
     async def tried() -> bool:
         return bool(receiver.about(held["id"], accepted=False))
 
-    await until(tried, "it is tried")
+    await eventually(tried, "it is tried")
     await stack.confirm(held["id"])
     await execute(
         stack, "UPDATE flashguard.webhook_deliveries SET first_at = now() - interval '6 days'"
@@ -405,7 +406,7 @@ async def test_a_message_is_given_up_after_days_and_the_next_of_its_reservation_
         log = await deliveries(stack, hook)
         return [each["state"] for each in log if each["type"] == "reservation.held"] == ["failed"]
 
-    await until(given_up, "it is given up")
+    await eventually(given_up, "it is given up")
     del receiver.always["/hook"]
     await arrived(receiver, held["id"], "order.confirmed")
     answer = await stack.service.call("POST", f"/v1/webhooks/{hook}/replay", {"state": "failed"}, admin=True)
@@ -422,7 +423,7 @@ async def test_a_replay_is_the_same_message_once_more(stack: Stack, receiver: Re
     async def noted() -> bool:
         return await line_of(stack, hook, first.id, "state") == "delivered"
 
-    await until(noted, "the log says so")
+    await eventually(noted, "the log says so")
     line = next(each for each in await deliveries(stack, hook) if each["message_id"] == first.id)
     assert (line["status"], line["error"], line["attempts"]) == (204, None, 1)
     body = {"deliveries": [line["id"]]}
@@ -442,7 +443,7 @@ async def test_a_rotated_secret_leaves_the_old_one_valid_for_a_while(
     again = await service.call("POST", path, {"overlap_seconds": 3600}, admin=True, key="r")
     assert again.replayed
     assert again.body["secret"] == rotated["secret"] != old
-    await until(lambda: signed(stack, receiver, rotated["secret"]), "the new secret signs")
+    await eventually(lambda: signed(stack, receiver, rotated["secret"]), "the new secret signs")
     assert await signed(stack, receiver, old)
 
     receiver.secrets.pop("/hook")
@@ -451,7 +452,7 @@ async def test_a_rotated_secret_leaves_the_old_one_valid_for_a_while(
     async def old_is_over() -> bool:
         return not await signed(stack, receiver, rotated["secret"])
 
-    await until(old_is_over, "without an overlap the old secret signs no more")
+    await eventually(old_is_over, "without an overlap the old secret signs no more")
 
 
 async def signed(stack: Stack, receiver: Receiver, secret: str) -> bool:
@@ -490,7 +491,7 @@ async def test_the_log_reaches_back_for_some_days_and_what_was_for_a_deleted_end
         )
         return await execute(stack, pending, kept) == "UPDATE 0"
 
-    await until(settled, "the answer is written down")
+    await eventually(settled, "the answer is written down")
     await execute(
         stack, "UPDATE flashguard.webhook_deliveries SET written_at = now() - interval '15 days'"
         " WHERE endpoint = $1", kept,
@@ -502,5 +503,5 @@ async def test_the_log_reaches_back_for_some_days_and_what_was_for_a_deleted_end
     async def forgotten() -> bool:
         return await execute(stack, "UPDATE flashguard.webhook_deliveries SET error = error") == "UPDATE 0"
 
-    await until(forgotten, "the log's old end is gone")
+    await eventually(forgotten, "the log's old end is gone")
     await stack.service.call("DELETE", f"/v1/webhooks/{kept}", admin=True)

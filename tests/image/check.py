@@ -20,13 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from conftest import free_port
-from deploy_files import DOCKER
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded import postgres as postgres_module
-from image.roots import Stage, build, make_bases
+from tests.image.roots import Stage, build, make_bases
+from tests.support.deploy_files import DOCKER
+from tests.support.service import free_port
 
 PATIENCE_SECONDS = 60.0
 STOP_SECONDS = 15.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dockerfile
 
-from deploy_files import ROOT, ignored
+from tests.support.deploy_files import ROOT, ignored
 
 SUITE = "bookworm"
 STAGE_SECONDS = 900

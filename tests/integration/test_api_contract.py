@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import SPREAD
+from tests.support.service import SPREAD
 
 UNKNOWN_ID = "no-such-sale." + "0" * 24
 ITEM = {"sku": "unit", "name": "Unit", "price_minor": 1999, "currency": "EUR", "stock": 3}

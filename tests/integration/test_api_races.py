@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from redis.asyncio import Redis
 
-from stacks import ONE_PROCESS, ONE_SERVER
+from tests.support.stacks import ONE_PROCESS, ONE_SERVER
 
 BUYERS = 1000
 PAUSE_MS = 1000

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import clean_env
+from tests.support.service import clean_env
 
 ROOT = Path(__file__).parents[2]
 FIGURES = {

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from flashguard.settings import Settings
-from raw_http import exchange, request
-from streams import another_api
+from tests.support.raw_http import exchange, request
+from tests.support.streams import another_api
 
 SHOP = "https://shop.example"
 STRANGERS = (

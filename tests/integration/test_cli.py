@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from flashguard.cli.output import printable
 from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
-from running import Ran, run_cli
+from tests.support.up import Ran, run_cli
 
 PARTITIONS = 16
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from conftest import ADMIN_KEY, unique
-from faulty import FaultyLine
 from flashguard.cli.remote import Remote
-from running import run_cli
+from tests.support.faulty import FaultyLine
+from tests.support.service import ADMIN_KEY, unique
+from tests.support.up import run_cli
 
 PROBLEM = {"type": "about:x", "title": "No", "status": 422, "code": "invalid-request", "detail": "refused"}
 PARTS = (

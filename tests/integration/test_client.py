@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from conftest import ADMIN_KEY, clean_env, unique
-from faulty import FaultyLine
 from flashguard.client import (
     AsyncClient,
     Client,
@@ -25,6 +23,8 @@ from flashguard.client import (
     Refused,
     Retry,
 )
+from tests.support.faulty import FaultyLine
+from tests.support.service import ADMIN_KEY, clean_env, unique
 
 QUICK = Retry(first_wait_seconds=0.01, longest_wait_seconds=0.05, most_seconds=20.0)
 

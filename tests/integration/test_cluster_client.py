@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-import stacks
 from flashguard.engine.announcements import Announcements
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway
@@ -15,9 +14,10 @@ from flashguard.settings import Settings
 from flashguard.valkey.client import MemoryClient
 from flashguard.valkey.connect import connect_kernel
 from flashguard.valkey.errors import LostConnection, RedisError, TryAgainError
-from stacks import cluster, moving
-from stacks.cluster import Cluster
-from stacks.nodes import until
+from tests.support import stacks
+from tests.support.eventually import eventually
+from tests.support.stacks import cluster, moving
+from tests.support.stacks.cluster import Cluster
 
 TIMEOUT_SECONDS = 0.5
 SAY = "return redis.call('SPUBLISH', ARGV[1], ARGV[2])"
@@ -95,7 +95,7 @@ async def test_a_command_whose_answer_was_lost_is_not_sent_again(nodes, client) 
     async def answers() -> bool:
         return bool(await client.execute_command("EXISTS", key))
 
-    await until(answers, "the node is back")
+    await eventually(answers, "the node is back")
     assert await client.execute_command("GET", key) == b"2"
 
 
@@ -120,7 +120,7 @@ async def test_what_is_announced_is_heard_wherever_its_partition_is_and_after_it
                         )
                 return {f"{word} {channel}".encode() for channel in channels} <= set(heard)
 
-            await until(all_heard, f"{word} is heard on every channel")
+            await eventually(all_heard, f"{word} is heard on every channel")
 
         await everywhere("before")
         source, _ = await nodes.of(channels[5])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from doc_pages import PAGE_SECONDS, PAGES, ROOT, blocks, differences, run_page
-from running import READY, Up
+from tests.support.doc_pages import PAGE_SECONDS, PAGES, ROOT, blocks, differences, run_page
+from tests.support.up import READY, Up
 
 RUNS = [page for page in PAGES if any(block.runs for block in blocks(page))]
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from conftest import free_port
 from flashguard.doctor.access import examine_access
 from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.ledger import examine_ledger
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.ledger import Ledger, LedgerAway
-from stacks import folder
-from stacks.pgbouncer import let_in, pooler
+from tests.support.service import free_port
+from tests.support.stacks import folder
+from tests.support.stacks.pgbouncer import let_in, pooler
 
 ROLE = "flashguard_app"
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from conftest import Service
-from streams import another_api, stream
+from tests.support.service import Service
+from tests.support.streams import another_api, stream
 
 
 @pytest.fixture(scope="module")

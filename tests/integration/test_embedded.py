@@ -21,7 +21,7 @@ from flashguard.embedded.places import DirectoryLock, close_socket_folder, reach
 from flashguard.embedded.postgres_home import find_binaries
 from flashguard.embedded.server import processes_in
 from flashguard.errors import ConfigurationError, FlashGuardError
-from running import alive, sh, wait_until
+from tests.support.up import alive, sh, wait_until
 
 AS_ROOT = os.geteuid() == 0
 NOBODY = Account.with_uid(65534)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from conftest import ADMIN_KEY, unique
 from flashguard.access.identities import new_api_key
 from flashguard.access.tokens import Kind
 from flashguard.api.app import create_front_door
@@ -16,7 +15,8 @@ from flashguard.api.server.front_door import FrontDoor
 from flashguard.ledger.identities import LiveKey, SigningKey
 from flashguard.model import SaleId
 from flashguard.settings import Settings
-from raw_http import exchange, request
+from tests.support.raw_http import exchange, request
+from tests.support.service import ADMIN_KEY, unique
 
 FRAMEWORK = {"Content-Encoding": "identity"}
 """A header that takes a request past the express lane, and changes nothing else."""

@@ -3,8 +3,8 @@
 import aiohttp
 import pytest
 
-from conftest import Service, unique
-from streams import another_api
+from tests.support.service import Service, unique
+from tests.support.streams import another_api
 
 DIFFERENT = {"Date", "X-Request-Id", "RateLimit"}
 

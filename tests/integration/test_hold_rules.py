@@ -2,7 +2,7 @@
 
 import asyncio
 
-from conftest import Service, unique
+from tests.support.service import Service, unique
 
 COOL_DOWN = 3_600
 

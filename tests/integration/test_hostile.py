@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from conftest import ADMIN_KEY, Service
 from flashguard.simulator.buyers import connections_possible
-from raw_http import exchange, request
-from streams import another_api
+from tests.support.raw_http import exchange, request
+from tests.support.service import ADMIN_KEY, Service
+from tests.support.streams import another_api
 
 JSON = {"Content_Type": "application/json"}
 LINE = {"sku": "unit", "quantity": 1}

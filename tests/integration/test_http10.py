@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import flashguard.api
-from conftest import ADMIN_KEY, Service
-from raw_http import request
-from simulations import PATH, over, quiet
+from tests.support.raw_http import request
+from tests.support.service import ADMIN_KEY, Service
+from tests.support.simulations import PATH, over, quiet
 
 __all__ = ["quiet"]
 KEPT = ("", "keep-alive")

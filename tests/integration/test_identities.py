@@ -9,13 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from conftest import Answer, Service, unique
 from flashguard.api.access import Scope
 from flashguard.api.app import create_app
 from flashguard.api.security import OPEN, rights_of
 from flashguard.errors import ConfigurationError
 from flashguard.settings import Mode, Settings
-from streams import another_api
+from tests.support.service import Answer, Service, unique
+from tests.support.streams import another_api
 
 EVERYWHERE_SECONDS = 30.0
 """The documented 5 s, on a machine that does other things too."""

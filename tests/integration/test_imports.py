@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Answer, Service, unique
+from tests.support.service import Answer, Service, unique
 
 HEADER = "sale,sale_name,starts_at,hold_seconds,limit_per_customer,sku,name,price_minor,currency,stock"
 

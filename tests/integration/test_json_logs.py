@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from conftest import ADMIN_KEY
-from running import Up, run_cli
+from tests.support.service import ADMIN_KEY
+from tests.support.up import Up, run_cli
 
 JSON = {"FLASHGUARD_LOG_FORMAT": "json"}
 READY = "FlashGuard is ready: "

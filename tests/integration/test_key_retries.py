@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from conftest import Service, unique
+from tests.support.service import Service, unique
 
 
 async def test_a_retried_creation_or_rotation_makes_no_second_key(service: Service) -> None:

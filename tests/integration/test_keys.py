@@ -6,8 +6,8 @@ import stat
 import subprocess
 import sys
 
-from conftest import Service, clean_env, free_port, stop
-from streams import another_api
+from tests.support.service import Service, clean_env, free_port, stop
+from tests.support.streams import another_api
 
 OPEN = {
     "/healthz",

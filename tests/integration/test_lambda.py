@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from conftest import ADMIN_KEY, Service, clean_env
-from stacks.lambda_runtime import Died, Function, Instance, http_api
+from tests.support.service import ADMIN_KEY, Service, clean_env
+from tests.support.stacks.lambda_runtime import Died, Function, Instance, http_api
 
 MANY = 8
 SECONDS = 30.0
@@ -232,7 +232,7 @@ def body(customer: str) -> dict:
 
 
 async def test_what_is_no_http_request_is_an_error_of_the_function(instance):
-    from stacks.lambda_runtime import FunctionError
+    from tests.support.stacks.lambda_runtime import FunctionError
 
     with pytest.raises(FunctionError, match="payload version"):
         await instance.invoke({"source": "aws.events"}, SECONDS)

@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 
-from test_lambda import env_of
-
-from conftest import ADMIN_KEY, clean_env, free_port, migrated_servers
 from flashguard import FlashGuard, Line, NewSale
 from flashguard.aws.emf import NAMESPACE, UNITS
 from flashguard.model import Item, MinorUnits, SaleId, Sku
 from flashguard.settings import Settings
-from stacks.lambda_runtime import Instance
+from tests.integration.test_lambda import env_of
+from tests.support.service import ADMIN_KEY, clean_env, free_port, migrated_servers
+from tests.support.stacks.lambda_runtime import Instance
 
 RECORDER = "flashguard.aws.recorder_handler.handler"
 SECONDS = 60.0

@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 
-from test_lambda import buying, env_of
+from tests.integration.test_lambda import buying, env_of
 
 HEAVY = (
     "fastapi", "starlette.routing", "uvicorn", "uvloop", "httptools", "typer", "rich", "prometheus_client",

@@ -10,8 +10,8 @@ import pytest
 
 from flashguard.errors import ConfigurationError
 from flashguard.ledger import Ledger, LedgerAway
-from stacks import folder, program
-from stacks.redis7_pg15 import Postgres15
+from tests.support.stacks import folder, program
+from tests.support.stacks.redis7_pg15 import Postgres15
 
 ADDRESS = f"127.{random.randint(1, 250)}.{random.randint(0, 250)}.{random.randint(1, 250)}"
 """Of the server, whose port is fixed: one that nobody else listens at."""

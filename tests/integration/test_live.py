@@ -12,10 +12,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger
-from streams import another_api, metric, stream
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
+from tests.support.streams import another_api, metric, stream
 
 
 async def test_the_sale_comes_first_and_a_change_within_300_ms(service):

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from conftest import Service, unique
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, MemoryAway, Reply, Verb
 from flashguard.ledger import Ledger
@@ -14,6 +13,7 @@ from flashguard.model import SaleId, partition_of
 from flashguard.recorder import load
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.service import Service, unique
 
 
 class Leaving(Kernel):

@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-import stacks
 from flashguard.errors import ConfigurationError
 from flashguard.kernel import keys
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 from flashguard.valkey.errors import RedisError
-from stacks import cluster, sentinel
-from stacks.nodes import HOST, Node, free_ports
+from tests.support import stacks
+from tests.support.stacks import cluster, sentinel
+from tests.support.stacks.nodes import HOST, Node, free_ports
 
 NAMES = "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth"
 

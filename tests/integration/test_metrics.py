@@ -16,7 +16,6 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
 from flashguard.cli.recorder_metrics import serving_metrics
 from flashguard.embedded import EmbeddedServers
 from flashguard.errors import ConfigurationError
@@ -25,6 +24,7 @@ from flashguard.ledger import Ledger
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
 
 PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool here")
 WORKERS = 2

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from flashguard.embedded import EmbeddedPostgres
-from running import Ran, run_cli
-from stacks import folder as folder_for_servers
+from tests.support.stacks import folder as folder_for_servers
+from tests.support.up import Ran, run_cli
 
 ROLE = "shop-migrator"
 """A name that SQL wants quoted."""

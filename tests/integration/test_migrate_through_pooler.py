@@ -2,12 +2,12 @@
 
 import asyncio
 
-from conftest import free_port
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.ledger import Ledger
 from flashguard.ledger.migrate import all_migrations
-from stacks import folder
-from stacks.pgbouncer import pooler
+from tests.support.service import free_port
+from tests.support.stacks import folder
+from tests.support.stacks.pgbouncer import pooler
 
 
 async def migrated(url: str) -> list[str]:

@@ -15,10 +15,10 @@ from flashguard.embedded import EmbeddedPostgres
 from flashguard.errors import ConfigurationError
 from flashguard.ledger import Ledger
 from flashguard.ledger.migrate import CANNOT_UPGRADE, FOLDER, all_migrations
-from running import Up, run_cli
-from running import folder as folder  # a fixture
-from stacks import folder as folder_for_servers
-from stacks.pgbouncer import let_in
+from tests.support.stacks import folder as folder_for_servers
+from tests.support.stacks.pgbouncer import let_in
+from tests.support.up import Up, run_cli
+from tests.support.up import folder as folder  # a fixture
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop, unique
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop, unique
 
 ADMIN = "fg_admin_onlyForTheTestOfSecrecy7"
 PASSWORD = "pAssword4TheLedger"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from conftest import Service, unique
+from tests.support.service import Service, unique
 
 ITEM: dict[str, Any] = {"sku": "unit", "name": "Unit", "price_minor": 1, "currency": "EUR", "stock": 5}
 DIGITS = "9" * 5000

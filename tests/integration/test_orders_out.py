@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from conftest import Answer, Service
+from tests.support.service import Answer, Service
 
 READER = "shop_reader_of_a_test"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streams import another_api
+from tests.support.streams import another_api
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "sha256-" + "A" * 43 + "="

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 import aiohttp
 import asyncpg
 
-from conftest import free_port, serving
 from flashguard.embedded import EmbeddedServers
-from stacks import Stack, folder, migrate
-from stacks.pgbouncer import let_in, pooler, socket_folder
+from tests.support.service import free_port, serving
+from tests.support.stacks import Stack, folder, migrate
+from tests.support.stacks.pgbouncer import let_in, pooler, socket_folder
 
 CONNECTIONS = 2
 

@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from conftest import Service, unique
 from flashguard import Code, FlashGuard, Item, NewSale, Refused, Settings
 from flashguard.model import MAX_LINES, MAX_PRICE_MINOR, MAX_QUANTITY, MAX_STOCK, MinorUnits, Sku
+from tests.support.service import Service, unique
 
 BIGINT_MOST = 2**63 - 1
 SKUS = tuple(f"sku-{number}" for number in range(MAX_LINES))

@@ -8,7 +8,6 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from conftest import ADMIN_KEY, unique
 from flashguard.access.rate_limits import Bucket, Rates
 from flashguard.api.middleware.client_address import Addresses
 from flashguard.kernel import keys
@@ -17,8 +16,9 @@ from flashguard.kernel.kernel import Kernel
 from flashguard.model import RateKind
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
-from raw_http import exchange, request
-from streams import another_api
+from tests.support.raw_http import exchange, request
+from tests.support.service import ADMIN_KEY, unique
+from tests.support.streams import another_api
 
 PER_CUSTOMER, PER_KEY, PER_ADDRESS = 3, 6, 9
 HOUR = 3600

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ADMIN_KEY
-from streams import another_api
+from tests.support.service import ADMIN_KEY
+from tests.support.streams import another_api
 
 CONFIG = Path(__file__).parents[1] / "schemathesis.toml"
 LONG = bool(os.environ.get("FLASHGUARD_LONG"))

@@ -14,9 +14,9 @@ import asyncpg
 import pytest
 from aiohttp import web
 
-from conftest import ADMIN_KEY, Service, clean_env, free_port, stop
-from faulty import FaultyLine
 from flashguard.client import Shadow
+from tests.support.faulty import FaultyLine
+from tests.support.service import ADMIN_KEY, Service, clean_env, free_port, stop
 
 SHOP = Path(__file__).parents[2] / "examples" / "django_shop" / "shop.py"
 AT_ONCE = 6

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import clean_env
 from flashguard.simulator.plan import STRATEGIES
+from tests.support.service import clean_env
 
 BUYERS, STOCK = 400, 20
 ROW = {

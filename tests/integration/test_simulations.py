@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
-from conftest import unique
-from simulations import PATH, over
-from streams import another_api, stream
+from tests.support.service import unique
+from tests.support.simulations import PATH, over
+from tests.support.streams import another_api, stream
 
 SMALL = {"buyers": 200, "stock": 20, "strategies": ["flashguard"]}
 LARGE = {"buyers": 5_000, "stock": 50, "strategies": ["row-lock", "optimistic"]}

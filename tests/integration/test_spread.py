@@ -5,8 +5,8 @@ import zlib
 
 import asyncpg
 
-from conftest import Service, unique
-from streams import stream
+from tests.support.service import Service, unique
+from tests.support.streams import stream
 
 
 def customers_of(home: int, spread: int, count: int) -> list[str]:

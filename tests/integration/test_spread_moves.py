@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from conftest import Service, unique
 from flashguard import FlashGuard, Line, Settings
 from flashguard.engine.decision import Decision
 from flashguard.kernel.kernel import Verb
@@ -15,6 +14,7 @@ from flashguard.model.shards import LARGEST_STOCK, arrival, home_shard, shard_id
 from flashguard.recorder.transfers import complete_transfers
 from flashguard.spread.rebalancer import plan
 from flashguard.spread.survey import nothing_hidden, view_of
+from tests.support.service import Service, unique
 
 UNIT = Sku("unit")
 

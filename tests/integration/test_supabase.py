@@ -14,7 +14,7 @@ from flashguard.embedded import EmbeddedPostgres
 from flashguard.ledger import Ledger
 from flashguard.ledger.migrate import all_migrations
 from flashguard.ledger.sql import FOLDER as QUERIES
-from stacks import folder
+from tests.support.stacks import folder
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "supabase"
 PUBLIC_ROLES = ("anon", "authenticated")

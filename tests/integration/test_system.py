@@ -2,7 +2,7 @@
 
 import hashlib
 
-from streams import stream
+from tests.support.streams import stream
 
 
 async def test_the_system_says_what_runs_and_how_each_part_does(service):

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from conftest import Service, unique
 from flashguard import FlashGuard, Item, NewSale, Refused, Settings
 from flashguard.ledger import OrderFilter
 from flashguard.model import MinorUnits, Sku
+from tests.support.service import Service, unique
 
 OUT_OF_RANGE = [
     "9999-12-31T23:59:59.9999999Z",

@@ -13,7 +13,6 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, migrated_servers
 from flashguard.api.app import create_front_door
 from flashguard.api.server.wire import Wire
 from flashguard.kernel.kernel import Kernel
@@ -22,6 +21,7 @@ from flashguard.recorder import Recorder
 from flashguard.settings import Settings
 from flashguard.telemetry.tracing.otel import Traces
 from flashguard.valkey.connect import connect_kernel
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, migrated_servers
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ADMIN_KEY
-from faulty import FaultyLine
+from tests.support.faulty import FaultyLine
+from tests.support.service import ADMIN_KEY
 
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 BUILT = CLIENT / "dist" / "index.js"

@@ -21,7 +21,6 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from conftest import clean_env
 from flashguard.cli.demo import DemoSaleError, open_demo_sale
 from flashguard.cli.port import claim_port
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
@@ -33,7 +32,8 @@ from flashguard.embedded.supervisor import PartFailedError, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.kernel import keys
 from flashguard.settings import reachable_host
-from running import READY, Up, alive, sh, wait_until
+from tests.support.service import clean_env
+from tests.support.up import READY, Up, alive, sh, wait_until
 
 
 def available(url: str) -> int:

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-import stacks
-from conftest import Service, clean_env, serving
 from flashguard.doctor.finding import State
 from flashguard.doctor.permissions import SOFT, examine_permissions, needed
 from flashguard.embedded import EmbeddedPostgres
@@ -19,9 +17,12 @@ from flashguard.kernel.kernel import Kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.valkey.address import Address
 from flashguard.valkey.connection import Client
-from stacks import Stack
-from stacks.nodes import HOST, Node, free_ports, until
-from stacks.users import FILE, api_at, as_user, refused, users_file
+from tests.support import stacks
+from tests.support.eventually import eventually
+from tests.support.service import Service, clean_env, serving
+from tests.support.stacks import Stack
+from tests.support.stacks.nodes import HOST, Node, free_ports
+from tests.support.stacks.users import FILE, api_at, as_user, refused, users_file
 
 
 class Served:
@@ -73,7 +74,7 @@ async def test_a_sales_whole_life_a_rebuild_the_doctor_and_a_simulation_are_refu
     async def sells_again() -> bool:
         return (await service.buy(sale, "e", key="after")).status == 201
 
-    await until(sells_again, "the recorder has built it again")
+    await eventually(sells_again, "the recorder has built it again")
     await service.audit(sale)
     assert all(each["state"] != "failed" for each in (await served.cli("doctor"))["findings"])
     started = await service.admin(
@@ -85,7 +86,7 @@ async def test_a_sales_whole_life_a_rebuild_the_doctor_and_a_simulation_are_refu
         assert seen["status"] in ("starting", "running", "finished"), seen
         return bool(seen["status"] == "finished")
 
-    await until(over, "the simulation is over")
+    await eventually(over, "the simulation is over")
     assert await refused([node]) == []
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from conftest import Answer, Service, unique
 from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.service import Answer, Service, unique
 
 PATIENCE_SECONDS = 30
 

@@ -4,9 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from test_waiting_list import PATIENCE_SECONDS, join, offered, restock, see
-
-from conftest import Answer, Service
+from tests.integration.test_waiting_list import PATIENCE_SECONDS, join, offered, restock, see
+from tests.support.service import Answer, Service
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
 

@@ -12,9 +12,9 @@ import altcha
 import jwt
 import pytest
 
-from conftest import Answer, Service, clean_env, unique
 from flashguard.cli.room import differences
 from flashguard.model.lottery import commitment, order
+from tests.support.service import Answer, Service, clean_env, unique
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
 WAIT_SECONDS = 30.0

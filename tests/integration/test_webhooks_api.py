@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import Service
+from tests.support.service import Service
 
 URL = "https://shop.example/hook"
 

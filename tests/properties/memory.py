@@ -27,7 +27,7 @@ from flashguard.model import SaleId
 from flashguard.recorder.fold import New, fold
 from flashguard.recorder.load import more_keys
 from flashguard.valkey.errors import NoScriptError
-from model import Model, Reservation, Sale
+from tests.properties.model import Model, Reservation, Sale
 
 T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder().decode

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flashguard.kernel.kernel import Verb
-from model import Model, Sale
+from tests.properties.model import Model, Sale
 
 _tags = itertools.count(1)
 

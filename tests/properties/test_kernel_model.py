@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from memory import SERVERS, Partition, Wire, memory_server
 
 from flashguard.kernel import kernel as kernel_module
 from flashguard.kernel.kernel import Kernel, Verb, script_source
-from model import Config, Item, Sale
+from tests.properties.memory import SERVERS, Partition, Wire, memory_server
+from tests.properties.model import Config, Item, Sale
 
 LONG = os.environ.get("FLASHGUARD_LONG") == "1"
 SEQUENCES = 50_000 if LONG else 1_000

@@ -15,9 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from protocol import Protocol
 
-from conftest import migrated_servers
 from flashguard.embedded import EmbeddedServers
 from flashguard.journal import decode_entry, last_position
 from flashguard.kernel import keys
@@ -28,7 +26,9 @@ from flashguard.recorder.partition import PartitionRecorder
 from flashguard.recorder.rebuild import LEASE_MS, Overtaken
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
-from model import Config, Item, Sale
+from tests.properties.model import Config, Item, Sale
+from tests.properties.protocol import Protocol
+from tests.support.service import migrated_servers
 
 LONG = os.environ.get("FLASHGUARD_LONG") == "1"
 SEQUENCES = 2_000 if LONG else 60

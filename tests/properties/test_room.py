@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from memory import Wire, memory_server
 
 from flashguard.kernel import kernel as kernel_module
 from flashguard.kernel import keys
@@ -15,6 +14,7 @@ from flashguard.model import RoomMode, SaleId, WaitingRoom
 from flashguard.model.lottery import number
 from flashguard.model.room import room_rule
 from flashguard.recorder.load import more_keys
+from tests.properties.memory import Wire, memory_server
 
 SALE = SaleId("crowd")
 SEED = "5e" * 32

@@ -3,8 +3,7 @@
 import json
 
 from bench.cost import HERE, MILLION, SHOWN, Month, busy_seconds, loaded, on_lambda, on_servers, table
-
-from deploy_files import ROOT
+from tests.support.deploy_files import ROOT
 
 PRICES, CPU = loaded()
 

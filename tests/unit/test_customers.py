@@ -6,10 +6,10 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.names import all_names
 
 from flashguard.engine import unicode_scripts
 from flashguard.engine.customers import one_customer
+from tests.support.names import all_names
 
 SAME = {
     "ann lee": [

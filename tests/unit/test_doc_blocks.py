@@ -13,8 +13,8 @@ import pytest
 import typer
 import yaml
 
-from doc_pages import PAGES, ROOT, RUN, SHOWN, Block, blocks
 from flashguard.cli import app
+from tests.support.doc_pages import PAGES, ROOT, RUN, SHOWN, Block, blocks
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 NOT_RUN = [block for block in BLOCKS if block.mark == "not run"]

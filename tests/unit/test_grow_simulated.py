@@ -4,6 +4,7 @@ import json
 
 import msgspec
 import pytest
+
 from bench.grow_simulated import RESULTS, calibrated, drawn, parts_for, refusing, told, validated
 from bench.rows import Row
 from bench.simulation import Costs, Place, Plan

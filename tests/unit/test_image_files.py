@@ -16,9 +16,9 @@ import dockerfile
 import pytest
 import yaml
 
-from conftest import clean_env, free_port
-from deploy_files import DOCKER, ROOT, commands, ignored, unknown_settings
 from flashguard.settings import Settings
+from tests.support.deploy_files import DOCKER, ROOT, commands, ignored, unknown_settings
+from tests.support.service import clean_env, free_port
 
 DOCKERFILE = DOCKER / "Dockerfile"
 COMPOSE = DOCKER / "compose.yaml"

@@ -6,9 +6,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from deploy_files import DEPLOY, commands, documents, unknown_settings
 from flashguard.cli.service import GRACEFUL_SECONDS
 from flashguard.settings import Settings
+from tests.support.deploy_files import DEPLOY, commands, documents, unknown_settings
 
 BASE = DEPLOY / "kubernetes" / "base"
 EXAMPLE = DEPLOY / "kubernetes" / "example"

@@ -8,8 +8,8 @@ import pytest
 import typer
 import yaml
 
-from deploy_files import DEPLOY, ROOT
 from flashguard.cli import app
+from tests.support.deploy_files import DEPLOY, ROOT
 
 RUNBOOK = ROOT / "docs" / "how-to" / "runbook.md"
 TEXT = RUNBOOK.read_text()

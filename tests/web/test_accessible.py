@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from browser import Visit, Visitor
-from conftest import Service, unique
+from tests.support.browser import Visit, Visitor
+from tests.support.service import Service, unique
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 THEMES = ("light", "dark")

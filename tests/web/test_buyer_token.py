@@ -4,8 +4,8 @@ import re
 
 from playwright.async_api import expect
 
-from browser import Visit
-from streams import another_api
+from tests.support.browser import Visit
+from tests.support.streams import another_api
 
 
 async def test_a_buyer_with_a_token_in_the_fragment_buys_in_production(visit: Visit, service, http):

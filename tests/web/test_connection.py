@@ -6,9 +6,9 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from browser import Visitor
-from conftest import free_port
-from streams import another_api
+from tests.support.browser import Visitor
+from tests.support.service import free_port
+from tests.support.streams import another_api
 
 AWAY = r"ERR_|status of 50[23]|answered 50[23]"
 BANNER = "Connection lost"

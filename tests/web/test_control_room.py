@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from browser import Visit, Visitor
-from conftest import ADMIN_KEY, unique
+from tests.support.browser import Visit, Visitor
+from tests.support.service import ADMIN_KEY, unique
 
 
 async def admin(visit: Visit, path: str = "/control/") -> Visitor:

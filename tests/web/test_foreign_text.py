@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Page, expect
-from test_accessible import SIZES, with_key
-from test_room_page import ROOM
 
-from browser import Visit, Visitor
-from conftest import Service
+from tests.support.browser import Visit, Visitor
+from tests.support.service import Service
+from tests.web.test_accessible import SIZES, with_key
+from tests.web.test_room_page import ROOM
 
 NAMES = {
     "html": """<img src=x onerror="window.ran=1"><b>&lt;bold&gt;</b>'""",

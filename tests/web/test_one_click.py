@@ -5,12 +5,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Locator, Request, Route, expect
-from test_control_room import admin, create_form
-from test_simulator import at_the_simulator
 
-from browser import Visit, Visitor
-from conftest import Service, unique
-from simulations import over
+from tests.support.browser import Visit, Visitor
+from tests.support.service import Service, unique
+from tests.support.simulations import over
+from tests.web.test_control_room import admin, create_form
+from tests.web.test_simulator import at_the_simulator
 
 LONGER_THAN_A_DOUBLE_CLICK_MS = 1_000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from browser import Visit
+from tests.support.browser import Visit
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

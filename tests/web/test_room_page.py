@@ -1,9 +1,9 @@
 """The waiting room as a buyer sees it: a ticket, a place that a reload keeps, and the turn to buy."""
 
 from playwright.async_api import expect
-from test_accessible import is_clean
 
-from browser import Visit, Visitor
+from tests.support.browser import Visit, Visitor
+from tests.web.test_accessible import is_clean
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1, "session_seconds": 600}
 

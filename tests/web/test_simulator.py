@@ -7,11 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.async_api import Locator, expect
-from test_accessible import is_clean
 
-from browser import Visit, Visitor
-from conftest import ADMIN_KEY
-from simulations import PATH, over
+from tests.support.browser import Visit, Visitor
+from tests.support.service import ADMIN_KEY
+from tests.support.simulations import PATH, over
+from tests.web.test_accessible import is_clean
 
 SIMULATION_MS = 150_000
 COUNTERS = ("Total Requests", "Successful Locks", "Inventory Oversold", "Avg Latency")

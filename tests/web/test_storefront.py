@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from browser import Visit, Visitor
-from conftest import Service
 from flashguard.ledger import Ledger
 from flashguard.model import ReservationStatus, SaleId
+from tests.support.browser import Visit, Visitor
+from tests.support.service import Service
 
 CONFLICT = r"status of 409 .*/reservations"
 """Chromium itself writes every 4xx into the console; only sold-out may be one here."""

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from flashguard.embedded import EmbeddedPostgres
-from stacks import ONE_SERVER, Stack, folder, migrate
-from stacks.nodes import HOST, PATIENCE_SECONDS, Node, all_started, free_ports, until
-from stacks.users import api_at, as_user, refused, users_file
+from tests.support.eventually import PATIENCE_SECONDS, eventually
+from tests.support.stacks import ONE_SERVER, Stack, folder, migrate
+from tests.support.stacks.nodes import HOST, Node, all_started, free_ports
+from tests.support.stacks.users import api_at, as_user, refused, users_file
 
 LACKS = frozenset((ONE_SERVER,))
 SERVICE = "shop"
@@ -76,7 +77,7 @@ class Watched:
     async def settled(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Every Sentinel knows the others and every replica, and every replica follows."""
         for sentinel in self.sentinels:
-            await until(partial(self._is_well, sentinel), "the Sentinels know all", seconds)
+            await eventually(partial(self._is_well, sentinel), "the Sentinels know all", seconds)
 
     async def put_back(self) -> None:
         """Has every server follow the primary of now, which the Sentinels may change meanwhile."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded import postgres as postgres_module
-from stacks import Stack, folder, migrate, program
+from tests.support.stacks import Stack, folder, migrate, program
 
 POSTGRES_PLACE = "/usr/lib/postgresql/15/bin"
 NOT_IN_15 = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")

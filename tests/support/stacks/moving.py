@@ -4,8 +4,9 @@ import asyncio
 
 from flashguard.valkey.errors import ResponseError
 from flashguard.valkey.slots import slot_of
-from stacks.cluster import Cluster
-from stacks.nodes import HOST, Node, until
+from tests.support.eventually import eventually
+from tests.support.stacks.cluster import Cluster
+from tests.support.stacks.nodes import HOST, Node
 
 MOVE_MS = 5_000
 
@@ -57,4 +58,4 @@ async def _has(cluster: Cluster, key: str, target: Node) -> None:
                 return False
         return True
 
-    await until(everybody_knows, f"the slot of {key} is on {target.port}")
+    await eventually(everybody_knows, f"the slot of {key} is on {target.port}")

@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from stacks.nodes import Node
+from tests.support.stacks.nodes import Node
 
-FILE = Path(__file__).parents[2] / "deploy" / "valkey" / "users.acl"
+FILE = Path(__file__).parents[3] / "deploy" / "valkey" / "users.acl"
 PASSWORD = "CHANGE-ME-{}"
 
 

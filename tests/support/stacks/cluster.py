@@ -8,9 +8,10 @@ from pathlib import Path
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.valkey.address import Address
 from flashguard.valkey.slots import SLOTS, Shard, read_slots, slot_of
-from stacks import ONE_SERVER, Stack, folder, migrate
-from stacks.nodes import HOST, Node, all_started, free_ports, until
-from stacks.users import api_at, as_user, refused, users_file
+from tests.support.eventually import eventually
+from tests.support.stacks import ONE_SERVER, Stack, folder, migrate
+from tests.support.stacks.nodes import HOST, Node, all_started, free_ports
+from tests.support.stacks.users import api_at, as_user, refused, users_file
 
 LACKS = frozenset((ONE_SERVER,))
 PRIMARIES = 3
@@ -46,7 +47,7 @@ class Cluster:
                 if one is not other:
                     await one.ask("CLUSTER", "MEET", HOST, other.port, other.bus_port)
         for node in self.nodes:
-            await until(partial(self._knows_all, node), "every node knows every other")
+            await eventually(partial(self._knows_all, node), "every node knows every other")
         for primary, replica in zip(primaries, replicas, strict=True):
             await replica.ask("CLUSTER", "REPLICATE", (await primary.ask("CLUSTER", "MYID")).decode())
         await self.settled()
@@ -54,7 +55,7 @@ class Cluster:
     async def settled(self) -> None:
         """Every slot is served, and every replica follows."""
         for node in self.nodes:
-            await until(partial(self._is_well, node), f"{node.port} is part of the cluster")
+            await eventually(partial(self._is_well, node), f"{node.port} is part of the cluster")
 
     async def _knows_all(self, node: Node) -> bool:
         text = (await node.ask("CLUSTER", "NODES")).decode()

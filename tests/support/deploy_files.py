@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from flashguard.cli import app
 from flashguard.settings import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 DOCKER = DEPLOY / "docker"
 

@@ -18,23 +18,14 @@ from typing import Any
 import aiohttp
 from redis.asyncio import Redis
 
-from conftest import ADMIN_KEY, READY_SECONDS, Answer, Service, clean_env, free_port, stop
 from flashguard.embedded import EmbeddedServers
 from flashguard.kernel import keys
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
+from tests.support.eventually import eventually
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Answer, Service, clean_env, free_port, stop
 
 PARTITIONS = 16
-PATIENCE_SECONDS = 30.0
-
-
-async def until(holds: Callable[[], Awaitable[Any]], what: str, seconds: float = PATIENCE_SECONDS) -> float:
-    """Waits until it holds; how long that took, in seconds."""
-    started = time.monotonic()
-    while not await holds():
-        assert time.monotonic() < started + seconds, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.02)
-    return time.monotonic() - started
 
 
 class Stack:
@@ -69,7 +60,7 @@ class Stack:
         await stop(child)
 
     async def ready(self) -> float:
-        return await until(self.service.ready, "the service is ready", READY_SECONDS)
+        return await eventually(self.service.ready, "the service is ready", READY_SECONDS)
 
     def hang(self, pid: int) -> None:
         """Stops a server, its children too, until `go_on`."""
@@ -101,7 +92,7 @@ class Stack:
             head = await self.head(sale)
             return (str(position.epoch), str(position.seq)) == (head.get("epoch"), head.get("seq"))
 
-        await until(same, "all is recorded")
+        await eventually(same, "all is recorded")
         await ledger.close()
 
     async def copy(self, sale: str) -> dict[str, bytes]:
@@ -124,7 +115,7 @@ class Stack:
             head = await self.head(sale)
             return head.get("epoch", "").isdigit() and int(head["epoch"]) > before and "fence" not in head
 
-        await until(newer, "memory is built again")
+        await eventually(newer, "memory is built again")
 
     async def retried(self, call: Callable[[], Awaitable[Answer]], seconds: float = 20.0) -> Answer:
         """What a client that retries as told is answered in the end: after 503 and 409 in flight."""

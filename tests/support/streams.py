@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from conftest import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
 
 
 @dataclass(frozen=True)

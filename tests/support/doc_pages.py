@@ -19,10 +19,10 @@ from typing import Final
 
 from markdown_it import MarkdownIt
 
-from conftest import clean_env
 from flashguard.embedded.run_file import Run
+from tests.support.service import clean_env
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HOW_TOS = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 PAGES: Final = ("README.md", "docs/tutorial.md", *(str(path.relative_to(ROOT)) for path in HOW_TOS))
 MARK = re.compile(r"<!-- (not run|run instead): (.*?) -->", re.DOTALL)

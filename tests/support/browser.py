@@ -20,10 +20,10 @@ from playwright.async_api import (
     expect,
 )
 
-from conftest import Service
+from tests.support.service import Service
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
-BUILT: Final = Path(__file__).parents[1] / "web" / "out" / "csp.json"
+BUILT: Final = Path(__file__).parents[2] / "web" / "out" / "csp.json"
 FLAGS: Final = (
     "--headless",
     "--disable-gpu",

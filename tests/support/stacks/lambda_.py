@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from flashguard.embedded import EmbeddedServers
-from stacks import ONE_PROCESS, Stack, folder, migrate
-from stacks.lambda_runtime import Function, http_api
+from tests.support.stacks import ONE_PROCESS, Stack, folder, migrate
+from tests.support.stacks.lambda_runtime import Function, http_api
 
 INSTANCES = 4
 PATIENCE_SECONDS = 60.0

@@ -1,10 +1,8 @@
 """Real Valkey or Redis servers with a port, as many as a topology needs, and commands to each."""
 
 import asyncio
-import contextlib
 import socket
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,7 @@ from typing import Any
 from flashguard.embedded import EmbeddedValkey
 from flashguard.valkey.address import Address
 from flashguard.valkey.connection import Client
-from flashguard.valkey.errors import RedisError
 
-PATIENCE_SECONDS = 30.0
-POLL_SECONDS = 0.02
 HOST = "127.0.0.1"
 
 
@@ -77,18 +72,6 @@ class Node(EmbeddedValkey):
             self._client = None
         await self.kill()
         await super().stop(timeout_seconds)
-
-
-async def until(holds: Callable[[], Awaitable[Any]], what: str, seconds: float = PATIENCE_SECONDS) -> float:
-    """Waits until it holds; a server that does not answer does not hold. How long that took."""
-    started = time.monotonic()
-    while True:
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
-            if await holds():
-                return time.monotonic() - started
-        if time.monotonic() > started + seconds:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        await asyncio.sleep(POLL_SECONDS)
 
 
 @asynccontextmanager

@@ -47,13 +47,13 @@ def lacks() -> frozenset[str]:
     """What the chosen stack can't give."""
     if chosen() == EMBEDDED:
         return frozenset()
-    return getattr(importlib.import_module(f"stacks.{chosen()}"), "LACKS", frozenset())
+    return getattr(importlib.import_module(f"tests.support.stacks.{chosen()}"), "LACKS", frozenset())
 
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Stack]:
     """The chosen stack, its ledger migrated."""
-    async with importlib.import_module(f"stacks.{chosen()}").running() as stack:
+    async with importlib.import_module(f"tests.support.stacks.{chosen()}").running() as stack:
         yield stack
 
 

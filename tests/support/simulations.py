@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from conftest import Service
 from flashguard.kernel import keys
+from tests.support.service import Service
 
 PATH = "/v1/simulations"
 

@@ -14,10 +14,10 @@ import asyncpg
 from flashguard.embedded import EmbeddedServers
 from flashguard.embedded.child import end, spawn
 from flashguard.embedded.postgres_home import choose_account
-from stacks import Stack, folder, migrate, program
+from tests.support.stacks import Stack, folder, migrate, program
 
 START_SECONDS = 10.0
-APP_ROLE = Path(__file__).parents[2] / "deploy" / "supabase" / "app_role.sql"
+APP_ROLE = Path(__file__).parents[3] / "deploy" / "supabase" / "app_role.sql"
 
 
 @asynccontextmanager
@@ -81,7 +81,7 @@ def socket_folder(servers: EmbeddedServers) -> Path:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Stack]:
-    from conftest import free_port
+    from tests.support.service import free_port
 
     with folder() as place:
         async with EmbeddedServers(place / "data") as servers:

@@ -24,6 +24,7 @@ from flashguard.ledger import Ledger
 from flashguard.model import Position, SaleId
 from flashguard.recorder.partition import PartitionRecorder
 from flashguard.recorder.rebuild import LEASE_MS, Overtaken
+from flashguard.recorder.states import Recording
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 from tests.properties.model import Config, Item, Sale
@@ -205,6 +206,7 @@ class Play:
             return
         recorder = self.real.recorder()
         position = recorder.position = await self.real.ledger.positions.get(PARTITION)
+        recorder.state = Recording()
         raw = await self.real.kernel.entries(PARTITION, position.epoch, position.seq + 1, count=count)
         run, end, whole = last_position([decode_entry(*each) for each in raw], position)
         assert whole

@@ -37,7 +37,7 @@ async def serving_metrics(recorder: Recorder, settings: Settings) -> AsyncIterat
         sent = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "replace")
         if closed and not hmac.compare_digest(sent, f"Bearer {key}".encode()):
             return web.Response(status=401, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
-        states = {partition.partition: partition.state for partition in recorder.partitions}
+        states = {partition.partition: partition.state.label for partition in recorder.partitions}
         body, media_type = exposition(recorder.meters.families(states), request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: media_type})
 

@@ -1,16 +1,18 @@
-"""The recorder: reads each partition's journal in order and writes it into the ledger, group by group."""
+"""Records one partition: reads its journal in order and writes it into the ledger, group by group.
+
+What it does next is decided in states.py; here is how it does it.
+"""
 
 import asyncio
 import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 import msgspec
 
-from flashguard.errors import FlashGuardError
 from flashguard.journal import Announcement, Entry, decode_sound, encode_announcement, last_position
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryBroken, Verb
@@ -20,8 +22,30 @@ from flashguard.settings import Settings
 
 from .admit import Unreplayable
 from .meters import Meters
-from .rebuild import Memory, Overtaken, Recovery, close_for_operator, inspect, rebuild
+from .rebuild import Memory, Overtaken, close_for_operator, inspect, note_rebuild, rebuild
 from .refuse import REFUSALS
+from .states import (
+    Away,
+    Defect,
+    Doubt,
+    End,
+    Ended,
+    Event,
+    Failed,
+    HandingOver,
+    HandOver,
+    Lost,
+    Older,
+    Outrun,
+    Recording,
+    Sound,
+    Starting,
+    State,
+    after,
+    doubt_of,
+    pause_of,
+    work_of,
+)
 from .write import write_doubtful_group, write_group
 
 if TYPE_CHECKING:
@@ -29,102 +53,114 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("flashguard.recorder")
 
-IDLE_MS = 500
-"""How long a read waits for an entry before the recorder looks whether memory is still there."""
-NOTE_SECONDS = 0.1
-"""How often the recorded position is noted in memory, where replays and the backlog bound look."""
-OTHER_RECORDER_SECONDS = 0.25
-"""How long a recorder steps back after another one moved the position: one of them is about to go."""
-PAUSE_SECONDS_MOST = 0.25
-"""Between two looks at a server that is away: it shall not wait for us once it is back."""
-DEFECT_SECONDS = 1.0
-"""How long a partition rests after a fault that nobody foresaw."""
-
-
-class LostHistory(FlashGuardError):
-    """Memory is not the history that the ledger recorded; it must be built again."""
+IDLE_MS: Final = 500
+"""How long a read waits for an entry before the recorder checks whether memory is still there."""
+NOTE_SECONDS: Final = 0.1
+"""How often the recorded position is noted in memory, where replays and the backlog bound read it."""
 
 
 class PartitionRecorder:
     """Records one partition."""
 
     def __init__(
-        self, partition: int, kernel: Kernel, ledger: Ledger, settings: Settings, meters: Meters | None = None
+        self,
+        partition: int,
+        kernel: Kernel,
+        ledger: Ledger,
+        settings: Settings,
+        meters: Meters | None = None,
+        traces: "Traces | None" = None,
     ) -> None:
         self.partition = partition
         self.position: Position | None = None
-        self.state = "starting"
-        self.traces: Traces | None = None
-        self.handing_over = False
-        """It ends with the first group that another recorder was faster with."""
-        self.ending = False
-        """It ends after the group in hand."""
+        self.state: State = Starting()
+        self._logged = Starting.label
         self._kernel = kernel
         self._ledger = ledger
         self._settings = settings
         self._meters = meters or Meters()
-        self._lost: str | None = None
-        self._fell_back = False
-        self._recovery: Recovery | None = None
+        self._traces = traces
         self._tail: deque[tuple[float, int]] = deque()
         self._noted_at = 0.0
         self._noted_seq = 0
         self._trimmed = 0
 
+    @property
+    def handing_over(self) -> bool:
+        """Whether it was told to give its partition up."""
+        return isinstance(self.state, HandingOver | Ended)
+
     async def run(self) -> None:
-        """Records until cancelled, or told to end. Every fault ends in another look at where memory and
-        ledger stand."""
-        pause = 0.0
-        while not self.ending:
+        """Record until cancelled or told to end. After every fault it compares memory and ledger again."""
+        while not isinstance(self.state, Ended):
             try:
-                if pause:
-                    await asyncio.sleep(pause)
-                await self._settle()
-                pause = 0.0
+                await asyncio.sleep(pause_of(self.state))
+                if not self._is_recording():
+                    await self._settle()
                 await self._follow()
             except Overtaken:
-                if self.handing_over:
-                    return
-                pause = OTHER_RECORDER_SECONDS
-            except (LostHistory, MemoryBroken) as error:
+                self._note(Outrun())
+            except MemoryBroken as error:
                 self.suspect(str(error))
             except (MemoryAway, LedgerAway) as error:
-                self._say("waiting", str(error))
-                pause = min(PAUSE_SECONDS_MOST, pause * 2 or 0.05)
+                self._note(Away(str(error)))
             except asyncpg.PostgresError as error:
-                self._say("waiting", f"PostgreSQL: {error}")
-                pause = DEFECT_SECONDS
+                self._note(Failed(f"PostgreSQL: {error}"))
             except Exception:
-                log.exception("partition %d", self.partition)
-                pause = DEFECT_SECONDS
+                log.exception("partition %d: its task failed; it starts again", self.partition)
+                self._note(Defect())
+
+    def hand_over(self) -> None:
+        """Give the partition up: record on until another recorder is faster with a group."""
+        self._note(HandOver())
+
+    def end(self) -> None:
+        """End after the group in hand."""
+        self._note(End())
 
     def suspect(self, why: str) -> None:
-        """Memory was found wrong: it is built again at the next look."""
-        self._say("recovering", why)
-        self._lost = self._lost or why
-        self._recovery = self._recovery or Recovery(self.partition)
+        """Rebuild memory at the next step: it was found wrong."""
+        self._note(Lost(why, time.monotonic()))
 
     def doubt(self) -> None:
-        """The ledger says that memory must be built again, and nobody does it: an operator asked for it."""
-        if self.state == "recording":
+        """Rebuild memory because the ledger asks for it, and no recorder does it."""
+        if self._is_recording():
             self.suspect("the ledger asks for it: an operator, or a recorder that died")
 
     def compare(self, ours: Position | None, ledgers: Position) -> None:
-        """Looks whether the ledger is behind where we once left it: it was restored, or failed over."""
+        """Check that the ledger is not behind where we left it, as after a restore or a failover."""
         if ours is not None and (ledgers.epoch, ledgers.seq) < (ours.epoch, ours.seq):
             log.error(
                 "partition %d: the ledger fell back from %d-%d to %d-%d",
                 self.partition, ours.epoch, ours.seq, ledgers.epoch, ledgers.seq,
             )  # fmt: skip
-            self._fell_back = True
+            if self._is_recording():
+                self._note(Outrun())
 
-    def _say(self, state: str, why: str) -> None:
-        if self.state != state:
-            log.warning("partition %d is %s: %s", self.partition, state, why)
-        self.state = state
+    def _is_recording(self) -> bool:
+        return isinstance(work_of(self.state), Recording)
+
+    def _note(self, event: Event) -> None:
+        """Go to the state that follows, and log what an operator should know, each change once."""
+        self.state = after(self.state, event)
+        label = self.state.label
+        if isinstance(event, Sound):
+            self._logged = label
+        if label == self._logged or isinstance(self.state, Ended):
+            return
+        if isinstance(event, Older):
+            log.warning("partition %d is fenced: %s; run `flashguard recover`", self.partition, event.why)
+            self._logged = label
+        elif isinstance(event, Away | Failed) or (isinstance(event, Lost) and event.certain):
+            log.warning("partition %d is %s: %s", self.partition, label, event.why)
+            self._logged = label
 
     async def _settle(self) -> None:
-        """Finds the position; builds memory again when it is not the history the ledger recorded."""
+        """Find the position; rebuild memory when it is not the history that the ledger recorded.
+
+        Raises:
+            Overtaken: another recorder moved the position, or rebuilds memory.
+        """
         position = await self._ledger.positions.get(self.partition)
         try:
             memory, why = await inspect(self._kernel, self.partition, position)
@@ -133,39 +169,47 @@ class PartitionRecorder:
             await self._kernel.wipe(self.partition)
             memory, why = Memory.LOST, str(error)
         if memory is Memory.NEWER:
-            if await self._ledger.positions.get(self.partition) == position:
-                await close_for_operator(self._kernel, self.partition, why)
-                self._say("fenced", f"{why}; run `flashguard recover`")
-            raise Overtaken
+            if await self._ledger.positions.get(self.partition) != position:
+                raise Overtaken
+            await close_for_operator(self._kernel, self.partition, why)
+            self._note(Older(why))
+            return
         if memory is Memory.SOUND and await self._ledger.positions.is_doubted(self.partition):
             memory, why = Memory.LOST, "the ledger refused some of memory's grants"
-        mended = memory is Memory.SOUND and self.position is not None and position.epoch > self.position.epoch
-        if memory is Memory.LOST or (self._lost and not mended):  # not once more after another recorder
-            position = await self._recover(self._lost or why)
-        self._lost = self._recovery = None
-        self._fell_back = False
+        if memory is Memory.LOST or self._must_rebuild(position):
+            position = await self._rebuild(why)
         self.position = position
         self._tail.clear()
         self._trimmed = 0
         self._noted_seq = 0
-        self.state = "recording"
+        self._note(Sound())
 
-    async def _recover(self, why: str) -> Position:
-        """Builds memory again; what its journal still has that chains is recorded first."""
-        recovery = self._recovery = self._recovery or Recovery(self.partition)
+    def _must_rebuild(self, position: Position) -> bool:
+        """Return whether memory that looks sound is still in doubt: no other recorder has rebuilt it."""
+        doubt = doubt_of(self.state)
+        rebuilt = self.position is not None and position.epoch > self.position.epoch
+        return doubt is not None and doubt.certain and not rebuilt
+
+    async def _rebuild(self, why: str) -> Position:
+        """Build memory again; what its journal still has that chains is recorded first."""
+        self._note(Lost(why, time.monotonic(), certain=False))
+        doubt = doubt_of(self.state) or Doubt(why, time.monotonic())
+        why = doubt.why if doubt.certain else why
 
         async def drain(position: Position) -> None:
-            recovery.entries += await self._drain(position)
+            doubt.entries += await self._drain(position)
 
         done = await rebuild(
             self._kernel, self._ledger, self.partition,
             why=why, closed_sale_hours=self._settings.closed_sale_hours, drain=drain,
         )  # fmt: skip
-        await recovery.tell(self._ledger, why, done)
+        if not done.first:
+            seconds = time.monotonic() - doubt.noticed_at
+            await note_rebuild(self._ledger, self.partition, done, why, seconds, doubt.entries)
         return done.position
 
     async def _drain(self, position: Position) -> int:
-        """Writes all that the fenced journal has after this position; returns how many entries."""
+        """Write what the fenced journal has after this position; return the number of entries."""
         count = 0
         while True:
             raw = await self._kernel.entries(
@@ -178,8 +222,8 @@ class PartitionRecorder:
             position, count = end, count + len(run)
 
     async def _follow(self) -> None:
-        """Reads and records group after group."""
-        while not self.ending:
+        """Read and record group after group, for as long as memory is sound."""
+        while self._is_recording():
             position = self._at()
             raw = await self._kernel.entries(
                 self.partition,
@@ -188,29 +232,27 @@ class PartitionRecorder:
                 count=self._settings.group_entries,
                 block_ms=IDLE_MS,
             )
-            if self._lost:
-                raise LostHistory(self._lost)
-            if self._fell_back:
-                raise Overtaken
+            if not self._is_recording() and not isinstance(self.state, Ended):
+                return  # memory was found wrong meanwhile, or the ledger fell back
             if not raw:
                 await self._look()
                 continue
             entries, broken = decode_sound(raw)
             run, end, whole = last_position(entries, position)
             if run:
-                if self.traces is None:
+                if self._traces is None:
                     refused = await self._write(run, position, end)
                 else:
-                    with self.traces.transaction(self.partition, [entry.token for entry in run]):
+                    with self._traces.transaction(self.partition, [entry.token for entry in run]):
                         refused = await self._write(run, position, end)
                 self.position = end
                 await self._announce(run, refused)
                 if refused:
-                    raise LostHistory(f"the ledger refused {len(refused)} of memory's grants")
+                    self.suspect(f"the ledger refused {len(refused)} of memory's grants")
             if not whole:
-                raise LostHistory(f"the journal does not continue entry {end.epoch}-{end.seq}")
+                self.suspect(f"the journal does not continue entry {end.epoch}-{end.seq}")
             if broken:
-                raise LostHistory(broken)
+                self.suspect(broken)
 
     def _at(self) -> Position:
         if self.position is None:
@@ -218,18 +260,18 @@ class PartitionRecorder:
         return self.position
 
     async def _look(self) -> None:
-        """Nothing came: is memory still there, and where we think it is?"""
+        """Check, while no entry comes, that memory is still there and where we left it."""
         position = self._at()
         memory, why = await inspect(self._kernel, self.partition, position)
         if memory is not Memory.SOUND:
-            raise LostHistory(why)
-        if position.seq > self._noted_seq:
+            self.suspect(why)
+        elif position.seq > self._noted_seq:
             await self._announce((), ())
 
     async def _write(
         self, run: Sequence[Entry], position: Position, end: Position
     ) -> Sequence[ReservationId]:
-        """One transaction; what the ledger refuses is found and left out. Returns the refused orders.
+        """Write a group in one transaction, without what the ledger refuses; return the refused orders.
 
         Raises:
             Overtaken: another recorder moved the position, or the partition was closed for an operator
@@ -259,12 +301,13 @@ class PartitionRecorder:
             raise Overtaken
         self._meters.note_group(run, refused, time.perf_counter() - started)
         if drift:
-            self._lost = f"memory's counters differ from the ledger's: {', '.join(drift)}"
-            log.error("partition %d: %s", self.partition, self._lost)
+            why = f"memory's counters differ from the ledger's: {', '.join(drift)}"
+            log.error("partition %d: %s", self.partition, why)
+            self.suspect(why)
         return refused
 
     async def _announce(self, run: Sequence[Entry], refused: Sequence[ReservationId]) -> None:
-        """Tells the waiting what is recorded, notes it in memory now and then, trims the journal's tail."""
+        """Tell the waiting callers what is recorded; every 0.1 s, note it in memory and trim the journal."""
         position, now = self._at(), time.monotonic()
         if run:
             self._tail.append((now, position.seq))
@@ -288,14 +331,12 @@ class PartitionRecorder:
             ),
         )
         if reply.status or reply.results[0] != "announced":
-            raise LostHistory(f"memory lost entry {position.epoch}-{position.seq} after it was recorded")
-        if note:
+            self.suspect(f"memory lost entry {position.epoch}-{position.seq} after it was recorded")
+        elif note:
             self._noted_at, self._noted_seq = now, position.seq
-        if self._lost:
-            raise LostHistory(self._lost)
 
     def _trim_below(self, now: float) -> int:
-        """The entry below which the journal's recorded tail may go; 0 for none. The position's own stays."""
+        """Return the entry below which the journal is trimmed; 0 for none. The position's own entry stays."""
         tail, below = self._tail, self._at().seq - self._settings.journal_tail_entries
         while tail and now - tail[0][0] > self._settings.journal_tail_seconds:
             below = max(below, tail.popleft()[1])

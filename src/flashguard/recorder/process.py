@@ -19,6 +19,7 @@ from .expiry import sweep
 from .meters import Meters
 from .partition import PartitionRecorder
 from .shares import Roll, share
+from .states import Fenced
 from .transfers import tend
 from .watchdog import NEXT_STEP, Stalls, marks_of
 
@@ -117,14 +118,15 @@ class Recorder:
                 self._take(mine - self._taken.keys(), tasks)
                 for number in self._taken.keys() - mine:
                     if not self._taken[number].handing_over:
-                        self._taken[number].handing_over = True
+                        self._taken[number].hand_over()
                         tasks.create_task(self._give_up([number]))
             await asyncio.sleep(LOOK_SECONDS)
 
     def _take(self, numbers: frozenset[int], tasks: asyncio.TaskGroup) -> None:
         for number in sorted(numbers):
-            one = PartitionRecorder(number, self._kernel, self._ledger, self._settings, self.meters)
-            one.traces = self.traces
+            one = PartitionRecorder(
+                number, self._kernel, self._ledger, self._settings, self.meters, self.traces
+            )
             self._taken[number], self._suspects[number] = one, one.suspect
             self._tasks[number] = tasks.create_task(one.run())
         if numbers:
@@ -136,10 +138,10 @@ class Recorder:
         if not running:
             return
         for number in numbers:
-            self._taken[number].handing_over = True
+            self._taken[number].hand_over()
         await asyncio.wait(running, timeout=HAND_OVER_SECONDS)
         for number in numbers:
-            self._taken[number].ending = True
+            self._taken[number].end()
         _, late = await asyncio.wait(running, timeout=END_SECONDS)
         for task in late:
             task.cancel()
@@ -158,7 +160,7 @@ class Recorder:
         numbers = [number for number, one in self._taken.items() if not one.handing_over]
         if alone:
             for number in numbers:
-                self._taken[number].ending = True
+                self._taken[number].end()
         await self._give_up(numbers)
 
     async def _watch_the_ledger(self, tasks: asyncio.TaskGroup) -> None:
@@ -173,7 +175,7 @@ class Recorder:
         ours = {
             number: positions[number]
             for number, one in self._taken.items()
-            if one.state != "fenced" and not one.handing_over
+            if not isinstance(one.state, Fenced) and not one.handing_over
         }
         try:
             marks = await marks_of(self._kernel, ours)
@@ -192,7 +194,7 @@ class Recorder:
         log.error(
             "partition %d: nothing was recorded for %.0f s while PostgreSQL answers (its task was %s). Its "
             "task is restarted. %s",
-            number, seconds, one.state, NEXT_STEP,
+            number, seconds, one.state.label, NEXT_STEP,
         )  # fmt: skip
         self.meters.note_restart()
         self._tasks[number].cancel()

@@ -1,7 +1,6 @@
 """Recovery: is memory still the history that the ledger recorded? If not, build it again from the ledger."""
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Final
@@ -203,27 +202,22 @@ async def rebuild(
     return Rebuilt(Position(epoch, 0, token), sales, reservations, first=position.epoch == 0)
 
 
-class Recovery:
-    """One recovery as it is told: from the moment memory was found wrong until buyers are served again."""
+async def note_rebuild(
+    ledger: Ledger, partition: int, done: Rebuilt, why: str, seconds: float, entries: int
+) -> None:
+    """Note a rebuild in the log and in the ledger, where readiness and metrics read it.
 
-    def __init__(self, partition: int) -> None:
-        self._partition = partition
-        self._noticed = time.monotonic()
-        self.entries = 0
-
-    async def tell(self, ledger: Ledger, why: str, done: Rebuilt) -> None:
-        """Says it in the log and in the ledger, where readiness and metrics look."""
-        seconds = time.monotonic() - self._noticed
-        if done.first:
-            return
-        log.warning(
-            "partition %d rebuilt from the ledger (%s): %d entries recorded first, %d sales, "
-            "%d reservations, epoch %d, %.0f ms",
-            self._partition, why, self.entries, done.sales, done.reservations, done.position.epoch,
-            seconds * 1000,
+    Parameters:
+        seconds: from the moment memory was found wrong until buyers are served again.
+        entries: those of the fenced journal that were recorded first.
+    """
+    log.warning(
+        "partition %d rebuilt from the ledger (%s): %d entries recorded first, %d sales, "
+        "%d reservations, epoch %d, %.0f ms",
+        partition, why, entries, done.sales, done.reservations, done.position.epoch, seconds * 1000,
+    )  # fmt: skip
+    async with ledger.connection() as connection:
+        await note_recovery(
+            connection, partition, done.position.epoch, why=why, seconds=seconds,
+            entries=entries, sales=done.sales, reservations=done.reservations,
         )  # fmt: skip
-        async with ledger.connection() as connection:
-            await note_recovery(
-                connection, self._partition, done.position.epoch, why=why, seconds=seconds,
-                entries=self.entries, sales=done.sales, reservations=done.reservations,
-            )  # fmt: skip

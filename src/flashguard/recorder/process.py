@@ -15,7 +15,8 @@ from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position
 from flashguard.settings import Settings
 
-from .expiry import sweep
+from .catalogue import keep_catalogue
+from .expiry import expire_holds
 from .meters import Meters
 from .partition import PartitionRecorder
 from .shares import Roll, share
@@ -88,8 +89,13 @@ class Recorder:
         await self._appear()
         async with asyncio.TaskGroup() as tasks:
             roles = [tasks.create_task(role) for role in (self._beat(), self._take_shares(tasks))]
-            others = (self._watch_the_ledger(tasks), self._sweep(), tend(self._kernel, self._ledger))
-            rest = [tasks.create_task(role) for role in others]
+            duties = (
+                self._watch_the_ledger(tasks),
+                expire_holds(self._kernel, self._settings, self._suspects),
+                keep_catalogue(self._kernel, self._ledger, self._settings, self._suspects),
+                tend(self._kernel, self._ledger),
+            )
+            rest = [tasks.create_task(duty) for duty in duties]
             await self._leaving.wait()
             for role in roles:
                 role.cancel()
@@ -97,9 +103,6 @@ class Recorder:
             await self._hand_over()
             for role in rest:
                 role.cancel()
-
-    async def _sweep(self) -> None:
-        await sweep(self._kernel, self._ledger, self._settings, self._suspects)
 
     async def _take_shares(self, tasks: asyncio.TaskGroup) -> None:
         """Takes what is ours and gives up what is not, whoever comes and goes."""

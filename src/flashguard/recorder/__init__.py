@@ -1,4 +1,4 @@
-"""Journal to ledger: the loop, ended holds, and recovery."""
+"""Writes the journal into the ledger, expires holds, and rebuilds memory."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ __all__ = ["Recorder"]
 
 
 def __getattr__(name: str) -> object:
-    """The recorder itself, when first asked for: who sells needs its parts alone, and no time to start."""
+    """Import the recorder on first use: the API needs only the smaller modules, and starts sooner."""
     if name == "Recorder":
         from .process import Recorder
 

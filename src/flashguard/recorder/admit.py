@@ -1,7 +1,7 @@
-"""The last guard's slow path: which transitions of a doubtful group the ledger can still accept.
+"""The last guard's slow path: finds the transitions of a doubtful group that the ledger can still accept.
 
-Only a memory that lost data can journal what the ledger refuses. The group is then looked at one
-transition at a time, in the journal's order, against the ledger's own locked counters.
+Only a memory that lost data can journal what the ledger refuses. The group is then checked one transition
+at a time, in the journal's order, against the ledger's own locked counters.
 """
 
 from collections.abc import Iterable
@@ -32,8 +32,8 @@ _ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
 
 
 class Unreplayable(FlashGuardError):
-    """The journal needs a sale or an item that the ledger does not have: the ledger lost it. Nothing of the
-    run may be dropped, so an operator must decide."""
+    """The journal needs a sale or an item that the ledger lost. No entry of the run may be dropped, so an
+    operator must decide."""
 
 
 class Counts(Struct):
@@ -53,15 +53,16 @@ def admit(
     counts: dict[tuple[str, str], Counts],
     known: dict[tuple[str, str], str],
 ) -> tuple[list[Transition], list[Refusal]]:
-    """Splits a run of entries into what the ledger accepts and what it refuses.
+    """Split a run of entries into what the ledger accepts and what it refuses.
 
     Parameters:
-        counts: the counters of every item named, by (sale, sku); changed in place.
-        known: the status of every reservation named that the ledger has, by (sale, id); changed in place.
+        counts: the counters of every item in the run, by (sale, sku); changed in place.
+        known: the status of every reservation in the run that the ledger has, by (sale, id); changed in
+            place.
 
     Returns:
         the transitions to apply, and the refused ones: grants, confirms and releases without a live hold,
-        cancels without an order, restocks below what is held and sold, and whatever can't be read.
+        cancels without an order, restocks below what is held and sold, and unreadable transitions.
 
     Raises:
         Unreplayable: the ledger does not have an item of the run.

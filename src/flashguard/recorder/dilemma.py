@@ -1,7 +1,7 @@
-"""A ledger that lost what it once had, from a backup or a failover too far back: an operator's choice.
+"""Shows what is lost either way when the ledger fell back behind memory: an operator must choose a side.
 
-Memory then knows of orders that the ledger does not have. To repair that unasked would sell their units
-again, so the partition stays fenced. Either way something is lost; what, is shown first.
+A backup or a failover may set the ledger back. Memory then has orders that the ledger does not have. A
+rebuild would sell their units again, so the partition stays fenced until the operator chooses.
 """
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from .rebuild import Memory, inspect
 
 PAGE = 1_000
 IDS_SHOWN = 10_000
-"""Of lost orders; there may be more."""
+"""Lost orders that are listed; there may be more."""
 
 
 class ItemGap(Struct, frozen=True):
@@ -29,7 +29,7 @@ class ItemGap(Struct, frozen=True):
 
 
 class Dilemma(Struct, frozen=True):
-    """What stands on both sides of one partition."""
+    """What memory and the ledger each have of one partition."""
 
     partition: int
     why: str
@@ -41,11 +41,11 @@ class Dilemma(Struct, frozen=True):
     """Entries that the ledger lacks and the journal still has."""
     items: list[ItemGap]
     lost_orders: list[str]
-    """Orders that memory knows and the ledger does not; who bought them only the journal's tail can say."""
+    """Orders that memory has and the ledger does not; only the journal's tail knows their buyers."""
 
 
 async def dilemma(kernel: Kernel, ledger: Ledger, partition: int) -> Dilemma | None:
-    """What an operator must decide about this partition; None when there is nothing to decide.
+    """Return what an operator must decide about this partition; None when there is nothing to decide.
 
     Raises:
         MemoryAway, LedgerAway: a server does not answer.
@@ -97,7 +97,7 @@ async def _lost_orders(
 
 
 async def journal_tail(kernel: Kernel, partition: int, position: Position, epoch: int) -> list[Entry]:
-    """What the journal still has of memory's epoch after the ledger's position; unbroken within itself."""
+    """Return the entries of memory's epoch after the ledger's position, up to the first gap."""
     start = position.seq + 1 if epoch == position.epoch else 1
     tail: list[Entry] = []
     while True:

@@ -58,7 +58,7 @@ class Changed(Struct, omit_defaults=True):
 
 
 class Moved(Struct):
-    """An item's counters: the sums of the group, and memory's own figures after it."""
+    """An item's counters: the sums of the group, and memory's own counters after it."""
 
     sale: str
     sku: str
@@ -81,7 +81,7 @@ class Group(Struct):
     restocks: list[Restock] = field(default_factory=list)
     sale_changes: dict[str, SaleChange] = field(default_factory=dict)
     turns: list[SaleChange] = field(default_factory=list)
-    """Every change of a sale, also those that a later one of the group overtook: each is an event."""
+    """Every change of a sale, including those that a later one of the group replaced: each is an event."""
     keyed_changes: list[SaleChange] = field(default_factory=list)
     creations: dict[str, Create] = field(default_factory=dict)
     descriptions: dict[str, Describe] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Group(Struct):
     leaves: dict[tuple[str, str], Leave] = field(default_factory=dict)
 
     def add(self, transition: Transition) -> None:
-        """Takes the next transition of the journal."""
+        """Add the next transition of the journal."""
         match transition:
             case Buy(sale, id_, lines, at_ms, fingerprint, customer):
                 self.new[sale, id_] = New(
@@ -148,7 +148,7 @@ class Group(Struct):
                 pass
 
     def note_memory(self, entry: Entry) -> None:
-        """Keeps memory's own counters after the entry, to compare with the ledger's."""
+        """Keep memory's own counters after the entry, to compare them with the ledger's."""
         for counters in entry.body.counters:
             item = self._item(counters.sale, counters.sku)
             item.memory_stock, item.memory_held, item.memory_sold = (
@@ -185,7 +185,7 @@ class Group(Struct):
         )
 
     def key_arguments(self) -> tuple[list[object], ...]:
-        """The keys under which sales were changed, as the arrays that `record_change_keys` takes."""
+        """Return the keys under which sales were changed, as the columns of `record_change_keys`."""
         keyed = self.keyed_changes
         return (
             [c.sale for c in keyed], [c.key for c in keyed], [c.verb for c in keyed],
@@ -193,7 +193,7 @@ class Group(Struct):
         )  # fmt: skip
 
     def waiting_arguments(self) -> tuple[tuple[list[object], ...], tuple[list[object], ...]]:
-        """Who began to wait and who stopped, as the arrays that `record_joins` and `record_leaves` take."""
+        """Return waiting list entries that joined and left, in columns: `record_joins`, `record_leaves`."""
         joins, leaves = self.joins.values(), self.leaves.values()
         began: tuple[list[object], ...] = (
             [j.sale for j in joins], [j.id for j in joins], [j.place for j in joins],
@@ -207,27 +207,27 @@ class Group(Struct):
         return began, ended
 
     def rule_arguments(self) -> tuple[list[object], ...]:
-        """The rules of the sales that changed, as the arrays that `record_sale_rules` takes."""
+        """Return the rules of the sales that changed, as the columns of `record_sale_rules`."""
         changes = self.sale_changes.values()
         return [c.sale for c in changes], [_json(c.rules).decode() for c in changes]
 
     def creations_argument(self) -> str:
-        """The sales that entered memory, as the JSON that `restore_sales` takes."""
+        """Return the sales that entered memory, as the JSON of `restore_sales`."""
         return f"[{','.join(one.definition for one in self.creations.values())}]"
 
     def description_arguments(self) -> tuple[list[object], ...]:
-        """Names and waiting rooms that changed, as the arrays that `describe_sales` takes."""
+        """Return names and waiting rooms that changed, as the columns of `describe_sales`."""
         changed = self.descriptions.values()
         return [d.sale for d in changed], [d.name for d in changed], [d.room for d in changed]
 
     @property
     def sales_to_find(self) -> set[str]:
-        """Sales that the group changes without touching a counter: no statement would notice an unknown
+        """Return the sales that the group changes without a counter: no statement would notice an unknown
         one."""
         return {*self.sale_changes, *self.descriptions, *(sale for sale, _ in self.joins)}
 
     def rare_arguments(self) -> tuple[str, str, str] | None:
-        """What is seldom in a group, as the JSON that `record_changes` takes; None when there is none."""
+        """Return what is rare in a group, as the JSON of `record_changes`; None when it has nothing rare."""
         rare = (
             self.restocks, self.sale_changes, self.late_confirms, self.cancels, self.joins, self.leaves,
             self.creations, self.descriptions,
@@ -261,7 +261,7 @@ class Group(Struct):
         return _json(restocks).decode(), _json(changes).decode(), _json(late_confirms).decode()
 
     def cancels_argument(self) -> str:
-        """The orders that were taken back, as the JSON that `record_cancels` takes."""
+        """Return the cancelled orders, as the JSON of `record_cancels`."""
         return _json(
             [
                 {"sale": c.sale, "id": c.id, "at_ms": c.at_ms, "restock": c.restock, "reason": c.reason}
@@ -270,12 +270,12 @@ class Group(Struct):
         ).decode()
 
     def turns_argument(self) -> str:
-        """Every change of a sale, in order, as the JSON that `write_rare_events` takes."""
+        """Return every change of a sale, in order, as the JSON of `write_rare_events`."""
         return _json([{"sale": c.sale, "status": c.status, "at_ms": c.at_ms} for c in self.turns]).decode()
 
 
 def fold(entries: Iterable[Entry]) -> Group:
-    """One group of a run of entries."""
+    """Return the group of a run of entries."""
     group = Group()
     for entry in entries:
         for transition in entry.body.transitions:

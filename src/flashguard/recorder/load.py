@@ -30,30 +30,31 @@ _pack: Final = msgspec.msgpack.Encoder().encode
 
 
 IN_FLIGHT: Final = 3
-"""Pages on their way at once: the server takes them with one write to its disk."""
+"""Pages on their way at once: the server writes them to its disk together."""
 
 
 class Abreast:
-    """A few calls at once; the first fault is raised by whoever adds or ends next.
+    """A few calls at once; the next `add` or `all_done` raises the first fault.
 
-    A page that is still on its way after a fault changes nothing that counts: the fence is checked with each.
+    A page that is on its way after a fault changes nothing that counts: each page checks the fence.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def add(self, call: Coroutine[Any, Any, None]) -> None:
-        """Starts a call; waits while there are enough."""
+        """Start a call; wait while the most are on their way."""
         self._tasks.add(asyncio.create_task(call))
         if len(self._tasks) >= IN_FLIGHT:
             await self._wait(asyncio.FIRST_COMPLETED)
 
     async def all_done(self) -> None:
+        """Wait for all calls."""
         if self._tasks:
             await self._wait(asyncio.ALL_COMPLETED)
 
     async def settled(self) -> None:
-        """Wait for all calls on their way, whatever becomes of them."""
+        """Wait for all calls, and ignore their faults."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _wait(self, until: str) -> None:
@@ -69,11 +70,11 @@ class Unloadable(Exception):
 
 
 class LoadRefused(Exception):
-    """Memory did not take the load: it is fenced by somebody else, or not there."""
+    """Memory did not take the load: another recorder fenced it, or it is empty."""
 
 
 def more_keys(partition: int, sale_id: SaleId) -> tuple[str, ...]:
-    """What load.lua takes beside the sale's own keys."""
+    """Return the keys that load.lua takes beside the sale's own keys."""
     return keys.sales(partition), *keys.room(partition, sale_id)
 
 
@@ -87,7 +88,7 @@ async def load_sale(
         fence: the epoch being built; '' for a sale that is new to an open partition.
 
     Returns:
-        how many reservations were loaded.
+        the number of reservations that were loaded.
 
     Raises:
         LoadRefused: the partition is not open, or not fenced by us.
@@ -137,8 +138,8 @@ async def _load_sale(
         deadlines: list[Any] = NOTHING,
         used: list[Any] = NOTHING,
         staged: Sequence[int] = (),
-        habits: list[Any] = NOTHING,
-        line: list[Any] = NOTHING,
+        history: list[Any] = NOTHING,
+        queue: list[Any] = NOTHING,
         definition: str | None = None,
         reserved: list[Any] = NOTHING,
     ) -> None:
@@ -149,7 +150,7 @@ async def _load_sale(
             [sale_id],
             (
                 *("adopt" if staged else step, fence, config, items, records),
-                *(deadlines, used, staged, habits, line, definition, reserved),
+                *(deadlines, used, staged, history, queue, definition, reserved),
             ),
             more_keys=more_keys(partition, sale_id) + (staged_keys if staged else ()),
         )
@@ -159,7 +160,7 @@ async def _load_sale(
             step = "more"
 
     async def stage(key: str, names: list[Any], values: list[Any]) -> None:
-        """A page of a staged hash; the script notes the progress, and whether the fence is still ours."""
+        """Write a page of a staged hash; the script notes the progress and checks that the fence is ours."""
         pairs: list[Any] = names + values
         pairs[::2], pairs[1::2] = names, values
         await asyncio.gather(kernel.stage(key, pairs), send())
@@ -190,16 +191,16 @@ async def _load_sale(
             newest = 0
             async with aclosing(of_sale.waiting()) as waiting_pages:
                 async for rows in waiting_pages:
-                    records, line = _waiting_records(rows, sale["waiting_room"] is not None)
-                    await abreast.add(send(records=records, line=line))
+                    records, queue = _waiting_records(rows, sale["waiting_room"] is not None)
+                    await abreast.add(send(records=records, queue=queue))
                     newest = rows[-1]["place"]
             if newest:
                 await abreast.add(send(records=[["waiting-place", "place", newest]]))
             if keeps_hold_history(rules):
                 since_ms = rules.get("counted_since_ms", 0)
-                async with aclosing(of_sale.hold_history(since_ms)) as habit_pages:
-                    async for rows in habit_pages:
-                        await abreast.add(send(habits=_habits(rows)))
+                async with aclosing(of_sale.hold_history(since_ms)) as history_pages:
+                    async for rows in history_pages:
+                        await abreast.add(send(history=_hold_history(rows)))
             if sale["waiting_room"] is not None:
                 async with aclosing(of_sale.reserved()) as reserved_pages:
                     async for rows in reserved_pages:
@@ -226,24 +227,24 @@ async def _load_sale(
 
 
 def _waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any], list[Any]]:
-    """The records of the waiting list's entries, and the line of those that wait: see lib/waiting.lua.
+    """Return the waiting list's entries as records, and the queue of those that wait: see lib/waiting.lua.
 
     Parameters:
         room: the sale has a waiting room; without one every entry counts as admitted.
     """
     records: list[Any] = []
-    line: list[Any] = []
+    queue: list[Any] = []
     for row in rows:
         head = [f"waiting:{row['id']}", "waiting", row["fingerprint"], row["state"], row["created_ms"]]
         admitted = row["admitted"] or not room
         records.append([*head, row["place"], 0, row["customer"], row["sku"], row["quantity"], admitted])
         if row["state"] == "waiting":
             records.append([f"waits:{row['customer']}", row["id"]])
-            line += (row["sku"], row["place"], row["id"], row["quantity"], admitted)
-    return records, line
+            queue += (row["sku"], row["place"], row["id"], row["quantity"], admitted)
+    return records, queue
 
 
-def _habits(rows: list[asyncpg.Record]) -> list[Any]:
+def _hold_history(rows: list[asyncpg.Record]) -> list[Any]:
     return [value for customer, *counts in rows for value in (customer, " ".join(map(str, counts)))]
 
 
@@ -261,7 +262,7 @@ def _config(sale: asyncpg.Record) -> list[Any]:
 
 
 def _options(sale: asyncpg.Record) -> list[Any]:
-    """What most sales do without: another durability than the disk, and optional rules."""
+    """Return what most sales do without: another durability than the disk, and optional rules."""
     durability = "" if sale["hold_durability"] == Durability.DISK else sale["hold_durability"]
     rules: dict[str, Any] = json.loads(sale["rules"])
     if sale["waiting_room"] is not None:
@@ -281,7 +282,7 @@ def _change_record(row: asyncpg.Record) -> list[Any]:
 
 
 def _parked_record(row: asyncpg.Record) -> list[Any]:
-    """A record that no request fits, so that nothing is granted or ended under a parked id."""
+    """Return a record that no request matches, so that nothing is granted or ended under a parked id."""
     if row["entry"]:
         return [
             f"waiting:{row['id']}",
@@ -299,7 +300,7 @@ def _parked_record(row: asyncpg.Record) -> list[Any]:
 
 
 def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
-    """The records and deadlines of live holds."""
+    """Return the records and deadlines of live holds."""
     records: list[Any] = []
     deadlines: list[Any] = []
     for row in rows:
@@ -315,12 +316,12 @@ def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], 
 
 
 def _ended_records(rows: list[asyncpg.Record]) -> list[bytes]:
-    """Records of orders and ended holds as the kernel packs them: the values, without an array's head."""
+    """Pack orders and ended holds as the kernel does: the values, without an array's head."""
     return [_pack((*row, 0)[1:])[1:] for row in rows]
 
 
 async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:
-    """Forgets a sale that memory need not hold; False when it still has live holds."""
+    """Remove a sale that memory need not have; return False when it still has live holds."""
     step = "drop" if fence else "unload"
     reply = await kernel.run(
         Verb.LOAD,

@@ -1,4 +1,4 @@
-"""What one recorder process counted."""
+"""The metrics of one recorder process."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from flashguard.telemetry.metrics.meters import COUNTS, SECONDS
 
 
 class Meters:
-    """The groups that were committed, by all partitions of one recorder."""
+    """Counts the groups that all partitions of one recorder committed."""
 
     def __init__(self) -> None:
         self._entries = Histogram(COUNTS)
@@ -19,7 +19,7 @@ class Meters:
         self._restarts = 0
 
     def note_group(self, run: Sequence[Entry], refused: Sequence[object], seconds: float) -> None:
-        """One transaction committed these entries, without what the ledger refused."""
+        """Count one transaction that committed these entries, without what the ledger refused."""
         self._entries.note(len(run))
         self._seconds.note(seconds)
         self._transitions += sum(len(entry.body.transitions) for entry in run)
@@ -30,8 +30,10 @@ class Meters:
         self._restarts += 1
 
     def families(self, states: Mapping[int, str]) -> list[Family]:
-        """Parameters:
-        states: what is done just now with each partition that this recorder has taken.
+        """Return the metrics.
+
+        Parameters:
+            states: the label of each claimed partition's state.
         """
         by_state = {(state,): float(count) for state, count in Counter(states.values()).items()}
         return [

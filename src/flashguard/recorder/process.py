@@ -1,4 +1,4 @@
-"""One recorder process: takes its share of the partitions, and hands it over when it ends."""
+"""One recorder process: claims its share of the partitions, and hands it over when it ends."""
 
 import asyncio
 import logging
@@ -30,32 +30,33 @@ if TYPE_CHECKING:
 log = logging.getLogger("flashguard.recorder")
 
 BEAT_SECONDS: Final = 0.5
-LOOK_SECONDS: Final = 0.25
-"""How often a recorder looks who else is there: what a share waits for when its recorder leaves."""
+SHARES_SECONDS: Final = 0.25
+"""How often a recorder computes its share: a share waits this long when its recorder leaves."""
 HAND_OVER_SECONDS: Final = 1.0
-"""How long one that leaves goes on recording while the others have not begun."""
+"""How long a recorder that leaves goes on recording while the others have not begun."""
 END_SECONDS: Final = 2.0
-"""How long a partition may take to end its group; then it is cancelled, which no promise minds."""
+"""How long a partition may take to end its group; then its task is cancelled, which breaks no promise."""
 UNKNOWN_SECONDS: Final = 5.0
-"""Who can't learn for so long who is there takes all: the position keeps two from applying one group."""
+"""If the live recorders stay unknown this long, claim every partition. Compare-and-set on the position keeps
+that safe."""
 LEDGER_WATCH_SECONDS: Final = 2.0
 ABLE_SECONDS: Final = 6.0
-"""A recorder to which the ledger did not answer for so long takes no share: others may reach it."""
+"""A recorder that PostgreSQL has not answered for this long has no share: others may reach PostgreSQL."""
 FORGET_RECORDER_MS: Final = 60_000
 
 
 class Recorder:
-    """Records this process' share of an installation's partitions, and gives ended holds back there.
+    """Records this process' share of an installation's partitions, and does their other duties.
 
-    As many as you like may run; alone, one takes all. A share is only who tries first: that no two apply one
-    group is the position's matter, see `flashguard.recorder.write`.
+    Several may run; a single one claims all partitions. A share only says which recorder tries first:
+    compare-and-set on the position keeps two from applying one group, see `flashguard.ledger.recording`.
     """
 
     def __init__(self, kernel: Kernel, ledger: Ledger, settings: Settings, partitions: int) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.meters = Meters()
         self.traces: Traces | None = None
-        self._taken: dict[int, PartitionRecorder] = {}
+        self._claimed: dict[int, PartitionRecorder] = {}
         self._suspects: dict[int, Callable[[str], None]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._partitions = partitions
@@ -65,13 +66,13 @@ class Recorder:
         self._ledger_seen = -ABLE_SECONDS
         self._stalls = Stalls()
         self._doubted: set[int] = set()
-        """Of the look before: a recorder that doubts its own partition rebuilds it before the next one."""
+        """As read before: a partition's own recorder rebuilds it before they are read again."""
         self._leaving = asyncio.Event()
 
     @property
     def partitions(self) -> list[PartitionRecorder]:
-        """Those that it records now."""
-        return list(self._taken.values())
+        """The partitions that it has claimed."""
+        return list(self._claimed.values())
 
     @property
     def leaving(self) -> bool:
@@ -79,18 +80,18 @@ class Recorder:
         return self._leaving.is_set()
 
     def leave(self) -> None:
-        """Has `run` hand its partitions over to the other recorders, end the groups in hand, and return."""
+        """Make `run` hand its partitions over to the other recorders, end the groups in hand, and return."""
         self._leaving.set()
 
     async def run(self) -> None:
-        """Runs until told to leave. Cancelled, it ends at once: a group in hand is then either wholly in the
-        ledger or not at all."""
-        await self._look_at_the_ledger()
-        await self._appear()
+        """Run until told to leave. Cancelled, it ends now: a group in hand is then wholly in the ledger, or
+        not at all."""
+        await self._compare_positions()
+        await self._send_heartbeat()
         async with asyncio.TaskGroup() as tasks:
-            roles = [tasks.create_task(role) for role in (self._beat(), self._take_shares(tasks))]
+            roles = [tasks.create_task(role) for role in (self._send_heartbeats(), self._claim_shares(tasks))]
             duties = (
-                self._watch_the_ledger(tasks),
+                self._watch_ledger(tasks),
                 expire_holds(self._kernel, self._settings, self._suspects),
                 keep_catalogue(self._kernel, self._ledger, self._settings, self._suspects),
                 tend(self._kernel, self._ledger),
@@ -104,8 +105,8 @@ class Recorder:
             for role in rest:
                 role.cancel()
 
-    async def _take_shares(self, tasks: asyncio.TaskGroup) -> None:
-        """Takes what is ours and gives up what is not, whoever comes and goes."""
+    async def _claim_shares(self, tasks: asyncio.TaskGroup) -> None:
+        """Claim the partitions of our share and give up the others, while recorders come and go."""
         loop = asyncio.get_running_loop()
         roll, known_at = Roll(), loop.time()
         while True:
@@ -114,62 +115,62 @@ class Recorder:
                 known_at = loop.time()
                 mine = share(names, self.name, self._partitions) if names else None
             except MemoryAway as error:
-                log.debug("who records: %s", error)
+                log.debug("recorder %s: the live recorders are unknown: %s", self.name, error)
                 unknown = loop.time() - known_at > UNKNOWN_SECONDS
                 mine = frozenset(range(self._partitions)) if unknown else None
             if mine is not None:
-                self._take(mine - self._taken.keys(), tasks)
-                for number in self._taken.keys() - mine:
-                    if not self._taken[number].handing_over:
-                        self._taken[number].hand_over()
+                self._claim(mine - self._claimed.keys(), tasks)
+                for number in self._claimed.keys() - mine:
+                    if not self._claimed[number].handing_over:
+                        self._claimed[number].hand_over()
                         tasks.create_task(self._give_up([number]))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(SHARES_SECONDS)
 
-    def _take(self, numbers: frozenset[int], tasks: asyncio.TaskGroup) -> None:
+    def _claim(self, numbers: frozenset[int], tasks: asyncio.TaskGroup) -> None:
         for number in sorted(numbers):
             one = PartitionRecorder(
                 number, self._kernel, self._ledger, self._settings, self.meters, self.traces
             )
-            self._taken[number], self._suspects[number] = one, one.suspect
+            self._claimed[number], self._suspects[number] = one, one.suspect
             self._tasks[number] = tasks.create_task(one.run())
         if numbers:
-            log.info("taking partitions %s", ", ".join(map(str, sorted(numbers))))
+            log.info("recorder %s claims partitions %s", self.name, ", ".join(map(str, sorted(numbers))))
 
     async def _give_up(self, numbers: list[int]) -> None:
-        """Records on until another recorder is at it, a little while at most; then ends the group in hand."""
+        """Record on until another recorder does, for a moment at most; then end the group in hand."""
         running = [self._tasks[number] for number in numbers]
         if not running:
             return
         for number in numbers:
-            self._taken[number].hand_over()
+            self._claimed[number].hand_over()
         await asyncio.wait(running, timeout=HAND_OVER_SECONDS)
         for number in numbers:
-            self._taken[number].end()
+            self._claimed[number].end()
         _, late = await asyncio.wait(running, timeout=END_SECONDS)
         for task in late:
             task.cancel()
         for number in numbers:
-            del self._taken[number], self._suspects[number], self._tasks[number]
-        log.info("handed over partitions %s", ", ".join(map(str, sorted(numbers))))
+            del self._claimed[number], self._suspects[number], self._tasks[number]
+        log.info("recorder %s handed over partitions %s", self.name, ", ".join(map(str, sorted(numbers))))
 
     async def _hand_over(self) -> None:
-        """Says that we leave; where somebody stays, our partitions are recorded on until they are taken."""
+        """Announce that we leave. While other recorders live, record our partitions until they claim them."""
         alone = True
         try:
             await self._kernel.leave(self.name)
             alone = not Roll().note(await self._kernel.sharing(), 0.0)
         except MemoryAway as error:
-            log.debug("leaving: %s", error)
-        numbers = [number for number, one in self._taken.items() if not one.handing_over]
+            log.debug("recorder %s: memory was not told that it leaves: %s", self.name, error)
+        numbers = [number for number, one in self._claimed.items() if not one.handing_over]
         if alone:
             for number in numbers:
-                self._taken[number].end()
+                self._claimed[number].end()
         await self._give_up(numbers)
 
-    async def _watch_the_ledger(self, tasks: asyncio.TaskGroup) -> None:
+    async def _watch_ledger(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             await asyncio.sleep(LEDGER_WATCH_SECONDS)
-            positions = await self._look_at_the_ledger()
+            positions = await self._compare_positions()
             if positions is not None:
                 await self._restart_stalled(positions, tasks)
 
@@ -177,13 +178,13 @@ class Recorder:
         """Restart the task of each partition that records nothing while PostgreSQL answers us."""
         ours = {
             number: positions[number]
-            for number, one in self._taken.items()
+            for number, one in self._claimed.items()
             if not isinstance(one.state, Fenced) and not one.handing_over
         }
         try:
             marks = await marks_of(self._kernel, ours)
         except MemoryAway as error:
-            log.debug("watching for stalled partitions: %s", error)
+            log.debug("recorder %s: cannot watch for stalled partitions: %s", self.name, error)
             return
         stalled = self._stalls.note(marks, asyncio.get_running_loop().time())
         await asyncio.gather(*(self._restart(number, seconds, tasks) for number, seconds in stalled.items()))
@@ -191,7 +192,7 @@ class Recorder:
     async def _restart(self, number: int, seconds: float, tasks: asyncio.TaskGroup) -> None:
         """Cancel a partition's task and start another one. Compare-and-set on the position keeps that safe,
         even where the old task does not end."""
-        one = self._taken.get(number)
+        one = self._claimed.get(number)
         if one is None or one.handing_over:
             return
         log.error(
@@ -202,39 +203,39 @@ class Recorder:
         self.meters.note_restart()
         self._tasks[number].cancel()
         await asyncio.wait([self._tasks[number]], timeout=END_SECONDS)
-        if self._taken.get(number) is one and not one.handing_over:
-            self._take(frozenset([number]), tasks)
+        if self._claimed.get(number) is one and not one.handing_over:
+            self._claim(frozenset([number]), tasks)
 
-    async def _look_at_the_ledger(self) -> Mapping[int, Position] | None:
-        """Compare the ledger's positions with ours: while nothing is sold, nothing else would notice.
+    async def _compare_positions(self) -> Mapping[int, Position] | None:
+        """Compare the ledger's positions with ours; return them, or None when PostgreSQL does not answer.
 
-        Return them; None when the ledger does not answer.
+        While nothing is sold, only this notices a ledger that fell back.
         """
-        ours = {number: one.position for number, one in self._taken.items()}
+        ours = {number: one.position for number, one in self._claimed.items()}
         try:
             ledgers = await self._ledger.positions.all()
             doubted = await self._ledger.positions.doubted()
         except (LedgerAway, asyncpg.PostgresError) as error:
-            log.debug("the ledger's positions: %s", error)
+            log.debug("recorder %s: cannot read the ledger's positions: %s", self.name, error)
             return None
         self._ledger_seen = asyncio.get_running_loop().time()
         for number, mine in ours.items():
-            if number in self._taken:
-                self._taken[number].compare(mine, ledgers[number])
-        for number in doubted & self._doubted & self._taken.keys():
-            self._taken[number].doubt()
+            if number in self._claimed:
+                self._claimed[number].compare(mine, ledgers[number])
+        for number in doubted & self._doubted & self._claimed.keys():
+            self._claimed[number].doubt()
         self._doubted = doubted
         return ledgers
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            await self._appear()
+            await self._send_heartbeat()
 
-    async def _appear(self) -> None:
-        """Says that we run, where readiness, `flashguard doctor` and the other recorders look."""
+    async def _send_heartbeat(self) -> None:
+        """Write our heartbeat, which readiness, `flashguard doctor` and the other recorders read."""
         able = asyncio.get_running_loop().time() - self._ledger_seen < ABLE_SECONDS
         try:
             await self._kernel.beat(self.name, FORGET_RECORDER_MS, shares=able)
         except MemoryAway as error:
-            log.debug("heartbeat: %s", error)
+            log.debug("recorder %s: cannot write its heartbeat: %s", self.name, error)

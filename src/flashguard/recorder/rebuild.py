@@ -1,4 +1,4 @@
-"""Recovery: is memory still the history that the ledger recorded? If not, build it again from the ledger."""
+"""Judges whether memory is still the history that the ledger recorded, and rebuilds it when it is not."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ from .load import LoadRefused, Unloadable, drop_sale, load_sale
 log = logging.getLogger("flashguard.recorder")
 
 LEASE_MS: Final = 2_000
-"""A rebuild that made no progress for so long may be taken over by another recorder."""
+"""After this time without progress, another recorder may take a rebuild over."""
 
 
 class Memory(StrEnum):
@@ -27,13 +27,13 @@ class Memory(StrEnum):
 
     SOUND = "sound"
     LOST = "lost"
-    """It misses something the ledger has, or its journal misses something nobody has: build it again."""
+    """It lacks what the ledger has, or its journal lacks an entry: rebuild it."""
     NEWER = "newer"
     """The ledger has lost something that it once had: only an operator may decide."""
 
 
 def judge(position: Position, head: Mapping[str, str], link: str | None) -> tuple[Memory, str]:
-    """Compares memory with the ledger's position.
+    """Compare memory with the ledger's position; return the verdict, and why.
 
     Parameters:
         head: the partition hash; empty when there is none.
@@ -74,10 +74,11 @@ def judge(position: Position, head: Mapping[str, str], link: str | None) -> tupl
 
 
 async def inspect(kernel: Kernel, partition: int, position: Position) -> tuple[Memory, str]:
-    """Reads memory's head and the journal around the position, and judges them.
+    """Read memory's head and the journal around the position, and judge them.
 
     Raises:
-        MemoryAway: no answer. MemoryBroken: a key holds something that is not ours.
+        MemoryAway: no answer.
+        MemoryBroken: a key holds something that is not ours.
     """
     head = await kernel.head(partition)
     link = None
@@ -88,14 +89,14 @@ async def inspect(kernel: Kernel, partition: int, position: Position) -> tuple[M
 
 
 class Overtaken(Exception):
-    """Another recorder moved the position or took the fence; look again."""
+    """Another recorder moved the position or holds the fence: compare memory and ledger again."""
 
 
 async def fence(kernel: Kernel, partition: int, value: str = "0", *, builder: str, why: str) -> str:
-    """Closes a partition to every decision; returns the fence that stands.
+    """Close a partition to every decision; return the fence that stands.
 
     Raises:
-        Overtaken: another builder is at it, and makes progress.
+        Overtaken: another recorder rebuilds it, and makes progress.
     """
     reply = await kernel.run(Verb.FENCE, partition, [], [value, builder, LEASE_MS, why])
     stands, *busy = reply.results
@@ -107,7 +108,7 @@ async def fence(kernel: Kernel, partition: int, value: str = "0", *, builder: st
 async def close_for_operator(
     kernel: Kernel, partition: int, why: str, *, stuck: Position | None = None
 ) -> None:
-    """Closes a partition until an operator decides.
+    """Close a partition until an operator decides.
 
     Parameters:
         stuck: the ledger's position, where only what is missing in the ledger shows that it is too old.
@@ -123,8 +124,9 @@ def _place(position: Position) -> str:
 async def close_where_a_sale_is_lost(
     kernel: Kernel, ledger: Ledger, partition: int, position: Position
 ) -> None:
-    """Closes the partition for an operator when memory has a sale that the ledger, which has recorded all of
-    the journal, does not have: the ledger lost it, and a rebuild would lose it in memory too.
+    """Close the partition for an operator when memory has a sale that the ledger does not have.
+
+    The ledger has recorded all of the journal, so it lost the sale; a rebuild would lose it in memory too.
 
     Raises:
         Overtaken: the partition was closed.
@@ -132,7 +134,7 @@ async def close_where_a_sale_is_lost(
     head = await kernel.head(partition)
     epoch = head.get("epoch", "")
     if not epoch.isdigit() or int(epoch) < position.epoch:
-        return  # memory is older, does not know where it stands, or an operator has taken the ledger's side
+        return  # memory is older or has no position, or an operator chose the ledger
     lost = await ledger.sales.unknown(await kernel.sales(partition))
     if lost:
         why = f"the ledger has no sale {lost[0]}, which memory has: the ledger is older than memory"
@@ -142,13 +144,13 @@ async def close_where_a_sale_is_lost(
 
 
 class Rebuilt(Struct, frozen=True):
-    """What a rebuild did."""
+    """A rebuild that is done."""
 
     position: Position
     sales: int
     reservations: int
     first: bool
-    """There was nothing before: a new installation, not a loss."""
+    """The partition was new: an installation's start, not a loss."""
 
 
 async def rebuild(
@@ -160,14 +162,14 @@ async def rebuild(
     closed_sale_hours: float,
     drain: Callable[[Position], Awaitable[None]],
 ) -> Rebuilt:
-    """Fences the partition, records what its journal still has, raises the epoch, loads every sale from the
-    ledger, unfences.
+    """Rebuild a partition: fence it, record what its journal still has, raise the epoch, load every sale from
+    the ledger, unfence it.
 
     Parameters:
-        drain: writes into the ledger whatever the fenced journal has after this position.
+        drain: writes into the ledger what the fenced journal has after this position.
 
     Raises:
-        Overtaken: another recorder did it, or is doing it.
+        Overtaken: another recorder has rebuilt it, or does now.
         MemoryAway, LedgerAway: a server went away; the fence stays.
     """
     builder = new_token()

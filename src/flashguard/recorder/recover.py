@@ -1,8 +1,8 @@
 """Writes an operator's choice about a ledger that is older than memory: see dilemma.py.
 
-All partitions are written in one transaction, which also tells the ledger memory's epochs: a choice takes
-effect as a whole or not at all, and the same choice may be made again after a crash. The parts of a spread
-sale are on several partitions, so that units on their way between them are set right last.
+All partitions are written in one transaction, which also raises the ledger's epochs above memory's: a choice
+takes effect as a whole or not at all, and may be repeated after a crash. The shards of a spread sale are on
+several partitions, so units on their way between shards are corrected last.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ _json = msgspec.json.Encoder().encode
 
 
 async def take_ledger(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]) -> None:
-    """The ledger as it is becomes the truth: the recorder may build memory from it. What only memory knew is
+    """Make the ledger the truth as it is: the recorder may rebuild memory from it. What only memory had is
     lost, and its units are on sale again.
 
     Raises:
@@ -56,13 +56,14 @@ async def take_ledger(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]
 
 
 async def take_memory(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]) -> list[str]:
-    """Keeps what memory knows: writes into the ledger what the journal still has, then every sale, hold,
-    order, waiting list entry, key and counter as memory has it. An order of which the ledger has nothing
-    can't be written, because memory keeps neither its buyer nor its basket: its units leave the stock, so
-    that nobody is sold them again.
+    """Make memory the truth: write what the journal still has, then every sale, hold, order, waiting list
+    entry, key and counter as memory has it.
+
+    Memory keeps neither buyer nor basket of an order. An order that the ledger lacks therefore can't be
+    written; its units leave the stock, so that they are not sold again.
 
     Returns:
-        the orders that could not be written, of the journal's tail; their units are taken off the stock too.
+        the orders of the journal's tail that could not be written; their units leave the stock too.
 
     Raises:
         MemoryAway, LedgerAway: nothing was written.
@@ -94,16 +95,16 @@ async def take_memory(kernel: Kernel, ledger: Ledger, choices: Sequence[Dilemma]
 
 
 async def _lock(kernel: Kernel, connection: Connection, choices: Sequence[Dilemma]) -> None:
-    """Nothing is decided in memory, and no recorder moves a position, until the choice is written."""
+    """Stop all decisions in memory and lock the positions, until the choice is written."""
     for choice in choices:
         await close_for_operator(kernel, choice.partition, choice.why)
         position = await lock_position(connection, choice.partition)
         if (position.epoch, position.seq) != (choice.ledger_epoch, choice.ledger_seq):
-            raise RuntimeError(f"a recorder moved partition {choice.partition} meanwhile: look again")
+            raise RuntimeError(f"a recorder moved partition {choice.partition} meanwhile: run it again")
 
 
 async def _adopt_epochs(connection: Connection, choices: Sequence[Dilemma]) -> None:
-    """Has the ledger know memory's epochs: the next ones are then newer for everybody."""
+    """Raise the ledger's epochs above memory's: the next ones are newer for every process."""
     for choice in choices:
         await adopt_epoch(connection, choice.partition, choice.memory_epoch)
 
@@ -111,8 +112,8 @@ async def _adopt_epochs(connection: Connection, choices: Sequence[Dilemma]) -> N
 async def _have_sales(
     kernel: Kernel, connection: Connection, choice: Dilemma, sales: Sequence[SaleId], tail: Sequence[Entry]
 ) -> None:
-    """Writes every sale and item of memory that the ledger lacks: from the journal, or as far as memory knows
-    it."""
+    """Write every sale and item that memory has and the ledger lacks: from the journal, else as far as memory
+    has it."""
     group = Group()
     for entry in tail:
         for transition in entry.body.transitions:
@@ -145,7 +146,7 @@ def _without_creations(entry: Entry) -> Entry:
 
 
 async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma, sale: SaleId) -> None:
-    """Makes the ledger's rows of a sale those of memory, as far as memory has their content."""
+    """Make the ledger's rows of a sale those of memory, as far as memory has their content."""
     partition = choice.partition
     config = await kernel.sale_config(partition, sale)
     if config is None:
@@ -167,7 +168,7 @@ async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma,
 
 
 def _rows(page: dict[str, list[Any]]) -> dict[FromMemory, list[tuple[Any, ...]]]:
-    """The records of a page as the rows of the statement that takes each kind."""
+    """Return the records of a page as rows, by their kind."""
     offers: list[tuple[Any, ...]] = []
     ended: list[tuple[Any, ...]] = []
     held: list[tuple[Any, ...]] = []
@@ -198,7 +199,7 @@ def _rows(page: dict[str, list[Any]]) -> dict[FromMemory, list[tuple[Any, ...]]]
 
 
 async def _settle_transfers(kernel: Kernel, connection: Connection, choices: Sequence[Dilemma]) -> None:
-    """The two halves of every transfer between parts are there together: the counters have both already."""
+    """Write the missing half of every transfer between shards; the counters have both halves already."""
     numbers = _numbers(choices)
     for transfer in await arrivals_without_departure(connection, numbers):
         await record_departure(connection, transfer, units_in_stock=False)
@@ -208,17 +209,19 @@ async def _settle_transfers(kernel: Kernel, connection: Connection, choices: Seq
 
 
 async def _return_lost_units(
-    kernel: Kernel, connection: Connection, choice: Dilemma, part: SaleId, numbers: Sequence[int]
+    kernel: Kernel, connection: Connection, choice: Dilemma, shard: SaleId, numbers: Sequence[int]
 ) -> None:
-    """Puts units that left a part, and of whose transfer the ledger knows nothing, back into the stock of
-    this part: they would arrive nowhere. Only where all parts wait for the choice, so that none moves units
-    now."""
-    shards = await partitions_of_shards(connection, public_sale(part))
+    """Return units to this shard's stock that left a shard in a transfer that the ledger does not have.
+
+    They would arrive nowhere. This is safe only where all shards wait for the choice, so that none moves
+    units now.
+    """
+    shards = await partitions_of_shards(connection, public_sale(shard))
     if len(shards) < 2 or any(partition not in numbers for partition in shards.values()):
         return
-    for sku in await kernel.counters(choice.partition, part):
-        away = [await kernel.moved_away(partition, shard, sku) for shard, partition in shards.items()]
-        await return_units(connection, part, sku, sum(away), choice.memory_epoch)
+    for sku in await kernel.counters(choice.partition, shard):
+        away = [await kernel.moved_away(partition, each, sku) for each, partition in shards.items()]
+        await return_units(connection, shard, sku, sum(away), choice.memory_epoch)
 
 
 def _numbers(choices: Sequence[Dilemma]) -> list[int]:
@@ -226,7 +229,7 @@ def _numbers(choices: Sequence[Dilemma]) -> list[int]:
 
 
 async def _confirmed(connection: Connection, names: Sequence[str]) -> set[str]:
-    """Those of these orders that the ledger has after all."""
+    """Return those of these orders that the ledger has after all."""
     ids = [(sale, id_) for sale, id_ in (name.rsplit(".", 1) for name in names)]
     statuses = await reservation_statuses(connection, ids)
     return {

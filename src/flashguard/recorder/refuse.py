@@ -2,8 +2,8 @@
 
 One refusal is normal after a loss: memory granted what the ledger knows better, the partition is rebuilt, and
 the transition is not made again. A transition that is refused twice would be refused for ever, with a rebuild
-of the whole partition each time. So it is parked: what made it does not make it again, and an operator is
-told. The ledger counts, so that another recorder knows, too. See docs/decisions/0016.
+of the whole partition each time. So it is parked: it is not made again, and the log tells an operator. The
+ledger counts, so that every recorder knows. See docs/decisions/0016.
 """
 
 import logging
@@ -40,12 +40,12 @@ REFUSALS: Final = (
     TypeError,
     ValueError,
 )
-"""What it looks like when the ledger can't take what a group says. Everything else is a server that is away,
-or a defect of the deployment: then the same group is tried again."""
+"""Errors of a group that the ledger can't take. Every other error is a server that is away or a defect of the
+deployment: then the same group is tried again."""
 REASON_MOST: Final = 500
 """Characters of a reason that are kept."""
 CLOCK: Final = "clock"
-"""The id of a sale's change that no caller asked for."""
+"""The id of a sale's change that memory's clock made."""
 
 
 class Refusal(Struct, frozen=True):
@@ -66,7 +66,7 @@ class Parked(Struct, frozen=True):
 
 
 def name_of(transition: Transition) -> tuple[str, str, str]:
-    """Return sale, kind and id of a transition: what tells it from every other one."""
+    """Return sale, kind and id of a transition, which identify it."""
     kind = str(transition.__struct_config__.tag)
     match transition:
         case Restock():
@@ -81,13 +81,13 @@ def name_of(transition: Transition) -> tuple[str, str, str]:
 
 
 def is_sound(transition: Transition) -> bool:
-    """Whether its lines are names and whole numbers, as everything that reads them expects."""
+    """Return whether its lines are names and whole numbers, as every reader expects."""
     without = isinstance(transition, SaleChange | Create | Describe | Extend | Rebuilt)
     return without or sound_lines(transition.lines)
 
 
 def units(transitions: Iterable[Transition]) -> list[list[Transition]]:
-    """Return what must be applied together: each transition alone, an offer's hold with its entry's end."""
+    """Group what must be applied together: each alone, but an offer's hold with the end of its entry."""
     found: list[list[Transition]] = []
     for transition in transitions:
         last = found[-1][-1] if found else None
@@ -105,7 +105,7 @@ def units(transitions: Iterable[Transition]) -> list[list[Transition]]:
 async def note(connection: Connection, partition: int, refusals: Sequence[Refusal]) -> list[Parked]:
     """Count each refused transition in the ledger; return those that are parked from now on, or were already.
 
-    An entry of a waiting list whose offer is parked ends: the next in line is served.
+    A waiting list entry whose offer is parked ends: the next entry in the queue is served.
     """
     by_name = {name_of(refusal.transition): refusal.reason for refusal in refusals}
     refused = [
@@ -123,7 +123,7 @@ async def note(connection: Connection, partition: int, refusals: Sequence[Refusa
 
 
 def tell(partition: int, parked: Iterable[Parked]) -> None:
-    """Say it in the log, with what an operator can do."""
+    """Log what is parked, with what an operator can do."""
     for one in parked:
         log.error(
             "partition %d: parked %s %r of sale %s: the ledger refused it %d times (%s). It is not made "

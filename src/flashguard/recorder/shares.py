@@ -1,8 +1,8 @@
-"""Which recorder takes which partition: each works it out by itself, from who is there.
+"""Shares the partitions among the live recorders: each computes its own share from the heartbeats of all.
 
-Nothing here guards a promise: the ledger's position does, by compare-and-set. Two recorders that see
-different things may both try a partition for a moment; one of them loses the race for a group, and looks
-again.
+No promise depends on it: compare-and-set on the ledger's position guards them. Two recorders that see
+different heartbeats may both claim a partition for a moment; the one that loses the race for a group steps
+back.
 """
 
 import hashlib
@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 DEAD_SECONDS: Final = 2.0
-"""A recorder that was not heard of for so long has died; several missed beats, so that a slow one stays."""
+"""A recorder is dead after this time without a heartbeat: several beats, so that a slow recorder stays."""
 MISSED_SECONDS: Final = 1.0
-"""How long somebody who vanished from memory without a word is still counted: memory itself may be new."""
+"""How long a recorder whose heartbeat vanished from memory still counts: memory itself may be new."""
 
 
 def share(recorders: Iterable[str], me: str, partitions: int) -> frozenset[int]:
-    """The partitions that are `me`'s, when these recorders are there: the same for everybody who asks.
+    """Return the partitions of `me` while these recorders live; all recorders compute the same shares.
 
     Rendezvous hashing (Thaler and Ravishankar, 1998) with bounded loads: each partition goes to the recorder
-    that it ranks highest among those that have room, and nobody gets more than an even share, rounded up.
+    that it ranks highest among those that have room. No recorder has more than an even share, rounded up.
     """
     names = sorted(set(recorders))
     room = dict.fromkeys(names, -(-partitions // max(1, len(names))))
@@ -39,17 +39,17 @@ def _rank(name: str, number: int) -> bytes:
 
 
 class Roll:
-    """The recorders that are there, as one of them sees it."""
+    """The live recorders, as one of them sees them."""
 
     def __init__(self) -> None:
         self._seen: dict[str, float] = {}
 
     def note(self, beats: Mapping[str, float], now: float) -> list[str]:
-        """Who is there.
+        """Return the live recorders, sorted by name.
 
         Parameters:
-            beats: the seconds since each recorder was heard of; negative for one that said it leaves.
-            now: a clock that only goes forward, in seconds.
+            beats: the seconds since each recorder's heartbeat; negative when it leaves.
+            now: seconds, by a clock that only goes forward.
         """
         for name, silent_seconds in beats.items():
             if silent_seconds < 0:

@@ -1,4 +1,4 @@
-"""How the recorders and their partitions do, from memory and ledger alone: any process may ask."""
+"""Reports recorders and partitions from memory and ledger alone, so that any process may ask."""
 
 import sys
 from collections.abc import Container
@@ -14,10 +14,12 @@ from flashguard.model import Position
 from .shares import Roll, share
 
 SILENT_MS: Final = 5_000
-"""A recorder that was not heard of for so long is taken for dead; it says so every second."""
+"""A recorder is reported dead after this time without a heartbeat; it sends two a second."""
 
 
 class RecorderState(Struct, frozen=True):
+    """The recorders and all partitions at one moment."""
+
     recorders: int
     lag_entries: int
     """Journal entries that the ledger does not have yet, of all partitions."""
@@ -26,18 +28,18 @@ class RecorderState(Struct, frozen=True):
     fenced: dict[int, str]
     """Partitions that answer 503 until they are rebuilt, and why."""
     shares: dict[str, list[int]]
-    """Each recorder's partitions, as it works them out by itself."""
+    """Each recorder's partitions, as it computes them."""
     behind: dict[int, Position]
-    """Partitions with entries that the ledger does not have yet, and how far the ledger has come in each."""
+    """Partitions with entries that the ledger does not have yet, and the ledger's position in each."""
 
 
 async def recorder_state(
     kernel: Kernel, ledger: Ledger, partitions: int, away: Container[int] = ()
 ) -> RecorderState:
-    """The state at this moment.
+    """Return the state at this moment.
 
     Parameters:
-        away: partitions that nobody can look at now.
+        away: partitions whose Valkey server does not answer; they are left out.
 
     Raises:
         MemoryAway, LedgerAway: a server does not answer.

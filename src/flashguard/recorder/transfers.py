@@ -1,5 +1,4 @@
-"""What keeps spread sales whole when a process died in the middle: units on their way arrive, parts follow
-the first."""
+"""Completes what a process left half done in a spread sale when it died: transfers, changes of shards."""
 
 import asyncio
 import json
@@ -18,19 +17,19 @@ log = logging.getLogger("flashguard.recorder")
 
 TEND_SECONDS: Final = 1.0
 IN_HAND_SECONDS: Final = 2.0
-"""So long a transfer is left to whoever began it; doing it twice changes nothing."""
+"""How long a transfer is left to the process that began it; completing it twice changes nothing."""
 AT_ONCE: Final = 500
-"""Transfers or parts that one look sets right."""
+"""Transfers or shards that one round completes."""
 
 
 async def tend(kernel: Kernel, ledger: Ledger) -> None:
-    """Runs until cancelled. Any number of recorders may do it at once: every step is idempotent."""
+    """Repair spread sales until cancelled. Several recorders may do it at once: every step is idempotent."""
     while True:
         await asyncio.sleep(TEND_SECONDS)
         try:
             await complete_transfers(kernel, ledger, in_hand_seconds=IN_HAND_SECONDS)
-            for part, partition, request in await followers(ledger):
-                await kernel.run(Verb.CHANGE_SALE, partition, [part], [(0, *request)])
+            for shard, partition, request in await followers(ledger):
+                await kernel.run(Verb.CHANGE_SALE, partition, [shard], [(0, *request)])
         except (MemoryAway, LedgerAway, asyncpg.PostgresError) as error:
             log.debug("spread sales: %s", error)
         except Exception:
@@ -40,13 +39,13 @@ async def tend(kernel: Kernel, ledger: Ledger) -> None:
 async def complete_transfers(
     kernel: Kernel, ledger: Ledger, *, sale: SaleId | None = None, in_hand_seconds: float
 ) -> int:
-    """Has units arrive whose mover died after they left. Returns how many transfers it completed.
+    """Let units arrive whose process died after they left; return the number of completed transfers.
 
     Parameters:
-        in_hand_seconds: leave alone those that left a shorter time ago.
+        in_hand_seconds: leave out transfers that began a shorter time ago.
 
     Raises:
-        MemoryAway, LedgerAway: a server does not answer; the rest arrives at the next look.
+        MemoryAway, LedgerAway: a server does not answer; the next round completes the rest.
     """
     done = 0
     for transfer in await transfers_to_complete(ledger, sale, in_hand_seconds, AT_ONCE):
@@ -54,7 +53,7 @@ async def complete_transfers(
         request = arrival(sku, units, transfer.donor, transfer.id, transfer.fingerprint)
         reply = await kernel.run(Verb.RESTOCK, transfer.partition, [receiver], [(0, *request)])
         if reply.status:
-            continue  # that partition is being built
+            continue  # that partition is being rebuilt
         if reply.results[0][0] != "restocked":
             log.error("%d units of %s can't arrive at %s: %s", units, sku, receiver, reply.results[0])
         elif not reply.results[0][1]:
@@ -64,8 +63,8 @@ async def complete_transfers(
 
 
 async def followers(ledger: Ledger, sale: SaleId | None = None) -> list[tuple[SaleId, int, tuple[Any, ...]]]:
-    """Parts that are not as the first part of their sale: each with its partition and the change that it
-    needs, as the kernel takes it. Of one sale, or of all.
+    """Return the shards that differ from the first shard of their sale, of one sale or of all: each with its
+    partition, and the change that it needs as the kernel takes it.
 
     Raises:
         LedgerAway: PostgreSQL does not answer.

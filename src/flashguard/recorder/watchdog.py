@@ -1,4 +1,4 @@
-"""Find partitions whose task records nothing while PostgreSQL answers: it hangs, or it waits for a lock.
+"""Finds partitions whose task records nothing while PostgreSQL answers: it hangs, or it waits for a lock.
 
 Progress is judged from outside the task, by what it leaves behind: the ledger's position, and the time that
 memory keeps of a rebuild's last step. So nothing is counted while entries are recorded.

@@ -27,19 +27,19 @@ from .refuse import REFUSALS, Parked, Refusal, is_sound, name_of, note, tell, un
 
 
 class _NotApplied(Exception):
-    """Rolls back what was written before the position turned out to be another recorder's."""
+    """Rolls a transaction back: another recorder has moved the position."""
 
 
 async def write_group(
     connection: Connection, partition: int, run: Sequence[Entry], position: Position, end: Position
 ) -> tuple[bool, list[str]]:
-    """Applies a run of entries.
+    """Apply a run of entries.
 
     Returns:
-        whether the position was still ours, and the items whose counters differ from memory's.
+        whether the position was still this one, and the items whose counters differ from memory's.
 
     Raises:
-        REFUSALS: the ledger does not take something in it; nothing is applied.
+        REFUSALS: the ledger refuses a transition of it; nothing is applied.
         Unreplayable: the ledger lacks a sale of the run; nothing is applied.
     """
     return await _apply(connection, partition, fold(run), position, end)
@@ -77,7 +77,7 @@ async def _apply(
 
 
 async def _know_the_sales(connection: Connection, group: Group, named: Collection[str]) -> None:
-    """Restores the sales that the group creates and the ledger lacks; the named ones must be there then.
+    """Restore the sales that the group creates and the ledger lacks; then it must have the named ones.
 
     Raises:
         Unreplayable: the ledger lacks a sale of the group, or has another one under its id.
@@ -95,10 +95,10 @@ async def _know_the_sales(connection: Connection, group: Group, named: Collectio
 async def write_doubtful_group(
     connection: Connection, partition: int, run: Sequence[Entry], position: Position, end: Position
 ) -> tuple[bool, list[ReservationId]]:
-    """Applies what the ledger can accept of a run that it refused as a whole, and writes down the rest.
+    """Apply what the ledger can accept of a run that it refused as a whole, and write down the rest.
 
     Returns:
-        whether the position was still ours, and the names of what it refused: reservations, keys, entries.
+        whether the position was still this one, and the ids of what was refused: reservations, keys, entries.
 
     Raises:
         Unreplayable: the ledger lacks a sale or an item of the run; nothing is applied.
@@ -140,8 +140,10 @@ def _group(transitions: Iterable[Transition]) -> Group:
 async def _apply_each(
     connection: Connection, partition: int, parts: Sequence[Sequence[Transition]], end: Position
 ) -> list[Refusal]:
-    """Apply all of these, behind a position that has moved already; of those that the ledger does not take,
-    return why. It halves what is refused until it stands alone: a few more statements for each refusal."""
+    """Apply these transitions, whose position has moved already; return those that the ledger refuses.
+
+    A refused list is halved until each refused transition stands alone: a few more statements per refusal.
+    """
     try:
         async with connection.transaction():
             group = _group(transition for part in parts for transition in part)
@@ -158,7 +160,7 @@ async def _apply_each(
 async def _note(
     connection: Connection, partition: int, refused: Sequence[Refusal], epoch: int
 ) -> list[Parked]:
-    """Write down what was refused; memory must be built again. Returns what is parked."""
+    """Write down what was refused, and that memory must be rebuilt; return what is parked."""
     grants = [
         RefusedGrant(t.sale, t.id, t.customer, json.dumps(t.lines), r.reason)
         for r in refused
@@ -171,5 +173,5 @@ async def _note(
 
 
 def _named(refused: Iterable[Refusal]) -> Iterable[Transition]:
-    """The refused transitions, each name once, in order."""
+    """Return the refused transitions in order, each id once."""
     return {name_of(r.transition)[::2]: r.transition for r in refused}.values()

@@ -123,4 +123,4 @@ async def test_a_standby_that_commits_do_not_wait_for_or_wait_for_in_vain_is_tol
     await servers.ledger.ask("GRANT USAGE ON SCHEMA flashguard TO shop")
     await servers.ledger.ask("GRANT SELECT ON ALL TABLES IN SCHEMA flashguard TO shop")
     as_the_shop = await servers.doctor(database_url=servers.ledger.url.replace("flashguard@", "shop@"))
-    assert as_the_shop["ledger: standbys"] == ("warning", "1, and no leave to look at them")
+    assert as_the_shop["ledger: standbys"] == ("warning", "1, and this role may not see them")

@@ -1,4 +1,4 @@
-"""Is this deployment able to keep FlashGuard's promises? Findings, each with what to do."""
+"""Checks whether a deployment can keep FlashGuard's promises: findings, each with what to do."""
 
 from .examine import examine, examine_at_start
 from .finding import Finding, State

@@ -1,4 +1,4 @@
-"""PostgreSQL: who are we there, who else may look, and who may listen on the way?"""
+"""PostgreSQL: our role's rights, other roles' access, and the connection's encryption."""
 
 import asyncpg
 
@@ -10,7 +10,7 @@ LET_IN = "As the role that migrates, run deploy/supabase/app_role.sql, or SELECT
 
 
 async def examine_access(ledger: Ledger, *, production: bool) -> list[Finding]:
-    """The connection's encryption, our role's rights, and whether the public is shut out.
+    """Check the connection's encryption, our role's rights, and that the public has no access.
 
     Raises:
         LedgerAway: it does not answer.
@@ -29,8 +29,8 @@ def _encryption(row: asyncpg.Record, *, pooled: bool) -> Finding:
         return Finding("ledger: encryption", State.OK, f"on one machine{behind}: none needed", "")
     return check(
         "ledger: encryption", bool(row["tls"]), f"{row['tls'] or 'none'}{behind}",
-        "Add ?sslmode=verify-full&sslrootcert=FILE to FLASHGUARD_DATABASE_URL: whoever is on the way may "
-        "read and change what you sell.", otherwise=State.WARNING,
+        "Add ?sslmode=verify-full&sslrootcert=FILE to FLASHGUARD_DATABASE_URL: without it, a third party "
+        "on the network may read and change what you sell.", otherwise=State.WARNING,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Looks at everything, and says what it could not look at."""
+"""Runs every check; what it could not check is a finding too."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ LAG_ENTRIES_MOST: Final = 1_000
 
 
 async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Finding]:
-    """Every finding about this deployment. What does not answer is a finding too."""
+    """Return every finding about this deployment. A server that does not answer is a finding too."""
     prepared, connections = settings.keeps_prepared, settings.ledger_connections
     wanted = await _wanted(ledger, settings.hold_replicas)
     return [
@@ -39,14 +39,14 @@ async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Fi
 async def examine_at_start(
     settings: Settings, kernel: Kernel, ledger: Ledger, part: str = ""
 ) -> list[Finding]:
-    """The cheap part: what would make a promise a lie. A script that is refused a command halfway has done
-    the first half.
+    """Run the cheap checks of what would break a promise, such as a command that our user may not run: a
+    script that is refused one has done its first half.
 
     Parameters:
         part: api or recorder, which need not be allowed the same.
 
     Returns:
-        what an operator should see.
+        the findings that an operator should see.
 
     Raises:
         ConfigurationError: in production, a promise can't be kept on this deployment.
@@ -64,7 +64,7 @@ async def examine_at_start(
 
 
 async def _wanted(ledger: Ledger, replicas: int) -> Wanted:
-    """What the sales promise; as if there were none where the ledger does not say."""
+    """Return what the sales promise; as for no sales when the ledger does not answer."""
     try:
         return Wanted.of(await checks.durabilities(ledger), replicas)
     except (LedgerAway, asyncpg.PostgresError):
@@ -72,10 +72,10 @@ async def _wanted(ledger: Ledger, replicas: int) -> Wanted:
 
 
 async def _try(
-    what: str, look: Callable[[], Awaitable[list[Finding]]], *, away: State = State.FAILED
+    what: str, run: Callable[[], Awaitable[list[Finding]]], *, away: State = State.FAILED
 ) -> list[Finding]:
     try:
-        return await look()
+        return await run()
     except (MemoryAway, LedgerAway) as error:
         return [Finding(what, away, str(error), "Is the server up, and the address right?")]
     except (asyncpg.InsufficientPrivilegeError, ConfigurationError) as error:
@@ -115,6 +115,6 @@ async def _recorder(kernel: Kernel, ledger: Ledger) -> list[Finding]:
         check(
             "partitions", not state.fenced,
             "all open" if not state.fenced else "; ".join(f"{n}: {why}" for n, why in state.fenced.items()),
-            "A recorder mends them by itself; where it says so, run `flashguard recover`.",
+            "A recorder rebuilds them; where the reason asks for it, run `flashguard recover`.",
         ),
     ]  # fmt: skip

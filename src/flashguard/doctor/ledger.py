@@ -1,4 +1,4 @@
-"""PostgreSQL: does a commit outlive a crash, and can we work through what is in front of it?"""
+"""PostgreSQL: whether a commit outlives a crash, and whether a pooler in front of it works."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ IN_TRANSACTION_MODE: Final = "in transaction mode"
 
 
 async def examine_commits(ledger: Ledger) -> list[Finding]:
-    """What `confirmed` stands on."""
+    """Check the settings that `confirmed` depends on."""
     row = await checks.settings(ledger)
     commit = row["synchronous_commit"]
     return [
@@ -41,7 +41,7 @@ async def examine_commits(ledger: Ledger) -> list[Finding]:
 
 
 async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) -> list[Finding]:
-    """Everything about the ledger's server.
+    """Check everything about the ledger's server.
 
     Raises:
         LedgerAway: it does not answer.
@@ -84,7 +84,7 @@ def _schema(names: set[str]) -> Finding:
 
 
 async def _parked(ledger: Ledger) -> Finding:
-    """Whether the ledger refuses something again and again."""
+    """Check that the ledger does not refuse a transition repeatedly."""
     try:
         rows = await ledger.refusals.parked(PARKED_SHOWN)
     except asyncpg.UndefinedTableError:
@@ -99,7 +99,7 @@ async def _parked(ledger: Ledger) -> Finding:
 
 
 async def _ranges(ledger: Ledger) -> list[Finding]:
-    """Whether the ledger has rows that can't be read, and the constraints that keep new ones out."""
+    """Check that all rows are readable, and that the constraints that keep them so exist."""
     try:
         missing = await checks.missing_ranges(ledger)
         rows = await checks.unreadable_rows(ledger, UNREADABLE_SHOWN)
@@ -107,7 +107,7 @@ async def _ranges(ledger: Ledger) -> list[Finding]:
         return []  # a migration is pending, or a right is missing: each is a finding of its own
     except LedgerAway as error:  # millions of reservations may take longer than a statement may
         return [
-            check("ledger: rows", False, f"not looked through: {error}",
+            check("ledger: rows", False, f"not checked: {error}",
                   "Raise FLASHGUARD_LEDGER_TIMEOUT_SECONDS for this command.", otherwise=State.WARNING)
         ]  # fmt: skip
     names = ", ".join(missing)
@@ -128,8 +128,11 @@ async def _ranges(ledger: Ledger) -> list[Finding]:
 
 
 async def _pooler(ledger: Ledger) -> str:
-    """What is between us and PostgreSQL. A pooler gives its own process id when we connect; one in
-    transaction mode, that of another server process as soon as somebody else takes ours."""
+    """Return which pooler stands before PostgreSQL.
+
+    A pooler gives its own process id at connect. A pooler in transaction mode gives the id of another server
+    process while another connection uses the first one.
+    """
     async with ledger.connection() as ours:
         first = await checks.backend(ours)
         if first == ours.get_server_pid():
@@ -141,11 +144,11 @@ async def _pooler(ledger: Ledger) -> str:
 
 
 def _standbys(standbys: asyncpg.Record, wanted: str, commit: str) -> list[Finding]:
-    """Whether a failover loses commits; and whether there is anybody that commits wait for."""
+    """Check whether a failover loses commits, and whether the standby that commits wait for is connected."""
     name, count, synchronous = "ledger: standbys", standbys["count"], standbys["synchronous"]
     if standbys["hidden"]:
         todo = "GRANT pg_monitor to this account, to see whether a failover may lose commits."
-        return [Finding(name, State.WARNING, f"{count}, and no leave to look at them", todo)]
+        return [Finding(name, State.WARNING, f"{count}, and this role may not see them", todo)]
     if wanted and not synchronous and commit not in ("off", "local"):
         todo = "Start the standby, or empty synchronous_standby_names: until then nothing is committed."
         return [Finding(name, State.FAILED, f"none of those that commits wait for ({wanted})", todo)]

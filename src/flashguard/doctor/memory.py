@@ -1,4 +1,4 @@
-"""Valkey/Redis: will it keep what it was told?"""
+"""Valkey/Redis: whether it keeps what is written to it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,13 +17,13 @@ POLICY: Final = "memory: eviction"
 
 
 class Wanted(Struct, frozen=True):
-    """What the sales that are not closed promise of their holds.
+    """What the sales that are not closed promise about their holds.
 
     Parameters:
-        disk: which of them have hold_durability `disk`, in words; empty: none. Where there is no sale at all,
-            the next one will have it.
-        replicated: the same of `replicated`.
-        replicas: how many a replicated hold waits for.
+        disk: which of them have hold_durability `disk`, in words; empty: none. Without any sale, the next
+            one will have it.
+        replicated: the same for `replicated`.
+        replicas: the replicas that a replicated hold waits for.
     """
 
     disk: str = "A new sale promises disk"
@@ -32,7 +32,7 @@ class Wanted(Struct, frozen=True):
 
     @classmethod
     def of(cls, sales: Mapping[str, int], replicas: int) -> "Wanted":
-        """What these sales want, counted by their hold_durability."""
+        """Return what these sales promise, counted by their hold_durability."""
         if not sales:
             return cls(replicas=replicas)
         disk, replicated = sales.get(Durability.DISK, 0), sales.get(Durability.REPLICATED, 0)
@@ -44,7 +44,7 @@ class Wanted(Struct, frozen=True):
 
 
 async def examine_policy(kernel: Kernel) -> list[Finding]:
-    """What must be right before anything is sold: a key that is evicted is forgotten stock."""
+    """Check what must be right before a sale: an evicted key is forgotten stock."""
     policy = (await _config(kernel)).get("maxmemory-policy") or (await kernel.info("memory")).get(
         "maxmemory_policy"
     )
@@ -64,11 +64,11 @@ async def examine_policy(kernel: Kernel) -> list[Finding]:
 
 
 async def examine_memory(kernel: Kernel, wanted: Wanted, *, replica: bool = False) -> list[Finding]:
-    """Everything about one memory server.
+    """Check everything about one Valkey/Redis server.
 
     Parameters:
         wanted: what the sales promise of their holds.
-        replica: it shall be one, of a cluster.
+        replica: it is meant to be a replica of a cluster.
 
     Raises:
         MemoryAway: it does not answer.
@@ -91,7 +91,7 @@ async def examine_memory(kernel: Kernel, wanted: Wanted, *, replica: bool = Fals
         *await examine_policy(kernel),
         check(
             "memory: evictions", evicted == 0, f"{evicted} keys evicted since the server started",
-            "Set maxmemory-policy noeviction, and give it more memory; the recorder mends what was lost.",
+            "Set maxmemory-policy noeviction, and give it more memory; the recorder rebuilds what was lost.",
         ),
         check(
             "memory: role", role == ("slave" if replica else "master"), role,
@@ -183,7 +183,7 @@ def _replicas(config: Mapping[str, str], replication: Mapping[str, str], wanted:
             check(
                 "memory: split brain", int(least) > 0, f"min-replicas-to-write {least}",
                 "min-replicas-to-write 1, min-replicas-max-lag 2: else a primary that is cut off goes on "
-                "granting holds that nobody will know. Orders are safe: the ledger takes one history.",
+                "granting holds that will be lost. Orders are safe: the ledger takes one history.",
                 otherwise=State.WARNING,
             )
         )  # fmt: skip
@@ -212,7 +212,7 @@ def _mode(server: Mapping[str, str]) -> str:
 
 
 async def _config(kernel: Kernel) -> dict[str, str]:
-    """The server's configuration; empty where CONFIG is not allowed, as on managed servers."""
+    """Return the server's configuration; empty where CONFIG is not allowed, as on managed servers."""
     try:
         return await kernel.config(*CONFIG)
     except MemoryAway:

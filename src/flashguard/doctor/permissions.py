@@ -23,7 +23,7 @@ CHANNELS: Final = frozenset(("PUBLISH", "SUBSCRIBE", "SPUBLISH", "SSUBSCRIBE"))
 SOFT: Final = frozenset(
     ("CONFIG GET", "WAIT", "WAITAOF", "INFO", "CLUSTER INFO", "UNSUBSCRIBE", "SUNSUBSCRIBE")
 )
-"""Without these FlashGuard sells as well; something else can't be looked at, or waited for."""
+"""FlashGuard sells without these too; something else can't be checked, or waited for."""
 
 ASK: Final = """\
 local missing = {}
@@ -55,16 +55,16 @@ NOT_OF: Final = {
         )
     ),
 }
-"""What only the other part does, or an operator's command."""
+"""What only the other process runs, or an operator's command."""
 SEVERAL: Final = frozenset(("DEL", "EXISTS", "MGET", "UNLINK", "SUBSCRIBE", "SSUBSCRIBE"))
-"""Whose arguments are all keys, or all channels."""
+"""Commands whose arguments are all keys, or all channels."""
 
 
 def needed(*, cluster: bool, part: str = "") -> tuple[str, ...]:
-    """Every command, with its subcommand.
+    """Return every command, with its subcommand.
 
     Parameters:
-        part: api or recorder; else for everything.
+        part: api or recorder; else for all processes.
     """
     without = NOT_OF.get(part, frozenset())
     return tuple(
@@ -73,7 +73,7 @@ def needed(*, cluster: bool, part: str = "") -> tuple[str, ...]:
 
 
 async def examine_permissions(kernel: Kernel, part: str = "") -> list[Finding]:
-    """What our user may not do on this server."""
+    """Check what our user may not do on this server."""
     key = keys.partition(0)
     words = {}
     for name in needed(cluster=kernel.client.sharded, part=part):

@@ -1,4 +1,4 @@
-"""What production refuses to start with."""
+"""Checks that production must pass before it starts."""
 
 from typing import Final
 
@@ -10,15 +10,15 @@ MIN_SECRET: Final = 24
 MIN_DIFFERENT: Final = 8
 """Different characters; "aaaa…" and "123123…" have fewer, a random secret has more."""
 WELL_KNOWN: Final = ("change", "example", "secret", "password", "default", "placeholder", "your-")
-"""Parts of the secrets that documentation shows and people forget to replace."""
+"""Pieces of the secrets that documentation shows and operators forget to replace."""
 HOW_TO: Final = "Make one with: python3 -c 'import secrets; print(\"fg_admin_\" + secrets.token_urlsafe(24))'"
 
 
 def check_production(settings: Settings) -> None:
-    """Refuses production without a secret that nobody guesses. Development takes any.
+    """Check that production has a secret that can't be guessed. Development takes any secret.
 
     Raises:
-        ConfigurationError: says what is wrong with it, and never what it is.
+        ConfigurationError: the secret is weak; the message says why, and never shows the secret.
     """
     if settings.mode is not Mode.PRODUCTION:
         return
@@ -32,7 +32,7 @@ def check_production(settings: Settings) -> None:
 
 
 def weakness(secret: str) -> str | None:
-    """Why a secret is too easy to guess; None when it is not."""
+    """Return why a secret is too easy to guess; None when it is not."""
     if len(secret) < MIN_SECRET:
         return f"it is shorter than {MIN_SECRET} characters"
     if len(set(secret)) < MIN_DIFFERENT:

@@ -1,4 +1,4 @@
-"""Valkey/Redis as a whole: which topology it is, who takes over when a server is lost, and each server."""
+"""Valkey/Redis as a whole: its topology, what takes over when a server is lost, and each server."""
 
 import asyncio
 from collections import defaultdict
@@ -18,13 +18,13 @@ from .memory import Wanted, examine_memory
 from .permissions import examine_permissions
 
 SENTINELS_LEAST: Final = 3
-"""Of two, none may be lost; a majority must agree."""
+"""A majority must agree: of two Sentinels, none may be lost."""
 ANSWER_SECONDS: Final = 2.0
 LOCAL: Final = ("127.", "::1", "localhost")
 
 
 async def examine_topology(kernel: Kernel, wanted: Wanted) -> list[Finding]:
-    """Everything about memory.
+    """Check everything about memory.
 
     Raises:
         MemoryAway: it does not answer.
@@ -76,7 +76,7 @@ async def _sentinels(client: SentinelClient) -> list[Finding]:
 
 
 async def _quorum(sentinel: Address, service: str) -> str | None:
-    """Why a failover can't be had, as this Sentinel sees it; None when it can."""
+    """Return why this Sentinel sees no failover possible; None when it sees one."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS), visiting(sentinel) as connection:
             await connection.ask(("SENTINEL", "CKQUORUM", service), ANSWER_SECONDS)
@@ -125,7 +125,7 @@ async def _coverage(nodes: Mapping[str, MemoryClient]) -> list[Finding]:
 async def _every_node(
     nodes: Mapping[str, MemoryClient], primaries: set[str], wanted: Wanted
 ) -> list[Finding]:
-    """What each node is found to be; what is found of all alike is said once."""
+    """Check each node; a finding that all nodes share is reported once."""
     said: dict[tuple[str, State, str, str], list[str]] = defaultdict(list)
     for name, client in sorted(nodes.items()):
         try:

@@ -1,4 +1,4 @@
-"""Why PostgreSQL can't be reached, in one sentence that says what to change."""
+"""Says why PostgreSQL can't be reached, in one sentence that names what to change."""
 
 import os
 import ssl
@@ -10,12 +10,12 @@ import asyncpg
 from flashguard.errors import ConfigurationError
 
 NO_TLS: Final = "rejected SSL upgrade"
-"""asyncpg's words for a server without TLS."""
+"""asyncpg's text for a server without TLS."""
 FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 
 def why_away(error: BaseException) -> str:
-    """What is told of an error that a connection, or an attempt to connect, ended with."""
+    """Return the sentence for an error that ended a connection or an attempt to connect."""
     return f"PostgreSQL: {_encryption(error) or error or type(error).__name__}"
 
 
@@ -36,10 +36,10 @@ def _encryption(error: BaseException) -> str | None:
 
 
 def check_files(url: str) -> None:
-    """Looks whether the files that the address names can be read: what asyncpg says of one does not name it.
+    """Check that the files in the address can be read: asyncpg's error does not name the file.
 
     Raises:
-        ConfigurationError: one can't.
+        ConfigurationError: a file can't be read.
     """
     for name, values in parse_qs(urlsplit(url).query).items():
         if name in FILES and not os.access(values[-1], os.R_OK):

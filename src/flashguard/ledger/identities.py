@@ -1,4 +1,4 @@
-"""Identities in the ledger: the API's keys, as hashes, and the secrets that sign tokens."""
+"""API keys, as hashes, and the secrets that sign tokens."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,9 +11,9 @@ from .connections import Connections
 from .sql import query
 
 MAX_LIVE_KEYS: Final = 1_000
-"""Every process holds them all."""
+"""Every process keeps all of them in its memory."""
 MAX_REVOKED_TOKENS: Final = 10_000
-"""That have not ended yet; every process holds them all. Beyond, rotate the signing key."""
+"""Revoked tokens that have not ended; every process keeps them. Beyond this, rotate the signing key."""
 
 
 class SigningKey(Struct, frozen=True):
@@ -29,7 +29,7 @@ class SigningKey(Struct, frozen=True):
 
 
 class LiveKey(Struct, frozen=True):
-    """A key of the API as a process needs it to let its caller in."""
+    """An API key as a process needs it to admit its caller."""
 
     id: str
     hash: bytes
@@ -41,7 +41,7 @@ class LiveKey(Struct, frozen=True):
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
-    """A key of the API as its owner sees it: everything but the key."""
+    """An API key as its owner sees it: everything but the key."""
 
     id: str
     name: str
@@ -55,7 +55,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
 
 class Once(Struct, frozen=True):
-    """The idempotency key under which an API key is made, and a fingerprint of what is asked; or none."""
+    """The idempotency key under which an API key is made, and a fingerprint of the request; or neither."""
 
     key: str | None = None
     body: int | None = None
@@ -65,7 +65,7 @@ ALWAYS: Final = Once()
 
 
 class Known(Struct, frozen=True):
-    """All that counts at a moment."""
+    """All identities that are valid at a moment."""
 
     signing_keys: tuple[SigningKey, ...]
     api_keys: tuple[LiveKey, ...]
@@ -79,10 +79,10 @@ class IdentityBook:
         self._connections = connections
 
     async def known(self, spare: tuple[str, bytes]) -> Known:
-        """All that counts now.
+        """Return all identities that are valid now.
 
         Parameters:
-            spare: id and secret of a signing key, for a ledger that has none yet.
+            spare: id and secret of a signing key, written when the ledger has none yet.
         """
         async with self._connections.connection() as connection:
             rows = await connection.fetch(query("signing_keys"))
@@ -101,6 +101,7 @@ class IdentityBook:
         )
 
     async def signing_keys(self) -> list[SigningKey]:
+        """Return the signing keys."""
         async with self._connections.connection() as connection:
             return [_signing_key(row) for row in await connection.fetch(query("signing_keys"))]
 
@@ -120,7 +121,7 @@ class IdentityBook:
             return bool(await connection.fetchval(query("has_signing_key"), id_))
 
     async def revoke_token(self, id_: str, seconds: float) -> bool:
-        """Has a token count no more, for as long as it could; False when too many are revoked already."""
+        """Revoke a token for the rest of its life; return False when too many are revoked already."""
         async with self._connections.connection() as connection:
             done = await connection.fetchval(query("revoke_token"), id_, seconds, MAX_REVOKED_TOKENS)
         return done is not None
@@ -135,7 +136,7 @@ class IdentityBook:
         expires_at: datetime | None,
         once: Once = ALWAYS,
     ) -> ApiKey | None:
-        """Writes a new key; None when `MAX_LIVE_KEYS` are live, or when the same was made before."""
+        """Write a new key; return None when `MAX_LIVE_KEYS` are live, or when it was made before."""
         async with self._connections.connection() as connection:
             row = await connection.fetchrow(
                 query("create_api_key"),
@@ -144,7 +145,7 @@ class IdentityBook:
         return None if row is None else _api_key(row)
 
     async def key_made(self, once: Once) -> tuple[ApiKey, bool] | None:
-        """The key that an idempotency key made before, and whether it was asked for in the same words."""
+        """Return the key that an idempotency key made before, and whether the request was the same."""
         if once.key is None:
             return None
         async with self._connections.connection() as connection:
@@ -157,8 +158,8 @@ class IdentityBook:
     async def rotate_key(
         self, old: str, id_: str, hint: str, hash_: bytes, grace_seconds: float, once: Once = ALWAYS
     ) -> ApiKey | None:
-        """Writes a key in place of another, which ends after the grace; None when that is no live key, or was
-        rotated before."""
+        """Write a key in place of a live one, which ends after the grace; return None when the old key is not
+        live, or was rotated before."""
         async with self._connections.connection() as connection, connection.transaction():
             before = await connection.fetchrow(query("live_api_key"), old)
             if before is None:
@@ -174,19 +175,19 @@ class IdentityBook:
         return _api_key(row)
 
     async def revoke_key(self, id_: str) -> ApiKey | None:
-        """Ends a key now; None when there is no such key."""
+        """End a key now; return None when there is no such key."""
         async with self._connections.connection() as connection:
             row = await connection.fetchrow(query("revoke_api_key"), id_)
         return None if row is None else _api_key(row)
 
     async def keys(self, after: tuple[datetime, str] | None, limit: int) -> list[ApiKey]:
-        """A page of keys, newest first, also those that are over."""
+        """Return a page of keys, newest first, including ended keys."""
         at, id_ = after or (None, "")
         async with self._connections.connection() as connection:
             return [_api_key(row) for row in await connection.fetch(query("api_keys_page"), at, id_, limit)]
 
     async def note_used(self, used: Mapping[str, datetime]) -> None:
-        """Notes when keys were last used."""
+        """Note when keys were last used."""
         async with self._connections.connection() as connection:
             await connection.execute(query("note_api_keys_used"), list(used), list(used.values()))
 

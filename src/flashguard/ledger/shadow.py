@@ -1,4 +1,4 @@
-"""Where a shop's own stock and FlashGuard differ, in the ledger."""
+"""The comparison of a shop's own stock with FlashGuard's."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,8 +10,8 @@ from .connections import Connections
 from .sql import query
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
-    """What became of one attempt, in the shop and here. `lines` is JSON: sku, quantity, sku, quantity, …"""
+class ShadowAttempt(Struct, frozen=True, kw_only=True):
+    """The outcome of one attempt, in the shop and here. `lines` is JSON: sku, quantity, sku, quantity, …"""
 
     key: str
     customer: str
@@ -22,24 +22,25 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class ShadowBook:
-    """Reads and writes what was compared. `LedgerAway` is raised when PostgreSQL does not answer."""
+    """Reads and writes comparisons. Every method raises `LedgerAway` when PostgreSQL does not answer."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     async def begin(self, sale: str) -> datetime | None:
-        """Has a draft be a shadow, now or before; None when it is no draft and no shadow."""
+        """Make a draft a shadow; return since when it is one, None when it is neither draft nor shadow."""
         async with self._connections.connection() as connection:
             await connection.execute(query("begin_shadow"), sale)
         return await self.since(sale)
 
     async def since(self, sale: str) -> datetime | None:
+        """Return since when a sale is a shadow; None when it is none."""
         async with self._connections.connection() as connection:
             since: datetime | None = await connection.fetchval(query("shadow_since"), sale)
             return since
 
-    async def note(self, sale: str, attempts: Sequence[Attempt], both_refused: int) -> None:
-        """Writes the attempts that one of the two granted, and counts the others."""
+    async def note(self, sale: str, attempts: Sequence[ShadowAttempt], both_refused: int) -> None:
+        """Write the attempts that the shop or FlashGuard granted, and count those that both refused."""
         async with self._connections.connection() as connection:
             await connection.execute(
                 query("note_attempts"),
@@ -54,26 +55,31 @@ class ShadowBook:
             )
 
     async def to_return(self, sale: str, keys: Sequence[str]) -> list[asyncpg.Record]:
+        """Return those of these attempts whose units FlashGuard still counts."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("attempts_to_return"), sale, list(keys))
 
     async def note_returned(self, sale: str, keys: Sequence[str]) -> None:
+        """Note that the units of these attempts were returned."""
         async with self._connections.connection() as connection:
             await connection.execute(query("note_returned"), sale, list(keys))
 
     async def counts(self, sale: str) -> asyncpg.Record | None:
-        """How often the two agreed and differed; None when the sale is no shadow."""
+        """Return how often shop and FlashGuard agreed and differed; None when the sale is no shadow."""
         async with self._connections.connection() as connection:
             return await connection.fetchrow(query("shadow_counts"), sale)
 
     async def items(self, sale: str) -> list[asyncpg.Record]:
+        """Return the agreements and differences by item."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_items"), sale)
 
     async def reasons(self, sale: str) -> list[asyncpg.Record]:
+        """Return the numbers of differences by their reason."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_reasons"), sale)
 
     async def differences(self, sale: str, most: int) -> list[asyncpg.Record]:
+        """Return the newest differences, at most this number."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_differences"), sale, most)

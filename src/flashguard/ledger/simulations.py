@@ -1,4 +1,4 @@
-"""Simulations in the ledger. Their reports are JSON that only the simulator reads."""
+"""Simulations. Their reports are JSON that only the simulator reads."""
 
 from datetime import datetime
 from typing import Final
@@ -10,11 +10,11 @@ from .connections import Connections
 from .sql import query
 
 KEPT: Final = 500
-"""How many simulations keep their address; beyond, the oldest go."""
+"""Simulations that are kept; beyond this, the oldest are deleted."""
 
 
 class StoredSimulation(Struct, frozen=True, kw_only=True):
-    """A simulation as the ledger has it: `starting` until somebody reports its end."""
+    """A simulation as the ledger has it: `starting` until its end is reported."""
 
     id: str
     status: str
@@ -52,7 +52,7 @@ class SimulationBook:
         )
 
     async def finish(self, id_: str, status: str, detail: str | None, report: str | None) -> datetime | None:
-        """Writes how it ended, and when; None when it had ended before, or there is none."""
+        """Write how it ended; return when. None when it had ended before, or there is no such simulation."""
         async with self._connections.connection() as connection:
             at: datetime | None = await connection.fetchval(
                 query("finish_simulation"), id_, status, detail, report
@@ -60,12 +60,13 @@ class SimulationBook:
         return at
 
     async def get(self, id_: str) -> StoredSimulation | None:
+        """Return a simulation; None when there is none."""
         async with self._connections.connection() as connection:
             row = await connection.fetchrow(query("simulation"), id_)
         return None if row is None else _stored(row)
 
     async def newest(self, limit: int) -> list[StoredSimulation]:
-        """The newest simulations, their reports without log and series."""
+        """Return the newest simulations, their reports without log and series."""
         async with self._connections.connection() as connection:
             return [_stored(row) for row in await connection.fetch(query("newest_simulations"), limit)]
 

@@ -1,4 +1,4 @@
-"""SQL by name: every statement lives in `queries/*.sql` under `-- name: …` and, where needed, a sentence."""
+"""SQL by name: every statement stands in `queries/*.sql` under `-- name: ...` and, if needed, a sentence."""
 
 import re
 from functools import cache
@@ -11,15 +11,15 @@ _NAME: Final = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 @cache
 def all_queries() -> dict[str, str]:
-    """Every named statement.
+    """Return every statement by its name.
 
     Raises:
         ValueError: two statements have one name.
     """
     queries: dict[str, str] = {}
     for path in sorted(FOLDER.glob("*.sql")):
-        _, *parts = _NAME.split(path.read_text())
-        for name, text in zip(parts[::2], parts[1::2], strict=True):
+        _, *pieces = _NAME.split(path.read_text())
+        for name, text in zip(pieces[::2], pieces[1::2], strict=True):
             if name in queries:
                 raise ValueError(f"two queries are named {name}")
             queries[name] = text.strip().rstrip(";")
@@ -27,5 +27,5 @@ def all_queries() -> dict[str, str]:
 
 
 def query(name: str) -> str:
-    """The statement of that name. Raises KeyError when there is none."""
+    """Return the statement of this name; raise KeyError when there is none."""
     return all_queries()[name]

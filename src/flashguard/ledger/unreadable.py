@@ -1,4 +1,4 @@
-"""Unreadable rows of the ledger: lists, sweeps and rebuilds skip them; the log names each once."""
+"""Unreadable rows of the ledger: lists, expiry and rebuilds skip them; the log names each once."""
 
 import contextlib
 import logging
@@ -25,19 +25,20 @@ CANT_BE_READ: Final = (
     TypeError,
     ValueError,
 )
-"""Errors of reading a value that our programs would not have written."""
+"""Errors of reading a value that FlashGuard would not have written."""
 TIMES_UNREADABLE: Final = "its times are outside the years 1970 to 9998"
 UNITS_END: Final = 10**15
-"""No number of units comes near it; as in `flashguard.line_units` of the ledger."""
+"""Above every number of units; the same bound stands in `flashguard.line_units` of the schema."""
 KNOWN_MOST: Final = 10_000
-"""Rows that a process remembers; beyond it the oldest is forgotten, and logged again when it is met again."""
+"""Rows that a process remembers; beyond this it forgets the oldest, and logs it again when it meets it."""
 AGAIN_SECONDS: Final = 60.0
 AGAIN_SECONDS_MOST: Final = 3_600.0
-"""Seconds until a sale that was not loaded is tried again, at first and at most; each failure doubles it."""
+"""Seconds until a sale that could not be loaded is tried again, at first and at most; each failure doubles
+them."""
 
 
 def sound_lines(lines: object) -> bool:
-    """Whether this is sku, units, sku, units, ... with whole numbers below 10^15."""
+    """Return whether this is sku, units, sku, units, ... with whole numbers below 10^15."""
     return (
         isinstance(lines, list)
         and len(lines) >= 2
@@ -53,7 +54,7 @@ class Unreadable:
     def __init__(self) -> None:
         self._logged: dict[tuple[str, str], None] = {}
         self._put_off: dict[str, tuple[float, float]] = {}
-        """When each sale may be loaded again, and how long it waits until then."""
+        """When each sale may be loaded again, and the seconds it waits until then."""
 
     def note(self, kind: str, id_: str, why: object) -> None:
         """Log that this row is left out, once."""
@@ -68,7 +69,7 @@ class Unreadable:
         )  # fmt: skip
 
     def put_off(self, sale: str) -> None:
-        """Note that a load of this sale failed, for the time after which the next may be tried."""
+        """Note that a load of this sale failed, and put the next one off."""
         _, before = self._put_off.get(sale, (0.0, 0.0))
         if not before and len(self._put_off) >= KNOWN_MOST:
             del self._put_off[next(iter(self._put_off))]
@@ -76,12 +77,12 @@ class Unreadable:
         self._put_off[sale] = time.monotonic() + seconds, seconds
 
     def waits(self, sale: str) -> bool:
-        """Return whether a load of this sale failed so recently that the next shall not be tried yet."""
+        """Return whether the next load of this sale is still put off."""
         until, _ = self._put_off.get(sale, (0.0, 0.0))
         return time.monotonic() < until
 
     def loaded(self, sale: str) -> None:
-        """Note that this sale was loaded after all."""
+        """Note that this sale was loaded."""
         self._put_off.pop(sale, None)
         self._logged.pop(("sale", sale), None)
 
@@ -93,7 +94,7 @@ class UnreadableRow(LedgerAway):
     """The ledger has an unreadable row. An operator must correct it: see `flashguard doctor`."""
 
     def __init__(self, kind: str, id_: str) -> None:
-        super().__init__(f"The ledger's row of {kind} {id_} can't be read: its operator must correct it.")
+        super().__init__(f"The ledger's row of {kind} {id_} can't be read: an operator must correct it.")
 
 
 @contextlib.contextmanager

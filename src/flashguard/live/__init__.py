@@ -1,4 +1,4 @@
-"""What browsers see live: changes, encoded once and fanned out to all who view."""
+"""Live views: changes, encoded once and sent to every viewer."""
 
 from .channel import Channel, Viewer
 from .hub import Ending, Full, Hub

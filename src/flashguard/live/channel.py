@@ -1,7 +1,7 @@
-"""One subject's newest events, and those who view them.
+"""The newest events of one subject, and their viewers.
 
-An event is encoded once; viewers share its bytes. What a viewer has not been sent yet is a place in the
-channel's ring, so a slow one costs nothing: once the ring has gone past its place, it gets a fresh snapshot.
+An event is encoded once; viewers share its bytes. A viewer is a place in the channel's ring, so a slow viewer
+costs nothing: when the ring has passed its place, it gets a fresh snapshot.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 RING_EVENTS: Final = 64
-"""How far a viewer may fall behind: at ten events per second, some six seconds."""
+"""How far a viewer may fall behind: at ten events per second, about six seconds."""
 
 WAKE_AT_ONCE: Final = 20
 """Viewers sent to in one round of the loop: about 1 ms."""
@@ -33,18 +33,18 @@ class Channel:
         self._waiting: list[asyncio.Future[None]] = []
 
     def publish(self, event: bytes) -> None:
-        """Hands an event to every viewer; never waits for one."""
+        """Publish an event to every viewer, without waiting for any."""
         self._ring.append(event)
         self.published += 1
         self._wake()
 
     def end(self) -> None:
-        """Ends every viewer's stream, once it has what was published before."""
+        """End every viewer's stream after it has what was published before."""
         self.ended = True
         self._wake()
 
     def since(self, place: int) -> bytes | None:
-        """All events from this place on; None when the ring does not reach back so far."""
+        """Return all events from this place on; None when the ring does not reach back to it."""
         count = self.published - place
         if count == 1:
             return self._ring[-1]
@@ -53,7 +53,7 @@ class Channel:
         return b"".join(islice(self._ring, len(self._ring) - count, None))
 
     def wait(self) -> "asyncio.Future[None]":
-        """A future of the caller's own that resolves at the next event."""
+        """Return a new future that resolves at the next event."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         return future
@@ -64,7 +64,7 @@ class Channel:
             self._wake_some(waiting, 0)
 
     def _wake_some(self, waiting: "list[asyncio.Future[None]]", start: int) -> None:
-        """Wakes a few and, in the loop's next round, the next few: buyers get their turn between."""
+        """Wake a few viewers and, in the loop's next round, the next few: buyers have their turn between."""
         end = start + WAKE_AT_ONCE
         for future in waiting[start:end]:
             if not future.done():
@@ -77,7 +77,7 @@ class Viewer:
     """One open stream on a channel.
 
     Parameters:
-        first: what it is sent before anything else.
+        first: the bytes that it gets first.
         left: called once, when the stream is over.
     """
 
@@ -89,12 +89,12 @@ class Viewer:
         self._wait: asyncio.Future[None] | None = None
         self._gone = False
         self.sending_since: float | None = None
-        """When it was last handed bytes that it has not taken yet, by the loop's clock."""
+        """When it was last given bytes that it has not taken yet, by the loop's clock."""
         self.task: asyncio.Task[None] | None = None
         channel.viewers.add(self)
 
     async def next(self) -> bytes | None:
-        """Waits for what to send next; None when the stream is over."""
+        """Wait for the next bytes to send; return None when the stream is over."""
         channel = self._channel
         if self._first is not None:
             first, self._first = self._first, None
@@ -111,7 +111,7 @@ class Viewer:
         return None
 
     def leave(self) -> None:
-        """Ends this viewer's stream; the second time nothing happens."""
+        """End this viewer's stream; a second call does nothing."""
         if self._gone:
             return
         self._gone = True

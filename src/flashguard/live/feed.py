@@ -1,4 +1,4 @@
-"""Follows one partition's journal for all its viewers: one reader, however many they are."""
+"""Follows one partition's journal for all its viewers with one reader."""
 
 import asyncio
 import logging
@@ -20,15 +20,14 @@ SECONDS_PER_VIEWER: Final = 125e-6
 """The interval grows beyond 800 viewers, so that fanning out takes less than half of a core."""
 PAGE_ENTRIES: Final = 500
 PAGES_PER_EVENT: Final = 20
-"""A backlog is read on before it is shown, but not for ever."""
+"""Pages of a backlog that are read before viewers see it."""
 BLOCK_MS: Final = 1000
-LOOK_AGAIN_SECONDS: Final = 3.0
-"""How often a sale is compared with a fresh snapshot: only that has a new name."""
-SPREAD_LOOK_SECONDS: Final = 0.2
-"""The same for a sale over several partitions: its stock is in several journals, so all its parts are
-read."""
+SNAPSHOT_SECONDS: Final = 3.0
+"""How often a sale is compared with a fresh snapshot: only a snapshot has a new name."""
+SPREAD_SNAPSHOT_SECONDS: Final = 0.2
+"""The same for a spread sale: its stock is in several journals, so all its shards are read."""
 TURN_SECONDS: Final = 0.1
-"""How long after the clock's turn we look what it did."""
+"""How long after the clock opens or ends a sale its snapshot is read."""
 RETRY_SECONDS: Final = 0.25
 
 
@@ -52,59 +51,64 @@ class Feed:
             self._task = None
 
     async def load(self, topic: Topic) -> None:
-        """Gives a topic its first state: memory's, or the ledger's while memory is away.
+        """Give a topic its first state: memory's, or the ledger's while memory is away.
 
         Raises:
             LookupError: there is no such sale.
             FlashGuardError: the ledger does not answer either.
         """
         try:
-            await self._look(topic)
+            await self._refresh(topic)
         except FlashGuardError:
             sale = await self._source.last_known(topic.sale_id)
             if sale is None:
                 raise LookupError(topic.sale_id) from None
             topic.adopt_last_known(sale)
 
-    async def _look(self, topic: Topic) -> None:
-        topic.look_again_at = _clock() + (SPREAD_LOOK_SECONDS if topic.spread else LOOK_AGAIN_SECONDS)
+    async def _refresh(self, topic: Topic) -> None:
+        topic.snapshot_due_at = _clock() + (SPREAD_SNAPSHOT_SECONDS if topic.spread else SNAPSHOT_SECONDS)
         spread = topic.spread
         snapshot = await self._source.snapshot(topic.sale_id)
         if snapshot is None:
             raise LookupError(topic.sale_id)
         topic.adopt(snapshot, time.time() * 1000)
-        if topic.spread and not spread:  # the first look has told
-            topic.look_again_at = _clock() + SPREAD_LOOK_SECONDS
+        if topic.spread and not spread:  # the first snapshot shows it
+            topic.snapshot_due_at = _clock() + SPREAD_SNAPSHOT_SECONDS
 
     async def _run(self) -> None:
         while True:
             try:
                 await self._follow()
             except FlashGuardError as error:
-                log.info("live view of partition %d: %s", self._partition, error)
+                log.info(
+                    "live view of partition %d is away, next try in %.2f s: %s",
+                    self._partition,
+                    RETRY_SECONDS,
+                    error,
+                )
             except Exception:
-                log.exception("live view of partition %d", self._partition)
+                log.exception("live view of partition %d: next try in %.2f s", self._partition, RETRY_SECONDS)
             for topic in self.topics.values():
                 topic.lose()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self) -> None:
-        """Follows the journal for as long as it is one history; returns when it is not."""
+        """Follow the journal for as long as it is one history."""
         position = await self._source.head(self._partition)
         while True:
-            await self._look_at_those_due()
+            await self._refresh_due()
             self._flush(position)
             reached = await self._read(position)
             if reached is None:
                 return
             if reached == position:
-                continue  # nothing came in all that time: no need to wait longer for the first news
+                continue  # nothing came for the whole wait: the first news need not wait longer
             position = reached
             self._flush(position)
             await asyncio.sleep(self._interval_seconds())
 
     async def _read(self, position: Position) -> Position | None:
-        """Takes what the journal has after this position; None when that is another history."""
+        """Apply the entries after this position; return the new position, None for another history."""
         for page in range(PAGES_PER_EVENT):
             block_ms = self._block_ms() if page == 0 else 1
             self.reads += 1
@@ -122,7 +126,7 @@ class Feed:
         return position
 
     async def _still_there(self, position: Position) -> Position | None:
-        """Nothing came. Is memory still the one that we follow?"""
+        """Return the position while memory is still the history that we follow; else None."""
         head = await self._source.head(self._partition)
         return position if (head.epoch, head.seq) >= (position.epoch, position.seq) else None
 
@@ -141,23 +145,23 @@ class Feed:
         for topic in self.topics.values():
             topic.flush(position.epoch, position.seq)
 
-    async def _look_at_those_due(self) -> None:
+    async def _refresh_due(self) -> None:
         now, local_ms = _clock(), time.time() * 1000
         for topic in list(self.topics.values()):
             turn = topic.next_turn_ms()
             turned = turn is not None and local_ms > turn + TURN_SECONDS * 1000
-            if topic.spread and now >= topic.look_again_at:
+            if topic.spread and now >= topic.snapshot_due_at:
                 try:
-                    await self._look(topic)
+                    await self._refresh(topic)
                 except FlashGuardError:
-                    topic.lose()  # a part of it is away, and not this partition
-            elif topic.loaded and not topic.spread and (topic.away or turned or now >= topic.look_again_at):
-                await self._look(topic)
+                    topic.lose()  # another shard of it is away, not this partition
+            elif topic.loaded and not topic.spread and (topic.away or turned or now >= topic.snapshot_due_at):
+                await self._refresh(topic)
 
     def _block_ms(self) -> int:
-        """How long to wait for news: until the clock's next turn, but at most a second."""
+        """Return the milliseconds to wait for entries: until the clock changes a sale, at most a second."""
         if any(topic.spread for topic in self.topics.values()):
-            return round(SPREAD_LOOK_SECONDS * 1000)
+            return round(SPREAD_SNAPSHOT_SECONDS * 1000)
         turns = [turn for topic in self.topics.values() if (turn := topic.next_turn_ms()) is not None]
         left = min(turns) - time.time() * 1000 + TURN_SECONDS * 1000 if turns else BLOCK_MS
         return max(1, min(BLOCK_MS, round(left)))

@@ -1,4 +1,4 @@
-"""Who views what, in this process: bounded, swept, and ended when the process ends."""
+"""The open event streams of one process: bounded, cleaned up, and ended with the process."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,17 @@ log = logging.getLogger("flashguard")
 
 PING_SECONDS: Final = 5.0
 STUCK_SECONDS: Final = 30.0
-"""A viewer that takes nothing for so long is cut off."""
+"""A viewer that takes no bytes for this long is cut off."""
 LINGER_PINGS: Final = 3
-"""How many pings a sale without viewers is kept up to date, so that one who comes back can resume."""
+"""Pings during which a sale without viewers is kept up to date, so that a returning viewer can resume."""
 
 
 class Full(Exception):
-    """This process has its most viewers."""
+    """This process has the most viewers that it may have."""
 
 
 class Ending(Exception):
-    """This process is about to end and takes no more viewers."""
+    """This process is ending and admits no viewers."""
 
 
 class Hub:
@@ -61,10 +61,10 @@ class Hub:
     async def watch_sale(
         self, sale_id: SaleId, last_event_id: str | None, *, may_see_draft: Callable[[], Awaitable[bool]]
     ) -> Viewer:
-        """A new viewer of a sale. Whoever gets it must have it `leave` in the end.
+        """Return a new viewer of a sale; the caller must make it `leave` in the end.
 
         Parameters:
-            may_see_draft: asked where the sale is a draft.
+            may_see_draft: called when the sale is a draft.
 
         Raises:
             LookupError: there is no such sale, or a draft that this viewer may not see.
@@ -81,7 +81,7 @@ class Hub:
         return self._enter(topic.channel, topic.first_event(last_event_id))
 
     async def _is_draft(self, sale_id: SaleId) -> bool:
-        """Whether a sale is a draft now: a topic may be some 100 ms behind the opening."""
+        """Return whether a sale is a draft now: a topic may be about 100 ms behind its opening."""
         try:
             found = await self._source.snapshot(sale_id)
             sale = None if found is None else found.sale
@@ -90,7 +90,7 @@ class Hub:
         return sale is None or sale.status is SaleStatus.DRAFT
 
     def watch(self, channel: Channel) -> Viewer:
-        """A new viewer of any channel: a snapshot first.
+        """Return a new viewer of any channel, which gets a snapshot first.
 
         Raises:
             Full, Ending: not now.
@@ -100,13 +100,13 @@ class Hub:
         return self._enter(channel, channel.snapshot())
 
     def end(self) -> None:
-        """Ends every stream at once; from now on there are no new ones."""
+        """End every stream, and admit no new one."""
         self.ended = True
         for channel in self._all_channels():
             channel.end()
 
     async def close(self) -> None:
-        """Ends everything, and waits for our own tasks."""
+        """End every stream, and wait for our own tasks."""
         self.end()
         self._pinger.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -164,12 +164,12 @@ class Hub:
             await asyncio.sleep(PING_SECONDS)
             try:
                 self._cut_off_the_stuck()
-                self._sweep()
+                self._drop_unviewed()
                 event = sse.ping()
                 for channel in self._all_channels():
                     channel.publish(event)
             except Exception:
-                log.exception("pinging viewers")
+                log.exception("pinging viewers: next try in %.0f s", PING_SECONDS)
 
     def _cut_off_the_stuck(self) -> None:
         long_ago = asyncio.get_running_loop().time() - STUCK_SECONDS
@@ -178,8 +178,8 @@ class Hub:
                 if viewer.sending_since is not None and viewer.sending_since < long_ago and viewer.task:
                     viewer.task.cancel()
 
-    def _sweep(self) -> None:
-        """Forgets what nobody views any more."""
+    def _drop_unviewed(self) -> None:
+        """Drop channels and topics that have had no viewer for a while."""
         self._channels = {channel for channel in self._channels if channel.viewers}
         for partition, feed in list(self._feeds.items()):
             for sale_id, topic in list(feed.topics.items()):

@@ -1,4 +1,4 @@
-"""Where the live view reads: the journal, and whole sales. The guard's side implements it."""
+"""What a live view reads: the journal, and whole sales. The API implements it."""
 
 from typing import Protocol
 
@@ -21,20 +21,22 @@ class Snapshot(Struct, frozen=True):
 class Source(Protocol):
     """Every method raises `FlashGuardError` while a server that it needs does not answer."""
 
-    def partition(self, sale: SaleId) -> int: ...
+    def partition(self, sale: SaleId) -> int:
+        """Return the sale's partition; of a spread sale, the first shard's."""
+        ...
 
     async def head(self, partition: int) -> Position:
-        """The newest journal entry. Raises also while the partition is fenced, or not in memory."""
+        """Return the newest journal entry; raise also while the partition is fenced or not in memory."""
         ...
 
     async def entries(self, partition: int, after: Position, *, count: int, block_ms: int) -> list[RawEntry]:
-        """Journal entries after this one; waits so long for the first."""
+        """Return journal entries after this one; wait up to `block_ms` for the first."""
         ...
 
     async def snapshot(self, sale: SaleId) -> Snapshot | None:
-        """The sale as memory has it; None when there is no such sale."""
+        """Return the sale as memory has it; None when there is no such sale."""
         ...
 
     async def last_known(self, sale: SaleId) -> Sale | None:
-        """The sale as the ledger has it, for while memory is away."""
+        """Return the sale as the ledger has it, for use while memory is away."""
         ...

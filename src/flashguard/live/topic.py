@@ -1,4 +1,4 @@
-"""One sale as its viewers should see it: a snapshot, kept up to date by journal entries. No I/O."""
+"""One sale as its viewers see it: a snapshot, kept up to date by journal entries. No I/O."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,8 +25,8 @@ News = Counters | SaleChange
 class Topic:
     """A sale with viewers.
 
-    Its state holds everything up to journal entry `epoch`-`seq`. Counters are absolute, so all it takes to
-    resume after an event is to know which items changed since.
+    Its state includes everything up to journal entry `epoch`-`seq`. Counters are absolute, so a viewer
+    resumes after an event with the items that changed since.
     """
 
     def __init__(self, sale_id: SaleId, sale_view: SaleView) -> None:
@@ -35,7 +35,7 @@ class Topic:
         self.away = True
         self.epoch = 0
         self.seq = 0
-        self.look_again_at = 0.0
+        self.snapshot_due_at = 0.0
         """When to compare with a fresh snapshot, in seconds by the loop's clock."""
         self._view = sale_view
         self._sale: Sale | None = None
@@ -59,11 +59,11 @@ class Topic:
 
     @property
     def spread(self) -> bool:
-        """Whether the sale is over several partitions: then one journal does not tell its stock."""
+        """Whether the sale is spread over several partitions: then no single journal has its stock."""
         return self._sale is not None and self._sale.spread > 1
 
     def adopt(self, snapshot: Snapshot, local_ms: float) -> None:
-        """Takes a snapshot of memory. After an absence viewers get the whole sale, else what differs."""
+        """Take a snapshot of memory. After an absence viewers get the whole sale, else what differs."""
         fresh = self.away or snapshot.epoch != self.epoch
         before, after = self._sale, snapshot.sale
         self._skew_ms = snapshot.now_ms - local_ms
@@ -72,7 +72,7 @@ class Topic:
             self._items = {}
         self.seq = snapshot.seq
         if fresh or before is None or _face(before) != _face(after):
-            # What the clock or a new name changed has no journal entry: nobody resumes from before it.
+            # What the clock or a new name changed has no journal entry: no viewer resumes from before it.
             self._renew(after, snapshot.seq if fresh else snapshot.seq + 1)
         for item in after.items:
             self._put(item, snapshot.seq)
@@ -84,27 +84,27 @@ class Topic:
             self._sale_dirty = False
 
     def adopt_last_known(self, sale: Sale) -> None:
-        """Takes the ledger's sale, for viewers who come while memory is away."""
+        """Take the ledger's sale, for viewers that come while memory is away."""
         self._sale = sale
         self._items = {item.sku: item for item in sale.items}
         self._encoded = None
 
     def take(self, epoch: int, seq: int, news: News) -> None:
-        """Takes what a journal entry says of this sale, unless the snapshot had it already."""
+        """Apply what a journal entry says of this sale, unless the snapshot had it already."""
         if self.away:
             self._early[news.sku if isinstance(news, Counters) else None] = (epoch, seq, news)
         elif epoch != self.epoch or seq <= self.seq or self._sale is None:
             return
         elif isinstance(news, SaleChange):
             changed = _changed(self._sale, news)
-            if _face(changed) != _face(self._sale):  # what the clock did may be known before it is journalled
+            if _face(changed) != _face(self._sale):  # the clock's change may be known before it is journalled
                 self._renew(changed, seq)
         elif not self.spread and (item := self._items.get(news.sku)):
             counted = msgspec.structs.replace(item, stock=news.stock, held=news.held, sold=news.sold)
             self._put(counted, seq)
 
     def lose(self) -> None:
-        """Memory is away: says so, once, and trusts no entry until the next snapshot."""
+        """Tell viewers once that memory is away, and apply no entry until the next snapshot."""
         self._early.clear()
         if not self.away:
             self.away = True
@@ -112,7 +112,7 @@ class Topic:
             self.channel.publish(_away_event())
 
     def flush(self, epoch: int, seq: int) -> None:
-        """Everything up to this entry was taken: hands viewers what changed, as one event."""
+        """Publish as one event what changed up to this entry."""
         if self.away:
             return
         if epoch == self.epoch:
@@ -125,7 +125,7 @@ class Topic:
         self._dirty.clear()
 
     def snapshot_event(self) -> bytes:
-        """The whole sale, encoded once per change."""
+        """Return the whole sale, encoded once per change."""
         if self._encoded is None:
             assert self._sale is not None
             sale = msgspec.structs.replace(self._sale, items=tuple(self._items.values()))
@@ -136,7 +136,7 @@ class Topic:
         return self._encoded
 
     def first_event(self, last_event_id: str | None) -> bytes:
-        """What a viewer gets first: what changed since its last event, where that is in reach; else all."""
+        """Return what a viewer gets first: the changes since its last event if it can resume, else all."""
         epoch, _, seq = (last_event_id or "").partition("-")
         if (
             self.away
@@ -151,7 +151,7 @@ class Topic:
         return self._stock_event([sku for sku, at in self._changed_at.items() if at > last])
 
     def next_turn_ms(self) -> float | None:
-        """When the clock next opens or ends the sale, by the local clock in Unix milliseconds."""
+        """Return when the clock next opens or ends the sale, in Unix milliseconds of the local clock."""
         if self._sale is None or self.away:
             return None
         status, turns = self._sale.status, []
@@ -185,7 +185,7 @@ class Topic:
 
 
 def _face(sale: Sale) -> tuple[object, ...]:
-    """What of a sale is not its stock."""
+    """Return what of a sale is not its stock."""
     times = sale.starts_at, sale.ends_at, sale.hold_seconds
     durability = sale.hold_durability, sale.effective_hold_durability
     return sale.name, sale.status, times, sale.limit_per_customer, sale.waiting_room, durability

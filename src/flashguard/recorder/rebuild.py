@@ -143,7 +143,7 @@ async def close_where_a_sale_is_lost(
         raise Overtaken
 
 
-class Rebuilt(Struct, frozen=True):
+class CompletedRebuild(Struct, frozen=True):
     """A rebuild that is done."""
 
     position: Position
@@ -161,7 +161,7 @@ async def rebuild(
     why: str,
     closed_sale_hours: float,
     drain: Callable[[Position], Awaitable[None]],
-) -> Rebuilt:
+) -> CompletedRebuild:
     """Rebuild a partition: fence it, record what its journal still has, raise the epoch, load every sale from
     the ledger, unfence it.
 
@@ -201,11 +201,11 @@ async def rebuild(
     reply = await kernel.run(Verb.UNFENCE, partition, [], [str(epoch), token, why])
     if reply.status:
         raise Overtaken
-    return Rebuilt(Position(epoch, 0, token), sales, reservations, first=position.epoch == 0)
+    return CompletedRebuild(Position(epoch, 0, token), sales, reservations, first=position.epoch == 0)
 
 
 async def note_rebuild(
-    ledger: Ledger, partition: int, done: Rebuilt, why: str, seconds: float, entries: int
+    ledger: Ledger, partition: int, done: CompletedRebuild, why: str, seconds: float, entries: int
 ) -> None:
     """Note a rebuild in the log and in the ledger, where readiness and metrics read it.
 

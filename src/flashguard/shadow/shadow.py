@@ -15,7 +15,7 @@ from msgspec import Struct
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.ledger import lines_from_flat
-from flashguard.ledger.shadow import Attempt, ShadowBook
+from flashguard.ledger.shadow import ShadowAttempt, ShadowBook
 from flashguard.model import Granted, KeyScope, Line, Outcome, Refused, SaleId, ScopedKey
 
 CONFIRMED: Final = "confirmed"
@@ -129,7 +129,7 @@ class Shadow:
                 continue
             flat = [value for line in each.lines for value in (line.sku, line.quantity)]
             rows.append(
-                Attempt(
+                ShadowAttempt(
                     key=each.key, customer=each.customer, lines=_json(flat).decode(), shop=each.shop,
                     ours=ours, reference=each.reference,
                 )

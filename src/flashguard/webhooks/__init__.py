@@ -1,4 +1,4 @@
-"""Webhooks after the Standard Webhooks specification: the recorder writes them down, this delivers them."""
+"""Delivers webhooks after the Standard Webhooks specification; the recorder writes the messages."""
 
 from .deliverer import Deliverer
 from .endpoints import Endpoint, NewEndpoint

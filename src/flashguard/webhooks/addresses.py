@@ -1,7 +1,7 @@
-"""Where a webhook may go: a receiver's address is another's word, and must not lead into our network.
+"""Which addresses a webhook may be sent to: a receiver's URL is untrusted and must not lead into our network.
 
-The name is resolved by us, every address is looked at, and the connection goes to the very address that was
-looked at: a name that answers differently the second time changes nothing.
+FlashGuard resolves the name, checks every address, and connects to an address that it checked: a name that
+resolves differently the second time changes nothing.
 """
 
 import asyncio
@@ -17,22 +17,22 @@ MAX_URL: Final = 2048
 PRIVATE_SETTING: Final = "WEBHOOK_PRIVATE_ADDRESSES"
 RESOLVE_SECONDS: Final = 5.0
 LOOKUPS_AT_ONCE: Final = 2
-"""Of one endpoint, in threads of its own: a name server that hangs keeps nobody else waiting."""
+"""For one endpoint, in threads of its own: a name server that hangs delays no other endpoint."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""All that IANA has given to anybody; everything else is local, special or not assigned."""
+"""All addresses that IANA has assigned; every other address is local, special or not assigned."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class ForbiddenAddress(OSError):
-    """The receiver is at an address where no webhook may go."""
+    """The receiver is at an address that webhooks may not be sent to."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is an address of the internet, also where an IPv4 address is embedded in an IPv6 address.
+    """Return whether this is an address of the internet, also for an IPv4 address inside an IPv6 address.
 
-    Python's own tables are those of its release; so an IPv6 address must also be global unicast.
+    Python's tables are as old as its release, so an IPv6 address must also be global unicast.
     """
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped or address in _NAT64:  # both lead to the IPv4 internet
@@ -46,7 +46,7 @@ def is_public(address: Address) -> bool:
 
 
 def literal(host: str) -> Address | None:
-    """The address, where a host is one and not a name."""
+    """Return the address that a host is; None when it is a name."""
     try:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
@@ -54,7 +54,7 @@ def literal(host: str) -> Address | None:
 
 
 def wrong_url(text: str, *, private: bool) -> str | None:
-    """Why no webhook can go there, in a sentence; None when one can. Names are looked up when it is sent.
+    """Return why no webhook can be sent there; None when one can. Names are resolved when it is sent.
 
     Parameters:
         private: addresses of our own network, and plain http, are allowed.
@@ -86,7 +86,7 @@ def wrong_url(text: str, *, private: bool) -> str | None:
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves for aiohttp, which connects to what this returns and looks up nothing itself."""
+    """Resolves names for aiohttp, which connects to the addresses that this returns."""
 
     def __init__(self, *, private: bool) -> None:
         self._private = private
@@ -95,10 +95,10 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a name.
+        """Return the addresses of a name.
 
         Raises:
-            ForbiddenAddress: any of them is not public; one good address beside a bad one is a trick.
+            ForbiddenAddress: an address of the name is not public, even if others are.
         """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(RESOLVE_SECONDS):

@@ -1,6 +1,6 @@
-"""Delivers what the recorder wrote down: at least once, in order per reservation, each endpoint for itself.
+"""Delivers the messages that the recorder wrote: at least once, in order per reservation, by endpoint.
 
-Any number of deliverers may run: a message is leased to one of them by a row lock of one statement.
+Several deliverers may run: one statement with a row lock leases a message to one of them.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from .sending import GONE, Attempt, Sender
 
 log = logging.getLogger("flashguard.webhooks")
 
-LOOK_SECONDS: Final = 0.5
-"""How often an endpoint with nothing to do is looked at, and new endpoints are looked for."""
+POLL_SECONDS: Final = 0.5
+"""How often the endpoints are read, and an endpoint without messages asks for the next ones."""
 LEASE_MARGIN_SECONDS: Final = 15.0
-"""Beyond the longest attempt: for a settlement that meets a slow ledger."""
+"""A lease outlasts the longest attempt by this: the ledger may be slow to take the settlement."""
 FORGET_SECONDS: Final = 600.0
 FORGET_ROWS: Final = 5_000
 SETTLE_SECONDS: Final = 1.0
-"""How long the end of a deliverer may take to note what was delivered."""
+"""How long an ending deliverer may take to settle what was delivered."""
 DAY_SECONDS: Final = 86_400.0
 
 
@@ -43,7 +43,7 @@ class Served(Struct, frozen=True):
 
 
 class Deliverer:
-    """Serves every enabled endpoint until cancelled."""
+    """Serves every enabled endpoint."""
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._book = WebhookBook(ledger)
@@ -51,27 +51,28 @@ class Deliverer:
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
+        """Serve until cancelled."""
         forgotten_at = -FORGET_SECONDS
         try:
             while True:
                 try:
-                    await self._look()
+                    await self._update_couriers()
                     if time.monotonic() - forgotten_at > FORGET_SECONDS:
                         forgotten_at = time.monotonic()
                         await self._forget()
                 except (LedgerAway, asyncpg.PostgresError) as error:
-                    log.warning("webhooks wait for the ledger: %s", error)
+                    log.warning("webhooks wait for PostgreSQL, next try in %.1f s: %s", POLL_SECONDS, error)
                 except Exception:
-                    log.exception("webhooks")
-                await asyncio.sleep(LOOK_SECONDS)
+                    log.exception("webhooks: next try in %.1f s", POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
         finally:
             tasks = [task for _, task in self._couriers.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _look(self) -> None:
-        """Has a courier for each endpoint that is enabled now, and none for any other."""
+    async def _update_couriers(self) -> None:
+        """Start a courier for each enabled endpoint, and end those of other endpoints."""
         served = {
             row["id"]: Served(row["id"], row["url"], tuple(filter(None, (row["secret"], row["old_secret"]))))
             for row in await self._book.enabled_endpoints()
@@ -87,7 +88,7 @@ class Deliverer:
                 self._couriers[id_] = courier, asyncio.create_task(courier.run())
 
     async def _forget(self) -> None:
-        """Cuts off the log's old end, some rows at a time."""
+        """Delete the log's oldest lines, some rows at a time."""
         seconds = self._settings.webhook_log_days * DAY_SECONDS
         while await self._book.forget_deliveries(seconds, FORGET_ROWS) == FORGET_ROWS:
             pass
@@ -96,7 +97,7 @@ class Deliverer:
 
 
 class Courier:
-    """Delivers to one endpoint, with its own connections and its own few attempts at a time."""
+    """Delivers to one endpoint, with connections of its own and a bounded number of attempts at a time."""
 
     def __init__(self, endpoint: Served, book: WebhookBook, settings: Settings) -> None:
         self.endpoint = endpoint
@@ -105,7 +106,7 @@ class Courier:
         self._flying: dict[asyncio.Task[Attempt], Message] = {}
 
     async def run(self) -> None:
-        """Delivers until cancelled; what is under way then is due again when its lease has run out."""
+        """Deliver until cancelled; messages under way then are due again when their lease ends."""
         settings = self._settings
         sender = Sender(
             private=settings.webhook_private_addresses,
@@ -117,16 +118,16 @@ class Courier:
                 try:
                     await self._turn(sender)
                 except (LedgerAway, asyncpg.PostgresError) as error:
-                    log.warning("webhook %s waits for the ledger: %s", self.endpoint.id, error)
-                    await asyncio.sleep(LOOK_SECONDS)
+                    log.warning("webhook %s waits for PostgreSQL, next try soon: %s", self.endpoint.id, error)
+                    await asyncio.sleep(POLL_SECONDS)
                 except Exception:
-                    log.exception("webhook %s", self.endpoint.id)
-                    await asyncio.sleep(LOOK_SECONDS)
+                    log.exception("webhook %s: next try soon", self.endpoint.id)
+                    await asyncio.sleep(POLL_SECONDS)
         finally:
             await self._stop(sender)
 
     async def _turn(self, sender: Sender) -> None:
-        """Fills the free places, waits for the next answers, and writes down what came of them."""
+        """Start attempts up to the bound, wait for the next answers, and settle them."""
         most = self._settings.webhook_concurrency
         room = most - len(self._flying)
         if room >= max(1, most // 2):
@@ -134,9 +135,9 @@ class Courier:
                 call = sender.send(self.endpoint.url, message, list(self.endpoint.signers))
                 self._flying[asyncio.create_task(call)] = message
         if not self._flying:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             return
-        done, _ = await asyncio.wait(self._flying, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(self._flying, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if done:
             await self._settle([(self._flying.pop(task), task.result()) for task in done])
 
@@ -168,7 +169,9 @@ class Courier:
             id_, disable_seconds=days * DAY_SECONDS, why=f"{why}; last: {done[-1][1].error}", disable_now=gone
         )
         if disabled is not None:
-            log.error("webhook %s to %s is disabled: %s", id_, disabled, why)
+            log.error(
+                "webhook %s to %s is disabled: %s. Enable it when the receiver works", id_, disabled, why
+            )
 
     def _settlement(self, message: Message, attempt: Attempt) -> Settlement:
         state, wait_seconds = self._next(message, attempt)
@@ -183,9 +186,12 @@ class Courier:
             return "delivered", 0.0
         settings = self._settings
         if message.trying_seconds >= settings.webhook_disable_days * DAY_SECONDS:
-            log.error("webhook %s: %s is given up: %s", self.endpoint.id, message.id, attempt.error)
+            log.error(
+                "webhook %s: message %s is given up, a replay sends it again: %s",
+                self.endpoint.id, message.id, attempt.error,
+            )  # fmt: skip
             return "failed", 0.0
-        # As long again as it has been tried so far: that doubles the wait each time, whoever counts.
+        # Wait as long as it has been tried so far: that doubles the wait each time, for any deliverer.
         least, longest = settings.webhook_retry_seconds, settings.webhook_retry_seconds_most
         wait = min(longest, max(least, message.trying_seconds))
         return "pending", max(wait * random.uniform(0.75, 1.25), attempt.retry_after)  # noqa: S311
@@ -202,4 +208,7 @@ class Courier:
                 async with asyncio.timeout(SETTLE_SECONDS):
                     await self._settle(ended)
             except (LedgerAway, asyncpg.PostgresError, TimeoutError) as error:
-                log.warning("webhook %s: %d messages may come again: %s", self.endpoint.id, len(ended), error)
+                log.warning(
+                    "webhook %s: %d messages are sent again, their delivery was not noted: %s",
+                    self.endpoint.id, len(ended), error,
+                )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Who is told what: endpoints, and the types of events they may ask for."""
+"""Webhook endpoints, and the types of events that they may subscribe to."""
 
 from datetime import datetime
 from typing import Final, Literal, get_args
@@ -13,9 +13,9 @@ EventType = Literal[
 ]  # fmt: skip
 EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
 TEST_EVENT: Final = "webhook.test"
-"""The event that an operator asks for; an endpoint gets it whatever types it asked for."""
+"""The event that an operator asks for; an endpoint gets it whatever types it subscribes to."""
 MAX_ENDPOINTS: Final = 20
-"""Of an installation: every fact may be a row for each of them."""
+"""Endpoints of an installation; every event may be a row for each of them."""
 MAX_DESCRIPTION: Final = 200
 
 
@@ -27,7 +27,7 @@ class NewEndpoint(Struct, frozen=True, kw_only=True):
     description: str = ""
 
     def wrong(self, *, private: bool) -> str | None:
-        """Why it can't be, in a sentence; None when it can."""
+        """Return why this endpoint is invalid; None when it is valid."""
         why = wrong_url(self.url, private=private)
         if why:
             return f"url: {why}"
@@ -39,7 +39,7 @@ class NewEndpoint(Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """Who is told, and how that goes. `secret` is there only in the answer that makes or rotates it."""
+    """An endpoint and its condition. `secret` is set only in the answer that makes or rotates it."""
 
     id: str
     url: str

@@ -1,4 +1,4 @@
-"""What a receiver is sent: an event as the body of a message, the same bytes every time."""
+"""An event as the body of a message: the same bytes at every attempt."""
 
 import hashlib
 import json
@@ -25,24 +25,24 @@ _STATUS: Final = {
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One event for one endpoint, as it was claimed."""
+    """One claimed event for one endpoint."""
 
     delivery: int
     attempts: int
     trying_seconds: float
-    """Since its first attempt, or its replay."""
+    """Seconds since its first attempt, or its replay."""
     id: str
     body: bytes
 
 
 def message_id(type_: str, sale_id: str, reservation: str, at: datetime) -> str:
-    """Names the fact itself, so that a receiver knows it again: however often, and whenever, it is sent."""
+    """Return the id of an event, so that a receiver recognises it at every attempt and replay."""
     name = "\n".join((type_, sale_id, reservation, at.isoformat()))
     return f"msg_{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def message_of(row: asyncpg.Record) -> Message:
-    """A claimed delivery as a message."""
+    """Return a claimed delivery as a message."""
     body = {"type": row["type"], "timestamp": row["at"], "data": _data(row)}
     return Message(
         delivery=row["id"],

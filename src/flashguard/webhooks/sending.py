@@ -1,4 +1,4 @@
-"""One attempt to deliver one message. Whatever a receiver does with it, it costs a bounded time."""
+"""One attempt to deliver one message, in bounded time and memory whatever the receiver does."""
 
 import asyncio
 import functools
@@ -16,13 +16,13 @@ from .messages import Message
 from .signing import signed_headers
 
 MAX_ANSWER: Final = 16 * 1024
-"""Bytes of an answer's body that are read; what comes after them is cut off."""
+"""Bytes of an answer's body that are read; the rest is cut off."""
 MAX_RECEIVED: Final = 64 * 1024
 """Bytes of one answer that are parsed: interim answers, head and body together; what follows is not read."""
 MAX_INTERIM: Final = 16
 """Interim answers (1xx) that may stand before the final one."""
 PIECE: Final = 2048
-"""Bytes given to the parser at once: at most so many can be 1xx answers before they are counted."""
+"""Bytes given to the parser at a time: bounds the 1xx answers that are parsed before they are counted."""
 CONNECT_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 15.0
 ERROR_LENGTH: Final = 300
@@ -31,7 +31,7 @@ GONE: Final = 410
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """How it went. `error` says what was wrong; None: delivered."""
+    """The outcome of one attempt. `error` says what went wrong; None: delivered."""
 
     status: int | None = None
     error: str | None = None
@@ -39,14 +39,14 @@ class Attempt(Struct, frozen=True, kw_only=True):
     retry_after: float = 0.0
 
 
-class AnswerTooLarge(aiohttp.ClientError):
+class OversizedAnswer(aiohttp.ClientError):
     """The receiver sent more than an answer needs; the connection is closed."""
 
 
 class BoundedAnswer(ResponseHandler):
     """A connection that ends when an answer passes its bounds, before or after its status.
 
-    aiohttp queues every interim answer and reads on, however many come; also on an idle connection.
+    aiohttp alone queues interim answers without a bound, also on an idle connection.
     """
 
     _received = 0
@@ -75,7 +75,7 @@ class BoundedAnswer(ResponseHandler):
         super().feed_data(data, size)
 
     def _refuse(self, what: str) -> None:
-        error = AnswerTooLarge(f"the receiver {what}")
+        error = OversizedAnswer(f"the receiver {what}")
         payload, transport = self._payload, self.transport
         self.set_exception(error)
         if payload is not None and not payload.is_eof():
@@ -85,8 +85,8 @@ class BoundedAnswer(ResponseHandler):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Makes bounded connections. The factory is no public part of aiohttp: pyproject.toml says up to which
-    version this was tested."""
+    """Makes bounded connections. The factory is not part of aiohttp's public API: pyproject.toml bounds the
+    version with which this was tested."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -94,7 +94,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class Sender:
-    """The connections to one endpoint, which no other endpoint shares.
+    """Sends to one endpoint, through connections that no other endpoint shares.
 
     Parameters:
         private: addresses of our own network, and plain http, are allowed.
@@ -120,7 +120,7 @@ class Sender:
         await self._resolver.close()
 
     async def send(self, url: str, message: Message, signers: list[str]) -> Attempt:
-        """Sends a message, signed for this moment."""
+        """Send a message, signed with the current time."""
         started = time.monotonic()
         attempt = await self._send(url, message, signers)
         took_ms = round((time.monotonic() - started) * 1000)
@@ -129,7 +129,7 @@ class Sender:
         )
 
     async def _send(self, url: str, message: Message, signers: list[str]) -> Attempt:
-        wrong = wrong_url(url, private=self._private)  # aiohttp asks the resolver for names alone
+        wrong = wrong_url(url, private=self._private)  # aiohttp asks the resolver only for names
         if wrong:
             return Attempt(error=f"not sent: the URL {wrong}")
         headers = signed_headers(message.id, int(time.time()), message.body, signers)
@@ -160,20 +160,20 @@ class Sender:
 
 
 async def _read_some(answer: aiohttp.ClientResponse) -> bool:
-    """Reads an answer up to the bound; False when there was more. An answer that breaks off raises."""
+    """Read an answer up to the bound; return False when there was more. An answer that breaks off raises."""
     read = 0
     try:
         async for chunk in answer.content.iter_any():
             read += len(chunk)
             if read > MAX_ANSWER:
                 return False
-    except AnswerTooLarge:
+    except OversizedAnswer:
         return False
     return True
 
 
 def _retry_after(text: str | None) -> float:
-    """The header in seconds; 0 where there is none, or none that can be read."""
+    """Return the header in seconds; 0 when it is missing or unreadable."""
     if text is None:
         return 0.0
     try:

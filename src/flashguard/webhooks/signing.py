@@ -13,15 +13,15 @@ SECRET_BYTES: Final = 32
 
 
 def new_secret() -> str:
-    """A secret as a receiver is given it."""
+    """Return a new secret, as a receiver gets it."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def signed_headers(id_: str, at_seconds: int, body: bytes, signers: Iterable[str]) -> dict[str, str]:
-    """The three headers of a message.
+    """Return the three headers of a message.
 
     Parameters:
-        signers: every secret that is valid now; a receiver that knows any of them can verify.
+        signers: every secret that is valid now; a receiver verifies with any of them.
     """
     content = b"%s.%d.%s" % (id_.encode(), at_seconds, body)
     return {

@@ -1,4 +1,4 @@
-"""Endpoints and their delivery log in the ledger, as the shop manages them."""
+"""Endpoints and their delivery log, as a shop's operator manages them."""
 
 import secrets
 from datetime import datetime
@@ -18,14 +18,14 @@ from .messages import message_id
 from .signing import new_secret
 
 MAX_REPLAY: Final = 10_000
-"""Messages of one replay; the answer says how many there were, so that more can follow."""
+"""Messages of one replay; the answer says how many there were, so that another replay can follow."""
 TEST_LOOKBACK: Final = 10_000
 """Lines of the delivery log in which a retried test finds its event: a retry comes within seconds."""
 BY_HAND: Final = "by hand"
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """A line of the delivery log: a message, and the newest attempt to deliver it."""
+    """A line of the delivery log: a message, and its newest attempt."""
 
     id: int
     message_id: str
@@ -44,8 +44,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
 
 class Webhooks:
-    """What the operator of a shop does with webhooks. Every method raises `LedgerAway` when PostgreSQL does
-    not answer.
+    """Manages webhooks for a shop's operator. Every method raises `LedgerAway` when PostgreSQL does not
+    answer.
 
     Parameters:
         private: endpoints may be at addresses of our own network.
@@ -56,10 +56,10 @@ class Webhooks:
         self._private = private
 
     async def create(self, new: NewEndpoint, *, key: str | None = None) -> tuple[Endpoint, bool] | Refused:
-        """Makes an endpoint; this answer alone holds its secret.
+        """Make an endpoint; only this answer has its secret.
 
         Returns:
-            the endpoint, and whether the same key had made it before; or why not.
+            the endpoint, and whether the same key had made it before; or a refusal.
         """
         wrong = new.wrong(private=self._private)
         if wrong:
@@ -98,7 +98,7 @@ class Webhooks:
         events: tuple[EventType, ...] | None = None,
         enabled: bool | None = None,
     ) -> Endpoint | Refused:
-        """Changes what is given. Enabled again, an endpoint is sent what it still has waiting."""
+        """Change what is not None. An endpoint that is enabled again gets its waiting messages."""
         now = await self.endpoint(id_)
         if now is None:
             return unknown(Code.UNKNOWN_WEBHOOK, id_)
@@ -124,7 +124,7 @@ class Webhooks:
     async def rotate(
         self, id_: str, *, overlap_seconds: float, key: str | None = None
     ) -> tuple[Endpoint, bool] | Refused:
-        """A new secret; for so long messages are signed with the old one as well."""
+        """Replace the secret; for `overlap_seconds` messages are signed with the old one too."""
         made = await self._book.rotate(id_, new_secret(), overlap_seconds, key)
         secret = await self._book.secret(id_)
         if secret is None:
@@ -134,7 +134,7 @@ class Webhooks:
     async def deliveries(
         self, id_: str, before: int | None, limit: int, state: str | None = None
     ) -> list[Delivery] | None:
-        """A page of the log, newest first; None when there is no such endpoint."""
+        """Return a page of the log, newest first; None when there is no such endpoint."""
         rows = await self._book.deliveries(id_, before, limit, state)
         if not rows and await self.endpoint(id_) is None:
             return None
@@ -167,7 +167,7 @@ class Webhooks:
         until: datetime | None = None,
         state: str | None = None,
     ) -> int | None:
-        """Has messages delivered once more; how many, at most MAX_REPLAY. None: there is no such endpoint."""
+        """Deliver messages again; return how many, at most MAX_REPLAY. None: there is no such endpoint."""
         if await self.endpoint(id_) is None:
             return None
         return await self._book.replay(

@@ -55,7 +55,7 @@ class ShadowBook:
             )
 
     async def to_return(self, sale: str, keys: Sequence[str]) -> list[asyncpg.Record]:
-        """Return those of these attempts whose units FlashGuard still counts."""
+        """Return those of these attempts that the shop sold, each with whether it was returned."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("attempts_to_return"), sale, list(keys))
 
@@ -70,16 +70,16 @@ class ShadowBook:
             return await connection.fetchrow(query("shadow_counts"), sale)
 
     async def items(self, sale: str) -> list[asyncpg.Record]:
-        """Return the agreements and differences by item."""
+        """Return the stock of each item, and what shop and FlashGuard sold of it."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_items"), sale)
 
     async def reasons(self, sale: str) -> list[asyncpg.Record]:
-        """Return the numbers of differences by their reason."""
+        """Return the codes with which FlashGuard refused what the shop sold, and how often."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_reasons"), sale)
 
     async def differences(self, sale: str, most: int) -> list[asyncpg.Record]:
-        """Return the newest differences, at most this number."""
+        """Return attempts that only one of the two granted, the oldest first, at most this number."""
         async with self._connections.connection() as connection:
             return await connection.fetch(query("shadow_differences"), sale, most)

@@ -2,7 +2,7 @@
 SELECT status FROM flashguard.sales WHERE id = $1;
 
 -- name: audit_items
--- What the orders and holds of a sale add up to, beside what its counters say.
+-- What the rows of orders and holds add up to, beside the counters.
 WITH units AS (
     SELECT r.lines ->> (2 * n) AS sku,
            sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'confirmed') AS sold,
@@ -26,8 +26,8 @@ SELECT (SELECT count(*) FROM flashguard.reservations WHERE sale_id = $1 AND stat
        (SELECT count(*) FROM flashguard.refusals WHERE sale_id = $1) AS refused;
 
 -- name: units_out
--- Units that nobody can buy and nobody will get: of holds that ended and were not taken back yet, with the oldest's
--- age, and of no hold at all. They are neither sold, nor rightly held, nor available.
+-- Units that are neither sold, nor rightly held, nor available: those of ended holds that have not expired yet, with the
+-- oldest's age, and those of no hold at all.
 WITH held AS (
     SELECT flashguard.clamped(expires_at) AS expires_at, (SELECT sum(flashguard.line_units(lines, n))
                         FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) AS units

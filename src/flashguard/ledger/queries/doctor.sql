@@ -1,5 +1,5 @@
 -- name: doctor_settings
--- What decides whether a commit outlives a crash.
+-- The settings that decide whether a commit outlives a crash.
 SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
        current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
        current_setting('full_page_writes') AS full_page_writes, current_setting('max_connections')::int AS max_connections,
@@ -8,12 +8,12 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
        date_part('epoch', clock_timestamp()) * 1000 AS now_ms;
 
 -- name: doctor_durabilities
--- What the sales that are not closed promise of their holds.
+-- The hold durabilities that the sales that are not closed promise.
 SELECT hold_durability, count(*) AS sales FROM flashguard.sales
 WHERE id = public_id AND status <> 'closed' GROUP BY hold_durability;
 
 -- name: doctor_backend
--- Which server process answers: behind a transaction-mode pooler it changes.
+-- The server process that answers: behind a transaction-mode pooler it changes.
 SELECT pg_backend_pid();
 
 -- name: doctor_standbys
@@ -22,7 +22,7 @@ SELECT count(*) AS count, count(*) FILTER (WHERE sync_state IN ('sync', 'quorum'
 FROM pg_stat_replication;
 
 -- name: doctor_access
--- Who we are and what we may; what the public may; whether the connection is encrypted.
+-- Our role and its rights; the public's rights; the connection's encryption.
 WITH t AS (
     SELECT oid, relname, relowner, relrowsecurity FROM pg_class
     WHERE relnamespace = 'flashguard'::regnamespace AND relkind IN ('r', 'p'))

@@ -1,6 +1,6 @@
 -- name: signing_keys
--- Those whose tokens may still count, the newest first. Here and below a time that can't be read counts as the nearest that can:
--- 'infinity' in one row must not lock everybody out.
+-- Keys whose tokens may still be valid, the newest first. Here and below an unreadable time becomes the nearest readable one:
+-- 'infinity' in one row must not lock every caller out.
 SELECT id, secret, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(signs_from) AS signs_from, flashguard.clamped(ends_at) AS ends_at FROM flashguard.signing_keys
 WHERE ends_at IS NULL OR ends_at > now() ORDER BY signing_keys.signs_from DESC, id;
@@ -10,8 +10,8 @@ INSERT INTO flashguard.signing_keys (id, secret)
 SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM flashguard.signing_keys WHERE ends_at IS NULL);
 
 -- name: rotate_signing_keys
--- A new key signs after $3 seconds; the old ones end $4 seconds from now. Keys that ended long ago go. Nothing where
--- the key is there: a retry rotates no second time.
+-- A new key signs after $3 seconds; the old ones end $4 seconds from now. Keys that ended long ago are deleted. No row when
+-- the key is there: a retry does not rotate again.
 WITH over AS (
     DELETE FROM flashguard.signing_keys WHERE ends_at < now() - interval '1 day'
 ), old AS (
@@ -29,7 +29,7 @@ SELECT id, hash, scopes, flashguard.clamped(expires_at) AS expires_at FROM flash
 WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at LIMIT $1;
 
 -- name: create_api_key
--- Not when so many are live already, or when the idempotency key made one before.
+-- No row when the most are live already, or when the idempotency key made one before.
 INSERT INTO flashguard.api_keys (id, name, hint, hash, scopes, expires_at, creation_key, creation_body)
 SELECT $1, $2, $3, $4, $5, $6, $8, $9
 WHERE (SELECT count(*) FROM flashguard.api_keys
@@ -54,7 +54,7 @@ RETURNING id, name, hint, scopes, flashguard.clamped(created_at) AS created_at, 
        flashguard.clamped(last_used_at) AS last_used_at, flashguard.clamped(revoked_at) AS revoked_at, rotated_to;
 
 -- name: live_api_key
--- Locked, so that two rotations at once don't make two successors.
+-- Locked, so that two rotations at once make only one successor.
 SELECT id, name, scopes, flashguard.clamped(expires_at) AS expires_at FROM flashguard.api_keys
 WHERE id = $1 AND revoked_at IS NULL AND rotated_to IS NULL AND (expires_at IS NULL OR expires_at > now())
 FOR UPDATE;
@@ -73,7 +73,7 @@ SELECT id, flashguard.clamped(ends_at) AS ends_at FROM flashguard.revoked_tokens
 WHERE ends_at > now() ORDER BY revoked_tokens.ends_at DESC LIMIT $1;
 
 -- name: revoke_token
--- Those that are over anyway go meanwhile.
+-- Tokens that have ended are deleted too.
 WITH over AS (
     DELETE FROM flashguard.revoked_tokens WHERE ends_at < now()
 )

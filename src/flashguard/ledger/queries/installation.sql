@@ -5,7 +5,7 @@ CREATE SCHEMA IF NOT EXISTS flashguard;
 SELECT to_regnamespace('flashguard') IS NOT NULL;
 
 -- name: who_may_migrate
--- Who owns the schema; if there is none, what an owner of the database has to run for this role.
+-- The owner of the schema; if there is none, what an owner of the database must run for this role.
 SELECT (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'flashguard') AS owner,
        format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user) AS missing;
 
@@ -15,11 +15,11 @@ CREATE TABLE IF NOT EXISTS flashguard.migrations (
     name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
 
 -- name: lock_migrations
--- One migrator at a time, released with the transaction: works through a transaction-mode pooler.
+-- One migrator at a time, until the transaction ends: this works through a transaction-mode pooler.
 SELECT pg_advisory_xact_lock(7023614415190137);
 
 -- name: wait_for_locks_briefly
--- Shorter than deadlock_timeout: it is us who give way, never somebody who sells.
+-- Shorter than deadlock_timeout: the migrator gives way, never a process that sells.
 SET LOCAL lock_timeout = '250ms';
 
 -- name: close_to_public

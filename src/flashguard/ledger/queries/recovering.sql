@@ -1,20 +1,20 @@
 -- name: adopt_epoch
--- An operator decided: memory's epoch is known now, so that the next one is newer for everybody, and no entry of it
--- follows the position any more.
+-- An operator decided: the ledger's epoch passes memory's, so that the next one is newer for every process and no entry of
+-- memory's epoch follows the position.
 UPDATE flashguard.partitions SET epoch = $2 + 1, seq = 0, token = '', recorded_at = now()
 WHERE partition = $1 AND epoch <= $2;
 
 -- name: lock_position
--- No recorder moves the partition on while an operator's choice is written.
+-- No recorder moves the position while an operator's choice is written.
 SELECT epoch, seq, token FROM flashguard.partitions WHERE partition = $1 FOR UPDATE;
 
 -- name: sale_from_memory
--- A sale that only memory has left. What it does not keep is made up: the name is the id.
+-- A sale that only memory has. What memory does not keep is made up: the name is the id.
 INSERT INTO flashguard.sales (id, name, partition, hold_seconds, max_hold_seconds)
 VALUES ($1, $1, $2, 1, 1) ON CONFLICT DO NOTHING;
 
 -- name: items_from_memory
--- Items that only memory has left: their names are their SKUs, their prices are gone (XXX: no currency).
+-- Items that only memory has: their names are their SKUs, their prices are gone (XXX: no currency).
 INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock)
 SELECT $1, sku, 1000000 + place, sku, 0, 'XXX', 0 FROM unnest($2::text[]) WITH ORDINALITY AS i (sku, place)
 ON CONFLICT DO NOTHING;
@@ -29,12 +29,12 @@ SET status = $2, starts_at = CASE WHEN $3::bigint > 0 THEN to_timestamp($3::floa
 WHERE id = $1;
 
 -- name: any_stock
--- While the journal's tail is written, no order is refused for units that came in what is missing before it. 2^49, for
--- the ledger takes no stock above 2^50; counters_as_in_memory takes the same number off again.
+-- While the journal's tail is written, no order is refused for units that came with what is missing before the tail. 2^49,
+-- because the ledger takes no stock above 2^50; counters_as_in_memory subtracts the same number.
 UPDATE flashguard.items SET stock = stock + (2::bigint ^ 49)::bigint WHERE sale_id = ANY ($1::text[]);
 
 -- name: ended_as_in_memory
--- Orders and ended holds that the ledger has in an older state. How a cancelled order was cancelled is not in memory.
+-- Orders and ended holds that the ledger has in an older state. Memory does not keep how an order was cancelled.
 UPDATE flashguard.reservations r
 SET status = m.status, ended_at = to_timestamp(m.ended_ms::float8 / 1000),
     confirmed_at = CASE m.status WHEN 'confirmed' THEN to_timestamp(m.ended_ms::float8 / 1000)
@@ -45,7 +45,7 @@ FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (id, status, ended_ms)
 WHERE r.sale_id = $1 AND r.id = m.id AND r.status <> m.status;
 
 -- name: offers_as_in_memory
--- Holds that the waiting list offered and that ended since: the entry has their content.
+-- Holds that the waiting list offered and that ended since: the list entry has their content.
 INSERT INTO flashguard.reservations (sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at,
                                      confirmed_at, ended_at, restocked, cancel_reason)
 SELECT $1, m.id, w.customer, m.status, jsonb_build_array(w.sku, w.quantity), m.fingerprint,
@@ -79,7 +79,7 @@ ON CONFLICT (sale_id, id) DO UPDATE SET state = excluded.state, ended_at = exclu
 WHERE w.state = 'waiting';
 
 -- name: restocks_as_in_memory
--- The outcome of each key, so that the same one again changes nothing; what it added is in the counters.
+-- The outcome of each key, so that a retry changes nothing; its units are in the counters.
 INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
 SELECT $1, key, '', 0, 'recovered from memory', fingerprint, stock, held, sold, now()
 FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS m (key, fingerprint, stock, held, sold)
@@ -104,8 +104,8 @@ WHERE m.units > coalesce(r.units, 0)
 ON CONFLICT (sale_id, customer) DO UPDATE SET units = excluded.units;
 
 -- name: counters_as_in_memory
--- held and sold are what the rows add up to. Units that memory gave out beyond that are of orders whose content is gone:
--- they leave the stock, so that nobody is sold them again. A restock ($6 names it) says by how much the stock changed.
+-- held and sold become what the rows add up to. Units beyond them belong to orders whose content is lost: they leave the
+-- stock, so that they are not sold again. A restock ($6 names it) says by how much the stock changed.
 WITH by_rows AS (
     SELECT r.lines ->> (2 * n) AS sku,
            sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'confirmed') AS sold,
@@ -129,7 +129,7 @@ SELECT $1, 'recover:' || $6::bigint || ':' || sku, sku, delta, 'as memory had it
 FROM changed WHERE delta <> 0 ON CONFLICT DO NOTHING;
 
 -- name: arrivals_without_departure
--- Units that arrived at a part, and whose departure from a part on one of these partitions the ledger lost.
+-- Units that arrived at a shard, and whose departure from a shard on one of these partitions the ledger lost.
 SELECT d.id AS donor, d.partition, i.sku, i.delta AS units, i.sale_id AS receiver, split_part(i.key, ':', 2) AS id,
        i.fingerprint
 FROM flashguard.restocks i JOIN flashguard.sales d ON d.id = i.reason
@@ -139,7 +139,7 @@ WHERE i.key LIKE 'transfer:%:in' AND d.partition = ANY ($1::integer[])
 ORDER BY i.sale_id, i.key;
 
 -- name: departures_under_way
--- Units that left a part and arrived at none of the ledger's, to a receiver of these partitions.
+-- Units that left a shard and have not arrived at their receiver on one of these partitions.
 SELECT u.id, o.sku, -o.delta AS units, u.donor, u.receiver, r.partition, o.fingerprint
 FROM flashguard.transfers_under_way u
 JOIN flashguard.restocks o ON o.sale_id = u.donor AND o.key = u.key
@@ -147,7 +147,7 @@ JOIN flashguard.sales r ON r.id = u.receiver
 WHERE r.partition = ANY ($1::integer[]) ORDER BY u.id;
 
 -- name: depart
--- A departure that the ledger lost. $6: the units are in its stock still, and leave it as far as they are unsold.
+-- A departure that the ledger lost. With $6 the units are still in its stock, and leave it as far as they are unsold.
 WITH item AS (
     UPDATE flashguard.items SET stock = stock - CASE WHEN $6 THEN least($3::bigint, stock - held - sold) ELSE 0 END
     WHERE sale_id = $1 AND sku = $2 RETURNING stock, held, sold
@@ -157,7 +157,7 @@ SELECT $1, 'transfer:' || $5 || ':out', $2, -$3::bigint, $4, $7, stock, held, so
 ON CONFLICT DO NOTHING;
 
 -- name: arrive
--- An arrival that memory knows and the ledger lost; its units are in the counters.
+-- An arrival that memory has and the ledger lost; its units are in the counters.
 INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
 SELECT $1, 'transfer:' || $5 || ':in', $2, $3::bigint, $4, $6, stock, held, sold, now()
 FROM flashguard.items WHERE sale_id = $1 AND sku = $2 ON CONFLICT DO NOTHING;
@@ -166,7 +166,7 @@ FROM flashguard.items WHERE sale_id = $1 AND sku = $2 ON CONFLICT DO NOTHING;
 SELECT id, partition FROM flashguard.sales WHERE public_id = $1 ORDER BY id;
 
 -- name: return_units
--- $3 units are on their way by memory: those that no transfer of the ledger accounts for, returned or not, come back here.
+-- $3 units are on their way by memory: those that no transfer of the ledger explains, returned or not, return here.
 WITH lost AS (
     SELECT $3::bigint
            - coalesce((SELECT sum(-o.delta) FROM flashguard.transfers_under_way u

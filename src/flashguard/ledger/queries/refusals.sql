@@ -1,12 +1,12 @@
 -- name: count_refused
--- One more refusal of each of these; how often each was refused by now.
+-- One more refusal of each; and the refusals of each so far.
 INSERT INTO flashguard.refused_transitions AS t (sale_id, kind, id, reason, partition)
 SELECT sale_id, kind, id, reason, $5 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS r (sale_id, kind, id, reason)
 ON CONFLICT (sale_id, kind, id) DO UPDATE SET times = t.times + 1, reason = excluded.reason, last_at = now()
 RETURNING sale_id, kind, id, reason, times;
 
 -- name: end_parked_entries
--- What could not be offered twice is not offered again: the next in line is served.
+-- An offer that was refused twice is not made again: the next entry in the queue is served.
 UPDATE flashguard.waiting_list w SET state = 'ended', ended_at = now()
 FROM unnest($1::text[], $2::text[]) AS p (sale_id, id)
 WHERE w.sale_id = p.sale_id AND w.id = p.id AND w.state = 'waiting';
@@ -20,13 +20,13 @@ SELECT 1 FROM flashguard.refused_transitions WHERE sale_id = $1 AND kind = $2 AN
 SELECT 1 FROM flashguard.refused_transitions WHERE sale_id = $1 AND id = $2 AND times > 1 LIMIT 1;
 
 -- name: parked_transitions
--- The newest that are parked, at most $1 of them, and how many there are.
+-- The newest parked transitions, at most $1, and the number of all.
 SELECT sale_id, kind, id, partition, reason, times, last_at, count(*) OVER () AS total
 FROM flashguard.refused_transitions WHERE times > 1 ORDER BY last_at DESC, sale_id, id LIMIT $1;
 
 -- name: parked_to_load
--- Parked ids that memory keeps closed: whatever asks for one of them again is refused without another journal entry. Grants
--- that the ledger never took, holds that it could not end (their units stay held), and entries that it never took.
+-- Parked ids that memory keeps closed: a request for one of them is refused without another journal entry. Grants that the
+-- ledger never took, holds that it could not end (their units stay held), and waiting list entries that it never took.
 SELECT p.id, p.entry, coalesce(flashguard.to_millis(r.created_at), 0) AS created_ms
 FROM (SELECT id, bool_or(kind = 'join') AS entry,
              bool_or(kind IN ('confirm', 'release', 'expire', 'extend')) AS ends,
@@ -40,7 +40,7 @@ WHERE (p.entry AND NOT EXISTS (SELECT FROM flashguard.waiting_list w WHERE w.sal
 SELECT partition FROM flashguard.partitions WHERE doubted;
 
 -- name: unreadable_sales
--- Sales whose times or rules can't be read: they are in no list, and a rebuild leaves them out of memory.
+-- Sales with unreadable times or rules: lists and rebuilds leave them out.
 SELECT id, concat_ws(', ', 'starts ' || starts_at, 'ends ' || ends_at, 'created ' || created_at,
                      'room opened ' || room_opened_at, 'rules ' || left(rules::text, 100)) AS what
 FROM flashguard.sales
@@ -54,7 +54,7 @@ WHERE NOT flashguard.readable(starts_at, ends_at, created_at, room_opened_at) OR
 ORDER BY id LIMIT $1;
 
 -- name: unreadable_reservations
--- Reservations whose times or lines can't be read: they are in no list. Lines are
+-- Reservations with unreadable times or lines: lists leave them out. Lines are
 -- sku, units, sku, units, ... with whole numbers.
 SELECT sale_id || '.' || id AS id,
        concat_ws(', ', 'created ' || created_at, 'expires ' || expires_at, 'confirmed ' || confirmed_at, 'ended ' || ended_at,
@@ -69,7 +69,7 @@ WHERE NOT flashguard.readable(created_at, expires_at, confirmed_at, ended_at)
 LIMIT $1;
 
 -- name: unreadable_deliveries
--- Webhook messages whose times can't be read: they are not sent.
+-- Webhook messages with unreadable times: they are not sent.
 SELECT 'webhook message ' || id AS id,
        concat_ws(', ', 'at ' || at, 'created ' || created_at, 'expires ' || expires_at, 'confirmed ' || confirmed_at,
                  'due ' || due_at, 'first tried ' || first_at) AS what

@@ -4,12 +4,12 @@ SELECT sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, e
 FROM flashguard.reservations WHERE sale_id = $1 AND id = $2;
 
 -- name: recorded
--- Which of these the ledger has, and what they are of.
+-- Those of these ids that the ledger has, with what identifies their content.
 SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines, r.status FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
 JOIN flashguard.reservations r USING (sale_id, id);
 
 -- name: known_reservations
--- Which of these the ledger has, in any state.
+-- Those of these ids that the ledger has, in any state.
 SELECT r.sale_id, r.id, r.status FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
 JOIN flashguard.reservations r USING (sale_id, id);
 
@@ -17,9 +17,9 @@ JOIN flashguard.reservations r USING (sale_id, id);
 SELECT reason FROM flashguard.refusals WHERE sale_id = $1 AND id = $2 LIMIT 1;
 
 -- name: orders_page
--- Orders of a sale, or of all the parts of one, in the order of their confirmation, after the cursor (confirmed_at, id);
--- all, one customer's, or one; in one status, and of a time, where asked. Times that can't be
--- read are clamped, and the row says so.
+-- Orders of a sale, or of all its shards, by the time of their confirmation, after the cursor (confirmed_at, id); of one
+-- customer, id, status or time where given. Unreadable times are
+-- clamped, and the row says so.
 SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
        flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason,
@@ -52,7 +52,7 @@ ORDER BY o.confirmed_at DESC, id DESC LIMIT $4;
 
 -- name: ended_to_load
 -- A sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired, 5 cancelled), for a cursor: in
--- whatever order costs least, for a million of them shall take seconds. Unreadable times are clamped, so that their idempotency
+-- the order that costs least: a million of them must take seconds. Unreadable times are clamped, so that their idempotency
 -- keys stay known.
 SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END,
        fingerprint, flashguard.to_millis(created_at), hold_ms,
@@ -68,7 +68,7 @@ FROM flashguard.reservations r WHERE sale_id = $1 AND status = 'held'
                     AND t.kind IN ('confirm', 'release', 'expire', 'extend'));
 
 -- name: used_to_load
--- The units that each customer of a sale holds or has bought, for a cursor; those of orders that the ledger lost count, too.
+-- The units that each customer of a sale holds or bought, for a cursor, including those of orders that the ledger lost.
 SELECT customer, coalesce(sum(units), 0)::bigint
 FROM (SELECT customer, CASE flashguard.line_count(lines) WHEN 1 THEN flashguard.line_units(lines, 0)
                        ELSE (SELECT sum(flashguard.line_units(lines, n))

@@ -1,5 +1,5 @@
 -- name: create_sale
--- One sale with its items; nothing when the id is taken.
+-- One sale with its items; no row when the id is in use.
 WITH sale AS (
     INSERT INTO flashguard.sales (id, name, partition, starts_at, ends_at, hold_seconds, max_hold_seconds,
                                   limit_per_customer, creation_key, creation_body, hold_durability,
@@ -22,8 +22,8 @@ FROM flashguard.sales WHERE id = $1;
 SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 
 -- name: sales_page
--- Newest first, after the cursor (created_at, id), drafts only where $4; the parts of spread sales are no sales to
--- anybody else. Times that can't be read are clamped, and the row says so.
+-- Newest first, after the cursor (created_at, id), drafts only with $4, without the further shards of spread sales.
+-- Unreadable times are clamped, and the row says so.
 SELECT id, name, status, partition, flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at,
        hold_seconds, max_hold_seconds, limit_per_customer, flashguard.clamped(created_at) AS created_at,
        hold_durability, waiting_room, room_seed, rules, flashguard.readable(starts_at, ends_at, created_at) AS readable
@@ -36,7 +36,7 @@ SELECT sale_id, sku, name, price_minor, currency, stock, held, sold
 FROM flashguard.items WHERE sale_id = ANY($1::text[]) ORDER BY sale_id, ordinal;
 
 -- name: sale_definition
--- All that restores a new sale in a ledger that lost it, as JSON: see restore_sales.
+-- The JSON that restores a new sale in a ledger that lost it: see restore_sales.
 SELECT jsonb_build_object('sale', to_jsonb(s) - 'public_id',
                           'items', (SELECT jsonb_agg(to_jsonb(i) ORDER BY ordinal) FROM flashguard.items i
                                     WHERE i.sale_id = s.id))::text
@@ -52,9 +52,9 @@ ORDER BY id;
 UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHERE id = $1 AND waiting_room IS NOT NULL;
 
 -- name: sales_in_memory
--- The sales of a partition that memory must hold: all but those closed for longer than their keys live; and where units
--- are still to arrive. None whose own row the ledger refuses to change: the clock would ask for that without end. Of a row
--- that is not `readable` the times are clamped: it must not be loaded.
+-- The sales of a partition that memory must have: all but those closed for longer than their keys live, and those to which
+-- units are on their way. Without sales whose own row the ledger refuses to change: the clock would ask for that without
+-- end. The times of a row that is not `readable` are clamped: it must not be loaded.
 SELECT id, status, flashguard.readable(starts_at, ends_at, room_opened_at) AS readable,
        flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at, hold_seconds, max_hold_seconds,
        limit_per_customer, hold_durability, waiting_room, flashguard.clamped(room_opened_at) AS room_opened_at, rules,

@@ -1,5 +1,5 @@
 -- name: begin_shadow
--- Only of a draft: what was sold before would be compared with nothing.
+-- Only a draft: earlier sales would have no counterpart.
 INSERT INTO flashguard.shadow_sales (sale_id)
 SELECT id FROM flashguard.sales WHERE id = $1 AND status = 'draft' AND NOT rules ? 'spread' ON CONFLICT DO NOTHING;
 
@@ -7,7 +7,7 @@ SELECT id FROM flashguard.sales WHERE id = $1 AND status = 'draft' AND NOT rules
 SELECT since FROM flashguard.shadow_sales WHERE sale_id = $1;
 
 -- name: note_attempts
--- What the two decided; an attempt that is told again stays as it was.
+-- The two decisions; an attempt that is reported again stays unchanged.
 WITH refused AS (
     UPDATE flashguard.shadow_sales SET both_refused = both_refused + $8 WHERE sale_id = $1 AND $8::bigint > 0
 )
@@ -35,7 +35,7 @@ FROM flashguard.shadow_sales s LEFT JOIN flashguard.shadow_attempts a USING (sal
 WHERE s.sale_id = $1 GROUP BY s.sale_id;
 
 -- name: shadow_items
--- Per item: its stock without what returns put back, what each of the two has sold and not taken back.
+-- Per item: its stock without the units that returns put back, and what each side sold and did not get back.
 WITH units AS (
     SELECT a.lines ->> (2 * n) AS sku,
            sum((a.lines ->> (2 * n + 1))::bigint) FILTER (WHERE shop = 'sold' AND returned_at IS NULL) AS shop,

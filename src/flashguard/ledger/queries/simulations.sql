@@ -1,5 +1,5 @@
 -- name: create_simulation
--- One more simulation; only so many newest ones are kept.
+-- One more simulation; only the newest ones are kept.
 WITH old AS (
     DELETE FROM flashguard.simulations WHERE id IN (
         SELECT id FROM flashguard.simulations ORDER BY created_at DESC OFFSET $6)
@@ -8,7 +8,7 @@ INSERT INTO flashguard.simulations (id, environment, buyers, stock, strategies) 
 RETURNING created_at;
 
 -- name: finish_simulation
--- Only the first word about its end counts.
+-- Only the first report of its end counts.
 UPDATE flashguard.simulations SET status = $2, detail = $3, report = $4::text::jsonb, finished_at = now()
 WHERE id = $1 AND finished_at IS NULL RETURNING finished_at;
 

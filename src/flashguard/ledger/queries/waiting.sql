@@ -1,5 +1,5 @@
 -- name: record_joins
--- The first outcome stands, should a memory that forgot a key take it again.
+-- The first outcome stays, if a memory that lost a key accepts it again.
 INSERT INTO flashguard.waiting_list (sale_id, id, place, customer, sku, quantity, fingerprint, created_at, admitted)
 SELECT sale, id, place, customer, sku, quantity, fingerprint, to_timestamp(at_ms::float8 / 1000), admitted
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],

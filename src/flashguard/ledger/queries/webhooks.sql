@@ -1,5 +1,5 @@
 -- name: create_webhook
--- Nothing when there are enough, or when the key made one before.
+-- No row when there are $8 already, or when the key made one before.
 INSERT INTO flashguard.webhook_endpoints (id, url, description, events, secret, creation_key, creation_body)
 SELECT $1, $2, $3, $4::text[], $5, $6, $7
 WHERE (SELECT count(*) FROM flashguard.webhook_endpoints) < $8
@@ -9,8 +9,8 @@ ON CONFLICT DO NOTHING RETURNING id;
 SELECT id, secret, creation_body FROM flashguard.webhook_endpoints WHERE creation_key = $1;
 
 -- name: webhooks
--- All, or one; messages that wait are counted up to a hundred thousand. Times that can't be read are clamped: they say when
--- something was, and nothing hangs on them.
+-- All endpoints, or one; up to 100,000 waiting messages are counted. Unreadable times are clamped: they are shown, and decide
+-- nothing.
 SELECT id, url, description, events, enabled, flashguard.clamped(disabled_at) AS disabled_at, disabled_why,
        flashguard.clamped(failing_since) AS failing_since, flashguard.clamped(delivered_at) AS delivered_at,
        flashguard.clamped(created_at) AS created_at,
@@ -27,7 +27,7 @@ SET url = coalesce($2, url), description = coalesce($3, description), events = c
 WHERE id = $1 RETURNING id;
 
 -- name: enable_webhook
--- What waits is due now, and has its days before it is given up again.
+-- Waiting messages are due now, and have their full time before they are given up.
 WITH enabled AS (
     UPDATE flashguard.webhook_endpoints
     SET enabled = true, disabled_at = NULL, disabled_why = NULL, failing_since = NULL
@@ -61,18 +61,18 @@ WHERE endpoint = $1 AND ($2::bigint IS NULL OR id < $2) AND ($3::text IS NULL OR
 ORDER BY id DESC LIMIT $4;
 
 -- name: lock_webhook
--- An endpoint, while it is decided whether it gets a test event.
+-- An endpoint, locked while it is decided whether it gets a test event.
 SELECT enabled FROM flashguard.webhook_endpoints WHERE id = $1 FOR UPDATE;
 
 -- name: test_event_of_key
--- The test event that an idempotency key asked for. Only the newest $4 lines of the log are read: it may be long.
+-- The test event that an idempotency key asked for. Only the newest $4 lines of the log are read, because it may be long.
 SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
 FROM (SELECT * FROM flashguard.webhook_deliveries WHERE endpoint = $1 ORDER BY id DESC LIMIT $4) AS newest
 WHERE type = $2 AND detail = $3 LIMIT 1;
 
 -- name: test_event
--- One that waits already, now of this key, and due now if its newest attempt failed; or else one more. Its detail is the
--- idempotency key.
+-- The test event that waits already, now of this key, and due now if its newest attempt failed; else a new one. Its detail is
+-- the idempotency key.
 WITH waiting AS (
     UPDATE flashguard.webhook_deliveries
     SET due_at = CASE WHEN error IS NULL THEN due_at ELSE now() END, detail = $3
@@ -85,7 +85,7 @@ SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, 
 FROM (SELECT * FROM waiting UNION ALL SELECT * FROM written) AS either;
 
 -- name: replay_deliveries
--- Delivered or given up, and of these ids, or written in this time: once more, the oldest first.
+-- Messages that were delivered or given up, by id or time: due again, the oldest first.
 UPDATE flashguard.webhook_deliveries SET state = 'pending', due_at = now(), first_at = NULL, error = NULL
 WHERE endpoint = $1 AND id IN (
     SELECT id FROM flashguard.webhook_deliveries
@@ -95,13 +95,13 @@ WHERE endpoint = $1 AND id IN (
     ORDER BY id LIMIT $6);
 
 -- name: webhooks_to_serve
--- Whom the deliverer serves, with the secrets that are valid now.
+-- The enabled endpoints, with the secrets that are valid now.
 SELECT id, url, secret, CASE WHEN old_secret_until > now() THEN old_secret END AS old_secret
 FROM flashguard.webhook_endpoints WHERE enabled ORDER BY id;
 
 -- name: claim_deliveries
--- The next messages of an endpoint, leased for some seconds. Messages whose times can't be read are skipped: `doctor` shows
--- them. Of a reservation, or of a sale, one at a time and in order.
+-- The next messages of an endpoint, leased for $3 seconds, one at a time and in order per reservation or sale. Messages with
+-- unreadable times are skipped: `doctor` shows them.
 WITH due AS (
     SELECT endpoint, id FROM flashguard.webhook_deliveries d
     WHERE endpoint = $1 AND state = 'pending' AND due_at <= clock_timestamp()
@@ -120,7 +120,7 @@ RETURNING d.endpoint, d.id, type, sale_id, reservation, at, customer, lines, cre
           attempts, date_part('epoch', now() - first_at) AS trying_seconds;
 
 -- name: settle_deliveries
--- What became of claimed messages. Whoever was so slow that another took over has no say any more.
+-- The outcome of claimed messages. When another deliverer has claimed a message since, its row stays unchanged.
 UPDATE flashguard.webhook_deliveries d
 SET state = r.state, due_at = now() + make_interval(secs => r.wait_seconds), status = r.status, error = r.error,
     took_ms = r.took_ms, last_at = now()
@@ -133,7 +133,7 @@ UPDATE flashguard.webhook_endpoints SET failing_since = NULL, delivered_at = now
 WHERE id = $1 AND (failing_since IS NOT NULL OR delivered_at IS NULL OR delivered_at < now() - interval '10 seconds');
 
 -- name: note_webhook_fails
--- Disabled after so many seconds without a success, or at once; a row that is not enabled was disabled now.
+-- Disables after $2 seconds without a success, or at once; a returned row that is not enabled was disabled now.
 UPDATE flashguard.webhook_endpoints w
 SET failing_since = coalesce(failing_since, now()), enabled = NOT over,
     disabled_at = CASE WHEN over THEN now() END, disabled_why = CASE WHEN over THEN $3 END
@@ -143,7 +143,7 @@ WHERE id = judged AND enabled AND (failing_since IS NULL OR over)
 RETURNING id, url, enabled;
 
 -- name: forget_deliveries
--- The log's old end: what is done, and what waited for an endpoint that stayed disabled.
+-- The log's oldest lines: what is done, and what waited for an endpoint that stayed disabled.
 DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
     SELECT d.endpoint, d.id FROM flashguard.webhook_deliveries d
     WHERE d.written_at < now() - make_interval(secs => $1)
@@ -152,7 +152,7 @@ DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
     LIMIT $2);
 
 -- name: forget_orphans
--- Messages for endpoints that were deleted.
+-- Messages of endpoints that were deleted.
 DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
     SELECT d.endpoint, d.id FROM flashguard.webhook_deliveries d
     WHERE NOT EXISTS (SELECT FROM flashguard.webhook_endpoints w WHERE w.id = d.endpoint)

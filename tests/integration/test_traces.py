@@ -67,8 +67,7 @@ async def running(http: aiohttp.ClientSession) -> AsyncIterator[Traced]:
         )
         ledger = await Ledger.connect(servers.database_url)
         memory = connect_kernel(servers.redis_url, settings)
-        recorder = Recorder(Kernel(memory), ledger, settings, 16)
-        recorder.traces = traces
+        recorder = Recorder(Kernel(memory), ledger, settings, 16, traces)
         recording = asyncio.create_task(recorder.run())
         server = uvicorn.Server(
             uvicorn.Config(

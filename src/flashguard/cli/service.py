@@ -106,8 +106,7 @@ async def _record(settings: Settings) -> None:
         installation = await ledger.installation()
         kernel = Kernel(memory, max_backlog=settings.max_backlog_entries)
         await _examine(settings, kernel, ledger, "recorder")
-        recorder = Recorder(kernel, ledger, settings, installation.partitions)
-        recorder.traces = traces
+        recorder = Recorder(kernel, ledger, settings, installation.partitions, traces)
         _at_signals(lambda: task.cancel() if recorder.leaving else recorder.leave())
         log.info("recorder %s started; %d partitions are shared", recorder.name, installation.partitions)
         async with serving_metrics(recorder, settings):

@@ -201,8 +201,8 @@ class Group(Struct):
             [j.fingerprint for j in joins], [j.at_ms for j in joins], [j.admitted for j in joins],
         )  # fmt: skip
         ended: tuple[list[object], ...] = (
-            [one.sale for one in leaves], [one.id for one in leaves],
-            [one.state for one in leaves], [one.at_ms for one in leaves],
+            [left.sale for left in leaves], [left.id for left in leaves],
+            [left.state for left in leaves], [left.at_ms for left in leaves],
         )  # fmt: skip
         return began, ended
 
@@ -213,7 +213,7 @@ class Group(Struct):
 
     def creations_argument(self) -> str:
         """Return the sales that entered memory, as the JSON of `restore_sales`."""
-        return f"[{','.join(one.definition for one in self.creations.values())}]"
+        return f"[{','.join(created.definition for created in self.creations.values())}]"
 
     def description_arguments(self) -> tuple[list[object], ...]:
         """Return names and waiting rooms that changed, as the columns of `describe_sales`."""

@@ -52,10 +52,16 @@ class Recorder:
     compare-and-set on the position keeps two from applying one group, see `flashguard.ledger.recording`.
     """
 
-    def __init__(self, kernel: Kernel, ledger: Ledger, settings: Settings, partitions: int) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        ledger: Ledger,
+        settings: Settings,
+        partitions: int,
+        traces: "Traces | None" = None,
+    ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.meters = Meters()
-        self.traces: Traces | None = None
         self._claimed: dict[int, PartitionRecorder] = {}
         self._suspects: dict[int, Callable[[str], None]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -63,6 +69,7 @@ class Recorder:
         self._kernel = kernel
         self._ledger = ledger
         self._settings = settings
+        self._traces = traces
         self._ledger_seen = -ABLE_SECONDS
         self._stalls = Stalls()
         self._doubted: set[int] = set()
@@ -128,11 +135,11 @@ class Recorder:
 
     def _claim(self, numbers: frozenset[int], tasks: asyncio.TaskGroup) -> None:
         for number in sorted(numbers):
-            one = PartitionRecorder(
-                number, self._kernel, self._ledger, self._settings, self.meters, self.traces
+            recorder = PartitionRecorder(
+                number, self._kernel, self._ledger, self._settings, self.meters, self._traces
             )
-            self._claimed[number], self._suspects[number] = one, one.suspect
-            self._tasks[number] = tasks.create_task(one.run())
+            self._claimed[number], self._suspects[number] = recorder, recorder.suspect
+            self._tasks[number] = tasks.create_task(recorder.run())
         if numbers:
             log.info("recorder %s claims partitions %s", self.name, ", ".join(map(str, sorted(numbers))))
 
@@ -161,7 +168,7 @@ class Recorder:
             alone = not Roll().note(await self._kernel.sharing(), 0.0)
         except MemoryAway as error:
             log.debug("recorder %s: memory was not told that it leaves: %s", self.name, error)
-        numbers = [number for number, one in self._claimed.items() if not one.handing_over]
+        numbers = [number for number, recorder in self._claimed.items() if not recorder.handing_over]
         if alone:
             for number in numbers:
                 self._claimed[number].end()
@@ -178,8 +185,8 @@ class Recorder:
         """Restart the task of each partition that records nothing while PostgreSQL answers us."""
         ours = {
             number: positions[number]
-            for number, one in self._claimed.items()
-            if not isinstance(one.state, Fenced) and not one.handing_over
+            for number, recorder in self._claimed.items()
+            if not isinstance(recorder.state, Fenced) and not recorder.handing_over
         }
         try:
             marks = await marks_of(self._kernel, ours)
@@ -192,18 +199,18 @@ class Recorder:
     async def _restart(self, number: int, seconds: float, tasks: asyncio.TaskGroup) -> None:
         """Cancel a partition's task and start another one. Compare-and-set on the position keeps that safe,
         even where the old task does not end."""
-        one = self._claimed.get(number)
-        if one is None or one.handing_over:
+        recorder = self._claimed.get(number)
+        if recorder is None or recorder.handing_over:
             return
         log.error(
             "partition %d: nothing was recorded for %.0f s while PostgreSQL answers (its task was %s). Its "
             "task is restarted. %s",
-            number, seconds, one.state.label, NEXT_STEP,
+            number, seconds, recorder.state.label, NEXT_STEP,
         )  # fmt: skip
         self.meters.note_restart()
         self._tasks[number].cancel()
         await asyncio.wait([self._tasks[number]], timeout=END_SECONDS)
-        if self._claimed.get(number) is one and not one.handing_over:
+        if self._claimed.get(number) is recorder and not recorder.handing_over:
             self._claim(frozenset([number]), tasks)
 
     async def _compare_positions(self) -> Mapping[int, Position] | None:
@@ -211,7 +218,7 @@ class Recorder:
 
         While nothing is sold, only this notices a ledger that fell back.
         """
-        ours = {number: one.position for number, one in self._claimed.items()}
+        ours = {number: recorder.position for number, recorder in self._claimed.items()}
         try:
             ledgers = await self._ledger.positions.all()
             doubted = await self._ledger.positions.doubted()

@@ -102,7 +102,7 @@ def units(transitions: Iterable[Transition]) -> list[list[Transition]]:
     return found
 
 
-async def note(connection: Connection, partition: int, refusals: Sequence[Refusal]) -> list[Parked]:
+async def count_refusals(connection: Connection, partition: int, refusals: Sequence[Refusal]) -> list[Parked]:
     """Count each refused transition in the ledger; return those that are parked from now on, or were already.
 
     A waiting list entry whose offer is parked ends: the next entry in the queue is served.
@@ -116,20 +116,21 @@ async def note(connection: Connection, partition: int, refusals: Sequence[Refusa
         for each, times in await count_refused(connection, refused, partition)
         if times > 1
     ]
-    offers = [one for one in parked if one.kind in (_tag(Hold), _tag(Leave), _tag(Join))]
+    offers = [entry for entry in parked if entry.kind in (_tag(Hold), _tag(Leave), _tag(Join))]
     if offers:
-        await end_parked_entries(connection, [(one.sale_id, one.id) for one in offers])
+        await end_parked_entries(connection, [(offer.sale_id, offer.id) for offer in offers])
     return parked
 
 
-def tell(partition: int, parked: Iterable[Parked]) -> None:
+def log_parked(partition: int, parked: Iterable[Parked]) -> None:
     """Log what is parked, with what an operator can do."""
-    for one in parked:
+    for transition in parked:
         log.error(
             "partition %d: parked %s %r of sale %s: the ledger refused it %d times (%s). It is not made "
             "again; other sales are not affected. Find the reason, then see 'A transition is parked' in "
             "docs/how-to/runbook.md",
-            partition, one.kind, one.id, one.sale_id, one.times, one.reason,
+            partition, transition.kind, transition.id, transition.sale_id, transition.times,
+            transition.reason,
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from flashguard.model import Position, ReservationId
 
 from .admit import Counts, Unreplayable, admit
 from .fold import Group, fold
-from .refuse import REFUSALS, Parked, Refusal, is_sound, name_of, note, tell, units
+from .refuse import REFUSALS, Parked, Refusal, count_refusals, is_sound, log_parked, name_of, units
 
 
 class _NotApplied(Exception):
@@ -123,10 +123,10 @@ async def write_doubtful_group(
             if not (await _apply(connection, partition, Group(), position, end))[0]:
                 raise _NotApplied
             refused += await _apply_each(connection, partition, units(accepted), end)
-            parked = await _note(connection, partition, refused, position.epoch) if refused else []
+            parked = await _note_refused(connection, partition, refused, position.epoch) if refused else []
     except _NotApplied:
         return False, []
-    tell(partition, parked)
+    log_parked(partition, parked)
     return True, [ReservationId(f"{sale}.{id_}") for sale, _, id_ in map(name_of, _named(refused))]
 
 
@@ -157,7 +157,7 @@ async def _apply_each(
     return first + await _apply_each(connection, partition, parts[half:], end)
 
 
-async def _note(
+async def _note_refused(
     connection: Connection, partition: int, refused: Sequence[Refusal], epoch: int
 ) -> list[Parked]:
     """Write down what was refused, and that memory must be rebuilt; return what is parked."""
@@ -169,7 +169,7 @@ async def _note(
     if grants:
         await record_grants(connection, grants, epoch)
     await doubt(connection, partition)
-    return await note(connection, partition, refused)
+    return await count_refusals(connection, partition, refused)
 
 
 def _named(refused: Iterable[Refusal]) -> Iterable[Transition]:

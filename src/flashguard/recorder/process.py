@@ -21,7 +21,7 @@ from .meters import Meters
 from .partition import PartitionRecorder
 from .shares import Roll, share
 from .states import Fenced
-from .transfers import tend
+from .transfers import repair_spread_sales
 from .watchdog import NEXT_STEP, Stalls, marks_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Recorder:
                 self._watch_ledger(tasks),
                 expire_holds(self._kernel, self._settings, self._suspects),
                 keep_catalogue(self._kernel, self._ledger, self._settings, self._suspects),
-                tend(self._kernel, self._ledger),
+                repair_spread_sales(self._kernel, self._ledger),
             )
             rest = [tasks.create_task(duty) for duty in duties]
             await self._leaving.wait()

@@ -15,25 +15,25 @@ from flashguard.model.shards import arrival
 
 log = logging.getLogger("flashguard.recorder")
 
-TEND_SECONDS: Final = 1.0
+ROUND_SECONDS: Final = 1.0
 IN_HAND_SECONDS: Final = 2.0
 """How long a transfer is left to the process that began it; completing it twice changes nothing."""
 AT_ONCE: Final = 500
 """Transfers or shards that one round completes."""
 
 
-async def tend(kernel: Kernel, ledger: Ledger) -> None:
+async def repair_spread_sales(kernel: Kernel, ledger: Ledger) -> None:
     """Repair spread sales until cancelled. Several recorders may do it at once: every step is idempotent."""
     while True:
-        await asyncio.sleep(TEND_SECONDS)
+        await asyncio.sleep(ROUND_SECONDS)
         try:
             await complete_transfers(kernel, ledger, in_hand_seconds=IN_HAND_SECONDS)
-            for shard, partition, request in await followers(ledger):
+            for shard, partition, request in await shards_behind(ledger):
                 await kernel.run(Verb.CHANGE_SALE, partition, [shard], [(0, *request)])
         except (MemoryAway, LedgerAway, asyncpg.PostgresError) as error:
-            log.debug("spread sales: %s", error)
+            log.debug("spread sales: next try in the next round: %s", error)
         except Exception:
-            log.exception("spread sales")
+            log.exception("spread sales: next try in the next round")
 
 
 async def complete_transfers(
@@ -62,7 +62,9 @@ async def complete_transfers(
     return done
 
 
-async def followers(ledger: Ledger, sale: SaleId | None = None) -> list[tuple[SaleId, int, tuple[Any, ...]]]:
+async def shards_behind(
+    ledger: Ledger, sale: SaleId | None = None
+) -> list[tuple[SaleId, int, tuple[Any, ...]]]:
     """Return the shards that differ from the first shard of their sale, of one sale or of all: each with its
     partition, and the change that it needs as the kernel takes it.
 
@@ -70,10 +72,10 @@ async def followers(ledger: Ledger, sale: SaleId | None = None) -> list[tuple[Sa
         LedgerAway: PostgreSQL does not answer.
     """
     rows = await shards_that_differ(ledger, sale, AT_ONCE)
-    return [(SaleId(row["id"]), row["partition"], _follow(row)) for row in rows]
+    return [(SaleId(row["id"]), row["partition"], _change_of(row)) for row in rows]
 
 
-def _follow(row: asyncpg.Record) -> tuple[Any, ...]:
+def _change_of(row: asyncpg.Record) -> tuple[Any, ...]:
     rules: dict[str, Any] = dict.fromkeys(json.loads(row["had"]), False) | json.loads(row["rules"])
     rules.pop("counted_since_ms", None)
     disk = row["hold_durability"] == Durability.DISK

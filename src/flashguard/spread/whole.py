@@ -14,7 +14,7 @@ from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import Item, Refused, Sale, SaleId, SaleStatus, from_millis
 from flashguard.model.rules import Rules
 from flashguard.model.shards import shard_ids, split_items, sum_items
-from flashguard.recorder.transfers import followers
+from flashguard.recorder.transfers import shards_behind
 
 FOLLOW_TRIES: Final = 3
 """Another change may come in between; what is left then, the recorder does."""
@@ -146,7 +146,7 @@ class Whole:
     async def follow(self, sale: SaleId) -> Refused | None:
         """Has all parts be as the first one, and waits until the ledger has it; or why not all are yet."""
         for _ in range(FOLLOW_TRIES):
-            behind = await followers(self._ledger, sale)
+            behind = await shards_behind(self._ledger, sale)
             if not behind:
                 return None
             decisions = await asyncio.gather(

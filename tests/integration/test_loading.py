@@ -70,7 +70,7 @@ async def test_what_a_rebuild_staged_is_taken_only_when_it_is_all_there(service:
     number, sale, epoch = 500, SaleId("staged"), "1"  # a partition that no recorder looks at
     names, staged = keys.sale(number, sale), keys.staged(number, sale, epoch)
 
-    async def load(step: str, fence: str, *counts: int) -> Reply:
+    async def send(step: str, fence: str, *counts: int) -> Reply:
         more = load.more_keys(number, sale) + staged
         return await kernel.run(
             Verb.LOAD, number, [sale], (step, fence, [], [], [], [], [], counts), more_keys=more
@@ -78,18 +78,18 @@ async def test_what_a_rebuild_staged_is_taken_only_when_it_is_all_there(service:
 
     try:
         await kernel.run(Verb.FENCE, number, [], [epoch, "builder", 60_000, "a test"])
-        await load("first", epoch)
+        await send("first", epoch)
         await kernel.stage(staged[0], ["a", b"\x02", "b", b"\x02"])
         await kernel.stage(staged[1], ["ann", 2])
         assert 0 < await client.execute_command("TTL", staged[0]) <= STAGED_SECONDS
-        assert (await load("adopt", "0", 2, 1)).status == "recovering"
-        assert (await load("adopt", epoch, 3, 1)).results == ["incomplete"]
-        assert (await load("adopt", epoch, 2, 1)).results == ["loaded"]
+        assert (await send("adopt", "0", 2, 1)).status == "recovering"
+        assert (await send("adopt", epoch, 3, 1)).results == ["incomplete"]
+        assert (await send("adopt", epoch, 2, 1)).results == ["loaded"]
         assert await client.execute_command("HGETALL", names.reservations) == {b"a": b"\x02", b"b": b"\x02"}
         assert await client.execute_command("HGETALL", names.used) == {b"ann": b"2"}
         assert await client.execute_command("TTL", names.reservations) == -1
-        assert (await load("adopt", epoch, 0, 0)).results == ["loaded"]
+        assert (await send("adopt", epoch, 0, 0)).results == ["loaded"]
     finally:
-        await load("drop", epoch)
+        await send("drop", epoch)
         await client.execute_command("UNLINK", keys.partition(number), keys.journal(number))
         await client.aclose()

@@ -14,14 +14,14 @@ Columns = Sequence[object]
 
 
 async def record_group(
-    connection: Connection, partition: int, position: Position, end: Position, columns: Columns
+    connection: Connection, partition: int, position: Position, end: Position, rows: tuple[str, str, str]
 ) -> tuple[bool, list[str]]:
     """Apply a group's reservations and counters and move the position: compare-and-set.
 
     Parameters:
         position: where the partition must stand.
         end: where it stands afterwards, in the same epoch.
-        columns: new reservations, changed reservations and items.
+        rows: new reservations, changed reservations and items, each as JSON.
 
     Returns:
         whether the position was still this one, else nothing is applied; and the items whose counters now
@@ -29,7 +29,7 @@ async def record_group(
     """
     row = await connection.fetchrow(
         query("record_group"), partition, position.epoch, position.seq, position.token, end.seq, end.token,
-        *columns,
+        *rows,
     )  # fmt: skip
     if row is None:
         raise AssertionError("record_group always answers")

@@ -48,13 +48,13 @@ async def write_group(
 async def _apply(
     connection: Connection, partition: int, group: Group, position: Position, end: Position
 ) -> tuple[bool, list[str]]:
-    columns, rare = group.arguments(), group.rare_arguments()
+    rows, rare = group.arguments(), group.rare_arguments()
     if rare is None:
-        return await recording.record_group(connection, partition, position, end, columns)
+        return await recording.record_group(connection, partition, position, end, rows)
     try:
         async with connection.transaction():
             await _know_the_sales(connection, group, group.sales_to_find)
-            applied, drift = await recording.record_group(connection, partition, position, end, columns)
+            applied, drift = await recording.record_group(connection, partition, position, end, rows)
             if not applied:
                 raise _NotApplied
             await recording.write_rare_events(connection, rare[2], group.turns_argument())

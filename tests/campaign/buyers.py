@@ -1,4 +1,4 @@
-"""Real HTTP clients that write down what they asked and what they were told."""
+"""Real HTTP clients that record their requests and the answers."""
 
 import asyncio
 import json
@@ -15,9 +15,9 @@ from tests.campaign.up_stack import ADMIN_KEY, HasUrl
 
 REQUEST_SECONDS = 2.5
 GIVE_UP_SECONDS = 40.0
-"""A client that is told nothing for so long has found a defect."""
+"""Seconds without an answer after which a client has found a defect."""
 AGAIN_SECONDS = 0.1
-"""After a connection that failed, which names no time to wait."""
+"""The wait after a failed connection, which has no `Retry-After`."""
 PACE_SECONDS = 0.12
 PROBE_EVERY_SECONDS = 0.05
 PROBES_MOST = 50
@@ -25,7 +25,7 @@ SCARCE, OTHER, PROBE = "scarce", "other", "probe"
 
 
 class Clients:
-    """Everybody who shops in one round."""
+    """All buyers of one round, and the shop."""
 
     def __init__(self, plan: Plan, stack: HasUrl, history: History, http: aiohttp.ClientSession) -> None:
         self.plan = plan
@@ -33,12 +33,12 @@ class Clients:
         self.closing = False
         self.pace_seconds = PACE_SECONDS
         self.served: list[tuple[float, float]] = []
-        """Probes that were confirmed: asked and answered when."""
+        """The times of request and answer of each confirmed probe."""
         self._stack = stack
         self._http = http
 
     async def ask(self, ask: Ask, *, phase: str = "selling") -> Told:
-        """One attempt."""
+        """Make one attempt."""
         sale = self.history.sale
         body: dict[str, Any] | None = None
         headers = {"Idempotency-Key": ask.key}
@@ -74,7 +74,7 @@ class Clients:
         return told
 
     async def settle(self, ask: Ask, *, phase: str = "selling") -> Told | None:
-        """Asks until told something, as told: with the same key, after the time named. None: given up."""
+        """Retry with the same key until the outcome is known. None: given up."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while True:
             told = await self.ask(ask, phase=phase)
@@ -86,7 +86,7 @@ class Clients:
             await asyncio.sleep(AGAIN_SECONDS if told.word == UNANSWERED else 1.0)
 
     async def shop(self) -> None:
-        """All buyers, the prober and now and then the shop itself, until `closing`."""
+        """Run all buyers, the prober and sometimes the shop, until `closing`."""
         async with asyncio.TaskGroup() as tasks:
             for number in range(self.plan.buyers):
                 tasks.create_task(self._buyer(number))
@@ -133,7 +133,7 @@ class Clients:
             await self.settle(Ask(f"restock-{count}", "restock", lines=((SCARCE, rng.randint(1, 10)),)))
 
     async def _prober(self) -> None:
-        """A buyer at every moment, who asks once: how long until one is served again?"""
+        """Send a probe at every moment, each once: how long until one is served again?"""
         count = 0
         running: set[asyncio.Task[None]] = set()
         while not self.closing:
@@ -152,7 +152,7 @@ class Clients:
             self.served.append((told.started, told.ended))
 
     def served_after(self, moment: float, *, asked_after: bool) -> float | None:
-        """When the first probe was served after this moment; asked after it as well, where it matters."""
+        """Return when the first probe was served after this moment, and if `asked_after`, sent after it."""
         return min(
             (
                 ended

@@ -1,6 +1,6 @@
 """The fault campaign: rounds of buyers, one fault each, and a checker; `make chaos SEED=… ROUNDS=…`.
 
-Each round's line goes to the results file as soon as it is known. A seed and a number reproduce a round's
+Each round writes its line to the results file as soon as it ends. A seed and a number reproduce a round's
 plan.
 """
 
@@ -27,7 +27,7 @@ from tests.campaign.up_stack import UpStack
 
 
 class Output:
-    """The results file, and a line per round for whoever watches."""
+    """Writes the results file, and prints a line per round."""
 
     def __init__(self, path: Path | None, keep: Path, *, until_broken: bool) -> None:
         self._until_broken = until_broken
@@ -58,7 +58,7 @@ class Output:
         return self._until_broken and any(result.violations for result in self.results)
 
     def keep(self, the: Plan, history: History) -> None:
-        """The whole history of a round that broke a promise."""
+        """Write the whole history of a round that broke a promise."""
         self._keep.mkdir(exist_ok=True, parents=True)
         (self._keep / f"{the.seed}-{the.number}.json").write_bytes(msgspec.json.encode(history))
 
@@ -69,7 +69,7 @@ def commit_of_now() -> str:
 
 
 async def run(rounds: list[Plan], out: Output, folder: Path) -> None:
-    """Plays these rounds; each installation's one after the other, the installations at the same time."""
+    """Run these rounds: one after the other per installation, all installations at the same time."""
     commit = commit_of_now()
     stacks: list[Stack] = [
         UpStack(folder / "up"), LabStack(folder / "lab"),
@@ -89,7 +89,7 @@ def make_folder() -> Path:
 
 
 def keep_logs(folder: Path, kept: Path) -> None:
-    """What everybody said, for whoever looks into a broken promise."""
+    """Copy the logs of all parts, to investigate a broken promise."""
     for log in folder.rglob("*.log"):
         target = kept / log.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="append each round's result to this file, as JSON lines")
     parser.add_argument("--keep", type=Path, default=Path(".chaos"), help="where histories of violations go")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended early, it still cleans up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up also when stopped early
     numbers = range(given.first, given.first + given.rounds)
     rounds = [plan(given.seed, n, given.kind and given.kind[n % len(given.kind)]) for n in numbers]
     for kind in sorted({each.kind for each in rounds}):

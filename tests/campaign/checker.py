@@ -25,11 +25,11 @@ ENDED = {
     "reservation-released": "released",
     "reservation-expired": "expired",
 }
-"""What an answer to a verb about a hold says of the hold."""
+"""What an answer to a verb says about its hold."""
 
 
 class Violation(NamedTuple):
-    """A promise that was broken, and by what."""
+    """A broken promise, and what broke it."""
 
     promise: str
     what: str
@@ -38,10 +38,10 @@ class Violation(NamedTuple):
 def check(
     history: History, ledger: Ledger, short_id: Callable[[str], str], *, memory_forgets: bool
 ) -> list[Violation]:
-    """Every broken promise of one round.
+    """Return every broken promise of one round.
 
     Parameters:
-        short_id: the reservation id that a key of this sale leads to, without the sale.
+        short_id: returns the reservation id that belongs to a key of this sale, without the sale.
         memory_forgets: whether the round's fault may lose memory's newest entries.
     """
     keys: dict[str, list[Told]] = defaultdict(list)
@@ -113,7 +113,7 @@ def _limit(history: History, ledger: Ledger) -> Found:
 def _asked_for(
     history: History, ledger: Ledger, keys: dict[str, list[Told]], short_id: Callable[[str], str]
 ) -> Found:
-    """Every reservation was asked for, by that key, with that basket; each key leads to one."""
+    """Check that every reservation was requested, with that key and basket, and that each key has one."""
     asks = {short_id(key): told[0].ask for key, told in keys.items() if told[0].ask.verb in ("hold", "buy")}
     for row in ledger.rows:
         ask = asks.get(row.id)
@@ -128,7 +128,7 @@ def _asked_for(
 
 
 def _is(told_id: str, sale: str, short_id: str) -> bool:
-    """Whether an id is of this sale, or of a part of it, and ends so."""
+    """Return whether an id is of this sale, or of a shard of it, and has this short id."""
     of, _, short = told_id.rpartition(".")
     return (of.partition("~")[0], short) == (sale, short_id)
 
@@ -144,7 +144,7 @@ def _orders_kept(history: History, ledger: Ledger) -> Found:
 
 
 def _one_outcome(keys: dict[str, list[Told]], memory_forgets: bool) -> Found:
-    """After a grant, the same key never tells anything else."""
+    """Check that after a grant the same key never returns another outcome."""
     for key, attempts in keys.items():
         if attempts[0].ask.verb not in ("hold", "buy"):
             continue
@@ -171,7 +171,7 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
         if word in ENDED:
             end = ENDED[word]
             if end != "confirmed" or end not in ends[about]:
-                ends[about][end] = told  # the first word of an order, the last one of anything else
+                ends[about][end] = told  # the first answer about an order, the last one about anything else
         early = told.ended < until.get(about, 0.0)
         if not memory_forgets and (
             word == "unknown-reservation" or (word == "reservation-expired" and early)
@@ -189,13 +189,13 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
 
 
 def _order_came_last(words: dict[str, Told]) -> bool:
-    """No order among these ends, or one that was asked for after all else was answered."""
+    """Return whether no order is among these ends, or one that was requested after all other answers."""
     order = words.get("confirmed")
     return order is None or all(told is order or told.ended < order.started for told in words.values())
 
 
 def _restocks(history: History, ledger: Ledger) -> Found:
-    """Every restock that was answered is there, once; the stock is what was there and what came."""
+    """Check that every answered restock is there once, and that they explain the stock."""
     recorded = {key: (sku, units) for key, sku, units in ledger.restocks}
     asked = {f"restock:{told.ask.key}": told for told in history.told if told.ask.verb == "restock"}
     for field, told in asked.items():
@@ -210,7 +210,7 @@ def _restocks(history: History, ledger: Ledger) -> Found:
 
 
 def _transfers(_: History, ledger: Ledger) -> Found:
-    """What left a part of a spread sale arrived at another, once and in full."""
+    """Check that units that left a shard of a spread sale arrived at another, once and in full."""
     left = {key.split(":")[1]: (sku, -units) for key, sku, units in ledger.transfers if units < 0}
     came = {key.split(":")[1]: (sku, units) for key, sku, units in ledger.transfers if units > 0}
     for id_ in left.keys() | came.keys():

@@ -83,7 +83,7 @@ def _size_of(node: MemoryNode) -> int:
 
 
 async def _move(lab: LabStack, source: MemoryNode, target: MemoryNode) -> None:
-    """Stops one Valkey and goes on with another that has its files."""
+    """Stop one Valkey and continue with another that has its files."""
     await source.stop()
     target.data_dir.mkdir(exist_ok=True)
     shutil.rmtree(target.data_dir / "valkey", ignore_errors=True)

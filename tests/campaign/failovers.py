@@ -1,4 +1,4 @@
-"""Faults in which a copy takes over: by hand, by Sentinel, and the ledger's standby."""
+"""Faults in which a replica takes over: by hand, by Sentinel, and the ledger's standby."""
 
 import asyncio
 import shutil
@@ -23,7 +23,7 @@ async def failover_by_hand(scene: Scene) -> AsyncIterator[None]:
     lab.links["replica-valkey"].hold_back()
     await asyncio.sleep(scene.rng.uniform(0.02, 0.5))
     blind = scene.rng.random() < 0.5
-    if blind:  # lost ids are given out again before any recorder looks
+    if blind:  # lost ids are used again before any recorder reads the journal
         hit(SIGSTOP, lab.recorder.pid)
     old = lab.memory
     await old.kill()
@@ -84,7 +84,7 @@ class Sentinel:
         return sentinel
 
     async def until(self, holds: Callable[[dict[str, str]], bool]) -> None:
-        """Waits until what Sentinel knows of the primary is so."""
+        """Wait until Sentinel's knowledge of the primary meets this condition."""
         async with asyncio.timeout(SENTINEL_SECONDS):
             while True:
                 try:

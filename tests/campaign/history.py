@@ -1,4 +1,4 @@
-"""What clients asked and were told, and what the ledger has in the end: the checker's two sides."""
+"""The clients' requests and answers, and the ledger's final state, which the checker compares."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import msgspec
 from msgspec import Struct
 
 RETRY = frozenset({"no-answer", "recovering", "overloaded", "request-in-flight", "rate-limited"})
-"""Answers that settle nothing: the same request may be made again, under the same key."""
+"""Answers that decide nothing: the same request may be repeated with the same key."""
 UNANSWERED = "no-answer"
 
 
 class Ask(Struct, frozen=True):
-    """One thing a client wants, under one idempotency key, however often it has to ask."""
+    """One request of a client, with one idempotency key and any number of attempts."""
 
     key: str
     verb: str
@@ -34,9 +34,9 @@ class Told(Struct, frozen=True):
     id: str = ""
     replayed: bool = False
     expires_in: float = 0.0
-    """How long after the answer the hold still lives."""
+    """How long after the answer the hold is still live."""
     phase: str = "selling"
-    """selling, or replay: the same key once more when all is quiet."""
+    """selling, or replay: the same key once more after the round."""
 
     @property
     def settles(self) -> bool:
@@ -51,7 +51,7 @@ class Row(Struct, frozen=True):
     status: str
     lines: tuple[tuple[str, int], ...]
     part: str = ""
-    """The part of a spread sale that has it; '' for a sale on one partition."""
+    """The shard of a spread sale that has it; '' for a sale on one partition."""
 
 
 class Counters(Struct, frozen=True):
@@ -61,7 +61,7 @@ class Counters(Struct, frozen=True):
 
 
 class Ledger(Struct, frozen=True):
-    """The ledger's whole knowledge of one sale, and memory's counters, when all is quiet."""
+    """The ledger's whole knowledge of one sale, and memory's counters, after the round."""
 
     rows: tuple[Row, ...]
     items: dict[str, Counters]
@@ -69,7 +69,7 @@ class Ledger(Struct, frozen=True):
     restocks: tuple[tuple[str, str, int], ...]
     """(key, sku, units) of each."""
     transfers: tuple[tuple[str, str, int], ...] = ()
-    """The restocks that move units between the parts of a spread sale."""
+    """The restocks that move units between the shards of a spread sale."""
     refused: tuple[str, ...] = ()
     audit_ok: bool = True
     audit: Any = None
@@ -83,4 +83,4 @@ class History(Struct):
     stock: dict[str, int]
     told: list[Told] = msgspec.field(default_factory=list)
     unsettled: list[Ask] = msgspec.field(default_factory=list)
-    """Asks that were given up without an answer: a defect, unless the ask was a probe."""
+    """Requests that were given up without an answer: a defect, except for probes."""

@@ -1,4 +1,4 @@
-"""An installation whose servers and network are ours: replicas, a standby, and a proxy on every link."""
+"""An installation with its own servers and network: replicas, a standby, and a proxy on every link."""
 
 import asyncio
 import shutil
@@ -51,7 +51,7 @@ class MemoryNode(EmbeddedValkey):
             await client.aclose()
 
     async def kill_and_forget(self) -> None:
-        """As if the machine were gone: killed, and its disk with it."""
+        """Kill the server and remove its disk, as if the machine were lost."""
         await self.stop_hard()
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
@@ -61,7 +61,7 @@ class MemoryNode(EmbeddedValkey):
 
 
 class LedgerNode(EmbeddedPostgres):
-    """A PostgreSQL that another one can follow."""
+    """A PostgreSQL that can have a standby."""
 
     @property
     def socket_folder(self) -> Path:
@@ -79,7 +79,7 @@ class LedgerNode(EmbeddedPostgres):
             await connection.close()
 
     async def follow(self, primary: "LedgerNode", through: Path) -> None:
-        """Becomes a standby of `primary` that streams through the proxy in the folder `through`."""
+        """Become a standby of `primary` that streams through the proxy in the folder `through`."""
         await self.stop_hard()
         shutil.rmtree(self.data_dir, ignore_errors=True)
         self.data_dir.mkdir(mode=0o711)
@@ -125,7 +125,7 @@ class LedgerNode(EmbeddedPostgres):
 
 
 class LabStack:
-    """Api with two workers and a recorder, each link of theirs through a proxy."""
+    """An api with two workers and a recorder, with a proxy on each of their links."""
 
     name = "lab"
 
@@ -140,7 +140,7 @@ class LabStack:
 
     @property
     def memory(self) -> MemoryNode:
-        """The primary of now."""
+        """Return the current primary."""
         return self.memories[0]
 
     @property
@@ -190,7 +190,7 @@ class LabStack:
         await self.api.start()
 
     def env_of(self, who: str) -> dict[str, str]:
-        """The environment of a part whose links are those of `who`."""
+        """Return the environment of a part with the links of `who`."""
         memory, ledger = self.links[f"{who}-valkey"].place, self.links[f"{who}-postgres"].place
         assert isinstance(memory, Path)
         assert isinstance(ledger, Path)
@@ -200,7 +200,7 @@ class LabStack:
         }
 
     async def go_on(self) -> None:
-        """Its parts are kept running anyway."""
+        """Do nothing: the parts are restarted anyway."""
 
     async def stop(self) -> None:
         await self.api.stop()
@@ -219,7 +219,7 @@ class LabStack:
         return pids
 
     async def replicate(self, *, through_proxy: bool) -> MemoryNode:
-        """The other Valkey becomes a replica of the primary, and has all of it."""
+        """Make the other Valkey a replica of the primary, and wait until it is complete."""
         replica = self.memories[1]
         await replica.kill_and_forget()
         port = self.links["replica-valkey"].place if through_proxy else self.memory.port
@@ -239,7 +239,7 @@ class LabStack:
                 await asyncio.sleep(0.02)
 
     def switch_memory(self) -> None:
-        """Everybody is led to the other Valkey."""
+        """Make the other Valkey the primary, and cut all links to the old one."""
         self.memories.reverse()
         self.links["api-valkey"].cut()
         self.links["recorder-valkey"].cut()
@@ -250,7 +250,7 @@ class LabStack:
         self.links["recorder-postgres"].cut()
 
     def watch_ends(self) -> Callable[[], set[str]]:
-        """Tells the parts that ended from now on."""
+        """Return a function that names the parts that ended since now."""
         parts = (self.api, self.recorder)
         before = [part.ended for part in parts]
         return lambda: {part.name for part, then in zip(parts, before, strict=True) if part.ended > then}

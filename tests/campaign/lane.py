@@ -1,4 +1,4 @@
-"""One round after the other on one installation: sell, strike, heal, wait until all is quiet, compare."""
+"""Runs rounds one after the other on one installation: sell, fault, heal, wait for the end, compare."""
 
 import asyncio
 import json
@@ -28,10 +28,10 @@ from tests.campaign.up_stack import ADMIN_KEY, until_ready
 
 READY_SECONDS = 30.0
 SERVE_SECONDS = 30.0
-"""Not serving for so long after the fault is a violation."""
+"""Seconds without service after the fault that are a violation."""
 SETTLE_SECONDS = 20.0
 AFTERWARDS_SECONDS = 0.4
-"""How long buyers go on once they are served again."""
+"""How long buyers continue after they are served again."""
 REPLAYS_AT_ONCE = 16
 REPLAYS_MOST = 150
 PLENTY = 100_000
@@ -40,7 +40,7 @@ Stack = AnyStack
 
 
 class Result(msgspec.Struct):
-    """One round, as it is written down."""
+    """The record of one round."""
 
     plan: dict[str, Any]
     violations: list[Violation]
@@ -51,13 +51,13 @@ class Result(msgspec.Struct):
     orders: int = 0
     refused_by_ledger: int = 0
     lost_holds: int = 0
-    """Allowed ones: of memory's newest entries, where the fault loses those."""
+    """Allowed losses: memory's newest entries, if the fault loses those."""
     refused_then_sold: int = 0
     commit: str = ""
 
 
 class Notes(Protocol):
-    """Where results go."""
+    """Receives the results."""
 
     @property
     def enough(self) -> bool: ...
@@ -121,7 +121,7 @@ class Lane:
 
     @staticmethod
     async def _put_back(steps: AsyncIterator[None], result: Result) -> None:
-        """The rest of a fault's steps, whatever became of the round."""
+        """Run the remaining steps of a fault, whatever the round's result."""
         try:
             async for _ in steps:
                 pass
@@ -162,7 +162,7 @@ class Lane:
                 await shopping
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """A call by the shop, made until it succeeds."""
+        """Make a call of the shop, and repeat it until it succeeds."""
         deadline = time.monotonic() + READY_SECONDS
         headers = {
             "Authorization": f"Bearer {ADMIN_KEY}",
@@ -204,7 +204,7 @@ class Lane:
             await self._call("POST", f"sales/{sale}/close")
 
     async def _quiet(self, history: History, spread: int = 1) -> tuple[Ledger, Any]:
-        """Waits until every hold has ended and everything is recorded, then reads it all."""
+        """Wait until every hold has ended and everything is recorded, then read the whole state."""
         await until_ready(self.stack, READY_SECONDS)
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
@@ -257,7 +257,7 @@ class Lane:
         ), secret
 
     async def _replay(self, the: Plan, history: History, ledger: Ledger) -> list[Violation]:
-        """Every key that bought is asked for once more: the same order, and nothing new."""
+        """Repeat every key that bought: it must return the same order, and nothing new."""
         bought = {t.ask.key: t for t in history.told if t.ask.verb == "buy" and t.word == "confirmed"}
         again = list(bought.values())[-REPLAYS_MOST:]
         found: list[Violation] = []
@@ -278,7 +278,7 @@ class Lane:
 
 
 def _short_ids(history: History, signer: Signer, spread: int) -> Callable[[str], str]:
-    """What a key leads to: in a spread sale it is its customer's alone, at that customer's part."""
+    """Return the reservation id of a key: in a spread sale, the key of its customer at the home shard."""
     customers = {told.ask.key: told.ask.customer for told in history.told}
 
     def short_id(key: str) -> str:

@@ -1,7 +1,7 @@
 """Rounds of the mixed load with one fault each, and a check; `make chaos` runs it after the fault campaign.
 
-A seed and a number reproduce what the clients want and which fault comes when; how the requests interleave
-is left to the machine.
+A seed and a number reproduce the clients' requests and the faults with their times. How the requests
+interleave depends on the machine.
 """
 
 import argparse
@@ -39,7 +39,7 @@ QUIET_SECONDS: Final = 45.0
 ADMISSIONS_MOST: Final = 5
 UNITS_EACH: Final = 5
 REBUILDS_MOST: Final = 40
-"""In one round, over all partitions: one that repeats itself makes several a second."""
+"""Rebuilds in one round, over all partitions: an endless one makes several per second."""
 FAULTS: Final = (
     "kill valkey", "key lost: items", "key lost: line", "kill postgres", "kill recorder", "kill api",
     "key lost: reservations", "flushall", "none",
@@ -49,7 +49,7 @@ KINDS: Final = (PLAIN, FAIR, WIDE)
 
 
 async def strike(stack: UpStack, fault: str, known: Known, partitions: int) -> None:
-    """Does to the installation what the fault's name says; a lost key is one of this sale."""
+    """Cause the fault of this name; a lost key is one of this sale."""
     what, _, which = fault.partition(" ")
     if what == "kill":
         hit(signal.SIGKILL, *stack.processes_of(which)[:1])
@@ -72,7 +72,7 @@ async def strike(stack: UpStack, fault: str, known: Known, partitions: int) -> N
 
 
 async def read(stack: UpStack, shop: Shop, kind: str, stock: int) -> SaleState:
-    """All that memory and ledger have of a sale."""
+    """Everything that memory and ledger have of a sale."""
     sale = shop[kind].id
     seen = await shop.must("GET", f"sales/{sale}")
     audit = await shop.must("GET", f"sales/{sale}/audit")
@@ -122,7 +122,7 @@ async def read(stack: UpStack, shop: Shop, kind: str, stock: int) -> SaleState:
 
 
 def is_quiet(final: SaleState) -> bool:
-    """Whether nothing is under way: no hold, nobody who could be served, ledger and memory alike."""
+    """Return whether nothing is pending: no hold, no entry to serve, ledger and memory equal."""
     return final.ledger == final.memory and not any(
         held or any(sku == its and stock - sold >= n for its, n in final.waiting.values())
         for sku, (stock, held, sold) in final.ledger.items()
@@ -130,19 +130,19 @@ def is_quiet(final: SaleState) -> bool:
 
 
 async def sell_out(shop: Shop, kind: str) -> list[Violation]:
-    """Newcomers buy all that is left: units that nobody can have are a broken promise."""
+    """Let new buyers buy all remaining units: a unit that can't be bought is a broken promise."""
     known = shop[kind]
     seen = await shop.must("GET", f"sales/{known.id}")
     for item in seen["items"]:
         left = item["available"]
         while left > 0:
-            units = min(left, UNITS_EACH if kind == FAIR else 1)  # the room lets few in at a time
+            units = min(left, UNITS_EACH if kind == FAIR else 1)  # the room admits few at a time
             customer = f"newcomer-{item['sku']}-{left}"
             for _ in range(ADMISSIONS_MOST):
                 admission = await shop.admit(customer) if kind == FAIR else None
                 got = await shop.take("buy", known, customer, ((item["sku"], units),), admission=admission)
                 if got.word != "queue-required":
-                    break  # else its session ended on a slow machine
+                    break  # otherwise its session ended, on a slow machine
             if got.word != "confirmed":
                 return [Violation("stuck", f"{kind}: {left} of {item['sku']} are free, and {got.word}")]
             left -= units
@@ -162,7 +162,7 @@ class Round(msgspec.Struct):
 
 
 async def play(stack: UpStack, seed: str, number: int, only: str | None, partitions: int) -> Round:
-    """Creates three sales, sells, strikes in the middle, waits until all is quiet, and checks."""
+    """Create three sales, sell, cause a fault in the middle, wait until nothing is pending, and check."""
     started, rng = time.monotonic(), random.Random(f"{seed}/{number}/mixed")
     fault = only or FAULTS[number % len(FAULTS)]
     result = Round(number, fault, [])
@@ -201,7 +201,7 @@ async def play(stack: UpStack, seed: str, number: int, only: str | None, partiti
 
 
 async def quiet(stack: UpStack, shop: Shop, stock: int) -> list[SaleState]:
-    """What all sales came to, once nothing is under way; as it is when that takes too long."""
+    """Return the state of all sales once nothing is pending, or after the time limit."""
     deadline = time.monotonic() + QUIET_SECONDS
     while True:
         finals = [await read(stack, shop, kind, stock) for kind in KINDS]
@@ -211,7 +211,7 @@ async def quiet(stack: UpStack, shop: Shop, stock: int) -> list[SaleState]:
 
 
 async def rebuilds(stack: UpStack) -> int:
-    """How often partitions were built again so far."""
+    """Return how many rebuilds there were so far."""
     connection = await asyncpg.connect(stack.database_url, timeout=10)
     try:
         return int(await connection.fetchval("SELECT count(*) FROM flashguard.recoveries"))
@@ -220,7 +220,7 @@ async def rebuilds(stack: UpStack) -> int:
 
 
 async def partitions_of(stack: UpStack) -> int:
-    """How many partitions the installation has."""
+    """Return the number of partitions of the installation."""
     connection = await asyncpg.connect(stack.database_url, timeout=10)
     try:
         return int(await connection.fetchval("SELECT partitions FROM flashguard.installation"))
@@ -231,7 +231,7 @@ async def partitions_of(stack: UpStack) -> int:
 async def run(
     folder: Path, seed: str, numbers: range, only: str | None, say: Callable[[Round], None]
 ) -> list[Round]:
-    """Plays the rounds one after the other on one installation."""
+    """Run the rounds one after the other on one installation."""
     stack, results = UpStack(folder / "mixed"), []
     await stack.start()
     try:

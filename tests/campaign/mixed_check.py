@@ -1,7 +1,7 @@
-"""What must hold after a round of the mixed load, by a model that only adds up what was answered.
+"""Checks what must hold after a round of the mixed load, with a model that only adds up the answers.
 
-The rules are those of `checker`: an order and a release hold for ever; a hold holds unless memory forgot; a
-refusal takes nothing. New here: cancelled orders, waiting lists, stock that the shop takes away, and that no
+The rules are those of `checker`: orders and releases are permanent; a hold is kept unless memory forgot it; a
+refusal takes nothing. Added here: cancelled orders, waiting lists, stock that the shop removes, and that no
 refusal of the ledger is repeated.
 """
 
@@ -16,15 +16,15 @@ from tests.campaign.history import RETRY
 from tests.campaign.mixed_shop import EXPECTED, RULES, Asked
 
 KEPT = {"confirmed": {"confirmed", "cancelled"}, "released": {"released"}, "cancelled": {"cancelled"}}
-"""Which statuses a reservation may end in, after its client was told this one."""
+"""The final statuses that a reservation may have after its client was told this one."""
 
 
 class SaleState(Struct):
-    """What ledger and memory have of one sale when all is quiet."""
+    """The state of one sale in ledger and memory when nothing is pending."""
 
     kind: str
     stock: int
-    """Of each item at the start."""
+    """Stock of each item at the start."""
     rows: dict[str, tuple[str, str, tuple[tuple[str, int], ...]]]
     """Each reservation's customer, status and lines, by its whole id."""
     ledger: dict[str, tuple[int, int, int]]
@@ -39,7 +39,7 @@ class SaleState(Struct):
 
 
 def check(asked: Sequence[Asked], sale: str, final: SaleState, *, memory_forgets: bool) -> list[Violation]:
-    """Every broken promise of one sale in one round.
+    """Return every broken promise of one sale in one round.
 
     Parameters:
         memory_forgets: whether the round's fault may lose memory's newest entries.
@@ -78,7 +78,7 @@ def _answers(asked: Sequence[Asked], memory_forgets: bool) -> Found:
 
 
 def _kept(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Found:
-    """Each grant is there, for that customer, with that basket; and ended as its clients were told."""
+    """Check that each grant is there, with its customer and basket, and ended as its client was told."""
     for each in asked:
         if each.verb in ("hold", "buy") and each.id:
             row = final.rows.get(each.id)

@@ -1,4 +1,4 @@
-"""The mixed load: every verb of buyers and of the shop at random, on three sales with different rules."""
+"""The mixed load: every verb of buyers and shop at random, on three sales with different rules."""
 
 import asyncio
 import json
@@ -17,10 +17,10 @@ GIVE_UP_SECONDS: Final = 40.0
 ADMIT_SECONDS: Final = 20.0
 CLIENTS: Final = 10
 CUSTOMERS: Final = 8
-"""Fewer than requests at any time, so that limits, budgets and keys of one customer meet."""
+"""Fewer than the parallel requests, so that limits, budgets and keys of one customer collide."""
 SKUS: Final = ("a", "b")
 REMEMBERED: Final = 40
-"""Reservations, orders and entries of a sale that clients come back to."""
+"""The number of reservations, orders and entries of a sale that clients use again."""
 
 PLAIN, FAIR, WIDE = "plain", "fair", "wide"
 RULES: Final[dict[str, dict[str, Any]]] = {
@@ -61,11 +61,11 @@ EXPECTED: Final[dict[str, set[str]]] = {
     "audit": {"done"},
     "orders": {"done"},
 }
-"""What each verb may be answered, apart from `RETRY`. Anything else is a broken promise."""
+"""The allowed answers of each verb besides `RETRY`. Any other is a broken promise."""
 
 
 class Asked(msgspec.Struct):
-    """One request, as often as it was repeated, and its last answer."""
+    """One request with all its repetitions, and its last answer."""
 
     verb: str
     sale: str
@@ -73,7 +73,7 @@ class Asked(msgspec.Struct):
     customer: str = ""
     lines: tuple[tuple[str, int], ...] = ()
     about: str = ""
-    """The id of the reservation or of the entry in a waiting list that the verb is about."""
+    """The id of the reservation or waiting-list entry that the verb concerns."""
     word: str = UNANSWERED
     """The status or the problem's code."""
     http: int = 0
@@ -81,18 +81,18 @@ class Asked(msgspec.Struct):
 
 
 class Known(msgspec.Struct):
-    """What the clients of one sale know."""
+    """The knowledge of the clients of one sale."""
 
     id: str
     reservations: list[str] = msgspec.field(default_factory=list)
     """Ids of holds, offers and orders, the newest last."""
     entries: list[str] = msgspec.field(default_factory=list)
     admissions: dict[str, str] = msgspec.field(default_factory=dict)
-    """By customer, as the room gave them last."""
+    """By customer, the newest from the room."""
 
 
 class Shop:
-    """Clients that do anything the contract allows, in any order, until `closing`."""
+    """Clients that do everything that the contract allows, in any order, until `closing`."""
 
     def __init__(self, stack: HasUrl, seed: str, http: aiohttp.ClientSession) -> None:
         self.asked: list[Asked] = []
@@ -107,7 +107,7 @@ class Shop:
         return self.sales[kind]
 
     async def create(self, kind: str, sale: str, stock: int) -> None:
-        """Creates and opens one of the three sales."""
+        """Create and open one of the three sales."""
         items = [
             {"sku": sku, "name": sku, "price_minor": 100, "currency": "EUR", "stock": stock} for sku in SKUS
         ]
@@ -117,7 +117,7 @@ class Shop:
         self.sales[kind] = Known(sale)
 
     async def must(self, method: str, path: str, body: Any = None) -> Any:
-        """A call by the shop that has to succeed, repeated with its key while the answer is a retry."""
+        """Make a call of the shop that must succeed; repeat it with its key while the answer is a retry."""
         self._count += 1
         asked = Asked("must", path, f"{self._seed}-must-{self._count}")
         seen = await self._settle(asked, method, path, body)
@@ -126,7 +126,7 @@ class Shop:
         return seen
 
     async def run(self) -> None:
-        """Everybody at once."""
+        """Run all clients at once."""
         async with asyncio.TaskGroup() as tasks:
             for number in range(CLIENTS):
                 tasks.create_task(self._client(random.Random(f"{self._seed}/client {number}")))
@@ -172,7 +172,7 @@ class Shop:
         *,
         admission: str | None = None,
     ) -> Asked:
-        """Holds or buys a basket."""
+        """Hold or buy a basket."""
         asked = self._new(verb, known, customer=customer, lines=lines)
         body = {"customer": customer, "items": [{"sku": sku, "quantity": n} for sku, n in lines]}
         if admission:
@@ -184,7 +184,7 @@ class Shop:
         return asked
 
     async def join(self, known: Known, customer: str, lines: tuple[tuple[str, int], ...]) -> Asked:
-        """Asks for a place in the waiting list."""
+        """Join the waiting list."""
         asked = self._new("join", known, customer=customer, lines=lines)
         body = {"customer": customer, "items": [{"sku": sku, "quantity": n} for sku, n in lines]}
         await self._settle(asked, "POST", f"sales/{known.id}/waiting-list", body)
@@ -195,7 +195,7 @@ class Shop:
         return asked
 
     async def admit(self, customer: str, seconds: float = ADMIT_SECONDS) -> str | None:
-        """An admission to the sale with the room, if its turn comes in time."""
+        """Return an admission to the sale with the room, if its turn comes in time."""
         known, deadline, ticket = self.sales[FAIR], time.monotonic() + seconds, ""
         while time.monotonic() < deadline:
             if ticket:
@@ -244,7 +244,7 @@ class Shop:
             await self._settle(self._new(verb, known), "GET", f"{path}/{verb}", None)
 
     async def _settle(self, asked: Asked, method: str, path: str, body: Any) -> Any:
-        """Asks, with the same key, until the answer is not a retry; then it is noted."""
+        """Repeat the request with the same key until the answer is not a retry; then record it."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while True:
             asked.http, seen = await self._once(method, path, body, asked.key)
@@ -261,7 +261,7 @@ class Shop:
             await asyncio.sleep(0.1)
 
     async def _once(self, method: str, path: str, body: Any, key: str) -> tuple[int, Any]:
-        """One attempt: the HTTP status, 0 without an answer, and the JSON."""
+        """Make one attempt; return the HTTP status, 0 without an answer, and the JSON."""
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"} | ({"Idempotency-Key": key} if key else {})
         try:
             async with self._http.request(

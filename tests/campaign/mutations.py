@@ -1,5 +1,5 @@
-"""Seeded bugs: is each one caught? `python -m tests.campaign.mutations` breaks a copy of the code in one way
-after the other, and lets the campaign (at most 50 rounds of the kinds named) or a test find it.
+"""Seeded bugs: is each one caught? `python -m tests.campaign.mutations` puts one bug after another into a
+copy of the code, and the campaign (at most 50 rounds of the named kinds) or a test must find it.
 """
 
 import argparse
@@ -17,13 +17,13 @@ ROUNDS_MOST = 50
 
 
 class Mutation(NamedTuple):
-    """A bug, as replacements in the source, and who has to find it."""
+    """A bug, as replacements in the source, and what must find it."""
 
     name: str
     edits: list[tuple[str, str, str]]
     """(file below src/flashguard, old text, new text)."""
     kinds: list[str]
-    """Kinds of fault under which it must show; none: it shows in a test."""
+    """Kinds of fault under which it must show; none: a test shows it."""
     test: str = ""
 
 
@@ -138,7 +138,7 @@ MUTATIONS = [
 
 
 def copy_with(mutation: Mutation, folder: Path) -> Path:
-    """The source with this bug in it; what must be in it is checked."""
+    """Return the folder of the source with this bug; fail if the text to replace is not there."""
     source = folder / "src"
     shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in mutation.edits:
@@ -150,7 +150,7 @@ def copy_with(mutation: Mutation, folder: Path) -> Path:
 
 
 def catch(mutation: Mutation, seed: str) -> tuple[str, float]:
-    """Who caught it, in words, and how long that took; '' when nobody did."""
+    """Return what caught it, in words, or '', and the seconds that it took."""
     folder = Path(tempfile.mkdtemp(prefix="fg-mutant-", dir="/tmp"))
     folder.chmod(0o755)
     started = time.monotonic()
@@ -194,10 +194,11 @@ def main() -> int:
         rows.append(f"| {number} | {mutation.name} | {by or '**not caught**'} | {seconds:.0f} |")
     if given.into:
         head = [
-            "# Seeded bugs, and who catches them",
+            "# Seeded bugs, and what catches them",
             "",
-            "The checker is checked: `tests/campaign/mutations.py` puts one bug after another in a copy of",
-            "the code and runs the fault campaign (at most 50 rounds, of the kinds named there) or a test.",
+            "The checker itself is tested: `tests/campaign/mutations.py` puts one bug after another into a",
+            "copy of the code and runs the fault campaign (at most 50 rounds, of the kinds named there) or a",
+            "test. The last run of each:",
             "",
             "| | bug | caught by | after s |",
             "|--:|---|---|--:|",

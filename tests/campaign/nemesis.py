@@ -1,6 +1,6 @@
-"""The faults, each in three or four steps: prepare, strike, heal, and where needed put everything back.
+"""The faults, each in three or four steps: prepare, strike, heal, and if needed restore everything.
 
-A fault is an async generator; each `yield` ends a step. What it leaves to chance comes from the round's seed.
+A fault is an async generator; each `yield` ends a step. Random choices come from the round's seed.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ def fault_of(kind: str) -> Fault:
 
 
 def possible(kind: str) -> str | None:
-    """Why this kind can't be had on this machine; None when it can."""
+    """Return why this kind is impossible on this machine; None if it is possible."""
     if kind == "full disk" and not _can_mount():
         return "mounting a small tmpfs needs root"
     if kind == "api clock steps" and shutil.which("cc") is None:
@@ -66,7 +66,7 @@ def _kill(part: str) -> Fault:
         else:
             scene.expected.add(part)
             if scene.rng.random() < 0.5:
-                pids = pids[:1]  # of PostgreSQL: the postmaster alone, its backends see it die
+                pids = pids[:1]  # of PostgreSQL only the postmaster: its backends notice that it dies
         scene.up.hit(part, KILL, pids)
         scene.struck()
         yield
@@ -111,7 +111,7 @@ async def _two_recorders(scene: Scene) -> AsyncIterator[None]:
     lab = scene.lab
     second = Kept("recorder", lab.env_of("recorder"), lab.say)
     await second.start()
-    await asyncio.sleep(0.6)  # it has to come up first
+    await asyncio.sleep(0.6)  # it must start first
     yield
     if scene.rng.random() < 0.5:
         hit(KILL, lab.recorder.pid)
@@ -124,7 +124,7 @@ async def _two_recorders(scene: Scene) -> AsyncIterator[None]:
 async def _two_recorders_flushall(scene: Scene) -> AsyncIterator[None]:
     second = Kept("recorder", scene.lab.env_of("recorder"), scene.lab.say)
     await second.start()
-    await asyncio.sleep(0.6)  # it has to come up first
+    await asyncio.sleep(0.6)  # it must start first
     yield
     await scene.lab.memory.ask("FLUSHALL")
     yield

@@ -1,4 +1,4 @@
-"""What happens in a round, all from its seed: which fault, when, for how long, and how the sale is shaped."""
+"""The plan of a round, all from its seed: which fault, when, for how long, and the shape of the sale."""
 
 import random
 from typing import Any
@@ -23,9 +23,9 @@ TOPOLOGIES = {
     "slots move": "cluster",
     "failover by our own Sentinel client": "sentinel",
 }
-"""Only by name: `--kind`; the installation of each."""
+"""Kinds that run only by name (`--kind`), and the installation of each."""
 KINDS = [*UP, *UP, *LAB]
-"""One deck: every kind comes once to four times before any comes again."""
+"""One deck: every kind comes one to four times before the next deck."""
 OTHER_LINKS = ["recorder-valkey", "api-postgres"]
 FORGETTING = {
     "flushall",
@@ -37,14 +37,14 @@ FORGETTING = {
     "cluster primary killed",
     "failover by our own Sentinel client",
 }
-"""The faults that may lose what memory answered last."""
+"""The faults that may lose memory's newest entries."""
 MEASURED_FROM_STRIKE = {
     "kill valkey", "kill postgres", "kill api worker", "kill recorder", "kill up", "flushall",
     "older valkey copy",
     "append-only file cut", "failover by hand", "failover by sentinel", "postgres failover",
     *TOPOLOGIES,
 }  # fmt: skip
-"""Where the fault lasts as long as we like, the way back counts from its end."""
+"""Recovery is measured from the strike; of all other kinds, whose length the plan sets, from their end."""
 
 
 class Plan(Struct, frozen=True):
@@ -57,21 +57,21 @@ class Plan(Struct, frozen=True):
     strike_after: float
     lasts: float
     also: str | None
-    """A part that is killed in the same moment: two faults at once."""
+    """A part that is killed at the same moment: two faults at once."""
     buyers: int
     customers: int
     limit: int | None
     stock: int
     hold_seconds: int
     spread: int = 1
-    """Over how many partitions the round's sale is."""
+    """The number of partitions of the round's sale."""
 
     @property
     def memory_forgets(self) -> bool:
         return self.kind in FORGETTING
 
     def rng(self, what: str) -> random.Random:
-        """Chance for one purpose; the same for the same seed."""
+        """Return a random generator for one purpose; the same for the same seed."""
         return random.Random(f"{self.seed}/{self.number}/{what}")
 
     def as_json(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Plan(Struct, frozen=True):
 
 
 def plan(seed: str, number: int, only: str | None = None) -> Plan:
-    """Round `number` of a seed. `only`: this kind, whatever the deck says."""
+    """Return round `number` of a seed. `only`: this kind, whatever the deck says."""
     deck = random.Random(f"{seed}/deck/{number // len(KINDS)}").sample(KINDS, len(KINDS))
     kind = only or deck[number % len(KINDS)]
     stack = "up" if kind in UP else TOPOLOGIES.get(kind, "lab")

@@ -1,4 +1,4 @@
-"""Processes to hurt: who they are, and FlashGuard's own commands, kept running."""
+"""Finds the processes to fault, and keeps FlashGuard's own commands running."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ START_AGAIN_SECONDS = 0.2
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that the kernel gives to no client that connects somewhere."""
+    """Return a free port outside the range that the operating system gives to outgoing connections."""
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe:
@@ -29,12 +29,12 @@ def free_port() -> int:
 
 
 def clean_env(**more: str) -> dict[str, str]:
-    """Our environment without FlashGuard's variables, plus these."""
+    """Return this process's environment without FlashGuard's variables, plus these."""
     return {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")} | more
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one started itself."""
+    """Return the direct children of this process."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError):
@@ -44,7 +44,7 @@ def children(pid: int) -> list[int]:
 
 
 def workers(api: int) -> list[int]:
-    """The worker processes of an api with several: those that multiprocessing spawned to serve."""
+    """Return the worker processes of an api: those that multiprocessing spawned to serve."""
     return [pid for pid in children(api) if b"spawn_main" in command_line(pid)] or [api]
 
 
@@ -56,14 +56,14 @@ def command_line(pid: int) -> bytes:
 
 
 def hit(number: signal.Signals, *pids: int) -> None:
-    """Signals these processes; one that is gone is gone."""
+    """Send a signal to these processes; ignore ended ones."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 class Kept:
-    """One of FlashGuard's commands, started again whenever it ends."""
+    """One of FlashGuard's commands, restarted whenever it ends."""
 
     def __init__(self, name: str, env: Mapping[str, str], say: Callable[[str, str], None]) -> None:
         self.name = name

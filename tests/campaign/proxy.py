@@ -14,11 +14,11 @@ Place = Path | int
 
 
 class Proxy:
-    """Passes bytes on; or late, or not at all; or cuts, wholly or in one direction.
+    """Passes bytes on, at once, late or not at all; or cuts connections, in one direction or both.
 
     Parameters:
         place: where to listen.
-        upstream: where to connect to, asked anew for each connection: a failover is another answer.
+        upstream: returns where to connect, for each connection: a failover changes it.
     """
 
     def __init__(self, place: Place, upstream: Callable[[], Place]) -> None:
@@ -49,24 +49,24 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def heal(self) -> None:
-        """All passes again; what was kept back arrives now, late."""
+        """Pass everything again; delayed bytes arrive now."""
         self.delay_seconds = 0.0
         self._refusing = False
         self._passing.set()
 
     def hold_back(self) -> None:
-        """Nothing arrives any more, and nobody is told: the packets are dropped, the sender keeps trying."""
+        """Deliver nothing, silently, as if all packets were dropped and the sender kept retrying."""
         self._passing.clear()
 
     def cut(self, *, refuse: bool = False) -> None:
-        """Resets every connection; with `refuse`, new ones too, until healed."""
+        """Reset every connection; with `refuse`, new ones too, until healed."""
         self._refusing = refuse
         for pair in list(self._pairs):
             for writer in pair:
                 _reset(writer)
 
     def half_close(self, *, towards_server: bool) -> None:
-        """Ends one direction of every connection; the other stays open."""
+        """End one direction of every connection; the other stays open."""
         for client, server in list(self._pairs):
             writer = server if towards_server else client
             with contextlib.suppress(OSError, RuntimeError):
@@ -123,7 +123,7 @@ class Proxy:
 
 
 def _reset(writer: StreamWriter) -> None:
-    """Closes at once; on TCP with a reset, as a router would."""
+    """Close at once; on TCP with a reset, as a router would."""
     raw = writer.get_extra_info("socket")
     with contextlib.suppress(OSError, AttributeError):
         if raw is not None and raw.family == socket.AF_INET:
@@ -133,7 +133,7 @@ def _reset(writer: StreamWriter) -> None:
 
 
 def unix_place(folder: Path, name: str) -> Path:
-    """A short path for a socket that other accounts may connect to."""
+    """Return a short path for a socket to which other accounts may connect."""
     folder.mkdir(mode=0o755, exist_ok=True)
     folder.chmod(0o755)
     return folder / name

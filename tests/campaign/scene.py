@@ -1,4 +1,4 @@
-"""What a fault works on."""
+"""The processes and servers that a fault works on."""
 
 import random
 import time
@@ -12,7 +12,7 @@ AnyStack = UpStack | LabStack | ClusterStack | SentinelStack
 
 
 class Scene:
-    """What a fault works on."""
+    """The processes and servers that a fault works on."""
 
     def __init__(self, plan: Plan, stack: AnyStack, sale: str) -> None:
         self.plan = plan
@@ -22,7 +22,7 @@ class Scene:
         self.struck_at = 0.0
         self.note = ""
         self.expected: set[str] = {plan.also} if plan.also else set()
-        """Parts that this fault ends."""
+        """Parts that this fault stops."""
 
     @property
     def up(self) -> UpStack:
@@ -45,5 +45,5 @@ class Scene:
         return self.stack
 
     def struck(self) -> None:
-        """The moment from which the way back is measured."""
+        """The moment from which recovery is measured."""
         self.struck_at = time.monotonic()

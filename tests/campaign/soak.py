@@ -1,6 +1,6 @@
 """A soak: mixed load for a while and a fault a minute; memory, journal and file descriptors must stay flat.
 
-`make soak MINUTES=30`; it prints a line per sample and ends with 1 when something grew or a promise broke.
+`make soak MINUTES=30`; it prints a line per sample and exits 1 if something grew or a promise broke.
 """
 
 import argparse
@@ -35,31 +35,31 @@ FAULTS = [
     ("postgres", "stop"),
     ("valkey", "FLUSHALL"),
 ]
-"""In turn."""
+"""The faults, in turn."""
 STOP_SECONDS = 3.0
 SAMPLE_SECONDS = 5.0
 WARM_SHARE = 0.3
-"""Of the samples, the first ones only warm up: caches and pools fill."""
+"""The share of samples that only warm up: caches and pools fill."""
 GROWTH_MOST = 1.3
-"""By how much the middle of the last third may be above the middle of the second."""
+"""The bound on growth after warming up: the median of the second half over that of the first."""
 MAY_GROW = {"at", "valkey MB", "postgres MB", "postgres files", "api clients"}
-"""What was sold stays in memory and the ledger, a backend keeps the tables' files open, clients are ours."""
+"""These may grow: memory and ledger keep sales, a backend keeps its files open, clients are the test's."""
 STOCK = 1_000_000
 SHARE = 0.5
-"""Of what the machine can."""
+"""The share of the machine's capacity that buyers use."""
 MOST_BUYERS, MOST_SECONDS = 100, 15.0
 ANSWER_SECONDS = 0.02
-"""About what an answer takes: with it, so many buyers ask so often."""
+"""About the duration of an answer, to calculate the number of buyers from a rate."""
 
 
 class Soak(msgspec.Struct):
-    """A run and what was seen."""
+    """A run and its samples."""
 
     commit: str
     seconds: float
     fault_every: float
     most_per_second: float | None = None
-    """None: nobody looked."""
+    """None: not measured."""
     buyers: int = 0
     answers: int = 0
     orders: int = 0
@@ -69,7 +69,7 @@ class Soak(msgspec.Struct):
 
 
 def grown(samples: list[Sample]) -> list[str]:
-    """What went up and stayed there, of what may not."""
+    """Return what grew and stayed high, of what may not grow."""
     warm = samples[int(len(samples) * WARM_SHARE) :]
     found = []
     for name in sorted({name for each in warm for name in each}):
@@ -118,7 +118,7 @@ async def _sale(lane: Lane, the: Plan) -> History:
 
 
 async def _most(lane: Lane, stack: UpStack) -> float:
-    """Answers per second when buyers press without a pause: what the machine has to give now."""
+    """Return answers per second when buyers press without a pause: the machine's current capacity."""
     the = _plan("most", MOST_BUYERS)
     history = await _sale(lane, the)
     async with shoppers() as http:

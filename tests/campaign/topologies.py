@@ -1,4 +1,4 @@
-"""Installations on a real cluster, and on a primary that real Sentinels watch; and what befalls those."""
+"""Installations on a real cluster, and on a primary that real Sentinels watch; and their faults."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TopologyStack(ABC):
-    """Api with two workers and a recorder, all by `flashguard`'s own client of the topology."""
+    """An api with two workers and a recorder, all with `flashguard`'s own client of the topology."""
 
     name: str
 
@@ -38,7 +38,7 @@ class TopologyStack(ABC):
 
     @abstractmethod
     async def memory(self, open_: contextlib.AsyncExitStack) -> str:
-        """Starts the servers; what FLASHGUARD_REDIS_URL is."""
+        """Start the servers; return FLASHGUARD_REDIS_URL."""
 
     @property
     def database_url(self) -> str:
@@ -76,7 +76,7 @@ class TopologyStack(ABC):
         await self.api.start()
 
     async def go_on(self) -> None:  # noqa: B027 - its parts are kept running anyway
-        """Goes on after a round."""
+        """Continue after a round."""
 
     async def stop(self) -> None:
         await self.api.stop()
@@ -88,7 +88,7 @@ class TopologyStack(ABC):
         return workers(self.api.pid) if part == "api" else [self.recorder.pid]
 
     def watch_ends(self) -> Callable[[], set[str]]:
-        """Tells the parts that ended from now on."""
+        """Return a function that names the parts that ended since now."""
         parts = (self.api, self.recorder)
         before = [part.ended for part in parts]
         return lambda: {part.name for part, then in zip(parts, before, strict=True) if part.ended > then}
@@ -111,7 +111,7 @@ class SentinelStack(TopologyStack):
 
 
 def _home(scene: "Scene") -> str:
-    """A key of the partition that the round's sale is on."""
+    """Return a key of the partition of the round's sale."""
     return keys.partition(partition_of(SaleId(scene.sale), PARTITIONS))
 
 
@@ -189,7 +189,7 @@ async def sentinels_fail_over(scene: "Scene") -> AsyncIterator[None]:
 
 
 async def _lag(scene: "Scene", primary: Node, replicas: list[Node]) -> None:
-    """In half the rounds the replicas miss the newest writes: they sleep, and their links are cut."""
+    """In half of the rounds make the replicas miss the newest writes: stop them and cut their links."""
     if scene.rng.random() < 0.5:
         hit(SIGSTOP, *(replica.pid for replica in replicas))
         await primary.ask("CLIENT", "KILL", "TYPE", "REPLICA")

@@ -1,4 +1,4 @@
-"""The installation that `flashguard up` runs: everything embedded, restarted by up itself."""
+"""The installation of `flashguard up`: everything embedded, restarted by `up` itself."""
 
 import asyncio
 import re
@@ -53,19 +53,19 @@ class UpStack:
             await end(self._process, [(signal.SIGTERM, 20.0)])
 
     async def go_on(self) -> None:
-        """Starts `up` again if it gave up by itself."""
+        """Start `up` again if it gave up."""
         if self._process is None or self._process.returncode is not None:
             await self.start()
 
     async def again(self) -> None:
-        """Starts `up` once more, after it was killed."""
+        """Start `up` again after it was killed."""
         assert self._process is not None
         await self._process.wait()
         await self.start()
 
     @property
     def url(self) -> str:
-        """Where it is now: after a crash the old api may still keep its port for some seconds."""
+        """Return its current address: after a crash the old api may keep its port for some seconds."""
         run = find_run(self.data_dir)
         return run.url if run is not None else f"http://127.0.0.1:{self.port}"
 
@@ -89,7 +89,7 @@ class UpStack:
         return self._process.pid
 
     def processes_of(self, part: str) -> list[int]:
-        """A part's processes: of PostgreSQL all, of the api its workers."""
+        """Return a part's processes: all of PostgreSQL, or the api's workers."""
         pid = self.run.pids[part]
         if part == "postgres":
             return [pid, *children(pid)]
@@ -101,7 +101,7 @@ class UpStack:
         return pids
 
     def watch_ends(self) -> Callable[[], set[str]]:
-        """Tells the parts that ended from now on, by up's own words."""
+        """Return a function that names the parts that ended since now, from the output of `up`."""
         place = self.output.stat().st_size
 
         def ended() -> set[str]:
@@ -118,7 +118,7 @@ class HasUrl(Protocol):
 
 
 async def until_ready(stack: "HasUrl", seconds: float = READY_SECONDS) -> float:
-    """Waits until /readyz of an installation answers 200; returns how long it took."""
+    """Wait until /readyz of an installation answers 200; return how long it took."""
     started = time.monotonic()
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
         while True:

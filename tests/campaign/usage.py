@@ -1,4 +1,4 @@
-"""What each part of an installation uses: memory, files, the clients it serves, the journal's length."""
+"""Measures what each part of an installation uses: memory, files, connections, the journal's length."""
 
 import re
 from pathlib import Path
@@ -15,24 +15,24 @@ Sample = dict[str, float]
 
 
 def memory_mb(pid: int) -> float:
-    """A process's memory; what several share is counted once among them."""
+    """Return a process's memory; shared memory is divided among its users."""
     found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0
 
 
 def files(pid: int) -> list[str]:
-    """What a process's file descriptors lead to."""
+    """Return the targets of a process's file descriptors."""
     found = []
     for each in Path(f"/proc/{pid}/fd").iterdir():
         try:
             found.append(str(each.readlink()))
-        except FileNotFoundError:  # closed in this moment
+        except FileNotFoundError:  # closed at this moment
             continue
     return found
 
 
 def accepted(port: int) -> set[str]:
-    """The sockets of connections to this port, at the side that listens, as `files` names them."""
+    """Return the sockets of connections to this port, at the listening side, as `files` names them."""
     found = set()
     for family in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
@@ -43,7 +43,7 @@ def accepted(port: int) -> set[str]:
 
 
 async def sample(stack: UpStack, partitions: int) -> Sample:
-    """What each part uses now. The api's connections to clients count apart: clients open and keep those."""
+    """Return what each part uses now. The api's client connections are separate: clients control them."""
     seen: Sample = {}
     clients = accepted(stack.port)
     for part, pid in stack.run.pids.items():

@@ -16,7 +16,7 @@ import msgspec
 from bench.measure import US
 from bench.report import commit, machine
 from flashguard.access.identities import Identities, new_api_key
-from flashguard.access.tokens import Kind, new_signing_key
+from flashguard.access.tokens import TokenKind, new_signing_key
 from flashguard.api.access import Caller, Callers
 from flashguard.api.app import create_front_door
 from flashguard.api.hot_calls import match
@@ -62,7 +62,7 @@ def measure() -> dict[str, Any]:
     callers = Callers(settings, identities)
     sign = identities.ring.sign
     tokens = [
-        f"Bearer {sign(Kind.BUYER, f'customer-{number}', SALE, 900).token}".encode()
+        f"Bearer {sign(TokenKind.BUYER, f'customer-{number}', SALE, 900).token}".encode()
         for number in range(BUYERS)
     ]
     rows: dict[str, list[float]] = {}
@@ -77,7 +77,7 @@ def measure() -> dict[str, Any]:
         ):
             rows.setdefault(name, []).append(cost_us(told(fresh), many))
         rows.setdefault("minting a token", []).append(
-            cost_us(lambda _: sign(Kind.BUYER, "ann", SALE, 900), tokens[:1000])
+            cost_us(lambda _: sign(TokenKind.BUYER, "ann", SALE, 900), tokens[:1000])
         )
     figures = {name: round(statistics.median(values), 2) for name, values in rows.items()}
     return {"cpu_us": figures, "token_bytes": len(tokens[0]) - 7, "lane": lane(settings, callers, tokens)}

@@ -11,7 +11,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Self
 
-from flashguard.access.rate_limits import Rates
+from flashguard.access.rate_limits import RateLimits
 from flashguard.access.tokens import KeyRing
 from flashguard.engine.backend import Backend
 from flashguard.engine.baskets import checked_basket, customer_id
@@ -72,7 +72,9 @@ class FlashGuard:
         """Returns the spelling of a customer's id that limits count by; None where it can't be an id."""
         self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
         self.rooms = WaitingRooms(decisions, ledger, signer, ring or KeyRing(), self.customer_of)
-        self.rates = Rates(kernel, decisions.circuits.limits, settings, alone=decisions.circuits.apart)
+        self.rates = RateLimits(
+            kernel, decisions.circuits.limits, settings, owns_circuit=decisions.circuits.apart
+        )
 
     @classmethod
     async def connect(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flashguard.access.identities import new_api_key
-from flashguard.access.tokens import Kind
+from flashguard.access.tokens import TokenKind
 from flashguard.api.app import create_front_door
 from flashguard.api.hot_calls import match
 from flashguard.api.server.front_door import FrontDoor
@@ -282,7 +282,7 @@ def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():
             key.digest: LiveKey(key.id, key.digest, ("shop",), None),
             reader.digest: LiveKey(reader.id, reader.digest, ("read",), None),
         }
-        token = identities.ring.sign(Kind.BUYER, "ann", SaleId("s"), 60).token
+        token = identities.ring.sign(TokenKind.BUYER, "ann", SaleId("s"), 60).token
         origin = (b"origin", b"https://shop.example")
         for secret in (key.secret, token, ADMIN_KEY):
             authorization = (b"authorization", f"Bearer {secret}".encode())

@@ -8,7 +8,7 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from flashguard.access.rate_limits import Bucket, Rates
+from flashguard.access.rate_limits import Bucket, RateLimits
 from flashguard.api.middleware.client_address import Addresses
 from flashguard.kernel import keys
 from flashguard.kernel.circuit import Circuit
@@ -249,14 +249,14 @@ async def test_requests_at_once_share_their_calls_and_the_limit_is_exact(servers
     settings = Settings(rate_per_customer="50/3600", rate_per_address="100000/1")
     client = connect_kernel(servers.redis_url, settings)
     kernel = Kernel(client)
-    rates = Rates(kernel, Circuit(kernel.ping), settings)
+    rates = RateLimits(kernel, Circuit(kernel.ping), settings)
     buckets = [Bucket(RateKind.ADDRESS, unique()), Bucket(RateKind.CUSTOMER, unique())]
     try:
-        taken = await asyncio.gather(*(rates.take(buckets) for _ in range(1_000)))
+        taken = await asyncio.gather(*(rates.spend(buckets) for _ in range(1_000)))
         assert sum(what.wait_seconds == 0 for what in taken) == 50
         assert kernel.calls <= 4
         before = kernel.calls
-        again = await rates.take(buckets)
+        again = await rates.spend(buckets)
         assert again.wait_seconds > 0
         assert kernel.calls == before  # who hammers on an empty bucket costs memory nothing
     finally:
@@ -267,8 +267,8 @@ async def test_where_memory_is_away_requests_pass_and_are_counted():
     settings = Settings(rate_per_customer="1/3600", redis_url="unix:///nowhere/valkey.sock")
     client = connect_kernel(settings.redis_url, settings)
     kernel = Kernel(client)
-    rates = Rates(kernel, Circuit(kernel.ping), settings)
-    assert [await rates.take([Bucket(RateKind.CUSTOMER, "ann")]) for _ in range(3)] == [None] * 3
+    rates = RateLimits(kernel, Circuit(kernel.ping), settings)
+    assert [await rates.spend([Bucket(RateKind.CUSTOMER, "ann")]) for _ in range(3)] == [None] * 3
     assert rates.let_pass == 3
     await client.aclose()
 

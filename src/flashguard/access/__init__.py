@@ -1,1 +1,1 @@
-"""Who may call, and how often: API keys, signed tokens, rate limits."""
+"""API keys, signed tokens and rate limits: which callers are admitted, and how often."""

@@ -1,8 +1,8 @@
-"""The identities that count, in this process: loaded from the ledger, and loaded again every few seconds.
+"""The API keys and signing keys that this process knows: loaded from the ledger every few seconds.
 
-A key that is revoked stops working in every process within `RELOAD_SECONDS` and the time of one look at the
-ledger; a new one works at once, for who shows an unknown key has us look. While the ledger is away, what is
-known goes on to count; every key and token still ends at its time.
+A revoked key stops working in every process within `RELOAD_SECONDS` and the time of one query. New keys work
+immediately: an unknown key triggers a reload. While the ledger is away, known keys stay valid; every key and
+token still ends at its time.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ log = logging.getLogger("flashguard")
 
 KEY_PREFIX: Final = "fg_live_"
 KEY_BYTES: Final = 32
-"""256 random bits: nobody guesses that."""
+"""256 random bits can't be guessed."""
 HINT: Final = 4
-"""Characters of a key that are kept, to tell it from others; 232 bits stay unknown."""
+"""Characters of a key that are stored, for people to recognize it; 232 bits stay secret."""
 RELOAD_SECONDS: Final = 2.0
-"""How old what a process knows may be, while the ledger answers."""
-LOOK_SECONDS: Final = 0.25
-"""Looks for unknown keys come so far apart, however many strangers there are."""
-NOTE_SECONDS: Final = 10.0
-"""How often the ledger hears when keys were last used."""
+"""Interval between reloads: the greatest age of what a process knows, while the ledger answers."""
+UNKNOWN_KEY_RELOAD_SECONDS: Final = 0.25
+"""Shortest time between two reloads for unknown keys, however many callers send one."""
+NOTE_USED_SECONDS: Final = 10.0
+"""Interval at which the last use of each key is written to the ledger."""
 
 
 class Identities:
-    """The API's keys and the key ring. Empty until it follows a ledger.
+    """The API keys and the key ring of this process. Empty until the first reload.
 
     Parameters:
         clock: seconds since the Unix epoch.
@@ -51,13 +51,13 @@ class Identities:
         self._keys: dict[bytes, LiveKey] = {}
         self._used: dict[str, float] = {}
         self._book: IdentityBook | None = None
-        self._looking: asyncio.Future[None] | None = None
-        self._looked_at = float("-inf")
+        self._reloading: asyncio.Future[None] | None = None
+        self._loaded_at = float("-inf")
         self._noted_at = float("-inf")
         self._refreshed_at = float("-inf")
 
     def key(self, digest: bytes) -> LiveKey | None:
-        """The live key whose SHA-256 this is."""
+        """Return the live key with this SHA-256; None when this process knows none."""
         key = self._keys.get(digest)
         if key is None:
             return None
@@ -69,12 +69,12 @@ class Identities:
 
     @asynccontextmanager
     async def following(self, ledger: Ledger) -> AsyncIterator[None]:
-        """Loads now, and again every few seconds, until the end."""
+        """Load now, and again every `RELOAD_SECONDS` until the context ends."""
         self._book = IdentityBook(ledger)
         try:
             await self._load(self._book)
         except LedgerAway as error:
-            log.warning("keys are not known yet: %s", error)
+            log.warning("cannot load API keys yet, trying again: %s", error)
         task = asyncio.create_task(self._follow(self._book))
         try:
             yield
@@ -87,7 +87,7 @@ class Identities:
             self._book = None
 
     async def refresh(self, ledger: Ledger) -> None:
-        """Loads if what is known is old: for a process that may be frozen, where nothing can follow."""
+        """Reload if the keys are old: for a process that may be frozen, where no task runs in between."""
         now = self._clock()
         if abs(now - self._refreshed_at) < RELOAD_SECONDS:
             return
@@ -95,56 +95,56 @@ class Identities:
         self._refreshed_at = now
         try:
             await self._load(self._book)
-            if abs(now - self._noted_at) > NOTE_SECONDS:
+            if abs(now - self._noted_at) > NOTE_USED_SECONDS:
                 self._noted_at = now
                 await self._note_used(self._book)
         except LedgerAway as error:
-            log.warning("keys can't be looked up, those known go on to count: %s", error)
+            log.warning("cannot refresh API keys; known keys stay valid: %s", error)
 
-    async def look(self) -> None:
-        """Returns once what we know is from after this call: for a key that is not known.
+    async def reload(self) -> None:
+        """Return when a load that began after this call has finished: for a caller with an unknown key.
 
         Raises:
-            LedgerAway: nobody can tell.
+            LedgerAway: PostgreSQL does not answer.
         """
         if self._book is None:
             return
-        if self._looking is None:
-            self._looking = asyncio.ensure_future(self._look(self._book))
-            self._looking.add_done_callback(self._looked)
-        await asyncio.shield(self._looking)
+        if self._reloading is None:
+            self._reloading = asyncio.ensure_future(self._reload(self._book))
+            self._reloading.add_done_callback(self._reloaded)
+        await asyncio.shield(self._reloading)
 
-    async def _look(self, book: IdentityBook) -> None:
-        await asyncio.sleep(max(0.0, self._looked_at + LOOK_SECONDS - time.monotonic()))
-        self._looking = None  # who comes from now on waits for the next look
+    async def _reload(self, book: IdentityBook) -> None:
+        await asyncio.sleep(max(0.0, self._loaded_at + UNKNOWN_KEY_RELOAD_SECONDS - time.monotonic()))
+        self._reloading = None  # later callers wait for the next reload
         await self._load(book)
 
-    def _looked(self, look: "asyncio.Future[None]") -> None:
-        if not look.cancelled():
-            look.exception()  # whoever waits is told; with nobody left, it is nobody's
+    def _reloaded(self, reload: "asyncio.Future[None]") -> None:
+        if not reload.cancelled():
+            reload.exception()  # the waiters raise it; without waiters, asyncio must not log it as unhandled
 
     async def _load(self, book: IdentityBook) -> None:
-        self._looked_at = time.monotonic()
+        self._loaded_at = time.monotonic()
         known = await book.known(new_signing_key())
         self.ring.replace(known.signing_keys, known.revoked_tokens)
         self._keys = {key.hash: key for key in known.api_keys}
 
     async def _follow(self, book: IdentityBook) -> None:
-        silent = False
+        warned = False
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
                 await self._load(book)
-                if time.monotonic() - self._noted_at > NOTE_SECONDS:
+                if time.monotonic() - self._noted_at > NOTE_USED_SECONDS:
                     self._noted_at = time.monotonic()
                     await self._note_used(book)
-                silent = False
+                warned = False
             except LedgerAway as error:
-                if not silent:
-                    log.warning("keys can't be looked up, those known go on to count: %s", error)
-                silent = True
+                if not warned:
+                    log.warning("cannot refresh API keys; known keys stay valid: %s", error)
+                warned = True
             except Exception:
-                log.exception("keys can't be read")
+                log.exception("cannot refresh API keys; known keys stay valid")
 
     async def _note_used(self, book: IdentityBook) -> None:
         used, self._used = self._used, {}
@@ -153,12 +153,12 @@ class Identities:
 
 
 def digest_of(secret: bytes) -> bytes:
-    """What is kept of a key: one with 256 random bits needs no slower hash."""
+    """Return the hash that is stored of a key: 256 random bits need no slower hash."""
     return hashlib.sha256(secret).digest()
 
 
 class NewKey(Struct, frozen=True):
-    """A key that was just made: the only time that the key itself is at hand."""
+    """A new API key: the only object that contains the secret itself."""
 
     id: str
     secret: str
@@ -170,6 +170,6 @@ class NewKey(Struct, frozen=True):
 
 
 def new_api_key() -> NewKey:
-    """A key that nobody has yet."""
+    """Return a new random API key."""
     secret = f"{KEY_PREFIX}{secrets.token_urlsafe(KEY_BYTES)}"
     return NewKey(f"key_{secrets.token_hex(8)}", secret, secret[-HINT:], digest_of(secret.encode()))

@@ -1,8 +1,8 @@
-"""Signed tokens (JWT, HS256) for buyers, for admission to a sale, for places in a queue; and their keys.
+"""Signed tokens (JWT, HS256) for buyers, admissions and waiting-room tickets, and the keys that sign them.
 
-A token names its kind (`aud`), so that none passes for another, and its key (`kid`), so that keys can be
-rotated: a new one signs, the old ones verify until their last token has ended. The algorithm is ours to
-choose, never the token's.
+A token names its kind (`aud`), so that no kind passes for another, and its key (`kid`), so that keys can be
+rotated: a new key signs, the old keys verify until their last token has ended. HS256 is the only accepted
+algorithm; a token that names another one is refused.
 """
 
 import binascii
@@ -23,25 +23,25 @@ from flashguard.model import Refused, SaleId
 
 ALGORITHM: Final = "HS256"
 MAX_TOKEN: Final = 4096
-"""Characters; a customer id of 128 characters from any plane stays below."""
+"""Most characters of a token; enough for a customer id of 128 characters from any Unicode plane."""
 MAX_TOKEN_SECONDS: Final = 86_400
-"""No token lives longer, so that a rotated key is needed no longer."""
+"""Longest lifetime of a token, and so the time for which a rotated key must still verify."""
 SIGNS_AFTER_SECONDS: Final = 10.0
-"""A new key signs after so long: by then every process knows it."""
+"""Delay before a new key signs: by then every process has loaded it."""
 SLACK_SECONDS: Final = 60.0
-"""How much longer than the longest token an old key verifies: a process may learn late of the new one."""
+"""Time for which an old key verifies beyond the longest token: a process may load the new key late."""
 LEEWAY_SECONDS: Final = 5
-"""How far the clocks of two hosts may be apart before a fresh token looks like one of the future."""
+"""Greatest difference between the clocks of two hosts at which a new token is still accepted."""
 MOST_REMEMBERED: Final = 20_000
-"""Verified tokens that a process remembers, in two generations of half as many."""
+"""Most verified tokens that a process remembers, in two generations of half that number."""
 SECRET_BYTES: Final = 32
-"""RFC 7518, 3.2: as long as the hash."""
+"""RFC 7518, 3.2: at least the length of the hash."""
 REQUIRED: Final = ["aud", "exp", "iat", "jti", "sub"]
-OURS: Final = frozenset((*REQUIRED, "nbf", "sale"))
+RESERVED: Final = frozenset((*REQUIRED, "nbf", "sale"))
 
 
-class Kind(StrEnum):
-    """What a token is for: its `aud`."""
+class TokenKind(StrEnum):
+    """The purpose of a token: its `aud`."""
 
     BUYER = "buyer"
     ADMISSION = "admission"
@@ -49,15 +49,16 @@ class Kind(StrEnum):
 
 
 class Claims(Struct, frozen=True):
-    """What a good token says.
+    """The claims of a valid token.
 
     Parameters:
+        key: the id of the key that signed it.
         subject: `sub`, the customer.
         expires_at: `exp`, in seconds since the Unix epoch.
-        more: claims that belong to its kind.
+        more: further claims, which depend on the kind.
     """
 
-    kind: Kind
+    kind: TokenKind
     key: str
     id: str
     subject: str
@@ -67,7 +68,7 @@ class Claims(Struct, frozen=True):
 
 
 class Signed(Struct, frozen=True):
-    """A token as it is handed out."""
+    """A signed token, with the id that revokes it and its end in seconds since the Unix epoch."""
 
     token: str
     id: str
@@ -79,15 +80,15 @@ def _refused(detail: str) -> Refused:
 
 
 INVALID: Final = _refused("The token is not valid.")
-UNKNOWN_KEY: Final = _refused("The token's signing key is not known, or not any more.")
+UNKNOWN_KEY: Final = _refused("Unknown or retired signing key.")
 EXPIRED: Final = _refused("The token has expired.")
 NOT_YET: Final = _refused("The token is not valid yet.")
 REVOKED: Final = _refused("The token was revoked.")
-WRONG_KIND: Final = {kind: _refused(f"This is no {kind} token.") for kind in Kind}
+WRONG_KIND: Final = {kind: _refused(f"The token is not of the kind {kind.value!r}.") for kind in TokenKind}
 
 
 class KeyRing:
-    """The signing keys that this process knows, and the tokens that it has verified with them.
+    """The signing keys that this process knows, and the tokens that it has already verified.
 
     Parameters:
         clock: seconds since the Unix epoch.
@@ -96,30 +97,30 @@ class KeyRing:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._keys: dict[str, SigningKey] = {}
-        self._heads: dict[bytes, SigningKey] = {}
+        self._headers: dict[bytes, SigningKey] = {}
         self._revoked: Mapping[str, float] = {}
         self._young: dict[bytes, Claims] = {}
         self._old: dict[bytes, Claims] = {}
 
     @property
     def remembered(self) -> int:
-        """Tokens that need no second verification."""
+        """The number of tokens that need no second verification."""
         return len(self._young) + len(self._old)
 
     def replace(self, keys: Sequence[SigningKey], revoked: Mapping[str, float] | None = None) -> None:
-        """Takes what the ledger has: all keys whose tokens may still count, and the tokens that don't."""
+        """Replace the keys that may still verify a token, and the ids of revoked tokens."""
         if list(self._keys.values()) != list(keys):
             self._keys = {key.id: key for key in keys}
-            self._heads = {}  # made when first needed
+            self._headers = {}  # made when first needed
         self._revoked = revoked or {}
 
     def forget(self) -> None:
-        """Has every token verified anew."""
+        """Forget every verified token, so that each is verified again."""
         self._young, self._old = {}, {}
 
     def sign(
         self,
-        kind: Kind,
+        kind: TokenKind,
         subject: str,
         sale: SaleId | None,
         seconds: float,
@@ -127,19 +128,20 @@ class KeyRing:
         *,
         id_: str | None = None,
     ) -> Signed:
-        """A token that counts for so many seconds.
+        """Return a signed token that is valid for this number of seconds.
 
         Parameters:
-            id_: its id, which revokes it; made at random where none is given.
+            more: further claims of the kind.
+            id_: the token's id, by which it can be revoked; random by default.
 
         Raises:
-            LookupError: no key is known yet.
-            ValueError: longer than any token may live, or a claim of `more` is one of a token's own.
+            LookupError: no signing key is loaded yet.
+            ValueError: the lifetime is longer than allowed, or `more` has a reserved claim.
         """
         if not 0 < seconds <= MAX_TOKEN_SECONDS:
-            raise ValueError(f"a token lives at most {MAX_TOKEN_SECONDS} s")
-        if more and not OURS.isdisjoint(more):
-            raise ValueError("a token's own claims are not to be given")
+            raise ValueError(f"a token is valid for at most {MAX_TOKEN_SECONDS} s")
+        if more and not RESERVED.isdisjoint(more):
+            raise ValueError(f"reserved claims can't be given: {', '.join(sorted(RESERVED & more.keys()))}")
         now = self._clock()
         id_, expires_at = id_ or secrets.token_hex(12), int(now + seconds)
         key = self._signing_key(expires_at, now)
@@ -148,34 +150,36 @@ class KeyRing:
         }  # fmt: skip
         if sale is not None:
             claims["sale"] = sale
-        import jwt  # here and below: its imports take long, and many a process never sees a token
+        import jwt  # here and below: slow to import, and many processes never see a token
 
         token = jwt.encode(claims, key.secret, ALGORITHM, headers={"kid": key.id})
         return Signed(token, id_, expires_at)
 
     def _signing_key(self, expires_at: float, now: float) -> SigningKey:
-        """The newest key that everybody knows by now and that counts for as long as the token does."""
-        able = [key for key in self._keys.values() if key.ends_at is None or key.ends_at >= expires_at]
-        able = [key for key in able if key.signs_from <= now] or able
-        if not able:
-            raise LookupError("no signing key is known yet")
-        return max(able, key=lambda key: key.signs_from)
+        """Return the newest key that every process has loaded, or else the newest key; it lives as long as
+        the token."""
+        lasting = [key for key in self._keys.values() if key.ends_at is None or key.ends_at >= expires_at]
+        usable = [key for key in lasting if key.signs_from <= now] or lasting
+        if not usable:
+            raise LookupError("no signing key is loaded yet")
+        return max(usable, key=lambda key: key.signs_from)
 
-    def verify(self, kind: Kind, token: bytes, digest: bytes | None = None) -> Claims | Refused:
-        """What the token says; refused unless it is of this kind, ours, in its time, and not revoked.
+    def verify(self, kind: TokenKind, token: bytes, digest: bytes | None = None) -> Claims | Refused:
+        """Return the token's claims; a refusal unless we signed it, for this kind, and it is neither expired
+        nor revoked.
 
         Parameters:
-            digest: its SHA-256, where the caller has that already.
+            digest: the token's SHA-256, if the caller has computed it.
         """
         if len(token) > MAX_TOKEN:
             return INVALID
         digest = digest or hashlib.sha256(token).digest()
         claims = self._young.get(digest) or self._remember_again(digest)
         if claims is None:
-            answer = self._decode(kind, token)
-            if isinstance(answer, Refused):
-                return answer
-            claims = answer
+            decoded = self._decode(kind, token)
+            if isinstance(decoded, Refused):
+                return decoded
+            claims = decoded
             self._remember(digest, claims)
         now = self._clock()
         key = self._keys.get(claims.key)
@@ -189,50 +193,50 @@ class KeyRing:
             return REVOKED
         return claims
 
-    def _decode(self, kind: Kind, token: bytes) -> Claims | Refused:
-        """A token with the very head that we write is read here, in a few microseconds.
+    def _decode(self, kind: TokenKind, token: bytes) -> Claims | Refused:
+        """Return the token's claims. A token with exactly the header that we write takes a few microseconds.
 
-        Anything else, and what is wrong with a token, is the library's to say; a test compares the two.
+        The library reads every other token, and names the fault of a bad one; a test compares the two.
         """
-        head, _, rest = token.partition(b".")
-        if not self._heads:
-            self._heads = {_head(key): key for key in self._keys.values()}
-        key = self._heads.get(head)
+        header, _, rest = token.partition(b".")
+        if not self._headers:
+            self._headers = {_header(key): key for key in self._keys.values()}
+        key = self._headers.get(header)
         if key is not None:
             body, _, signature = rest.partition(b".")
-            wanted = hmac.digest(key.secret, token[: len(head) + 1 + len(body)], "sha256")
-            if hmac.compare_digest(_encoded(wanted), signature):
-                claims = self._plain(kind, key, body)
+            expected = hmac.digest(key.secret, token[: len(header) + 1 + len(body)], "sha256")
+            if hmac.compare_digest(_encode_base64(expected), signature):
+                claims = self._decode_plain(kind, key, body)
                 if claims is not None:
                     return claims
-        return self._by_library(kind, token)
+        return self._decode_by_library(kind, token)
 
-    def _plain(self, kind: Kind, key: SigningKey, body: bytes) -> Claims | None:
-        """What one of our signed bodies says, where nothing is unusual about it."""
+    def _decode_plain(self, kind: TokenKind, key: SigningKey, body: bytes) -> Claims | None:
+        """Return the claims of a body whose signature is valid; None when anything about it is unusual."""
         try:
-            said = _said(_decoded(body))
+            claims = _parse_claims(_decode_base64(body))
         except (ValueError, msgspec.MsgspecError):
             return None
         now = self._clock()
         if (
-            said.get("aud") != kind
-            or "nbf" in said
-            or {str} != {type(said.get("sub")), type(said.get("jti"))}
-            or {int} != {type(said.get("iat")), type(said.get("exp"))}
-            or not (said["iat"] <= now + LEEWAY_SECONDS and now < said["exp"])
+            claims.get("aud") != kind
+            or "nbf" in claims
+            or {str} != {type(claims.get("sub")), type(claims.get("jti"))}
+            or {int} != {type(claims.get("iat")), type(claims.get("exp"))}
+            or not (claims["iat"] <= now + LEEWAY_SECONDS and now < claims["exp"])
         ):
             return None
-        return _claims(kind, key, said)
+        return _claims(kind, key, claims)
 
-    def _by_library(self, kind: Kind, token: bytes) -> Claims | Refused:
+    def _decode_by_library(self, kind: TokenKind, token: bytes) -> Claims | Refused:
         import jwt
 
         try:
-            name = jwt.get_unverified_header(token).get("kid")
-            key = self._keys.get(name) if isinstance(name, str) else None
+            key_id = jwt.get_unverified_header(token).get("kid")
+            key = self._keys.get(key_id) if isinstance(key_id, str) else None
             if key is None:
-                return UNKNOWN_KEY if isinstance(name, str) else INVALID
-            said = jwt.decode(
+                return UNKNOWN_KEY if isinstance(key_id, str) else INVALID
+            claims = jwt.decode(
                 token,
                 key.secret,
                 algorithms=[ALGORITHM],
@@ -248,7 +252,7 @@ class KeyRing:
             return WRONG_KIND[kind]
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             return INVALID
-        return _claims(kind, key, said)
+        return _claims(kind, key, claims)
 
     def _remember_again(self, digest: bytes) -> Claims | None:
         claims = self._old.get(digest)
@@ -262,31 +266,31 @@ class KeyRing:
         self._young[digest] = claims
 
 
-def _claims(kind: Kind, key: SigningKey, said: dict[str, Any]) -> Claims:
-    more = {name: value for name, value in said.items() if name not in OURS}
-    return Claims(kind, key.id, said["jti"], said["sub"], said.get("sale"), float(said["exp"]), more)
+def _claims(kind: TokenKind, key: SigningKey, claims: dict[str, Any]) -> Claims:
+    more = {name: value for name, value in claims.items() if name not in RESERVED}
+    return Claims(kind, key.id, claims["jti"], claims["sub"], claims.get("sale"), float(claims["exp"]), more)
 
 
-_said: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_parse_claims: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 
-def _encoded(raw: bytes) -> bytes:
+def _encode_base64(raw: bytes) -> bytes:
     return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
-def _decoded(text: bytes) -> bytes:
+def _decode_base64(text: bytes) -> bytes:
     return binascii.a2b_base64(text.translate(_FROM_URL_SAFE) + b"=" * (-len(text) % 4))
 
 
-def _head(key: SigningKey) -> bytes:
-    """How the library writes the head of a token of this key."""
+def _header(key: SigningKey) -> bytes:
+    """Return the header that the library writes into a token of this key."""
     import jwt
 
     return jwt.encode({}, key.secret, ALGORITHM, headers={"kid": key.id}).partition(".")[0].encode()
 
 
 def new_signing_key() -> tuple[str, bytes]:
-    """The id and the secret of a new signing key."""
+    """Return the id and the secret of a new signing key."""
     return secrets.token_hex(6), secrets.token_bytes(SECRET_BYTES)

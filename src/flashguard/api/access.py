@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from flashguard.access.identities import KEY_PREFIX, Identities, digest_of
-from flashguard.access.tokens import MAX_TOKEN, UNKNOWN_KEY, Claims, Kind
+from flashguard.access.tokens import MAX_TOKEN, UNKNOWN_KEY, Claims, TokenKind
 from flashguard.api.responses.problems import RefusedError
 from flashguard.errors import Code
 from flashguard.model import CustomerId, Refused, SaleId
@@ -119,7 +119,7 @@ class Callers:
             return UNKNOWN_API_KEY
         if secret.count(b".") != 2:
             return UNAUTHENTICATED
-        claims = self.identities.ring.verify(Kind.BUYER, secret, digest)
+        claims = self.identities.ring.verify(TokenKind.BUYER, secret, digest)
         if isinstance(claims, Claims):
             # The customer exactly as signed: it was normalized when the token was minted.
             return Caller(customer=CustomerId(claims.subject), sale=claims.sale, token=claims.id)
@@ -134,7 +134,7 @@ class Callers:
         """
         found = self.identify(authorization)
         if found is UNKNOWN_API_KEY or found is UNKNOWN_KEY:
-            await self.identities.look()
+            await self.identities.reload()
             found = self.identify(authorization)
         if isinstance(found, Refused):
             raise RefusedError(found)

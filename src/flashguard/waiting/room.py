@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flashguard.access.tokens import MAX_TOKEN_SECONDS, KeyRing, Kind
+from flashguard.access.tokens import MAX_TOKEN_SECONDS, KeyRing, TokenKind
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import refusal, refused_by_status
@@ -203,7 +203,7 @@ class WaitingRooms:
         """
         if not (is_sale(sale) and is_str(customer) and is_ascii(admission)):
             return 0
-        claims = self.ring.verify(Kind.ADMISSION, admission.encode())
+        claims = self.ring.verify(TokenKind.ADMISSION, admission.encode())
         if isinstance(claims, Refused) or claims.sale != sale:
             return 0
         until_ms = claims.more.get("until_ms")
@@ -262,14 +262,14 @@ class WaitingRooms:
         """Return the signed ticket. Its buyer can read it, so it must not name a number of the lottery
         early."""
         says = {"place": LOTTERY if place == drawn else place, "at_ms": now_ms, "epoch": epoch}
-        return self.ring.sign(Kind.TICKET, id_, sale, MAX_TOKEN_SECONDS, says).token
+        return self.ring.sign(TokenKind.TICKET, id_, sale, MAX_TOKEN_SECONDS, says).token
 
     def _read(self, sale: SaleId, id_: str, drawn: int, shown: str | None) -> list[int]:
         """Return what a signed ticket says: place, time of signing in milliseconds, epoch; nothing where it
         is not this ticket's."""
         if shown is None:
             return []
-        claims = self.ring.verify(Kind.TICKET, shown.encode())
+        claims = self.ring.verify(TokenKind.TICKET, shown.encode())
         if isinstance(claims, Refused) or (claims.sale, claims.subject) != (sale, id_):
             return []
         place = claims.more["place"]
@@ -279,7 +279,7 @@ class WaitingRooms:
         if result[0] == "admitted":
             until_ms = int(result[1])
             seconds = min((until_ms - now_ms) / 1000 + TOKEN_SLACK_SECONDS, MAX_TOKEN_SECONDS)
-            signed = self.ring.sign(Kind.ADMISSION, id_, sale, seconds, {"until_ms": until_ms})
+            signed = self.ring.sign(TokenKind.ADMISSION, id_, sale, seconds, {"until_ms": until_ms})
             return Place(
                 id=id_, sale_id=sale, status="admitted", outlook="likely",
                 admission=signed.token, admitted_until=from_millis(until_ms),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flashguard.access.rate_limits import Bucket, Rates, Taken
+from flashguard.access.rate_limits import Allowance, Bucket, RateLimits
 from flashguard.api.access import Caller, Callers
 from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.errors import Code
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 Headers = list[tuple[bytes, bytes]]
 
 
-def headers_of(rates: Rates, taken: Taken) -> Headers:
+def headers_of(rates: RateLimits, allowance: Allowance) -> Headers:
     """Return the headers that name all limits and the state of the narrowest one."""
-    seconds = math.ceil(taken.wait_seconds or taken.full_in_seconds)
+    seconds = math.ceil(allowance.wait_seconds or allowance.full_in_seconds)
     return [
         (b"ratelimit-policy", rates.policy),
-        (b"ratelimit", f'"{taken.kind}";r={taken.left};t={seconds}'.encode()),
+        (b"ratelimit", f'"{allowance.kind}";r={allowance.left};t={seconds}'.encode()),
     ]
 
 
-def refusal(taken: Taken) -> Refused:
+def refusal(allowance: Allowance) -> Refused:
     """Return the refusal of a request over its limit."""
-    tokens, seconds = taken.rate
+    tokens, seconds = allowance.rate
     return Refused(
         code=Code.RATE_LIMITED,
-        detail=f"More than {tokens} requests in {seconds} s from this {taken.kind}.",
-        retry_after_seconds=math.ceil(taken.wait_seconds),
+        detail=f"More than {tokens} requests in {seconds} s from this {allowance.kind}.",
+        retry_after_seconds=math.ceil(allowance.wait_seconds),
     )
 
 
@@ -73,23 +73,23 @@ class RateLimit:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             await self.app(scope, receive, send)
             return
-        rates: Rates = scope["app"].state.guard.rates
+        rates: RateLimits = scope["app"].state.guard.rates
         sent = [value for name, value in scope["headers"] if name == b"authorization"]
         caller = self._callers.identify(sent[0]) if len(sent) == 1 else None
         peer = scope["client"][0] if scope.get("client") else None
         known = caller if isinstance(caller, Caller) else None
-        taken = await rates.take(self._limits.buckets(peer, scope["headers"], known))
+        allowance = await rates.spend(self._limits.buckets(peer, scope["headers"], known))
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["taken"] = taken
+        state["allowance"] = allowance
 
         async def send_with_headers(message: Message) -> None:
-            now: Taken | None = state["taken"]
+            now: Allowance | None = state["allowance"]
             if message["type"] == "http.response.start" and now is not None:
                 message["headers"] = [*message.get("headers", ()), *headers_of(rates, now)]
             await send(message)
 
-        if taken is not None and taken.wait_seconds > 0:
-            await problem(refusal(taken))(scope, receive, send_with_headers)
+        if allowance is not None and allowance.wait_seconds > 0:
+            await problem(refusal(allowance))(scope, receive, send_with_headers)
         else:
             await self.app(scope, receive, send_with_headers)
 
@@ -105,13 +105,13 @@ async def count_customer(request: "Request", guard: FlashGuard, caller: Caller, 
     Raises:
         RefusedError: the customer is over the limit.
     """
-    if RateKind.CUSTOMER not in guard.rates.of or caller.customer is not None:
+    if RateKind.CUSTOMER not in guard.rates.by_kind or caller.customer is not None:
         return
-    taken = await guard.rates.take([customer_bucket(guard, customer)])
-    if taken is None:
+    allowance = await guard.rates.spend([customer_bucket(guard, customer)])
+    if allowance is None:
         return
-    before: Taken | None = getattr(request.state, "taken", None)
-    if before is None or taken.wait_seconds > 0 or taken.left < before.left:
-        request.state.taken = taken
-    if taken.wait_seconds > 0:
-        raise RefusedError(refusal(taken))
+    before: Allowance | None = getattr(request.state, "allowance", None)
+    if before is None or allowance.wait_seconds > 0 or allowance.left < before.left:
+        request.state.allowance = allowance
+    if allowance.wait_seconds > 0:
+        raise RefusedError(refusal(allowance))

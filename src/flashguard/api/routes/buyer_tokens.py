@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from flashguard.access.identities import Identities
-from flashguard.access.tokens import MAX_TOKEN_SECONDS, Kind
+from flashguard.access.tokens import MAX_TOKEN_SECONDS, TokenKind
 from flashguard.api.access import Right
 from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.api.schemas.answers import problems
@@ -79,7 +79,7 @@ async def mint(
     await request.app.state.known_sales.check(request, sale_id)
     try:
         id_ = None if key is None else guard_of(request).signer.token_id(sale_id, customer, seconds, key)
-        signed = identities.ring.sign(Kind.BUYER, customer, sale_id, seconds, id_=id_)
+        signed = identities.ring.sign(TokenKind.BUYER, customer, sale_id, seconds, id_=id_)
     except LookupError as error:
         detail = f"Cannot sign tokens: {error}."
         return problem(Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=RETRY_SECONDS))
@@ -105,5 +105,5 @@ async def revoke(
     if not await IdentityBook(guard_of(request).ledger).revoke_token(id, MAX_TOKEN_SECONDS):
         detail = "Too many revoked tokens; rotate the signing keys instead."
         return problem(Refused(code=Code.OVERLOADED, detail=detail))
-    await identities.look()
+    await identities.reload()
     return json_response({"id": id, "revoked": True})

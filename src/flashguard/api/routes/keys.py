@@ -95,7 +95,7 @@ async def create_key(request: Request, body: KeyBody, idempotency_key: Idempoten
     made = await _book(request).create_key(new.id, body.name, new.hint, new.digest, scopes, expires_at, once)
     if made is None:
         return await _earlier_answer(request, once) or problem(TOO_MANY)
-    await _identities(request).look()
+    await _identities(request).reload()
     return secret_response(_view(made) | {"key": new.secret})
 
 
@@ -116,7 +116,7 @@ async def revoke_key(request: Request, id: IdParam) -> Response:
     ended = await _book(request).revoke_key(id)
     if ended is None:
         return _no_such_key(id)
-    await _identities(request).look()
+    await _identities(request).reload()
     return json_response(_view(ended))
 
 
@@ -139,7 +139,7 @@ async def rotate_key(
     made = await _book(request).rotate_key(id, new.id, new.hint, new.digest, grace_seconds, once)
     if made is None:
         return await _earlier_answer(request, once) or _no_such_key(id)
-    await _identities(request).look()
+    await _identities(request).reload()
     return secret_response(_view(made) | {"key": new.secret})
 
 
@@ -172,7 +172,7 @@ async def rotate_signing_keys(
         signs_in_seconds=0 if revoke else SIGNS_AFTER_SECONDS,
         old_end_in_seconds=0 if revoke else SIGNS_AFTER_SECONDS + MAX_TOKEN_SECONDS + SLACK_SECONDS,
     )
-    await _identities(request).look()
+    await _identities(request).reload()
     return await _signing_keys(request, replayed=not rotated)
 
 

@@ -128,13 +128,13 @@ class Lane:
         name = request_id(asked)
         REQUEST_ID.set(name)
         try:
-            taken = None if buckets is None else await guard.rates.take(buckets)
-            if taken is not None and taken.wait_seconds > 0:
-                response = problem(refusal(taken))
+            allowance = None if buckets is None else await guard.rates.spend(buckets)
+            if allowance is not None and allowance.wait_seconds > 0:
+                response = problem(refusal(allowance))
             else:
                 response = await call.handle(guard, caller, *arguments)
-            if taken is not None:
-                response.raw_headers += headers_of(guard.rates, taken)
+            if allowance is not None:
+                response.raw_headers += headers_of(guard.rates, allowance)
         except (MemoryAway, LedgerAway) as error:
             response = away_problem(error)
         except Exception:

@@ -78,7 +78,7 @@ def settings() -> Iterator[str]:
 
 
 def _docstrings() -> dict[str, str]:
-    """The string under each field of the settings class."""
+    """Return the docstring under each field of the settings class."""
     source = Path(Settings.__module__.replace(".", "/"))
     text = (Path(__file__).parents[1] / "src" / source.with_suffix(".py")).read_text()
     return dict(re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""$', text, re.MULTILINE | re.DOTALL))

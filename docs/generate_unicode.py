@@ -93,7 +93,7 @@ def skeletons(folder: Path) -> dict[str, str]:
 
 
 def tables(folder: Path) -> tuple[dict[str, str], str, str]:
-    """Return what is written as ASCII, the letters that look like plain ones, and what nobody's name has."""
+    """Return what is written as ASCII, the letters that look like plain ones, and what no name contains."""
     looks, of = skeletons(folder), categories(folder)
     scripts = scripts_of(folder)
 

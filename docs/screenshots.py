@@ -1,7 +1,7 @@
-"""Writes docs/screenshots: `.venv/bin/python docs/screenshots.py`, after `make setup` and `make pages`.
+"""Write docs/screenshots: `.venv/bin/python docs/screenshots.py`, after `make setup` and `make pages`.
 
-Starts a service of its own with the demo sale, runs a simulation of 10,000 buyers and a few buys on it, and
-takes the pages' pictures with Debian's Chromium. It needs a minute; a busy machine makes slow figures.
+It starts a separate service with the demo sale, runs a simulation of 10,000 buyers and a few buys, and takes
+the pages' pictures with Debian's Chromium. It needs a minute; a busy machine makes slow figures.
 """
 
 import base64
@@ -22,7 +22,7 @@ PORT: Final = 28911
 URL: Final = f"http://127.0.0.1:{PORT}"
 WAIT_SECONDS: Final = 180
 QUALITY: Final = 82
-"""Of WebP, of 100."""
+"""The quality of WebP, of 100."""
 SIZES: Final = {
     "home": ((1440, 1000, "light"), (390, 844, "dark")),
     "storefront": ((1440, 560, "light"), (390, 600, "dark")),
@@ -59,10 +59,10 @@ def main() -> None:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait until it is true.
+    """Wait until the condition is true.
 
     Raises:
-        TimeoutError: it was not within WAIT_SECONDS.
+        TimeoutError: it was not true within WAIT_SECONDS.
     """
     deadline = time.monotonic() + WAIT_SECONDS
     while not true():
@@ -87,7 +87,7 @@ def simulated(http: httpx.Client) -> str:
 
 
 def sell(http: httpx.Client) -> None:
-    """Sell seven units of the demo sale, take one back, and hold two."""
+    """Sell seven units of the demo sale, cancel one order, and hold two."""
     ids = [order(http, "orders", f"buyer-{number}") for number in range(1, 8)]
     http.post(
         f"/v1/orders/{ids[4]}/cancel", json={"restock": True, "reason": "wrong size"}

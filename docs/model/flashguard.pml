@@ -259,7 +259,7 @@ inline say() {   /* PUBLISH, which may not arrive */
 
 #define KILLED kills > 0 -> kills = kills - 1; goto restarted
 
-/* Somebody else has mended memory since this recorder looked. It may begin a rebuild all the same, a few times. */
+/* Another recorder has rebuilt memory since this one read it. It may begin a rebuild anyway, a few times. */
 #define OUTDATED (l_epoch != p_epoch || (SOUND && !e_refused))
 bit rebuilding[2];
 byte takeovers = (RECORDERS > 1 -> TAKEOVERS : 0);  /* of a rebuild whose builder lives, but let its lease run out */

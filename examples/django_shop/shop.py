@@ -1,7 +1,7 @@
-"""A small Django shop with a stock of its own, and FlashGuard beside it: one line per outcome.
+"""A small Django shop with its own stock, and FlashGuard beside it: one line per outcome.
 
-It sells as many shops do: it reads the stock, takes the payment, then writes what is left. While a payment
-takes its time, two buyers can read the same stock. FlashGuard, told of every outcome, shows how often.
+It sells as many shops do: it reads the stock, takes the payment, then writes the rest. During a payment, two
+buyers can read the same stock. FlashGuard learns of every outcome and shows how often that happens.
 
     export FLASHGUARD_URL=… FLASHGUARD_KEY=… FLASHGUARD_SALE=…
     python examples/django_shop/shop.py fill sneaker=100
@@ -45,14 +45,14 @@ django.setup()
 
 @cache
 def shadow() -> Shadow:
-    """The messenger to FlashGuard; made once per process."""
+    """Return the connection to FlashGuard; created once per process."""
     return Shadow(os.environ["FLASHGUARD_URL"], os.environ["FLASHGUARD_KEY"], os.environ["FLASHGUARD_SALE"])
 
 
 @csrf_exempt
 @require_POST
 def checkout(request: HttpRequest) -> JsonResponse:
-    """Sells one basket, as this shop always did; then tells FlashGuard."""
+    """Sell one basket, as this shop always did; then report it to FlashGuard."""
     body = json.loads(request.body)
     customer, sku, quantity = body["customer"], body["sku"], body["quantity"]
     left = _stock(sku)
@@ -68,7 +68,7 @@ def checkout(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 @require_POST
 def give_back(request: HttpRequest, order: int) -> JsonResponse:
-    """A buyer sends an order back; its units are on sale again."""
+    """Take an order back; its units are on sale again."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT customer, sku, quantity FROM orders WHERE id = %s AND NOT returned", [order])
         row = cursor.fetchone()
@@ -88,7 +88,7 @@ def _stock(sku: str) -> int:
 
 
 def _take_payment(customer: str) -> None:
-    """Asks the payment provider, which takes its time."""
+    """Ask the payment provider, which takes some time."""
     url = os.environ.get("SHOP_PAYMENT_URL")
     if url:
         with urllib.request.urlopen(f"{url}?customer={customer}", timeout=30) as answer:
@@ -105,7 +105,7 @@ def _sell(customer: str, sku: str, quantity: int, left: int) -> int:
 
 
 def fill(stock: dict[str, int]) -> None:
-    """Makes the shop's tables, with this stock."""
+    """Create the shop's tables, with this stock."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS stock (sku TEXT PRIMARY KEY, units INTEGER NOT NULL)")
         cursor.execute(

@@ -141,7 +141,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         )
     wrong = []
     if not loaded and recorded.status not in (None, SaleStatus.CLOSED):
-        wrong.append("memory does not have this sale: nobody can buy")
+        wrong.append("memory does not have this sale: it can not be bought")
     if orders["broken_lines"]:
         wrong.append(f"{orders['broken_lines']} order lines name no item or no units")
     return SaleAudit(

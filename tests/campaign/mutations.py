@@ -92,7 +92,7 @@ MUTATIONS = [
             ("journal.py", " and self.previous == position.token", ""),
             ("recorder/rebuild.py", "if seq == position.seq and token != position.token:", "if False:"),
             ("recorder/rebuild.py", "if seq > position.seq and link != position.token:", "if False:"),
-            ("kernel/scripts/announce.lua", "or entry[2][2] ~= token ", ""),
+            ("kernel/scripts/announce.lua", "or fields[2] ~= token ", ""),
         ],
         ["failover by hand", "older valkey copy"],
     ),

@@ -341,7 +341,7 @@ BROKEN = {
         "transitions[#transitions + (status == RELEASED and 0 or 1)] = {verb, sale.id",
     ),
     "a sold-out that forgets the ended holds": ("if not reclaim(sale) then", "if true then"),
-    "a hold that lives a millisecond longer": ("elseif NOW >= record[3]", "elseif NOW > record[3]"),
+    "a hold that lives a millisecond longer": ("    if NOW >= record.expires_ms", "    if NOW > record.expires_ms"),
     "an ended hold that still counts for the limit": ("add_used(sale, customer, -units_of(lines))", ""),
     "a budget of holds that is off by one": ("held + units > most", "held + units > most + 1"),
     "a budget that counts what is confirmed": (
@@ -352,20 +352,20 @@ BROKEN = {
         "  if status == CONFIRMED then",
     ),
     "a lapse that nobody counts": ("if sale.habits then count_lapse(sale, customer, ended_ms, 1) end", ""),
-    "a lapse that an order does not make good": ("record[3] + record[5], -1)", "record[3] + record[5], 0)"),
+    "a lapse that an order does not make good": ("record.ended_ms, -1)", "record.ended_ms, 0)"),
     "a cool-down that does not look for what has just ended": (
         "while habits.held > 0 and reclaim(sale) do",
         "while false do",
     ),
     "a budget that begins in the middle and forgets the holds of before": (
-        "if record and record[1] == HELD then\n        sale.habits",
-        "if false then\n        sale.habits",
+        "if record and record.status == HELD then\n        local customer",
+        "if false then\n        local customer",
     ),
     "a key that is looked up once per batch only": ("sale.records[id] = record\n  sale.rec", "sale.rec"),
-    "a key that takes any body": ("record[2] ~= fingerprint", "false"),
+    "a key that takes any body": ("record.fingerprint ~= fingerprint", "false"),
     "a replay that is not told from a first time": (
-        "return {'held', true, record[3]",
-        "return {'held', false, record[3]",
+        "return {'held', true, created_ms, hold_ms, 0",
+        "return {'held', false, created_ms, hold_ms, 0",
     ),
     "an extension without end": ("created_ms + config.max_hold_ms", "NOW + config.hold_ms"),
     "a change of a sale that forgets its key": ("local record = key ~= '' and", "local record = false and"),
@@ -378,26 +378,26 @@ BROKEN = {
     "a receipt that is honoured beyond the stock": ("    no = lacks(sale, customer, lines)", ""),
     "a receipt that revives whatever ended": (
         "if not over then return nil end",
-        "if not over and record[1] == HELD then return nil end",
+        "if not over and held then return nil end",
     ),
     "a receipt for another basket under the same id": (
-        "if record[2] ~= fingerprint then return {'idempotency-mismatch'} end\n  end",
+        "if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end\n  end",
         "end",
     ),
     "a waiting room that anybody walks past": ("if config.rules.room and", "if false and"),
-    "an admission without end": ("NOW >= (request[7] or 0)", "not request[7]"),
-    "a change that forgets the rules": ("      if next(c.rules) then", "      if false then"),
+    "an admission without end": ("NOW >= (admitted_until_ms or 0) then return", "not admitted_until_ms then return"),
+    "a change that forgets the rules": ("  if next(c.rules) then", "  if false then"),
     "a cancelled order that still counts for the limit": (
         "  add_used(sale, customer, -units_of(lines))\n  if sale.stirred",
         "  if sale.stirred",
     ),
     "units that stay in the stock when they left it": ("if not restock then move", "if false then move"),
     "an order that is cancelled twice": (
-        "if record[1] == CANCELLED then return",
-        "if record[1] == CANCELLED then record[1] = 2 elseif nil then return",
+        "if status == CANCELLED then return",
+        "if status == CANCELLED then status, record.status = 2, 2 elseif nil then return",
     ),
     "a cancel of another order": (
-        "  if record[2] ~= fingerprint then return {'idempotency-mismatch'} end\n  for",
+        "  if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end\n  for",
         "  for",
     ),
     "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
@@ -420,7 +420,7 @@ BROKEN_LIST = {
         "    redis.call('ZREM', sale.line_key, place_member(sku, place, id))\n    if waits",
         "    if waits",
     ),
-    "a customer who waits twice": ("if other then return {'already-waiting', other[1]} end", ""),
+    "a customer who waits twice": ("if other then return {'already-waiting', other.id} end", ""),
     "a list beyond its bound": (">= rules.waiting_most then", "> rules.waiting_most then"),
     "an offer that lasts too long": (
         "sale.config.rules.waiting_hold_ms or sale.config.hold_ms",
@@ -555,7 +555,7 @@ def test_the_key_of_one_change_of_a_sale_makes_no_other(wire: Wire) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "play"),
     [
-        ("record[2] ~= verb", "false", change_by_one_key),
+        ("record.verb ~= verb", "false", change_by_one_key),
         (
             "#heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end",
             "false then keep_owed(sale, sku, item, nil, NOW) end",

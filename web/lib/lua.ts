@@ -72,7 +72,7 @@ export const RULES: Rule[] = [
     text: "A repeated request gets the first answer. The same key with another body is refused.",
   },
   {
-    at: "local config = sale.config",
+    at: "local status = status_now(config)",
     title: "The sale's own clock",
     text: "A sale opens and ends by the clock of the Valkey server, whatever a client's clock says.",
   },
@@ -82,7 +82,7 @@ export const RULES: Rule[] = [
     text: "A buy moves units to sold; a hold moves them to held, with a deadline. Both join the batch's journal entry.",
   },
   {
-    at: "local results",
+    at: "return run_batch(",
     title: "Decide, write, answer",
     text: "All requests of the batch are decided, then written in one flush, then answered.",
   },

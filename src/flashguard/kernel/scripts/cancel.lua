@@ -12,25 +12,20 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
+--@include lib/refusals.lua
 
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, add, add_sku = wanted()
-for i = 1, #REQUESTS do
-  local request = REQUESTS[i]
-  add(request[1], request[2], request[4])
-  for j = 1, #request[5], 2 do add_sku(request[1], request[5][j]) end
-end
-prefetch(wants)
+local function collect(want, id, _, customer, lines) want_record(want, id, customer, lines) end
 
 local function decide(sale, id, fingerprint, customer, lines, restock, reason)
   if not sale.config then return {'unknown-sale'} end
   local record = sale.records[id]
   if not record then return {'unknown-reservation'} end
-  if record[1] == CANCELLED then return {'as-it-is', unrecorded(record)} end
-  if record[1] == HELD then return {'reservation-held'} end
-  if record[1] ~= CONFIRMED then return {REFUSAL[record[1]]} end
-  if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
+  local status = record.status
+  if status == CANCELLED then return {'as-it-is', unrecorded(record)} end
+  if status == HELD then return {'reservation-held'} end
+  if status ~= CONFIRMED then return {REFUSAL[status]} end
+  if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
   for i = 1, #lines, 2 do
     if not sale.items[lines[i]] then return unknown_item(sale, lines[i]) end
   end
@@ -38,16 +33,10 @@ local function decide(sale, id, fingerprint, customer, lines, restock, reason)
   if not restock then move(sale, lines, 'stock', -1) end
   add_used(sale, customer, -units_of(lines))
   if sale.stirred then wake(sale, customer) end
-  put_record(sale, id, {CANCELLED, fingerprint, record[3], record[4], NOW - record[3], SEQ + 1})
+  put_record(sale, id, {status = CANCELLED, fingerprint = fingerprint, created_ms = record.created_ms, hold_ms = record.hold_ms,
+    ended_ms = NOW, seq = SEQ + 1})
   transitions[#transitions + 1] = {'cancel', sale.id, id, lines, NOW, restock, reason}
   return {'cancelled', NOW, SEQ + 1}
 end
 
-local results = {}
-for i = 1, #REQUESTS do
-  local r = REQUESTS[i]
-  results[i] = decide(SALES[r[1]], r[2], r[3], r[4], r[5], r[6], r[7])
-  if SALES[r[1]].stirred then hand_out(SALES[r[1]]) end
-end
-flush()
-return answer('', results)
+return run_batch(decide, collect)

@@ -15,6 +15,7 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/noting.lua
 
 -- NEXT[verb][status]: the status after; a missing one is refused.
@@ -25,11 +26,9 @@ local NEXT = {
   patch = {draft = 'draft', scheduled = 'scheduled', open = 'open', paused = 'paused'},
 }
 
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, add = wanted()
-for i = 1, #REQUESTS do add(REQUESTS[i][1], REQUESTS[i][4] ~= '' and REQUESTS[i][4] or nil) end
-prefetch(wants)
+local function collect(want, _, _, key)
+  if key ~= '' then want_record(want, key) end
+end
 
 -- begin_to_count(sale): customers' habits, in a sale whose holds nobody counted so far.
 local function begin_to_count(sale)
@@ -42,10 +41,11 @@ local function begin_to_count(sale)
     local ids = redis.call('ZRANGE', sale.deadlines_key, from, from + CHUNK - 1)
     local blobs = hmget(sale.reservations_key, ids)
     for i = 1, #ids do
-      local record = ids[i] ~= '' and blobs[i] and {cmsgpack.unpack(blobs[i])}
-      if record and record[1] == HELD then
-        sale.habits[record[6]] = sale.habits[record[6]] or parse_habits()
-        count_held(sale, record[6], units_of(record[7]))
+      local record = ids[i] ~= '' and read_record(blobs[i])
+      if record and record.status == HELD then
+        local customer = record.customer
+        sale.habits[customer] = sale.habits[customer] or parse_habits()
+        count_held(sale, customer, units_of(record.lines))
       end
     end
     from = from + CHUNK
@@ -71,8 +71,8 @@ local function decide(sale, verb, changes, key)
   if not config then return {'unknown-sale'} end
   local record = key ~= '' and sale.records[key]
   if record then
-    if record[2] ~= verb then return {'idempotency-mismatch'} end
-    return {record[3], true, unrecorded(record)}
+    if record.verb ~= verb then return {'idempotency-mismatch'} end
+    return {record.status, true, unrecorded(record)}
   end
   local from = status_now(config)
   local to
@@ -91,18 +91,13 @@ local function decide(sale, verb, changes, key)
   if verb == 'patch' and to == 'open' and config.starts_ms > NOW then to = 'scheduled' end
   config.status = to
   config.status = status_now(config)
-  if key ~= '' then put_record(sale, key, {'sale-change', verb, config.status, 0, 0, SEQ + 1}) end
+  if key ~= '' then put_record(sale, key, {kind = 'sale-change', verb = verb, status = config.status, seq = SEQ + 1}) end
   note_sale(sale, key, verb)
   if changes.describe then
-    transitions[#transitions + 1] = {'describe', sale.id, '', {}, NOW, changes.describe[1], changes.describe[2]}
+    local name, room = unpack(changes.describe)
+    transitions[#transitions + 1] = {'describe', sale.id, '', {}, NOW, name, room}
   end
   return {config.status, false, SEQ + 1}
 end
 
-local results = {}
-for i = 1, #REQUESTS do
-  local request = REQUESTS[i]
-  results[i] = decide(SALES[request[1]], request[2], request[3], request[4])
-end
-flush()
-return answer('', results)
+return run_batch(decide, collect)

@@ -14,40 +14,40 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/taking.lua
 --@include lib/ending.lua
 
--- honour(sale, id, record, request): a receipt's grant where the hold is over or forgotten; nil where it is not.
-local function honour(sale, id, record, request)
-  local grant = request[3]
+-- honour(sale, id, record, grant): a receipt's grant where the hold is over or forgotten; nil where it is not.
+local function honour(sale, id, record, grant)
   if not grant then return nil end
-  local fingerprint, customer, lines, created_ms, hold_ms = grant[1], grant[2], grant[3], grant[4], grant[5]
+  local fingerprint, customer, lines, created_ms, hold_ms = unpack(grant)
   if not sale.config then return {'unknown-sale'} end
+  local held = record and record.status == HELD
   if record then
-    local over = record[1] == EXPIRED or (record[1] == HELD and NOW >= record[3] + record[5])
+    local over = record.status == EXPIRED or (held and NOW >= record.expires_ms)
     if not over then return nil end
-    if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
+    if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
   end
   local expires_ms = created_ms + hold_ms
-  if record then created_ms, hold_ms = record[3], record[4] end
+  if record then created_ms, hold_ms = record.created_ms, record.hold_ms end
   local status, no = status_now(sale.config), nil
   if status ~= 'open' and status ~= 'paused' then
     no = {'sale-not-open', status, sale.config.starts_ms}
-  elseif record and record[1] == HELD then -- its units are still its own
-    local done = {'confirmed', record[6], record[7], record[3], record[4], record[3] + record[5], NOW, SEQ + 1}
-    finish(sale, id, record, CONFIRMED, NOW)
-    return done
+  elseif held then -- its units are still its own
+    return end_hold(sale, id, record, CONFIRMED, 'confirmed')
   else
     no = lacks(sale, customer, lines)
   end
-  if no and record and record[1] == HELD then return nil end -- it ends as it does without a receipt
+  if no and held then return nil end -- it ends as it does without a receipt
   if no then return NOW >= expires_ms and no[1] ~= 'overloaded' and {REFUSAL[EXPIRED], no[1]} or no end
   add_used(sale, customer, units_of(lines))
-  if record and sale.habits then count_lapse(sale, customer, record[3] + record[5], -1) end
+  if record and sale.habits then count_lapse(sale, customer, record.expires_ms or record.ended_ms, -1) end
   move(sale, lines, 'sold', 1)
-  put_record(sale, id, {CONFIRMED, fingerprint, created_ms, hold_ms, NOW - created_ms, SEQ + 1})
+  put_record(sale, id, {status = CONFIRMED, fingerprint = fingerprint, created_ms = created_ms, hold_ms = hold_ms,
+    ended_ms = NOW, seq = SEQ + 1})
   transitions[#transitions + 1] = {'honour', sale.id, id, lines, NOW, fingerprint, customer, hold_ms, created_ms}
-  return {'confirmed', customer, lines, created_ms, hold_ms, expires_ms, NOW, SEQ + 1}
+  return ended_result('confirmed', customer, lines, created_ms, hold_ms, expires_ms)
 end
 
 return end_holds(CONFIRMED, 'confirmed', honour)

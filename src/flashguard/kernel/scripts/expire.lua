@@ -8,38 +8,32 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/noting.lua
-
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, add = wanted()
-for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
-prefetch(wants)
 
 local ROOM_KEYS = 5
 local SALE_COUNT = (#KEYS - 2) / (KEYS_PER_SALE + ROOM_KEYS)
 
--- nobody_in_room(sale, index): the sale has a waiting room, and nobody waits in it or was admitted by it.
-local function nobody_in_room(sale, index)
+-- nobody_in_room(sale): the sale has a waiting room, and nobody waits in it or was admitted by it.
+local function nobody_in_room(sale)
   if not sale.config.rules.room then return false end
-  local at = 3 + SALE_COUNT * KEYS_PER_SALE + index * ROOM_KEYS
+  local at = 3 + SALE_COUNT * KEYS_PER_SALE + sale.index * ROOM_KEYS
   return redis.call('ZCARD', KEYS[at + 1]) == 0 and redis.call('ZCOUNT', KEYS[at + 2], '(' .. NOW, '+inf') == 0
 end
 
-local results, total = {}, 0
-for i = 1, #REQUESTS do
-  local sale = SALES[REQUESTS[i][1]]
-  if sale.config then
-    local status = status_now(sale.config)
-    if status ~= sale.config.status then
-      sale.config.status = status
-      note_sale(sale, '', '')
-    end
-    serves_left = math.ceil(SERVE_MOST / #REQUESTS)
-    while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
-    if sale.stirred then hand_out(sale, nobody_in_room(sale, REQUESTS[i][1])) end
+local total = 0
+local function decide(sale)
+  local config = sale.config
+  if not config then return {0, false} end
+  local status = status_now(config)
+  if status ~= config.status then
+    config.status = status
+    note_sale(sale, '', '')
   end
-  results[i] = {sale.reclaimed, sale.config ~= nil and (not sale.drained or sale.behind == true)} -- a sale that is not here has none
+  serves_left = math.ceil(SERVE_MOST / #REQUESTS)
+  while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
+  if sale.stirred then hand_out(sale, nobody_in_room(sale)) end
+  return {sale.reclaimed, not sale.drained or sale.behind == true}
 end
-flush()
-return answer('', results)
+
+return run_batch(decide)

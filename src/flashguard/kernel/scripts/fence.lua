@@ -11,15 +11,15 @@
 
 --@include lib/partition.lua
 
-local fence, builder, lease_ms, why = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
-local at = redis.call('HMGET', KEYS[1], 'builder', 'building_ms')
-local age_ms = NOW - tonumber(at[2] or 0)
-if FENCE and builder and at[1] and at[1] ~= builder and age_ms >= 0 and age_ms < lease_ms then
+local fence, builder, lease_ms, why, stuck = unpack(REQUESTS, 1, 5)
+local other, building_ms = unpack(redis.call('HMGET', KEYS[1], 'builder', 'building_ms'))
+local age_ms = NOW - tonumber(building_ms or 0)
+if FENCE and builder and other and other ~= builder and age_ms >= 0 and age_ms < lease_ms then
   return answer('', {FENCE, true})
 end
 if not FENCE or tonumber(fence) > tonumber(FENCE) then FENCE = fence end
 redis.call('HSET', KEYS[1], 'fence', FENCE)
 if builder then redis.call('HSET', KEYS[1], 'builder', builder, 'building_ms', NOW) end
 if why then redis.call('HSET', KEYS[1], 'why', why) end
-if REQUESTS[5] then redis.call('HSET', KEYS[1], 'stuck', REQUESTS[5]) end
+if stuck then redis.call('HSET', KEYS[1], 'stuck', stuck) end
 return answer('', {FENCE})

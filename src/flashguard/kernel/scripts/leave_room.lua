@@ -7,17 +7,12 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/room.lua
 
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, add = wanted()
-for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
-prefetch(wants)
-
-local function decide(sale, index, id, taken)
+local function decide(sale, id, taken)
   if not sale.config then return {'unknown-sale'} end
-  local room = room_of(sale, index)
+  local room = room_of(sale)
   if not room then return {'no-room'} end
   if taken > 0 then
     put(room, 'taken', room.taken + taken)
@@ -32,10 +27,4 @@ local function decide(sale, index, id, taken)
   return {gone > 0 and 'left' or 'unknown-ticket'}
 end
 
-local results = {}
-for i = 1, #REQUESTS do
-  local request = REQUESTS[i]
-  results[i] = decide(SALES[request[1]], request[1], request[2], request[3])
-end
-save_rooms()
-return answer('', results)
+return run_batch(decide, nil, save_rooms)

@@ -5,11 +5,12 @@
 -- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
 --           its waiting room (see lib/room.lua); to adopt, then the staged reservations and used
 -- requests  {step, fence, config, items, records, deadlines, used, staged, habits, line, definition, reserved}
---             step      'new': the partition is open and the sale not in memory yet
---                       'first', 'more': a rebuild under our own fence; first drops what memory held
---                       'adopt': what the rebuild staged becomes the sale's, if it is all there
---                       'drop': a rebuild drops a sale that the ledger does not want in memory
---                       'unload': the sale is closed and done with; forget it
+--             step      new     the partition is open and the sale not in memory yet
+--                       first   a rebuild, under its own fence, drops what memory held, and writes the first page
+--                       more    a rebuild writes another page
+--                       adopt   a rebuild makes what it staged the sale's, if it is all there
+--                       drop    a rebuild drops a sale that the ledger does not want in memory
+--                       unload  the sale is closed and done with; forget it
 --             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability unless it is the
 --                       disk, rules unless it has none}, or {} when it came before
 --             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
@@ -24,88 +25,127 @@
 --@include lib/partition.lua
 --@include lib/line.lua
 
-local step, fence, config, items = REQUESTS[1], REQUESTS[2], REQUESTS[3], REQUESTS[4]
-local records, deadlines, used = REQUESTS[5], REQUESTS[6], REQUESTS[7]
-local staged, habits = REQUESTS[8], REQUESTS[9]
+local STEP, FENCE_OF_BUILDER, CONFIG, ITEMS, RECORDS, DEADLINES, USED, STAGED, HABITS, LINE, DEFINITION, RESERVED =
+  unpack(REQUESTS, 1, 12)
 local TICKET_MS = 86400000 -- no signed ticket counts for longer; see lib/room.lua
-local name, sales_key = string.match(KEYS[3], 'sale:(.+)$'), KEYS[9]
-
-local function forget()
-  redis.call('UNLINK', KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8])
-  redis.call('SREM', sales_key, name)
-end
+local SALE = string.match(KEYS[3], 'sale:(.+)$')
+local SALE_KEY, RESERVATIONS_KEY, DEADLINES_KEY, USED_KEY, HABITS_KEY, LINE_KEY, SALES_KEY = unpack(KEYS, 3, 9)
+local ROOM_KEY, SPENT_KEY = KEYS[10], KEYS[14]
 
 -- A rebuild leaves the waiting room as it is: it is nowhere else, and what is there of it is true.
+local function forget_sale()
+  redis.call('UNLINK', SALE_KEY, RESERVATIONS_KEY, DEADLINES_KEY, USED_KEY, HABITS_KEY, LINE_KEY)
+  redis.call('SREM', SALES_KEY, SALE)
+end
+
 local function forget_room()
   redis.call('UNLINK', unpack(KEYS, 10))
 end
 
-if step == 'new' or step == 'unload' then
-  local refusal = closed()
-  if refusal then return answer(refusal) end
-elseif FENCE ~= fence then
-  return answer('recovering')
-else
-  redis.call('HSET', KEYS[1], 'building_ms', NOW) -- a builder that makes progress is left alone
+local function write_records()
+  local fields = {}
+  for i = 1, #RECORDS do
+    local record = RECORDS[i]
+    fields[#fields + 1] = record[1] -- its field's name
+    fields[#fields + 1] = cmsgpack.pack(unpack(record, 2))
+  end
+  call('HSET', RESERVATIONS_KEY, fields)
 end
 
-if step == 'unload' then
-  if redis.call('ZCOUNT', KEYS[5], '-inf', '(+inf') > 0 then return answer('', {'busy'}) end
-  forget()
-  forget_room()
-  return answer('', {'loaded'})
-elseif step == 'drop' then
-  forget()
-  forget_room()
-  return answer('', {'loaded'})
-elseif step == 'new' and redis.call('HEXISTS', KEYS[3], 'config') == 1 then
-  return answer('', {'exists'})
-elseif step == 'first' then
-  forget()
-elseif step == 'adopt' then
+local function write_line()
+  local line, members = LINE or {}, {}
+  local function add(member) members[#members + 1], members[#members + 2] = 0, member end
+  for i = 1, #line, 5 do
+    local sku, place, id, quantity, admitted = unpack(line, i, i + 4)
+    add(place_member(sku, place, id))
+    add(size_member(sku, entry_text(quantity, place, id), admitted))
+    add(due_member(0, sku)) -- nobody knows any more what was free, or set aside
+  end
+  call('ZADD', LINE_KEY, members)
+end
+
+local function write_reserved()
+  local reserved, spent = RESERVED or {}, {}
+  for i = 1, #reserved, 2 do spent[i], spent[i + 1] = reserved[i + 1] + TICKET_MS, 'reserved ' .. reserved[i] end
+  call('ZADD', SPENT_KEY, spent)
+end
+
+-- write_marks(): an entry '' in each key: one that is deleted or evicted, and filled anew by the next buyers, has lost it.
+local function write_marks()
+  redis.call('HSET', RESERVATIONS_KEY, '', '')
+  redis.call('ZADD', DEADLINES_KEY, '+inf', '')
+  redis.call('HSET', USED_KEY, '', 0)
+  redis.call('HSET', HABITS_KEY, '', '0 0 0')
+  redis.call('ZADD', LINE_KEY, 0, '')
+end
+
+-- write_page(): what this call brings of the sale; with the config, the sale is whole.
+local function write_page()
+  call('HSET', SALE_KEY, ITEMS)
+  write_records()
+  call('ZADD', DEADLINES_KEY, DEADLINES)
+  call('HSET', USED_KEY, USED)
+  call('HSET', HABITS_KEY, HABITS or {})
+  write_line()
+  write_reserved()
+  if #CONFIG > 0 then
+    redis.call('HSET', SALE_KEY, 'items', redis.call('HLEN', SALE_KEY)) -- all of them are there by now
+    redis.call('HSET', SALE_KEY, 'config', cmsgpack.pack(unpack(CONFIG)))
+    redis.call('SADD', SALES_KEY, SALE)
+    write_marks()
+  end
+  return 'loaded'
+end
+
+local function new()
+  if redis.call('HEXISTS', SALE_KEY, 'config') == 1 then return 'exists' end
+  write_page()
+  if #CONFIG > 0 then
+    local rules = CONFIG[8]
+    if rules and rules.room then redis.call('HSET', ROOM_KEY, 'born_ms', NOW) end
+    if DEFINITION then append({{'create', SALE, '', {}, NOW, DEFINITION}}, {}) end
+  end
+  return 'loaded'
+end
+
+local function first()
+  forget_sale()
+  return write_page()
+end
+
+local function adopt()
+  local staged_records, staged_used = KEYS[#KEYS - 1], KEYS[#KEYS]
+  local moves = {{staged_records, RESERVATIONS_KEY, STAGED[1]}, {staged_used, USED_KEY, STAGED[2]}}
   for i = 1, 2 do
-    local from, to = KEYS[#KEYS - 2 + i], KEYS[i == 1 and 4 or 6]
-    if redis.call('HLEN', from) ~= staged[i] then return answer('', {'incomplete'}) end
-    if staged[i] > 0 then
+    local from, to, count = unpack(moves[i])
+    if redis.call('HLEN', from) ~= count then return 'incomplete' end
+    if count > 0 then
       redis.call('PERSIST', from)
       redis.call('RENAME', from, to)
     end
   end
+  return write_page()
 end
 
-call('HSET', KEYS[3], items)
-local fields = {}
-for i = 1, #records do
-  fields[#fields + 1] = records[i][1]
-  fields[#fields + 1] = cmsgpack.pack(unpack(records[i], 2))
+local function drop()
+  forget_sale()
+  forget_room()
+  return 'loaded'
 end
-call('HSET', KEYS[4], fields)
-call('ZADD', KEYS[5], deadlines)
-call('HSET', KEYS[6], used)
-call('HSET', KEYS[7], habits or {})
-local line, members = REQUESTS[10] or {}, {}
-local function member(text) members[#members + 1], members[#members + 2] = 0, text end
-for i = 1, #line, 5 do
-  local sku, place, id, quantity, admitted = unpack(line, i, i + 4)
-  member(place_member(sku, place, id))
-  member(size_member(sku, entry_text(quantity, place, id), admitted))
-  member(due_member(0, sku)) -- nobody knows any more what was free, or set aside
+
+local function unload()
+  if redis.call('ZCOUNT', DEADLINES_KEY, '-inf', '(+inf') > 0 then return 'busy' end
+  return drop()
 end
-call('ZADD', KEYS[8], members)
-local reserved, spent = REQUESTS[12] or {}, {}
-for i = 1, #reserved, 2 do spent[i], spent[i + 1] = reserved[i + 1] + TICKET_MS, 'reserved ' .. reserved[i] end
-call('ZADD', KEYS[14], spent)
-if #config > 0 then
-  redis.call('HSET', KEYS[3], 'items', redis.call('HLEN', KEYS[3])) -- all of them are there by now
-  redis.call('HSET', KEYS[3], 'config', cmsgpack.pack(unpack(config)))
-  redis.call('SADD', sales_key, name)
-  -- A mark in each key: one that is deleted or evicted, and filled anew by the next buyers, has lost it.
-  redis.call('HSET', KEYS[4], '', '')
-  redis.call('ZADD', KEYS[5], '+inf', '')
-  redis.call('HSET', KEYS[6], '', 0)
-  redis.call('HSET', KEYS[7], '', '0 0 0')
-  redis.call('ZADD', KEYS[8], 0, '')
-  if step == 'new' and config[8] and config[8].room then redis.call('HSET', KEYS[10], 'born_ms', NOW) end
-  if step == 'new' and REQUESTS[11] then append({{'create', name, '', {}, NOW, REQUESTS[11]}}, {}) end
+
+local STEPS = {new = new, first = first, more = write_page, adopt = adopt, drop = drop, unload = unload}
+
+if STEP == 'new' or STEP == 'unload' then
+  local refusal = closed()
+  if refusal then return answer(refusal) end
+elseif FENCE ~= FENCE_OF_BUILDER then
+  return answer('recovering')
+else
+  redis.call('HSET', KEYS[1], 'building_ms', NOW) -- a builder that makes progress is left alone
 end
-return answer('', {'loaded'})
+return answer('', {STEPS[STEP]()})

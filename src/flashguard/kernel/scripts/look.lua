@@ -11,10 +11,9 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/reading.lua
 --@include lib/moved.lua
 
-local refusal = closed()
-if refusal == 'recovering' then return answer(refusal) end
 local WORD = {[HELD] = 'held', [CONFIRMED] = 'confirmed', [RELEASED] = 'released', [EXPIRED] = 'expired',
   [CANCELLED] = 'cancelled'}
 
@@ -25,9 +24,9 @@ local function moved_away(sale, counters)
   local blobs = hmget(sale.reservations_key, fields)
   for i = 1, #fields do
     if blobs[i] then
-      local moved = {cmsgpack.unpack(blobs[i])}
+      local moved = read_record(blobs[i])
       away[#away + 1] = counters[4 * i - 3]
-      away[#away + 1] = moved[4] - moved[5]
+      away[#away + 1] = moved.units_out - moved.units_in
     end
   end
   return away
@@ -38,35 +37,27 @@ local function whole(sale)
   local config, counters = nil, {}
   for i = 1, #all, 2 do
     if all[i] == 'config' then
-      config = {cmsgpack.unpack(all[i + 1])}
+      config = read_config(all[i + 1])
     elseif all[i] ~= 'items' then
-      local item, n = parse_item(all[i + 1]), #counters
+      local item, n = read_item(all[i + 1]), #counters
       counters[n + 1], counters[n + 2] = string.sub(all[i], 6), item.stock
       counters[n + 3], counters[n + 4] = item.held, item.sold
     end
   end
   if not config then return {'unknown-sale'} end
-  config[1] = status_now({status = config[1], starts_ms = config[2], ends_ms = config[3]})
-  local rules = config[8]
-  config[7], config[8] = counters, rules and rules.spread and moved_away(sale, counters) or nil
-  return config
+  return {status_now(config), config.starts_ms, config.ends_ms, config.hold_ms, config.max_hold_ms, config.limit, counters,
+    config.rules.spread and moved_away(sale, counters) or nil}
 end
 
-local results = {}
-for i = 1, #REQUESTS do
-  local sale, id = sale_at(REQUESTS[i][1]), REQUESTS[i][2]
-  if id == '' then
-    results[i] = whole(sale)
-  else
-    local record = record_of(sale, id)
-    if not record then
-      results[i] = {'unknown-reservation'}
-    elseif record[1] == HELD then
-      local expires_ms = record[3] + record[5]
-      results[i] = {NOW < expires_ms and 'held' or 'expired', record[6], record[7], record[3], record[4], expires_ms}
-    else
-      results[i] = {WORD[record[1]], unrecorded(record)}
-    end
-  end
+local function reservation(sale, id)
+  local record = record_of(sale, id)
+  if not record then return {'unknown-reservation'} end
+  if record.status ~= HELD then return {WORD[record.status], unrecorded(record)} end
+  local expires_ms = record.expires_ms
+  return {NOW < expires_ms and 'held' or 'expired', record.customer, record.lines, record.created_ms, record.hold_ms,
+    expires_ms}
 end
-return answer('', results)
+
+return read_batch(function(sale, id)
+  return id == '' and whole(sale) or reservation(sale, id)
+end)

@@ -9,23 +9,15 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/room.lua
 
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, add = wanted()
-for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
-prefetch(wants)
-
-local function decide(sale, index, id)
+local function decide(sale, id)
   if not sale.config then return {'unknown-sale'} end
-  local room = room_of(sale, index)
+  local room = room_of(sale)
   if not room then return {'no-room'} end
   if room.status == 'closed' then return {'sale-not-open', room.status, sale.config.starts_ms} end
   return standing(sale, room, id) or {'unknown-ticket'}
 end
 
-local results = {}
-for i = 1, #REQUESTS do results[i] = decide(SALES[REQUESTS[i][1]], REQUESTS[i][1], REQUESTS[i][2]) end
-save_rooms()
-return answer('', results)
+return run_batch(decide, nil, save_rooms)

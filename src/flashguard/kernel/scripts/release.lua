@@ -9,6 +9,7 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/ending.lua
 
 return end_holds(RELEASED, 'released')

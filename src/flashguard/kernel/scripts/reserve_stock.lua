@@ -18,63 +18,41 @@
 --@include lib/partition.lua
 --@include lib/sales.lua
 --@include lib/taking.lua
+--@include lib/batch.lua
 
-local refusal = closed()
-if refusal then return answer(refusal) end
+local function collect(want, id, _, customer, lines) want_record(want, id, customer, lines) end
 
-local wants, add, add_sku = wanted()
-for i = 1, #REQUESTS do
-  local request = REQUESTS[i]
-  add(request[1], request[2], request[4])
-  local lines = request[5]
-  for j = 1, #lines, 2 do add_sku(request[1], lines[j]) end
-end
-prefetch(wants)
-
-local function decide(request)
-  local sale = SALES[request[1]]
-  local id, fingerprint, customer, lines, buy = request[2], request[3], request[4], request[5], request[6]
-  if not sale.config then return {'unknown-sale'} end
-  if sale.config.rules.spread ~= request[8] then return {'spread', sale.config.rules.spread or 1} end
+local function decide(sale, id, fingerprint, customer, lines, buy, admitted_until_ms, spread)
+  local config = sale.config
+  if not config then return {'unknown-sale'} end
+  if config.rules.spread ~= spread then return {'spread', config.rules.spread or 1} end
 
   local record = sale.records[id]
   if record then
-    if record[2] ~= fingerprint then return {'idempotency-mismatch'} end
-    if record[4] == 0 then -- it was confirmed when it was made, and in the ledger before it could be cancelled
-      return {'confirmed', true, record[3], 0, record[3], record[1] == CONFIRMED and unrecorded(record) or 0}
+    if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
+    local created_ms, hold_ms = record.created_ms, record.hold_ms
+    if hold_ms == 0 then -- it was confirmed when it was made, and in the ledger before it could be cancelled
+      return {'confirmed', true, created_ms, 0, created_ms, record.status == CONFIRMED and unrecorded(record) or 0}
     end
-    return {'held', true, record[3], record[4], 0, 0, more_than_disk(sale.config)}
+    return {'held', true, created_ms, hold_ms, 0, 0, more_than_disk(config)}
   end
 
-  local config = sale.config
   local status = status_now(config)
   if status ~= 'open' then return {'sale-not-open', status, config.starts_ms} end
-  if config.rules.room and NOW >= (request[7] or 0) then return {'queue-required'} end
+  if config.rules.room and NOW >= (admitted_until_ms or 0) then return {'queue-required'} end
   local no = not buy and cooling(sale, customer) or lacks(sale, customer, lines, not buy)
   if no then return no end
 
-  add_used(sale, customer, units_of(lines))
   if buy then
+    add_used(sale, customer, units_of(lines))
     move(sale, lines, 'sold', 1)
-    put_record(sale, id, {CONFIRMED, fingerprint, NOW, 0, 0, SEQ + 1})
+    put_record(sale, id, {status = CONFIRMED, fingerprint = fingerprint, created_ms = NOW, hold_ms = 0, ended_ms = NOW,
+      seq = SEQ + 1})
     transitions[#transitions + 1] = {'buy', sale.id, id, lines, NOW, fingerprint, customer, 0}
     return {'confirmed', false, NOW, 0, NOW, SEQ + 1}
   end
-  move(sale, lines, 'held', 1)
-  if sale.habits then count_held(sale, customer, units_of(lines)) end
-  put_record(sale, id, {HELD, fingerprint, NOW, config.hold_ms, config.hold_ms, customer, lines, {}})
-  local added = sale.deadlines_added
-  added[#added + 1] = NOW + config.hold_ms
-  added[#added + 1] = id
-  transitions[#transitions + 1] = {'hold', sale.id, id, lines, NOW, fingerprint, customer, config.hold_ms}
+  hold_units(sale, id, fingerprint, customer, lines, config.hold_ms)
   return {'held', false, NOW, config.hold_ms, 0, 0, more_than_disk(config)}
 end
 
-local results = {}
-for i = 1, #REQUESTS do
-  local sale = SALES[REQUESTS[i][1]]
-  results[i] = decide(REQUESTS[i])
-  if sale.stirred then hand_out(sale) end
-end
-flush()
-return answer('', results)
+return run_batch(decide, collect)

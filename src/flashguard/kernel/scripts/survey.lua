@@ -9,26 +9,18 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/moved.lua
 
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, _, add_sku = wanted()
-for i = 1, #REQUESTS do add_sku(REQUESTS[i][1], REQUESTS[i][2]) end
-prefetch(wants)
+local function collect(want, sku) want_sku(want, sku) end
 
-local results = {}
-for i = 1, #REQUESTS do
-  local sale, sku = SALES[REQUESTS[i][1]], REQUESTS[i][2]
-  if not sale.config then
-    results[i] = {'unknown-sale'}
-  elseif not sale.items[sku] then
-    results[i] = unknown_item(sale, sku)
-  else
-    while sale.reclaimed < RECLAIM_MOST and reclaim(sale) do end
-    local item, moved = sale.items[sku], moved_of(sale, sku)
-    results[i] = {item.stock - item.held - item.sold, moved[2], moved[3], sale.drained}
-  end
+local function decide(sale, sku)
+  if not sale.config then return {'unknown-sale'} end
+  local item = sale.items[sku]
+  if not item then return unknown_item(sale, sku) end
+  while sale.reclaimed < RECLAIM_MOST and reclaim(sale) do end
+  local moved = moved_of(sale, sku)
+  return {free_units(item), moved.outs, moved.ins, sale.drained}
 end
-flush()
-return answer('', results)
+
+return run_batch(decide, collect)

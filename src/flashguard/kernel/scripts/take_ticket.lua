@@ -17,19 +17,14 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/batch.lua
 --@include lib/room.lua
-
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, add = wanted()
-for i = 1, #REQUESTS do add(REQUESTS[i][1]) end
-prefetch(wants)
 
 local TAKES_TICKETS = {scheduled = true, open = true, paused = true}
 
 -- place_lost(room, id, shown, customer): the place of a signed ticket that memory may have lost; else nil.
 local function place_lost(room, id, shown, customer)
-  local place, issued_ms, epoch = shown[1], shown[2], shown[3]
+  local place, issued_ms, epoch = unpack(shown)
   if not place then return nil end
   local whole, tail = issued_ms < room.born_ms, epoch < EPOCH and issued_ms > room.lost_ms
   if not (whole or tail) then return nil end
@@ -38,10 +33,9 @@ local function place_lost(room, id, shown, customer)
   return once_per_loss(room, id, whole and room.born_ms or EPOCH) and place or nil
 end
 
-local function decide(request)
-  local sale, id, number, shown = SALES[request[1]], request[2], request[3], request[4]
+local function decide(sale, id, number, shown, proof, proof_until_ms, customer)
   if not sale.config then return {'unknown-sale'} end
-  local room = room_of(sale, request[1])
+  local room = room_of(sale)
   if not room then return {'no-room'} end
   if not TAKES_TICKETS[room.status] then return {'sale-not-open', room.status, sale.config.starts_ms} end
   put(room, 'newest_ms', NOW)
@@ -50,9 +44,9 @@ local function decide(request)
   if room.total >= room.rule.waiting then return {'overloaded'} end
 
   local drawing = room.rule.mode == 'lottery' and not room.opened_ms
-  local place = place_lost(room, id, shown, request[7])
+  local place = place_lost(room, id, shown, customer)
   if not place then
-    if room.rule.proof and not (request[5] ~= '' and request[6] > NOW and once(room, request[5], request[6])) then
+    if room.rule.proof and not (proof ~= '' and proof_until_ms > NOW and once(room, proof, proof_until_ms)) then
       return {'proof-required'}
     end
     place = drawing and number or place_by_time(room)
@@ -63,7 +57,4 @@ local function decide(request)
   return {false, EPOCH, unpack(standing(sale, room, id))}
 end
 
-local results = {}
-for i = 1, #REQUESTS do results[i] = decide(REQUESTS[i]) end
-save_rooms()
-return answer('', results)
+return run_batch(decide, nil, save_rooms)

@@ -11,11 +11,10 @@
 -- results   {{which of its buckets is the narrowest (from 0), tokens left there, full again in ms, wait_ms}, ...}
 --           wait_ms > 0: refused; so long until there is a token
 
-local args = cmsgpack.unpack(ARGV[1])
-local NOW, REQUESTS = args[1], args[2]
+local NOW, REQUESTS = unpack(cmsgpack.unpack(ARGV[1]))
 if NOW == 0 then
-  local time = redis.call('TIME')
-  NOW = time[1] * 1000 + time[2] / 1000
+  local seconds, micros = unpack(redis.call('TIME'))
+  NOW = seconds * 1000 + micros / 1000
 end
 
 local CHUNK = 1000 -- keys of one command; Lua's unpack overflows near 8,000

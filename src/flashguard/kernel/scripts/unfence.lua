@@ -7,7 +7,7 @@
 
 --@include lib/partition.lua
 
-local fence, position_token, why = REQUESTS[1], REQUESTS[2], REQUESTS[3]
+local fence, position_token, why = unpack(REQUESTS)
 if FENCE ~= fence then return answer('recovering') end
 redis.call('UNLINK', KEYS[1], KEYS[2])
 EPOCH, SEQ, LAST_TOKEN = tonumber(fence), 0, position_token

@@ -8,9 +8,7 @@
 
 --@include lib/partition.lua
 --@include lib/sales.lua
-
-local refusal = closed()
-if refusal == 'recovering' then return answer(refusal) end
+--@include lib/reading.lua
 
 local function missing(sale, items)
   if redis.call('HEXISTS', sale.key, 'config') == 0 then return 'its rules' end
@@ -23,6 +21,4 @@ local function missing(sale, items)
   return ''
 end
 
-local results = {}
-for i = 1, #REQUESTS do results[i] = {missing(sale_at(REQUESTS[i][1]), REQUESTS[i][2])} end
-return answer('', results)
+return read_batch(function(sale, items) return {missing(sale, items)} end)

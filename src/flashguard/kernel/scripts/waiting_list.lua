@@ -16,31 +16,28 @@
 --@include lib/partition.lua
 --@include lib/sales.lua
 --@include lib/taking.lua
+--@include lib/batch.lua
 
 learn_waiting()
-local refusal = closed()
-if refusal then return answer(refusal) end
-local wants, add, add_sku = wanted()
-for i = 1, #REQUESTS do
-  local request = REQUESTS[i]
-  add(request[1], 'waiting:' .. request[3], request[5])
-  if request[6] then add_sku(request[1], request[6]) end
+
+local function collect(want, _, id, _, customer, sku)
+  want_record(want, 'waiting:' .. id, customer)
+  if sku then want_sku(want, sku) end
 end
-prefetch(wants)
 
 local function seen(sale, id, as_it_was)
   local entry = record_of(sale, 'waiting:' .. id)
-  local state, place = entry[3], 0
+  local state, place = entry.state, 0
   if state == 'waiting' and status_now(sale.config) == 'closed' then state = 'ended' end
   if state == 'waiting' then place = ahead_of(sale, id, entry) + 1 end
-  return {state, as_it_was, entry[7], entry[8], entry[9], entry[4], place, unrecorded(entry)}
+  return {state, as_it_was, entry.customer, entry.sku, entry.quantity, entry.created_ms, place, unrecorded(entry)}
 end
 
 local function join(sale, id, fingerprint, customer, sku, quantity, admitted_until_ms)
   local config, rules = sale.config, sale.config.rules
   local entry = record_of(sale, 'waiting:' .. id)
   if entry then
-    if entry[2] ~= fingerprint then return {'idempotency-mismatch'} end
+    if entry.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
     return seen(sale, id, true)
   end
   local status = status_now(config)
@@ -58,13 +55,14 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   end
   if no then return no end
   local other = record_of(sale, 'waits:' .. customer)
-  if other then return {'already-waiting', other[1]} end
+  if other then return {'already-waiting', other.id} end
   if waiting_count(sale) >= rules.waiting_most then return {'waiting-list-full', rules.waiting_most} end
 
-  local place = (record_of(sale, 'waiting-place') or {'place', 0})[2] + 1
-  put_record(sale, 'waiting-place', {'place', place})
-  begin_waiting(sale, id,
-    {'waiting', fingerprint, 'waiting', NOW, place, SEQ + 1, customer, sku, quantity, admitted})
+  local last = record_of(sale, 'waiting-place')
+  local place = (last and last.newest or 0) + 1
+  put_record(sale, 'waiting-place', {kind = 'place', newest = place})
+  begin_waiting(sale, id, {kind = 'waiting', fingerprint = fingerprint, state = 'waiting', created_ms = NOW, place = place,
+    seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity, admitted = admitted})
   stir(sale, sku)
   hand_out(sale)
   return seen(sale, id, false)
@@ -75,19 +73,13 @@ local function decide(sale, verb, id, ...)
   if verb == 'join' then return join(sale, id, ...) end
   local entry = record_of(sale, 'waiting:' .. id)
   if not entry then return {'unknown-entry'} end
-  if verb == 'see' or entry[3] ~= 'waiting' then return seen(sale, id, true) end
+  if verb == 'see' or entry.state ~= 'waiting' then return seen(sale, id, true) end
   end_waiting(sale, id, entry, 'left')
   if sale.stirred then
-    stir(sale, entry[8])
+    stir(sale, entry.sku)
     hand_out(sale)
   end
   return seen(sale, id, false)
 end
 
-local results = {}
-for i = 1, #REQUESTS do
-  local request = REQUESTS[i]
-  results[i] = decide(SALES[request[1]], unpack(request, 2))
-end
-flush()
-return answer('', results)
+return run_batch(decide, collect)

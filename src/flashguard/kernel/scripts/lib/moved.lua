@@ -6,13 +6,16 @@
 local function is_transfer(key) return string.sub(key, 1, 9) == 'transfer:' end
 
 local function moved_of(sale, sku)
-  return record_of(sale, 'moved:' .. sku) or {'moved', 0, 0, 0, 0}
+  return record_of(sale, 'moved:' .. sku) or {kind = 'moved', outs = 0, ins = 0, units_out = 0, units_in = 0}
 end
 
 -- count_moved(sale, sku, delta): one more transfer of so many units, out below zero.
 local function count_moved(sale, sku, delta)
-  local m = moved_of(sale, sku)
-  local out = delta < 0
-  put_record(sale, 'moved:' .. sku, {'moved', m[2] + (out and 1 or 0), m[3] + (out and 0 or 1),
-    m[4] + (out and -delta or 0), m[5] + (out and 0 or delta)})
+  local moved = moved_of(sale, sku)
+  if delta < 0 then
+    moved.outs, moved.units_out = moved.outs + 1, moved.units_out - delta
+  else
+    moved.ins, moved.units_in = moved.ins + 1, moved.units_in + delta
+  end
+  put_record(sale, 'moved:' .. sku, moved)
 end

@@ -1,4 +1,12 @@
--- note_sale(sale, key, verb): says in the journal what the sale's status and rules are from now on.
+-- config_blob(c): what read_config of records.lua reads.
+local function config_blob(c)
+  if next(c.rules) then
+    return cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, c.durability, c.rules)
+  end
+  return cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, more_than_disk(c))
+end
+
+-- note_sale(sale, key, verb): has the sale's status and rules written, and says in the journal what they are from now on.
 local function note_sale(sale, key, verb)
   local c, rules = sale.config, nil
   for name, rule in pairs(c.rules) do
@@ -7,7 +15,7 @@ local function note_sale(sale, key, verb)
       rules[name] = rule
     end
   end
-  sale.config_changed = true
+  sale.config_changed = config_blob(c)
   transitions[#transitions + 1] = {'sale', sale.id, c.status, {}, NOW, c.starts_ms, key, c.ends_ms, c.hold_ms,
     c.max_hold_ms, c.limit, c.durability, verb, rules}
 end

@@ -9,11 +9,10 @@
 --          floor_epoch  newest epoch the caller has seen; an older memory is a lost history
 --          now_ms       0: the server's clock (only tests pass another)
 
-local args = cmsgpack.unpack(ARGV[1])
-local TOKEN, FLOOR_EPOCH, MAX_BACKLOG, NOW, REQUESTS = args[1], args[2], args[3], args[4], args[5]
+local TOKEN, FLOOR_EPOCH, MAX_BACKLOG, NOW, REQUESTS = unpack(cmsgpack.unpack(ARGV[1]))
 if NOW == 0 then
-  local time = redis.call('TIME')
-  NOW = time[1] * 1000 + math.floor(time[2] / 1000)
+  local seconds, micros = unpack(redis.call('TIME'))
+  NOW = seconds * 1000 + math.floor(micros / 1000)
 end
 
 local CHUNK = 1000 -- arguments of one command; Lua's unpack overflows near 8,000
@@ -42,9 +41,9 @@ local function hmget(key, fields)
   return values
 end
 
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'token', 'recorded', 'fence')
-local EPOCH, SEQ, LAST_TOKEN = tonumber(head[1]), tonumber(head[2]), head[3]
-local RECORDED, FENCE = tonumber(head[4]), head[5]
+local EPOCH, SEQ, LAST_TOKEN, RECORDED, FENCE =
+  unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'token', 'recorded', 'fence'))
+EPOCH, SEQ, RECORDED = tonumber(EPOCH), tonumber(SEQ), tonumber(RECORDED)
 
 -- answer(status, results): the reply of every verb: {status, epoch, seq, now_ms, results}. seq is the
 -- entry this call wrote, or the newest one when it changed nothing. status is '' or why nothing was done.

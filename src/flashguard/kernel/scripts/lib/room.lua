@@ -49,8 +49,8 @@ local function count_stock(sale, room)
   local all = redis.call('HGETALL', sale.key)
   for i = 1, #all, 2 do
     if all[i] ~= 'config' and all[i] ~= 'items' then
-      local item = parse_item(all[i + 1])
-      free, held, sold, items = free + item.stock - item.held - item.sold, held + item.held, sold + item.sold, items + 1
+      local item = read_item(all[i + 1])
+      free, held, sold, items = free + free_units(item), held + item.held, sold + item.sold, items + 1
     end
   end
   if room.free ~= free then put(room, 'free', free) end
@@ -99,13 +99,13 @@ local function admit(sale, room)
   put(room, 'pace_ms', NOW)
 end
 
--- room_of(sale, index): the sale's waiting room, with everybody admitted who may be; nil when it has none.
-local function room_of(sale, index)
+-- room_of(sale): the sale's waiting room, with everybody admitted who may be; nil when it has none.
+local function room_of(sale)
   if sale.room ~= nil then return sale.room or nil end
   local rule = sale.config and sale.config.rules.room
   sale.room = rule and {rule = rule, changed = {}} or false
   if not rule then return nil end
-  local room, at = sale.room, 3 + SALE_COUNT * KEYS_PER_SALE + index * ROOM_KEYS
+  local room, at = sale.room, 3 + SALE_COUNT * KEYS_PER_SALE + sale.index * ROOM_KEYS
   room.key, room.waiting_key, room.active_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
   room.lottery_key, room.spent_key = KEYS[at + 3], KEYS[at + 4]
   local values = redis.call('HMGET', room.key, unpack(FIELDS))

@@ -1,14 +1,9 @@
 -- The sales a batch touches: each key is read once and written once, however many requests name it.
 --
 -- From KEYS[3] on, six keys per sale, in this order:
---   sale          hash   config -> msgpack status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit (0: none), and
---                                  durability of its holds, unless that is the disk ('' when rules follow), and
---                                  rules: a map of optional rules by name, unless it has none
---                                    room   the sale has a waiting room: who takes units must have been admitted
---                                    others: see habits.lua and waiting.lua
+--   sale          hash   config and item:<sku>: see records.lua
 --                        items  -> how many items it has, so that one that is lost is not taken for unknown
---                        item:<sku> -> "stock held sold", and owed and until_ms where the waiting list asks: see waiting.lua
---   reservations  hash   id -> msgpack record (see below)
+--   reservations  hash   the records: see records.lua
 --   deadlines     zset   id of each live hold, scored by expires_ms
 --   used          hash   customer -> units held or bought
 --   habits        hash   customer -> what the sale's rules count of them: see habits.lua
@@ -16,21 +11,15 @@
 --
 -- All but the first have one entry named '', which load puts there; see verify.
 --
--- Records:  held      HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines, extensions
---           terminal  status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq of its journal entry
---           restock   'restock', fingerprint, stock, held, sold, seq; change 'sale-change', verb, status, 0, 0, seq
--- hold_ms is how long the hold was first given: 0 for a direct buy. lines = {sku, quantity, sku, quantity, ...};
--- extensions = {key fingerprint, expires_ms, ...}.
+-- A rule named room: the sale has a waiting room, and who takes units must have been admitted. Others: see habits.lua and
+-- waiting.lua.
 
+--@include lib/records.lua
 --@include lib/habits.lua
 
-local HELD, CONFIRMED, RELEASED, EXPIRED, CANCELLED = 1, 2, 3, 4, 5
-local REFUSAL = {[CONFIRMED] = 'reservation-confirmed', [RELEASED] = 'reservation-released', [EXPIRED] = 'reservation-expired',
-  [CANCELLED] = 'reservation-cancelled'}
 local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time, and by one call
 local KEYS_PER_SALE = 6
 
-local NO_RULES = {}
 local stir, wake, hand_out, learn_waiting -- see waiting.lua
 local transitions = {} -- of this batch, in order
 local SALES = {}       -- index -> sale, index as the requests name it (0-based)
@@ -41,7 +30,7 @@ local function sale_at(index)
   if sale then return sale end
   local at = 3 + index * KEYS_PER_SALE
   sale = {
-    key = KEYS[at], reservations_key = KEYS[at + 1], deadlines_key = KEYS[at + 2], used_key = KEYS[at + 3],
+    index = index, key = KEYS[at], reservations_key = KEYS[at + 1], deadlines_key = KEYS[at + 2], used_key = KEYS[at + 3],
     habits_key = KEYS[at + 4], line_key = KEYS[at + 5],
     id = string.match(KEYS[at], 'sale:(.+)$'),
     items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer
@@ -64,27 +53,12 @@ local function unknown_item(sale, sku)
   return {'unknown-item', sku}
 end
 
-local function parse_item(text)
-  local stock, held, sold = string.match(text, '^(%d+) (%d+) (%d+)$')
-  if stock then return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold)} end
-  local owed, until_ms
-  stock, held, sold, owed, until_ms = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold), owed = owed ~= '0' and tonumber(owed) or nil,
-    until_ms = until_ms ~= '0' and tonumber(until_ms) or nil}
-end
-
-local function item_text(item)
-  local text = string.format('%.0f %.0f %.0f', item.stock, item.held, item.sold)
-  if not item.owed and not item.until_ms then return text end
-  return text .. string.format(' %.0f %.0f', item.owed or 0, item.until_ms or 0)
-end
-
 -- Readers: what prefetch did not bring is read one by one.
 local function item_of(sale, sku)
   local item = sale.items[sku]
   if item == nil then
     local text = redis.call('HGET', sale.key, 'item:' .. sku)
-    item = text and parse_item(text) or false
+    item = text and read_item(text) or false
     sale.items[sku] = item
   end
   return item
@@ -93,8 +67,7 @@ end
 local function record_of(sale, id)
   local record = sale.records[id]
   if record == nil then
-    local blob = redis.call('HGET', sale.reservations_key, id)
-    record = blob and {cmsgpack.unpack(blob)} or false
+    record = read_record(redis.call('HGET', sale.reservations_key, id))
     sale.records[id] = record
   end
   return record
@@ -109,45 +82,6 @@ local function used_by(sale, customer)
   return units
 end
 
--- prefetch(): the config of each sale, and all that the requests name, in three commands per sale.
--- wants: index -> {skus = {...}, ids = {...}, customers = {...}}, as `wanted` collects them.
-local function prefetch(wants)
-  for index, want in pairs(wants) do
-    local sale = sale_at(index)
-    local fields = {'config'}
-    for i = 1, #want.skus do fields[i + 1] = 'item:' .. want.skus[i] end
-    local values = hmget(sale.key, fields)
-    if values[1] then
-      local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability, rules = cmsgpack.unpack(values[1])
-      sale.config = {status = status, starts_ms = starts_ms, ends_ms = ends_ms, hold_ms = hold_ms,
-        max_hold_ms = max_hold_ms, limit = limit, durability = durability or '', rules = rules or NO_RULES}
-      if rules then
-        count_habits(sale)
-        if rules.waiting_most then
-          learn_waiting()
-          sale.stirred = sale.stirred or {}
-        end
-      end
-    end
-    for i = 1, #want.skus do
-      local text = values[i + 1]
-      sale.items[want.skus[i]] = text and parse_item(text) or false
-    end
-    values = hmget(sale.reservations_key, want.ids)
-    for i = 1, #want.ids do
-      sale.records[want.ids[i]] = values[i] and {cmsgpack.unpack(values[i])} or false
-    end
-    values = hmget(sale.used_key, want.customers)
-    for i = 1, #want.customers do
-      sale.used[want.customers[i]] = tonumber(values[i] or 0)
-    end
-    if sale.habits then
-      values = hmget(sale.habits_key, want.customers)
-      for i = 1, #want.customers do sale.habits[want.customers[i]] = parse_habits(values[i]) end
-    end
-  end
-end
-
 -- status_now(config): the status that holds at NOW: a scheduled sale opens, an open one ends, by the clock.
 local function status_now(config)
   local status = config.status
@@ -156,11 +90,6 @@ local function status_now(config)
     status = 'closed'
   end
   return status
-end
-
--- more_than_disk(config): how a hold must be kept before it is answered, where the sale says so; else nil.
-local function more_than_disk(config)
-  return config.durability ~= '' and config.durability or nil
 end
 
 -- move(sale, lines, field, sign): adds sign * quantity to one counter of each line's item.
@@ -190,11 +119,6 @@ local function put_record(sale, id, record)
   sale.records_changed[id] = record
 end
 
--- unrecorded(record): the seq of the entry that ended it while the ledger may lack it; 0 once it is recorded.
-local function unrecorded(record)
-  return record[6] > RECORDED and record[6] or 0
-end
-
 -- barred(sale, customer, units, hold): why this customer may not have so many more, as a result; nil when they may.
 local function barred(sale, customer, units, hold)
   local config = sale.config
@@ -216,10 +140,24 @@ local function cools_until(sale, customer)
   return habits.lapses >= (rules.cool_down_after or COOL_DOWN_AFTER) and habits.last_ms + rules.cool_down_ms or 0
 end
 
+-- hold_units(sale, id, fingerprint, customer, lines, hold_ms): makes a hold of units that were found free.
+local function hold_units(sale, id, fingerprint, customer, lines, hold_ms)
+  local units = units_of(lines)
+  add_used(sale, customer, units)
+  move(sale, lines, 'held', 1)
+  if sale.habits then count_held(sale, customer, units) end
+  put_record(sale, id, {status = HELD, fingerprint = fingerprint, created_ms = NOW, hold_ms = hold_ms,
+    expires_ms = NOW + hold_ms, customer = customer, lines = lines, extensions = {}})
+  local added = sale.deadlines_added
+  added[#added + 1] = NOW + hold_ms
+  added[#added + 1] = id
+  transitions[#transitions + 1] = {'hold', sale.id, id, lines, NOW, fingerprint, customer, hold_ms}
+end
+
 -- finish(sale, id, record, status): ends a live hold; its units are sold, or go back to stock.
 local function finish(sale, id, record, status, ended_ms)
-  local verb = ({[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = 'expire'})[status]
-  local customer, lines = record[6], record[7]
+  local verb = status == CONFIRMED and 'confirm' or status == RELEASED and 'release' or 'expire'
+  local customer, lines = record.customer, record.lines
   move(sale, lines, 'held', -1)
   if sale.habits then count_held(sale, customer, -units_of(lines)) end
   if status == CONFIRMED then
@@ -229,7 +167,8 @@ local function finish(sale, id, record, status, ended_ms)
     if sale.habits then count_lapse(sale, customer, ended_ms, 1) end
   end
   if sale.stirred then wake(sale, customer) end
-  put_record(sale, id, {status, record[2], record[3], record[4], ended_ms - record[3], SEQ + 1})
+  put_record(sale, id, {status = status, fingerprint = record.fingerprint, created_ms = record.created_ms,
+    hold_ms = record.hold_ms, ended_ms = ended_ms, seq = SEQ + 1})
   sale.deadlines_removed[#sale.deadlines_removed + 1] = id
   transitions[#transitions + 1] = {verb, sale.id, id, lines, ended_ms}
 end
@@ -246,12 +185,12 @@ local function reclaim(sale)
   end
   local values = hmget(sale.reservations_key, missing)
   for i = 1, #missing do
-    sale.records[missing[i]] = values[i] and {cmsgpack.unpack(values[i])} or false
+    sale.records[missing[i]] = read_record(values[i])
   end
   for i = 1, #ids do
     local record = sale.records[ids[i]]
-    if record and record[1] == HELD then
-      finish(sale, ids[i], record, EXPIRED, record[3] + record[5])
+    if record and record.status == HELD then
+      finish(sale, ids[i], record, EXPIRED, record.expires_ms)
     end
   end
   if sale.stirred then hand_out(sale) end
@@ -275,30 +214,24 @@ local function flush()
       end
     end
     if sale.config_changed then
-      local c = sale.config
       fields[#fields + 1] = 'config'
-      if next(c.rules) then
-        fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit,
-          c.durability, c.rules)
-      else
-        fields[#fields + 1] = cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit,
-          more_than_disk(c))
-      end
+      fields[#fields + 1] = sale.config_changed
     end
     call('HSET', sale.key, fields)
-    fields = {}
+    local blobs, n = {}, 0
     for id, record in pairs(sale.records_changed) do
-      fields[#fields + 1] = id
-      fields[#fields + 1] = cmsgpack.pack(unpack(record))
+      blobs[n + 1], blobs[n + 2] = id, record_blob(record)
+      n = n + 2
     end
-    call('HSET', sale.reservations_key, fields)
+    call('HSET', sale.reservations_key, blobs)
     call('ZADD', sale.deadlines_key, sale.deadlines_added)
     call('ZREM', sale.deadlines_key, sale.deadlines_removed)
     local kept, gone = {}, {}
+    n = 0
     for customer, units in pairs(sale.used_changed) do
       if units > 0 then
-        kept[#kept + 1] = customer
-        kept[#kept + 1] = units
+        kept[n + 1], kept[n + 2] = customer, units
+        n = n + 2
       else
         gone[#gone + 1] = customer
       end
@@ -308,28 +241,6 @@ local function flush()
     if sale.habits then write_habits(sale) end
   end
   if #transitions > 0 then append(transitions, counters) end
-end
-
--- wanted(): collects what a batch will read. add(index, id, customer) and add_sku(index, sku): any may be nil.
--- Few items, many buyers: a sku is read once, while an id or a customer named twice is simply read twice.
-local function wanted()
-  local wants, seen = {}, {}
-  local function want_of(index)
-    local want = {skus = {}, ids = {}, customers = {}}
-    wants[index], seen[index] = want, {}
-    return want
-  end
-  return wants, function(index, id, customer)
-    local want = wants[index] or want_of(index)
-    if id then want.ids[#want.ids + 1] = id end
-    if customer then want.customers[#want.customers + 1] = customer end
-  end, function(index, sku)
-    local want = wants[index] or want_of(index)
-    if not seen[index][sku] then
-      seen[index][sku] = true
-      want.skus[#want.skus + 1] = sku
-    end
-  end
 end
 
 --@include lib/waiting.lua

@@ -4,7 +4,7 @@
 local function shortage(sale, lines)
   if #lines == 2 then
     local item = sale.items[lines[1]]
-    local available = item.stock - item.held - item.sold - (item.owed or 0)
+    local available = free_units(item) - (item.owed or 0)
     if available < lines[2] then return lines[1], available end
     return nil
   end
@@ -13,7 +13,7 @@ local function shortage(sale, lines)
     local sku = lines[i]
     sums[sku] = (sums[sku] or 0) + lines[i + 1] -- the same item on two lines adds up before the check
     local item = sale.items[sku]
-    local available = item.stock - item.held - item.sold - (item.owed or 0)
+    local available = free_units(item) - (item.owed or 0)
     if available < sums[sku] then return sku, available end
   end
   return nil

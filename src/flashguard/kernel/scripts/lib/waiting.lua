@@ -2,10 +2,7 @@
 -- them: whatever a request changes, hand_out runs before the next request is decided.
 --
 --   line          zset   who waits, and which items must be served later: see line.lua
---   reservations  hash   waiting:<id>     -> 'waiting', fingerprint, state, created_ms, place, seq, customer, sku, quantity,
---                                            admitted (true in a sale without a waiting room)
---                        waits:<customer> -> id of the entry while it waits, and until when it sleeps, if it does
---                        waiting-place    -> 'place', the newest
+--   reservations  hash   waiting:<id>, waits:<customer>, waiting-place: see records.lua
 --   item:<sku>           "stock held sold owed until_ms": owed units are free and set aside for those who wait; until_ms
 --                        is when they stop being set aside for an entry that wants more than are free (0: no such entry)
 --
@@ -27,9 +24,7 @@
 -- State: waiting, then offered, left, limit-reached, or ended (it can't be offered). Rules: waiting_most, how many may
 -- wait; waiting_hold_ms, how long an offer lasts.
 
---@include lib/line.lua
-
-local SERVE_MOST, SIZES_MOST = 50, 100
+local SERVE_MOST = 50
 local serves_left = SERVE_MOST -- by this call; expire shares them among its sales
 
 local waiting_count, ahead_of, begin_waiting, end_waiting
@@ -37,6 +32,9 @@ local waiting_count, ahead_of, begin_waiting, end_waiting
 -- learn_waiting(): makes what follows, in calls that meet a sale with a list; the others shall not pay for it.
 function learn_waiting()
   if waiting_count then return end
+  local SIZES_MOST = 100
+
+--@include lib/line.lua
 
   -- stir(sale, sku): the item must be looked at for those who wait, once the request is decided.
   function stir(sale, sku)
@@ -52,18 +50,18 @@ function learn_waiting()
 
   -- ahead_of(sale, id, entry): how many wait for the same item before this one.
   function ahead_of(sale, id, entry)
-    local sku = entry[8]
-    return redis.call('ZLEXCOUNT', sale.line_key, '[p' .. sku .. '\0', '(' .. place_member(sku, entry[5], id))
+    local sku = entry.sku
+    return redis.call('ZLEXCOUNT', sale.line_key, '[p' .. sku .. '\0', '(' .. place_member(sku, entry.place, id))
   end
 
-  -- first_of(sale, kind, sku, quantity): who is first of those who want so many or more, as {quantity, place, id}; or nil.
+  -- first_of(sale, kind, sku, quantity): who is first of those who want so many or more, as quantity, place and id; or nil.
   local function first_of(sale, kind, sku, quantity)
     local head, least = kind .. sku .. '\0', string.format('%09.0f', quantity)
     local from, to = '[' .. head .. least, '(' .. kind .. sku .. '\1'
     local member = redis.call('ZRANGEBYLEX', sale.line_key, from, to, 'LIMIT', 0, 1)[1]
     if not member then return nil end
     local wanted_units, place, id = string.match(member, '^(%d+)%z(%d+)%z(.*)$', #head + 1)
-    return {tonumber(wanted_units), tonumber(place), id}
+    return {quantity = tonumber(wanted_units), place = tonumber(place), id = id}
   end
 
   -- heads_of(sale, kind, sku): the first of each quantity, the smallest quantity first.
@@ -74,7 +72,7 @@ function learn_waiting()
     local head = first_of(sale, kind, sku, 0)
     while head and #heads < SIZES_MOST do
       heads[#heads + 1] = head
-      head = first_of(sale, kind, sku, head[1] + 1)
+      head = first_of(sale, kind, sku, head.quantity + 1)
     end
     sale.heads[kind .. sku] = heads
     return heads
@@ -84,28 +82,30 @@ function learn_waiting()
   local function first_within(heads, units)
     local first
     for i = 1, #heads do
-      if heads[i][1] > units then break end
-      if not first or heads[i][2] < first[2] then first = heads[i] end
+      if heads[i].quantity > units then break end
+      if not first or heads[i].place < first.place then first = heads[i] end
     end
     return first
   end
 
-  local function kind_of(entry) return entry[10] and 'q' or 'r' end
+  local function entry_end(id, entry) return entry_text(entry.quantity, entry.place, id) end
+
+  local function kind_of(entry) return entry.admitted and 'q' or 'r' end
 
   local function add_size(sale, id, entry)
-    sale.heads[kind_of(entry) .. entry[8]] = nil
-    redis.call('ZADD', sale.line_key, 0, size_member(entry[8], entry_text(entry[9], entry[5], id), entry[10]))
+    sale.heads[kind_of(entry) .. entry.sku] = nil
+    redis.call('ZADD', sale.line_key, 0, size_member(entry.sku, entry_end(id, entry), entry.admitted))
   end
 
   -- remove_size(sale, id, entry): the heads that are known stay right, so that serving a long line looks up one of them.
   local function remove_size(sale, id, entry)
-    local kind, sku = kind_of(entry), entry[8]
-    redis.call('ZREM', sale.line_key, size_member(sku, entry_text(entry[9], entry[5], id), entry[10]))
+    local kind, sku = kind_of(entry), entry.sku
+    redis.call('ZREM', sale.line_key, size_member(sku, entry_end(id, entry), entry.admitted))
     local heads = sale.heads[kind .. sku]
     for i = 1, heads and #heads or 0 do
-      if heads[i][3] == id then
-        local next_one = first_of(sale, kind, sku, entry[9])
-        if next_one and next_one[1] == entry[9] then heads[i] = next_one else sale.heads[kind .. sku] = nil end
+      if heads[i].id == id then
+        local next_one = first_of(sale, kind, sku, entry.quantity)
+        if next_one and next_one.quantity == entry.quantity then heads[i] = next_one else sale.heads[kind .. sku] = nil end
         return
       end
     end
@@ -118,69 +118,63 @@ function learn_waiting()
   -- begin_waiting(sale, id, entry): puts an entry on the list.
   function begin_waiting(sale, id, entry)
     sale.waiting = waiting_count(sale) + 1
-    put_record(sale, 'waits:' .. entry[7], {id})
+    put_record(sale, 'waits:' .. entry.customer, {kind = 'waits', id = id})
     put_record(sale, 'waiting:' .. id, entry)
-    redis.call('ZADD', sale.line_key, 0, place_member(entry[8], entry[5], id))
+    redis.call('ZADD', sale.line_key, 0, place_member(entry.sku, entry.place, id))
     add_size(sale, id, entry)
-    transitions[#transitions + 1] = {'join', sale.id, id, {entry[8], entry[9]}, NOW, entry[2], entry[7], entry[5], entry[10]}
+    transitions[#transitions + 1] = {'join', sale.id, id, {entry.sku, entry.quantity}, NOW, entry.fingerprint, entry.customer,
+      entry.place, entry.admitted}
   end
 
   -- end_waiting(sale, id, entry, state): takes an entry off the list.
   function end_waiting(sale, id, entry, state)
-    local sku, place, customer = entry[8], entry[5], entry[7]
+    local sku, quantity, place, customer = entry.sku, entry.quantity, entry.place, entry.customer
     local waits = record_of(sale, 'waits:' .. customer)
     sale.waiting = waiting_count(sale) - 1
     redis.call('ZREM', sale.line_key, place_member(sku, place, id))
-    if waits and waits[2] then
-      redis.call('ZREM', sale.line_key, due_member(waits[2], sku .. '\0' .. entry_text(entry[9], place, id)))
+    if waits and waits.sleeps_until_ms then
+      redis.call('ZREM', sale.line_key, due_member(waits.sleeps_until_ms, sku .. '\0' .. entry_end(id, entry)))
     else
       remove_size(sale, id, entry)
     end
     redis.call('HDEL', sale.reservations_key, 'waits:' .. customer)
     sale.records['waits:' .. customer], sale.records_changed['waits:' .. customer] = false, nil
-    put_record(sale, 'waiting:' .. id, {'waiting', entry[2], state, entry[4], place, SEQ + 1, customer, sku, entry[9],
-      entry[10]})
-    transitions[#transitions + 1] = {'leave', sale.id, id, {sku, entry[9]}, NOW, state}
+    put_record(sale, 'waiting:' .. id, {kind = 'waiting', fingerprint = entry.fingerprint, state = state,
+      created_ms = entry.created_ms, place = place, seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity,
+      admitted = entry.admitted})
+    transitions[#transitions + 1] = {'leave', sale.id, id, {sku, quantity}, NOW, state}
   end
 
   local function sleep(sale, id, entry, until_ms)
     remove_size(sale, id, entry)
-    later(sale, until_ms, entry[8] .. '\0' .. entry_text(entry[9], entry[5], id))
-    put_record(sale, 'waits:' .. entry[7], {id, until_ms})
+    later(sale, until_ms, entry.sku .. '\0' .. entry_end(id, entry))
+    put_record(sale, 'waits:' .. entry.customer, {kind = 'waits', id = id, sleeps_until_ms = until_ms})
   end
 
   -- wake(sale, customer): what kept this customer's entry from an offer may be over.
   function wake(sale, customer)
     local waits = record_of(sale, 'waits:' .. customer)
-    if not waits or not waits[2] then return end
-    local entry = record_of(sale, 'waiting:' .. waits[1])
-    redis.call('ZREM', sale.line_key, due_member(waits[2], entry[8] .. '\0' .. entry_text(entry[9], entry[5], waits[1])))
-    put_record(sale, 'waits:' .. customer, {waits[1]})
-    add_size(sale, waits[1], entry)
-    stir(sale, entry[8])
+    if not waits or not waits.sleeps_until_ms then return end
+    local id = waits.id
+    local entry = record_of(sale, 'waiting:' .. id)
+    redis.call('ZREM', sale.line_key, due_member(waits.sleeps_until_ms, entry.sku .. '\0' .. entry_end(id, entry)))
+    put_record(sale, 'waits:' .. customer, {kind = 'waits', id = id})
+    add_size(sale, id, entry)
+    stir(sale, entry.sku)
   end
 
   local function offer_ms(sale) return sale.config.rules.waiting_hold_ms or sale.config.hold_ms end
 
   -- offer(sale, id, entry): its units are held for it: an ordinary hold, under the entry's own id.
   local function offer(sale, id, entry)
-    local hold_ms = offer_ms(sale)
-    local fingerprint, customer, lines = entry[2], entry[7], {entry[8], entry[9]}
-    add_used(sale, customer, entry[9])
-    move(sale, lines, 'held', 1)
-    count_held(sale, customer, entry[9])
-    put_record(sale, id, {HELD, fingerprint, NOW, hold_ms, hold_ms, customer, lines, {}})
-    local added = sale.deadlines_added
-    added[#added + 1] = NOW + hold_ms
-    added[#added + 1] = id
-    transitions[#transitions + 1] = {'hold', sale.id, id, lines, NOW, fingerprint, customer, hold_ms}
+    hold_units(sale, id, entry.fingerprint, entry.customer, {entry.sku, entry.quantity}, offer_ms(sale))
     end_waiting(sale, id, entry, 'offered')
   end
 
   -- put_off(sale, id, entry): until when the entry can't be offered its units; the state it ends in where it never can;
   -- nil when it can now.
   local function put_off(sale, id, entry)
-    local config, customer, quantity = sale.config, entry[7], entry[9]
+    local config, customer, quantity = sale.config, entry.customer, entry.quantity
     if config.limit > 0 and used_by(sale, customer) - habits_of(sale, customer).held + quantity > config.limit then
       return 'limit-reached'
     end
@@ -194,25 +188,25 @@ function learn_waiting()
   -- recorder's beat.
   local function serve_one(sale, head, entry)
     if serves_left <= 0 then return false end
-    local off = put_off(sale, head[3], entry)
+    local off = put_off(sale, head.id, entry)
     if off and not sale.drained then return false end -- a hold of theirs may have ended
     serves_left = serves_left - 1
     if type(off) == 'string' then
-      end_waiting(sale, head[3], entry, off)
+      end_waiting(sale, head.id, entry, off)
     elseif off then
-      sleep(sale, head[3], entry, off)
+      sleep(sale, head.id, entry, off)
     else
-      offer(sale, head[3], entry)
+      offer(sale, head.id, entry)
     end
     return true
   end
 
   -- entry_of(sale, kind, sku, head): the entry of a member; one without is dropped: it must not stop the others.
   local function entry_of(sale, kind, sku, head)
-    local entry = record_of(sale, 'waiting:' .. head[3])
-    if entry and entry[3] == 'waiting' then return entry end
-    redis.call('ZREM', sale.line_key, size_member(sku, entry_text(head[1], head[2], head[3]), kind == 'q'),
-      place_member(sku, head[2], head[3]))
+    local entry = record_of(sale, 'waiting:' .. head.id)
+    if entry and entry.state == 'waiting' then return entry end
+    redis.call('ZREM', sale.line_key, size_member(sku, entry_text(head.quantity, head.place, head.id), kind == 'q'),
+      place_member(sku, head.place, head.id))
     sale.heads[kind .. sku], sale.waiting = nil, nil
     return nil
   end
@@ -231,18 +225,18 @@ function learn_waiting()
     local item = item_of(sale, sku)
     if not item or (not item.owed and not item.until_ms and waiting_count(sale) == 0) then return end
     local room, owed, until_ms = sale.config.rules.room, nil, item.until_ms
-    local free = item.stock - item.held - item.sold
+    local free = free_units(item)
     while free > 0 and waiting_count(sale) > 0 do
       local passing, kind = until_ms and NOW >= until_ms, 'q'
       local most = passing and free or item.stock - item.sold
       local head = first_within(heads_of(sale, 'q', sku), most)
       if not room then -- whoever a room did not admit, in a sale that has none any more, is like the others
         local other = first_within(heads_of(sale, 'r', sku), most)
-        if other and (not head or other[2] < head[2]) then head, kind = other, 'r' end
+        if other and (not head or other.place < head.place) then head, kind = other, 'r' end
       end
       if not head then break end
       local entry = entry_of(sale, kind, sku, head)
-      if entry and entry[9] > free and not put_off(sale, head[3], entry) then
+      if entry and entry.quantity > free and not put_off(sale, head.id, entry) then
         if not until_ms then
           until_ms = NOW + offer_ms(sale)
           later(sale, until_ms, sku)
@@ -254,7 +248,7 @@ function learn_waiting()
         owed, sale.behind = free, true
         break
       end
-      free = item.stock - item.held - item.sold
+      free = free_units(item)
     end
     if free == 0 then until_ms = nil end
     keep_owed(sale, sku, item, owed, until_ms)
@@ -268,7 +262,7 @@ function learn_waiting()
     local item = item_of(sale, sku)
     redis.call('ZREM', sale.line_key, 'e' .. sku)
     if not item or item.owed or item.until_ms then return end
-    local free = item.stock - item.held - item.sold
+    local free = free_units(item)
     while free > 0 do
       local head = first_within(heads_of(sale, 'r', sku), free)
       if not head then break end
@@ -278,7 +272,7 @@ function learn_waiting()
         sale.behind = true
         return
       end
-      free = item.stock - item.held - item.sold
+      free = free_units(item)
     end
     if free > 0 and #heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end
   end
@@ -294,7 +288,7 @@ function learn_waiting()
       local sku, rest = string.match(due[i], '^d%d+%z([^%z]*)(.*)$')
       local id = string.match(rest, '^%z%d+%z%d+%z(.*)$')
       local entry = id and record_of(sale, 'waiting:' .. id)
-      if entry and entry[3] == 'waiting' then wake(sale, entry[7]) end
+      if entry and entry.state == 'waiting' then wake(sale, entry.customer) end
       stir(sale, sku)
     end
   end

@@ -66,7 +66,7 @@ async def strike(stack: UpStack, fault: str, known: Known, partitions: int) -> N
         if fault.endswith("items"):
             await client.hdel(names.sale, "item:a")
         else:
-            await client.delete(names.reservations if fault.endswith("reservations") else names.line)
+            await client.delete(names.reservations if fault.endswith("reservations") else names.queue)
     finally:
         await client.aclose()
 

@@ -212,7 +212,7 @@ async def test_the_script_decides_as_token_buckets_do(servers):
             asks = [
                 sorted(chance.sample(range(4), chance.randint(1, 3))) for _ in range(chance.randint(1, 9))
             ]
-            results = await kernel.take_tokens(
+            results = await kernel.spend_tokens(
                 [keys.bucket("test", name) for name in names],
                 [[number for n in ask for number in (n, *sizes[n])] for ask in asks],
             )
@@ -235,7 +235,7 @@ async def test_buckets_leave_memory_when_they_are_full_again(servers):
     redis = Redis.from_url(servers.redis_url, protocol=2)
     key = keys.bucket("test", unique())
     try:
-        await Kernel(client).take_tokens([key], [[0, 10, 1000]])
+        await Kernel(client).spend_tokens([key], [[0, 10, 1000]])
         assert 0 < await redis.pttl(key) <= 100
         async with asyncio.timeout(20):
             while await redis.exists(key):

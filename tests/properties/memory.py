@@ -343,7 +343,7 @@ class Partition:
         for name, sale in self.model.sales.items():
             at = keys.sale(self.number, SaleId(name))
             used, deadlines, habits = self._wire.ask_all([
-                ("HGETALL", at.used), ("ZRANGE", at.deadlines, 0, -1, "WITHSCORES"), ("HGETALL", at.habits)
+                ("HGETALL", at.used), ("ZRANGE", at.deadlines, 0, -1, "WITHSCORES"), ("HGETALL", at.history)
             ])  # fmt: skip
             customers = {one.customer for one in sale.reservations.values()}
             assert dict(zip(used[::2], map(int, used[1::2]), strict=True)) == {b"": 0} | {
@@ -354,14 +354,14 @@ class Partition:
                 assert {who.decode(): counts.decode() for who, counts in kept} == {"": "0 0 0"} | _habits(
                     sale
                 )
-            assert {member.decode() for member in self._wire.ask("ZRANGE", at.line, 0, -1)} == _line(sale)
+            assert {member.decode() for member in self._wire.ask("ZRANGE", at.queue, 0, -1)} == _line(sale)
             live = {id_: one for id_, one in sale.reservations.items() if one.status == "held"}
             assert deadlines[-2:] == [b"", b"inf"]
             assert dict(zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True)) == {
                 id_.encode(): one.until_ms for id_, one in live.items()
             }
             asked = [(0, ""), *((0, id_) for id_ in sale.reservations), (0, "nobody")]
-            status, *rest, flat = (results := self.run(Verb.LOOK, [name], asked).results)[0]
+            status, *rest, flat = (results := self.run(Verb.GET, [name], asked).results)[0]
             assert (status, rest) == (sale.config.status_at(self.model.now_ms), _config(sale)[1:6])
             assert len(flat) == 4 * len(sale.items)
             for result, one in zip(results[1:], sale.reservations.values(), strict=False):
@@ -401,7 +401,7 @@ def _habits(sale: Sale) -> dict[str, str]:
 
 
 def _line(sale: Sale) -> set[str]:
-    """The members of the sale's line: see scripts/lib/line.lua."""
+    """The members of the sale's line: see scripts/lib/queue.lua."""
     members = {""} | {f"e{sku}" for sku in sale.for_unadmitted}
     for ms, sku, *entry in sale.due:
         members.add(f"d{ms:015}\0{sku}" + ("\0{:09}\0{:015}\0{}".format(*entry) if entry else ""))

@@ -646,7 +646,7 @@ def test_a_restock_for_many_who_wait_is_served_in_steps_and_nobody_else_has_a_un
 
 
 def held_of(side: Partition) -> int:
-    [[*_, counters]] = [result[:7] for result in side.run(Verb.LOOK, ["one"], [(0, "")]).results]
+    [[*_, counters]] = [result[:7] for result in side.run(Verb.GET, ["one"], [(0, "")]).results]
     return int(counters[2])
 
 

@@ -64,7 +64,7 @@ class Crowd:
         """Somebody new comes."""
         self._people += 1
         id_ = f"ticket{self._people:010}"
-        [result] = self._run(Verb.TAKE_TICKET, [SALE], [(0, id_, number(SEED, id_), [], "", 0, id_)])
+        [result] = self._run(Verb.ISSUE_TICKET, [SALE], [(0, id_, number(SEED, id_), [], "", 0, id_)])
         known, _epoch, *standing = result
         assert known is False
         if self.room.mode is RoomMode.LOTTERY and self.now_ms < OPENS_MS:
@@ -77,7 +77,7 @@ class Crowd:
         everybody = [*self.places, *self.inside]
         if everybody:
             id_ = everybody[which % len(everybody)]
-            [standing] = self._run(Verb.LOOK_AT_TICKET, [SALE], [(0, id_)])
+            [standing] = self._run(Verb.POLL_TICKET, [SALE], [(0, id_)])
             self._hear(id_, standing)
 
     def leave(self, which: int) -> None:

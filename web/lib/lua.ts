@@ -34,7 +34,7 @@ export const RULES: Rule[] = [
     library: true,
   },
   {
-    at: "-- reclaim(",
+    at: "-- expire_page(",
     title: "Expired holds come back first",
     text: "Before the kernel answers sold-out, it reclaims the holds whose deadline has passed.",
   },
@@ -47,12 +47,12 @@ export const RULES: Rule[] = [
     library: true,
   },
   {
-    at: "-- shortage(",
+    at: "-- short_line(",
     title: "A unit is given only while stock − held − sold > 0",
     text: "Two lines with the same item are added up before the check. A basket is all or nothing.",
   },
   {
-    at: "-- lacks(",
+    at: "-- shortage(",
     title: "A limit per customer, and no false sold-out",
     text: "The check repeats after each page of reclaimed holds. If there are too many: overloaded, not sold-out.",
   },

@@ -146,7 +146,7 @@ class RateLimits:
             for bucket in check.buckets:
                 request += (names.setdefault(bucket, len(names)), *sizes[bucket.kind])
             requests.append(request)
-        results = await self._kernel.take_tokens([keys.bucket(*bucket) for bucket in names], requests)
+        results = await self._kernel.spend_tokens([keys.bucket(*bucket) for bucket in names], requests)
         return [self._allowance(check, *result) for check, result in zip(batch, results, strict=True)]
 
     def _allowance(

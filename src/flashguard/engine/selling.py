@@ -285,7 +285,7 @@ class Selling:
         if name is None:
             return unknown(Code.UNKNOWN_RESERVATION, id_)
         sale, short = name
-        decision = await self._decisions.ask(Verb.LOOK, sale, (short,))
+        decision = await self._decisions.ask(Verb.GET, sale, (short,))
         if decision.status is DecisionStatus.DECIDED and decision.result[0] != "unknown-reservation":
             result = decision.result
             if len(result) == 2:

@@ -20,7 +20,7 @@ from flashguard.valkey.errors import MovedError, NoScriptError, RedisError, Resp
 from . import keys
 
 CONFIRMED_RECORD: Final = b"\x02"
-"""How the record of an order begins: see scripts/lib/sales.lua."""
+"""How the record of an order begins: see scripts/lib/records.lua."""
 RECORD_LENGTHS: Final = (6, 8, 10, 5, 2, 1)
 CONFIG_LENGTHS: Final = (6, 7, 8)
 STAGED_SECONDS: Final = 60
@@ -43,19 +43,19 @@ class Verb(StrEnum):
     FENCE = "fence"
     UNFENCE = "unfence"
     ANNOUNCE = "announce"
-    LOOK = "look"
+    GET = "look"
     VERIFY = "verify"
     WAITING_LIST = "waiting_list"
-    TAKE_TICKET = "take_ticket"
-    LOOK_AT_TICKET = "look_at_ticket"
+    ISSUE_TICKET = "take_ticket"
+    POLL_TICKET = "look_at_ticket"
     LEAVE_ROOM = "leave_room"
-    LOOK_AT_ROOM = "look_at_room"
-    TAKE_TOKENS = "take_tokens"
+    GET_ROOM = "look_at_room"
+    SPEND_TOKENS = "take_tokens"
     SURVEY = "survey"
 
 
 IN_THE_ROOM: Final = frozenset(
-    (Verb.TAKE_TICKET, Verb.LOOK_AT_TICKET, Verb.LEAVE_ROOM, Verb.LOOK_AT_ROOM, Verb.EXPIRE)
+    (Verb.ISSUE_TICKET, Verb.POLL_TICKET, Verb.LEAVE_ROOM, Verb.GET_ROOM, Verb.EXPIRE)
 )
 """Verbs whose scripts take the keys of waiting rooms too."""
 
@@ -192,13 +192,13 @@ class Kernel:
             raise _trouble(verb, error) from error
         return cast("bytes", raw)
 
-    async def take_tokens(self, buckets: Sequence[str], requests: Sequence[object]) -> list[list[int]]:
+    async def spend_tokens(self, buckets: Sequence[str], requests: Sequence[object]) -> list[list[int]]:
         """Takes tokens from buckets: see scripts/take_tokens.lua.
 
         Raises:
             MemoryAway: no answer.
         """
-        raw = await self._call(Verb.TAKE_TOKENS, buckets, _encode((self.clock_ms, requests)))
+        raw = await self._call(Verb.SPEND_TOKENS, buckets, _encode((self.clock_ms, requests)))
         return _decode_numbers(raw)
 
     async def head(self, partition: int) -> dict[str, str]:
@@ -327,7 +327,7 @@ class Kernel:
         }
 
     async def sale_config(self, partition: int, sale: SaleId) -> list[Any] | None:
-        """A sale's packed rules (see scripts/lib/sales.lua), read past a fence: for an operator. None when
+        """A sale's packed rules (see scripts/lib/records.lua), read past a fence: for an operator. None when
         memory has none."""
         raw = await self._ask("HGET", keys.sale(partition, sale).sale, "config")
         return None if raw is None else unpacked(cast("bytes", raw), CONFIG_LENGTHS)
@@ -338,7 +338,7 @@ class Kernel:
             yield [name for name, record in page.items() if record[:1] == CONFIRMED_RECORD]
 
     async def records(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, list[Any]]]:
-        """A sale's records by id (see scripts/lib/sales.lua), page by page, read past a fence: for an
+        """A sale's records by id (see scripts/lib/records.lua), page by page, read past a fence: for an
         operator. A record may come twice."""
         async for page in self._pages(keys.sale(partition, sale).reservations):
             yield {name: unpacked(record, RECORD_LENGTHS) for name, record in page.items() if record}

@@ -17,8 +17,8 @@ class SaleKeys(NamedTuple):
     reservations: str
     deadlines: str
     used: str
-    habits: str
-    line: str
+    history: str
+    queue: str
 
 
 @lru_cache(maxsize=1024)

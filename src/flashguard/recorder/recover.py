@@ -33,7 +33,7 @@ from .write import write_doubtful_group
 
 HELD: Final = 1
 ENDED: Final = {2: "confirmed", 3: "released", 4: "expired", 5: "cancelled"}
-"""How the kernel's records begin: see scripts/lib/sales.lua."""
+"""How the kernel's records begin: see scripts/lib/records.lua."""
 AFTER_THE_LIST: Final = (
     FromMemory.OFFERS, FromMemory.ENDED, FromMemory.HELD, FromMemory.RESTOCKS, FromMemory.CHANGES,
 )  # fmt: skip

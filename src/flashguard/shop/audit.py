@@ -70,7 +70,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
     for _ in range(TRIES):
         recorded = await audited_sale(ledger, sale, partition)
         position, orders = recorded.position, recorded.orders
-        reply = await kernel.run(Verb.LOOK, partition, [sale], [(0, "")])
+        reply = await kernel.run(Verb.GET, partition, [sale], [(0, "")])
         if reply.status or reply.epoch != position.epoch:
             await asyncio.sleep(TRY_AGAIN_SECONDS)  # fenced, or rebuilt between the two reads
             continue

@@ -88,7 +88,7 @@ class Orders:
 
     async def _no_order_yet(self, sale: SaleId, short: str, order: RecordedReservation | None) -> Refused:
         """Return the refusal where the ledger has a hold or nothing; memory may be ahead of it."""
-        decision = await self._decisions.ask(Verb.LOOK, sale, (short,))
+        decision = await self._decisions.ask(Verb.GET, sale, (short,))
         status = decision.result[0] if decision.status is DecisionStatus.DECIDED else "unknown-reservation"
         if status in (ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED):
             return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)

@@ -153,7 +153,7 @@ class Shop:
             ValueError: one of the ids is invalid.
         """
         must((isinstance(sale_ids, list | tuple) and all(map(is_shard, sale_ids)), SALE))
-        known = await asyncio.gather(*(self._decisions.ask(Verb.LOOK, id_, ("",)) for id_ in sale_ids))
+        known = await asyncio.gather(*(self._decisions.ask(Verb.GET, id_, ("",)) for id_ in sale_ids))
         if any(each.status is not DecisionStatus.DECIDED for each in known):
             return False
         there = [id_ for id_, each in zip(sale_ids, known, strict=True) if each.result[0] != "unknown-sale"]
@@ -196,7 +196,7 @@ class Shop:
     async def _counted(self, sale: Sale) -> Sale:
         if sale.spread > 1:
             return await self._whole.live(sale)
-        decision = await self._decisions.ask(Verb.LOOK, sale.id, ("",))
+        decision = await self._decisions.ask(Verb.GET, sale.id, ("",))
         if decision.status is not DecisionStatus.DECIDED or decision.result[0] == "unknown-sale":
             return sale
         return as_in_memory(sale, decision.result)
@@ -214,7 +214,7 @@ class Shop:
         if stored.sale.spread > 1:
             whole, epoch, seq, now_ms = await self._whole.in_memory(stored.sale)
             return await self._with_durability(whole), epoch, seq, now_ms
-        reply = await self._kernel.run(Verb.LOOK, self._decisions.partition(sale_id), [sale_id], [(0, "")])
+        reply = await self._kernel.run(Verb.GET, self._decisions.partition(sale_id), [sale_id], [(0, "")])
         if reply.status:
             raise MemoryAway(reply.status)
         sale, result = stored.sale, reply.results[0]

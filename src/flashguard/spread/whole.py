@@ -96,7 +96,7 @@ class Whole:
         """A sale of the ledger with memory's counters of all parts; of a part that does not answer, the
         ledger's."""
         parts = shard_ids(sale.id, sale.spread)
-        looks = await asyncio.gather(*(self._decisions.ask(Verb.LOOK, part, ("",)) for part in parts))
+        looks = await asyncio.gather(*(self._decisions.ask(Verb.GET, part, ("",)) for part in parts))
         return await self._added_up(
             sale,
             [look.result if look.status is DecisionStatus.DECIDED else ["unknown-sale"] for look in looks],
@@ -111,7 +111,7 @@ class Whole:
         parts = shard_ids(sale.id, sale.spread)
         replies = await asyncio.gather(
             *(
-                self._kernel.run(Verb.LOOK, self._decisions.partition(part), [part], [(0, "")])
+                self._kernel.run(Verb.GET, self._decisions.partition(part), [part], [(0, "")])
                 for part in parts
             )
         )

@@ -125,7 +125,7 @@ class WaitingRooms:
         drawn = number(seed, id_)
         solved = NO_PROOF if proof is None else self.proofs.verify(sale, proof)
         decision = await self._decisions.ask(
-            Verb.TAKE_TICKET, sale, (id_, drawn, self._read(sale, id_, drawn, shown), *solved, one)
+            Verb.ISSUE_TICKET, sale, (id_, drawn, self._read(sale, id_, drawn, shown), *solved, one)
         )
         refused = refused_by_status(decision)
         if refused:
@@ -148,7 +148,7 @@ class WaitingRooms:
         wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        decision = await self._decisions.ask(Verb.LOOK_AT_TICKET, sale, (id_,))
+        decision = await self._decisions.ask(Verb.POLL_TICKET, sale, (id_,))
         refused = refused_by_status(decision)
         if refused:
             return refused
@@ -230,7 +230,7 @@ class WaitingRooms:
         room, seed = stored.sale.waiting_room, stored.room_seed
         if room is None or room.commitment is None or seed is None:
             return NO_ROOM
-        decision = await self._decisions.ask(Verb.LOOK_AT_ROOM, sale, (start, count))
+        decision = await self._decisions.ask(Verb.GET_ROOM, sale, (start, count))
         refused = refused_by_status(decision)
         if refused:
             return refused

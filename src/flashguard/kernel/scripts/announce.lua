@@ -1,10 +1,12 @@
 #!lua
--- announce: the recorder says what the ledger now holds. It is said only while this memory has that very
--- entry, by id and token: a memory that lost it is a lost history, and the recorder must rebuild.
+-- announce: publishes what the ledger has committed. The recorder calls it.
+--
+-- The rule: a commit is announced only while this memory has that very entry, by id and token. A memory without it has
+-- lost its history, and the recorder must rebuild it.
 --
 -- KEYS      partition, journal
 -- requests  {epoch, seq, token, channel, message, note recorded?, trim entries below this seq (0: none),
---            say it to the channel's shard alone?}
+--            publish to the channel's shard alone?}
 -- results   {'announced'} {'lost'}
 
 --@include lib/partition.lua

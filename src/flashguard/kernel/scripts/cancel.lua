@@ -1,12 +1,12 @@
 #!lua
--- cancel: takes orders back (a refund). Their units are available again, or leave the stock with the order that took
--- them away: either way stock = available + held + sold. They count for the customer's limit no more.
+-- cancel: cancels orders (a refund). Their units become available again, or leave the stock together with the order:
+-- either way stock = available + held + sold. They no longer count for the customer's limit.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, fingerprint, customer, lines, restock, reason}, ...}
---           fingerprint, customer and lines as the ledger has them: of an order memory keeps none but the first
+--           fingerprint, customer and lines as the ledger has them: memory keeps only an order's fingerprint
 -- results   {'cancelled', cancelled_ms, seq}: done now
---           {'as-it-is', seq}: it was cancelled before; how, is in the ledger once seq is recorded
+--           {'as-it-is', seq}: it was cancelled before; the ledger has the details once seq is recorded
 --           {'reservation-held'} {'reservation-released'} {'reservation-expired'} {'unknown-reservation'}
 --           {'idempotency-mismatch'} {'unknown-sale'} {'unknown-item', sku} {'recovering'}
 
@@ -32,7 +32,7 @@ local function decide(sale, id, fingerprint, customer, lines, restock, reason)
   move(sale, lines, 'sold', -1)
   if not restock then move(sale, lines, 'stock', -1) end
   add_used(sale, customer, -units_of(lines))
-  if sale.stirred then wake(sale, customer) end
+  if sale.touched then wake(sale, customer) end
   put_record(sale, id, {status = CANCELLED, fingerprint = fingerprint, created_ms = record.created_ms, hold_ms = record.hold_ms,
     ended_ms = NOW, seq = SEQ + 1})
   transitions[#transitions + 1] = {'cancel', sale.id, id, lines, NOW, restock, reason}

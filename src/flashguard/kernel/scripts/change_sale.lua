@@ -2,23 +2,23 @@
 -- change_sale: opens, pauses or closes sales, and changes their rules.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, verb, changes, key field or ''}, ...}; verb is open, pause, close, patch, or follow: a part of
---           a spread sale takes the status that is among the changes, unless it is closed;
---           changes maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values, and rules to
---           those of the optional rules that change; false takes one away; and describe to {name, room} for the ledger,
---           '' where unchanged
+-- requests  {{sale index, verb, changes, key field or ''}, ...}
+--           verb     open, pause, close, patch; or follow: a shard of a spread sale gets the status that is among the
+--                    changes, unless it is closed
+--           changes  maps starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability to new values; rules to the optional
+--                    rules that change (false removes a rule); and describe to {name, room} for the ledger, '' for unchanged
 -- results   {status, replayed, seq} {'sale-not-open', status} {'unknown-sale'} {'idempotency-mismatch'}
 --           {'ended'}: a draft whose end has passed is not opened, and a patch does not set an end that has passed
 --
--- A change that changes nothing is journalled like any other: once its entry is recorded, so is the change that
--- came before it, and the answer tells what can't be lost.
+-- A change without effect is journalled like any other: once its entry is recorded, so is the change that came before it.
+-- The answer is then about something that can't be lost.
 
 --@include lib/partition.lua
 --@include lib/sales.lua
 --@include lib/batch.lua
---@include lib/noting.lua
+--@include lib/journal_sale.lua
 
--- NEXT[verb][status]: the status after; a missing one is refused.
+-- NEXT[verb][status]: the status after the change; a missing one is refused.
 local NEXT = {
   open = {draft = 'scheduled', scheduled = 'scheduled', open = 'open', paused = 'scheduled'},
   pause = {scheduled = 'paused', open = 'paused', paused = 'paused'},
@@ -30,12 +30,12 @@ local function collect(want, _, _, key)
   if key ~= '' then want_record(want, key) end
 end
 
--- begin_to_count(sale): customers' habits, in a sale whose holds nobody counted so far.
+-- begin_to_count(sale): starts the hold history of a sale under way, from the holds that are live.
 local function begin_to_count(sale)
-  redis.call('UNLINK', sale.habits_key)
-  redis.call('HSET', sale.habits_key, '', '0 0 0')
-  sale.habits, sale.habits_changed = nil, nil
-  count_habits(sale)
+  redis.call('UNLINK', sale.history_key)
+  redis.call('HSET', sale.history_key, '', '0 0 0')
+  sale.history, sale.history_changed = nil, nil
+  count_history(sale)
   local from = 0
   repeat
     local ids = redis.call('ZRANGE', sale.deadlines_key, from, from + CHUNK - 1)
@@ -44,7 +44,7 @@ local function begin_to_count(sale)
       local record = ids[i] ~= '' and read_record(blobs[i])
       if record and record.status == HELD then
         local customer = record.customer
-        sale.habits[customer] = sale.habits[customer] or parse_habits()
+        sale.history[customer] = sale.history[customer] or read_history()
         count_held(sale, customer, units_of(record.lines))
       end
     end
@@ -59,7 +59,7 @@ local function change_rules(sale, changes)
   sale.config.rules = after
   if not counted(after) then
     after.counted_since_ms = nil
-    sale.habits = nil
+    sale.history = nil
   elseif not counted(before) then
     after.counted_since_ms = NOW
     begin_to_count(sale)
@@ -92,7 +92,7 @@ local function decide(sale, verb, changes, key)
   config.status = to
   config.status = status_now(config)
   if key ~= '' then put_record(sale, key, {kind = 'sale-change', verb = verb, status = config.status, seq = SEQ + 1}) end
-  note_sale(sale, key, verb)
+  journal_sale(sale, key, verb)
   if changes.describe then
     local name, room = unpack(changes.describe)
     transitions[#transitions + 1] = {'describe', sale.id, '', {}, NOW, name, room}

@@ -1,6 +1,8 @@
 #!lua
--- confirm: turns live holds into orders. A hold whose time has ended is given back instead, unless the buyer shows
--- its receipt: then, and for a hold that a lost memory forgot, it becomes an order while its units can be had.
+-- confirm: turns live holds into orders. A hold past its end expires instead.
+--
+-- The rule of a late confirm: with its receipt, a hold that expired, or that memory lost, becomes an order as long as its
+-- units are available.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, grant or none}, ...}
@@ -8,18 +10,18 @@
 -- results   {'confirmed', customer, lines, created_ms, hold_ms, expires_ms, confirmed_ms, seq}: done now
 --           {'as-it-is', seq}: it was confirmed before; its content is in the ledger once seq is recorded
 --           {'reservation-released'} {'reservation-cancelled'} {'reservation-expired'} {'unknown-reservation'}; with a grant also
---           {'reservation-expired', code}: too late, and why it can't be honoured
+--           {'reservation-expired', code}: too late, and why a late confirm is not possible
 --           {'sold-out', sku, available} {'limit-reached', limit, used} {'sale-not-open', status, starts_ms}
 --           {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'overloaded'} {'recovering'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
 --@include lib/batch.lua
---@include lib/taking.lua
+--@include lib/availability.lua
 --@include lib/ending.lua
 
--- honour(sale, id, record, grant): a receipt's grant where the hold is over or forgotten; nil where it is not.
-local function honour(sale, id, record, grant)
+-- late_confirm(sale, id, record, grant): the result where a receipt's hold has expired or is lost; nil where it is live.
+local function late_confirm(sale, id, record, grant)
   if not grant then return nil end
   local fingerprint, customer, lines, created_ms, hold_ms = unpack(grant)
   if not sale.config then return {'unknown-sale'} end
@@ -34,15 +36,15 @@ local function honour(sale, id, record, grant)
   local status, no = status_now(sale.config), nil
   if status ~= 'open' and status ~= 'paused' then
     no = {'sale-not-open', status, sale.config.starts_ms}
-  elseif held then -- its units are still its own
-    return end_hold(sale, id, record, CONFIRMED, 'confirmed')
+  elseif held then -- it still has its units
+    return end_now(sale, id, record, CONFIRMED, 'confirmed')
   else
-    no = lacks(sale, customer, lines)
+    no = shortage(sale, customer, lines)
   end
-  if no and held then return nil end -- it ends as it does without a receipt
+  if no and held then return nil end -- it expires, as it does without a receipt
   if no then return NOW >= expires_ms and no[1] ~= 'overloaded' and {REFUSAL[EXPIRED], no[1]} or no end
   add_used(sale, customer, units_of(lines))
-  if record and sale.habits then count_lapse(sale, customer, record.expires_ms or record.ended_ms, -1) end
+  if record and sale.history then count_expired(sale, customer, record.expires_ms or record.ended_ms, -1) end
   move(sale, lines, 'sold', 1)
   put_record(sale, id, {status = CONFIRMED, fingerprint = fingerprint, created_ms = created_ms, hold_ms = hold_ms,
     ended_ms = NOW, seq = SEQ + 1})
@@ -50,4 +52,4 @@ local function honour(sale, id, record, grant)
   return ended_result('confirmed', customer, lines, created_ms, hold_ms, expires_ms)
 end
 
-return end_holds(CONFIRMED, 'confirmed', honour)
+return end_each(CONFIRMED, 'confirmed', late_confirm)

@@ -1,21 +1,21 @@
 #!lua
--- expire: takes back holds whose time has ended, moves sales that the clock opens or closes, and serves those who wait as
--- far as no request did. The recorder's beat: it calls again at once while more are waiting.
+-- expire: expires holds past their end, opens and closes sales by the clock, and serves the waiting list as far as no
+-- request did. The recorder calls it at a fixed pace, and again at once while there is more to do.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per waiting room (see lib/)
 -- requests  {{sale index}, ...}
--- results   {holds taken back, more holds or entries are waiting}
+-- results   {holds expired, whether there is more to do}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
 --@include lib/batch.lua
---@include lib/noting.lua
+--@include lib/journal_sale.lua
 
 local ROOM_KEYS = 5
 local SALE_COUNT = (#KEYS - 2) / (KEYS_PER_SALE + ROOM_KEYS)
 
--- nobody_in_room(sale): the sale has a waiting room, and nobody waits in it or was admitted by it.
-local function nobody_in_room(sale)
+-- room_is_empty(sale): whether the sale has a waiting room, with no ticket that waits or is admitted.
+local function room_is_empty(sale)
   if not sale.config.rules.room then return false end
   local at = 3 + SALE_COUNT * KEYS_PER_SALE + sale.index * ROOM_KEYS
   return redis.call('ZCARD', KEYS[at + 1]) == 0 and redis.call('ZCOUNT', KEYS[at + 2], '(' .. NOW, '+inf') == 0
@@ -28,12 +28,12 @@ local function decide(sale)
   local status = status_now(config)
   if status ~= config.status then
     config.status = status
-    note_sale(sale, '', '')
+    journal_sale(sale, '', '')
   end
   serves_left = math.ceil(SERVE_MOST / #REQUESTS)
-  while total < RECLAIM_MOST and reclaim(sale) do total = total + RECLAIM_PAGE end
-  if sale.stirred then hand_out(sale, nobody_in_room(sale)) end
-  return {sale.reclaimed, not sale.drained or sale.behind == true}
+  while total < EXPIRE_MOST and expire_page(sale) do total = total + EXPIRE_PAGE end
+  if sale.touched then serve_waiting(sale, room_is_empty(sale)) end
+  return {sale.expired_count, not sale.drained or sale.behind == true}
 end
 
 return run_batch(decide)

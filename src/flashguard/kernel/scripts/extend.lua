@@ -1,6 +1,7 @@
 #!lua
--- extend: gives live holds more time: the sale's hold time from now, never past its absolute hold limit.
--- A key that extended this hold before has no second effect: a retry never restarts the clock.
+-- extend: extends live holds to the sale's hold time from now, never past the sale's absolute limit of a hold.
+--
+-- The rule: a key extends a hold once. A retry returns the same end and never restarts the clock.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, key fingerprint}, ...}
@@ -23,7 +24,7 @@ local function decide(sale, id, key)
   local created_ms, expires_ms, extensions = record.created_ms, record.expires_ms, record.extensions
   local customer, lines, hold_ms = record.customer, record.lines, record.hold_ms
   if NOW >= expires_ms then
-    finish(sale, id, record, EXPIRED, expires_ms)
+    end_hold(sale, id, record, EXPIRED, expires_ms)
     return {REFUSAL[EXPIRED]}
   end
   for i = 1, #extensions, 2 do

@@ -1,13 +1,14 @@
 #!lua
 -- fence: closes a partition, so that nothing is decided while its memory is rebuilt from the ledger.
--- The fence's value is the epoch being built, or 0 before there is one; a newer builder takes it over, but not
--- from one that still makes progress: two that took turns would never end.
+--
+-- The rule: the fence's value is the epoch being built, or 0 before there is one. A newer builder replaces the one before,
+-- unless that one still makes progress: two builders that replace each other in turn would never finish.
 --
 -- KEYS      partition, journal
--- requests  {fence, builder, lease_ms, why, stuck}; without a builder the fence just stands, for an operator.
+-- requests  {fence, builder, lease_ms, why, stuck}; without a builder the fence stands until an operator acts.
 --           stuck  "<epoch>-<seq>" of the ledger's position after which the journal can't be recorded: while the ledger
---                  stands there, no recorder may rebuild the partition
--- results   {fence that stands now}, and true when another builder is at it
+--                  is at that position, no recorder may rebuild the partition
+-- results   {the fence now, and true when another builder makes progress}
 
 --@include lib/partition.lua
 

@@ -1,8 +1,8 @@
 #!lua
--- leave_room: buyers who go, or who took what they came for: their places are given to those who wait.
+-- leave_room: removes the tickets of buyers who leave, or who have reserved what they came for. Others get their places.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
--- requests  {{sale index, ticket, units taken}, ...}
+-- requests  {{sale index, ticket, units reserved}, ...}
 -- results   {'left'} {'unknown-sale'} {'no-room'} {'unknown-ticket'}
 
 --@include lib/partition.lua
@@ -10,16 +10,16 @@
 --@include lib/batch.lua
 --@include lib/room.lua
 
-local function decide(sale, id, taken)
+local function decide(sale, id, units)
   if not sale.config then return {'unknown-sale'} end
   local room = room_of(sale)
   if not room then return {'no-room'} end
-  if taken > 0 then
-    put(room, 'taken', room.taken + taken)
-    put(room, 'recount_ms', 0) -- the units it was admitted for are gone
+  if units > 0 then
+    put(room, 'taken', room.taken + units)
+    put(room, 'recount_ms', 0) -- the counts from before these units were reserved are out of date
   end
   local gone = redis.call('ZREM', room.active_key, id) + redis.call('ZREM', room.waiting_key, id)
-  if taken > 0 and gone == 0 then -- by an admission that outlived a loss of memory: its ticket is used
+  if units > 0 and gone == 0 then -- its admission outlived a loss of memory: mark the ticket as used
     once_per_loss(room, id, room.born_ms)
     once_per_loss(room, id, EPOCH)
   end

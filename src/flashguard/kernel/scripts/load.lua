@@ -1,40 +1,40 @@
 #!lua
--- load: writes one sale into memory from the ledger. A new sale, and a rebuild after memory was lost, are
--- the same verb; a long sale comes in several calls.
+-- load: writes one sale from the ledger into memory, when the sale is new and when memory is rebuilt. A long sale is
+-- loaded by several calls.
 --
 -- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
 --           its waiting room (see lib/room.lua); to adopt, then the staged reservations and used
--- requests  {step, fence, config, items, records, deadlines, used, staged, habits, line, definition, reserved}
---             step      new     the partition is open and the sale not in memory yet
---                       first   a rebuild, under its own fence, drops what memory held, and writes the first page
---                       more    a rebuild writes another page
---                       adopt   a rebuild makes what it staged the sale's, if it is all there
---                       drop    a rebuild drops a sale that the ledger does not want in memory
---                       unload  the sale is closed and done with; forget it
+-- requests  {step, fence, config, items, records, deadlines, used, staged, history, queue, definition, reserved}
+--             step      new     writes a sale that memory does not have, on an open partition
+--                       first   of a rebuild, under its fence: removes the sale from memory and writes the first page
+--                       more    of a rebuild: writes another page
+--                       adopt   of a rebuild: renames the staged hashes to the sale's own, if they are complete
+--                       drop    of a rebuild: removes a sale that does not belong into memory
+--                       unload  removes a closed sale without live holds, on an open partition
 --             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability unless it is the
---                       disk, rules unless it has none}, or {} when it came before
+--                       disk, rules unless it has none}, or {} in a call that is not the last
 --             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
---             staged    {records, customers}: how many were staged, to adopt; or nothing
---             habits    {customer, "held lapses last_ms", ...}, or nothing
---             line      {sku, place, id, quantity, admitted, ...} of those who wait, or nothing
---             definition  of a sale that is new: what restores it in a ledger that lost it, for the journal; or nothing
+--             staged    {records, customers}: how many were staged, for adopt; or nothing
+--             history   {customer, "held expired last_ms", ...}, or nothing
+--             queue     {sku, place, id, quantity, admitted, ...} of the entries that wait, or nothing
+--             definition  of a new sale: what restores it in a ledger that lost it, for the journal; or nothing
 --             reserved  {customer, created_ms of their newest hold or order, ...} of a sale with a waiting room, or nothing
--- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when the fence is not ours
+-- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when another fence stands
 
 --@include lib/partition.lua
---@include lib/line.lua
+--@include lib/queue.lua
 
-local STEP, FENCE_OF_BUILDER, CONFIG, ITEMS, RECORDS, DEADLINES, USED, STAGED, HABITS, LINE, DEFINITION, RESERVED =
+local STEP, FENCE_OF_BUILDER, CONFIG, ITEMS, RECORDS, DEADLINES, USED, STAGED, HISTORY, QUEUE, DEFINITION, RESERVED =
   unpack(REQUESTS, 1, 12)
 local TICKET_MS = 86400000 -- no signed ticket counts for longer; see lib/room.lua
 local SALE = string.match(KEYS[3], 'sale:(.+)$')
-local SALE_KEY, RESERVATIONS_KEY, DEADLINES_KEY, USED_KEY, HABITS_KEY, LINE_KEY, SALES_KEY = unpack(KEYS, 3, 9)
+local SALE_KEY, RESERVATIONS_KEY, DEADLINES_KEY, USED_KEY, HISTORY_KEY, QUEUE_KEY, SALES_KEY = unpack(KEYS, 3, 9)
 local ROOM_KEY, SPENT_KEY = KEYS[10], KEYS[14]
 
--- A rebuild leaves the waiting room as it is: it is nowhere else, and what is there of it is true.
+-- A rebuild keeps the waiting room: nothing else has it, and what memory has of it is true.
 local function forget_sale()
-  redis.call('UNLINK', SALE_KEY, RESERVATIONS_KEY, DEADLINES_KEY, USED_KEY, HABITS_KEY, LINE_KEY)
+  redis.call('UNLINK', SALE_KEY, RESERVATIONS_KEY, DEADLINES_KEY, USED_KEY, HISTORY_KEY, QUEUE_KEY)
   redis.call('SREM', SALES_KEY, SALE)
 end
 
@@ -46,22 +46,22 @@ local function write_records()
   local fields = {}
   for i = 1, #RECORDS do
     local record = RECORDS[i]
-    fields[#fields + 1] = record[1] -- its field's name
+    fields[#fields + 1] = record[1] -- the name of its field
     fields[#fields + 1] = cmsgpack.pack(unpack(record, 2))
   end
   call('HSET', RESERVATIONS_KEY, fields)
 end
 
-local function write_line()
-  local line, members = LINE or {}, {}
+local function write_queue()
+  local queue, members = QUEUE or {}, {}
   local function add(member) members[#members + 1], members[#members + 2] = 0, member end
-  for i = 1, #line, 5 do
-    local sku, place, id, quantity, admitted = unpack(line, i, i + 4)
+  for i = 1, #queue, 5 do
+    local sku, place, id, quantity, admitted = unpack(queue, i, i + 4)
     add(place_member(sku, place, id))
     add(size_member(sku, entry_text(quantity, place, id), admitted))
-    add(due_member(0, sku)) -- nobody knows any more what was free, or set aside
+    add(due_member(0, sku)) -- which units were free or set aside is lost
   end
-  call('ZADD', LINE_KEY, members)
+  call('ZADD', QUEUE_KEY, members)
 end
 
 local function write_reserved()
@@ -70,26 +70,26 @@ local function write_reserved()
   call('ZADD', SPENT_KEY, spent)
 end
 
--- write_marks(): an entry '' in each key: one that is deleted or evicted, and filled anew by the next buyers, has lost it.
+-- write_marks(): an entry '' in each key. A key that was deleted or evicted, and written again by later requests, lacks it.
 local function write_marks()
   redis.call('HSET', RESERVATIONS_KEY, '', '')
   redis.call('ZADD', DEADLINES_KEY, '+inf', '')
   redis.call('HSET', USED_KEY, '', 0)
-  redis.call('HSET', HABITS_KEY, '', '0 0 0')
-  redis.call('ZADD', LINE_KEY, 0, '')
+  redis.call('HSET', HISTORY_KEY, '', '0 0 0')
+  redis.call('ZADD', QUEUE_KEY, 0, '')
 end
 
--- write_page(): what this call brings of the sale; with the config, the sale is whole.
+-- write_page(): writes what this call brings. The config comes last, and makes the sale complete.
 local function write_page()
   call('HSET', SALE_KEY, ITEMS)
   write_records()
   call('ZADD', DEADLINES_KEY, DEADLINES)
   call('HSET', USED_KEY, USED)
-  call('HSET', HABITS_KEY, HABITS or {})
-  write_line()
+  call('HSET', HISTORY_KEY, HISTORY or {})
+  write_queue()
   write_reserved()
   if #CONFIG > 0 then
-    redis.call('HSET', SALE_KEY, 'items', redis.call('HLEN', SALE_KEY)) -- all of them are there by now
+    redis.call('HSET', SALE_KEY, 'items', redis.call('HLEN', SALE_KEY)) -- all of them are loaded
     redis.call('HSET', SALE_KEY, 'config', cmsgpack.pack(unpack(CONFIG)))
     redis.call('SADD', SALES_KEY, SALE)
     write_marks()
@@ -146,6 +146,6 @@ if STEP == 'new' or STEP == 'unload' then
 elseif FENCE ~= FENCE_OF_BUILDER then
   return answer('recovering')
 else
-  redis.call('HSET', KEYS[1], 'building_ms', NOW) -- a builder that makes progress is left alone
+  redis.call('HSET', KEYS[1], 'building_ms', NOW) -- a builder that makes progress is not replaced
 end
 return answer('', {STEPS[STEP]()})

@@ -1,12 +1,12 @@
 #!lua flags=no-writes
--- look: reads sales and reservations as they are now; changes nothing.
+-- look: returns sales and reservations as they are now. Changes nothing.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, reservation id or ''}, ...}
--- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}; a part of
---           a spread sale also {sku, units out - units in, ...} where units moved, see lib/moved.lua
+-- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}; a shard
+--           of a spread sale also {sku, units out - units in, ...} where units moved, see lib/moved.lua
 --           a reservation: {'held' | 'expired', customer, lines, created_ms, hold_ms, expires_ms}
---                          {'confirmed' | 'released' | 'expired' | 'cancelled', seq}: its content is in the ledger
+--                          {'confirmed' | 'released' | 'expired' | 'cancelled', seq}: the ledger has its content
 --           {'unknown-sale'} {'unknown-reservation'}
 
 --@include lib/partition.lua
@@ -17,7 +17,7 @@
 local WORD = {[HELD] = 'held', [CONFIRMED] = 'confirmed', [RELEASED] = 'released', [EXPIRED] = 'expired',
   [CANCELLED] = 'cancelled'}
 
--- moved_away(sale, counters): of each item, how many units more went to other parts than came from them.
+-- moved_away(sale, counters): the units of each item that left for other shards, less those that arrived.
 local function moved_away(sale, counters)
   local fields, away = {}, {}
   for i = 1, #counters, 4 do fields[#fields + 1] = 'moved:' .. counters[i] end

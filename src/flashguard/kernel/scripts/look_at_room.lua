@@ -1,8 +1,8 @@
 #!lua
--- look_at_room: how many wait, and the lottery's order once it takes no more tickets.
+-- look_at_room: returns how many buyers wait, and the order of the lottery once it is drawn.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
--- requests  {{sale index, from, count}, ...}; a page of the lottery: count 0 for none
+-- requests  {{sale index, from, count}, ...}: which page of the lottery; count 0 for none
 -- results   {opened_ms or 0, waiting, active, admitted, tickets of the lottery, {ticket, ...}}
 --           {'unknown-sale'} {'no-room'}
 

@@ -1,6 +1,6 @@
 #!lua
--- look_at_ticket: where tickets stand now. Whoever looks also has everybody admitted who may be, so that the room
--- goes on by the server's clock, however many processes ask, and needs nobody who leads.
+-- look_at_ticket: returns where tickets stand now. Every call first admits all buyers whose turn it is: the room advances
+-- by the server's clock, however many processes call, and needs no leader.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, ticket}, ...}

@@ -1,5 +1,5 @@
 #!lua
--- release: gives the units of live holds back to stock.
+-- release: releases live holds; their units are available again.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id}, ...}
@@ -12,4 +12,4 @@
 --@include lib/batch.lua
 --@include lib/ending.lua
 
-return end_holds(RELEASED, 'released')
+return end_each(RELEASED, 'released')

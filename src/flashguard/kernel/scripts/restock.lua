@@ -1,12 +1,12 @@
 #!lua
--- restock: changes an item's stock by a signed number of units, never below what is held and sold.
+-- restock: changes an item's stock by a signed number of units, never below held + sold.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, sku, delta, reason, key field, fingerprint, most stock}, ...}
 -- results   {'restocked', replayed, stock, held, sold, seq}
 --           {'invalid-request', available} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'recovering'}
 --
--- A transfer between the parts of a spread sale is two restocks: transfer:<id>:out, later transfer:<id>:in elsewhere.
+-- A transfer between the shards of a spread sale is two restocks: transfer:<id>:out, later transfer:<id>:in on another shard.
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -28,11 +28,11 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
   local item = sale.items[sku]
   if not item then return unknown_item(sale, sku) end
   local available = free_units(item)
-  while available + delta < 0 and sale.reclaimed < RECLAIM_MOST and reclaim(sale) do available = free_units(item) end
+  while available + delta < 0 and sale.expired_count < EXPIRE_MOST and expire_page(sale) do available = free_units(item) end
   if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available} end
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
-  if sale.stirred then stir(sale, sku) end
+  if sale.touched then touch(sale, sku) end
   if is_transfer(key) then count_moved(sale, sku, delta) end
   put_record(sale, key, {kind = 'restock', fingerprint = fingerprint, stock = item.stock, held = item.held, sold = item.sold,
     seq = SEQ + 1})

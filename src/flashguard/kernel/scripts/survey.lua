@@ -1,10 +1,11 @@
 #!lua
--- survey: what a part of a spread sale has of an item for buyers of other parts. Ended holds are taken back first.
+-- survey: returns what a shard of a spread sale has of an item for buyers of other shards. Holds past their end expire
+-- first.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, sku}, ...}
--- results   {available, outs, ins, settled}: outs and ins as lib/moved.lua counts them; settled is false while there
---           are more ended holds than one call takes back
+-- results   {available, outs, ins, settled}: outs and ins as lib/moved.lua counts them; settled is false while
+--           there are more holds past their end than one call expires
 --           {'unknown-sale'} {'unknown-item', sku} {'recovering'}
 
 --@include lib/partition.lua
@@ -18,7 +19,7 @@ local function decide(sale, sku)
   if not sale.config then return {'unknown-sale'} end
   local item = sale.items[sku]
   if not item then return unknown_item(sale, sku) end
-  while sale.reclaimed < RECLAIM_MOST and reclaim(sale) do end
+  while sale.expired_count < EXPIRE_MOST and expire_page(sale) do end
   local moved = moved_of(sale, sku)
   return {free_units(item), moved.outs, moved.ins, sale.drained}
 end

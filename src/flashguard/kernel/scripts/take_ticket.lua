@@ -1,12 +1,12 @@
 #!lua
--- take_ticket: gives buyers a place in a sale's waiting room. The same ticket again is the same place.
+-- take_ticket: issues tickets: places in a sale's waiting room. The same ticket again has the same place.
 --
--- The rule: a sale takes tickets while it is scheduled, open or paused. Before it opens, a lottery's ticket gets its number
--- as its place; every other ticket stands behind those that are there. A signed ticket that the room does not have gets its
+-- The rule: a sale issues tickets while it is scheduled, open or paused. Before it opens, a lottery's ticket gets its number
+-- as its place; every other ticket is placed behind those in the room. A signed ticket that the room does not have gets its
 -- place back only where memory may have lost it: memory lost the whole room after the ticket was signed, or it lost the end
--- of an earlier epoch, in which the ticket was signed. That works once per customer and loss, and not for a customer who
--- made a hold or an order since the ticket was signed, as far as the rebuild read them in the ledger, or with an admission
--- that outlived the loss.
+-- of an earlier epoch, in which the ticket was signed. That works once per customer and loss. It does not work for a
+-- customer who made a hold or an order since the ticket was signed: as far as the rebuild found one in the ledger, or it was
+-- made with an admission that outlived the loss.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, ticket, number, shown, proof, proof_until_ms, customer}, ...}
@@ -20,7 +20,7 @@
 --@include lib/batch.lua
 --@include lib/room.lua
 
-local TAKES_TICKETS = {scheduled = true, open = true, paused = true}
+local ISSUES_TICKETS = {scheduled = true, open = true, paused = true}
 
 -- place_lost(room, id, shown, customer): the place of a signed ticket that memory may have lost; else nil.
 local function place_lost(room, id, shown, customer)
@@ -37,7 +37,7 @@ local function decide(sale, id, number, shown, proof, proof_until_ms, customer)
   if not sale.config then return {'unknown-sale'} end
   local room = room_of(sale)
   if not room then return {'no-room'} end
-  if not TAKES_TICKETS[room.status] then return {'sale-not-open', room.status, sale.config.starts_ms} end
+  if not ISSUES_TICKETS[room.status] then return {'sale-not-open', room.status, sale.config.starts_ms} end
   put(room, 'newest_ms', NOW)
   local known = standing(sale, room, id)
   if known then return {true, EPOCH, unpack(known)} end

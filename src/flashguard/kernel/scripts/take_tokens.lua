@@ -1,15 +1,16 @@
 #!lua
--- take_tokens: token buckets, which limit how often somebody may ask. A bucket holds `tokens`, and gets as many
--- anew over `window_ms`. A request takes one from each of its buckets, or, where one is empty, none from any.
+-- take_tokens: spends tokens of buckets, which limit how often a caller may ask. A bucket holds `tokens`, and is filled
+-- over `window_ms`. A request spends one token of each of its buckets, or none where one of them is empty.
 --
--- The rule: over any time t nobody gets more than tokens + t * tokens / window_ms; who is refused pays nothing.
+-- The rule: over any time t a bucket grants at most tokens + t * tokens / window_ms requests; a refused request spends
+-- nothing.
 --
 -- KEYS      one string per bucket: when it is full again, in milliseconds; absent: it is full. It expires then, so
---           that memory holds only the buckets of those who asked within the window.
+--           that memory holds only the buckets of callers that asked within the window.
 -- ARGV[1]   msgpack {now_ms (0: the server's clock), requests}
 -- requests  {{bucket index, tokens, window_ms, bucket index, tokens, window_ms, ...}, ...}; indices from 0
 -- results   {{which of its buckets is the narrowest (from 0), tokens left there, full again in ms, wait_ms}, ...}
---           wait_ms > 0: refused; so long until there is a token
+--           wait_ms > 0: refused; there is a token after that time
 
 local NOW, REQUESTS = unpack(cmsgpack.unpack(ARGV[1]))
 if NOW == 0 then
@@ -24,7 +25,7 @@ for from = 1, #KEYS, CHUNK do
   for i = 1, #values do full_at[from + i - 1] = math.max(tonumber(values[i] or 0), NOW) end
 end
 
-local function take(request)
+local function spend(request)
   local narrowest, least, full_in, wait = 0, nil, 0, 0
   for i = 1, #request, 3 do
     local bucket, tokens, window_ms = request[i] + 1, request[i + 1], request[i + 2]
@@ -49,7 +50,7 @@ local function take(request)
 end
 
 local results = {}
-for i = 1, #REQUESTS do results[i] = take(REQUESTS[i]) end
+for i = 1, #REQUESTS do results[i] = spend(REQUESTS[i]) end
 for bucket in pairs(changed) do
   redis.call('SET', KEYS[bucket], string.format('%.3f', full_at[bucket]), 'PX', math.ceil(full_at[bucket] - NOW))
 end

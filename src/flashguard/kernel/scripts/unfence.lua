@@ -1,9 +1,9 @@
 #!lua
--- unfence: opens a rebuilt partition under its new epoch. Its journal starts anew; the first entry says so.
+-- unfence: opens a rebuilt partition under its new epoch, with a new journal whose first entry says why.
 --
 -- KEYS      partition, journal
 -- requests  {fence, token of the ledger's position, why it was rebuilt}
--- results   {'open'}; status 'recovering' when the fence is not ours any more
+-- results   {'open'}; status 'recovering' when another fence stands
 
 --@include lib/partition.lua
 

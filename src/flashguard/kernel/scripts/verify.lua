@@ -1,9 +1,9 @@
 #!lua flags=no-writes
--- verify: does memory still have all that belongs to its sales? A key that was deleted or evicted takes holds,
--- limits or idempotency keys with it, and no decision would notice.
+-- verify: returns what memory lacks of its sales. A key that was deleted or evicted had holds, limits or idempotency keys,
+-- and no decision would notice that they are missing.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, how many items it has}, ...}
+-- requests  {{sale index, number of its items}, ...}
 -- results   {'' or what is missing}
 
 --@include lib/partition.lua
@@ -16,8 +16,8 @@ local function missing(sale, items)
   if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end
   if not redis.call('ZSCORE', sale.deadlines_key, '') then return 'its deadlines' end
   if redis.call('HEXISTS', sale.used_key, '') == 0 then return 'its limits' end
-  if redis.call('HEXISTS', sale.habits_key, '') == 0 then return "its customers' habits" end
-  if not redis.call('ZSCORE', sale.line_key, '') then return 'its waiting list' end
+  if redis.call('HEXISTS', sale.history_key, '') == 0 then return "its customers' habits" end
+  if not redis.call('ZSCORE', sale.queue_key, '') then return 'its waiting list' end
   return ''
 end
 

@@ -1,21 +1,21 @@
 #!lua
--- waiting_list: joins and leaves the waiting list of a sale, and looks at a place in it.
+-- waiting_list: adds entries to the waiting list of a sale, removes them, and returns their places.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admitted_until_ms},
 --           {sale index, 'leave' | 'see', id}, ...}
 --           admitted_until_ms: until when the sale's waiting room admits the customer, 0: not at all
--- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place is
---           how many are served before it and itself, 0 when it does not wait. A joining entry whose units are there
+-- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place
+--           counts the entries served before it and itself, 0 when it does not wait. A joining entry whose units are free
 --           is offered them at once.
 --           {'sale-not-open', status, starts_ms} {'unknown-sale'} {'unknown-item', sku} {'unknown-entry'} {'recovering'}
 --           {'idempotency-mismatch'} {'no-waiting-list'} {'waiting-list-full', most} {'already-waiting', id}
---           {'limit-reached', limit, used} {'hold-budget-reached', most, held} {'cooling-down', for so many ms}
+--           {'limit-reached', limit, used} {'hold-budget-reached', most, held} {'cooling-down', wait_ms}
 --           {'queue-required'} {'overloaded'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
---@include lib/taking.lua
+--@include lib/availability.lua
 --@include lib/batch.lua
 
 learn_waiting()
@@ -46,12 +46,12 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   if record_of(sale, id) then return {'idempotency-mismatch'} end
   if not sale.items[sku] then return unknown_item(sale, sku) end
   local admitted = not rules.room or NOW < (admitted_until_ms or 0)
-  if not admitted and not shortage(sale, {sku, 1}) then
-    return {'queue-required'} -- units are there: they are for those whom the room lets in
+  if not admitted and not short_line(sale, {sku, 1}) then
+    return {'queue-required'} -- the free units are for buyers whom the room admits
   end
-  local no = cooling(sale, customer) or barred(sale, customer, quantity, true)
-  while no and no[1] ~= 'cooling-down' and no[1] ~= 'overloaded' and sale.reclaimed < RECLAIM_MOST and reclaim(sale) do
-    no = barred(sale, customer, quantity, true)
+  local no = cooling_down(sale, customer) or over_limit(sale, customer, quantity, true)
+  while no and no[1] ~= 'cooling-down' and no[1] ~= 'overloaded' and sale.expired_count < EXPIRE_MOST and expire_page(sale) do
+    no = over_limit(sale, customer, quantity, true)
   end
   if no then return no end
   local other = record_of(sale, 'waits:' .. customer)
@@ -63,8 +63,8 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   put_record(sale, 'waiting-place', {kind = 'place', newest = place})
   begin_waiting(sale, id, {kind = 'waiting', fingerprint = fingerprint, state = 'waiting', created_ms = NOW, place = place,
     seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity, admitted = admitted})
-  stir(sale, sku)
-  hand_out(sale)
+  touch(sale, sku)
+  serve_waiting(sale)
   return seen(sale, id, false)
 end
 
@@ -75,9 +75,9 @@ local function decide(sale, verb, id, ...)
   if not entry then return {'unknown-entry'} end
   if verb == 'see' or entry.state ~= 'waiting' then return seen(sale, id, true) end
   end_waiting(sale, id, entry, 'left')
-  if sale.stirred then
-    stir(sale, entry.sku)
-    hand_out(sale)
+  if sale.touched then
+    touch(sale, entry.sku)
+    serve_waiting(sale)
   end
   return seen(sale, id, false)
 end

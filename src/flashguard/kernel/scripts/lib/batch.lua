@@ -27,10 +27,10 @@ local function prefetch(index, want)
     sale.config = read_config(values[1])
     local rules = sale.config.rules
     if rules ~= NO_RULES then
-      count_habits(sale)
+      count_history(sale)
       if rules.waiting_most then
         learn_waiting()
-        sale.stirred = sale.stirred or {}
+        sale.touched = sale.touched or {}
       end
     end
   end
@@ -42,9 +42,9 @@ local function prefetch(index, want)
   for i = 1, #names do sale.records[names[i]] = read_record(values[i]) end
   values = hmget(sale.used_key, customers)
   for i = 1, #customers do sale.used[customers[i]] = tonumber(values[i] or 0) end
-  if sale.habits then
-    values = hmget(sale.habits_key, customers)
-    for i = 1, #customers do sale.habits[customers[i]] = parse_habits(values[i]) end
+  if sale.history then
+    values = hmget(sale.history_key, customers)
+    for i = 1, #customers do sale.history[customers[i]] = read_history(values[i]) end
   end
 end
 
@@ -52,7 +52,7 @@ end
 --   decide(sale, ...)   a request's result; sale, then the request's fields after the sale's index
 --   collect(want, ...)  what the request reads beside the sale's config, named by the two above; may be nil
 --   save()              writes what changed: flush, unless another is given
--- Whoever waits is served after each request, before the next is decided.
+-- The waiting list is served after each request, before the next is decided.
 local function run_batch(decide, collect, save)
   local refusal = closed()
   if refusal then return answer(refusal) end
@@ -74,7 +74,7 @@ local function run_batch(decide, collect, save)
     local request = REQUESTS[i]
     local sale = SALES[request[1]]
     results[i] = decide(sale, unpack(request, 2))
-    if sale.stirred then hand_out(sale) end
+    if sale.touched then serve_waiting(sale) end
   end
   if save then save() else flush() end
   return answer('', results)

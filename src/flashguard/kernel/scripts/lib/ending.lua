@@ -1,22 +1,21 @@
--- end_holds(status, word, late): what confirm and release share. A table of transitions, in words:
---   held, in time    -> the status asked for
---   held, time ended -> expired (its units go back), answered reservation-expired
---   the same status  -> as it is, no second effect
---   another          -> refused with that status's own code
--- late(sale, id, record, grant): may answer for a hold that ended, or that memory does not know, before these
--- rules do; nil leaves it to them.
+-- end_each(status, word, late): the reply of confirm and of release. The transitions of a hold:
+--   held, before its end  -> the status asked for
+--   held, past its end    -> expired, answered reservation-expired
+--   the same status       -> no second effect
+--   another status        -> refused with that status's own code
+-- late(sale, id, record, grant) may answer first for a hold that expired or that memory does not have; nil: it does not.
 --@include lib/refusals.lua
 
 local function ended_result(word, customer, lines, created_ms, hold_ms, expires_ms)
   return {word, customer, lines, created_ms, hold_ms, expires_ms, NOW, SEQ + 1}
 end
 
-local function end_hold(sale, id, record, status, word)
-  finish(sale, id, record, status, NOW)
+local function end_now(sale, id, record, status, word)
+  end_hold(sale, id, record, status, NOW)
   return ended_result(word, record.customer, record.lines, record.created_ms, record.hold_ms, record.expires_ms)
 end
 
-local function end_holds(status, word, late)
+local function end_each(status, word, late)
   local function collect(want, id, grant)
     if not grant then return want_record(want, id) end
     local _, customer, lines = unpack(grant)
@@ -32,10 +31,10 @@ local function end_holds(status, word, late)
     if now == status then return {'as-it-is', unrecorded(record)} end
     if now ~= HELD then return {REFUSAL[now]} end
     if NOW >= record.expires_ms then
-      finish(sale, id, record, EXPIRED, record.expires_ms)
+      end_hold(sale, id, record, EXPIRED, record.expires_ms)
       return {REFUSAL[EXPIRED]}
     end
-    return end_hold(sale, id, record, status, word)
+    return end_now(sale, id, record, status, word)
   end
 
   return run_batch(decide, collect)

@@ -1,5 +1,5 @@
--- Units that move between the parts of a spread sale, counted per item in each part: whoever reads all parts sees from
--- the counts whether any are on their way.
+-- Units that move between the shards of a spread sale, counted per item on each shard. The counts of all shards together
+-- tell whether any units are on their way.
 --
 --   reservations  hash   moved:<sku> -> 'moved', outs, ins, units out, units in
 
@@ -9,7 +9,7 @@ local function moved_of(sale, sku)
   return record_of(sale, 'moved:' .. sku) or {kind = 'moved', outs = 0, ins = 0, units_out = 0, units_in = 0}
 end
 
--- count_moved(sale, sku, delta): one more transfer of so many units, out below zero.
+-- count_moved(sale, sku, delta): counts one transfer; below zero, the units leave.
 local function count_moved(sale, sku, delta)
   local moved = moved_of(sale, sku)
   if delta < 0 then

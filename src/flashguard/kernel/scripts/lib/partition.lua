@@ -1,12 +1,12 @@
--- The partition: fence, epoch, clock and journal. Included first by every verb.
+-- The partition: fence, epoch, clock and journal. Every verb includes it first.
 --
 -- KEYS[1]  partition hash: epoch, seq and token of the newest journal entry, recorded (newest seq in the
---          ledger, set now and then), fence (present while memory may not answer), and beside a fence: why it
---          stands, builder and building_ms (who rebuilds, and when they last made progress)
+--          ledger, set now and then), fence (present while memory may not answer); with a fence also why it
+--          stands, builder (who rebuilds) and building_ms (when the builder last made progress)
 -- KEYS[2]  journal stream; ids are <epoch>-<seq>, contiguous within an epoch
 -- ARGV[1]  msgpack {token, floor_epoch, max_backlog, now_ms, requests}
 --          token        random, names this call's journal entry
---          floor_epoch  newest epoch the caller has seen; an older memory is a lost history
+--          floor_epoch  newest epoch the caller has seen; memory of an older epoch has lost its history
 --          now_ms       0: the server's clock (only tests pass another)
 
 local TOKEN, FLOOR_EPOCH, MAX_BACKLOG, NOW, REQUESTS = unpack(cmsgpack.unpack(ARGV[1]))
@@ -17,7 +17,7 @@ end
 
 local CHUNK = 1000 -- arguments of one command; Lua's unpack overflows near 8,000
 
--- call(command, key, list): sends a long list of arguments in bounded pieces (an even number each).
+-- call(command, key, list): runs a command with a long list of arguments in bounded pieces, each of an even number.
 local function call(command, key, list)
   for from = 1, #list, CHUNK do
     redis.call(command, key, unpack(list, from, math.min(from + CHUNK - 1, #list)))
@@ -45,8 +45,8 @@ local EPOCH, SEQ, LAST_TOKEN, RECORDED, FENCE =
   unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'token', 'recorded', 'fence'))
 EPOCH, SEQ, RECORDED = tonumber(EPOCH), tonumber(SEQ), tonumber(RECORDED)
 
--- answer(status, results): the reply of every verb: {status, epoch, seq, now_ms, results}. seq is the
--- entry this call wrote, or the newest one when it changed nothing. status is '' or why nothing was done.
+-- answer(status, results): the reply of every verb: {status, epoch, seq, now_ms, results}. seq is the entry that this call
+-- wrote, or the newest one when it changed nothing. status is '' or why nothing was decided.
 local function answer(status, results)
   return cmsgpack.pack({status, EPOCH or 0, SEQ or 0, NOW, results or {}})
 end
@@ -58,7 +58,7 @@ local function closed()
   return nil
 end
 
--- append(transitions, counters): one journal entry for the whole batch, chained to the one before it.
+-- append(transitions, counters): writes one journal entry for the whole batch, chained to the one before it.
 local function append(transitions, counters)
   SEQ = SEQ + 1
   redis.call('XADD', KEYS[2], string.format('%.0f-%.0f', EPOCH, SEQ), 't', TOKEN, 'p', LAST_TOKEN,

@@ -1,4 +1,4 @@
--- The frame of a verb that changes nothing. It answers also while the ledger is behind.
+-- The frame of a verb that changes nothing. It also answers while the ledger is behind.
 
 -- read_batch(decide): the reply; decide(sale, ...) as in batch.lua.
 local function read_batch(decide)

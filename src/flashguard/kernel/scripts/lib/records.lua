@@ -1,10 +1,10 @@
 -- The records of a sale: the one place that knows their layout. Valkey keeps each as msgpack values, one after the other;
--- the other scripts know them by the names of their fields.
+-- everything else reads them by the names of their fields.
 --
 --   sale          hash   config      -> status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit (0: none), durability of the
 --                                       sale's holds, unless that is the disk ('' when rules follow), and rules: a map of
 --                                       optional rules by name, unless it has none
---                        item:<sku>  -> "stock held sold", and " owed until_ms" where the waiting list asks: see waiting.lua
+--                        item:<sku>  -> "stock held sold", and " set_aside until_ms" where units are set aside: see waiting.lua
 --   reservations  hash   <id>        -> HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines,
 --                                       extensions
 --                        <id>        -> another status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq
@@ -75,7 +75,7 @@ end
 
 local NO_RULES = {}
 
--- read_config(blob): see config_blob in noting.lua.
+-- read_config(blob): see config_blob in journal_sale.lua.
 local function read_config(blob)
   local status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability, rules = cmsgpack.unpack(blob)
   return {status = status, starts_ms = starts_ms, ends_ms = ends_ms, hold_ms = hold_ms, max_hold_ms = max_hold_ms,
@@ -90,19 +90,19 @@ end
 local function read_item(text)
   local stock, held, sold = string.match(text, '^(%d+) (%d+) (%d+)$')
   if stock then return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold)} end
-  local owed, until_ms
-  stock, held, sold, owed, until_ms = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold), owed = owed ~= '0' and tonumber(owed) or nil,
-    until_ms = until_ms ~= '0' and tonumber(until_ms) or nil}
+  local set_aside, until_ms
+  stock, held, sold, set_aside, until_ms = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  return {stock = tonumber(stock), held = tonumber(held), sold = tonumber(sold),
+    set_aside = set_aside ~= '0' and tonumber(set_aside) or nil, until_ms = until_ms ~= '0' and tonumber(until_ms) or nil}
 end
 
 local function item_text(item)
   local text = string.format('%.0f %.0f %.0f', item.stock, item.held, item.sold)
-  if not item.owed and not item.until_ms then return text end
-  return text .. string.format(' %.0f %.0f', item.owed or 0, item.until_ms or 0)
+  if not item.set_aside and not item.until_ms then return text end
+  return text .. string.format(' %.0f %.0f', item.set_aside or 0, item.until_ms or 0)
 end
 
--- free_units(item): units that no hold and no order has, those included that are set aside for who waits.
+-- free_units(item): units that no hold and no order has, including those set aside for the waiting list.
 local function free_units(item)
   return item.stock - item.held - item.sold
 end

@@ -1,3 +1,3 @@
--- What a request is answered that wants a live hold and finds one that has ended, by its status.
+-- The refusal of a request for a live hold, by the status of one that has ended.
 local REFUSAL = {[CONFIRMED] = 'reservation-confirmed', [RELEASED] = 'reservation-released', [EXPIRED] = 'reservation-expired',
   [CANCELLED] = 'reservation-cancelled'}

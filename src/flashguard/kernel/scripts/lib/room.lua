@@ -1,48 +1,48 @@
--- The waiting rooms of the sales that a batch touches: who waits, in which order, and who is let in.
+-- The waiting rooms of the sales that a batch touches: which tickets wait, in which order, and which are admitted.
 --
 -- After the keys of all sales, five keys per sale, in the same order of sales:
---   room     hash   born_ms            when memory came to know the room
+--   room     hash   born_ms            when memory first had the room
 --                   epoch, newest_ms   the epoch of the last call, and when the newest ticket was signed
---                   lost_ms            newest_ms when that epoch began: older epochs' tickets signed later are lost
---                   opened_ms          when the sale was first seen open: the lottery takes no ticket from then on
---                   settle_ms          nobody is admitted before: those whose places memory lost come back first
---                   last               the newest place that was given by time
---                   credit, credit_ms  how many may be admitted, as of when: a bucket that the rate fills
---                   pace, pace_ms      how many were admitted a second of late, as of when
+--                   lost_ms            newest_ms when that epoch began: tickets of older epochs that were signed later are lost
+--                   opened_ms          when the sale was first seen open: from then on the lottery is drawn
+--                   settle_ms          no ticket is admitted before: those whose places memory lost come back first
+--                   last               the newest place given by time
+--                   credit, credit_ms  how many may be admitted, as of when: a bucket filled at the sale's rate
+--                   pace, pace_ms      admissions per second of late, as of when
 --                   free, held, sold, recount_ms   the sale's units, and when to count them again
---                   taken, base        units that admitted buyers took; those held or sold when the room was born
---                   admitted           how many were, in all
---   waiting  zset   ticket -> place; the lowest place is the next
---   active   zset   ticket -> when its turn ends; with a half: admitted, and has not come for it yet
---   lottery  zset   ticket -> number: all who took part
---   spent    zset   what counts once (a solved challenge, a ticket shown after a loss) -> until when it is remembered
+--                   taken, base        units that admitted buyers reserved; those held or sold when memory first had the room
+--                   admitted           admissions in all
+--   waiting  zset   ticket -> place; the lowest place is next
+--   active   zset   ticket -> when its turn ends; plus a half while the buyer has not polled since the admission
+--   lottery  zset   ticket -> number, of every ticket that takes part
+--   spent    zset   what counts once (a solved challenge, a ticket shown after a loss) -> until when it is kept
 --                   reserved <customer> -> a ticket's lifetime after their newest hold or order, as of the last rebuild
 --
--- Places: a number of the lottery (below 2^48), or for who came after it the server's time in 1/1024 ms, which is
--- above every such number and below 2^53. Nothing of this is journalled: a ticket says its own place, see take_ticket.
+-- Places: a number of the lottery (below 2^48); for later tickets the server's time in 1/1024 ms, which is above every such
+-- number and below 2^53. None of this is journalled: a signed ticket has its own place, see take_ticket.
 
 local ROOM_KEYS, PLACES_PER_MS = 5, 1024
-local LOOK_LEAST_MS, LOOK_MS = 1000, 10000 -- between two looks of one buyer, as told
-local LOOKS_PER_MS = 3 -- a crowd is told to look less often, so that all its looks together stay below this
-local PICKUP_LOOKS, SETTLE_MS = 1.5, 15000 -- how long an admission waits for its buyer, in looks
-local BURST_SECONDS = 2 -- so much of the rate is kept for later when nobody looks for a moment
+local POLL_LEAST_MS, POLL_MS = 1000, 10000 -- between two polls of one buyer, as the buyer is told
+local POLLS_PER_MS = 3 -- a larger crowd is told to poll less often: all its polls together stay below this
+local PICKUP_POLLS, SETTLE_MS = 1.5, 15000 -- how long an admission waits for its buyer, in polls
+local BURST_SECONDS = 2 -- of the rate, kept for later while no ticket is polled
 local ADMIT_MOST = 1000 -- by one call
-local COUNT_MS, COUNTED_PER_MS = 100, 10 -- units are counted anew after so long; longer where there are many items
+local COUNT_MS, COUNTED_PER_MS = 100, 10 -- between two counts of the units; longer where there are many items
 local PACE_MS = 10000 -- over which the pace is smoothed
-local TICKET_MS = 86400000 -- no signed ticket counts for longer
-local FORGET_MOST = 1000 -- of what is remembered and has run out, by one call
-local FIRMNESS = 10 -- orders that weigh as much as what was seen so far, before holds are expected to lapse
+local TICKET_MS = 86400000 -- a signed ticket counts for no longer
+local FORGET_MOST = 1000 -- entries of spent that are out of date, by one call
+local FIRMNESS = 10 -- orders assumed on top of those seen, before holds are expected to expire
 local FIELDS = {'born_ms', 'epoch', 'newest_ms', 'lost_ms', 'opened_ms', 'settle_ms', 'last', 'credit', 'credit_ms',
   'pace', 'pace_ms', 'free', 'held', 'sold', 'recount_ms', 'taken', 'base', 'admitted'}
 local SALE_COUNT = (#KEYS - 2) / (KEYS_PER_SALE + ROOM_KEYS)
 
--- put(room, field, value): changes a field; save_rooms writes all that changed.
+-- put(room, field, value): changes a field; save_rooms writes the changed fields.
 local function put(room, field, value)
   room[field] = value
   room.changed[field] = value
 end
 
--- count_stock(sale, room): the sale's units, counted again when that is due.
+-- count_stock(sale, room): counts the sale's units again when that is due.
 local function count_stock(sale, room)
   if NOW < (room.recount_ms or 0) then return end
   local free, held, sold, items = 0, 0, 0, 0
@@ -60,15 +60,15 @@ local function count_stock(sale, room)
   put(room, 'recount_ms', NOW + math.max(COUNT_MS, items / COUNTED_PER_MS))
 end
 
--- returning(sale, room): how many holds will likely come back within a session, by what became of those before.
-local function returning(sale, room)
-  local lapsed = math.max(0, room.taken - (room.held + room.sold - room.base))
-  if lapsed == 0 or room.held == 0 then return 0 end
+-- expiring_soon(sale, room): how many holds will likely expire within a session, going by those before.
+local function expiring_soon(sale, room)
+  local expired = math.max(0, room.taken - (room.held + room.sold - room.base))
+  if expired == 0 or room.held == 0 then return 0 end
   local soon = redis.call('ZCOUNT', sale.deadlines_key, NOW, NOW + room.rule.session_ms)
-  return soon * lapsed / (lapsed + room.sold + FIRMNESS)
+  return soon * expired / (expired + room.sold + FIRMNESS)
 end
 
--- admit(sale, room): lets in as many as the rate, the free places and the units allow, whoever asks.
+-- admit(sale, room): admits as many as the rate, the free places and the units allow.
 local function admit(sale, room)
   redis.call('ZREMRANGEBYSCORE', room.active_key, '-inf', NOW)
   count_stock(sale, room)
@@ -78,13 +78,13 @@ local function admit(sale, room)
   if room.status ~= 'open' or NOW < room.settle_ms then return end
   local credit = math.min(math.max(1, rule.rate * BURST_SECONDS),
     room.credit + math.max(0, NOW - room.credit_ms) * rule.rate / 1000)
-  local units = room.free + returning(sale, room)
+  local units = room.free + expiring_soon(sale, room)
   local most = math.floor(math.min(credit, rule.most - room.active, units - room.active, ADMIT_MOST))
   local admitted = most >= 1 and redis.call('ZPOPMIN', room.waiting_key, most) or {}
   if #admitted == 0 then return end
   local turns = {}
   for i = 1, #admitted, 2 do
-    turns[i], turns[i + 1] = NOW + math.ceil(room.look_ms * PICKUP_LOOKS) + 0.5, admitted[i]
+    turns[i], turns[i + 1] = NOW + math.ceil(room.poll_ms * PICKUP_POLLS) + 0.5, admitted[i]
   end
   call('ZADD', room.active_key, turns)
   local count = #turns / 2
@@ -99,7 +99,7 @@ local function admit(sale, room)
   put(room, 'pace_ms', NOW)
 end
 
--- room_of(sale): the sale's waiting room, with everybody admitted who may be; nil when it has none.
+-- room_of(sale): the sale's waiting room, after admitting; nil when it has none.
 local function room_of(sale)
   if sale.room ~= nil then return sale.room or nil end
   local rule = sale.config and sale.config.rules.room
@@ -111,7 +111,7 @@ local function room_of(sale)
   local values = redis.call('HMGET', room.key, unpack(FIELDS))
   for i = 1, #FIELDS do room[FIELDS[i]] = tonumber(values[i]) end
   room.status = status_now(sale.config)
-  if not room.born_ms then -- it was there since the sale was made: memory has lost it
+  if not room.born_ms then -- load writes it with a new sale: memory has lost it
     put(room, 'born_ms', NOW)
     put(room, 'settle_ms', NOW + SETTLE_MS)
   end
@@ -128,31 +128,31 @@ local function room_of(sale)
   room.pace, room.pace_ms = room.pace or 0, room.pace_ms or NOW
   room.taken, room.admitted, room.last = room.taken or 0, room.admitted or 0, room.last or 0
   room.total = redis.call('ZCARD', room.waiting_key)
-  room.look_ms = math.max(LOOK_MS, math.ceil(room.total / LOOKS_PER_MS))
+  room.poll_ms = math.max(POLL_MS, math.ceil(room.total / POLLS_PER_MS))
   admit(sale, room)
   return room
 end
 
--- once(room, what, until_ms): whether this was not seen before. What ran out and is not removed yet counts as seen: a
--- challenge or a ticket that ran out is refused for that alone.
+-- once(room, what, until_ms): whether this is the first time. What is out of date and not removed yet counts as seen: such a
+-- challenge or ticket is refused anyway.
 local function once(room, what, until_ms)
   local out = redis.call('ZRANGEBYSCORE', room.spent_key, '-inf', NOW, 'LIMIT', 0, FORGET_MOST)
   if #out > 0 then redis.call('ZREM', room.spent_key, unpack(out)) end
   return redis.call('ZADD', room.spent_key, 'NX', until_ms, what) == 1
 end
 
--- once_per_loss(room, id, loss): whether this ticket was not shown or used since this loss (born_ms, or an epoch).
+-- once_per_loss(room, id, loss): whether this ticket is shown or used for the first time since a loss (born_ms, or an epoch).
 local function once_per_loss(room, id, loss)
   return once(room, string.format('%s %.0f', id, loss), NOW + TICKET_MS)
 end
 
--- place_by_time(room): behind everybody who is there.
+-- place_by_time(room): the place behind all others.
 local function place_by_time(room)
   put(room, 'last', math.max(room.last + 1, NOW * PLACES_PER_MS))
   return room.last
 end
 
--- outlook(room, position): what somebody there may hope for, if everybody before takes one unit.
+-- outlook(room, position): the chance to get a unit at this position, if every buyer before it reserves one.
 local function outlook(room, position)
   local before = position + room.active
   if room.free == 0 and room.held == 0 then return 'sold-out' end
@@ -160,7 +160,7 @@ local function outlook(room, position)
   return before <= room.free + room.held and 'possible' or 'unlikely'
 end
 
--- wait_ms(room, position): how long it takes to let in so many; -1 where that hangs on units that come back.
+-- wait_ms(sale, room, position): the time until this position is admitted; -1 where it depends on holds that expire.
 local function wait_ms(sale, room, position)
   local rule = room.rule
   if position + room.active > room.free then return -1 end
@@ -173,19 +173,19 @@ local function wait_ms(sale, room, position)
   return math.max(0, opens_ms - NOW, room.settle_ms - NOW) + position * 1000 / speed
 end
 
--- look_ms(room, position): when a waiting buyer should look again: before it can be their turn, at the set rate.
-local function look_ms(room, position)
-  if room.free == 0 or room.status ~= 'open' then return room.look_ms end
-  return math.max(LOOK_LEAST_MS, math.min(room.look_ms, position * 500 / room.rule.rate))
+-- poll_ms(room, position): when a waiting buyer should poll again: before it can be their turn at the sale's rate.
+local function poll_ms(room, position)
+  if room.free == 0 or room.status ~= 'open' then return room.poll_ms end
+  return math.max(POLL_LEAST_MS, math.min(room.poll_ms, position * 500 / room.rule.rate))
 end
 
 -- standing(sale, room, id): where a ticket stands, as a result; nil when the room does not have it.
 --   {'admitted', until_ms}
---   {'waiting', place, position (0: not drawn yet), how many wait, wait_ms or -1, outlook, opens_ms or 0, look_ms}
+--   {'waiting', place, position (0: not drawn yet), number of tickets, wait_ms or -1, outlook, opens_ms or 0, poll_ms}
 local function standing(sale, room, id)
   local ends = tonumber(redis.call('ZSCORE', room.active_key, id) or nil)
   if ends then
-    if ends % 1 ~= 0 then -- comes for it now
+    if ends % 1 ~= 0 then -- polled for the first time since the admission
       ends = NOW + room.rule.session_ms
       redis.call('ZADD', room.active_key, ends, id)
     end
@@ -196,14 +196,14 @@ local function standing(sale, room, id)
   local opens_ms = room.status == 'scheduled' and sale.config.starts_ms or 0
   if room.rule.mode == 'lottery' and not room.opened_ms then
     local hope = outlook(room, room.total)
-    return {'waiting', place, 0, room.total, -1, hope == 'unlikely' and 'possible' or hope, opens_ms, room.look_ms}
+    return {'waiting', place, 0, room.total, -1, hope == 'unlikely' and 'possible' or hope, opens_ms, room.poll_ms}
   end
   local position = redis.call('ZRANK', room.waiting_key, id) + 1
   return {'waiting', place, position, room.total, wait_ms(sale, room, position), outlook(room, position), opens_ms,
-    look_ms(room, position)}
+    poll_ms(room, position)}
 end
 
--- save_rooms(): writes what changed of every room, once.
+-- save_rooms(): writes the changed fields of every room.
 local function save_rooms()
   for _, sale in pairs(SALES) do
     if sale.room and next(sale.room.changed) then

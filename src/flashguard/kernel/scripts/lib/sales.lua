@@ -2,58 +2,58 @@
 --
 -- From KEYS[3] on, six keys per sale, in this order:
 --   sale          hash   config and item:<sku>: see records.lua
---                        items  -> how many items it has, so that one that is lost is not taken for unknown
+--                        items  -> number of its items, so that a lost item is not refused as unknown
 --   reservations  hash   the records: see records.lua
 --   deadlines     zset   id of each live hold, scored by expires_ms
 --   used          hash   customer -> units held or bought
---   habits        hash   customer -> what the sale's rules count of them: see habits.lua
---   line          zset   who waits for units: see waiting.lua
+--   habits        hash   customer -> hold history: see history.lua
+--   line          zset   the queue of the waiting list: see waiting.lua
 --
--- All but the first have one entry named '', which load puts there; see verify.
+-- All but the first have one entry named '', which load writes; see verify.
 --
--- A rule named room: the sale has a waiting room, and who takes units must have been admitted. Others: see habits.lua and
--- waiting.lua.
+-- Optional rules: room, for a sale with a waiting room, where a buyer must have been admitted; spread, of a shard, the number
+-- of the sale's shards; others in history.lua and waiting.lua.
 
 --@include lib/records.lua
---@include lib/habits.lua
+--@include lib/history.lua
 
-local RECLAIM_PAGE, RECLAIM_MOST = 200, 5000 -- ended holds taken back at a time, and by one call
+local EXPIRE_PAGE, EXPIRE_MOST = 200, 5000 -- holds expired at a time, and by one call
 local KEYS_PER_SALE = 6
 
-local stir, wake, hand_out, learn_waiting -- see waiting.lua
+local touch, wake, serve_waiting, learn_waiting -- see waiting.lua
 local transitions = {} -- of this batch, in order
 local SALES = {}       -- index -> sale, index as the requests name it (0-based)
 
--- sale_at(index): the sale's state in this batch; sale.config is nil when the sale is not in memory.
+-- sale_at(index): the sale in this batch; sale.config is nil when the sale is not in memory.
 local function sale_at(index)
   local sale = SALES[index]
   if sale then return sale end
   local at = 3 + index * KEYS_PER_SALE
   sale = {
     index = index, key = KEYS[at], reservations_key = KEYS[at + 1], deadlines_key = KEYS[at + 2], used_key = KEYS[at + 3],
-    habits_key = KEYS[at + 4], line_key = KEYS[at + 5],
+    history_key = KEYS[at + 4], queue_key = KEYS[at + 5],
     id = string.match(KEYS[at], 'sale:(.+)$'),
     items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer
     items_changed = {}, records_changed = {}, used_changed = {},
-    heads = {}, owed_changed = {}, deadlines_added = {}, deadlines_removed = {}, reclaimed = 0, drained = false,
+    heads = {}, set_aside_changed = {}, deadlines_added = {}, deadlines_removed = {}, expired_count = 0, drained = false,
   }
   SALES[index] = sale
   return sale
 end
 
--- has_items(sale, count): memory has so many items of the sale.
+-- has_items(sale, count): whether memory has this number of the sale's items.
 local function has_items(sale, count)
   return redis.call('HLEN', sale.key) - 2 >= count -- config and items are fields as well
 end
 
--- unknown_item(sale, sku): the refusal of a request for an item that memory does not have: it may have lost it.
+-- unknown_item(sale, sku): the refusal for an item that memory does not have, and may have lost.
 local function unknown_item(sale, sku)
   local count = tonumber(redis.call('HGET', sale.key, 'items'))
   if not count or not has_items(sale, count) then return {'recovering'} end
   return {'unknown-item', sku}
 end
 
--- Readers: what prefetch did not bring is read one by one.
+-- Readers: what prefetch has not read is read one by one.
 local function item_of(sale, sku)
   local item = sale.items[sku]
   if item == nil then
@@ -98,7 +98,7 @@ local function move(sale, lines, field, sign)
     local item = item_of(sale, lines[i])
     item[field] = item[field] + sign * lines[i + 1]
     sale.items_changed[lines[i]] = item
-    if sale.stirred then stir(sale, lines[i]) end
+    if sale.touched then touch(sale, lines[i]) end
   end
 end
 
@@ -119,33 +119,33 @@ local function put_record(sale, id, record)
   sale.records_changed[id] = record
 end
 
--- barred(sale, customer, units, hold): why this customer may not have so many more, as a result; nil when they may.
-local function barred(sale, customer, units, hold)
+-- over_limit(sale, customer, units, hold): why this customer may not have these units too, as a result; nil when they may.
+local function over_limit(sale, customer, units, hold)
   local config = sale.config
   if config.limit > 0 and used_by(sale, customer) + units > config.limit then
     return {'limit-reached', config.limit, used_by(sale, customer)}
   end
   local most = hold and config.rules.max_held
-  if most and habits_of(sale, customer).held + units > most then
-    return {'hold-budget-reached', most, habits_of(sale, customer).held}
+  if most and history_of(sale, customer).held + units > most then
+    return {'hold-budget-reached', most, history_of(sale, customer).held}
   end
   return nil
 end
 
--- cools_until(sale, customer): until when this customer may hold nothing, by what is known of them; 0 when they may.
-local function cools_until(sale, customer)
+-- cooling_until(sale, customer): until when this customer may hold nothing, by their history so far; 0 when they may.
+local function cooling_until(sale, customer)
   local rules = sale.config.rules
   if not rules.cool_down_ms then return 0 end
-  local habits = habits_of(sale, customer)
-  return habits.lapses >= (rules.cool_down_after or COOL_DOWN_AFTER) and habits.last_ms + rules.cool_down_ms or 0
+  local history = history_of(sale, customer)
+  return history.expired >= (rules.cool_down_after or COOL_DOWN_AFTER) and history.last_ms + rules.cool_down_ms or 0
 end
 
--- hold_units(sale, id, fingerprint, customer, lines, hold_ms): makes a hold of units that were found free.
+-- hold_units(sale, id, fingerprint, customer, lines, hold_ms): makes a hold of units that are available.
 local function hold_units(sale, id, fingerprint, customer, lines, hold_ms)
   local units = units_of(lines)
   add_used(sale, customer, units)
   move(sale, lines, 'held', 1)
-  if sale.habits then count_held(sale, customer, units) end
+  if sale.history then count_held(sale, customer, units) end
   put_record(sale, id, {status = HELD, fingerprint = fingerprint, created_ms = NOW, hold_ms = hold_ms,
     expires_ms = NOW + hold_ms, customer = customer, lines = lines, extensions = {}})
   local added = sale.deadlines_added
@@ -154,31 +154,31 @@ local function hold_units(sale, id, fingerprint, customer, lines, hold_ms)
   transitions[#transitions + 1] = {'hold', sale.id, id, lines, NOW, fingerprint, customer, hold_ms}
 end
 
--- finish(sale, id, record, status): ends a live hold; its units are sold, or go back to stock.
-local function finish(sale, id, record, status, ended_ms)
+-- end_hold(sale, id, record, status, ended_ms): ends a live hold; its units are sold, or available again.
+local function end_hold(sale, id, record, status, ended_ms)
   local verb = status == CONFIRMED and 'confirm' or status == RELEASED and 'release' or 'expire'
   local customer, lines = record.customer, record.lines
   move(sale, lines, 'held', -1)
-  if sale.habits then count_held(sale, customer, -units_of(lines)) end
+  if sale.history then count_held(sale, customer, -units_of(lines)) end
   if status == CONFIRMED then
     move(sale, lines, 'sold', 1)
   else
     add_used(sale, customer, -units_of(lines))
-    if sale.habits then count_lapse(sale, customer, ended_ms, 1) end
+    if sale.history then count_expired(sale, customer, ended_ms, 1) end
   end
-  if sale.stirred then wake(sale, customer) end
+  if sale.touched then wake(sale, customer) end
   put_record(sale, id, {status = status, fingerprint = record.fingerprint, created_ms = record.created_ms,
     hold_ms = record.hold_ms, ended_ms = ended_ms, seq = SEQ + 1})
   sale.deadlines_removed[#sale.deadlines_removed + 1] = id
   transitions[#transitions + 1] = {verb, sale.id, id, lines, ended_ms}
 end
 
--- reclaim(sale): takes back up to a page of holds whose time has ended; false when none is left.
-local function reclaim(sale)
+-- expire_page(sale): expires up to a page of holds past their end; false when none is left.
+local function expire_page(sale)
   if sale.drained then return false end
-  local ids = redis.call('ZRANGEBYSCORE', sale.deadlines_key, '-inf', NOW, 'LIMIT', sale.reclaimed, RECLAIM_PAGE)
-  sale.reclaimed = sale.reclaimed + #ids
-  if #ids < RECLAIM_PAGE then sale.drained = true end
+  local ids = redis.call('ZRANGEBYSCORE', sale.deadlines_key, '-inf', NOW, 'LIMIT', sale.expired_count, EXPIRE_PAGE)
+  sale.expired_count = sale.expired_count + #ids
+  if #ids < EXPIRE_PAGE then sale.drained = true end
   local missing = {}
   for i = 1, #ids do
     if sale.records[ids[i]] == nil then missing[#missing + 1] = ids[i] end
@@ -190,14 +190,14 @@ local function reclaim(sale)
   for i = 1, #ids do
     local record = sale.records[ids[i]]
     if record and record.status == HELD then
-      finish(sale, ids[i], record, EXPIRED, record.expires_ms)
+      end_hold(sale, ids[i], record, EXPIRED, record.expires_ms)
     end
   end
-  if sale.stirred then hand_out(sale) end
+  if sale.touched then serve_waiting(sale) end
   return #ids > 0
 end
 
--- flush(): writes every changed key once, then the journal entry. Nothing changed: nothing is written.
+-- flush(): writes every changed key once, then the journal entry. Without a change it writes nothing.
 local function flush()
   local counters = {}
   for _, sale in pairs(SALES) do
@@ -207,7 +207,7 @@ local function flush()
       fields[#fields + 1] = item_text(item)
       counters[#counters + 1] = {sale.id, sku, item.stock, item.held, item.sold}
     end
-    for sku, item in pairs(sale.owed_changed) do
+    for sku, item in pairs(sale.set_aside_changed) do
       if not sale.items_changed[sku] then
         fields[#fields + 1] = 'item:' .. sku
         fields[#fields + 1] = item_text(item)
@@ -238,7 +238,7 @@ local function flush()
     end
     call('HSET', sale.used_key, kept)
     call('HDEL', sale.used_key, gone)
-    if sale.habits then write_habits(sale) end
+    if sale.history then write_history(sale) end
   end
   if #transitions > 0 then append(transitions, counters) end
 end

@@ -1,70 +1,71 @@
--- The waiting list: who waits for units of an item, in order. Units that come back are theirs before open sale sees
--- them: whatever a request changes, hand_out runs before the next request is decided.
+-- The waiting list: entries that wait for units of an item, in order. Units that come back are theirs before open sale gets
+-- them: whatever a request changes, serve_waiting runs before the next request is decided.
 --
---   line          zset   who waits, and which items must be served later: see line.lua
+--   line          zset   the queue: entries that wait, and items to serve later: see queue.lua
 --   reservations  hash   waiting:<id>, waits:<customer>, waiting-place: see records.lua
---   item:<sku>           "stock held sold owed until_ms": owed units are free and set aside for those who wait; until_ms
---                        is when they stop being set aside for an entry that wants more than are free (0: no such entry)
+--   item:<sku>           "stock held sold set_aside until_ms": units that are free and set aside for the list; until_ms is
+--                        when they stop being set aside for an entry that wants more than are free (0: no such entry)
 --
 -- The rule, for the free units of an item, from the lowest place on:
 --   1. An entry that wants more than are unsold (stock - sold) is passed over; it keeps its place.
---   2. An entry meets the checks of a reserve, after ended holds were taken back. Where its customer's orders alone reach
---      the limit it ends, limit-reached. For the limit, the hold budget and the cool-down it sleeps: until the customer's
---      holds change, the cool-down is over, or an offer's time has passed. Where a reservation has its id it ends, too.
+--   2. An entry meets the checks of a reserve, after holds past their end have expired. Where its customer's orders alone
+--      reach the limit it ends, limit-reached. For the limit, the hold budget and the cool-down it sleeps: until the
+--      customer's holds change, the cool-down is over, or the time of one offer has passed. Where a reservation has its id it
+--      ends, too.
 --   3. An entry that wants no more than are free is offered them: an ordinary hold under the entry's own id.
---   4. For one that wants more, free units are set aside, for the time of one offer and no longer. After that they go to
---      whom they fit: first to those who wait, then to open sale; until none is free.
---   5. An entry whose customer the sale's waiting room did not admit is offered units by `expire` alone, only while
---      nobody is in the room, and only such as came back while none was free. Nothing is set aside for it.
+--   4. For an entry that wants more, free units are set aside, for the time of one offer and no longer. After that they go to
+--      entries that want no more than are free, then to open sale, until none is free.
+--   5. An entry whose customer the sale's waiting room did not admit is offered units by `expire` alone, only while the room
+--      is empty, and only units that came back while none was free. Nothing is set aside for it.
 --
--- One call serves, ends or puts to sleep at most SERVE_MOST entries. What is left is set aside, and the item is due
--- again: the recorder's beat (expire) serves the rest. Of the quantities that entries for one item want, the SIZES_MOST
--- smallest are looked at.
+-- One call serves, ends or puts to sleep at most SERVE_MOST entries. What is left is set aside, and the item is due again:
+-- the recorder serves the rest by `expire`. Of the quantities that entries for one item want, the SIZES_MOST smallest are
+-- considered.
 --
--- State: waiting, then offered, left, limit-reached, or ended (it can't be offered). Rules: waiting_most, how many may
--- wait; waiting_hold_ms, how long an offer lasts.
+-- State: waiting, then offered, left, limit-reached, or ended (it can't be offered). Rules: waiting_most, the most entries
+-- that wait; waiting_hold_ms, how long an offer lasts.
 
 local SERVE_MOST = 50
-local serves_left = SERVE_MOST -- by this call; expire shares them among its sales
+local serves_left = SERVE_MOST -- by this call; expire divides them among its sales
 
 local waiting_count, ahead_of, begin_waiting, end_waiting
 
--- learn_waiting(): makes what follows, in calls that meet a sale with a list; the others shall not pay for it.
+-- learn_waiting(): makes the functions below in calls about a sale with a list, so that others do not pay for them.
 function learn_waiting()
   if waiting_count then return end
   local SIZES_MOST = 100
 
---@include lib/line.lua
+--@include lib/queue.lua
 
-  -- stir(sale, sku): the item must be looked at for those who wait, once the request is decided.
-  function stir(sale, sku)
-    local stirred = sale.stirred
-    if not stirred[sku] then stirred[#stirred + 1], stirred[sku] = sku, true end
+  -- touch(sale, sku): marks an item, to be served once the request is decided.
+  function touch(sale, sku)
+    local touched = sale.touched
+    if not touched[sku] then touched[#touched + 1], touched[sku] = sku, true end
   end
 
-  -- waiting_count(sale): how many wait, for whatever.
+  -- waiting_count(sale): the number of entries that wait, for any item.
   function waiting_count(sale)
-    if not sale.waiting then sale.waiting = redis.call('ZLEXCOUNT', sale.line_key, '[p', '(q') end
+    if not sale.waiting then sale.waiting = redis.call('ZLEXCOUNT', sale.queue_key, '[p', '(q') end
     return sale.waiting
   end
 
-  -- ahead_of(sale, id, entry): how many wait for the same item before this one.
+  -- ahead_of(sale, id, entry): the number of entries that wait for the same item before this one.
   function ahead_of(sale, id, entry)
     local sku = entry.sku
-    return redis.call('ZLEXCOUNT', sale.line_key, '[p' .. sku .. '\0', '(' .. place_member(sku, entry.place, id))
+    return redis.call('ZLEXCOUNT', sale.queue_key, '[p' .. sku .. '\0', '(' .. place_member(sku, entry.place, id))
   end
 
-  -- first_of(sale, kind, sku, quantity): who is first of those who want so many or more, as quantity, place and id; or nil.
+  -- first_of(sale, kind, sku, quantity): the first entry of the least quantity from this one on: quantity, place, id; or nil.
   local function first_of(sale, kind, sku, quantity)
     local head, least = kind .. sku .. '\0', string.format('%09.0f', quantity)
     local from, to = '[' .. head .. least, '(' .. kind .. sku .. '\1'
-    local member = redis.call('ZRANGEBYLEX', sale.line_key, from, to, 'LIMIT', 0, 1)[1]
+    local member = redis.call('ZRANGEBYLEX', sale.queue_key, from, to, 'LIMIT', 0, 1)[1]
     if not member then return nil end
     local wanted_units, place, id = string.match(member, '^(%d+)%z(%d+)%z(.*)$', #head + 1)
     return {quantity = tonumber(wanted_units), place = tonumber(place), id = id}
   end
 
-  -- heads_of(sale, kind, sku): the first of each quantity, the smallest quantity first.
+  -- heads_of(sale, kind, sku): the first entry of each quantity, the smallest quantity first.
   local function heads_of(sale, kind, sku)
     local heads = sale.heads[kind .. sku]
     if heads then return heads end
@@ -78,7 +79,7 @@ function learn_waiting()
     return heads
   end
 
-  -- first_within(heads, units): the lowest place among those who want no more than so many units; or nil.
+  -- first_within(heads, units): the head with the lowest place of those that want no more than these units; or nil.
   local function first_within(heads, units)
     local first
     for i = 1, #heads do
@@ -94,13 +95,13 @@ function learn_waiting()
 
   local function add_size(sale, id, entry)
     sale.heads[kind_of(entry) .. entry.sku] = nil
-    redis.call('ZADD', sale.line_key, 0, size_member(entry.sku, entry_end(id, entry), entry.admitted))
+    redis.call('ZADD', sale.queue_key, 0, size_member(entry.sku, entry_end(id, entry), entry.admitted))
   end
 
-  -- remove_size(sale, id, entry): the heads that are known stay right, so that serving a long line looks up one of them.
+  -- remove_size(sale, id, entry): keeps the known heads right, so that serving a long queue reads one of them again.
   local function remove_size(sale, id, entry)
     local kind, sku = kind_of(entry), entry.sku
-    redis.call('ZREM', sale.line_key, size_member(sku, entry_end(id, entry), entry.admitted))
+    redis.call('ZREM', sale.queue_key, size_member(sku, entry_end(id, entry), entry.admitted))
     local heads = sale.heads[kind .. sku]
     for i = 1, heads and #heads or 0 do
       if heads[i].id == id then
@@ -112,28 +113,28 @@ function learn_waiting()
   end
 
   local function later(sale, due_ms, rest)
-    redis.call('ZADD', sale.line_key, 0, due_member(due_ms, rest))
+    redis.call('ZADD', sale.queue_key, 0, due_member(due_ms, rest))
   end
 
-  -- begin_waiting(sale, id, entry): puts an entry on the list.
+  -- begin_waiting(sale, id, entry): adds an entry to the list.
   function begin_waiting(sale, id, entry)
     sale.waiting = waiting_count(sale) + 1
     put_record(sale, 'waits:' .. entry.customer, {kind = 'waits', id = id})
     put_record(sale, 'waiting:' .. id, entry)
-    redis.call('ZADD', sale.line_key, 0, place_member(entry.sku, entry.place, id))
+    redis.call('ZADD', sale.queue_key, 0, place_member(entry.sku, entry.place, id))
     add_size(sale, id, entry)
     transitions[#transitions + 1] = {'join', sale.id, id, {entry.sku, entry.quantity}, NOW, entry.fingerprint, entry.customer,
       entry.place, entry.admitted}
   end
 
-  -- end_waiting(sale, id, entry, state): takes an entry off the list.
+  -- end_waiting(sale, id, entry, state): removes an entry from the list.
   function end_waiting(sale, id, entry, state)
     local sku, quantity, place, customer = entry.sku, entry.quantity, entry.place, entry.customer
     local waits = record_of(sale, 'waits:' .. customer)
     sale.waiting = waiting_count(sale) - 1
-    redis.call('ZREM', sale.line_key, place_member(sku, place, id))
+    redis.call('ZREM', sale.queue_key, place_member(sku, place, id))
     if waits and waits.sleeps_until_ms then
-      redis.call('ZREM', sale.line_key, due_member(waits.sleeps_until_ms, sku .. '\0' .. entry_end(id, entry)))
+      redis.call('ZREM', sale.queue_key, due_member(waits.sleeps_until_ms, sku .. '\0' .. entry_end(id, entry)))
     else
       remove_size(sale, id, entry)
     end
@@ -151,45 +152,45 @@ function learn_waiting()
     put_record(sale, 'waits:' .. entry.customer, {kind = 'waits', id = id, sleeps_until_ms = until_ms})
   end
 
-  -- wake(sale, customer): what kept this customer's entry from an offer may be over.
+  -- wake(sale, customer): ends the sleep of this customer's entry: the reason may be over.
   function wake(sale, customer)
     local waits = record_of(sale, 'waits:' .. customer)
     if not waits or not waits.sleeps_until_ms then return end
     local id = waits.id
     local entry = record_of(sale, 'waiting:' .. id)
-    redis.call('ZREM', sale.line_key, due_member(waits.sleeps_until_ms, entry.sku .. '\0' .. entry_end(id, entry)))
+    redis.call('ZREM', sale.queue_key, due_member(waits.sleeps_until_ms, entry.sku .. '\0' .. entry_end(id, entry)))
     put_record(sale, 'waits:' .. customer, {kind = 'waits', id = id})
     add_size(sale, id, entry)
-    stir(sale, entry.sku)
+    touch(sale, entry.sku)
   end
 
   local function offer_ms(sale) return sale.config.rules.waiting_hold_ms or sale.config.hold_ms end
 
-  -- offer(sale, id, entry): its units are held for it: an ordinary hold, under the entry's own id.
+  -- offer(sale, id, entry): holds its units: an ordinary hold, under the entry's own id.
   local function offer(sale, id, entry)
     hold_units(sale, id, entry.fingerprint, entry.customer, {entry.sku, entry.quantity}, offer_ms(sale))
     end_waiting(sale, id, entry, 'offered')
   end
 
-  -- put_off(sale, id, entry): until when the entry can't be offered its units; the state it ends in where it never can;
-  -- nil when it can now.
+  -- put_off(sale, id, entry): until when the entry can't be offered its units; the state it ends in where it never can be;
+  -- nil when it can be now.
   local function put_off(sale, id, entry)
     local config, customer, quantity = sale.config, entry.customer, entry.quantity
-    if config.limit > 0 and used_by(sale, customer) - habits_of(sale, customer).held + quantity > config.limit then
+    if config.limit > 0 and used_by(sale, customer) - history_of(sale, customer).held + quantity > config.limit then
       return 'limit-reached'
     end
-    if record_of(sale, id) then return 'ended' end -- nothing can be offered under an id that is taken
-    if barred(sale, customer, quantity, true) then return NOW + offer_ms(sale) end
-    local until_ms = cools_until(sale, customer)
+    if record_of(sale, id) then return 'ended' end -- a reservation has this id
+    if over_limit(sale, customer, quantity, true) then return NOW + offer_ms(sale) end
+    local until_ms = cooling_until(sale, customer)
     return until_ms > NOW and until_ms or nil
   end
 
-  -- serve_one(sale, head): whoever is next is offered its units, ends, or sleeps. False when this must wait for the
-  -- recorder's beat.
+  -- serve_one(sale, head, entry): the next entry is offered its units, ends, or sleeps. False when that must wait for the next
+  -- `expire`.
   local function serve_one(sale, head, entry)
     if serves_left <= 0 then return false end
     local off = put_off(sale, head.id, entry)
-    if off and not sale.drained then return false end -- a hold of theirs may have ended
+    if off and not sale.drained then return false end -- a hold of the customer may be past its end
     serves_left = serves_left - 1
     if type(off) == 'string' then
       end_waiting(sale, head.id, entry, off)
@@ -201,36 +202,37 @@ function learn_waiting()
     return true
   end
 
-  -- entry_of(sale, kind, sku, head): the entry of a member; one without is dropped: it must not stop the others.
+  -- entry_of(sale, kind, sku, head): the entry of a member; nil where it has none: the member is removed, as it must not stop
+  -- the others.
   local function entry_of(sale, kind, sku, head)
     local entry = record_of(sale, 'waiting:' .. head.id)
     if entry and entry.state == 'waiting' then return entry end
-    redis.call('ZREM', sale.line_key, size_member(sku, entry_text(head.quantity, head.place, head.id), kind == 'q'),
+    redis.call('ZREM', sale.queue_key, size_member(sku, entry_text(head.quantity, head.place, head.id), kind == 'q'),
       place_member(sku, head.place, head.id))
     sale.heads[kind .. sku], sale.waiting = nil, nil
     return nil
   end
 
-  local function keep_owed(sale, sku, item, owed, until_ms)
-    if item.owed == owed and item.until_ms == until_ms then return end
+  local function keep_aside(sale, sku, item, set_aside, until_ms)
+    if item.set_aside == set_aside and item.until_ms == until_ms then return end
     if item.until_ms and item.until_ms ~= until_ms then
-      redis.call('ZREM', sale.line_key, due_member(item.until_ms, sku))
+      redis.call('ZREM', sale.queue_key, due_member(item.until_ms, sku))
     end
-    item.owed, item.until_ms = owed, until_ms
-    sale.owed_changed[sku] = item
+    item.set_aside, item.until_ms = set_aside, until_ms
+    sale.set_aside_changed[sku] = item
   end
 
-  -- serve(sale, sku): gives an item's free units to those who wait for it.
+  -- serve(sale, sku): gives an item's free units to the entries that wait for it.
   local function serve(sale, sku)
     local item = item_of(sale, sku)
-    if not item or (not item.owed and not item.until_ms and waiting_count(sale) == 0) then return end
-    local room, owed, until_ms = sale.config.rules.room, nil, item.until_ms
+    if not item or (not item.set_aside and not item.until_ms and waiting_count(sale) == 0) then return end
+    local room, set_aside, until_ms = sale.config.rules.room, nil, item.until_ms
     local free = free_units(item)
     while free > 0 and waiting_count(sale) > 0 do
       local passing, kind = until_ms and NOW >= until_ms, 'q'
       local most = passing and free or item.stock - item.sold
       local head = first_within(heads_of(sale, 'q', sku), most)
-      if not room then -- whoever a room did not admit, in a sale that has none any more, is like the others
+      if not room then -- in a sale without a room all entries are alike
         local other = first_within(heads_of(sale, 'r', sku), most)
         if other and (not head or other.place < head.place) then head, kind = other, 'r' end
       end
@@ -241,83 +243,83 @@ function learn_waiting()
           until_ms = NOW + offer_ms(sale)
           later(sale, until_ms, sku)
         end
-        owed = free
+        set_aside = free
         break
       elseif entry and not serve_one(sale, head, entry) then
         later(sale, NOW, sku)
-        owed, sale.behind = free, true
+        set_aside, sale.behind = free, true
         break
       end
       free = free_units(item)
     end
     if free == 0 then until_ms = nil end
-    keep_owed(sale, sku, item, owed, until_ms)
-    if room and free > 0 and not owed and not until_ms and #heads_of(sale, 'r', sku) > 0 then
-      redis.call('ZADD', sale.line_key, 0, 'e' .. sku)
+    keep_aside(sale, sku, item, set_aside, until_ms)
+    if room and free > 0 and not set_aside and not until_ms and #heads_of(sale, 'r', sku) > 0 then
+      redis.call('ZADD', sale.queue_key, 0, 'e' .. sku)
     end
   end
 
-  -- serve_unadmitted(sale, sku): what nobody took whom the room admitted, for those whom it did not; nobody is in it.
+  -- serve_unadmitted(sale, sku): gives units that no admitted buyer wants to the other entries, while the room is empty.
   local function serve_unadmitted(sale, sku)
     local item = item_of(sale, sku)
-    redis.call('ZREM', sale.line_key, 'e' .. sku)
-    if not item or item.owed or item.until_ms then return end
+    redis.call('ZREM', sale.queue_key, 'e' .. sku)
+    if not item or item.set_aside or item.until_ms then return end
     local free = free_units(item)
     while free > 0 do
       local head = first_within(heads_of(sale, 'r', sku), free)
       if not head then break end
       local entry = entry_of(sale, 'r', sku, head)
       if entry and not serve_one(sale, head, entry) then
-        redis.call('ZADD', sale.line_key, 0, 'e' .. sku)
+        redis.call('ZADD', sale.queue_key, 0, 'e' .. sku)
         sale.behind = true
         return
       end
       free = free_units(item)
     end
-    if free > 0 and #heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end
+    if free > 0 and #heads_of(sale, 'r', sku) > 0 then keep_aside(sale, sku, item, nil, NOW) end
   end
 
-  -- tend(sale): items and entries that are due, so many by one call.
-  local function tend(sale)
-    if sale.tended then return end
-    sale.tended = true
-    local due = redis.call('ZRANGEBYLEX', sale.line_key, '[d', '(' .. due_member(NOW + 1, ''), 'LIMIT', 0, SERVE_MOST)
+  -- wake_due(sale): marks items and wakes entries that are due, a bounded number by one call.
+  local function wake_due(sale)
+    if sale.due_woken then return end
+    sale.due_woken = true
+    local due = redis.call('ZRANGEBYLEX', sale.queue_key, '[d', '(' .. due_member(NOW + 1, ''), 'LIMIT', 0, SERVE_MOST)
     if #due == SERVE_MOST then sale.behind = true end
     for i = 1, #due do
-      redis.call('ZREM', sale.line_key, due[i])
+      redis.call('ZREM', sale.queue_key, due[i])
       local sku, rest = string.match(due[i], '^d%d+%z([^%z]*)(.*)$')
       local id = string.match(rest, '^%z%d+%z%d+%z(.*)$')
       local entry = id and record_of(sale, 'waiting:' .. id)
       if entry and entry.state == 'waiting' then wake(sale, entry.customer) end
-      stir(sale, sku)
+      touch(sale, sku)
     end
   end
 
-  -- hand_out(sale, nobody_in_room): what the last request changed is looked at once more, for those who wait.
-  -- nobody_in_room: nil but for the recorder's beat, which looks at what is due, whatever changed.
-  function hand_out(sale, nobody_in_room)
-    local stirred = sale.stirred
-    if not stirred or sale.serving or (#stirred == 0 and nobody_in_room == nil) then return end
+  -- serve_waiting(sale, room_is_empty): serves the items that the last request touched.
+  -- room_is_empty: nil except in `expire`, which also serves what is due, whatever was touched.
+  function serve_waiting(sale, room_is_empty)
+    local touched = sale.touched
+    if not touched or sale.serving or (#touched == 0 and room_is_empty == nil) then return end
     if status_now(sale.config) ~= 'open' then
-      for i = 1, waiting_count(sale) > 0 and #stirred or 0 do later(sale, 0, stirred[i]) end
-      sale.stirred = {}
+      for i = 1, waiting_count(sale) > 0 and #touched or 0 do later(sale, 0, touched[i]) end
+      sale.touched = {}
       return
     end
     sale.serving = true
     if waiting_count(sale) > 0 then
-      reclaim(sale)
-      tend(sale)
+      expire_page(sale)
+      wake_due(sale)
     end
     local at = 1
-    while stirred[at] do
-      serve(sale, stirred[at])
+    while touched[at] do
+      serve(sale, touched[at])
       at = at + 1
     end
-    if nobody_in_room then
-      local skus = redis.call('ZRANGEBYLEX', sale.line_key, '[e', '(f', 'LIMIT', 0, SERVE_MOST)
+    if room_is_empty then
+      local skus = redis.call('ZRANGEBYLEX', sale.queue_key, '[e', '(f', 'LIMIT', 0, SERVE_MOST)
       if #skus == SERVE_MOST then sale.behind = true end
       for i = 1, #skus do serve_unadmitted(sale, string.sub(skus[i], 2)) end
     end
-    sale.stirred, sale.serving = {}, nil
+    sale.touched, sale.serving = {}, nil
   end
 end

@@ -6,11 +6,11 @@ local function config_blob(c)
   return cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, more_than_disk(c))
 end
 
--- note_sale(sale, key, verb): has the sale's status and rules written, and says in the journal what they are from now on.
-local function note_sale(sale, key, verb)
+-- journal_sale(sale, key, verb): marks the sale's status and rules as changed, and adds them to the journal entry.
+local function journal_sale(sale, key, verb)
   local c, rules = sale.config, nil
   for name, rule in pairs(c.rules) do
-    if name ~= 'room' then -- the ledger knows of the room before memory does
+    if name ~= 'room' then -- the ledger has the room before memory does
       rules = rules or {}
       rules[name] = rule
     end

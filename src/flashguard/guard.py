@@ -21,7 +21,8 @@ from flashguard.engine.fallback import Fallback
 from flashguard.engine.receipts import Signer
 from flashguard.engine.selling import Selling
 from flashguard.errors import ConfigurationError
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.model import Key, Line, Outcome, Refused, Reservation
 from flashguard.model.arguments import must
 from flashguard.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 
 from flashguard import FlashGuard, Settings
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.model import SaleId
 from tests.support.eventually import eventually
 from tests.support.real_stack import Stack, started

@@ -9,7 +9,8 @@ import pytest
 
 from flashguard.engine.announcements import Announcements
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.settings import Settings
 from flashguard.valkey.client import MemoryClient
 from flashguard.valkey.connect import connect_kernel

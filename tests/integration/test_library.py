@@ -20,7 +20,7 @@ from flashguard import (
     Settings,
 )
 from flashguard.errors import ConfigurationError, FlashGuardError
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import MinorUnits, Outcome, Reservation, Sku
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, MemoryAway, Reply, Verb
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, Reply
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.loading import sales_in_memory
 from flashguard.model import SaleId, partition_of

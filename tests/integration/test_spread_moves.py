@@ -8,7 +8,7 @@ import pytest
 
 from flashguard import FlashGuard, Line, Settings
 from flashguard.engine.decision import Decision
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.model import Granted, Refused, SaleId, Sku
 from flashguard.model.shards import LARGEST_STOCK, arrival, home_shard, shard_id, transfer_keys
 from flashguard.recorder.transfers import complete_transfers

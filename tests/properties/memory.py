@@ -22,7 +22,8 @@ import msgspec
 from flashguard.embedded.valkey import find_valkey
 from flashguard.journal import Entry, decode_entry
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, Reply, Verb
+from flashguard.kernel.kernel import Kernel, Reply
+from flashguard.kernel.verbs import Verb
 from flashguard.model import SaleId
 from flashguard.recorder.fold import New, fold
 from flashguard.recorder.load import more_keys

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 
 RECLAIM_PAGE = 200
 COOL_DOWN_AFTER = 3

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from tests.properties.model import Model, Sale
 
 _tags = itertools.count(1)

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from flashguard.kernel import kernel as kernel_module
-from flashguard.kernel.kernel import Kernel, Verb, script_source
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb, script_source
 from tests.properties.memory import SERVERS, Partition, Wire, memory_server
 from tests.properties.model import Config, Item, Sale
 

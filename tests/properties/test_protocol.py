@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from flashguard.embedded import EmbeddedServers
 from flashguard.journal import decode_entry, last_position
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, Reply, Verb
+from flashguard.kernel.kernel import Kernel, Reply
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.model import Position, SaleId
 from flashguard.recorder.partition import PartitionRecorder

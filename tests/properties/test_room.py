@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from flashguard.kernel import kernel as kernel_module
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, Verb, script_source
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb, script_source
 from flashguard.model import RoomMode, SaleId, WaitingRoom
 from flashguard.model.lottery import number
 from flashguard.model.room import room_rule

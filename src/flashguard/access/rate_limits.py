@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from flashguard.kernel import keys
 from flashguard.kernel.circuit import Circuit
 from flashguard.kernel.coalescer import Coalescer, QueueFull
-from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone
+from flashguard.kernel.errors import MemoryAway, MemoryGone
+from flashguard.kernel.kernel import Kernel
 from flashguard.model import RateKind
 from flashguard.settings import Settings
 

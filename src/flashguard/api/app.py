@@ -17,7 +17,7 @@ from flashguard.api.middleware.rate_limit import RateLimit
 from flashguard.api.middleware.strict_json import StrictJson
 from flashguard.api.routes.system import VERSION
 from flashguard.guard import FlashGuard
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.settings import Settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flashguard.guard import FlashGuard
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import MemoryAway, MemoryGone
+from flashguard.kernel.errors import MemoryAway, MemoryGone
 from flashguard.ledger import LedgerAway
 from flashguard.model import Position
 from flashguard.recorder.status import recorder_state as state_of

@@ -18,7 +18,7 @@ from flashguard.api.server.lane import Lane
 from flashguard.api.shared import Shared
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Refused
 from flashguard.settings import Settings

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from flashguard.errors import ConfigurationError
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.recorder import Recorder
 from flashguard.recorder.status import RecorderState, recorder_state

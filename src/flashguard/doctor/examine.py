@@ -7,7 +7,8 @@ from typing import Final
 import asyncpg
 
 from flashguard.errors import ConfigurationError
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway, checks
 from flashguard.recorder.status import recorder_state
 from flashguard.settings import Mode, Settings

@@ -5,7 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.model import Durability
 
 from .finding import Finding, State, check, ok

@@ -3,7 +3,8 @@
 from typing import Final
 
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.valkey.errors import RedisError, ResponseError
 
 from .finding import Finding, State, ok

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.valkey.address import Address
 from flashguard.valkey.client import MemoryClient
 from flashguard.valkey.cluster import ClusterClient

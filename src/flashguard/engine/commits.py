@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from flashguard.journal import decode_sound
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, MemoryAway, Reply
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel, Reply
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.telemetry.metrics import Batches
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flashguard.kernel.circuit import Circuits
 from flashguard.kernel.coalescer import Coalescer, QueueFull
-from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryGone, Verb, new_token
+from flashguard.kernel.errors import MemoryAway, MemoryGone
+from flashguard.kernel.kernel import Kernel, new_token
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
 from flashguard.settings import Settings

@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import lines_from_flat
 from flashguard.model import (
     CustomerId,

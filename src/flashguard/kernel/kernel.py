@@ -3,21 +3,19 @@
 import asyncio
 import contextlib
 import hashlib
-import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
 
-from flashguard.errors import FlashGuardError
 from flashguard.model import SaleId
 from flashguard.valkey.client import MemoryClient
-from flashguard.valkey.errors import MovedError, NoScriptError, RedisError, ResponseError
+from flashguard.valkey.errors import NoScriptError, RedisError
 
 from . import keys
+from .errors import WRITE_REFUSALS, MemoryAway, MemoryBroken, away
+from .verbs import IN_THE_ROOM, Verb, script_source
 
 CONFIRMED_RECORD: Final = b"\x02"
 """How the record of an order begins: see scripts/lib/records.lua."""
@@ -25,52 +23,6 @@ RECORD_LENGTHS: Final = (6, 8, 10, 5, 2, 1)
 CONFIG_LENGTHS: Final = (6, 7, 8)
 STAGED_SECONDS: Final = 60
 """How long what a rebuild prepares outlives its last page."""
-SCRIPTS: Final = Path(__file__).parent / "scripts"
-
-
-class Verb(StrEnum):
-    """The scripts, by file name."""
-
-    RESERVE = "reserve_stock"
-    CONFIRM = "confirm"
-    RELEASE = "release"
-    CANCEL = "cancel"
-    EXTEND = "extend"
-    EXPIRE = "expire"
-    RESTOCK = "restock"
-    CHANGE_SALE = "change_sale"
-    LOAD = "load"
-    FENCE = "fence"
-    UNFENCE = "unfence"
-    ANNOUNCE = "announce"
-    GET = "look"
-    VERIFY = "verify"
-    WAITING_LIST = "waiting_list"
-    ISSUE_TICKET = "take_ticket"
-    POLL_TICKET = "look_at_ticket"
-    LEAVE_ROOM = "leave_room"
-    GET_ROOM = "look_at_room"
-    SPEND_TOKENS = "take_tokens"
-    SURVEY = "survey"
-
-
-IN_THE_ROOM: Final = frozenset(
-    (Verb.ISSUE_TICKET, Verb.POLL_TICKET, Verb.LEAVE_ROOM, Verb.GET_ROOM, Verb.EXPIRE)
-)
-"""Verbs whose scripts take the keys of waiting rooms too."""
-
-
-class MemoryAway(FlashGuardError):
-    """Valkey/Redis did not answer. Whether the call took effect is not known; its keys tell later."""
-
-
-class MemoryGone(MemoryAway):
-    """Nobody answered at all: the server is down, hangs, or can't be reached."""
-
-
-class MemoryBroken(MemoryAway):
-    """A key of ours holds something else, or lacks a part: memory answers, but can't be used before it is
-    built again."""
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
@@ -83,9 +35,6 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
     results: list[Any]
 
 
-BROKEN: Final = ("WRONGTYPE", "attempt to ")
-"""In an error: a command met a key of another type; a script met nil where a value should be."""
-
 RawEntry = tuple[bytes, dict[bytes, bytes]]
 """A journal entry as the client returns it: id and fields."""
 
@@ -93,25 +42,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_numbers = msgspec.msgpack.Decoder(list[list[int]]).decode
 _decode_values = msgspec.msgpack.Decoder(list[Any]).decode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
-_INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
 WRITES_NOTHING: Final = "#!lua\nreturn 1"
-WRITE_REFUSALS: Final = {
-    "OOM": "memory is full: maxmemory is reached, and every write is refused",
-    "MISCONF": "memory takes no writes: it can't write its append-only file or snapshot; is the disk full?",
-    "READONLY": "memory takes no writes: it is a replica",
-    "NOREPLICAS": "memory takes no writes: it has fewer replicas than min-replicas-to-write",
-}
-"""What a server answers that is there and takes no writes."""
-
-
-def script_source(verb: Verb) -> str:
-    """The script of a verb as the server runs it: its file, with the shared pieces put in place."""
-    return _with_includes(f"{verb}.lua")
-
-
-def _with_includes(name: str) -> str:
-    return _INCLUDE.sub(lambda match: _with_includes(match[1]), (SCRIPTS / name).read_text())
 
 
 def new_token() -> str:
@@ -189,7 +121,7 @@ class Kernel:
             except NoScriptError:
                 raw = await self.client.eval(self._sources[verb], len(names), *names, blob)
         except (RedisError, OSError) as error:
-            raise _trouble(verb, error) from error
+            raise away(verb, error) from error
         return cast("bytes", raw)
 
     async def spend_tokens(self, buckets: Sequence[str], requests: Sequence[object]) -> list[list[int]]:
@@ -308,7 +240,7 @@ class Kernel:
             await self.client.eval(WRITES_NOTHING, len(key), *key)
         except (RedisError, OSError) as error:
             refused = next((why for word, why in WRITE_REFUSALS.items() if word in str(error)), None)
-            raise _trouble("EVAL", error) if refused is None else MemoryAway(refused) from error
+            raise away("EVAL", error) if refused is None else MemoryAway(refused) from error
 
     async def now_ms(self) -> int:
         """Memory's clock."""
@@ -395,7 +327,7 @@ class Kernel:
         try:
             return await self.client.execute_command(*command)
         except (RedisError, OSError) as error:
-            raise _trouble(command[0], error) from error
+            raise away(command[0], error) from error
 
 
 def unpacked(blob: bytes, lengths: Sequence[int]) -> list[Any]:
@@ -409,14 +341,3 @@ def unpacked(blob: bytes, lengths: Sequence[int]) -> list[Any]:
             values: list[Any] = _decode_values(bytes((0x90 + length,)) + blob)
             return values
     raise MemoryBroken("a record can't be read")
-
-
-def _trouble(what: object, error: Exception) -> MemoryAway:
-    """What an error of the client means to those who called."""
-    kind: type[MemoryAway] = MemoryGone
-    if isinstance(error, MovedError):
-        return MemoryAway(f"{what}: moved to {error.host}:{error.port}; for a cluster use redis+cluster://")
-    if isinstance(error, ResponseError):
-        broken = any(sign in str(error) for sign in BROKEN)
-        kind = MemoryBroken if broken else MemoryAway
-    return kind(f"{what}: {error}")

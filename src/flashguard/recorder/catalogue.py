@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from flashguard.kernel.kernel import Kernel, Verb
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.loading import sales_in_memory
 from flashguard.ledger.unreadable import TIMES_UNREADABLE, UNREADABLE

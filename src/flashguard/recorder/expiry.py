@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from flashguard.kernel.kernel import Kernel, MemoryBroken, Verb
+from flashguard.kernel.errors import MemoryBroken
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.model import SaleId
 from flashguard.settings import Settings
 

@@ -10,7 +10,8 @@ import asyncpg
 import msgspec
 
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, Verb
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Connection
 from flashguard.ledger.loading import SaleRows
 from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines

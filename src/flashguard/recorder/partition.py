@@ -15,7 +15,9 @@ import msgspec
 
 from flashguard.journal import Announcement, Entry, decode_sound, encode_announcement, last_position
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import Kernel, MemoryAway, MemoryBroken, Verb
+from flashguard.kernel.errors import MemoryAway, MemoryBroken
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position, ReservationId
 from flashguard.settings import Settings

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from flashguard.kernel.kernel import Kernel, MemoryAway
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position
 from flashguard.settings import Settings

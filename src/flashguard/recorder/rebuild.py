@@ -8,7 +8,8 @@ from typing import Final
 from msgspec import Struct
 
 from flashguard.journal import decode_sound
-from flashguard.kernel.kernel import Kernel, Verb, new_token
+from flashguard.kernel.kernel import Kernel, new_token
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.loading import sales_in_memory
 from flashguard.ledger.positions import note_recovery, raise_epoch

@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from flashguard.journal import Create, Entry
-from flashguard.kernel.kernel import Kernel, MemoryBroken
+from flashguard.kernel.errors import MemoryBroken
+from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Connection, Ledger, recovering
 from flashguard.ledger.positions import adopt_epoch, lock_position
 from flashguard.ledger.recording import reservation_statuses, restore_sales

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from flashguard.kernel.kernel import MemoryAway, MemoryBroken
+from flashguard.kernel.errors import MemoryAway, MemoryBroken
 from flashguard.ledger import LedgerAway
 
 from .load import LoadRefused

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_that_differ, transfers_to_complete
 from flashguard.model import Durability, SaleId, to_millis

@@ -11,7 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from flashguard.journal import decode_entry, last_position
-from flashguard.kernel.kernel import Kernel, Verb
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.audit import audited_sale
 from flashguard.model import SaleId, SaleStatus

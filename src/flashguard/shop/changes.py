@@ -11,7 +11,7 @@ from flashguard.engine.decision import Decision
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import (
     Durability,

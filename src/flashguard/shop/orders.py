@@ -7,7 +7,7 @@ from flashguard.engine.decision import DecisionStatus
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, RecordedReservation
 from flashguard.model import (
     Granted,

@@ -12,7 +12,9 @@ from flashguard.engine.decisions import Decisions
 from flashguard.engine.durability import DurabilityWaiter
 from flashguard.engine.outcomes import RETRY_SECONDS
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import ALL_ORDERS, Ledger, OrderFilter, StoredSale
 from flashguard.ledger.loading import sale_to_load
 from flashguard.model import (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from flashguard.kernel import keys
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.valkey.client import Commands
 from flashguard.valkey.errors import RedisError
 

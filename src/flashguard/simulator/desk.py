@@ -13,7 +13,7 @@ import msgspec
 
 from flashguard.embedded.program import Program
 from flashguard.errors import Code, FlashGuardError
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import Ledger
 from flashguard.ledger.simulations import SimulationBook, StoredSimulation
 from flashguard.live import Hub, Viewer

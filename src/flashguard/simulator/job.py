@@ -17,7 +17,7 @@ import uvloop
 from msgspec import Struct
 
 from flashguard.errors import FlashGuardError
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.simulations import SimulationBook, StoredSimulation
 from flashguard.settings import Settings

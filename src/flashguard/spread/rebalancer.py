@@ -22,7 +22,8 @@ from flashguard.engine.decision import DecisionStatus
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
-from flashguard.kernel.kernel import MemoryAway, Verb
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Refused, SaleId
 from flashguard.model.fingerprints import fingerprint

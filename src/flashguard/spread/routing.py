@@ -11,7 +11,8 @@ from flashguard.engine.fallback import Fallback
 from flashguard.engine.late_confirm import lines_of
 from flashguard.engine.selling import NotHere, Selling, Shard
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Kernel, Verb
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_of
 from flashguard.model import Line, Outcome, Refused, SaleId, public_sale, split_reservation_id, unknown

@@ -9,7 +9,9 @@ from flashguard.engine.decision import DecisionStatus
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Kernel, MemoryAway, Verb
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import Item, Refused, Sale, SaleId, SaleStatus, from_millis
 from flashguard.model.rules import Rules

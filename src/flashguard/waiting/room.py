@@ -17,7 +17,7 @@ from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import refusal, refused_by_status
 from flashguard.engine.receipts import Signer
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.model import (
     MAX_LINES,

@@ -16,7 +16,7 @@ from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, refusal, refused_by_status
 from flashguard.engine.receipts import IdKind, Signer
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.waiting import waiting_entry
 from flashguard.model import (

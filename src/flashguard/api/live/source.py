@@ -4,7 +4,8 @@ import asyncio
 from typing import Final
 
 from flashguard.guard import FlashGuard
-from flashguard.kernel.kernel import MemoryAway, RawEntry
+from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.kernel import RawEntry
 from flashguard.live import Snapshot
 from flashguard.model import Position, Sale, SaleId
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from flashguard.api.openapi.contract import methods_of
 from flashguard.api.responses.problems import RefusedError, away_problem, error_text, problem, shown
 from flashguard.errors import Code
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Refused
 

@@ -12,7 +12,7 @@ from flashguard.api.components import CHECK_SECONDS, recorder_state
 from flashguard.api.schemas.answers import problems
 from flashguard.api.security import requires
 from flashguard.guard import FlashGuard
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.ledger.stock import items_on_sale, units_out
 from flashguard.live import Hub

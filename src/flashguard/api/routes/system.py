@@ -14,7 +14,7 @@ from flashguard.api.schemas.system import ScriptsView, ScriptView, SystemView
 from flashguard.api.schemas.views import json_response
 from flashguard.api.security import requires
 from flashguard.errors import Code
-from flashguard.kernel.kernel import Verb
+from flashguard.kernel.verbs import Verb
 from flashguard.model import Refused
 from flashguard.simulator.plan import environment
 

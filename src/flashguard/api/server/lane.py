@@ -24,7 +24,7 @@ from flashguard.api.schemas.bodies import surely_plain
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.shared import Shared
 from flashguard.guard import FlashGuard
-from flashguard.kernel.kernel import MemoryAway
+from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.settings import Mode
 from flashguard.telemetry.logs import REQUEST_ID

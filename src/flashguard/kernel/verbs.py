@@ -1,0 +1,50 @@
+"""The kernel's verbs, and the script of each."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+SCRIPTS: Final = Path(__file__).parent / "scripts"
+_INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
+
+
+class Verb(StrEnum):
+    """The scripts, by file name."""
+
+    RESERVE = "reserve_stock"
+    CONFIRM = "confirm"
+    RELEASE = "release"
+    CANCEL = "cancel"
+    EXTEND = "extend"
+    EXPIRE = "expire"
+    RESTOCK = "restock"
+    CHANGE_SALE = "change_sale"
+    LOAD = "load"
+    FENCE = "fence"
+    UNFENCE = "unfence"
+    ANNOUNCE = "announce"
+    GET = "look"
+    VERIFY = "verify"
+    WAITING_LIST = "waiting_list"
+    ISSUE_TICKET = "take_ticket"
+    POLL_TICKET = "look_at_ticket"
+    LEAVE_ROOM = "leave_room"
+    GET_ROOM = "look_at_room"
+    SPEND_TOKENS = "take_tokens"
+    SURVEY = "survey"
+
+
+IN_THE_ROOM: Final = frozenset(
+    (Verb.ISSUE_TICKET, Verb.POLL_TICKET, Verb.LEAVE_ROOM, Verb.GET_ROOM, Verb.EXPIRE)
+)
+"""Verbs whose scripts take the keys of waiting rooms too."""
+
+
+def script_source(verb: Verb) -> str:
+    """The script of a verb as the server runs it: its file, with the shared pieces put in place."""
+    return _with_includes(f"{verb}.lua")
+
+
+def _with_includes(name: str) -> str:
+    return _INCLUDE.sub(lambda match: _with_includes(match[1]), (SCRIPTS / name).read_text())

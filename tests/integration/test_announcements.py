@@ -13,7 +13,7 @@ from flashguard.embedded import EmbeddedValkey
 from flashguard.engine import announcements
 from flashguard.engine.announcements import Announcements
 from flashguard.valkey.address import Address
-from flashguard.valkey.connection import Client
+from flashguard.valkey.connection import ServerClient
 
 CHANNELS = ["fg:{0}:recorded", "fg:{1}:recorded"]
 PATIENCE_SECONDS = 20.0
@@ -27,14 +27,14 @@ async def valkey() -> AsyncIterator[EmbeddedValkey]:
 
 
 @pytest.fixture
-async def client(valkey: EmbeddedValkey) -> AsyncIterator[Client]:
-    client = Client(Address(valkey.url), timeout_seconds=5)
+async def client(valkey: EmbeddedValkey) -> AsyncIterator[ServerClient]:
+    client = ServerClient(Address(valkey.url), timeout_seconds=5)
     yield client
     await client.aclose()
 
 
 @pytest.fixture
-async def heard(client: Client) -> AsyncIterator[list[bytes]]:
+async def heard(client: ServerClient) -> AsyncIterator[list[bytes]]:
     messages: list[bytes] = []
     listening = Announcements(client, CHANNELS, messages.append)
     task = asyncio.create_task(listening.run())
@@ -45,7 +45,9 @@ async def heard(client: Client) -> AsyncIterator[list[bytes]]:
     await asyncio.wait([task])
 
 
-async def until_heard(client: Client, heard: list[bytes], message: str, channel: str = CHANNELS[0]) -> None:
+async def until_heard(
+    client: ServerClient, heard: list[bytes], message: str, channel: str = CHANNELS[0]
+) -> None:
     """Says it until it is heard: what is said while nobody listens is lost."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while message.encode() not in heard:

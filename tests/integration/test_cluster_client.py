@@ -12,7 +12,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
 from flashguard.settings import Settings
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.connect import connect_kernel
 from flashguard.valkey.errors import LostConnection, RedisError, TryAgainError
 from tests.support import stacks
@@ -32,7 +32,7 @@ async def nodes() -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture
-async def client(nodes: Cluster) -> AsyncIterator[MemoryClient]:
+async def client(nodes: Cluster) -> AsyncIterator[ValkeyClient]:
     client = connect_kernel(nodes.url, Settings(memory_timeout_seconds=TIMEOUT_SECONDS))
     yield client
     await client.aclose()

@@ -11,7 +11,7 @@ import pytest
 
 from flashguard.embedded import EmbeddedValkey
 from flashguard.valkey.address import Address
-from flashguard.valkey.connection import Client
+from flashguard.valkey.connection import ServerClient
 from flashguard.valkey.errors import NoScriptError, RedisError, ResponseError
 
 TIMEOUT_SECONDS = 0.5
@@ -25,13 +25,13 @@ async def valkey() -> AsyncIterator[EmbeddedValkey]:
 
 
 @pytest.fixture
-async def client(valkey: EmbeddedValkey) -> AsyncIterator[Client]:
-    client = Client(Address(valkey.url), timeout_seconds=TIMEOUT_SECONDS)
+async def client(valkey: EmbeddedValkey) -> AsyncIterator[ServerClient]:
+    client = ServerClient(Address(valkey.url), timeout_seconds=TIMEOUT_SECONDS)
     yield client
     await client.aclose()
 
 
-async def connections(client: Client) -> int:
+async def connections(client: ServerClient) -> int:
     return len((await client.execute_command("CLIENT", "LIST")).splitlines())
 
 
@@ -105,10 +105,10 @@ async def test_a_server_that_was_killed_fails_what_waits_and_is_found_again(valk
 async def test_it_logs_in_where_the_url_says_how(valkey, client):
     await client.execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all")
     path = Address(valkey.url).path
-    named = Client(Address(f"unix://shop:secret@{path}?db=0"), timeout_seconds=TIMEOUT_SECONDS)
+    named = ServerClient(Address(f"unix://shop:secret@{path}?db=0"), timeout_seconds=TIMEOUT_SECONDS)
     assert await named.execute_command("ACL", "WHOAMI") == b"shop"
     await named.aclose()
-    wrong = Client(Address(f"unix://shop:wrong@{path}"), timeout_seconds=TIMEOUT_SECONDS)
+    wrong = ServerClient(Address(f"unix://shop:wrong@{path}"), timeout_seconds=TIMEOUT_SECONDS)
     with pytest.raises(RedisError):
         await wrong.execute_command("PING")
     await wrong.aclose()

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from flashguard.errors import ConfigurationError
 from flashguard.settings import Settings
-from flashguard.valkey.address import Kind, read_topology
+from flashguard.valkey.address import TopologyKind, read_topology
 from flashguard.valkey.connect import connect_kernel
 
 
@@ -14,7 +14,7 @@ def test_sentinels_and_what_they_call_the_primary_are_read() -> None:
         "rediss+sentinel://shop:p%40ss@a.example,b.example:26380,[::1]:26381/prime/3"
         "?sentinel_username=looks&sentinel_password=secret&ssl_cert_reqs=none"
     )
-    assert (topology.kind, topology.service) == (Kind.SENTINEL, "prime")
+    assert (topology.kind, topology.service) == (TopologyKind.SENTINEL, "prime")
     assert [each.name for each in topology.seeds] == ["a.example:26379", "b.example:26380", "::1:26381"]
     assert topology.seeds[0].greeting == [("AUTH", "looks", "secret")]
     assert topology.server.greeting == [("AUTH", "shop", "p@ss"), ("SELECT", 3)]
@@ -28,14 +28,14 @@ def test_sentinels_are_not_told_the_servers_password() -> None:
 
 def test_a_cluster_is_read_and_every_node_is_logged_in_to_alike() -> None:
     topology = read_topology("redis+cluster://shop:secret@a:7000,b")
-    assert topology.kind is Kind.CLUSTER
+    assert topology.kind is TopologyKind.CLUSTER
     assert [each.name for each in topology.seeds] == ["a:7000", "b:6379"]
     assert {tuple(each.greeting) for each in topology.seeds} == {(("AUTH", "shop", "secret"),)}
 
 
 def test_one_server_is_read_as_ever() -> None:
     topology = read_topology("redis://:secret@a:7000/2")
-    assert (topology.kind, topology.server.name) == (Kind.SINGLE, "a:7000")
+    assert (topology.kind, topology.server.name) == (TopologyKind.SINGLE, "a:7000")
     assert topology.server.greeting == [("AUTH", "secret"), ("SELECT", 2)]
 
 

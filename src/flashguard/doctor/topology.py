@@ -8,7 +8,7 @@ from typing import Final
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
 from flashguard.valkey.address import Address
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.cluster import ClusterClient
 from flashguard.valkey.connection import visiting
 from flashguard.valkey.errors import RedisError
@@ -42,7 +42,7 @@ async def examine_topology(kernel: Kernel, wanted: Wanted) -> list[Finding]:
     return found
 
 
-def _at(client: MemoryClient) -> list[Address]:
+def _at(client: ValkeyClient) -> list[Address]:
     link = client.link("")
     return [link.address] if link is not None and link.address is not None else []
 
@@ -108,7 +108,7 @@ async def _cluster(kernel: Kernel, client: ClusterClient, wanted: Wanted) -> lis
     return [*found, *await _every_node(nodes, set(replicas), wanted)]
 
 
-async def _coverage(nodes: Mapping[str, MemoryClient]) -> list[Finding]:
+async def _coverage(nodes: Mapping[str, ValkeyClient]) -> list[Finding]:
     name, what = "memory: one shard lost", "cluster-require-full-coverage"
     try:
         values = {(await Kernel(each).config(what)).get(what) for each in nodes.values()}
@@ -124,7 +124,7 @@ async def _coverage(nodes: Mapping[str, MemoryClient]) -> list[Finding]:
 
 
 async def _every_node(
-    nodes: Mapping[str, MemoryClient], primaries: set[str], wanted: Wanted
+    nodes: Mapping[str, ValkeyClient], primaries: set[str], wanted: Wanted
 ) -> list[Finding]:
     """Check each node; a finding that all nodes share is reported once."""
     said: dict[tuple[str, State, str, str], list[str]] = defaultdict(list)

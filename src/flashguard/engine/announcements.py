@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from flashguard.valkey.address import Address
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.connection import CONNECT_SECONDS, connect
 from flashguard.valkey.errors import LostConnection, RedisError
 from flashguard.valkey.push import Subscription
@@ -29,7 +29,7 @@ class Announcements:
     Messages in between are lost; their waiters ask the ledger.
     """
 
-    def __init__(self, client: MemoryClient, channels: Sequence[str], hear: Callable[[bytes], None]) -> None:
+    def __init__(self, client: ValkeyClient, channels: Sequence[str], hear: Callable[[bytes], None]) -> None:
         self._client = client
         self._channels = channels
         self._hear = hear

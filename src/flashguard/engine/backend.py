@@ -7,7 +7,7 @@ from typing import Self
 from flashguard.kernel import keys
 from flashguard.ledger import Installation, Ledger
 from flashguard.settings import Settings
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.connect import connect_kernel
 
 from .announcements import Announcements
@@ -24,7 +24,7 @@ class Backend:
     """
 
     def __init__(
-        self, client: MemoryClient, ledger: Ledger, installation: Installation, *, lone: bool
+        self, client: ValkeyClient, ledger: Ledger, installation: Installation, *, lone: bool
     ) -> None:
         self.client = client
         self.ledger = ledger

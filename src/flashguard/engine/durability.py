@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from flashguard.kernel import keys
 from flashguard.model import Durability
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.connection import Connection, connect
 from flashguard.valkey.errors import LostConnection, RedisError, ResponseError
 
@@ -40,7 +40,7 @@ class DurabilityWaiter:
 
     def __init__(
         self,
-        client: MemoryClient,
+        client: ValkeyClient,
         replicas: int,
         timeout_seconds: float,
         read_again_seconds: float = READ_AGAIN_SECONDS,

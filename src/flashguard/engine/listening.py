@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import hiredis
 
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.connection import Connection, connect
 from flashguard.valkey.errors import LostConnection, RedisError
 
@@ -109,7 +109,7 @@ def _settle(future: "asyncio.Future[None] | None") -> None:
 class Listening:
     """The channels with a pending commit. A missed message loses nothing: the waiter asks the ledger."""
 
-    def __init__(self, client: MemoryClient, hear: Callable[[bytes], None]) -> None:
+    def __init__(self, client: ValkeyClient, hear: Callable[[bytes], None]) -> None:
         self._client = client
         self._hear = hear
         self._connections: dict[str, ChannelConnection] = {}
@@ -163,7 +163,7 @@ class Listening:
             return connection
 
 
-async def check(client: MemoryClient, seconds: float) -> None:
+async def check(client: ValkeyClient, seconds: float) -> None:
     """End a client's connections that do not answer in time; the next command makes a new one."""
     await asyncio.gather(*(_ping(node.link(""), seconds) for node in client.nodes().values()))
 

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from flashguard.model import SaleId
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.errors import NoScriptError, RedisError
 
 from . import keys
@@ -60,7 +60,7 @@ class Kernel:
         clock_ms: a fixed clock for tests; 0 means the server's own, as always in production.
     """
 
-    def __init__(self, client: MemoryClient, *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
+    def __init__(self, client: ValkeyClient, *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
         self.client = client
         self._sources = {verb: script_source(verb) for verb in Verb}
         self._shas = {

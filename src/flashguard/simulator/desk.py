@@ -19,7 +19,7 @@ from flashguard.ledger.simulations import SimulationBook, StoredSimulation
 from flashguard.live import Hub, Viewer
 from flashguard.model import Refused
 from flashguard.settings import Settings
-from flashguard.valkey.client import MemoryClient
+from flashguard.valkey.client import ValkeyClient
 
 from .board import Board
 from .follow import Follow
@@ -54,7 +54,7 @@ class NotStarted(Exception):
 class Desk:
     """Starts, stops and shows simulations for the API."""
 
-    def __init__(self, ledger: Ledger, client: MemoryClient, hub: Hub, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, client: ValkeyClient, hub: Hub, settings: Settings) -> None:
         self._book = SimulationBook(ledger)
         self._board = Board(client)
         self._client = client

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 
-from flashguard.valkey.address import Address, Kind, read_topology
+from flashguard.valkey.address import Address, TopologyKind, read_topology
 
 CONNECTIONS: Final = 50
 WAIT_SECONDS: Final = 60.0
@@ -16,12 +16,12 @@ def connect_rival(url: str) -> Any:
     """Return a client of redis-py for the topology of FLASHGUARD_REDIS_URL."""
     topology = read_topology(url)
     match topology.kind:
-        case Kind.CLUSTER:
+        case TopologyKind.CLUSTER:
             nodes = [ClusterNode(each.host, each.port) for each in topology.seeds]
             return RedisCluster(
                 startup_nodes=nodes, max_connections=CONNECTIONS, **_login(topology.server), **_tls(url)
             )
-        case Kind.SENTINEL:
+        case TopologyKind.SENTINEL:
             watching = Sentinel(  # type: ignore[no-untyped-call]
                 [(each.host, each.port) for each in topology.seeds],
                 sentinel_kwargs={**_login(topology.seeds[0]), **_tls(url)},

@@ -92,7 +92,7 @@ def _tls(parts: dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-class Kind(StrEnum):
+class TopologyKind(StrEnum):
     SINGLE = "single"
     SENTINEL = "sentinel"
     CLUSTER = "cluster"
@@ -101,7 +101,7 @@ class Kind(StrEnum):
 class Topology(NamedTuple):
     """What a URL names."""
 
-    kind: Kind
+    kind: TopologyKind
     server: Address
     """The server; of Sentinel and of a cluster: how any of the servers is reached."""
     seeds: tuple[Address, ...] = ()
@@ -124,7 +124,7 @@ def read_topology(url: str) -> Topology:
         ValueError: it can't be understood; the message says why, and has no secret.
     """
     if "+" not in url.partition("://")[0]:
-        return Topology(Kind.SINGLE, Address(url))
+        return Topology(TopologyKind.SINGLE, Address(url))
     found = _MANY.fullmatch(url)
     if found is None:
         raise ValueError(
@@ -132,13 +132,13 @@ def read_topology(url: str) -> Topology:
             "or redis+cluster://user:password@host:port,host:port, with rediss+… for TLS; "
             "a password's @ / ? are written %40 %2F %3F"
         )
-    kind, query = Kind(found["kind"]), parse_qs(found["query"] or "")
+    kind, query = TopologyKind(found["kind"]), parse_qs(found["query"] or "")
     login = {name: query.pop(f"sentinel_{name}", [""])[0] for name in ("username", "password")}
     one = f"{found['tls']}://{found['login'] + '@' if found['login'] else ''}localhost"
     more = f"?{urlencode(query, doseq=True)}" if query else ""
-    hosts = _hosts(found["hosts"], SENTINEL_PORT if kind is Kind.SENTINEL else PORT)
+    hosts = _hosts(found["hosts"], SENTINEL_PORT if kind is TopologyKind.SENTINEL else PORT)
     path = found["path"] or ""
-    if kind is Kind.CLUSTER:
+    if kind is TopologyKind.CLUSTER:
         if path not in ("", "0"):
             raise ValueError(f"a cluster has no database {path!r}: leave the path out")
         server = Address(one + more)

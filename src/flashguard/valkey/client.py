@@ -23,7 +23,7 @@ class Commands(Protocol):
         """Has the server keep a script."""
 
 
-class MemoryClient(Commands, Protocol):
+class ValkeyClient(Commands, Protocol):
     """A client that knows where its keys are: of one server, of a primary and its Sentinels, of a cluster."""
 
     sharded: bool
@@ -32,7 +32,7 @@ class MemoryClient(Commands, Protocol):
     def node_of(self, key: str) -> str:
         """What people call the server that has a key, as far as is known."""
 
-    def nodes(self) -> "Mapping[str, MemoryClient]":
+    def nodes(self) -> "Mapping[str, ValkeyClient]":
         """A client for each server that is known, by name."""
 
     def link(self, key: str) -> Connection | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from .address import Address, Topology
-from .connection import Client, Connection
+from .connection import Connection, ServerClient
 from .errors import (
     AskError,
     ClusterDownError,
@@ -22,7 +22,7 @@ from .errors import (
     TryAgainError,
 )
 from .replies import shaped
-from .slots import SLOTS, Shard, key_of, read_slots, slot_of
+from .slots import SLOTS, SlotRange, key_of, read_slots, slot_of
 
 log = logging.getLogger("flashguard")
 
@@ -51,13 +51,13 @@ class ClusterClient:
         self._server = topology.server
         self._seeds = topology.seeds
         self._timeout_seconds = timeout_seconds
-        self._nodes: dict[tuple[str, int], Client] = {}
-        self._slots: list[Client | None] = [None] * SLOTS
+        self._nodes: dict[tuple[str, int], ServerClient] = {}
+        self._slots: list[ServerClient | None] = [None] * SLOTS
         self._mapping: asyncio.Task[None] | None = None
         self._mapped_at = 0.0
         self._closed = False
         self._trouble = ""
-        self.shards: list[Shard] = []
+        self.shards: list[SlotRange] = []
 
     async def execute_command(self, *command: Any) -> Any:
         """One command and its answer, in redis-py's shapes for those that the kernel uses.
@@ -94,7 +94,7 @@ class ClusterClient:
         client = self._slots[slot_of(key)]
         return "" if client is None else client.address.name
 
-    def nodes(self) -> dict[str, Client]:
+    def nodes(self) -> dict[str, ServerClient]:
         """A client for each primary and replica that the cluster named last."""
         return {each.name: self._client(each.host, each.port) for each in self._known()}
 
@@ -110,7 +110,7 @@ class ClusterClient:
     async def homes(self, channels: Sequence[str]) -> list[tuple[Address, tuple[str, ...]]]:
         """Where to hear which channels: each at the primary of its slot, by a map of just now."""
         await self._map()
-        at: dict[Client, list[str]] = {}
+        at: dict[ServerClient, list[str]] = {}
         for channel in channels:
             at.setdefault(await self._next(slot_of(channel), None, None), []).append(channel)
         return [(client.address, tuple(said)) for client, said in at.items()]
@@ -144,7 +144,7 @@ class ClusterClient:
         self,
         slot: int,
         command: tuple[Any, ...],
-        said_by: Client | None,
+        said_by: ServerClient | None,
         error: RedisError | None,
         *,
         blocks: bool,
@@ -177,7 +177,7 @@ class ClusterClient:
                 raise
         raise error or LostConnection("the cluster does not agree who has the key")
 
-    async def _next(self, slot: int, said_by: Client | None, error: RedisError | None) -> Client:
+    async def _next(self, slot: int, said_by: ServerClient | None, error: RedisError | None) -> ServerClient:
         """Who is asked now: whoever a redirection names, else whoever has the slot."""
         if isinstance(error, AskError):
             host = error.host or (said_by.address.host if said_by is not None else "")
@@ -196,7 +196,9 @@ class ClusterClient:
             raise ClusterDownError(f"no node has slot {slot}")
         return owner
 
-    async def _send(self, client: Client, command: tuple[Any, ...], *, blocks: bool, asking: bool) -> Any:
+    async def _send(
+        self, client: ServerClient, command: tuple[Any, ...], *, blocks: bool, asking: bool
+    ) -> Any:
         if blocks:
             return await client.ask_blocking(command, asking=asking)
         link = client.link()
@@ -209,10 +211,10 @@ class ClusterClient:
             link.send_first(("ASKING",))
         return await link.ask(command, self._timeout_seconds)
 
-    def _client(self, host: str, port: int) -> Client:
+    def _client(self, host: str, port: int) -> ServerClient:
         client = self._nodes.get((host, port))
         if client is None:
-            client = self._nodes[host, port] = Client(
+            client = self._nodes[host, port] = ServerClient(
                 self._server.at(host, port), timeout_seconds=self._timeout_seconds
             )
         return client
@@ -240,7 +242,7 @@ class ClusterClient:
             self._mapped_at = loop.time()
             self._mapping = None
 
-    async def _ask_around(self) -> list[Shard]:
+    async def _ask_around(self) -> list[SlotRange]:
         """The map, from the first of some nodes that answers; which ones is left to chance."""
         known = list({(each.host, each.port): None for each in (*self._known(), *self._seeds)})
         random.shuffle(known)
@@ -261,7 +263,7 @@ class ClusterClient:
                 await asyncio.gather(*asked, return_exceptions=True)
         raise trouble
 
-    async def _map_of(self, host: str, port: int) -> list[Shard]:
+    async def _map_of(self, host: str, port: int) -> list[SlotRange]:
         client = self._client(host, port)
         async with asyncio.timeout(MAP_SECONDS):
             answer = await client.execute_command("CLUSTER", "SLOTS")
@@ -272,10 +274,10 @@ class ClusterClient:
     def _known(self) -> list[Address]:
         return [each for shard in self.shards for each in (shard.primary, *shard.replicas)]
 
-    def _take(self, shards: list[Shard]) -> None:
+    def _take(self, shards: list[SlotRange]) -> None:
         """Goes by this map from now on; forgets nodes that are in it no more."""
         self.shards = shards
-        slots: list[Client | None] = [None] * SLOTS
+        slots: list[ServerClient | None] = [None] * SLOTS
         for shard in shards:
             client = self._client(shard.primary.host, shard.primary.port)
             slots[shard.first : shard.last + 1] = [client] * (shard.last - shard.first + 1)
@@ -285,5 +287,5 @@ class ClusterClient:
             if gone not in named:
                 del self._nodes[gone]
 
-    def _primaries(self) -> list[Client]:
+    def _primaries(self) -> list[ServerClient]:
         return list(dict.fromkeys(client for client in self._slots if client is not None))

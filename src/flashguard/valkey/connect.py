@@ -3,14 +3,14 @@
 from flashguard.errors import ConfigurationError
 from flashguard.settings import Settings
 
-from .address import Kind, read_topology
-from .client import MemoryClient
+from .address import TopologyKind, read_topology
+from .client import ValkeyClient
 from .cluster import ClusterClient
-from .connection import Client
+from .connection import ServerClient
 from .sentinel import SentinelClient
 
 
-def connect_kernel(url: str, settings: Settings) -> MemoryClient:
+def connect_kernel(url: str, settings: Settings) -> ValkeyClient:
     """A client for the kernel; it connects when it is first used.
 
     Raises:
@@ -22,8 +22,8 @@ def connect_kernel(url: str, settings: Settings) -> MemoryClient:
         raise ConfigurationError(f"FLASHGUARD_REDIS_URL: {error}") from error
     timeout_seconds = settings.memory_timeout_seconds
     match topology.kind:
-        case Kind.SENTINEL:
+        case TopologyKind.SENTINEL:
             return SentinelClient(topology, timeout_seconds=timeout_seconds)
-        case Kind.CLUSTER:
+        case TopologyKind.CLUSTER:
             return ClusterClient(topology, timeout_seconds=timeout_seconds)
-    return Client(topology.server, timeout_seconds=timeout_seconds)
+    return ServerClient(topology.server, timeout_seconds=timeout_seconds)

@@ -15,13 +15,13 @@ import hiredis
 
 from .address import Address
 from .errors import (
+    AnswerTimeout,
     AskError,
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
     LostConnection,
     MovedError,
-    NoAnswer,
     NoScriptError,
     ReadOnlyError,
     RedisError,
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
 
     def _late(self, number: int, seconds: float) -> None:
         if self._sent - len(self._waiting) < number:
-            self.end(NoAnswer(f"no answer within {seconds:g} s"))
+            self.end(AnswerTimeout(f"no answer within {seconds:g} s"))
 
 
 Made = TypeVar("Made", bound=Connection)
@@ -182,7 +182,7 @@ def _error(text: str) -> RedisError:
     return ERRORS.get(code, ResponseError)(text) if elsewhere is None else elsewhere(rest)
 
 
-class Client:
+class ServerClient:
     """Commands to one server: one connection for all that answer at once, one more for each blocked read.
 
     Connects when first needed, and again after a fault; a command is never sent again.
@@ -238,7 +238,7 @@ class Client:
         """What people call the server that has a key."""
         return self.address.name
 
-    def nodes(self) -> dict[str, "Client"]:
+    def nodes(self) -> dict[str, "ServerClient"]:
         """A client for each server that is known."""
         return {self.address.name: self}
 

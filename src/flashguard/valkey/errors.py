@@ -13,7 +13,7 @@ class LostConnection(RedisError):
     """The connection is gone; whether the command took effect is not known."""
 
 
-class NoAnswer(RedisError):
+class AnswerTimeout(RedisError):
     """None came in time; whether the command took effect is not known."""
 
 

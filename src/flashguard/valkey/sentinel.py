@@ -11,7 +11,7 @@ import logging
 from typing import Any, Final, NamedTuple
 
 from .address import Address, Topology
-from .connection import Client, connect, visiting
+from .connection import ServerClient, connect, visiting
 from .errors import LostConnection, RedisError, ResponseError
 from .push import Subscription
 
@@ -31,14 +31,14 @@ class NoPrimary(LostConnection):
     """No Sentinel names a server that is a primary."""
 
 
-class Named(NamedTuple):
+class NamedPrimary(NamedTuple):
     """What a Sentinel says: the primary, and how new its configuration is."""
 
     config_epoch: int
     primary: Address
 
 
-class SentinelClient(Client):
+class SentinelClient(ServerClient):
     """Commands to whichever server is the primary now."""
 
     def __init__(self, topology: Topology, *, timeout_seconds: float) -> None:
@@ -55,7 +55,7 @@ class SentinelClient(Client):
         self._config_epoch, self.address = named
         return self.address
 
-    async def _find(self) -> Named:
+    async def _find(self) -> NamedPrimary:
         """The primary.
 
         Raises:
@@ -82,7 +82,7 @@ class SentinelClient(Client):
                 said.append(f"{each.primary.name}: {error or 'no answer in time'}")
         raise NoPrimary(f"no primary of {self.service!r} is known: {'; '.join(dict.fromkeys(said))}")
 
-    async def _named_by(self, sentinel: Address) -> Named:
+    async def _named_by(self, sentinel: Address) -> NamedPrimary:
         async with asyncio.timeout(SENTINEL_SECONDS), visiting(sentinel) as connection:
             try:
                 where, fields = await asyncio.gather(
@@ -94,7 +94,9 @@ class SentinelClient(Client):
         if not where:
             raise NoPrimary(f"{sentinel.name} knows no {self.service!r}")
         told = dict(zip(fields[::2], fields[1::2], strict=True))
-        return Named(int(told.get(b"config-epoch", 0)), self.address.at(where[0].decode(), int(where[1])))
+        return NamedPrimary(
+            int(told.get(b"config-epoch", 0)), self.address.at(where[0].decode(), int(where[1]))
+        )
 
     async def _watch(self) -> None:
         """Hears of switches, from one Sentinel at a time, until cancelled."""
@@ -146,10 +148,10 @@ async def _make_sure(primary: Address) -> None:
         raise NoPrimary(f"it is a {role[0].decode()}")
 
 
-def _answered(task: "asyncio.Future[Named]") -> bool:
+def _answered(task: "asyncio.Future[NamedPrimary]") -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _why(task: "asyncio.Future[Named]") -> str:
+def _why(task: "asyncio.Future[NamedPrimary]") -> str:
     error = None if task.cancelled() else task.exception()
     return str(error) if error is not None and str(error) else "a Sentinel did not answer in time"

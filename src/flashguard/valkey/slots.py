@@ -32,7 +32,7 @@ def key_of(command: tuple[Any, ...]) -> str:
     return str(command[command.index("STREAMS") + 1] if name == "XREAD" else command[1])
 
 
-class Shard(NamedTuple):
+class SlotRange(NamedTuple):
     """A run of slots, its primary, and its replicas."""
 
     first: int
@@ -41,10 +41,10 @@ class Shard(NamedTuple):
     replicas: tuple[Address, ...]
 
 
-def read_slots(answer: list[Any], asked: Address) -> list[Shard]:
+def read_slots(answer: list[Any], asked: Address) -> list[SlotRange]:
     """What CLUSTER SLOTS says; a node that does not know its own host is reached where it was asked."""
     return [
-        Shard(first, last, _node(nodes[0], asked), tuple(_node(each, asked) for each in nodes[1:]))
+        SlotRange(first, last, _node(nodes[0], asked), tuple(_node(each, asked) for each in nodes[1:]))
         for first, last, *nodes in answer
         if nodes
     ]

@@ -43,10 +43,10 @@ def test_one_server_is_read_as_ever() -> None:
     ("url", "why"),
     [
         ("redis+sentinel://:secret@a:26379", "the name under which the Sentinels know the primary"),
-        ("redis+sentinel://:secret@a/prime/x", "'x' is no number of a database"),
+        ("redis+sentinel://:secret@a/prime/x", "'x' is not a database number"),
         ("redis+cluster://:secret@a:7000/1", "a cluster has no database '1'"),
-        ("redis+cluster://:secret@a:70000", "'a:70000' is no host:port"),
-        ("redis+cluster://:secret@a:7000,,b", "'' is no host:port"),
+        ("redis+cluster://:secret@a:70000", "'a:70000' is not host:port"),
+        ("redis+cluster://:secret@a:7000,,b", "'' is not host:port"),
         ("redis+cluster://:sec@ret@a:7000", "it must look like"),
         ("redis+cluster://" + ",".join(["a"] * 65), "65 addresses are more than 64"),
     ],

@@ -1,1 +1,1 @@
-"""The atomic layer: Lua scripts in Valkey/Redis that decide, and the Python that calls them."""
+"""The decision: Lua scripts in Valkey/Redis, and the Python that calls them."""

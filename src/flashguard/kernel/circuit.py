@@ -1,4 +1,4 @@
-"""Remembers that memory does not answer, so that nobody else waits for it until it does."""
+"""Stops calls to a server that does not answer, until a probe is answered."""
 
 import asyncio
 import logging
@@ -13,18 +13,18 @@ log = logging.getLogger("flashguard")
 
 PROBE_EVERY_SECONDS: Final = 0.05
 PROBE_TIMEOUT_SECONDS: Final = 0.5
-"""A server that hangs takes the question and never answers it."""
+"""A server that hangs accepts a probe and never answers it."""
 
 
 class Circuit:
-    """Open while memory is away. Opened by a call that got no answer, closed by a probe that got one.
+    """Open while a server does not answer: a call without an answer opens it, an answered probe closes it.
 
     Parameters:
-        probe: asks the server something small; raises when there is no answer.
-        name: what it is that is away, for the log.
+        probe: sends the server a small command; raises when there is no answer.
+        name: of the server, for the log.
     """
 
-    def __init__(self, probe: Callable[[], Awaitable[object]], name: str = "memory") -> None:
+    def __init__(self, probe: Callable[[], Awaitable[object]], name: str = "Valkey") -> None:
         self.open = False
         self.opened_total = 0
         self.name = name
@@ -32,12 +32,12 @@ class Circuit:
         self._probing: asyncio.Task[None] | None = None
 
     def trip(self, why: object) -> None:
-        """Opens the circuit, and has it closed as soon as memory answers again."""
+        """Open the circuit; probe until the server answers, then close it."""
         if self.open:
             return
         self.open = True
         self.opened_total += 1
-        log.warning("%s does not answer: %s", self.name, why)
+        log.warning("%s does not answer; requests are refused until it does: %s", self.name, why)
         self._probing = asyncio.get_running_loop().create_task(self._close_when_it_answers())
 
     async def _close_when_it_answers(self) -> None:
@@ -54,29 +54,30 @@ class Circuit:
         log.warning("%s answers again after %.1f s", self.name, seconds)
 
     def stop(self) -> None:
-        """Probes no more."""
+        """Stop probing."""
         if self._probing is not None:
             self._probing.cancel()
 
 
 class Circuits:
-    """A circuit for all partitions on one server; in a cluster one for each, since they go and come apart."""
+    """The circuits of all partitions: one on a single server; one per partition in a cluster, where nodes
+    fail independently."""
 
     def __init__(self, partitions: int, kernel: Kernel) -> None:
         self._kernel = kernel
         self.apart = kernel.client.sharded
         if self.apart:
             self.of = [
-                Circuit(partial(kernel.ping_key, keys.partition(number)), f"the memory of partition {number}")
+                Circuit(partial(kernel.ping_key, keys.partition(number)), f"Valkey of partition {number}")
                 for number in range(partitions)
             ]
-            self.limits = Circuit(partial(kernel.ping_key, keys.limits()), "the memory of the rate limits")
+            self.limits = Circuit(partial(kernel.ping_key, keys.limits()), "Valkey of the rate limits")
         else:
             self.limits = Circuit(kernel.ping)
             self.of = [self.limits] * partitions
 
     def trip(self, partition: int, why: object) -> None:
-        """Opens the circuit of every partition that is where this one is."""
+        """Open the circuit of every partition on the same node."""
         if not self.apart:
             self.of[partition].trip(why)
             return
@@ -90,7 +91,7 @@ class Circuits:
 
     @property
     def away(self) -> list[int]:
-        """The partitions whose memory does not answer."""
+        """The partitions whose server does not answer."""
         return [number for number, circuit in enumerate(self.of) if circuit.open]
 
     @property
@@ -98,6 +99,6 @@ class Circuits:
         return sum(circuit.opened_total for circuit in {*self.of, self.limits})
 
     def stop(self) -> None:
-        """Probes no more."""
+        """Stop probing."""
         for circuit in {*self.of, self.limits}:
             circuit.stop()

@@ -1,7 +1,7 @@
-"""Many requests, one call: all that arrive while one call is in flight go into the next.
+"""Groups requests into calls: all requests that arrive while one call is in flight go into the next.
 
-The hotter the sale, the larger the batch, the cheaper each request. The queue is bounded: a full one
-refuses at once instead of growing (backpressure).
+The hotter a sale, the larger its batches, and the cheaper each request. The queue is bounded: a full queue
+refuses at once (backpressure).
 """
 
 import asyncio
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 class QueueFull(Exception):
-    """The coalescer's queue is at its bound; nothing was accepted."""
+    """The queue is full; nothing was accepted."""
 
 
 class Coalescer(Generic[T]):
-    """Groups what is submitted during one event-loop tick, or while a call is in flight, into one call.
+    """Sends members that are submitted during one event-loop tick, or while a call is in flight, in one call.
 
     Parameters:
-        send: takes a batch, in the order of submission. It must settle every member itself and not raise.
-        max_batch: members of one call at most.
-        max_queue: members waiting at most.
+        send: sends a batch, in the order of submission. It settles every member itself and does not raise.
+        max_batch: most members of one call.
+        max_queue: most members that wait.
     """
 
     def __init__(self, send: Callable[[list[T]], Awaitable[None]], *, max_batch: int, max_queue: int) -> None:
@@ -34,10 +34,10 @@ class Coalescer(Generic[T]):
         self._runner: asyncio.Task[None] | None = None
 
     def submit(self, member: T) -> None:
-        """Queues a member for the next call.
+        """Queue a member for the next call.
 
         Raises:
-            QueueFull: the queue is at its bound.
+            QueueFull: the queue is full.
         """
         if len(self._waiting) >= self._max_queue:
             raise QueueFull
@@ -45,7 +45,7 @@ class Coalescer(Generic[T]):
         if self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(
                 self._run(),
-                context=Context(),  # what is done for all must not be logged as done for the first
+                context=Context(),  # the log must not name the first member's request in what is done for all
             )
 
     async def _run(self) -> None:
@@ -62,6 +62,6 @@ class Coalescer(Generic[T]):
         return len(self._waiting)
 
     async def drain(self) -> None:
-        """Waits until nothing is queued or in flight."""
+        """Wait until nothing is queued or in flight."""
         while self._runner is not None:
             await asyncio.wait([self._runner])

@@ -1,4 +1,4 @@
-"""Loads and calls the kernel's scripts; knows keys and codecs, and nothing of HTTP or PostgreSQL."""
+"""Loads and calls the kernel's scripts."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ CONFIRMED_RECORD: Final = b"\x02"
 RECORD_LENGTHS: Final = (6, 8, 10, 5, 2, 1)
 CONFIG_LENGTHS: Final = (6, 7, 8)
 STAGED_SECONDS: Final = 60
-"""How long what a rebuild prepares outlives its last page."""
+"""How long the staged hashes of a rebuild outlive its last page."""
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """What every script answers. `status` is '' or why nothing was decided."""
+    """The reply of every script. `status` is empty, or why nothing was decided."""
 
     status: str
     epoch: int
@@ -47,7 +47,7 @@ WRITES_NOTHING: Final = "#!lua\nreturn 1"
 
 
 def new_token() -> str:
-    """The random name of one script call's journal entry: 64 bits."""
+    """Return a random name for one script call's journal entry: 64 bits."""
     return secrets.token_hex(8)
 
 
@@ -55,9 +55,9 @@ class Kernel:
     """Calls the scripts on one Valkey/Redis.
 
     Parameters:
-        client: where memory is; its answers are bytes.
-        max_backlog: unrecorded journal entries beyond which a partition answers overloaded.
-        clock_ms: a fixed clock for tests; 0 means the server's own, as always in production.
+        client: sends the commands; its answers are bytes.
+        max_backlog: most unrecorded journal entries; beyond that a partition answers overloaded.
+        clock_ms: a fixed clock for tests, in milliseconds; 0: the server's clock, as always in production.
     """
 
     def __init__(self, client: ValkeyClient, *, max_backlog: int = 10_000, clock_ms: int = 0) -> None:
@@ -73,12 +73,12 @@ class Kernel:
         self.calls = 0
 
     async def load_scripts(self) -> None:
-        """Puts every script into the server's cache, so that the first buyer does not pay for it."""
+        """Load every script into the server's cache, so that the first buyer does not wait for it."""
         for source in self._sources.values():
             await self.client.script_load(source)
 
     def script(self, verb: Verb) -> tuple[str, str]:
-        """A verb's script as this process calls it: its SHA-1 and its source."""
+        """Return the SHA-1 and the source of a verb's script as this process calls it."""
         return self._shas[verb], self._sources[verb]
 
     async def run(
@@ -91,9 +91,11 @@ class Kernel:
         token: str = "",
         more_keys: Sequence[str] = (),
     ) -> Reply:
-        """One script call for a batch.
+        """Call a verb's script for a batch, and return its reply.
 
-        Requests name their sale by its index in `sales`. `token` names the journal entry.
+        Parameters:
+            requests: each names its sale by the index in `sales`.
+            token: the name of the journal entry.
 
         Raises:
             MemoryAway: no answer; the outcome is unknown.
@@ -125,7 +127,7 @@ class Kernel:
         return cast("bytes", raw)
 
     async def spend_tokens(self, buckets: Sequence[str], requests: Sequence[object]) -> list[list[int]]:
-        """Takes tokens from buckets: see scripts/take_tokens.lua.
+        """Spend tokens of buckets: see scripts/take_tokens.lua.
 
         Raises:
             MemoryAway: no answer.
@@ -134,31 +136,31 @@ class Kernel:
         return _decode_numbers(raw)
 
     async def head(self, partition: int) -> dict[str, str]:
-        """The partition hash as it is; empty when memory has none."""
+        """Return the partition hash; empty where memory has none."""
         raw = await self._ask("HGETALL", keys.partition(partition))
         return {name.decode(): value.decode() for name, value in cast("dict[bytes, bytes]", raw).items()}
 
     async def sales(self, partition: int) -> set[SaleId]:
-        """The sales in a partition's memory."""
+        """Return the sales in a partition's memory."""
         raw = await self._ask("SMEMBERS", keys.sales(partition))
         return {SaleId(name.decode()) for name in cast("set[bytes]", raw)}
 
     async def wipe(self, partition: int) -> None:
-        """Empties what names a partition's history. Only for one that is fenced, or can't be read."""
+        """Delete a partition's hash, journal and set of sales. Only where it is fenced or unreadable."""
         await self._ask("UNLINK", keys.partition(partition), keys.journal(partition), keys.sales(partition))
 
     async def stage(self, key: str, pairs: Sequence[object]) -> None:
-        """Sets fields of a hash that nobody else knows; it expires unless more is staged, or it is adopted.
+        """Set fields of a staged hash, which expires unless more is staged or it is adopted.
 
-        A command of its own costs memory half of what a script needs for the same fields.
+        A plain command costs the server half of what a script needs for the same fields.
         """
         await asyncio.gather(self._ask("HSET", key, *pairs), self._ask("EXPIRE", key, STAGED_SECONDS))
 
     async def beat(self, recorder: str, dead_after_ms: int, *, shares: bool) -> None:
-        """Notes that this recorder runs; forgets those that have not been heard of for so long.
+        """Write this recorder's heartbeat; remove recorders whose heartbeat is older than `dead_after_ms`.
 
         Parameters:
-            shares: it can record, and takes part in sharing the partitions.
+            shares: whether it can record, and claims a share of the partitions.
         """
         now_ms = await self.now_ms()
         since = now_ms - dead_after_ms
@@ -170,71 +172,71 @@ class Kernel:
             await self._ask("ZREMRANGEBYSCORE", keys.sharing(), -since, 0)
 
     async def leave(self, recorder: str) -> None:
-        """Notes that this recorder is about to end: the others take its partitions."""
+        """Announce that this recorder is about to end: the others claim its partitions."""
         now_ms = await self.now_ms()
         await self._ask("ZADD", keys.sharing(), -now_ms, recorder)
         await self._ask("ZREM", keys.recorders(), recorder)
 
     async def sharing(self) -> dict[str, float]:
-        """The recorders that share the partitions: how many seconds ago each was heard of, negative for one
-        that leaves."""
+        """Return the recorders that share the partitions, with the age of their heartbeat in seconds;
+        negative for one that leaves."""
         now_ms = await self.now_ms()
         raw = cast("list[bytes]", await self._ask("ZRANGE", keys.sharing(), 0, -1, "WITHSCORES"))
         beats = {name.decode(): float(score) for name, score in zip(raw[::2], raw[1::2], strict=True)}
         return {name: -1.0 if at < 0 else max(0.0, (now_ms - at) / 1000) for name, at in beats.items()}
 
     async def recorders(self, within_ms: int) -> list[str]:
-        """The recorders that were heard of within so many milliseconds, by memory's clock."""
+        """Return the recorders with a heartbeat within this time, by the server's clock."""
         since = await self.now_ms() - within_ms
         raw = await self._ask("ZRANGEBYSCORE", keys.recorders(), since, "+inf")
         return [name.decode() for name in cast("list[bytes]", raw)]
 
     async def info(self, section: str) -> dict[str, str]:
-        """A section of the server's INFO."""
+        """Return a section of the server's INFO."""
         return {
             str(k): str(v) for k, v in cast("dict[str, object]", await self._ask("INFO", section)).items()
         }
 
     async def config(self, *names: str) -> dict[str, str]:
-        """Settings of the server.
+        """Return settings of the server.
 
         Raises:
-            MemoryAway: no answer, or it does not let us look.
+            MemoryAway: no answer, or CONFIG is not permitted.
         """
         raw = cast("list[bytes]", await self._ask("CONFIG", "GET", *names))
         return {name.decode(): value.decode() for name, value in zip(raw[::2], raw[1::2], strict=True)}
 
     async def cluster_info(self) -> dict[str, str]:
-        """What a cluster says of itself."""
+        """Return the fields of CLUSTER INFO."""
         raw = cast("bytes", await self._ask("CLUSTER", "INFO"))
         lines = (line.partition(":") for line in raw.decode().splitlines())
         return {name: value for name, colon, value in lines if colon}
 
     async def ping(self) -> None:
-        """Whether the server answers and has its data loaded.
+        """Check that the server answers and has loaded its data.
 
         Raises:
-            MemoryAway: it does not.
+            MemoryAway: it does not, or has not.
         """
         await self._ask("PING")
 
     async def ping_key(self, key: str) -> None:
-        """Whether the server answers that has a key.
+        """Check that the server that has a key answers.
 
         Raises:
-            MemoryAway: it does not, or there is none.
+            MemoryAway: it does not, or no server has the key.
         """
         await self._ask("EXISTS", key)
 
     async def check_writes(self, *key: str) -> None:
-        """Ask the server that has a key whether it would take a write now; nothing is written. No key is
-        needed where the client has one server.
+        """Check that the server that has a key accepts writes; nothing is written. A client of one server
+        needs no key.
 
         A script with a header is refused before its first line by a server that is full (OOM), can't write
         its append-only file (MISCONF), is a replica (READONLY) or has lost its replicas (NOREPLICAS).
 
         Raises:
-            MemoryAway: it would not, and why; or it does not answer.
+            MemoryAway: why it refuses writes; or it does not answer.
         """
         try:
             await self.client.eval(WRITES_NOTHING, len(key), *key)
@@ -243,12 +245,12 @@ class Kernel:
             raise away("EVAL", error) if refused is None else MemoryAway(refused) from error
 
     async def now_ms(self) -> int:
-        """Memory's clock."""
+        """Return the server's clock in milliseconds."""
         seconds, micros = cast("tuple[int, int]", await self._ask("TIME"))
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def counters(self, partition: int, sale: SaleId) -> dict[str, tuple[int, int, int]]:
-        """Stock, held and sold of each item, read past a fence: for an operator."""
+        """Return stock, held and sold of each item, past a fence: for an operator."""
         raw = cast("dict[bytes, bytes]", await self._ask("HGETALL", keys.sale(partition, sale).sale))
         return {
             name.decode().removeprefix("item:"): cast(
@@ -259,29 +261,28 @@ class Kernel:
         }
 
     async def sale_config(self, partition: int, sale: SaleId) -> list[Any] | None:
-        """A sale's packed rules (see scripts/lib/records.lua), read past a fence: for an operator. None when
-        memory has none."""
+        """Return a sale's rules, past a fence: for an operator. None where memory has none."""
         raw = await self._ask("HGET", keys.sale(partition, sale).sale, "config")
         return None if raw is None else unpacked(cast("bytes", raw), CONFIG_LENGTHS)
 
     async def confirmed_ids(self, partition: int, sale: SaleId) -> AsyncIterator[list[str]]:
-        """The ids of a sale's orders, page by page, read past a fence: for an operator."""
+        """Yield the ids of a sale's orders, page by page, past a fence: for an operator."""
         async for page in self._pages(keys.sale(partition, sale).reservations):
             yield [name for name, record in page.items() if record[:1] == CONFIRMED_RECORD]
 
     async def records(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, list[Any]]]:
-        """A sale's records by id (see scripts/lib/records.lua), page by page, read past a fence: for an
-        operator. A record may come twice."""
+        """Yield a sale's records by id, page by page, past a fence: for an operator. A record may
+        come twice."""
         async for page in self._pages(keys.sale(partition, sale).reservations):
             yield {name: unpacked(record, RECORD_LENGTHS) for name, record in page.items() if record}
 
     async def has_record(self, partition: int, sale: SaleId, name: str) -> bool:
-        """Whether a sale has a record of this name, read past a fence: for an operator."""
+        """Return whether a sale has a record of this name, past a fence: for an operator."""
         return bool(await self._ask("HEXISTS", keys.sale(partition, sale).reservations, name))
 
     async def moved_away(self, partition: int, sale: SaleId, sku: str) -> int:
-        """How many units of an item more left a part of a spread sale than arrived there (see
-        scripts/lib/moved.lua), read past a fence: for an operator."""
+        """Return the units of an item that left a shard less those that arrived (see scripts/lib/moved.lua),
+        past a fence: for an operator."""
         raw = await self._ask("HGET", keys.sale(partition, sale).reservations, f"moved:{sku}")
         if raw is None:
             return 0
@@ -289,7 +290,7 @@ class Kernel:
         return int(units_out - units_in)
 
     async def used(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, int]]:
-        """The units of each customer of a sale, page by page, read past a fence: for an operator."""
+        """Yield the units of each customer of a sale, page by page, past a fence: for an operator."""
         async for page in self._pages(keys.sale(partition, sale).used):
             yield {customer: int(units) for customer, units in page.items() if customer}
 
@@ -305,9 +306,9 @@ class Kernel:
     async def entries(
         self, partition: int, epoch: int, seq: int, *, count: int, block_ms: int = 0
     ) -> list[RawEntry]:
-        """Journal entries from this id on, the entry itself included.
+        """Return journal entries from this id on, including it.
 
-        With `block_ms`: those after it, waiting that long for the first.
+        With `block_ms`: those after it, waiting at most that long for the first.
         """
         key, id_ = keys.journal(partition), f"{epoch}-{seq}"
         if not block_ms:
@@ -317,7 +318,7 @@ class Kernel:
         return cast("list[tuple[bytes, list[RawEntry]]]", streams)[0][1] if streams else []
 
     async def server_version(self) -> str:
-        """The server's name and version, for example "Valkey 9.1.2"."""
+        """Return the server's name and version, for example "Valkey 9.1.2"."""
         raw = cast("dict[str, object]", await self._ask("INFO", "server"))
         if "valkey_version" in raw:
             return f"Valkey {raw['valkey_version']}"
@@ -331,10 +332,10 @@ class Kernel:
 
 
 def unpacked(blob: bytes, lengths: Sequence[int]) -> list[Any]:
-    """The values that a script packed one after the other, without an array's head.
+    """Return the values that a script packed one after the other, without an array's head.
 
     Raises:
-        MemoryBroken: it is not that many values, of any of the lengths that it may have.
+        MemoryBroken: the number of values is none of `lengths`.
     """
     for length in lengths:
         with contextlib.suppress(msgspec.MsgspecError):

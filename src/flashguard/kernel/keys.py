@@ -1,6 +1,6 @@
-"""Every key name, in one table.
+"""The names of all keys.
 
-All keys of a partition share its hash tag, so that any script runs on a cluster.
+All keys of a partition share its hash tag, so that every script runs on a cluster.
 """
 
 from functools import lru_cache
@@ -23,8 +23,8 @@ class SaleKeys(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def partition(number: int) -> str:
-    """Hash: epoch, seq, token, recorded; while fenced also fence, why, builder, building_ms,
-    and stuck where an operator must decide."""
+    """Hash: epoch, seq, token, recorded; while fenced also fence, why, builder, building_ms, and stuck where
+    an operator must decide."""
     return f"fg:{{{number}}}:partition"
 
 
@@ -42,7 +42,7 @@ def sales(number: int) -> str:
 
 @lru_cache(maxsize=1024)
 def recorded(number: int) -> str:
-    """Channel: what the recorder has committed."""
+    """Channel: the entries that the recorder has committed."""
     return f"fg:{{{number}}}:recorded"
 
 
@@ -84,35 +84,35 @@ def room(number: int, sale_id: SaleId) -> RoomKeys:
 
 
 def staged(number: int, sale_id: SaleId, fence: str) -> tuple[str, str]:
-    """Hashes that expire: what the rebuild of this epoch will make the sale's reservations and used."""
+    """Hashes that expire: the rebuild of this epoch renames them to the sale's reservations and used."""
     tag = f"fg:{{{number}}}:staged:{fence}:"
     return f"{tag}reservations:{sale_id}", f"{tag}used:{sale_id}"
 
 
 def bucket(kind: str, name: str) -> str:
-    """String: a token bucket of somebody who asks; expires when it is full. All share one slot."""
+    """String: the token bucket of a caller; expires when it is full. All buckets share one slot."""
     return f"fg:{{limits}}:{kind}:{name}"
 
 
 def recorders() -> str:
-    """Sorted set: the recorders that run, by when they last said so."""
+    """Sorted set: the running recorders, by their last heartbeat in milliseconds."""
     return f"fg:{HOME_TAG}"
 
 
 def sharing() -> str:
-    """Sorted set: the recorders that share the partitions, by when they last said so, in milliseconds; one
-    that leaves says so by the same with a minus."""
+    """Sorted set: the recorders that share the partitions, by their last heartbeat in milliseconds, which is
+    negative once a recorder leaves."""
     return f"fg:{HOME_TAG}:sharing"
 
 
 @lru_cache(maxsize=1024)
 def mark(number: int) -> str:
-    """String: written to wait for, on the server of this partition; means nothing."""
+    """String: written only to wait for its replication on the server of this partition."""
     return f"fg:{{{number}}}:mark"
 
 
 def limits() -> str:
-    """Nobody writes it: it is where the buckets are."""
+    """Never written: a key in the slot of the buckets, to find their server."""
     return "fg:{limits}"
 
 
@@ -120,15 +120,15 @@ def limits() -> str:
 
 
 def simulation_running() -> str:
-    """String: the id of the simulation under way; expires unless its process renews it."""
+    """String: the id of the running simulation; expires unless its process renews it."""
     return "fg:{simulation}:running"
 
 
 def simulation_events(id_: str) -> str:
-    """Stream: what happens in a simulation; bounded, and gone an hour after its last event."""
+    """Stream: the events of a simulation; bounded, and expires an hour after the last one."""
     return f"fg:{{simulation}}:events:{id_}"
 
 
 def simulation_stop(id_: str) -> str:
-    """String: there when the simulation shall end early; expires."""
+    """String: exists when the simulation must end early; expires."""
     return f"fg:{{simulation}}:stop:{id_}"

@@ -10,7 +10,7 @@ _INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 
 
 class Verb(StrEnum):
-    """The scripts, by file name."""
+    """The scripts, by file name, which is also their public name in metrics, traces and HTTP."""
 
     RESERVE = "reserve_stock"
     CONFIRM = "confirm"
@@ -38,11 +38,11 @@ class Verb(StrEnum):
 IN_THE_ROOM: Final = frozenset(
     (Verb.ISSUE_TICKET, Verb.POLL_TICKET, Verb.LEAVE_ROOM, Verb.GET_ROOM, Verb.EXPIRE)
 )
-"""Verbs whose scripts take the keys of waiting rooms too."""
+"""Verbs whose scripts also need the keys of waiting rooms."""
 
 
 def script_source(verb: Verb) -> str:
-    """The script of a verb as the server runs it: its file, with the shared pieces put in place."""
+    """Return the script of a verb as the server runs it: its file with the included files in place."""
     return _with_includes(f"{verb}.lua")
 
 

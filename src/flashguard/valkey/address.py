@@ -1,4 +1,4 @@
-"""Where memory is, from FLASHGUARD_REDIS_URL: one server, servers watched by Sentinels, or a cluster."""
+"""Reads FLASHGUARD_REDIS_URL: one server, servers watched by Sentinels, or a cluster."""
 
 import copy
 import os
@@ -12,11 +12,11 @@ SENTINEL_PORT: Final = 26379
 PORT: Final = 6379
 NO: Final = ("0", "f", "false", "n", "no")
 SEEDS_MOST: Final = 64
-"""Addresses that one URL may name."""
+"""Most addresses in one URL."""
 
 
 class Address:
-    """Where a server is, and how to log in, from a `redis://`, `rediss://` or `unix://` URL.
+    """The address of a server and the login, from a `redis://`, `rediss://` or `unix://` URL.
 
     Raises:
         ValueError: the URL is none of these.
@@ -37,18 +37,18 @@ class Address:
 
     @property
     def name(self) -> str:
-        """What people call it, without its secrets."""
+        """The server in logs and messages, without its secrets."""
         return self.path or f"{self.host}:{self.port}"
 
     def at(self, host: str, port: int) -> "Address":
-        """Another server that is reached in the same way."""
+        """Return the address of another server with the same login and TLS."""
         other = copy.copy(self)
         other.path, other.host, other.port = None, host, port
         return other
 
 
 def _parts(url: str) -> dict[str, Any]:
-    """A URL's parts under the names that redis-py has for them: `scheme://user:password@host:port/db?…`."""
+    """Return a URL's parts under redis-py's names: `scheme://user:password@host:port/db?…`."""
     found = urlsplit(url)
     if found.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("it must begin with redis://, rediss:// or unix://")
@@ -70,7 +70,7 @@ def _parts(url: str) -> dict[str, Any]:
             parts["db"] = database
     if "db" in parts:
         if not str(parts["db"]).isdigit():
-            raise ValueError(f"{parts['db']!r} is no number of a database")
+            raise ValueError(f"{parts['db']!r} is not a database number")
         parts["db"] = int(parts["db"])
     if "ssl_check_hostname" in parts:
         parts["ssl_check_hostname"] = str(parts["ssl_check_hostname"]).lower() not in NO
@@ -103,11 +103,11 @@ class Topology(NamedTuple):
 
     kind: TopologyKind
     server: Address
-    """The server; of Sentinel and of a cluster: how any of the servers is reached."""
+    """The server; with Sentinels or a cluster, the login and TLS of any of its servers."""
     seeds: tuple[Address, ...] = ()
     """The Sentinels, or some nodes of the cluster."""
     service: str = ""
-    """What the Sentinels call the primary."""
+    """The Sentinels' name of the primary."""
 
 
 _MANY: Final = re.compile(
@@ -118,10 +118,10 @@ _HOST: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+)(?::(?P<port
 
 
 def read_topology(url: str) -> Topology:
-    """What FLASHGUARD_REDIS_URL names.
+    """Return what FLASHGUARD_REDIS_URL names.
 
     Raises:
-        ValueError: it can't be understood; the message says why, and has no secret.
+        ValueError: the URL can't be read; the message says why, without secrets.
     """
     if "+" not in url.partition("://")[0]:
         return Topology(TopologyKind.SINGLE, Address(url))
@@ -147,7 +147,7 @@ def read_topology(url: str) -> Topology:
     if not service:
         raise ValueError("the name under which the Sentinels know the primary is missing: …/service")
     if database and not database.isdigit():
-        raise ValueError(f"{database!r} is no number of a database")
+        raise ValueError(f"{database!r} is not a database number")
     sentinel = Address(f"{found['tls']}://localhost{more}")
     if login["password"]:
         words = (login["username"], login["password"]) if login["username"] else (login["password"],)
@@ -165,6 +165,6 @@ def _hosts(text: str, port: int) -> list[tuple[str, int]]:
         found = _HOST.fullmatch(name.strip())
         number = int(found["port"] or port) if found else 0
         if found is None or not 0 < number < 65536:
-            raise ValueError(f"{name!r} is no host:port")
+            raise ValueError(f"{name!r} is not host:port")
         hosts.append((found["host"].strip("[]"), number))
     return hosts

@@ -1,4 +1,4 @@
-"""What is needed of a client of memory, whatever the topology."""
+"""What every client of Valkey has, whatever the topology."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -8,41 +8,41 @@ from .connection import Connection
 
 
 class Commands(Protocol):
-    """What the kernel needs of a client. Without an answer it raises `RedisError` or `OSError`."""
+    """What the kernel needs of a client. A command without an answer raises `RedisError` or `OSError`."""
 
     async def execute_command(self, *command: Any) -> Any:
-        """Sends one command and returns its answer."""
+        """Send one command and return its answer."""
 
     async def evalsha(self, sha: str, count: int, *keys_and_args: Any) -> Any:
-        """Runs a script that the server has."""
+        """Run a script that the server has."""
 
     async def eval(self, source: str, count: int, *keys_and_args: Any) -> Any:
-        """Runs a script; the server keeps it."""
+        """Run a script; the server keeps it."""
 
     async def script_load(self, source: str) -> Any:
-        """Has the server keep a script."""
+        """Load a script into the server."""
 
 
 class ValkeyClient(Commands, Protocol):
-    """A client that knows where its keys are: of one server, of a primary and its Sentinels, of a cluster."""
+    """A client of one server, a primary with Sentinels, or a cluster; knows which server has a key."""
 
     sharded: bool
-    """Whether what is announced is said to the channel's shard alone."""
+    """Whether announcements are published to the channel's shard alone."""
 
     def node_of(self, key: str) -> str:
-        """What people call the server that has a key, as far as is known."""
+        """Return the name of the server that has a key; empty while it is not known."""
 
     def nodes(self) -> "Mapping[str, ValkeyClient]":
-        """A client for each server that is known, by name."""
+        """Return a client for each known server, by name."""
 
     def link(self, key: str) -> Connection | None:
-        """The connection by which a command about this key is asked now; None when there is none."""
+        """Return the connection on which a command about this key is sent now; None while there is none."""
 
     async def beside(self, key: str) -> Connection:
-        """One more connection to the server that has a key, for who waits in it."""
+        """Open another connection to the server that has a key, for a command that blocks."""
 
     async def homes(self, channels: Sequence[str]) -> list[tuple[Address, tuple[str, ...]]]:
-        """Where to hear which channels."""
+        """Return which server to subscribe to for which channels."""
 
     async def aclose(self) -> None:
-        """Ends every connection."""
+        """Close every connection."""

@@ -1,7 +1,7 @@
-"""A client for a cluster: each command goes to the node that has its key, wherever that is by now.
+"""The client for a cluster: sends each command to the node that has its key.
 
-A node that says MOVED, ASK or TRYAGAIN did nothing, so the command is sent again, within its time. A command
-whose answer was lost is never sent again, here as everywhere.
+A node that answers MOVED, ASK or TRYAGAIN has done nothing, so the command is sent again, within its timeout.
+A command whose answer was lost is never sent again.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ from .slots import SLOTS, SlotRange, key_of, read_slots, slot_of
 log = logging.getLogger("flashguard")
 
 MAP_SECONDS: Final = 0.5
-"""How long one node may take to say who has which slots."""
+"""How long one node may take to answer CLUSTER SLOTS."""
 MAP_EVERY_SECONDS: Final = 0.05
-"""Between two looks at the map: while a primary is gone every command fails, and would like a new one."""
+"""Between two reads of the map of slots: while a primary is down, every command fails and wants a new map."""
 AGAIN_SECONDS: Final = 0.01
-"""Between two tries at a key whose slot is half moved."""
+"""Between two tries at a key whose slot is being moved."""
 TRIES_MOST: Final = 1_000
-"""Tries of one command, most of them for a slot that is half moved; its time ends them before."""
+"""Most tries of one command, nearly all at a slot that is being moved; its timeout ends them sooner."""
 ASKED_AT_ONCE: Final = 3
-"""Nodes asked for the map together; the first answer counts."""
+"""Nodes asked for the map of slots at the same time; the first answer counts."""
 
 
 class NotSent(Exception):
-    """No connection could be made, so nothing was sent."""
+    """No connection was made, so nothing was sent."""
 
 
 class ClusterClient:
-    """Commands to the nodes of a cluster: one client each."""
+    """Sends commands to the nodes of a cluster, with a client for each node."""
 
     sharded = True
 
@@ -60,10 +60,10 @@ class ClusterClient:
         self.shards: list[SlotRange] = []
 
     async def execute_command(self, *command: Any) -> Any:
-        """One command and its answer, in redis-py's shapes for those that the kernel uses.
+        """Send one command and return its answer, shaped as redis-py shapes it.
 
         Raises:
-            RedisError: there is no answer, or it is an error.
+            RedisError: there is no answer, or the answer is an error.
             OSError: no connection can be made.
         """
         return shaped(command, await self._ask(key_of(command), command, blocks="BLOCK" in command))
@@ -75,7 +75,7 @@ class ClusterClient:
         return await self._ask(keys_and_args[0], ("EVAL", source, count, *keys_and_args))
 
     async def script_load(self, source: str) -> Any:
-        """Has every primary keep a script; one that comes later is sent the script when it is called."""
+        """Load a script into every primary. A later primary gets the script with its first call."""
         if not self.shards:
             await self._map()
         clients = self._primaries()
@@ -90,30 +90,30 @@ class ClusterClient:
         return found[0]
 
     def node_of(self, key: str) -> str:
-        """What people call the node that has a key, as far as we know."""
+        """Return the name of the node that has a key; empty while it is not known."""
         client = self._slots[slot_of(key)]
         return "" if client is None else client.address.name
 
     def nodes(self) -> dict[str, ServerClient]:
-        """A client for each primary and replica that the cluster named last."""
+        """Return a client for each primary and replica of the newest map."""
         return {each.name: self._client(each.host, each.port) for each in self._known()}
 
     def link(self, key: str) -> Connection | None:
-        """The connection by which a command about this key is asked now; None when there is none."""
+        """Return the connection on which a command about this key is sent now; None while there is none."""
         client = self._slots[slot_of(key)]
         return None if client is None else client.link()
 
     async def beside(self, key: str) -> Connection:
-        """One more connection to the node that has a key, for who waits in it."""
+        """Open another connection to the node that has a key, for a command that blocks."""
         return await (await self._next(slot_of(key), None, None)).beside()
 
     async def homes(self, channels: Sequence[str]) -> list[tuple[Address, tuple[str, ...]]]:
-        """Where to hear which channels: each at the primary of its slot, by a map of just now."""
+        """Return which primary to subscribe to for which channels, by a new map."""
         await self._map()
         at: dict[ServerClient, list[str]] = {}
         for channel in channels:
             at.setdefault(await self._next(slot_of(channel), None, None), []).append(channel)
-        return [(client.address, tuple(said)) for client, said in at.items()]
+        return [(client.address, tuple(there)) for client, there in at.items()]
 
     async def aclose(self) -> None:
         self._closed = True
@@ -128,7 +128,7 @@ class ClusterClient:
         link = None if client is None or blocks else client.link()
         if client is None or link is None:
             return await self._follow(slot, command, None, None, blocks=blocks)
-        try:  # as almost always
+        try:  # nearly every command ends here
             return await link.ask(command, self._timeout_seconds)
         except (AskError, TryAgainError) as error:
             return await self._follow(slot, command, client, error, blocks=blocks)
@@ -136,7 +136,7 @@ class ClusterClient:
             if isinstance(error, ClusterDownError):
                 self._map_soon()
             raise
-        except BaseException:  # the caller gave up, or the connection is lost: perhaps there is a new primary
+        except BaseException:  # the caller gave up, or the connection is lost: there may be a new primary
             self._map_soon()
             raise
 
@@ -149,7 +149,7 @@ class ClusterClient:
         *,
         blocks: bool,
     ) -> Any:
-        """Sends a command to wherever it is told to, until it is done, or can't be within its time."""
+        """Send a command and follow redirections until it is done or its timeout has passed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_seconds
         for _ in range(TRIES_MOST):
@@ -175,10 +175,10 @@ class ClusterClient:
             except BaseException:
                 self._map_soon()
                 raise
-        raise error or LostConnection("the cluster does not agree who has the key")
+        raise error or LostConnection("the cluster's nodes do not agree which of them has the key")
 
     async def _next(self, slot: int, said_by: ServerClient | None, error: RedisError | None) -> ServerClient:
-        """Who is asked now: whoever a redirection names, else whoever has the slot."""
+        """Return the node that a redirection names, or else the one that has the slot."""
         if isinstance(error, AskError):
             host = error.host or (said_by.address.host if said_by is not None else "")
             client = self._client(host, error.port)
@@ -220,33 +220,33 @@ class ClusterClient:
         return client
 
     async def _map(self) -> None:
-        """Has looked at the map when it returns, whether that helped or not."""
+        """Read the map of slots; return when that is done or has failed."""
         self._map_soon()
         if self._mapping is not None:
             await asyncio.wait([self._mapping])
 
     def _map_soon(self) -> None:
         if self._mapping is None and not self._closed:
-            self._mapping = asyncio.get_running_loop().create_task(self._look_at_the_map())
+            self._mapping = asyncio.get_running_loop().create_task(self._read_map())
 
-    async def _look_at_the_map(self) -> None:
+    async def _read_map(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             await asyncio.sleep(max(0.0, self._mapped_at + MAP_EVERY_SECONDS - loop.time()))
-            self._take(await self._ask_around())
+            self._use_map(await self._ask_around())
             self._trouble = ""
         except (RedisError, OSError, TimeoutError) as error:
-            self._trouble = f"no node of the cluster answers: {error or 'not in time'}"
+            self._trouble = f"no node of the cluster answers: {error or 'timeout'}"
             log.debug("%s", self._trouble)
         finally:
             self._mapped_at = loop.time()
             self._mapping = None
 
     async def _ask_around(self) -> list[SlotRange]:
-        """The map, from the first of some nodes that answers; which ones is left to chance."""
+        """Return the map of the first node that answers, of nodes in random order."""
         known = list({(each.host, each.port): None for each in (*self._known(), *self._seeds)})
         random.shuffle(known)
-        trouble: BaseException = LostConnection("it has no nodes")
+        trouble: BaseException = LostConnection("the cluster has no nodes")
         for start in range(0, len(known), ASKED_AT_ONCE):
             asked = [
                 asyncio.ensure_future(self._map_of(*each)) for each in known[start : start + ASKED_AT_ONCE]
@@ -268,14 +268,14 @@ class ClusterClient:
         async with asyncio.timeout(MAP_SECONDS):
             answer = await client.execute_command("CLUSTER", "SLOTS")
         if not answer:
-            raise ClusterDownError(f"{client.address.name} knows of no slots")
+            raise ClusterDownError(f"{client.address.name} has no map of slots")
         return read_slots(answer, client.address)
 
     def _known(self) -> list[Address]:
         return [each for shard in self.shards for each in (shard.primary, *shard.replicas)]
 
-    def _take(self, shards: list[SlotRange]) -> None:
-        """Goes by this map from now on; forgets nodes that are in it no more."""
+    def _use_map(self, shards: list[SlotRange]) -> None:
+        """Use this map from now on; forget nodes that are no longer in it."""
         self.shards = shards
         slots: list[ServerClient | None] = [None] * SLOTS
         for shard in shards:

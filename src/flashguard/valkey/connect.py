@@ -1,4 +1,4 @@
-"""Connects to memory: the one place that knows which kind of client a topology needs."""
+"""Chooses the client that a topology needs."""
 
 from flashguard.errors import ConfigurationError
 from flashguard.settings import Settings
@@ -11,7 +11,7 @@ from .sentinel import SentinelClient
 
 
 def connect_kernel(url: str, settings: Settings) -> ValkeyClient:
-    """A client for the kernel; it connects when it is first used.
+    """Return a client for the kernel; it connects when it is first used.
 
     Raises:
         ConfigurationError: the URL, or a certificate that it names, can't be read.

@@ -1,7 +1,7 @@
 """Connections to Valkey/Redis for the hot path: many commands in flight on one socket, none ever sent twice.
 
-A general client spends more on one command than a script call of a few buyers costs, and sends a command
-again when its answer was lost. Here a command is sent once; when its answer does not come, that is said.
+A general client spends more time on one command than a script call for a few buyers costs, and it sends a
+command again when its answer was lost. Here a command is sent once; a lost answer raises an error.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ from .replies import shaped
 
 CONNECT_SECONDS: Final = 3.0
 SPARE_SECONDS: Final = 2.0
-"""How much longer than it blocks by itself a blocking read may take."""
+"""How much longer than its own BLOCK a blocking read may take."""
 MAX_IN_FLIGHT: Final = 10_000
-"""Commands that wait for their answer on one connection; far more than there are coalescers."""
+"""Most commands without an answer on one connection; far more than there are coalescers."""
 
 
 class Connection(asyncio.Protocol):
-    """One socket. Answers come in the order of the commands; any fault fails all that wait, and ends it."""
+    """One socket. Answers come in the order of the commands; any fault ends it and fails all that wait."""
 
     def __init__(self) -> None:
         self._reader = hiredis.Reader(replyError=_error)
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         )
 
     def end(self, why: RedisError) -> None:
-        """Closes the socket; all that wait are told why."""
+        """Close the socket, and fail every command that waits with this error."""
         if self.lost is None:
             self.lost = why
         if self._transport is not None:
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
                 future.set_exception(why)
 
     def send(self, command: tuple[Any, ...]) -> "asyncio.Future[Any]":
-        """Sends a command; the future has its answer.
+        """Send a command; the future has its answer.
 
         Raises:
             RedisError: the connection is lost, or has too many commands in flight.
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
         if self.lost is not None:
             raise self.lost
         if len(self._waiting) >= MAX_IN_FLIGHT:
-            raise LostConnection("too many commands wait for their answers")
+            raise LostConnection("too many commands in flight")
         future = self._loop.create_future()
         self._waiting.append(future)
         self._sent += 1
@@ -99,18 +99,18 @@ class Connection(asyncio.Protocol):
         return future
 
     def write(self, command: tuple[Any, ...]) -> None:
-        """Sends a command whose answer nobody waits for."""
+        """Send a command without waiting for an answer."""
         if self._transport is not None:
             self._transport.write(hiredis.pack_command(command))
 
     def send_first(self, command: tuple[Any, ...]) -> None:
-        """Sends what the next command needs before it; should it fail, that one will say so."""
+        """Send what the next command needs before it. If it fails, so does the next command."""
         self.send(command).add_done_callback(lambda future: future.cancelled() or future.exception())
 
     async def ask(self, command: tuple[Any, ...], seconds: float) -> Any:
-        """Sends a command and returns its answer.
+        """Send a command and return its answer.
 
-        An answer that does not come within `seconds` ends the connection, also when its caller left before.
+        An answer that is later than `seconds` ends the connection, also when its caller has given up.
         """
         future = self.send(command)
         timer = self._loop.call_later(seconds, self._late, self._sent, seconds)
@@ -127,10 +127,10 @@ Made = TypeVar("Made", bound=Connection)
 
 
 async def connect(address: Address, factory: Callable[[], Made]) -> Made:
-    """A connection that has logged in.
+    """Return a connection that has logged in.
 
     Raises:
-        RedisError, OSError, TimeoutError: it can't be made.
+        RedisError, OSError, TimeoutError: there is none.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -149,19 +149,19 @@ async def connect(address: Address, factory: Callable[[], Made]) -> Made:
         for command in address.greeting:
             await connection.ask(command, CONNECT_SECONDS)
     except BaseException:
-        connection.end(LostConnection("the greeting failed"))
+        connection.end(LostConnection("the login failed"))
         raise
     return connection
 
 
 @asynccontextmanager
 async def visiting(address: Address) -> AsyncIterator[Connection]:
-    """A connection for a question or two."""
+    """Open a connection for a few commands, and close it."""
     connection = await connect(address, Connection)
     try:
         yield connection
     finally:
-        connection.end(LostConnection("all was asked"))
+        connection.end(LostConnection("the visit is over"))
 
 
 ERRORS: Final[dict[str, type[RedisError]]] = {
@@ -183,7 +183,7 @@ def _error(text: str) -> RedisError:
 
 
 class ServerClient:
-    """Commands to one server: one connection for all that answer at once, one more for each blocked read.
+    """Sends commands to one server: all on one connection, except that each blocking read has its own.
 
     Connects when first needed, and again after a fault; a command is never sent again.
     """
@@ -200,10 +200,10 @@ class ServerClient:
         self._closed = False
 
     async def execute_command(self, *command: Any) -> Any:
-        """One command and its answer, in redis-py's shapes for those that the kernel uses.
+        """Send one command and return its answer, shaped as redis-py shapes it.
 
         Raises:
-            RedisError: there is no answer, or it is an error.
+            RedisError: there is no answer, or the answer is an error.
             OSError: no connection can be made.
         """
         answer = await (self.ask_blocking(command) if "BLOCK" in command else self._ask(command))
@@ -226,29 +226,29 @@ class ServerClient:
             return await main.ask(command, self._timeout_seconds)
         except ReadOnlyError as error:  # a primary that was demoted: its address may lead to the new one
             if self._main is main:
-                self.forsake(LostConnection(str(error)))
+                self.drop(LostConnection(str(error)))
             raise
 
     def link(self, key: str = "") -> Connection | None:
-        """The connection by which a command about this key is asked now; None when there is none."""
+        """Return the connection on which a command about this key is sent now; None while there is none."""
         main = self._main
         return None if main is None or main.lost is not None else main
 
     def node_of(self, key: str) -> str:
-        """What people call the server that has a key."""
+        """Return the name of the server."""
         return self.address.name
 
     def nodes(self) -> dict[str, "ServerClient"]:
-        """A client for each server that is known."""
+        """Return this client, by the name of its server."""
         return {self.address.name: self}
 
     async def homes(self, channels: Sequence[str]) -> list[tuple[Address, tuple[str, ...]]]:
-        """Where to hear which channels."""
+        """Return which server to subscribe to for which channels."""
         link = self.link() or await self.connected()
         return [(link.address or self.address, tuple(channels))]
 
     async def connected(self) -> Connection:
-        """The main connection; however many ask for it at once, one is made."""
+        """Return the main connection; concurrent callers share one attempt to connect."""
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
             self._connecting.add_done_callback(self._made)
@@ -260,7 +260,7 @@ class ServerClient:
             self._main = task.result()
 
     async def beside(self, key: str = "") -> Connection:
-        """One more connection to the same server, for who waits in it."""
+        """Open another connection to the same server, for a command that blocks."""
         if self._closed:
             raise LostConnection("the client is closed")
         link = self.link()
@@ -273,14 +273,14 @@ class ServerClient:
         return await connect(await self._where(), Connection)
 
     async def _where(self) -> Address:
-        """The server's address, asked for before each connection."""
+        """Return the server's address; called before each connection."""
         return self.address
 
     async def ask_blocking(self, command: tuple[Any, ...], *, asking: bool = False) -> Any:
-        """One command that waits in the server.
+        """Send a command that blocks in the server, and return its answer.
 
         Parameters:
-            asking: the server only takes over the slot of its key.
+            asking: the server is only importing the slot of the key.
         """
         block_seconds = command[command.index("BLOCK") + 1] / 1000
         while self._idle and self._idle[-1].lost is not None:
@@ -306,10 +306,10 @@ class ServerClient:
         self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
-        self.forsake(LostConnection("the client is closed"))
+        self.drop(LostConnection("the client is closed"))
 
-    def forsake(self, why: RedisError) -> None:
-        """Ends every connection; the next command makes one anew."""
+    def drop(self, why: RedisError) -> None:
+        """End every connection; the next command connects again."""
         for connection in (self._main, *self._idle, *self._reading):
             if connection is not None:
                 connection.end(why)

@@ -1,7 +1,7 @@
-"""What a Valkey/Redis answers in place of an answer, and what it is called when none comes.
+"""The errors that a Valkey/Redis answers, and those of an answer that is lost.
 
-The same as redis-py's exceptions, without redis-py: importing that takes longer than all of the kernel, and a
-Lambda instance imports it while a buyer waits.
+The names are redis-py's. Importing redis-py takes longer than importing the whole kernel, and a Lambda
+instance imports while a buyer waits.
 """
 
 
@@ -14,19 +14,19 @@ class LostConnection(RedisError):
 
 
 class AnswerTimeout(RedisError):
-    """None came in time; whether the command took effect is not known."""
+    """The answer is late; whether the command took effect is not known."""
 
 
 class AuthenticationError(LostConnection):
-    """The server wants another user or password."""
+    """The server refuses the user or the password."""
 
 
 class BusyLoadingError(LostConnection):
-    """The server still reads its data; nothing was done."""
+    """The server is still loading its data; nothing was done."""
 
 
 class ResponseError(RedisError):
-    """The server says that it did not do it, or not all of it."""
+    """The server answers that it did not do it, or not all of it."""
 
 
 class NoScriptError(ResponseError):
@@ -34,11 +34,11 @@ class NoScriptError(ResponseError):
 
 
 class ReadOnlyError(ResponseError):
-    """It is a replica; nothing was done."""
+    """The server is a replica; nothing was done."""
 
 
 class TryAgainError(ResponseError):
-    """The keys of this slot are just being moved; nothing was done."""
+    """The keys of this slot are being moved; nothing was done."""
 
 
 class ClusterDownError(ResponseError):
@@ -46,7 +46,7 @@ class ClusterDownError(ResponseError):
 
 
 class AskError(ResponseError):
-    """The key is, for this once, at another node: `<slot> <host>:<port>`; nothing was done."""
+    """Another node has the key for this one command: `<slot> <host>:<port>`; nothing was done."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)
@@ -58,4 +58,4 @@ class AskError(ResponseError):
 
 
 class MovedError(AskError):
-    """The key has moved to another node for good; nothing was done."""
+    """Another node has the slot of the key from now on; nothing was done."""

@@ -1,4 +1,4 @@
-"""A connection that messages are pushed to."""
+"""A connection for subscriptions."""
 
 import asyncio
 import logging
@@ -14,10 +14,10 @@ log = logging.getLogger("flashguard")
 
 
 class Subscription(Connection):
-    """A connection that, once it has subscribed, has messages pushed to it.
+    """A connection that receives the messages of its channels.
 
     Parameters:
-        hear: takes each message; what it raises ends the connection.
+        hear: called with each message; an exception ends the connection.
     """
 
     def __init__(self, hear: Callable[[bytes], None]) -> None:
@@ -25,15 +25,15 @@ class Subscription(Connection):
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.subscribed: asyncio.Future[None] = self._loop.create_future()
         self.pushes = 0
-        """Answers of any kind since the subscription: also those to a ping."""
+        """Answers of any kind since the subscription, including those to a ping."""
         self._hear = hear
         self._channels = 0
 
     def subscribe(self, channels: Sequence[str], *, sharded: bool = False) -> None:
-        """Asks for the messages of these channels; `subscribed` has a result once all are heard.
+        """Subscribe to these channels; `subscribed` has a result once all of them are confirmed.
 
         Parameters:
-            sharded: they are those of a cluster's shard, which says each by itself.
+            sharded: the channels of a cluster's shard, subscribed to one by one.
         """
         self._channels = len(channels)
         if sharded:
@@ -50,14 +50,14 @@ class Subscription(Connection):
         try:
             while (push := self._reader.gets()) is not False:
                 self.pushes += 1
-                self._take(push)
+                self._read(push)
         except (hiredis.ProtocolError, RedisError) as error:
-            self.end(LostConnection(f"the announcements ended: {error}"))
+            self.end(LostConnection(f"the subscription ended: {error}"))
         except Exception:
-            log.exception("an announcement can't be read")
+            log.exception("cannot read an announcement; subscribing again")
             self.end(LostConnection("an announcement can't be read"))
 
-    def _take(self, push: Any) -> None:
+    def _read(self, push: Any) -> None:
         if isinstance(push, RedisError):
             raise push
         if push[0] in (b"message", b"smessage"):

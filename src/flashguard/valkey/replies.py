@@ -1,4 +1,4 @@
-"""The answers that redis-py gives another shape than the protocol does."""
+"""Shapes answers as redis-py does, where that differs from the protocol."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,6 +31,6 @@ SHAPES: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def shaped(command: tuple[Any, ...], answer: Any) -> Any:
-    """A command's answer in redis-py's shape."""
+    """Return a command's answer in redis-py's shape."""
     shape = SHAPES.get(command[0])
     return shape(answer) if shape is not None else answer

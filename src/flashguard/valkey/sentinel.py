@@ -1,8 +1,8 @@
-"""A client for one primary that Sentinels watch: it finds the new one by itself after a failover.
+"""The client for a primary watched by Sentinels: after a failover it finds the new primary.
 
-Every Sentinel is asked; the newest configuration that is told soon counts, and is taken only when the server
-there says that it is a primary. A switch that a Sentinel tells of ends our connections at once: a primary
-that was cut off may go on granting what nobody will know.
+It asks every Sentinel and uses the newest configuration among the prompt answers, but only if the server
+there confirms that it is a primary. When a Sentinel announces a switch, the client drops its connections at once: a
+primary that is cut off may go on granting what will be lost.
 """
 
 import asyncio
@@ -20,11 +20,12 @@ log = logging.getLogger("flashguard")
 SENTINEL_SECONDS: Final = 0.5
 """How long one Sentinel, and the server that it names, may take to answer."""
 OTHERS_SECONDS: Final = 0.05
-"""How long after the first answer we wait for the other Sentinels': one that was cut off tells old news."""
+"""How long to wait for the other Sentinels after the first answer: one that was cut off has an old
+configuration."""
 WATCH_AGAIN_SECONDS: Final = 0.2
 SWITCH: Final = "+switch-master"
-LOOK_SECONDS: Final = 5.0
-"""How often a Sentinel is asked besides: its word of a switch may have been lost."""
+POLL_SECONDS: Final = 5.0
+"""How often a Sentinel is also asked: its message of a switch may have been lost."""
 
 
 class NoPrimary(LostConnection):
@@ -32,14 +33,14 @@ class NoPrimary(LostConnection):
 
 
 class NamedPrimary(NamedTuple):
-    """What a Sentinel says: the primary, and how new its configuration is."""
+    """The primary by a Sentinel's answer, and the epoch of its configuration."""
 
     config_epoch: int
     primary: Address
 
 
 class SentinelClient(ServerClient):
-    """Commands to whichever server is the primary now."""
+    """Sends commands to the server that is the primary now."""
 
     def __init__(self, topology: Topology, *, timeout_seconds: float) -> None:
         super().__init__(topology.server, timeout_seconds=timeout_seconds)
@@ -56,10 +57,10 @@ class SentinelClient(ServerClient):
         return self.address
 
     async def _find(self) -> NamedPrimary:
-        """The primary.
+        """Return the primary.
 
         Raises:
-            NoPrimary: nobody names a server that is one.
+            NoPrimary: no Sentinel names a server that is a primary.
         """
         asked = {asyncio.ensure_future(self._named_by(sentinel)) for sentinel in self.sentinels}
         try:
@@ -76,10 +77,10 @@ class SentinelClient(ServerClient):
         said = [_why(task) for task in asked if not _answered(task)]
         for each in sorted(named, key=lambda each: -each.config_epoch):
             try:
-                await _make_sure(each.primary)
+                await _check_primary(each.primary)
                 return each
             except (RedisError, OSError, TimeoutError) as error:
-                said.append(f"{each.primary.name}: {error or 'no answer in time'}")
+                said.append(f"{each.primary.name}: {error or 'timeout'}")
         raise NoPrimary(f"no primary of {self.service!r} is known: {'; '.join(dict.fromkeys(said))}")
 
     async def _named_by(self, sentinel: Address) -> NamedPrimary:
@@ -93,13 +94,13 @@ class SentinelClient(ServerClient):
                 raise NoPrimary(f"{sentinel.name}: {error}") from error
         if not where:
             raise NoPrimary(f"{sentinel.name} knows no {self.service!r}")
-        told = dict(zip(fields[::2], fields[1::2], strict=True))
+        fields_of = dict(zip(fields[::2], fields[1::2], strict=True))
         return NamedPrimary(
-            int(told.get(b"config-epoch", 0)), self.address.at(where[0].decode(), int(where[1]))
+            int(fields_of.get(b"config-epoch", 0)), self.address.at(where[0].decode(), int(where[1]))
         )
 
     async def _watch(self) -> None:
-        """Hears of switches, from one Sentinel at a time, until cancelled."""
+        """Listen for switches, at one Sentinel at a time, until cancelled."""
         turn = 0
         while True:
             sentinel = self.sentinels[turn % len(self.sentinels)]
@@ -114,25 +115,25 @@ class SentinelClient(ServerClient):
         try:
             subscription.subscribe([SWITCH])
             while subscription.lost is None:
-                named = await self._named_by(sentinel)  # it may have switched before we heard
+                named = await self._named_by(sentinel)  # it may have switched before the subscription
                 if named.config_epoch > self._config_epoch:
-                    self._leave_unless(named.primary)
-                await asyncio.wait([subscription.ended], timeout=LOOK_SECONDS)
+                    self._drop_unless(named.primary)
+                await asyncio.wait([subscription.ended], timeout=POLL_SECONDS)
         finally:
-            subscription.end(LostConnection("not needed any more"))
+            subscription.end(LostConnection("the subscription is closed"))
 
     def _switched(self, message: bytes) -> None:
         service, _, _, host, port = message.decode().split(" ")[:5]
         if service == self.service:
-            self._leave_unless(self.address.at(host, int(port)))
+            self._drop_unless(self.address.at(host, int(port)))
 
-    def _leave_unless(self, primary: Address) -> None:
-        """Ends the connections to a server that is not the primary any more."""
+    def _drop_unless(self, primary: Address) -> None:
+        """Drop the connections to a server that is no longer the primary."""
         link = self.link()
         if link is None or link.address is None or link.address.name == primary.name:
             return
-        log.warning("memory: the primary of %r is now %s", self.service, primary.name)
-        self.forsake(LostConnection(f"the primary is {primary.name} now"))
+        log.warning("Valkey: the primary of %r is now %s; connecting to it", self.service, primary.name)
+        self.drop(LostConnection(f"{primary.name} is the primary now"))
 
     async def aclose(self) -> None:
         if self._watching is not None:
@@ -140,8 +141,8 @@ class SentinelClient(ServerClient):
         await super().aclose()
 
 
-async def _make_sure(primary: Address) -> None:
-    """Raises unless this server says that it is a primary."""
+async def _check_primary(primary: Address) -> None:
+    """Raise unless this server confirms that it is a primary."""
     async with asyncio.timeout(SENTINEL_SECONDS), visiting(primary) as there:
         role: list[Any] = await there.ask(("ROLE",), SENTINEL_SECONDS)
     if role[0] != b"master":

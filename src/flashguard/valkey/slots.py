@@ -1,4 +1,4 @@
-"""Which node of a cluster has which keys."""
+"""Maps keys to the slots of a cluster, and slots to nodes."""
 
 from binascii import crc_hqx
 from functools import lru_cache
@@ -8,12 +8,12 @@ from .address import Address
 
 SLOTS: Final = 16_384
 HOME_TAG: Final = "{recorders}"
-"""The hash tag whose node answers commands without a key: it has what all recorders share."""
+"""The hash tag of what all recorders share; its node answers commands without a key."""
 
 
 @lru_cache(maxsize=65_536)
 def slot_of(key: str) -> int:
-    """The slot of a key: CRC-16 (XMODEM) of what stands in its first braces, or of all of it."""
+    """Return the slot of a key: CRC-16 (XMODEM) of the text in its first braces, or of all of it."""
     _, opened, rest = key.partition("{")
     tag, closed, _ = rest.partition("}")
     return crc_hqx((tag if opened and closed and tag else key).encode(), 0) % SLOTS
@@ -25,7 +25,7 @@ KEYLESS: Final = frozenset(
 
 
 def key_of(command: tuple[Any, ...]) -> str:
-    """A key that a command is about; those about none ask the node that has the recorders."""
+    """Return a key of a command; for a command without one, the hash tag of the recorders."""
     name = command[0]
     if name in KEYLESS:
         return HOME_TAG
@@ -42,7 +42,7 @@ class SlotRange(NamedTuple):
 
 
 def read_slots(answer: list[Any], asked: Address) -> list[SlotRange]:
-    """What CLUSTER SLOTS says; a node that does not know its own host is reached where it was asked."""
+    """Return the answer of CLUSTER SLOTS; a node without a host has the host that was asked."""
     return [
         SlotRange(first, last, _node(nodes[0], asked), tuple(_node(each, asked) for each in nodes[1:]))
         for first, last, *nodes in answer

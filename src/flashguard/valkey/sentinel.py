@@ -1,8 +1,8 @@
 """The client for a primary watched by Sentinels: after a failover it finds the new primary.
 
 It asks every Sentinel and uses the newest configuration among the prompt answers, but only if the server
-there confirms that it is a primary. When a Sentinel announces a switch, the client drops its connections at once: a
-primary that is cut off may go on granting what will be lost.
+there confirms that it is a primary. When a Sentinel announces a switch, the client drops its connections at
+once: a primary that is cut off may go on granting what will be lost.
 """
 
 import asyncio

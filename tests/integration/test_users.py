@@ -16,7 +16,7 @@ from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.model import SaleId, partition_of
 from flashguard.valkey.address import Address
-from flashguard.valkey.connection import Client
+from flashguard.valkey.connection import ServerClient
 from tests.support import stacks
 from tests.support.eventually import eventually
 from tests.support.service import Service, clean_env, serving
@@ -92,7 +92,7 @@ async def test_a_sales_whole_life_a_rebuild_the_doctor_and_a_simulation_are_refu
 
 async def test_without_any_one_command_the_doctor_names_it(served) -> None:
     node = served.node
-    client = Client(Address(as_user(f"redis://{HOST}:{node.port}", "flashguard")), timeout_seconds=5)
+    client = ServerClient(Address(as_user(f"redis://{HOST}:{node.port}", "flashguard")), timeout_seconds=5)
     try:
         [fine] = await examine_permissions(Kernel(client))
         assert fine.state is State.OK, fine

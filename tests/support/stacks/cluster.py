@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.valkey.address import Address
-from flashguard.valkey.slots import SLOTS, Shard, read_slots, slot_of
+from flashguard.valkey.slots import SLOTS, SlotRange, read_slots, slot_of
 from tests.support.eventually import eventually
 from tests.support.stacks import ONE_SERVER, Stack, folder, migrate
 from tests.support.stacks.nodes import HOST, Node, all_started, free_ports
@@ -72,7 +72,7 @@ class Cluster:
             and len(replicas) == len(self.nodes) - len({shard.primary.name for shard in shards})
         )
 
-    async def shards(self, node: Node | None = None) -> list[Shard]:
+    async def shards(self, node: Node | None = None) -> list[SlotRange]:
         """Who has which slots, as this node says, or the first that answers."""
         for each in [node] if node is not None else self.nodes:
             if each.running:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flashguard.embedded import EmbeddedValkey
 from flashguard.valkey.address import Address
-from flashguard.valkey.connection import Client
+from flashguard.valkey.connection import ServerClient
 
 HOST = "127.0.0.1"
 
@@ -49,7 +49,7 @@ class Node(EmbeddedValkey):
         self._binary = binary
         where = {"port": "0", "tls-port": str(port)} if "tls-cert-file" in options else {"port": str(port)}
         self._options = where | {"bind": HOST} | dict(options)
-        self._client: Client | None = None
+        self._client: ServerClient | None = None
 
     async def _prepare(self) -> list[str | Path]:
         binary, *words = await super()._prepare()
@@ -59,7 +59,7 @@ class Node(EmbeddedValkey):
     async def ask(self, *command: Any) -> Any:
         """One command, by way of the socket; the answer as it comes."""
         if self._client is None:
-            self._client = Client(Address(self.url), timeout_seconds=5.0)
+            self._client = ServerClient(Address(self.url), timeout_seconds=5.0)
         return await self._client.execute_command(*command)
 
     async def info(self, section: str = "replication") -> dict[str, str]:

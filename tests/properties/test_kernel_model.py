@@ -341,21 +341,24 @@ BROKEN = {
         "transitions[#transitions + 1] = {verb, sale.id",
         "transitions[#transitions + (status == RELEASED and 0 or 1)] = {verb, sale.id",
     ),
-    "a sold-out that forgets the ended holds": ("if not reclaim(sale) then", "if true then"),
-    "a hold that lives a millisecond longer": ("    if NOW >= record.expires_ms", "    if NOW > record.expires_ms"),
+    "a sold-out that forgets the ended holds": ("if not expire_page(sale) then", "if true then"),
+    "a hold that lives a millisecond longer": (
+        "    if NOW >= record.expires_ms",
+        "    if NOW > record.expires_ms",
+    ),
     "an ended hold that still counts for the limit": ("add_used(sale, customer, -units_of(lines))", ""),
     "a budget of holds that is off by one": ("held + units > most", "held + units > most + 1"),
     "a budget that counts what is confirmed": (
-        "  if sale.habits then count_held(sale, customer, -units_of(lines)) end\n"
+        "  if sale.history then count_held(sale, customer, -units_of(lines)) end\n"
         "  if status == CONFIRMED then",
-        "  if sale.habits and status ~= CONFIRMED then count_held(sale, customer, -units_of(lines)) end"
+        "  if sale.history and status ~= CONFIRMED then count_held(sale, customer, -units_of(lines)) end"
         "\n"
         "  if status == CONFIRMED then",
     ),
-    "a lapse that nobody counts": ("if sale.habits then count_lapse(sale, customer, ended_ms, 1) end", ""),
+    "a lapse that nobody counts": ("if sale.history then count_expired(sale, customer, ended_ms, 1) end", ""),
     "a lapse that an order does not make good": ("record.ended_ms, -1)", "record.ended_ms, 0)"),
     "a cool-down that does not look for what has just ended": (
-        "while habits.held > 0 and reclaim(sale) do",
+        "while history.held > 0 and expire_page(sale) do",
         "while false do",
     ),
     "a budget that begins in the middle and forgets the holds of before": (
@@ -372,11 +375,11 @@ BROKEN = {
     "a change of a sale that forgets its key": ("local record = key ~= '' and", "local record = false and"),
     "a transfer that is not counted": ("if is_transfer(key) then count_moved", "if false then count_moved"),
     "a survey that forgets the ended holds": (
-        "while sale.reclaimed < RECLAIM_MOST and reclaim(sale) do end",
+        "while sale.expired_count < EXPIRE_MOST and expire_page(sale) do end",
         "sale.drained = true",
     ),
     "a restock below what is held": ("if available + delta < 0 or", "if"),
-    "a receipt that is honoured beyond the stock": ("    no = lacks(sale, customer, lines)", ""),
+    "a receipt that is honoured beyond the stock": ("    no = shortage(sale, customer, lines)", ""),
     "a receipt that revives whatever ended": (
         "if not over then return nil end",
         "if not over and held then return nil end",
@@ -386,11 +389,14 @@ BROKEN = {
         "end",
     ),
     "a waiting room that anybody walks past": ("if config.rules.room and", "if false and"),
-    "an admission without end": ("NOW >= (admitted_until_ms or 0) then return", "not admitted_until_ms then return"),
+    "an admission without end": (
+        "NOW >= (admitted_until_ms or 0) then return",
+        "not admitted_until_ms then return",
+    ),
     "a change that forgets the rules": ("  if next(c.rules) then", "  if false then"),
     "a cancelled order that still counts for the limit": (
-        "  add_used(sale, customer, -units_of(lines))\n  if sale.stirred",
-        "  if sale.stirred",
+        "  add_used(sale, customer, -units_of(lines))\n  if sale.touched",
+        "  if sale.touched",
     ),
     "units that stay in the stock when they left it": ("if not restock then move", "if false then move"),
     "an order that is cancelled twice": (
@@ -404,7 +410,10 @@ BROKEN = {
     "an entry that forgets the one before it": ("'p', LAST_TOKEN", "'p', ''"),
 }
 BROKEN_LIST = {
-    "a list that lets smaller ones pass": ("owed = free\n        break\n      elseif", "break\n      elseif"),
+    "a list that lets smaller ones pass": (
+        "set_aside = free\n        break\n      elseif",
+        "break\n      elseif",
+    ),
     "units that are set aside for ever": (
         "passing and free or item.stock - item.sold",
         "item.stock - item.sold",
@@ -418,7 +427,7 @@ BROKEN_LIST = {
         "string.format('%015.0f', 1000 - place)",
     ),
     "a place that is kept by who left": (
-        "    redis.call('ZREM', sale.line_key, place_member(sku, place, id))\n    if waits",
+        "    redis.call('ZREM', sale.queue_key, place_member(sku, place, id))\n    if waits",
         "    if waits",
     ),
     "a customer who waits twice": ("if other then return {'already-waiting', other.id} end", ""),
@@ -428,25 +437,25 @@ BROKEN_LIST = {
         "sale.config.hold_ms",
     ),
     "a reopened sale that forgets who waits": (
-        "if sale.stirred then -- who waits",
+        "if sale.touched then -- who waits",
         "if false then -- who waits",
     ),
     "a beat that does not look at what is due": (
-        "if not stirred or sale.serving or (#stirred == 0 and nobody_in_room == nil)",
-        "if not stirred or sale.serving or #stirred == 0",
+        "if not touched or sale.serving or (#touched == 0 and room_is_empty == nil)",
+        "if not touched or sale.serving or #touched == 0",
     ),
     "an ended hold of their own that costs a place": (
-        "      reclaim(sale)\n      tend(sale)",
-        "      tend(sale)",
+        "      expire_page(sale)\n      wake_due(sale)",
+        "      wake_due(sale)",
     ),
     "an offer to who cools down": ("return until_ms > NOW and until_ms or nil", "return nil"),
     "an entry for more than is left, past the room": (
-        "not shortage(sale, {sku, 1})",
-        "not shortage(sale, {sku, quantity})",
+        "not short_line(sale, {sku, 1})",
+        "not short_line(sale, {sku, quantity})",
     ),
     "an offer to whom the room did not admit": (
-        "      if not room then -- whoever",
-        "      if true then -- whoever",
+        "      if not room then -- in a sale",
+        "      if true then -- in a sale",
     ),
 }
 
@@ -558,8 +567,8 @@ def test_the_key_of_one_change_of_a_sale_makes_no_other(wire: Wire) -> None:
     [
         ("record.verb ~= verb", "false", change_by_one_key),
         (
-            "#heads_of(sale, 'r', sku) > 0 then keep_owed(sale, sku, item, nil, NOW) end",
-            "false then keep_owed(sale, sku, item, nil, NOW) end",
+            "#heads_of(sale, 'r', sku) > 0 then keep_aside(sale, sku, item, nil, NOW) end",
+            "false then keep_aside(sale, sku, item, nil, NOW) end",
             wait_unadmitted,
         ),
         (
@@ -568,11 +577,11 @@ def test_the_key_of_one_change_of_a_sale_makes_no_other(wire: Wire) -> None:
             wait_and_buy_elsewhere,
         ),
         (
-            "if barred(sale, customer, quantity, true) then return NOW + offer_ms(sale) end",
+            "if over_limit(sale, customer, quantity, true) then return NOW + offer_ms(sale) end",
             "",
             hold_elsewhere_while_waiting,
         ),
-        ("  if sale.stirred then wake(sale, customer) end\n", "", hold_elsewhere_while_waiting),
+        ("  if sale.touched then wake(sale, customer) end\n", "", hold_elsewhere_while_waiting),
     ],
 )
 def test_the_model_notices_by_a_play_of_its_own(

@@ -1,1 +1,1 @@
-"""Shadow mode: FlashGuard decides beside the shop's own stock, and refuses nobody."""
+"""Shadow mode: FlashGuard decides beside the shop's own stock and compares, without refusing a buyer."""

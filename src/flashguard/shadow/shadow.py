@@ -1,7 +1,7 @@
-"""Shadow mode: the shop's own stock decides; FlashGuard decides beside it, is told, and refuses nobody.
+"""Shadow mode: the shop's own stock decides; FlashGuard decides each attempt too, and reports differences.
 
-Each attempt that the shop tells of is a buy here, under the attempt's own key, so that to tell it twice
-changes nothing. What the shop took back is given back by a restock.
+Each attempt that the shop sends is a buy here, under the attempt's own key, so that sending it twice changes
+nothing. Units that were returned to the shop are returned here by a restock.
 """
 
 import asyncio
@@ -20,26 +20,26 @@ from flashguard.model import Granted, KeyScope, Line, Outcome, Refused, SaleId, 
 
 CONFIRMED: Final = "confirmed"
 MOST_DIFFERENCES: Final = 200
-"""How many differing attempts a report shows one by one."""
+"""Most differing attempts that a report lists."""
 TRANSIENT: Final = (Code.OVERLOADED, Code.RECOVERING, Code.REQUEST_IN_FLIGHT)
-"""Nothing is decided yet: the shop's messenger tells it again."""
+"""Refusals without a decision: the shop's client sends the attempt again."""
 
-Word = Literal["sold", "refused", "returned"]
+ShopDecision = Literal["sold", "refused", "returned"]
 _json = msgspec.json.Encoder().encode
 
 
-class Told(Struct, frozen=True, kw_only=True):
-    """What a shop tells of one attempt. `reference` is its own order, to find it by."""
+class ShopAttempt(Struct, frozen=True, kw_only=True):
+    """An attempt to buy, and the shop's decision. `reference` is the shop's own order number."""
 
     key: str
     customer: str
     lines: tuple[Line, ...]
-    shop: Word
+    shop: ShopDecision
     reference: str | None = None
 
 
-class Compared(Struct, frozen=True):
-    """What both said of an attempt. `ours` is confirmed, or the code of the refusal; None for a return."""
+class Comparison(Struct, frozen=True):
+    """One attempt compared. `ours`: `confirmed`, or the code of our refusal; None for a return."""
 
     key: str
     ours: str | None
@@ -47,7 +47,7 @@ class Compared(Struct, frozen=True):
 
 
 class ShadowItem(Struct, frozen=True, kw_only=True):
-    """An item in both books. `shop_oversold` are the units that the shop sold and did not have."""
+    """An item, as shop and FlashGuard sold it. `shop_oversold`: units that the shop sold beyond its stock."""
 
     sku: str
     stock: int
@@ -57,7 +57,7 @@ class ShadowItem(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """An attempt that one of the two granted and the other refused."""
+    """An attempt that shop and FlashGuard decided differently: one sold, the other refused."""
 
     key: str
     customer: str
@@ -70,7 +70,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 class ShadowReport(Struct, frozen=True, kw_only=True):
-    """Where a shop's own stock would have differed, and did."""
+    """The differences between a shop's own stock and FlashGuard, counted and listed."""
 
     sale_id: SaleId
     since: datetime
@@ -80,85 +80,88 @@ class ShadowReport(Struct, frozen=True, kw_only=True):
     only_flashguard_sold: int
     returned: int
     reasons: dict[str, int]
-    """Why FlashGuard refused what the shop sold: attempts by code."""
+    """Attempts that FlashGuard refused and the shop sold, by the code of the refusal."""
     items: tuple[ShadowItem, ...]
     differences: tuple[Difference, ...]
-    """The first of them, one by one."""
+    """The first differences, at most `MOST_DIFFERENCES`."""
 
 
 class NotAShadow(Exception):
-    """The sale was never made a shadow: to tell of an attempt would sell for real."""
+    """The sale is not a shadow, so recording an attempt would sell for real."""
 
 
-class Shadow:
-    """Compares, over one guard."""
+class ShadowMode:
+    """The comparison of shadow sales with a shop's own stock, over one guard."""
 
     def __init__(self, guard: FlashGuard) -> None:
         self._guard = guard
         self._book = ShadowBook(guard.ledger)
 
     async def begin(self, sale: SaleId) -> datetime | None:
-        """Has a draft be a shadow; since when it is one, or None when it can't be one any more."""
+        """Make a draft a shadow; return the time since which it is one, or None if it can't become one."""
         return await self._book.begin(sale)
 
-    async def tell(self, sale: SaleId, told: Sequence[Told]) -> list[Compared] | Refused:
-        """Decides each attempt too, and writes down what both said.
+    async def record(self, sale: SaleId, shop_attempts: Sequence[ShopAttempt]) -> list[Comparison] | Refused:
+        """Decide each attempt too, write both decisions to the ledger, and return the comparisons.
 
-        Refused only where nothing is decided yet: then the same is to be told again.
+        Refuses only when a decision could not be made yet; the caller then sends the same attempts again.
 
         Raises:
-            NotAShadow: the sale is for real.
+            NotAShadow: the sale is not a shadow.
         """
         if await self._book.since(sale) is None:
             raise NotAShadow
-        attempts = [each for each in told if each.shop != "returned"]
-        outcomes = await asyncio.gather(
-            *(
-                self._guard.buy(sale, each.customer, each.lines, key=ScopedKey(KeyScope.SHADOW, (each.key,)))
-                for each in attempts
-            )
-        )
+        attempts = [attempt for attempt in shop_attempts if attempt.shop != "returned"]
+        outcomes = await asyncio.gather(*(self._buy(sale, attempt) for attempt in attempts))
         for outcome in outcomes:
             if isinstance(outcome, Refused) and outcome.code in TRANSIENT:
                 return outcome
-        compared = [_compared(each, outcome) for each, outcome in zip(attempts, outcomes, strict=True)]
+        decisions = [_our_decision(outcome) for outcome in outcomes]
         rows, both_refused = [], 0
-        for each, (_, ours) in zip(attempts, compared, strict=True):
-            if each.shop == "refused" and ours != CONFIRMED:
+        for attempt, ours in zip(attempts, decisions, strict=True):
+            if attempt.shop == "refused" and ours != CONFIRMED:
                 both_refused += 1
                 continue
-            flat = [value for line in each.lines for value in (line.sku, line.quantity)]
+            flat = [value for line in attempt.lines for value in (line.sku, line.quantity)]
             rows.append(
                 ShadowAttempt(
-                    key=each.key, customer=each.customer, lines=_json(flat).decode(), shop=each.shop,
-                    ours=ours, reference=each.reference,
+                    key=attempt.key, customer=attempt.customer, lines=_json(flat).decode(), shop=attempt.shop,
+                    ours=ours, reference=attempt.reference,
                 )
             )  # fmt: skip
         if attempts:
             await self._book.note(sale, rows, both_refused)
-        returned = [each.key for each in told if each.shop == "returned"]
-        refused = await self._give_back(sale, returned) if returned else None
+        returned = [attempt.key for attempt in shop_attempts if attempt.shop == "returned"]
+        refused = await self._restock(sale, returned) if returned else None
         if refused:
             return refused
-        return [one for one, _ in compared] + [Compared(key, None, True) for key in returned]
+        return [
+            Comparison(attempt.key, ours, (attempt.shop == "sold") == (ours == CONFIRMED))
+            for attempt, ours in zip(attempts, decisions, strict=True)
+        ] + [Comparison(key, None, True) for key in returned]
 
-    async def _give_back(self, sale: SaleId, keys: Sequence[str]) -> Refused | None:
-        """Puts back what FlashGuard sold too. The restock first: it is the one that may be done twice."""
+    async def _buy(self, sale: SaleId, attempt: ShopAttempt) -> Outcome:
+        key = ScopedKey(KeyScope.SHADOW, (attempt.key,))
+        return await self._guard.buy(sale, attempt.customer, attempt.lines, key=key)
+
+    async def _restock(self, sale: SaleId, keys: Sequence[str]) -> Refused | None:
+        """Restock the returned units that FlashGuard sold too, then note the returns: a crash in between
+        repeats the restock, which has a key and so takes effect once."""
         for row in await self._book.to_return(sale, keys):
             if row["returned"] or row["ours"] != CONFIRMED:
                 continue
             for line in lines_from_flat(msgspec.json.decode(row["lines"])):
-                done = await self._guard.shop.restock(
+                outcome = await self._guard.shop.restock(
                     sale, line.sku, line.quantity, "returned in the shop",
                     key=ScopedKey(KeyScope.SHADOW, (row["key"], line.sku)),
                 )  # fmt: skip
-                if isinstance(done, Refused) and done.code in TRANSIENT:
-                    return done
+                if isinstance(outcome, Refused) and outcome.code in TRANSIENT:
+                    return outcome
         await self._book.note_returned(sale, keys)
         return None
 
     async def report(self, sale: SaleId) -> ShadowReport | None:
-        """Where the two differed so far; None when the sale is no shadow."""
+        """Return the report of the differences so far; None when the sale is not a shadow."""
         counts = await self._book.counts(sale)
         if counts is None:
             return None
@@ -176,9 +179,8 @@ class Shadow:
         )
 
 
-def _compared(told: Told, outcome: Outcome) -> tuple[Compared, str]:
-    ours = CONFIRMED if isinstance(outcome, Granted) else outcome.code.value
-    return Compared(told.key, ours, (told.shop == "sold") == (ours == CONFIRMED)), ours
+def _our_decision(outcome: Outcome) -> str:
+    return CONFIRMED if isinstance(outcome, Granted) else outcome.code.value
 
 
 def _difference(row: dict[str, Any]) -> Difference:

@@ -15,7 +15,7 @@ from flashguard.api.schemas.views import json_response
 from flashguard.api.security import requires
 from flashguard.errors import Code
 from flashguard.model import MAX_LINES, Line, Refused, SaleId, Sku, unknown_sale
-from flashguard.shadow.shadow import NotAShadow, Shadow, Told
+from flashguard.shadow.shadow import NotAShadow, ShadowMode, ShopAttempt
 
 from .dependencies import SaleParam, guard_of, known
 
@@ -94,8 +94,8 @@ class ShadowReportView(BaseModel):
     differences: list[DifferenceView]
 
 
-def _shadow(request: Request) -> Shadow:
-    return Shadow(guard_of(request))
+def _shadow(request: Request) -> ShadowMode:
+    return ShadowMode(guard_of(request))
 
 
 async def _no_shadow(request: Request, sale: SaleId) -> Response:
@@ -131,7 +131,7 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
     """Record what the shop's own stock decided about these attempts, and decide each too. Refuses no
     buyer."""
     attempts = [
-        Told(
+        ShopAttempt(
             key=each.key,
             customer=each.customer,
             lines=tuple(Line(Sku(line.sku), line.quantity) for line in each.items),
@@ -141,7 +141,7 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
         for each in body.attempts
     ]
     try:
-        compared = await _shadow(request).tell(known(sale), attempts)
+        compared = await _shadow(request).record(known(sale), attempts)
     except NotAShadow:
         return await _no_shadow(request, known(sale))
     return problem(compared) if isinstance(compared, Refused) else json_response({"attempts": compared})

@@ -13,7 +13,7 @@ from flashguard.model import Granted, Refused, SaleId, Sku
 from flashguard.model.shards import LARGEST_STOCK, arrival, home_shard, shard_id, transfer_keys
 from flashguard.recorder.transfers import complete_transfers
 from flashguard.spread.rebalancer import plan
-from flashguard.spread.survey import nothing_hidden, view_of
+from flashguard.spread.survey import nothing_hidden, survey_of
 from tests.support.service import Service, unique
 
 UNIT = Sku("unit")
@@ -56,7 +56,7 @@ class Hand:
         )
         assert decision.result[0] == "restocked", decision.result
 
-    async def look(self, number: int) -> Decision:
+    async def read(self, number: int) -> Decision:
         return await self._guard.decisions.ask(Verb.SURVEY, shard_id(self._sale, number), (UNIT,))
 
 
@@ -67,20 +67,20 @@ async def test_a_look_at_part_after_part_can_be_deceived_and_two_looks_can_not(g
     hand = Hand(guard, sale)
     first = await guard.reserve(sale, customer_of(0, 3), [Line(UNIT, 1)])
     assert isinstance(first, Granted)  # part 0 has no unit left, part 1 has one, part 2 none
-    seen = [await hand.look(0)]
+    seen = [await hand.read(0)]
     await guard.release(first.reservation.id)
     await hand.arrive(0, 2, await hand.leave(0, 2))
     bought = await guard.buy(sale, customer_of(2, 3), [Line(UNIT, 1)])
     assert isinstance(bought, Granted)
     await hand.arrive(1, 0, await hand.leave(1, 0))  # the other unit comes to where we have looked
-    seen += [await hand.look(1), await hand.look(2)]
-    deceived = view_of(seen)
+    seen += [await hand.read(1), await hand.read(2)]
+    deceived = survey_of(seen)
     assert (deceived.total, deceived.in_transit) == (0, False)
-    again = view_of([await hand.look(number) for number in range(3)])
+    again = survey_of([await hand.read(number) for number in range(3)])
     assert not nothing_hidden(deceived, again)
     assert again.total == 1
     assert isinstance(await guard.buy(sale, customer_of(1, 3), [Line(UNIT, 1)]), Granted)
-    settled = [view_of([await hand.look(number) for number in range(3)]) for _ in range(2)]
+    settled = [survey_of([await hand.read(number) for number in range(3)]) for _ in range(2)]
     assert nothing_hidden(*settled)
     assert settled[1].total == 0
 

@@ -159,7 +159,7 @@ class SaleChanges:
         status, replayed, seq = result
         if replayed and seq and await self._ledger.sales.change_made_with(sale_id, field) is None:
             return IN_FLIGHT
-        behind = await self._whole.follow(sale_id) if stored.sale.spread > 1 else None
+        behind = await self._whole.align(sale_id) if stored.sale.spread > 1 else None
         if behind:
             return behind
         now = await self._read(sale_id)

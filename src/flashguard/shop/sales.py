@@ -43,7 +43,7 @@ from flashguard.model.arguments import (
 from flashguard.model.shards import shard_ids
 from flashguard.recorder.load import LoadRefused, Unloadable, load_sale
 from flashguard.settings import Settings
-from flashguard.spread import ShardRouter, Whole, as_in_memory, drafts_of
+from flashguard.spread import ShardRouter, Whole, shard_drafts, with_memory_state
 
 from .audit import SaleAudit, audit_sale
 from .changes import SaleChanges
@@ -107,7 +107,7 @@ class Shop:
             if earlier is None:
                 return Refused(code=Code.INVALID_REQUEST, detail=f"A sale with the id {sale_id} exists.")
             sale_id = earlier
-        shards = shard_ids(sale_id, await self._spread.of(sale_id))
+        shards = shard_ids(sale_id, await self._spread.shards_of(sale_id))
         if not all([await self.load(shard, self._decisions.partition(shard)) for shard in shards]):
             return NOT_IN_MEMORY
         found = await self.sale(sale_id)
@@ -130,7 +130,7 @@ class Shop:
             ValueError: the argument does not come from `draft_of`.
         """
         must((isinstance(stored, StoredSale), "stored: must be a StoredSale"))
-        return [(draft, self._decisions.partition(draft.sale.id)) for draft in drafts_of(stored)]
+        return [(draft, self._decisions.partition(draft.sale.id)) for draft in shard_drafts(stored)]
 
     def draft_of(self, new: NewSale, sale_id: SaleId, creation_key: str | None) -> StoredSale:
         """Return a new sale as the ledger keeps it. Each entrance puts its own label before the key.
@@ -201,7 +201,7 @@ class Shop:
         decision = await self._decisions.ask(Verb.GET, sale.id, ("",))
         if decision.status is not DecisionStatus.DECIDED or decision.result[0] == "unknown-sale":
             return sale
-        return as_in_memory(sale, decision.result)
+        return with_memory_state(sale, decision.result)
 
     async def sale_in_memory(self, sale_id: SaleId) -> tuple[Sale, int, int, int] | None:
         """Return a sale as memory has it, with the epoch and sequence of the newest journal entry it includes
@@ -221,7 +221,7 @@ class Shop:
             raise MemoryAway(reply.status)
         sale, result = stored.sale, reply.results[0]
         if result[0] != "unknown-sale":
-            sale = as_in_memory(sale, result)
+            sale = with_memory_state(sale, result)
         elif sale.status is not SaleStatus.CLOSED:
             raise MemoryAway(f"sale {sale_id} is not loaded yet")
         return await self._with_durability(sale), reply.epoch, reply.seq, reply.now_ms
@@ -290,7 +290,7 @@ class Shop:
         )
         if not is_sale(sale_id):
             return None
-        shards = shard_ids(sale_id, await self._spread.of(sale_id))
+        shards = shard_ids(sale_id, await self._spread.shards_of(sale_id))
         rows = await self._ledger.reservations.orders(shards, after, limit, which)
         if not rows and await self._ledger.sales.get(sale_id) is None:
             return None

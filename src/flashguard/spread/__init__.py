@@ -1,6 +1,6 @@
-"""Spread sales as a process serves them: buyers go to their home parts, units go to where the buyers are."""
+"""Spread sales: buyers are routed to their home shards, and units are moved to the shards that need them."""
 
 from .routing import ShardRouter
-from .whole import NO_LIST, Whole, as_in_memory, drafts_of, unfit
+from .whole import NO_LIST, Whole, shard_drafts, unfit, with_memory_state
 
-__all__ = ["NO_LIST", "ShardRouter", "Whole", "as_in_memory", "drafts_of", "unfit"]
+__all__ = ["NO_LIST", "ShardRouter", "Whole", "shard_drafts", "unfit", "with_memory_state"]

@@ -1,11 +1,11 @@
-"""Moves units of a spread sale to where its buyers are: one mover per item and process, in rounds.
+"""Moves units of a spread sale to the shards that need them: one rebalancer per item and process, in rounds.
 
-All who lack units of one item wait for the same round; who comes while it runs waits for the next, as in a
-group commit. So a crowd costs as many looks as one buyer does. A round looks at every part, decides for the
-waiting in the order of their coming, and moves what they need: from the part that has most, half of what it
-has or what is lacking, whichever is more, so that the next buyers there find some too.
+All requests for an item share a round; a request that arrives during a round waits for the next one, as in a
+group commit. So a crowd costs as many surveys as one buyer. A round surveys every shard, serves the requests
+in the order of their arrival, and moves the units they need: from the shard with the most units, half of them
+or the shortage, whichever is more, so that the next buyers at the receiver find units too.
 
-`sold-out` is said only after two looks of a round that began after the request came, see
+A request is answered `sold-out` only after two surveys in a round that began after the request arrived: see
 `survey.nothing_hidden`.
 """
 
@@ -29,44 +29,46 @@ from flashguard.model import Refused, SaleId
 from flashguard.model.fingerprints import fingerprint
 from flashguard.model.shards import LARGEST_STOCK, arrival, shard_ids, transfer_keys
 
-from .survey import View, nothing_hidden, view_of
+from .survey import Survey, nothing_hidden, survey_of
 
 log = logging.getLogger("flashguard")
 
 PACE_SECONDS: Final = 0.01
-"""A round begins at the earliest so long after the one before it: what a sold-out crowd costs has a bound."""
+"""Shortest time between the starts of two rounds: it bounds the cost of a crowd at a sold-out sale."""
 STUCK_SECONDS: Final = 0.5
-"""So long units may be on their way before we look ourselves whether their mover died."""
+"""Time for which units may be in transit before this process completes the transfer: its own may have
+died."""
 RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
 OVERLOADED: Final = Refused(
     code=Code.OVERLOADED,
-    detail="The units that are left are on their way between parts of the sale. Nothing was taken.",
+    detail="The remaining units are in transit between shards of the sale. Nothing was reserved.",
     retry_after_seconds=RETRY_SECONDS,
 )
 
 
 class UnitsRequest:
-    """Somebody who lacks so many units at their home part."""
+    """A request for a number of units at a home shard."""
 
-    __slots__ = ("deadline", "done", "home", "units")
+    __slots__ = ("deadline", "home", "settled", "units")
 
     def __init__(self, home: int, units: int, deadline: float) -> None:
         self.home = home
         self.units = units
         self.deadline = deadline
-        self.done: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
+        self.settled: asyncio.Future[Refused | None] = asyncio.get_running_loop().create_future()
 
-    def settle(self, verdict: Refused | None) -> None:
-        if not self.done.done():
-            self.done.set_result(verdict)
+    def settle(self, refusal: Refused | None) -> None:
+        """Wake the waiter: with None to ask its shard again, or with the refusal of its request."""
+        if not self.settled.done():
+            self.settled.set_result(refusal)
 
 
 class Rebalancer:
-    """The mover of one item of one spread sale in this process.
+    """The rebalancer of one item of one spread sale in this process.
 
     Parameters:
-        complete: has units arrive whose mover died.
-        max_waiting: who comes when so many wait is refused at once.
+        complete: completes transfers whose process died.
+        max_waiting: most waiting requests; further ones are refused immediately.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Rebalancer:
         self._decisions = decisions
         self._ledger = ledger
         self._sale = sale
-        self._parts = shard_ids(sale, spread)
+        self._shards = shard_ids(sale, spread)
         self._sku = sku
         self._complete = complete
         self._max_waiting = max_waiting
@@ -96,10 +98,12 @@ class Rebalancer:
         return self._runner is None
 
     async def bring(self, home: int, units: int, deadline: float) -> Refused | None:
-        """Waits until so many units may be had at this part: None, then ask there again; or why not.
+        """Wait until this number of units is probably available at the home shard: None, and the caller asks
+        the shard again. Otherwise the refusal of the request.
 
         Parameters:
-            deadline: by the loop's clock.
+            home: the shard's number.
+            deadline: by the event loop's clock.
         """
         if len(self._waiting) >= self._max_waiting:
             return OVERLOADED
@@ -107,10 +111,10 @@ class Rebalancer:
         self._waiting.append(request)
         if self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(self._run(), context=Context())
-        return await request.done
+        return await request.settled
 
     async def drain(self) -> None:
-        """Waits until nobody waits."""
+        """Return when no request is waiting."""
         while self._runner is not None:
             await asyncio.wait([self._runner])
 
@@ -124,40 +128,42 @@ class Rebalancer:
                 try:
                     await self._round(batch)
                 except (MemoryAway, LedgerAway, TimeoutError, asyncpg.PostgresError) as error:
-                    log.info("units of %s/%s: %s", self._sale, self._sku, error)
+                    log.info("cannot move units of %s/%s, callers retry: %s", self._sale, self._sku, error)
                     _settle(batch, RECOVERING)
                 _settle([request for request in batch if request.deadline <= loop.time()], OVERLOADED)
-                self._waiting[:0] = [request for request in batch if not request.done.done()]
+                self._waiting[:0] = [request for request in batch if not request.settled.done()]
                 batch = []
                 await asyncio.sleep(began + PACE_SECONDS - loop.time())
         except Exception:
-            log.exception("moving units of %s/%s", self._sale, self._sku)
+            log.exception("cannot move units of %s/%s, callers retry", self._sale, self._sku)
         finally:
             self._runner = None
             _settle([*batch, *self._waiting], OVERLOADED)
             self._waiting.clear()
 
     async def _round(self, batch: Sequence[UnitsRequest]) -> None:
-        """Settles those of whom it is sure; the others wait for the next round."""
-        first = await self._look()
-        lacking = [request for request in batch if request.units > first.total]
-        if lacking:
-            await self._refuse(lacking, first)
-        await self._serve([request for request in batch if not request.done.done()], first)
+        """Settle the requests whose answer is certain; the others wait for the next round."""
+        first = await self._survey()
+        unserved = [request for request in batch if request.units > first.total]
+        if unserved:
+            await self._refuse(unserved, first)
+        await self._serve([request for request in batch if not request.settled.done()], first)
 
-    async def _look(self) -> View:
+    async def _survey(self) -> Survey:
         ask = self._decisions.ask
-        return view_of(await asyncio.gather(*(ask(Verb.SURVEY, part, (self._sku,)) for part in self._parts)))
+        return survey_of(
+            await asyncio.gather(*(ask(Verb.SURVEY, shard, (self._sku,)) for shard in self._shards))
+        )
 
-    async def _refuse(self, lacking: Sequence[UnitsRequest], first: View) -> None:
-        """Says sold-out to those for whom there are not enough units, where that is certain."""
-        second = await self._look()
+    async def _refuse(self, unserved: Sequence[UnitsRequest], first: Survey) -> None:
+        """Settle the requests for more units than there are as sold-out, once that is certain."""
+        second = await self._survey()
         if first.refused or second.refused:
-            _settle(lacking, first.refused or second.refused)
+            _settle(unserved, first.refused or second.refused)
         elif nothing_hidden(first, second):
             self._stuck_since = None
             sold_out = Refused(code=Code.SOLD_OUT, sku=self._sku, available=second.total)
-            _settle([request for request in lacking if request.units > second.total], sold_out)
+            _settle([request for request in unserved if request.units > second.total], sold_out)
         elif second.in_transit:
             now = asyncio.get_running_loop().time()
             if self._stuck_since is None:
@@ -166,55 +172,62 @@ class Rebalancer:
                 self._stuck_since = now
                 await self._complete()
 
-    async def _serve(self, batch: Sequence[UnitsRequest], view: View) -> None:
-        """Moves what these need, as far as there is enough for them all together, first come first served."""
-        left, needed, served = view.total, [0] * len(self._parts), []
+    async def _serve(self, batch: Sequence[UnitsRequest], survey: Survey) -> None:
+        """Move the units that these requests need, as far as the total suffices, first come first served."""
+        left, needed, served = survey.total, [0] * len(self._shards), []
         for request in batch:
             if request.units <= left:
                 left -= request.units
                 needed[request.home] += request.units
                 served.append(request)
-        moves = plan(list(view.available), needed)
+        moves = plan(list(survey.available), needed)
         moved = await asyncio.gather(*(self._move(*move) for move in moves))
-        short = {home for (_, home, _), arrived in zip(moves, moved, strict=True) if not arrived}
-        _settle([request for request in served if request.home not in short], None)
+        failed = {home for (_, home, _), arrived in zip(moves, moved, strict=True) if not arrived}
+        _settle([request for request in served if request.home not in failed], None)
 
     async def _move(self, donor: int, home: int, units: int) -> bool:
-        """One transfer: units leave, that is committed, and only then they arrive. Whether they did."""
-        id_, giving, taking = secrets.token_hex(12), self._parts[donor], self._parts[home]
+        """Transfer units: they leave, the ledger commits that, and only then do they arrive. Return True if
+        they arrived."""
+        id_, source, target = secrets.token_hex(12), self._shards[donor], self._shards[home]
         out, _ = transfer_keys(id_)
-        body = fingerprint("transfer", id_, self._sku, units, giving, taking)
-        left = await self._decisions.ask(
+        body = fingerprint("transfer", id_, self._sku, units, source, target)
+        departure = await self._decisions.ask(
             Verb.RESTOCK,
-            giving,
-            (self._sku, -units, taking, out, body, LARGEST_STOCK),
+            source,
+            (self._sku, -units, target, out, body, LARGEST_STOCK),
             durable=lambda result: result[:2] == ["restocked", False],
         )
-        if refused_by_status(left) or left.result[0] != "restocked":
+        if refused_by_status(departure) or departure.result[0] != "restocked":
             return False
-        if not await self._ledger.sales.has_restock(giving, out):
-            return False  # memory granted what the ledger refused
-        there = await self._decisions.ask(Verb.RESTOCK, taking, arrival(self._sku, units, giving, id_, body))
-        return there.status is DecisionStatus.DECIDED and there.result[0] == "restocked"
+        if not await self._ledger.sales.has_restock(source, out):
+            return False  # memory granted the departure and the ledger refused it
+        arrived = await self._decisions.ask(
+            Verb.RESTOCK, target, arrival(self._sku, units, source, id_, body)
+        )
+        return arrived.status is DecisionStatus.DECIDED and arrived.result[0] == "restocked"
 
 
 def plan(available: list[int], needed: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Which part gives how many units to which: (donor, receiver, units). There are enough for all."""
+    """Return the transfers (donor, receiver, units) that cover every need; the total must suffice.
+
+    Parameters:
+        available, needed: units by shard.
+    """
     spare = [units - min(units, need) for units, need in zip(available, needed, strict=True)]
     moves: list[tuple[int, int, int]] = []
     for home, need in enumerate(needed):
-        lack = need - available[home]
-        while lack > 0:
+        shortage = need - available[home]
+        while shortage > 0:
             donor = max(range(len(spare)), key=spare.__getitem__)
-            units = min(spare[donor], max(lack, spare[donor] // 2))
+            units = min(spare[donor], max(shortage, spare[donor] // 2))
             if units <= 0:
-                raise AssertionError("more was promised than there is")
+                raise AssertionError("the shards need more units than there are")
             moves.append((donor, home, units))
             spare[donor] -= units
-            lack -= units
+            shortage -= units
     return moves
 
 
-def _settle(requests: Sequence[UnitsRequest], verdict: Refused | None) -> None:
+def _settle(requests: Sequence[UnitsRequest], refusal: Refused | None) -> None:
     for request in requests:
-        request.settle(verdict)
+        request.settle(refusal)

@@ -23,17 +23,17 @@ from flashguard.settings import Settings
 from .rebalancer import OVERLOADED, RECOVERING, Rebalancer
 
 MOST_KNOWN: Final = 4096
-"""Spread sales that a process remembers; one more asks memory again."""
-MOST_ASKS: Final = 50
-"""How often one request asks its part again after units came: others there may be quicker."""
+"""Most spread sales that a process remembers; a forgotten one is looked up again."""
+MOST_TRIES: Final = 50
+"""Most times that a request asks its shard again after units arrived: other buyers may be faster."""
 
 
 class ShardRouter:
     """Stands in front of selling: a request of a spread sale goes to the customer's home shard, and units
     follow it there.
 
-    `known` has over how many shards a sale is spread. A sale that is not in it is taken for unspread, and
-    memory says so where it is not. The number never changes, so that what is known stays true.
+    `known` maps a spread sale to its number of shards, which never changes. A sale that is not in `known` is
+    first treated as unspread; the kernel answers with its number of shards if it is spread.
     """
 
     def __init__(
@@ -54,30 +54,30 @@ class ShardRouter:
         self._settings = settings
         self._rebalancers: dict[tuple[SaleId, str], Rebalancer] = {}
 
-    def note(self, sale: SaleId, spread: int) -> None:
-        """Keeps what memory or the ledger said."""
+    def note(self, sale: SaleId, shards: int) -> None:
+        """Remember a sale's number of shards."""
         self.known.pop(sale, None)
-        if spread > 1:
+        if shards > 1:
             if len(self.known) >= MOST_KNOWN:
                 del self.known[next(iter(self.known))]
-            self.known[sale] = spread
+            self.known[sale] = shards
 
-    async def of(self, sale: SaleId) -> int:
-        """Over how many parts a sale is; 1 also where there is none.
+    async def shards_of(self, sale: SaleId) -> int:
+        """Return a sale's number of shards; 1 also when there is no such sale.
 
         Raises:
-            LedgerAway: it is not known here, and PostgreSQL does not answer, or has no readable number.
+            LedgerAway: the number is not known here, and PostgreSQL does not answer or has no readable one.
         """
-        spread = self.known.get(sale)
-        if spread is None:
-            spread = await shards_of(self._ledger, sale)
-            self.note(sale, spread)
-        return spread
+        shards = self.known.get(sale)
+        if shards is None:
+            shards = await shards_of(self._ledger, sale)
+            self.note(sale, shards)
+        return shards
 
-    async def proves(self, sale: SaleId) -> bool:
-        """Whether a sale that was taken for unspread is spread, as far as can be known now."""
+    async def is_spread(self, sale: SaleId) -> bool:
+        """Return True when a sale that was treated as unspread is known to be spread."""
         try:
-            return await self.of(sale) > 1
+            return await self.shards_of(sale) > 1
         except LedgerAway:
             return False
 
@@ -89,7 +89,7 @@ class ShardRouter:
                 return outcome
             if outcome.shards:
                 self.note(basket.sale, outcome.shards)
-            elif not await self.proves(basket.sale):
+            elif not await self.is_spread(basket.sale):
                 return await self._fallback.sale_not_in_memory(basket.sale, outcome.short, outcome.body)
         return await self._sell_spread(basket)
 
@@ -99,7 +99,7 @@ class ShardRouter:
         home = home_shard(basket.customer, shards)
         shard = Shard(shard_id(sale, home), shards)
         deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
-        for _ in range(MOST_ASKS):
+        for _ in range(MOST_TRIES):
             outcome = await self._selling.sell(basket, shard)
             if isinstance(outcome, NotHere):
                 self.note(sale, outcome.shards)
@@ -118,31 +118,32 @@ class ShardRouter:
         receipt = None if receipt_text is None else self._selling.read_receipt(receipt_text, id_)
         if isinstance(receipt, Refused):
             return receipt
-        name = split_reservation_id(id_)
-        if name is None:
+        ids = split_reservation_id(id_)
+        if ids is None:
             return unknown(Code.UNKNOWN_RESERVATION, id_)
-        sale, short = name
-        decision = await self._selling.ask_confirm(sale, short, receipt)
+        shard, short = ids
+        decision = await self._selling.ask_confirm(shard, short, receipt)
         if receipt is not None and _is_short(decision):
             deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
-            for _ in range(MOST_ASKS):
-                refused = await self._bring_all(sale, lines_of(receipt), deadline)
+            for _ in range(MOST_TRIES):
+                refused = await self._bring_all(shard, lines_of(receipt), deadline)
                 if refused is not None and refused.code is not Code.SOLD_OUT:
                     return refused
                 if refused is not None:
                     break
-                decision = await self._selling.ask_confirm(sale, short, receipt)
+                decision = await self._selling.ask_confirm(shard, short, receipt)
                 if not _is_short(decision):
                     break
             else:
                 return OVERLOADED
-        return await self._selling.confirm_outcome(sale, short, decision, receipt)
+        return await self._selling.confirm_outcome(shard, short, decision, receipt)
 
     async def bring(self, sale: SaleId, home: int, sku: str, units: int, deadline: float) -> Refused | None:
-        """Has units brought to a part: None when it may have them now; else why not.
+        """Bring units to a shard: None when the caller should ask the shard again, else the refusal.
 
         Parameters:
-            sale: one that is `known`.
+            sale: a sale that is in `known`.
+            home: the shard's number.
         """
         rebalancer = self._rebalancers.get((sale, sku))
         if rebalancer is None:
@@ -157,7 +158,7 @@ class ShardRouter:
     async def _bring_all(self, shard: SaleId, lines: Sequence[Line], deadline: float) -> Refused | None:
         sale = public_sale(shard)
         try:
-            if await self.of(sale) == 1:
+            if await self.shards_of(sale) == 1:
                 return Refused(code=Code.SOLD_OUT)
         except LedgerAway:
             return RECOVERING
@@ -168,11 +169,11 @@ class ShardRouter:
         return None
 
     async def restock(self, sale: SaleId, request: tuple[Any, ...]) -> Decision | Refused:
-        """A shop's change of stock, in one step at the sale's first part: units for other parts' buyers
-        follow them. Units to take away are brought there first."""
+        """Return the decision on a shop's change of stock. It is one step at the sale's first shard: the
+        rebalancer moves new units on, and units to remove are first brought there."""
         deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
         sku, delta = request[0], request[1]
-        for _ in range(MOST_ASKS):
+        for _ in range(MOST_TRIES):
             decision = await self._decisions.ask(
                 Verb.RESTOCK,
                 sale,
@@ -180,12 +181,12 @@ class ShardRouter:
                 name=request[3],
                 durable=lambda result: result[:2] == ["restocked", False],
             )
-            lacks = (
+            is_short = (
                 decision.status is DecisionStatus.DECIDED
                 and decision.result[0] == "invalid-request"
                 and delta < 0
             )
-            if not lacks or await self.of(sale) == 1:
+            if not is_short or await self.shards_of(sale) == 1:
                 return decision
             refused = await self.bring(sale, 0, sku, -delta, deadline)
             if refused is not None and refused.code is Code.SOLD_OUT:
@@ -195,16 +196,16 @@ class ShardRouter:
         return OVERLOADED
 
     async def _complete(self, sale: SaleId) -> None:
-        """Has units of this sale arrive whose mover died."""
+        """Complete the transfers of this sale whose process died."""
         async with asyncio.timeout(self._settings.memory_timeout_seconds):
             await complete_transfers(self._kernel, self._ledger, sale=sale, in_hand_seconds=0)
 
     async def drain(self) -> None:
-        """Waits until nobody waits for units."""
+        """Return when no request waits for units."""
         for rebalancer in list(self._rebalancers.values()):
             await rebalancer.drain()
 
 
 def _is_short(decision: Decision) -> bool:
-    """Return whether a late confirm failed for want of units."""
+    """Return True for a late confirm that was refused because of a shortage of units."""
     return "sold-out" in decision.result[:2]

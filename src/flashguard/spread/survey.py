@@ -1,4 +1,4 @@
-"""What all parts of a spread sale have of one item, and whether any of it is on its way between them."""
+"""Surveys of a spread sale: the available units of one item by shard, and whether any are in transit."""
 
 from typing import Final
 
@@ -10,17 +10,17 @@ from flashguard.errors import Code
 from flashguard.model import Refused
 
 NOT_LOADED: Final = Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
-"""A part that memory does not have: it is about to be loaded."""
+"""The refusal when a shard is not in memory yet: a recorder is about to load it."""
 
 
-class View(Struct, frozen=True):
-    """One look at all parts, one after the other and not at one instant.
+class Survey(Struct, frozen=True):
+    """One reading of all shards; each shard is read at its own instant.
 
     Parameters:
-        available: units by part; of a part that did not answer none.
-        versions: by part, how many transfers left it and how many arrived.
-        settled: every part answered, and has no ended hold left to take back.
-        refused: why a part did not answer.
+        available: units by shard; 0 for a shard that did not answer.
+        versions: by shard, the number of transfers that left it and the number that arrived.
+        settled: True when every shard answered and has no more expired holds to reclaim.
+        refused: the refusal of a shard that did not answer.
     """
 
     available: tuple[int, ...]
@@ -37,8 +37,8 @@ class View(Struct, frozen=True):
         return sum(outs for outs, _ in self.versions) != sum(ins for _, ins in self.versions)
 
 
-def view_of(decisions: list[Decision]) -> View:
-    """The kernel's answers to `survey`, in the order of the parts."""
+def survey_of(decisions: list[Decision]) -> Survey:
+    """Return the survey that the kernel's answers to `survey` make, in the order of the shards."""
     available: list[int] = []
     versions: list[tuple[int, int]] = []
     settled, refused = True, None
@@ -53,13 +53,13 @@ def view_of(decisions: list[Decision]) -> View:
             versions.append((-1, -1))
             settled = False
             refused = refused_by_status(decision) or NOT_LOADED
-    return View(tuple(available), tuple(versions), settled, refused)
+    return Survey(tuple(available), tuple(versions), settled, refused)
 
 
-def nothing_hidden(first: View, second: View) -> bool:
-    """Whether no unit was overlooked by two looks, one after the other.
+def nothing_hidden(first: Survey, second: Survey) -> bool:
+    """Return True when two surveys, one after the other, can't have missed a unit.
 
-    Each part was seen with the same counts of transfers twice: between the two looks there was an instant
-    at which all those counts held together. As many arrivals as departures: then nothing was on its way.
+    If each shard shows the same counts of transfers in both surveys, there was an instant between the two at
+    which all these counts held. If arrivals equal departures, no unit was in transit at that instant.
     """
     return first.settled and second.settled and first.versions == second.versions and not second.in_transit

@@ -1,4 +1,4 @@
-"""A spread sale as its shop sees it: one sale, whose parts are nobody else's matter."""
+"""A spread sale as the shop sees it: one sale. Its shards never show outside."""
 
 import asyncio
 from typing import Any, Final
@@ -18,49 +18,49 @@ from flashguard.model.rules import Rules
 from flashguard.model.shards import shard_ids, split_items, sum_items
 from flashguard.recorder.transfers import shards_behind
 
-FOLLOW_TRIES: Final = 3
-"""Another change may come in between; what is left then, the recorder does."""
+ALIGN_TRIES: Final = 3
+"""Tries to change all shards: another change may come between. A recorder completes what is left."""
 NOT_ALL: Final = Refused(
     code=Code.RECOVERING,
-    detail="Not all parts of the sale have changed yet; they will.",
+    detail="Not all shards of the sale have changed yet; the change completes by itself.",
     retry_after_seconds=RETRY_SECONDS,
 )
 NO_LIST: Final = Refused(
-    code=Code.INVALID_REQUEST, detail="spread: a sale with a waiting list lives on one partition"
+    code=Code.INVALID_REQUEST, detail="spread: a sale with a waiting list can't be spread"
 )
 
 
 def unfit(spread: int, partitions: int, *, has_room: bool, rules: Rules) -> Refused | None:
-    """Why a sale can't be spread so."""
+    """Return the refusal of a sale that can't be spread like this; None when it can."""
     if spread == 1:
         return None
-    what = None
+    fault = None
     if not 1 <= spread <= partitions:
-        what = f"spread: 1 to {partitions}, the partitions of this installation"
+        fault = f"spread: 1 to {partitions}, the number of partitions of this installation"
     elif has_room:
-        what = "spread: a sale with a waiting room lives on one partition"
+        fault = "spread: a sale with a waiting room can't be spread"
     elif rules.waiting_list is not None:
         return NO_LIST
-    return None if what is None else Refused(code=Code.INVALID_REQUEST, detail=what)
+    return None if fault is None else Refused(code=Code.INVALID_REQUEST, detail=fault)
 
 
-def drafts_of(stored: StoredSale) -> list[StoredSale]:
-    """A new sale as the ledger keeps it: once, or once for each part."""
+def shard_drafts(stored: StoredSale) -> list[StoredSale]:
+    """Return the drafts of a new sale as the ledger stores them: one, or one for each shard."""
     sale = stored.sale
     if sale.spread == 1:
         return [stored]
     drafts = []
-    for number, part in enumerate(shard_ids(sale.id, sale.spread)):
+    for number, shard in enumerate(shard_ids(sale.id, sale.spread)):
         items = split_items(sale.items, sale.spread, number)
-        draft = msgspec.structs.replace(stored, sale=msgspec.structs.replace(sale, id=part, items=items))
-        if number:  # the sale's key names the sale
+        draft = msgspec.structs.replace(stored, sale=msgspec.structs.replace(sale, id=shard, items=items))
+        if number:  # the idempotency key belongs to the first shard, which has the sale's id
             draft = msgspec.structs.replace(draft, creation_key=None, creation_body=None)
         drafts.append(draft)
     return drafts
 
 
-def as_in_memory(sale: Sale, result: list[Any]) -> Sale:
-    """The ledger's sale with memory's status, rules and counters."""
+def with_memory_state(sale: Sale, result: list[Any]) -> Sale:
+    """Return the ledger's sale with memory's status, rules and counters."""
     status, starts_ms, ends_ms, hold_ms, _, limit, *_ = result
     return msgspec.structs.replace(
         sale,
@@ -87,7 +87,7 @@ def _counted(items: tuple[Item, ...], result: list[Any]) -> tuple[Item, ...]:
 
 
 class Whole:
-    """Every spread sale, seen as one. A server that is away is an exception."""
+    """Reads and changes a spread sale as one sale. A server that does not answer raises an exception."""
 
     def __init__(self, kernel: Kernel, ledger: Ledger, decisions: Decisions) -> None:
         self._kernel = kernel
@@ -95,68 +95,73 @@ class Whole:
         self._decisions = decisions
 
     async def live(self, sale: Sale) -> Sale:
-        """A sale of the ledger with memory's counters of all parts; of a part that does not answer, the
-        ledger's."""
-        parts = shard_ids(sale.id, sale.spread)
-        looks = await asyncio.gather(*(self._decisions.ask(Verb.GET, part, ("",)) for part in parts))
-        return await self._added_up(
+        """Return the ledger's sale with memory's counters of all shards, or the ledger's counters of a shard
+        that does not answer."""
+        shards = shard_ids(sale.id, sale.spread)
+        decisions = await asyncio.gather(*(self._decisions.ask(Verb.GET, shard, ("",)) for shard in shards))
+        return await self._whole(
             sale,
-            [look.result if look.status is DecisionStatus.DECIDED else ["unknown-sale"] for look in looks],
+            [
+                decision.result if decision.status is DecisionStatus.DECIDED else ["unknown-sale"]
+                for decision in decisions
+            ],
         )
 
     async def in_memory(self, sale: Sale) -> tuple[Sale, int, int, int]:
-        """The same, or not at all; with epoch and sequence of the first part's journal, and memory's clock.
+        """Return the sale with memory's counters of all shards, the epoch and sequence of the first shard's
+        journal, and memory's clock.
 
         Raises:
-            MemoryAway: a part is not in memory.
+            MemoryAway: a shard is not in memory.
         """
-        parts = shard_ids(sale.id, sale.spread)
+        shards = shard_ids(sale.id, sale.spread)
         replies = await asyncio.gather(
             *(
-                self._kernel.run(Verb.GET, self._decisions.partition(part), [part], [(0, "")])
-                for part in parts
+                self._kernel.run(Verb.GET, self._decisions.partition(shard), [shard], [(0, "")])
+                for shard in shards
             )
         )
-        for part, reply in zip(parts, replies, strict=True):
+        for shard, reply in zip(shards, replies, strict=True):
             closed = sale.status is SaleStatus.CLOSED
             if reply.status or (reply.results[0][0] == "unknown-sale" and not closed):
-                raise MemoryAway(f"sale {part}: {reply.status or 'not loaded yet'}")
+                raise MemoryAway(f"sale {shard}: {reply.status or 'not loaded yet'}")
         first = replies[0]
-        whole = await self._added_up(sale, [reply.results[0] for reply in replies])
+        whole = await self._whole(sale, [reply.results[0] for reply in replies])
         return whole, first.epoch, first.seq, first.now_ms
 
-    async def _added_up(self, sale: Sale, results: list[list[Any]]) -> Sale:
-        parts = shard_ids(sale.id, sale.spread)
-        items = await self._ledger.sales.items(parts)
+    async def _whole(self, sale: Sale, results: list[list[Any]]) -> Sale:
+        shards = shard_ids(sale.id, sale.spread)
+        items = await self._ledger.sales.items(shards)
         in_transit: dict[str, int] = {}
-        of_parts: list[tuple[Item, ...]] = []
-        for part, result in zip(parts, results, strict=True):
-            known = items.get(part, ())
+        shard_items: list[tuple[Item, ...]] = []
+        for shard, result in zip(shards, results, strict=True):
+            stored = items.get(shard, ())
             if result[0] == "unknown-sale":
-                of_parts.append(known)
+                shard_items.append(stored)
                 continue
-            of_parts.append(_counted(known, result))
-            away = result[7] if len(result) > 7 else []
-            for sku, units in zip(away[::2], away[1::2], strict=True):
+            shard_items.append(_counted(stored, result))
+            moving = result[7] if len(result) > 7 else []
+            for sku, units in zip(moving[::2], moving[1::2], strict=True):
                 in_transit[sku] = in_transit.get(sku, 0) + units
         if any(result[0] == "unknown-sale" for result in results):
-            in_transit = {}  # half of it says nothing
+            in_transit = {}  # the counts of some shards alone mean nothing
         if results[0][0] != "unknown-sale":
-            sale = as_in_memory(sale, results[0])
-        return msgspec.structs.replace(sale, items=sum_items(of_parts, in_transit))
+            sale = with_memory_state(sale, results[0])
+        return msgspec.structs.replace(sale, items=sum_items(shard_items, in_transit))
 
-    async def follow(self, sale: SaleId) -> Refused | None:
-        """Has all parts be as the first one, and waits until the ledger has it; or why not all are yet."""
-        for _ in range(FOLLOW_TRIES):
+    async def align(self, sale: SaleId) -> Refused | None:
+        """Change all shards to match the first one, and wait until the ledger has it; return the refusal if
+        not all have changed."""
+        for _ in range(ALIGN_TRIES):
             behind = await shards_behind(self._ledger, sale)
             if not behind:
                 return None
             decisions = await asyncio.gather(
                 *(
                     self._decisions.ask(
-                        Verb.CHANGE_SALE, part, request, durable=lambda result: result[1:2] == [False]
+                        Verb.CHANGE_SALE, shard, request, durable=lambda result: result[1:2] == [False]
                     )
-                    for part, _, request in behind
+                    for shard, _, request in behind
                 )
             )
             for decision in decisions:

@@ -1,4 +1,4 @@
-"""A spread sale as the shop sees it: one sale. Its shards never show outside."""
+"""A spread sale as the shop sees it: one sale, whose shards the shop need not know."""
 
 import asyncio
 from typing import Any, Final

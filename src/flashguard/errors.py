@@ -1,7 +1,7 @@
-"""Every problem FlashGuard can answer: its stable code, HTTP status and a sentence for a human.
+"""Every problem of FlashGuard: its stable code, HTTP status and a sentence for people.
 
-A refusal that a buyer can cause is a value (`model.Refused` carrying a `Code`); an exception is raised
-only where an operator must act.
+A refusal that a buyer can cause is a value (`model.Refused` with a `Code`); an exception is raised only where
+an operator must act.
 """
 
 from enum import StrEnum
@@ -54,46 +54,48 @@ PROBLEMS: Final[dict[Code, Problem]] = {
     Code.SOLD_OUT: Problem(409, "Not enough units are available."),
     Code.LIMIT_REACHED: Problem(409, "This customer's limit for the sale is reached."),
     Code.HOLD_BUDGET_REACHED: Problem(409, "This customer's unconfirmed units reach the sale's limit."),
-    Code.COOLING_DOWN: Problem(429, "This customer let too many holds go, and can't hold for a while."),
+    Code.COOLING_DOWN: Problem(
+        429, "Too many holds of this customer ended without an order; hold again later."
+    ),
     Code.NO_WAITING_LIST: Problem(409, "The sale has no waiting list."),
     Code.WAITING_LIST_FULL: Problem(409, "The sale's waiting list is full."),
-    Code.ALREADY_WAITING: Problem(409, "This customer has a place in the sale's waiting list already."),
+    Code.ALREADY_WAITING: Problem(409, "This customer already has a place in the sale's waiting list."),
     Code.UNKNOWN_ENTRY: Problem(404, "There is no such entry in a waiting list."),
     Code.SALE_NOT_OPEN: Problem(409, "The sale is not open."),
-    Code.RESERVATION_EXPIRED: Problem(409, "The hold has expired and its units went back to stock."),
-    Code.RESERVATION_RELEASED: Problem(409, "The hold was released and its units went back to stock."),
-    Code.RESERVATION_CONFIRMED: Problem(409, "The reservation is confirmed already."),
+    Code.RESERVATION_EXPIRED: Problem(409, "The hold has expired; its units are back in stock."),
+    Code.RESERVATION_RELEASED: Problem(409, "The hold was released; its units are back in stock."),
+    Code.RESERVATION_CONFIRMED: Problem(409, "The reservation is already confirmed."),
     Code.RESERVATION_CANCELLED: Problem(409, "The order was cancelled."),
-    Code.RESERVATION_HELD: Problem(409, "The reservation is a hold, and no order yet."),
-    Code.REQUEST_IN_FLIGHT: Problem(409, "A request with this idempotency key is still being worked on."),
+    Code.RESERVATION_HELD: Problem(409, "The reservation is a hold, not an order."),
+    Code.REQUEST_IN_FLIGHT: Problem(409, "A request with this idempotency key is still in progress."),
     Code.UNKNOWN_SALE: Problem(404, "There is no such sale."),
     Code.UNKNOWN_ITEM: Problem(404, "The sale has no such item."),
     Code.UNKNOWN_RESERVATION: Problem(404, "There is no such reservation."),
     Code.UNKNOWN_WEBHOOK: Problem(404, "There is no such webhook endpoint."),
     Code.IDEMPOTENCY_MISMATCH: Problem(422, "This idempotency key was used with another request body."),
     Code.INVALID_REQUEST: Problem(422, "The request is not valid."),
-    Code.UNAUTHENTICATED: Problem(401, "A valid key is needed."),
-    Code.FORBIDDEN: Problem(403, "This key may not do that."),
+    Code.UNAUTHENTICATED: Problem(401, "A valid key is required."),
+    Code.FORBIDDEN: Problem(403, "This key does not have the right to do this."),
     Code.RATE_LIMITED: Problem(429, "Too many requests."),
-    Code.OVERLOADED: Problem(503, "The service is at its limit; try again shortly."),
-    Code.RECOVERING: Problem(503, "The service is recovering; try again shortly."),
+    Code.OVERLOADED: Problem(503, "The service is at its limit; retry shortly."),
+    Code.RECOVERING: Problem(503, "The service is recovering; retry shortly."),
     Code.LEDGER_REFUSED: Problem(409, "The ledger refused this order; nothing was sold."),
     Code.QUEUE_REQUIRED: Problem(403, "The sale has a waiting room, and it has not admitted this buyer."),
     Code.UNKNOWN_TICKET: Problem(404, "There is no such ticket in the waiting room."),
-    Code.PROOF_REQUIRED: Problem(403, "A solved challenge is needed to take a ticket."),
+    Code.PROOF_REQUIRED: Problem(403, "A solved challenge is required to get a ticket."),
 }
 
 
 class FlashGuardError(Exception):
-    """Base of what an operator must act on."""
+    """Base of the errors on which an operator must act."""
 
 
 class ConfigurationError(FlashGuardError):
-    """A setting or the deployment can't work as given; the message says what to change."""
+    """A setting or the deployment is wrong; the message says what to change."""
 
 
 def how_to_install(extra: str) -> str:
-    """Return the sentence that says how to install what an optional part needs; nothing is on a registry.
+    """Return the sentence that says how to install an optional part; FlashGuard is not on a registry.
 
     Parameters:
         extra: its name in pyproject.toml's `optional-dependencies`.
@@ -105,4 +107,4 @@ def how_to_install(extra: str) -> str:
 
 
 class LedgerAhead(FlashGuardError):
-    """The ledger and the journal disagree in a way only an operator may resolve."""
+    """Ledger and journal disagree in a way that only an operator may resolve."""

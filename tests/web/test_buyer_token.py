@@ -16,7 +16,7 @@ async def test_a_buyer_with_a_token_in_the_fragment_buys_in_production(visit: Vi
         buyer = await visit(f"/sale/?id={sale}", url=production.url)
         buyer.expect_complaints(r"status of 401 ")  # who comes without a token: told so when they buy
         await buyer.button("Buy").click()
-        await buyer.sees("A valid key is needed")
+        await buyer.sees("A valid key is required")
         buyer.page.on("request", lambda request: asked.append(request.url))
         await buyer.page.goto(f"/sale/?id={sale}#token={minted['token']}")
         await buyer.button("Buy").click()

@@ -92,7 +92,7 @@ def import_(
     *,
     target: Target,
 ) -> None:
-    """Create the sales of a file as drafts: all of them, or none and what is wrong with which line."""
+    """Create the sales of a file as drafts: all of them, or none and the errors by line."""
     kind = {".csv": "text/csv", ".json": "application/json"}.get(file.suffix.lower())
     if kind is None:
         raise FlashGuardError(f"{file}: the name must end with .csv or .json")

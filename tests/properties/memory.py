@@ -23,6 +23,7 @@ from flashguard.embedded.valkey import find_valkey
 from flashguard.journal import Entry, decode_entry
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Reply
+from flashguard.kernel.results import BY_SHAPE, BY_WORD, Refusal, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.model import SaleId
 from flashguard.recorder.fold import New, fold
@@ -177,7 +178,10 @@ class Partition:
             expected.append(Reply("", self.model.epoch, self.model.seq, self.model.now_ms, results))
         got = self._wire.run_all(calls)
         assert got == expected, [(a, b) for a, b in zip(got, expected, strict=True) if a != b]
-        return [_without_seq(verb, result) for reply in expected for result in reply.results]
+        found = [result for reply in expected for result in reply.results]
+        for values in found:
+            _check_names(verb, values)
+        return [_without_seq(verb, result) for result in found]
 
     def load(self, name: str, sale: Sale) -> None:
         """A new sale; the one that is there stays as it is."""
@@ -468,6 +472,15 @@ _SEQ_AT = {
     (Verb.RESTOCK, "restocked"): 5,
     **{(Verb.WAITING_LIST, state): 7 for state in ("waiting", "offered", "left", "limit-reached", "ended")},
 }
+
+
+def _check_names(verb: Verb, values: list[Any]) -> None:
+    """Every result that the model knows has a struct, with a value for each of its fields."""
+    if verb in BY_WORD or verb in BY_SHAPE:
+        result = read_result(verb, values)
+        if isinstance(result, Refusal):
+            assert [result.code, *result.values] == values
+            assert verb not in BY_WORD or values[0] not in BY_WORD[verb]
 
 
 def _without_seq(verb: Verb, result: list[Any]) -> list[Any]:

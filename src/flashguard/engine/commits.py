@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from flashguard.journal import decode_sound
 from flashguard.kernel import keys
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel, Reply
+from flashguard.kernel.results import Result
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.telemetry.metrics import Batches
 
@@ -26,7 +27,7 @@ log = logging.getLogger("flashguard")
 LEDGER_CHECK_SECONDS: Final = 1.0
 """How long a waiter relies on announcements before it asks the ledger."""
 
-Waiting = list[tuple[PendingDecision, list[Any]]]
+Waiting = list[tuple[PendingDecision, Result]]
 """Requests whose result is known and not committed yet."""
 
 
@@ -80,11 +81,11 @@ class Commits:
         token: str,
         recorded: "asyncio.Future[Recorded]",
         reply: Reply,
-        batch: Sequence[PendingDecision],
+        decided: Sequence[tuple[PendingDecision, Result]],
     ) -> bool:
         """Answer the requests whose result needs no commit; return whether the others wait, in a task."""
         waiting: Waiting = []
-        for ask, result in zip(batch, reply.results, strict=True):
+        for ask, result in decided:
             if ask.durable is not None and ask.durable(result):
                 waiting.append((ask, result))
             else:
@@ -125,7 +126,7 @@ class Commits:
         finally:
             self.forget(partition, token)
             for ask, _ in waiting:
-                ask.settle(Decision(DecisionStatus.UNKNOWN, []))
+                ask.settle(Decision(DecisionStatus.UNKNOWN))
 
     @staticmethod
     def _settle_recorded(entry: Recorded, reply: Reply, waiting: Waiting) -> None:
@@ -153,7 +154,7 @@ class Commits:
             else:
                 still.append((ask, result))
                 continue
-            ask.settle(Decision(status, result if status is DecisionStatus.DECIDED else [], reply.now_ms))
+            ask.settle(Decision(status, result if status is DecisionStatus.DECIDED else None, reply.now_ms))
         return still
 
     async def _noted(self, partition: int, token: str, reply: Reply) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from flashguard.kernel.results import Refusal, Result
 from flashguard.ledger import RecordedReservation
 from flashguard.model import SaleId
 
@@ -33,24 +34,29 @@ class Decision:
     """The answer to one request.
 
     Parameters:
-        result: what the kernel's script returned; empty unless the status is DECIDED.
+        result: what the kernel decided; None unless the status is DECIDED.
         now_ms: the server's clock at the decision, in milliseconds since the Unix epoch.
     """
 
     __slots__ = ("now_ms", "result", "status")
 
-    def __init__(self, status: DecisionStatus, result: list[Any], now_ms: int = 0) -> None:
+    def __init__(self, status: DecisionStatus, result: Result | None = None, now_ms: int = 0) -> None:
         self.status = status
         self.result = result
         self.now_ms = now_ms
 
+    @property
+    def code(self) -> str:
+        """The code of the kernel's refusal; empty where it did not refuse."""
+        return self.result.code if isinstance(self.result, Refusal) else ""
 
-SameReservation = Callable[[list[Any], RecordedReservation], bool]
+
+SameReservation = Callable[[Result, RecordedReservation], bool]
 """Returns whether a reservation of the ledger is the one that this result of the kernel is about. A memory
 that lost its history may grant a key again that the ledger has for another basket."""
 
 
-def any_reservation(_: list[Any], __: RecordedReservation) -> bool:
+def any_reservation(_: Result, __: RecordedReservation) -> bool:
     """Return True: whatever the ledger has under the id is the one."""
     return True
 
@@ -72,7 +78,7 @@ class PendingDecision:
         id_: str,
         name: str,
         request: tuple[Any, ...],
-        durable: Callable[[list[Any]], bool] | None,
+        durable: Callable[[Result], bool] | None,
         same: SameReservation,
         future: "asyncio.Future[Decision]",
     ) -> None:

@@ -10,6 +10,7 @@ from flashguard.kernel.circuit import Circuits
 from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.errors import MemoryAway, MemoryGone
 from flashguard.kernel.kernel import Kernel, new_token
+from flashguard.kernel.results import Result, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
@@ -85,7 +86,7 @@ class Decisions:
         *,
         id_: str = "",
         name: str = "",
-        durable: Callable[[list[Any]], bool] | None = None,
+        durable: Callable[[Result], bool] | None = None,
         same: SameReservation = any_reservation,
     ) -> Decision:
         """Return the kernel's decision on one request, made in the next batch of its queue.
@@ -110,7 +111,7 @@ class Decisions:
         try:
             coalescer.submit(ask)
         except QueueFull:
-            return Decision(DecisionStatus.OVERLOADED, [])
+            return Decision(DecisionStatus.OVERLOADED)
         if self._traces is not None:
             return await self._traces.deciding(verb, ask, future)
         return await future
@@ -147,11 +148,15 @@ class Decisions:
                 traced.answered(reply.epoch, reply.seq, reply.status)
             if reply.status:
                 self._settle_all(batch, _STATUS_OF_REPLY[reply.status])
-            elif recorded is not None and self._commits.settle(partition, token, recorded, reply, batch):
-                return
             else:
-                for ask, result in zip(batch, reply.results, strict=True):
-                    ask.settle(Decision(DecisionStatus.DECIDED, result, reply.now_ms))
+                decided = [
+                    (ask, read_result(verb, values)) for ask, values in zip(batch, reply.results, strict=True)
+                ]
+                if recorded is not None and self._commits.settle(partition, token, recorded, reply, decided):
+                    return
+                if recorded is None:
+                    for ask, result in decided:
+                        ask.settle(Decision(DecisionStatus.DECIDED, result, reply.now_ms))
         finally:
             self.batches.note(verb, len(batch), time.perf_counter() - started)
             if traced is not None:
@@ -162,7 +167,7 @@ class Decisions:
     @staticmethod
     def _settle_all(batch: Sequence[PendingDecision], status: DecisionStatus) -> None:
         for ask in batch:
-            ask.settle(Decision(status, []))
+            ask.settle(Decision(status))
 
     async def drain(self) -> None:
         """Wait until every request is answered. The caller sends no more."""

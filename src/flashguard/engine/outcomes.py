@@ -1,9 +1,20 @@
 """Outcomes: what a decision and the kernel's result in it mean to the caller."""
 
 import math
-from typing import Any, Final
+from typing import Final
 
 from flashguard.errors import Code
+from flashguard.kernel.results import (
+    Bought,
+    Cancelled,
+    Ended,
+    EntryNow,
+    Held,
+    Refusal,
+    Restocked,
+    Result,
+    SaleChanged,
+)
 from flashguard.ledger import RecordedReservation
 from flashguard.model import Durability, Granted, Outcome, Refused, Reservation, ReservationStatus, Sku
 from flashguard.model.fingerprints import request_fingerprint
@@ -22,9 +33,9 @@ def first_outcome(found: Reservation, body: int) -> Outcome:
     return Granted(found, True)
 
 
-def is_of_that(result: list[Any], found: RecordedReservation) -> bool:
-    """Return whether a record of the ledger is of the reservation that the result is about."""
-    return bool(result[1] == found.customer and result[2] == found.lines)
+def is_of_that(result: Result, found: RecordedReservation) -> bool:
+    """Return whether a reservation of the ledger has the customer and the basket of this result."""
+    return isinstance(result, Ended) and (result.customer, result.lines) == (found.customer, found.lines)
 
 
 def has_been(status: ReservationStatus, found: RecordedReservation) -> bool:
@@ -33,64 +44,64 @@ def has_been(status: ReservationStatus, found: RecordedReservation) -> bool:
     return found.status in (status, past)
 
 
-def newly_confirmed(result: list[Any]) -> bool:
-    """Return whether this call made an order; False for a replay of its idempotency key."""
-    return result[0] == "confirmed" and not result[1]
+def newly_confirmed(result: Result) -> bool:
+    """Return whether this call made a direct order, and no earlier one of the same key."""
+    return isinstance(result, Bought) and not result.replayed
 
 
-def newly_held_for_good(result: list[Any]) -> bool:
-    """Return whether this call made a hold whose sale demands durability `ledger`."""
-    return len(result) > 6 and result[6] == Durability.LEDGER and not result[1]
+def newly_held_for_good(result: Result) -> bool:
+    """Return whether this call made a hold that the sale demands in the ledger."""
+    return isinstance(result, Held) and result.durability == Durability.LEDGER and not result.replayed
 
 
-def is_confirmed(result: list[Any]) -> bool:
-    """Return whether this call confirmed the reservation."""
-    return bool(result[0] == "confirmed")
-
-
-def is_released(result: list[Any]) -> bool:
-    """Return whether this call released the reservation."""
-    return bool(result[0] == "released")
-
-
-def refusal(result: list[Any]) -> Refused:
-    """Return the kernel's refusal as a value, with the fields that its code calls for."""
+def newly_done(result: Result) -> bool:
+    """Return whether this call ended a hold, cancelled an order, or changed a sale, its stock or its list."""
     match result:
-        case ["sold-out", sku, available]:
+        case Ended() | Cancelled():
+            return True
+        case Restocked() | SaleChanged():
+            return not result.replayed
+        case EntryNow():
+            return not result.as_it_was
+    return False
+
+
+def refusal(result: Result | None) -> Refused:
+    """Return the kernel's refusal as a value, with what its code calls for."""
+    match result:
+        case Refusal("sold-out", (sku, available)):
             return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available)
-        case ["limit-reached", limit, *_]:
+        case Refusal("limit-reached", (limit, *_)):
             return Refused(code=Code.LIMIT_REACHED, limit=limit)
-        case ["hold-budget-reached", most, held]:
+        case Refusal("hold-budget-reached", (most, held)):
             return Refused(
                 code=Code.HOLD_BUDGET_REACHED,
                 detail=f"{held} units are held and not confirmed, at most {most} may be. Confirm or release "
                 "some; a direct order is still possible.",
                 limit=most,
             )
-        case ["cooling-down", wait_ms]:
+        case Refusal("cooling-down", (wait_ms,)):
             return Refused(
                 code=Code.COOLING_DOWN,
                 detail="Too many holds of this customer ended without an order. A direct order is still "
                 "possible.",
                 retry_after_seconds=math.ceil(wait_ms / 1000),
             )
-        case ["waiting-list-full", most]:
+        case Refusal("waiting-list-full", (most,)):
             return Refused(code=Code.WAITING_LIST_FULL, limit=most)
-        case ["already-waiting", id_]:
+        case Refusal("already-waiting", (id_,)):
             return Refused(code=Code.ALREADY_WAITING, detail=f"Its entry ends in {id_}.")
-        case ["unknown-item", sku]:
+        case Refusal("unknown-item", (sku,)):
             return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
-        case ["sale-not-open", status, *_]:
+        case Refusal("sale-not-open", (status, *_)):
             return Refused(code=Code.SALE_NOT_OPEN, detail=f"The sale is {status}.")
-        case ["invalid-request", available]:
+        case Refusal("invalid-request", (available,)):
             return Refused(
                 code=Code.INVALID_REQUEST, detail="Stock can't go below held + sold.", available=available
             )
-        case ["reservation-expired", *_]:
-            return Refused(code=Code.RESERVATION_EXPIRED)
-        case ["overloaded" | "recovering" as code]:
+        case Refusal("overloaded" | "recovering" as code):
             return Refused(code=Code(code), retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
-        case [code, *_]:
+        case Refusal(code):
             return Refused(code=Code(code))
     raise AssertionError(f"the kernel answered {result!r}")
 

@@ -5,9 +5,21 @@ the ledger. A spread sale's requests come here with their shard: see flashguard.
 """
 
 from secrets import token_hex
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from flashguard.errors import Code
+from flashguard.kernel.results import (
+    AsItIs,
+    Bought,
+    Ended,
+    EndedBefore,
+    Extended,
+    Held,
+    HoldNow,
+    Refusal,
+    Result,
+    Spread,
+)
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import lines_from_flat
 from flashguard.model import (
@@ -39,10 +51,9 @@ from .late_confirm import grant_of, read_receipt
 from .outcomes import (
     IN_FLIGHT_RETRY_SECONDS,
     has_been,
-    is_confirmed,
     is_of_that,
-    is_released,
     newly_confirmed,
+    newly_done,
     newly_held_for_good,
     refusal,
     refused_by_status,
@@ -124,58 +135,58 @@ class Selling:
         if refused:
             return refused
         result = decision.result
-        match result[0]:
-            case "held" | "confirmed":
+        match result:
+            case Held() | Bought():
                 return await self._granted(sale, short, basket, result)
-            case "spread":
-                return NotHere(result[1], short, body)
-            case "unknown-sale" if shard is None:
+            case Spread(shards):
+                return NotHere(shards, short, body)
+            case Refusal("unknown-sale") if shard is None:
                 return NotHere(0, short, body)
-            case "unknown-sale":
+            case Refusal("unknown-sale"):
                 return await self._fallback.sale_not_in_memory(sale, short, body)
-            case "idempotency-mismatch" if await self._fallback.is_parked(sale, short):
+            case Refusal("idempotency-mismatch") if await self._fallback.is_parked(sale, short):
                 return Refused(code=Code.LEDGER_REFUSED)
         return refusal(result)
 
-    async def _granted(self, sale: SaleId, short: str, basket: Basket, result: list[Any]) -> Outcome:
-        word, replayed, created_ms, hold_ms, ended_ms, seq, *durability = result
-        if word == "confirmed" and replayed and seq:
+    async def _granted(self, sale: SaleId, short: str, basket: Basket, result: Held | Bought) -> Outcome:
+        if isinstance(result, Bought) and result.replayed and result.seq:
             found = await self._fallback.ended(sale, short, ReservationStatus.CONFIRMED, wait=False)
             if isinstance(found, Refused):
                 return found
-        held = word == "held"
+        held = isinstance(result, Held)
         if (
-            held
-            and (durability or not self._durability.server_waits(self._decisions.partition(sale)))
-            and not await self._is_durable(sale, short, durability, replayed=replayed)
+            isinstance(result, Held)
+            and (result.durability or not self._durability.server_waits(self._decisions.partition(sale)))
+            and not await self._is_durable(sale, short, result)
         ):
             return NOT_DURABLE_IN_TIME
+        created_ms, expires_ms = result.created_ms, result.created_ms + result.hold_ms
         id_ = ReservationId(f"{sale}.{short}")
         receipt = None
         if held:
-            receipt = self._receipt(id_, basket.customer, basket.lines, created_ms, created_ms + hold_ms)
+            receipt = self._receipt(id_, basket.customer, basket.lines, created_ms, expires_ms)
         reservation = Reservation(
             id=id_,
             sale_id=public_sale(sale),
             customer=basket.customer,
-            status=ReservationStatus(word),
+            status=ReservationStatus.HELD if held else ReservationStatus.CONFIRMED,
             items=basket.lines,
             created_at=from_millis(created_ms),
-            expires_at=from_millis(created_ms + hold_ms) if held else None,
-            confirmed_at=None if held else from_millis(ended_ms),
+            expires_at=from_millis(expires_ms) if held else None,
+            confirmed_at=None if held else from_millis(result.ended_ms),
             receipt=receipt,
         )
-        return Granted(reservation, replayed)
+        return Granted(reservation, result.replayed)
 
-    async def _is_durable(self, sale: SaleId, short: str, durability: list[str], *, replayed: bool) -> bool:
+    async def _is_durable(self, sale: SaleId, short: str, hold: Held) -> bool:
         """Return whether a hold has the durability that its sale demands. A new hold of a sale that demands
         `ledger` has been waited for already."""
         partition = self._decisions.partition(sale)
-        if not durability:
+        if not hold.durability:
             return await self._durability.reach(Durability.DISK, partition)
-        if durability[0] == Durability.LEDGER:
-            return not replayed or await self._fallback.is_recorded(sale, short)
-        return await self._durability.reach(Durability(durability[0]), partition)
+        if hold.durability == Durability.LEDGER:
+            return not hold.replayed or await self._fallback.is_recorded(sale, short)
+        return await self._durability.reach(Durability(hold.durability), partition)
 
     def _receipt(
         self,
@@ -203,7 +214,7 @@ class Selling:
             sale,
             (short,) if receipt is None else (short, grant_of(receipt)),
             id_=short,
-            durable=is_confirmed,
+            durable=newly_done,
             same=lambda result, found: (
                 has_been(ReservationStatus.CONFIRMED, found) and is_of_that(result, found)
             ),
@@ -217,8 +228,10 @@ class Selling:
         if refused:
             return refused
         status, result = ReservationStatus.CONFIRMED, decision.result
-        if result[0] in REFUND_CALLED_FOR:
-            why = str(result[1]) if result[0] == "reservation-expired" and len(result) > 1 else None
+        if isinstance(result, Refusal) and result.code in REFUND_CALLED_FOR:
+            why = None
+            if result.code == Code.RESERVATION_EXPIRED and result.values:
+                (why,) = result.values
             return await self._fallback.too_late(sale, short, refusal(result), why, receipt)
         return await self._ended_outcome(sale, short, status, result, receipt)
 
@@ -233,7 +246,7 @@ class Selling:
             sale,
             (short,),
             id_=short,
-            durable=is_released,
+            durable=newly_done,
             same=lambda result, found: has_been(status, found) and is_of_that(result, found),
         )
         if decision.status in (DecisionStatus.REFUSED_BY_LEDGER, DecisionStatus.LOST):
@@ -245,16 +258,17 @@ class Selling:
         sale: SaleId,
         short: str,
         status: ReservationStatus,
-        result: list[Any],
+        result: Result | None,
         receipt: Receipt | None = None,
     ) -> Outcome:
-        if result[0] == status:
-            return Granted(_ended(sale, short, status, result))
-        if result[0] == "as-it-is":
-            found = await self._fallback.ended(sale, short, status, wait=bool(result[1]))
-            return found if isinstance(found, Refused) else Granted(found, True)
-        if result[0] in ("unknown-reservation", "unknown-sale"):
-            return await self._fallback.reservation_not_in_memory(sale, short, status, receipt)
+        match result:
+            case Ended():
+                return Granted(_ended(sale, short, status, result))
+            case AsItIs(seq):
+                found = await self._fallback.ended(sale, short, status, wait=bool(seq))
+                return found if isinstance(found, Refused) else Granted(found, True)
+            case Refusal("unknown-reservation" | "unknown-sale"):
+                return await self._fallback.reservation_not_in_memory(sale, short, status, receipt)
         return refusal(result)
 
     async def extend(self, id_: str, key: Key | None) -> Outcome:
@@ -272,10 +286,9 @@ class Selling:
         if refused:
             return refused
         result = decision.result
-        if result[0] == "held":
-            _, replayed, customer, flat, created_ms, _, expires_ms = result
-            return Granted(self._live(sale, short, customer, flat, created_ms, expires_ms), replayed)
-        if result[0] == "unknown-reservation":
+        if isinstance(result, Extended):
+            return Granted(self._live(sale, short, result), result.replayed)
+        if decision.code == Code.UNKNOWN_RESERVATION:
             return await self._fallback.reservation_not_in_memory(sale, short, ReservationStatus.HELD)
         return refusal(result)
 
@@ -286,15 +299,12 @@ class Selling:
             return unknown(Code.UNKNOWN_RESERVATION, id_)
         sale, short = name
         decision = await self._decisions.ask(Verb.GET, sale, (short,))
-        if decision.status is DecisionStatus.DECIDED and decision.result[0] != "unknown-reservation":
-            result = decision.result
-            if len(result) == 2:
-                return await self._fallback.ended(
-                    sale, short, ReservationStatus(result[0]), wait=bool(result[1])
-                )
-            _, customer, flat, created_ms, _, expires_ms = result
-            live = self._live(sale, short, customer, flat, created_ms, expires_ms)
-            if result[0] == "held":
+        result = decision.result
+        if isinstance(result, EndedBefore):
+            return await self._fallback.ended(sale, short, result.status, wait=bool(result.seq))
+        if isinstance(result, HoldNow):
+            live = self._live(sale, short, result)
+            if result.status is ReservationStatus.HELD:
                 return live
             return Reservation(
                 id=live.id, sale_id=live.sale_id, customer=live.customer, status=ReservationStatus.EXPIRED,
@@ -305,31 +315,28 @@ class Selling:
             return found
         return refused_by_status(decision) or unknown(Code.UNKNOWN_RESERVATION, id_)
 
-    def _live(
-        self, sale: SaleId, short: str, customer: str, flat: list[Any], created_ms: int, expires_ms: int
-    ) -> Reservation:
-        id_, lines = ReservationId(f"{sale}.{short}"), lines_from_flat(flat)
+    def _live(self, sale: SaleId, short: str, hold: Extended | HoldNow) -> Reservation:
+        id_, lines = ReservationId(f"{sale}.{short}"), lines_from_flat(hold.lines)
         return Reservation(
             id=id_,
             sale_id=public_sale(sale),
-            customer=CustomerId(customer),
+            customer=hold.customer,
             status=ReservationStatus.HELD,
             items=lines,
-            created_at=from_millis(created_ms),
-            expires_at=from_millis(expires_ms),
-            receipt=self._receipt(id_, CustomerId(customer), lines, created_ms, expires_ms),
+            created_at=from_millis(hold.created_ms),
+            expires_at=from_millis(hold.expires_ms),
+            receipt=self._receipt(id_, hold.customer, lines, hold.created_ms, hold.expires_ms),
         )
 
 
-def _ended(sale: SaleId, short: str, status: ReservationStatus, result: list[Any]) -> Reservation:
-    _, customer, flat, created_ms, _, expires_ms, ended_ms, _ = result
+def _ended(sale: SaleId, short: str, status: ReservationStatus, result: Ended) -> Reservation:
     return Reservation(
         id=ReservationId(f"{sale}.{short}"),
         sale_id=public_sale(sale),
-        customer=customer,
+        customer=result.customer,
         status=status,
-        items=lines_from_flat(flat),
-        created_at=from_millis(created_ms),
-        expires_at=from_millis(expires_ms),
-        confirmed_at=from_millis(ended_ms) if status is ReservationStatus.CONFIRMED else None,
+        items=lines_from_flat(result.lines),
+        created_at=from_millis(result.created_ms),
+        expires_at=from_millis(result.expires_ms),
+        confirmed_at=from_millis(result.ended_ms) if status is ReservationStatus.CONFIRMED else None,
     )

@@ -9,6 +9,7 @@ import asyncpg
 
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.results import Restocked, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_that_differ, transfers_to_complete
@@ -56,9 +57,10 @@ async def complete_transfers(
         reply = await kernel.run(Verb.RESTOCK, transfer.partition, [receiver], [(0, *request)])
         if reply.status:
             continue  # that partition is being rebuilt
-        if reply.results[0][0] != "restocked":
-            log.error("%d units of %s can't arrive at %s: %s", units, sku, receiver, reply.results[0])
-        elif not reply.results[0][1]:
+        result = read_result(Verb.RESTOCK, reply.results[0])
+        if not isinstance(result, Restocked):
+            log.error("%d units of %s can't arrive at %s: %s", units, sku, receiver, result)
+        elif not result.replayed:
             done += 1
             log.warning("completed a transfer of %d units of %s to %s", units, sku, receiver)
     return done

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from flashguard.journal import decode_entry, last_position
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.results import SaleNow, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.audit import audited_sale
@@ -87,11 +88,9 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
             differences=("memory does not settle: it is recovering, or the journal has a gap",),
         )  # fmt: skip
 
-    memory: dict[str, tuple[int, int, int]] = {}
-    loaded = reply.results[0][0] != "unknown-sale"
-    if loaded:
-        flat = reply.results[0][6]
-        memory = {flat[at]: (flat[at + 1], flat[at + 2], flat[at + 3]) for at in range(0, len(flat), 4)}
+    now = read_result(Verb.GET, reply.results[0])
+    loaded = isinstance(now, SaleNow)
+    memory = now.items if isinstance(now, SaleNow) else {}
     deltas = {sku: item for (of_sale, sku), item in fold(tail).items.items() if of_sale == sale}
     items = []
     for row in recorded.items:

@@ -9,8 +9,9 @@ import msgspec
 
 from flashguard.engine.decision import Decision
 from flashguard.engine.decisions import Decisions
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
+from flashguard.engine.outcomes import RETRY_SECONDS, newly_done, refusal, refused_by_status
 from flashguard.errors import Code
+from flashguard.kernel.results import Refusal, Restocked, Result, SaleChanged
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import (
@@ -104,7 +105,7 @@ class SaleChanges:
             sale_id,
             (verb, asked, field),
             name=field or verb,
-            durable=lambda result: result[1:2] == [False],
+            durable=newly_done,
         )
         return refused_by_status(decision) or await self._changed(stored, verb, field, decision)
 
@@ -147,17 +148,17 @@ class SaleChanges:
         self, stored: StoredSale, verb: str, field: str, decision: Decision
     ) -> tuple[Sale, bool] | Refused:
         sale_id, result = stored.sale.id, decision.result
-        match result[0]:
-            case "unknown-sale":
+        match result:
+            case Refusal("unknown-sale"):
                 return await self._change_closed(stored.sale, verb, field)
-            case "sale-not-open":
-                return not_open(result[1])
-            case "ended":
+            case Refusal("sale-not-open", (status, *_)):
+                return not_open(status)
+            case Refusal("ended"):
                 return ENDED if verb == "patch" else ENDED_BEFORE_IT_OPENED
-            case Code.IDEMPOTENCY_MISMATCH:
-                return Refused(code=Code.IDEMPOTENCY_MISMATCH)
-        status, replayed, seq = result
-        if replayed and seq and await self._ledger.sales.change_made_with(sale_id, field) is None:
+        if not isinstance(result, SaleChanged):
+            return refusal(result)
+        replayed = result.replayed
+        if replayed and result.seq and await self._ledger.sales.change_made_with(sale_id, field) is None:
             return IN_FLIGHT
         behind = await self._whole.align(sale_id) if stored.sale.spread > 1 else None
         if behind:
@@ -165,7 +166,7 @@ class SaleChanges:
         now = await self._read(sale_id)
         if now is None:
             return unknown_sale(sale_id)
-        return (msgspec.structs.replace(now, status=SaleStatus(status)) if replayed else now), replayed
+        return (msgspec.structs.replace(now, status=result.status) if replayed else now), replayed
 
     async def _change_closed(self, sale: Sale, verb: str, field: str) -> tuple[Sale, bool] | Refused:
         """Return the outcome where memory has no such sale: it closed long ago, or is not loaded yet."""
@@ -211,10 +212,10 @@ class SaleChanges:
         if stored is None:
             return unknown_sale(sale_id)
         result = decision.result
-        if result[0] != "restocked":
+        if not isinstance(result, Restocked):
             return _not_restocked(stored.sale, sku, result)
-        replayed = bool(result[1])
-        unsure = replayed and result[5]  # memory alone may have it, and lose it
+        replayed = result.replayed
+        unsure = replayed and result.seq  # memory alone may have it, and lose it
         if unsure and not await self._ledger.sales.has_restock(sale_id, field):
             return IN_FLIGHT
         if stored.sale.spread > 1:
@@ -223,26 +224,26 @@ class SaleChanges:
         item = next(item for item in stored.sale.items if item.sku == sku)
         after = Item(
             sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
-            stock=result[2], held=result[3], sold=result[4],
+            stock=result.stock, held=result.held, sold=result.sold,
         )  # fmt: skip
         return after, replayed
 
 
-def _not_restocked(sale: Sale, sku: str, result: list[Any]) -> Refused:
+def _not_restocked(sale: Sale, sku: str, result: Result | None) -> Refused:
     match result:
-        case ["unknown-sale", *_]:
+        case Refusal("unknown-sale"):
             return not_open(SaleStatus.CLOSED) if sale.status is SaleStatus.CLOSED else RECOVERING
-        case ["unknown-item", *_]:
+        case Refusal("unknown-item"):
             return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
-        case ["recovering", *_]:
+        case Refusal("recovering"):
             return RECOVERING
-        case ["invalid-request", available, *_]:
+        case Refusal("invalid-request", (available,)):
             return Refused(
                 code=Code.INVALID_REQUEST,
                 detail=f"delta: {available} units are available, and stock is at most {MAX_STOCK}",
                 available=available,
             )
-    return Refused(code=Code(result[0]))
+    return refusal(result)
 
 
 def restock_field(key: Key | None) -> str:

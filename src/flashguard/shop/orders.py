@@ -3,10 +3,10 @@
 import asyncio
 from typing import Final
 
-from flashguard.engine.decision import DecisionStatus
 from flashguard.engine.decisions import Decisions
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
+from flashguard.engine.outcomes import RETRY_SECONDS, newly_done, refused_by_status
 from flashguard.errors import Code
+from flashguard.kernel.results import AsItIs, Cancelled, EndedBefore, HoldNow, Refusal
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, RecordedReservation
 from flashguard.model import (
@@ -70,30 +70,30 @@ class Orders:
             sale,
             (short, order.fingerprint, order.customer, order.lines, restock, reason),
             id_=short,
-            durable=lambda result: bool(result[0] == "cancelled"),
+            durable=newly_done,
             same=lambda _, found: found.status is ReservationStatus.CANCELLED,
         )
         refused = refused_by_status(decision)
         if refused:
             return _OF_ANOTHER_HISTORY if refused.code is Code.LEDGER_REFUSED else refused
         match decision.result:
-            case ["cancelled", *_]:
+            case Cancelled():
                 found = await self._ledger.reservations.get(sale, short)
                 return _OF_ANOTHER_HISTORY if found is None else Granted(found)
-            case ["as-it-is", seq]:
+            case AsItIs(seq):
                 return await self._as_it_is(sale, short, wait=bool(seq))
-            case ["unknown-sale"]:
+            case Refusal("unknown-sale"):
                 return await self._cancel_archived(sale, short, restock=restock, reason=reason)
         return _OF_ANOTHER_HISTORY
 
     async def _no_order_yet(self, sale: SaleId, short: str, order: RecordedReservation | None) -> Refused:
         """Return the refusal where the ledger has a hold or nothing; memory may be ahead of it."""
         decision = await self._decisions.ask(Verb.GET, sale, (short,))
-        status = decision.result[0] if decision.status is DecisionStatus.DECIDED else "unknown-reservation"
-        if status in (ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED):
-            return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
-        if status != "unknown-reservation":
-            return Refused(code=Code(f"reservation-{status}"))
+        result = decision.result
+        if isinstance(result, EndedBefore | HoldNow):
+            if result.status in (ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED):
+                return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
+            return Refused(code=Code(f"reservation-{result.status}"))
         if order is not None:
             return Refused(code=Code.RESERVATION_HELD)
         refused = await self._ledger.refusals.reason(sale, short)

@@ -14,6 +14,7 @@ from flashguard.engine.outcomes import RETRY_SECONDS
 from flashguard.errors import Code
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.results import SaleNow, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import ALL_ORDERS, Ledger, OrderFilter, StoredSale
 from flashguard.ledger.loading import sale_to_load
@@ -158,7 +159,7 @@ class Shop:
         known = await asyncio.gather(*(self._decisions.ask(Verb.GET, id_, ("",)) for id_ in sale_ids))
         if any(each.status is not DecisionStatus.DECIDED for each in known):
             return False
-        there = [id_ for id_, each in zip(sale_ids, known, strict=True) if each.result[0] != "unknown-sale"]
+        there = [id_ for id_, each in zip(sale_ids, known, strict=True) if each.code != Code.UNKNOWN_SALE]
         return not await self._ledger.sales.unknown(there)
 
     async def load(self, sale_id: SaleId, partition: int) -> bool:
@@ -199,9 +200,7 @@ class Shop:
         if sale.spread > 1:
             return await self._whole.live(sale)
         decision = await self._decisions.ask(Verb.GET, sale.id, ("",))
-        if decision.status is not DecisionStatus.DECIDED or decision.result[0] == "unknown-sale":
-            return sale
-        return with_memory_state(sale, decision.result)
+        return with_memory_state(sale, decision.result) if isinstance(decision.result, SaleNow) else sale
 
     async def sale_in_memory(self, sale_id: SaleId) -> tuple[Sale, int, int, int] | None:
         """Return a sale as memory has it, with the epoch and sequence of the newest journal entry it includes
@@ -219,8 +218,8 @@ class Shop:
         reply = await self._kernel.run(Verb.GET, self._decisions.partition(sale_id), [sale_id], [(0, "")])
         if reply.status:
             raise MemoryAway(reply.status)
-        sale, result = stored.sale, reply.results[0]
-        if result[0] != "unknown-sale":
+        sale, result = stored.sale, read_result(Verb.GET, reply.results[0])
+        if isinstance(result, SaleNow):
             sale = with_memory_state(sale, result)
         elif sale.status is not SaleStatus.CLOSED:
             raise MemoryAway(f"sale {sale_id} is not loaded yet")

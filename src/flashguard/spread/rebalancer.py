@@ -18,11 +18,11 @@ from typing import Final
 
 import asyncpg
 
-from flashguard.engine.decision import DecisionStatus
 from flashguard.engine.decisions import Decisions
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
+from flashguard.engine.outcomes import RETRY_SECONDS, newly_done, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.errors import MemoryAway
+from flashguard.kernel.results import Restocked
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Refused, SaleId
@@ -195,16 +195,16 @@ class Rebalancer:
             Verb.RESTOCK,
             source,
             (self._sku, -units, target, out, body, LARGEST_STOCK),
-            durable=lambda result: result[:2] == ["restocked", False],
+            durable=newly_done,
         )
-        if refused_by_status(departure) or departure.result[0] != "restocked":
+        if refused_by_status(departure) or not isinstance(departure.result, Restocked):
             return False
         if not await self._ledger.sales.has_restock(source, out):
             return False  # memory granted the departure and the ledger refused it
         arrived = await self._decisions.ask(
             Verb.RESTOCK, target, arrival(self._sku, units, source, id_, body)
         )
-        return arrived.status is DecisionStatus.DECIDED and arrived.result[0] == "restocked"
+        return isinstance(arrived.result, Restocked)
 
 
 def plan(available: list[int], needed: Sequence[int]) -> list[tuple[int, int, int]]:

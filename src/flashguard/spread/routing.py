@@ -9,9 +9,11 @@ from flashguard.engine.decision import Decision, DecisionStatus
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.fallback import Fallback
 from flashguard.engine.late_confirm import lines_of
+from flashguard.engine.outcomes import newly_done
 from flashguard.engine.selling import NotHere, Selling, Shard
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.results import Refusal
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_of
@@ -179,18 +181,14 @@ class ShardRouter:
                 sale,
                 request,
                 name=request[3],
-                durable=lambda result: result[:2] == ["restocked", False],
+                durable=newly_done,
             )
-            is_short = (
-                decision.status is DecisionStatus.DECIDED
-                and decision.result[0] == "invalid-request"
-                and delta < 0
-            )
+            is_short = decision.code == Code.INVALID_REQUEST and delta < 0
             if not is_short or await self.shards_of(sale) == 1:
                 return decision
             refused = await self.bring(sale, 0, sku, -delta, deadline)
             if refused is not None and refused.code is Code.SOLD_OUT:
-                return Decision(DecisionStatus.DECIDED, ["invalid-request", refused.available])
+                return Decision(DecisionStatus.DECIDED, Refusal("invalid-request", (refused.available,)))
             if refused is not None:
                 return refused
         return OVERLOADED
@@ -208,4 +206,7 @@ class ShardRouter:
 
 def _is_short(decision: Decision) -> bool:
     """Return True for a late confirm that was refused because of a shortage of units."""
-    return "sold-out" in decision.result[:2]
+    match decision.result:
+        case Refusal("sold-out") | Refusal("reservation-expired", ("sold-out", *_)):
+            return True
+    return False

@@ -4,9 +4,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from flashguard.engine.decision import Decision, DecisionStatus
+from flashguard.engine.decision import Decision
 from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
 from flashguard.errors import Code
+from flashguard.kernel.results import Surveyed
 from flashguard.model import Refused
 
 NOT_LOADED: Final = Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
@@ -43,11 +44,11 @@ def survey_of(decisions: list[Decision]) -> Survey:
     versions: list[tuple[int, int]] = []
     settled, refused = True, None
     for decision in decisions:
-        if decision.status is DecisionStatus.DECIDED and isinstance(decision.result[0], int):
-            units, outs, ins, drained = decision.result
-            available.append(max(0, units))
-            versions.append((outs, ins))
-            settled = settled and drained
+        result = decision.result
+        if isinstance(result, Surveyed):
+            available.append(max(0, result.available))
+            versions.append((result.outs, result.ins))
+            settled = settled and result.settled
         else:
             available.append(0)
             versions.append((-1, -1))

@@ -1,16 +1,16 @@
 """A spread sale as the shop sees it: one sale, whose shards the shop need not know."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from flashguard.engine.decision import DecisionStatus
 from flashguard.engine.decisions import Decisions
-from flashguard.engine.outcomes import RETRY_SECONDS, refused_by_status
+from flashguard.engine.outcomes import RETRY_SECONDS, newly_done, refused_by_status
 from flashguard.errors import Code
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.results import SaleNow, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, StoredSale
 from flashguard.model import Item, Refused, Sale, SaleId, SaleStatus, from_millis
@@ -59,31 +59,25 @@ def shard_drafts(stored: StoredSale) -> list[StoredSale]:
     return drafts
 
 
-def with_memory_state(sale: Sale, result: list[Any]) -> Sale:
+def with_memory_state(sale: Sale, now: SaleNow) -> Sale:
     """Return the ledger's sale with memory's status, rules and counters."""
-    status, starts_ms, ends_ms, hold_ms, _, limit, *_ = result
     return msgspec.structs.replace(
         sale,
-        status=SaleStatus(status),
-        items=_counted(sale.items, result),
-        starts_at=from_millis(starts_ms) if starts_ms else None,
-        ends_at=from_millis(ends_ms) if ends_ms else None,
-        hold_seconds=hold_ms // 1000,
-        limit_per_customer=limit or None,
+        status=now.status,
+        items=_counted(sale.items, now),
+        starts_at=from_millis(now.starts_ms) if now.starts_ms else None,
+        ends_at=from_millis(now.ends_ms) if now.ends_ms else None,
+        hold_seconds=now.hold_ms // 1000,
+        limit_per_customer=now.limit or None,
     )
 
 
-def _counted(items: tuple[Item, ...], result: list[Any]) -> tuple[Item, ...]:
-    flat = result[6]
-    counters = {flat[at]: flat[at + 1 : at + 4] for at in range(0, len(flat), 4)}
-    return tuple(
-        Item(
-            sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
-            stock=counters[item.sku][0], held=counters[item.sku][1], sold=counters[item.sku][2],
-        )
-        if item.sku in counters else item
-        for item in items
-    )  # fmt: skip
+def _counted(items: tuple[Item, ...], now: SaleNow) -> tuple[Item, ...]:
+    counters, counted = now.items, []
+    for item in items:
+        stock, held, sold = counters.get(item.sku, (item.stock, item.held, item.sold))
+        counted.append(msgspec.structs.replace(item, stock=stock, held=held, sold=sold))
+    return tuple(counted)
 
 
 class Whole:
@@ -101,10 +95,7 @@ class Whole:
         decisions = await asyncio.gather(*(self._decisions.ask(Verb.GET, shard, ("",)) for shard in shards))
         return await self._whole(
             sale,
-            [
-                decision.result if decision.status is DecisionStatus.DECIDED else ["unknown-sale"]
-                for decision in decisions
-            ],
+            [each.result if isinstance(each.result, SaleNow) else None for each in decisions],
         )
 
     async def in_memory(self, sale: Sale) -> tuple[Sale, int, int, int]:
@@ -121,32 +112,36 @@ class Whole:
                 for shard in shards
             )
         )
+        in_memory: list[SaleNow | None] = []
         for shard, reply in zip(shards, replies, strict=True):
             closed = sale.status is SaleStatus.CLOSED
-            if reply.status or (reply.results[0][0] == "unknown-sale" and not closed):
+            now = None if reply.status else read_result(Verb.GET, reply.results[0])
+            in_memory.append(now if isinstance(now, SaleNow) else None)
+            if reply.status or (in_memory[-1] is None and not closed):
                 raise MemoryAway(f"sale {shard}: {reply.status or 'not loaded yet'}")
         first = replies[0]
-        whole = await self._whole(sale, [reply.results[0] for reply in replies])
+        whole = await self._whole(sale, in_memory)
         return whole, first.epoch, first.seq, first.now_ms
 
-    async def _whole(self, sale: Sale, results: list[list[Any]]) -> Sale:
+    async def _whole(self, sale: Sale, in_memory: list[SaleNow | None]) -> Sale:
         shards = shard_ids(sale.id, sale.spread)
         items = await self._ledger.sales.items(shards)
         in_transit: dict[str, int] = {}
         shard_items: list[tuple[Item, ...]] = []
-        for shard, result in zip(shards, results, strict=True):
+        for shard, now in zip(shards, in_memory, strict=True):
             stored = items.get(shard, ())
-            if result[0] == "unknown-sale":
+            if now is None:
                 shard_items.append(stored)
                 continue
-            shard_items.append(_counted(stored, result))
-            moving = result[7] if len(result) > 7 else []
+            shard_items.append(_counted(stored, now))
+            moving = now.moved_away
             for sku, units in zip(moving[::2], moving[1::2], strict=True):
                 in_transit[sku] = in_transit.get(sku, 0) + units
-        if any(result[0] == "unknown-sale" for result in results):
+        if None in in_memory:
             in_transit = {}  # the counts of some shards alone mean nothing
-        if results[0][0] != "unknown-sale":
-            sale = with_memory_state(sale, results[0])
+        first, *_ = in_memory
+        if first is not None:
+            sale = with_memory_state(sale, first)
         return msgspec.structs.replace(sale, items=sum_items(shard_items, in_transit))
 
     async def align(self, sale: SaleId) -> Refused | None:
@@ -158,13 +153,11 @@ class Whole:
                 return None
             decisions = await asyncio.gather(
                 *(
-                    self._decisions.ask(
-                        Verb.CHANGE_SALE, shard, request, durable=lambda result: result[1:2] == [False]
-                    )
+                    self._decisions.ask(Verb.CHANGE_SALE, shard, request, durable=newly_done)
                     for shard, _, request in behind
                 )
             )
             for decision in decisions:
-                if refused_by_status(decision) or decision.result[0] == "unknown-sale":
+                if refused_by_status(decision) or decision.code == Code.UNKNOWN_SALE:
                     return NOT_ALL
         return None

@@ -7,7 +7,7 @@ loss of memory, a buyer who shows it gets that place back.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -17,6 +17,7 @@ from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import refusal, refused_by_status
 from flashguard.engine.receipts import Signer
 from flashguard.errors import Code
+from flashguard.kernel.results import Admitted, InRoom, Issued, Refusal, Result, RoomLeft, RoomNow
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.model import (
@@ -130,16 +131,16 @@ class WaitingRooms:
         refused = refused_by_status(decision)
         if refused:
             return refused
-        if not isinstance(decision.result[0], bool):
-            return await self._refused(sale, decision.result)
-        known, epoch, *result = decision.result
+        issued = decision.result
+        if not isinstance(issued, Issued):
+            return await self._refused(sale, issued)
+        standing = issued.standing
         try:
-            place = self._place(sale, id_, result, decision.now_ms)
-            if result[0] == "waiting":
-                place = msgspec.structs.replace(
-                    place, ticket=self._ticket(sale, id_, int(result[1]), drawn, decision.now_ms, epoch)
-                )
-            return place, known
+            place = self._place(sale, id_, standing, decision.now_ms)
+            if isinstance(standing, InRoom):
+                signed = self._ticket(sale, id_, int(standing.place), drawn, decision.now_ms, issued.epoch)
+                place = msgspec.structs.replace(place, ticket=signed)
+            return place, issued.known
         except LookupError:
             return NO_KEY_YET
 
@@ -152,7 +153,7 @@ class WaitingRooms:
         refused = refused_by_status(decision)
         if refused:
             return refused
-        if decision.result[0] not in ("waiting", "admitted"):
+        if not isinstance(decision.result, Admitted | InRoom):
             return await self._refused(sale, decision.result)
         try:
             return self._place(sale, id_, decision.result, decision.now_ms)
@@ -174,7 +175,7 @@ class WaitingRooms:
         refused = refused_by_status(decision)
         if refused:
             return refused
-        if decision.result[0] not in ("left", "unknown-ticket"):
+        if not isinstance(decision.result, RoomLeft):
             return await self._refused(sale, decision.result)
         return None  # to leave twice is to leave
 
@@ -234,15 +235,16 @@ class WaitingRooms:
         refused = refused_by_status(decision)
         if refused:
             return refused
-        if len(decision.result) == 1:
-            return await self._refused(sale, decision.result)
-        opened_ms, waiting, active, admitted, tickets, page = decision.result
+        now = decision.result
+        if not isinstance(now, RoomNow):
+            return await self._refused(sale, now)
+        opened_ms = now.opened_ms
         if opened_ms:
             await self._ledger.sales.note_room_opened(sale)
         return Drawing(
             mode=room.mode, commitment=room.commitment, seed=seed if opened_ms else None,
             drawn_at=from_millis(int(opened_ms)) if opened_ms else None,
-            waiting=waiting, active=active, admitted=admitted, tickets=tickets, page=page,
+            waiting=now.waiting, active=now.active, admitted=now.admitted, tickets=now.tickets, page=now.page,
         )  # fmt: skip
 
     async def _seed(self, sale: SaleId) -> str | Refused:
@@ -275,34 +277,35 @@ class WaitingRooms:
         place = claims.more["place"]
         return [drawn if place == LOTTERY else place, claims.more["at_ms"], claims.more["epoch"]]
 
-    def _place(self, sale: SaleId, id_: str, result: list[Any], now_ms: int) -> Place:
-        if result[0] == "admitted":
-            until_ms = int(result[1])
+    def _place(self, sale: SaleId, id_: str, standing: Admitted | InRoom, now_ms: int) -> Place:
+        if isinstance(standing, Admitted):
+            until_ms = int(standing.until_ms)
             seconds = min((until_ms - now_ms) / 1000 + TOKEN_SLACK_SECONDS, MAX_TOKEN_SECONDS)
             signed = self.ring.sign(TokenKind.ADMISSION, id_, sale, seconds, {"until_ms": until_ms})
             return Place(
                 id=id_, sale_id=sale, status="admitted", outlook="likely",
                 admission=signed.token, admitted_until=from_millis(until_ms),
             )  # fmt: skip
-        _, _, position, waiting, wait_ms, outlook, opens_ms, look_ms = result
+        wait_ms, opens_ms = standing.wait_ms, standing.opens_ms
         return Place(
-            id=id_, sale_id=sale, status="waiting", position=position or None, waiting=waiting,
-            expected_wait_seconds=None if wait_ms < 0 else round(wait_ms / 1000, 1), outlook=outlook,
+            id=id_, sale_id=sale, status="waiting",
+            position=standing.position or None, waiting=standing.waiting,
+            expected_wait_seconds=None if wait_ms < 0 else round(wait_ms / 1000, 1), outlook=standing.outlook,
             opens_at=from_millis(opens_ms) if opens_ms else None,
-            poll_after_seconds=poll_after_seconds(id_, look_ms, opens_ms - now_ms),
+            poll_after_seconds=poll_after_seconds(id_, standing.poll_ms, opens_ms - now_ms),
         )  # fmt: skip
 
-    async def _refused(self, sale: SaleId, result: list[Any]) -> Refused:
-        match result[0]:
-            case "no-room":
+    async def _refused(self, sale: SaleId, result: Result | None) -> Refused:
+        match result:
+            case Refusal("no-room"):
                 return NO_ROOM
-            case "overloaded":
+            case Refusal("overloaded"):
                 return Refused(
                     code=Code.OVERLOADED,
                     detail="The waiting room is full.",
                     retry_after_seconds=FULL_RETRY_SECONDS,
                 )
-            case "unknown-sale":
+            case Refusal("unknown-sale"):
                 stored = await self._ledger.sales.get(sale)
                 if stored is None:
                     return unknown_sale(sale)

@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decisions import Decisions
-from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, refusal, refused_by_status
+from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, newly_done, refusal, refused_by_status
 from flashguard.engine.receipts import IdKind, Signer
 from flashguard.errors import Code
+from flashguard.kernel.results import EntryNow
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.waiting import waiting_entry
@@ -39,8 +40,6 @@ from flashguard.model.fingerprints import request_fingerprint
 
 IN_FLIGHT: Final = Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
 RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
-FIELDS: Final = 8
-"""Fields of an entry in the kernel's results; a refusal has fewer."""
 
 
 class WaitingStatus(StrEnum):
@@ -143,29 +142,36 @@ class WaitingList:
             sale,
             (verb, short, *asked),
             name=short,
-            durable=lambda result: len(result) == FIELDS and not result[1],
+            durable=newly_done,
         )
         refused = refused_by_status(decision)
         if refused:
             return refused
         result = decision.result
-        if len(result) != FIELDS:
-            if result[0] in ("unknown-sale", "unknown-entry"):
+        if not isinstance(result, EntryNow):
+            if decision.code in (Code.UNKNOWN_SALE, Code.UNKNOWN_ENTRY):
                 return await self._not_in_memory(sale, short, verb)
-            if result[0] == Code.IDEMPOTENCY_MISMATCH and await self._ledger.refusals.has_parked(sale, short):
+            if decision.code == Code.IDEMPOTENCY_MISMATCH and await self._ledger.refusals.has_parked(
+                sale, short
+            ):
                 return Refused(code=Code.LEDGER_REFUSED)
             return refusal(result)
-        state, as_it_was, customer, sku, quantity, created_ms, place, seq = result
-        if as_it_was and seq and verb != "see" and await waiting_entry(self._ledger, sale, short) is None:
+        as_it_was = result.as_it_was
+        if (
+            as_it_was
+            and result.seq
+            and verb != "see"
+            and await waiting_entry(self._ledger, sale, short) is None
+        ):
             return IN_FLIGHT  # memory alone may have it, and lose it
         entry = WaitingEntry(
             id=ReservationId(f"{sale}.{short}"),
             sale_id=sale,
-            customer=customer,
-            status=WaitingStatus(state),
-            items=(Line(sku, quantity),),
-            place=place or None,
-            created_at=from_millis(created_ms),
+            customer=result.customer,
+            status=WaitingStatus(result.state),
+            items=(Line(result.sku, result.quantity),),
+            place=result.place or None,
+            created_at=from_millis(result.created_ms),
         )
         return entry, as_it_was
 

@@ -1,0 +1,326 @@
+"""The scripts' results, with names: what a verb did, or its refusal.
+
+A script answers each request with an array. The script's header lists its results; `read_result` returns the
+struct of one.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from flashguard.model import CustomerId, ReservationStatus, SaleStatus, Sku
+
+from .verbs import Verb
+
+FlatLines = list[Any]
+"""sku, quantity, sku, quantity, …"""
+
+
+class Refusal(Struct, frozen=True):
+    """Nothing was done. `values` are what the code calls for, such as the sku and the units available."""
+
+    code: str
+    values: tuple[Any, ...] = ()
+
+
+class Held(Struct, frozen=True):
+    """A hold, made now or before under the same key.
+
+    Parameters:
+        durability: what the sale demands before the hold is answered; empty for the disk.
+    """
+
+    replayed: bool
+    created_ms: int
+    hold_ms: int
+    ended_ms: int
+    seq: int
+    durability: str = ""
+
+
+class Bought(Struct, frozen=True):
+    """A direct order, made now or before under the same key.
+
+    Parameters:
+        seq: the order's journal entry while the ledger may lack it, else 0.
+    """
+
+    replayed: bool
+    created_ms: int
+    hold_ms: int
+    ended_ms: int
+    seq: int
+
+
+class Spread(Struct, frozen=True):
+    """The request was routed for another number of shards than the sale has."""
+
+    shards: int
+
+
+class Ended(Struct, frozen=True):
+    """A hold that this request confirmed or released."""
+
+    customer: CustomerId
+    lines: FlatLines
+    created_ms: int
+    hold_ms: int
+    expires_ms: int
+    ended_ms: int
+    seq: int
+
+
+class Cancelled(Struct, frozen=True):
+    """An order that this request cancelled."""
+
+    cancelled_ms: int
+    seq: int
+
+
+class AsItIs(Struct, frozen=True):
+    """An earlier request did it.
+
+    Parameters:
+        seq: its journal entry while the ledger may lack it, else 0.
+    """
+
+    seq: int
+
+
+class Extended(Struct, frozen=True):
+    """A live hold, extended now or before under the same key."""
+
+    replayed: bool
+    customer: CustomerId
+    lines: FlatLines
+    created_ms: int
+    hold_ms: int
+    expires_ms: int
+
+
+class HoldNow(Struct, frozen=True):
+    """A hold as memory has it: held, or expired because it is past its end."""
+
+    status: ReservationStatus
+    customer: CustomerId
+    lines: FlatLines
+    created_ms: int
+    hold_ms: int
+    expires_ms: int
+
+
+class EndedBefore(Struct, frozen=True):
+    """A reservation that has ended; the ledger has its content.
+
+    Parameters:
+        seq: the journal entry that ended it while the ledger may lack it, else 0.
+    """
+
+    status: ReservationStatus
+    seq: int
+
+
+class SaleNow(Struct, frozen=True):
+    """A sale as memory has it.
+
+    Parameters:
+        counters: sku, stock, held, sold, sku, …
+        moved_away: of a shard: sku, units that left it less units that arrived, sku, …
+    """
+
+    status: SaleStatus
+    starts_ms: int
+    ends_ms: int
+    hold_ms: int
+    max_hold_ms: int
+    limit: int
+    counters: list[Any]
+    moved_away: list[Any] = []
+
+    @property
+    def items(self) -> dict[Sku, tuple[int, int, int]]:
+        """Stock, held and sold of each item."""
+        flat = self.counters
+        return {flat[at]: (flat[at + 1], flat[at + 2], flat[at + 3]) for at in range(0, len(flat), 4)}
+
+
+class SaleChanged(Struct, frozen=True):
+    """A sale's status after a change, made now or before under the same key."""
+
+    status: SaleStatus
+    replayed: bool
+    seq: int
+
+
+class Restocked(Struct, frozen=True):
+    """An item's counters after a restock, made now or before under the same key."""
+
+    replayed: bool
+    stock: int
+    held: int
+    sold: int
+    seq: int
+
+
+class Surveyed(Struct, frozen=True):
+    """What a shard has of an item.
+
+    Parameters:
+        outs: transfers that left the shard.
+        ins: transfers that arrived.
+        settled: no hold past its end is left to expire.
+    """
+
+    available: int
+    outs: int
+    ins: int
+    settled: bool
+
+
+class EntryNow(Struct, frozen=True):
+    """A waiting list's entry.
+
+    Parameters:
+        as_it_was: this request changed nothing.
+        place: the number of entries served before it, and itself; 0 when it does not wait.
+        seq: the journal entry that wrote it while the ledger may lack it, else 0.
+    """
+
+    state: str
+    as_it_was: bool
+    customer: CustomerId
+    sku: Sku
+    quantity: int
+    created_ms: int
+    place: int
+    seq: int
+
+
+class Admitted(Struct, frozen=True):
+    """A ticket whose turn it is."""
+
+    until_ms: float
+
+
+class InRoom(Struct, frozen=True):
+    """A ticket that waits.
+
+    Parameters:
+        position: 0 before the lottery is drawn.
+        wait_ms: -1 where the wait depends on holds that expire.
+        opens_ms: 0 once the sale is open.
+    """
+
+    place: float
+    position: int
+    waiting: int
+    wait_ms: float
+    outlook: str
+    opens_ms: int
+    poll_ms: float
+
+
+class Issued(Struct, frozen=True):
+    """A ticket, issued now or before."""
+
+    known: bool
+    epoch: int
+    standing: Admitted | InRoom
+
+
+class RoomLeft(Struct, frozen=True):
+    """The room does not have the ticket now."""
+
+
+class RoomNow(Struct, frozen=True):
+    """The counts of a waiting room, and a page of its lottery."""
+
+    opened_ms: int
+    waiting: int
+    active: int
+    admitted: int
+    tickets: int
+    page: list[str]
+
+
+Result = (
+    Refusal | Held | Bought | Spread | Ended | Cancelled | AsItIs | Extended | HoldNow | EndedBefore | SaleNow
+    | SaleChanged | Restocked | Surveyed | EntryNow | Admitted | InRoom | Issued | RoomLeft | RoomNow
+)  # fmt: skip
+
+
+def _get(values: list[Any]) -> Result:
+    match values:
+        case ["held" | "expired" as status, customer, lines, created_ms, hold_ms, expires_ms]:
+            return HoldNow(ReservationStatus(status), customer, lines, created_ms, hold_ms, expires_ms)
+        case ["confirmed" | "released" | "expired" | "cancelled" as status, seq]:
+            return EndedBefore(ReservationStatus(status), seq)
+        case [status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, counters, *away]:
+            return SaleNow(
+                SaleStatus(status), starts_ms, ends_ms, hold_ms, max_hold_ms, limit, counters, *away
+            )
+    return _refusal(values)
+
+
+def _change(values: list[Any]) -> Result:
+    match values:
+        case [status, bool(replayed), seq]:
+            return SaleChanged(SaleStatus(status), replayed, seq)
+    return _refusal(values)
+
+
+def _survey(values: list[Any]) -> Result:
+    return Surveyed(*values) if isinstance(values[0], int) else _refusal(values)
+
+
+def _entry(values: list[Any]) -> Result:
+    return EntryNow(*values) if len(values) == len(EntryNow.__struct_fields__) else _refusal(values)
+
+
+def _ticket(values: list[Any]) -> Result:
+    match values:
+        case [bool(known), epoch, "admitted", *rest]:
+            return Issued(known, epoch, Admitted(*rest))
+        case [bool(known), epoch, "waiting", *rest]:
+            return Issued(known, epoch, InRoom(*rest))
+    return _refusal(values)
+
+
+def _room(values: list[Any]) -> Result:
+    return RoomNow(*values) if len(values) == len(RoomNow.__struct_fields__) else _refusal(values)
+
+
+def _refusal(values: list[Any]) -> Refusal:
+    return Refusal(values[0], tuple(values[1:]))
+
+
+BY_WORD: Final[Mapping[Verb, Mapping[str, Callable[..., Result]]]] = {
+    Verb.RESERVE: {"held": Held, "confirmed": Bought, "spread": Spread},
+    Verb.CONFIRM: {"confirmed": Ended, "as-it-is": AsItIs},
+    Verb.RELEASE: {"released": Ended, "as-it-is": AsItIs},
+    Verb.CANCEL: {"cancelled": Cancelled, "as-it-is": AsItIs},
+    Verb.EXTEND: {"held": Extended},
+    Verb.RESTOCK: {"restocked": Restocked},
+    Verb.POLL_TICKET: {"admitted": Admitted, "waiting": InRoom},
+    Verb.LEAVE_ROOM: {"left": RoomLeft, "unknown-ticket": RoomLeft},
+}
+"""Verbs whose results begin with a word: the struct of each word; any other word is a refusal."""
+BY_SHAPE: Final[Mapping[Verb, Callable[[list[Any]], Result]]] = {
+    Verb.GET: _get,
+    Verb.CHANGE_SALE: _change,
+    Verb.SURVEY: _survey,
+    Verb.WAITING_LIST: _entry,
+    Verb.ISSUE_TICKET: _ticket,
+    Verb.GET_ROOM: _room,
+}
+"""The other verbs that answer callers: how their results are told apart."""
+
+
+def read_result(verb: Verb, values: list[Any]) -> Result:
+    """Return the struct of one result of this verb."""
+    words = BY_WORD.get(verb)
+    if words is None:
+        return BY_SHAPE[verb](values)
+    struct = words.get(values[0])
+    return _refusal(values) if struct is None else struct(*values[1:])

@@ -58,7 +58,7 @@ async def settled(stack: Stack, sale: str) -> dict[str, object]:
 async def rush(
     stack: Stack, services: list[Service], sale: str, buyers: int, hurt: Callable[[], Awaitable[None]]
 ) -> list[str]:
-    """All of one part's customers at once while something is hurt; the orders they were told of."""
+    """All of one shard's customers at once while something is hurt; the orders they were told of."""
     told: list[str] = []
 
     async def buyer(number: int) -> None:
@@ -83,12 +83,12 @@ async def rush(
     return told
 
 
-async def test_every_unit_is_sold_once_though_the_movers_are_killed(stack: Stack) -> None:
+async def test_every_unit_is_sold_once_though_the_rebalancers_are_killed(stack: Stack) -> None:
     await stack.ready()
     services = [stack.service, await api(stack, "api-2"), await api(stack, "api-3")]
     sale = await stack.service.create_sale(stock=300, spread=SPREAD)
 
-    async def kill_movers() -> None:
+    async def kill_rebalancers() -> None:
         for name in ("api-2", "api-3"):
 
             async def moving() -> bool:
@@ -97,7 +97,7 @@ async def test_every_unit_is_sold_once_though_the_movers_are_killed(stack: Stack
             await eventually(moving, "units are moved")
             await stack.end(name, signal.SIGKILL)
 
-    told = await rush(stack, services, sale, 330, kill_movers)
+    told = await rush(stack, services, sale, 330, kill_rebalancers)
     assert len(set(told)) == 300
     report = await settled(stack, sale)
     assert (report["orders"], report["items"][0]["sold"]) == (300, 300)  # type: ignore[index]
@@ -195,7 +195,7 @@ async def test_parts_follow_the_first_when_whoever_opened_it_died(stack: Stack) 
             answer = await stack.service.buy(sale, customer, key=customer)
             return answer.status == 201
 
-        await eventually(opened, f"part {home} is open")
+        await eventually(opened, f"shard {home} is open")
         (await stack.service.buy(sale, customer, 2)).problem(409, "limit-reached")
     await settled(stack, sale)
 

@@ -1,4 +1,4 @@
-"""A sale spread over partitions: one sale to everybody, exact to the unit, wherever its buyers are."""
+"""A sale spread over partitions: one sale to its callers, exact to the unit, wherever its buyers are."""
 
 import asyncio
 import zlib
@@ -10,7 +10,7 @@ from tests.support.streams import stream
 
 
 def customers_of(home: int, spread: int, count: int) -> list[str]:
-    """Customers who all have this part as their home."""
+    """Customers who all have this shard as their home."""
     found: list[str] = []
     while len(found) < count:
         name = unique("c")
@@ -67,7 +67,7 @@ async def test_a_key_has_one_outcome_in_a_spread_sale_and_belongs_to_its_custome
     assert (await service.item(sale))["sold"] == 4  # four customers, four requests under one key
 
 
-async def test_a_basket_is_whole_though_its_units_lie_in_different_parts(service: Service) -> None:
+async def test_a_basket_is_whole_though_its_units_lie_in_different_shards(service: Service) -> None:
     sale = await service.create_sale(stock=4, spread=4, skus=("unit", "other"))
     body = {
         "customer": customers_of(1, 4, 1)[0],
@@ -76,21 +76,21 @@ async def test_a_basket_is_whole_though_its_units_lie_in_different_parts(service
     order = (await service.call("POST", f"/v1/sales/{sale}/orders", body)).ok(201)
     assert len(order["items"]) == 2
     refused = (await service.buy(sale, customers_of(2, 4, 1)[0], 2)).problem(409, "sold-out")
-    assert refused["available"] == 1  # of all parts together, and not enough for this request
+    assert refused["available"] == 1  # of all shards together, and not enough for this request
     (await service.buy(sale, customers_of(2, 4, 1)[0], 1)).ok(201)
     await service.audit(sale)
 
 
-async def test_nobody_can_name_a_part_and_an_unknown_one_has_no_reservations(service: Service) -> None:
+async def test_nobody_can_name_a_shard_and_an_unknown_one_has_no_reservations(service: Service) -> None:
     sale = await service.create_sale(spread=2)
-    part = f"{sale}~1"
+    shard = f"{sale}~1"
     basket = {"customer": "c", "items": [{"sku": "unit", "quantity": 1}]}
-    (await service.call("GET", f"/v1/sales/{part}")).problem(404, "unknown-sale")
+    (await service.call("GET", f"/v1/sales/{shard}")).problem(404, "unknown-sale")
     for path in ("reservations", "orders"):
-        answer = await service.call("POST", f"/v1/sales/{part}/{path}", basket)
+        answer = await service.call("POST", f"/v1/sales/{shard}/{path}", basket)
         answer.problem(404, "unknown-sale")
     for path in ("open", "close"):
-        (await service.call("POST", f"/v1/sales/{part}/{path}", admin=True)).problem(404, "unknown-sale")
+        (await service.call("POST", f"/v1/sales/{shard}/{path}", admin=True)).problem(404, "unknown-sale")
     item = {"sku": "unit", "name": "U", "price_minor": 1, "currency": "EUR", "stock": 1}
     new = {"id": f"{unique()}~1", "name": "x", "items": [item]}
     (await service.call("POST", "/v1/sales", new, admin=True)).problem(422, "invalid-request")
@@ -118,7 +118,7 @@ async def test_what_a_spread_sale_can_not_have_is_said_at_its_creation(service: 
         answer.problem(422, "invalid-request")
 
 
-async def test_every_part_opens_pauses_changes_and_closes_with_the_sale(service: Service) -> None:
+async def test_every_shard_opens_pauses_changes_and_closes_with_the_sale(service: Service) -> None:
     sale = await service.create_sale(stock=40, spread=4, opened=False)
     homes = [customers_of(home, 4, 1)[0] for home in range(4)]
     for customer in homes:
@@ -162,7 +162,7 @@ async def test_stock_comes_and_goes_for_the_sale_as_a_whole(service: Service) ->
     await service.audit(sale)
 
 
-async def test_an_order_that_is_taken_back_is_bought_by_a_customer_of_another_part(service: Service) -> None:
+async def test_a_cancelled_order_is_bought_by_a_customer_of_another_shard(service: Service) -> None:
     sale = await service.create_sale(stock=1, spread=2)
     order = (await service.buy(sale, customers_of(1, 2, 1)[0])).ok(201)
     (await service.buy(sale, customers_of(0, 2, 1)[0])).problem(409, "sold-out")
@@ -172,21 +172,21 @@ async def test_an_order_that_is_taken_back_is_bought_by_a_customer_of_another_pa
     await service.audit(sale)
 
 
-async def test_a_receipt_is_honoured_with_units_of_another_part(service: Service) -> None:
+async def test_a_receipt_confirms_late_with_units_of_another_shard(service: Service) -> None:
     sale = await service.create_sale(stock=4, spread=4, hold_seconds=1)
     held = (await service.hold(sale, customers_of(1, 4, 1)[0])).ok(201)
     deadline = asyncio.get_running_loop().time() + 30
     while (await service.item(sale))["held"]:
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.1)
-    (await service.buy(sale, customers_of(1, 4, 1)[0])).ok(201)  # the only unit of that part
+    (await service.buy(sale, customers_of(1, 4, 1)[0])).ok(201)  # the only unit of that shard
     confirm = f"/v1/reservations/{held['id']}/confirm"
     order = (await service.call("POST", confirm, {"receipt": held["receipt"]})).ok()
     assert (order["id"], order["status"]) == (held["id"], "confirmed")
     await service.audit(sale)
 
 
-async def test_orders_of_all_parts_are_one_list_with_one_cursor(service: Service) -> None:
+async def test_orders_of_all_shards_are_one_list_with_one_cursor(service: Service) -> None:
     sale = await service.create_sale(stock=40, spread=4)
     orders = [(await service.buy(sale, unique("c"))).ok(201)["id"] for _ in range(23)]
     read: list[str] = []
@@ -204,7 +204,7 @@ async def test_orders_of_all_parts_are_one_list_with_one_cursor(service: Service
     assert [order["id"] for order in one["data"]] == [orders[7]]
 
 
-async def test_viewers_see_the_sums_of_all_parts(service: Service) -> None:
+async def test_viewers_see_the_sums_of_all_shards(service: Service) -> None:
     sale = await service.create_sale(stock=40, spread=4)
     async with stream(service, f"/v1/sales/{sale}/events") as events:
         first = await events.until("sale")

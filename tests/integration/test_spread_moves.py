@@ -1,5 +1,5 @@
-"""Units between two parts of a spread sale: nobody is told sold-out while any is on its way, and each
-arrives once."""
+"""Units in transit between two shards of a spread sale: meanwhile no buyer is refused as sold-out, and each
+unit arrives once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ def customer_of(home: int, spread: int) -> str:
 
 
 class Hand:
-    """Moves units as a mover does, one step at a time."""
+    """Moves units as the rebalancer does, one step at a time."""
 
     def __init__(self, guard: FlashGuard, sale: str) -> None:
         self._guard = guard
@@ -52,27 +52,27 @@ class Hand:
         request = arrival(UNIT, units, shard_id(self._sale, donor), id_, 7)
         await self._restock(shard_id(self._sale, receiver), request)
 
-    async def _restock(self, part: SaleId, request: tuple[object, ...]) -> None:
-        decision = await self._guard.decisions.ask(Verb.RESTOCK, part, request, durable=newly_done)
+    async def _restock(self, shard: SaleId, request: tuple[object, ...]) -> None:
+        decision = await self._guard.decisions.ask(Verb.RESTOCK, shard, request, durable=newly_done)
         assert isinstance(decision.result, Restocked), decision.result
 
     async def read(self, number: int) -> Decision:
         return await self._guard.decisions.ask(Verb.SURVEY, shard_id(self._sale, number), (UNIT,))
 
 
-async def test_a_look_at_part_after_part_can_be_deceived_and_two_looks_can_not(guard, service) -> None:
-    """One unit is always available, yet each part is seen empty, and as many arrivals as departures are
+async def test_a_survey_of_shard_after_shard_can_be_deceived_and_two_surveys_can_not(guard, service) -> None:
+    """One unit is always available, yet each shard is seen empty, and as many arrivals as departures are
     seen."""
     sale = await service.create_sale(stock=2, spread=3)
     hand = Hand(guard, sale)
     first = await guard.reserve(sale, customer_of(0, 3), [Line(UNIT, 1)])
-    assert isinstance(first, Granted)  # part 0 has no unit left, part 1 has one, part 2 none
+    assert isinstance(first, Granted)  # shard 0 has no unit left, shard 1 has one, shard 2 none
     seen = [await hand.read(0)]
     await guard.release(first.reservation.id)
     await hand.arrive(0, 2, await hand.leave(0, 2))
     bought = await guard.buy(sale, customer_of(2, 3), [Line(UNIT, 1)])
     assert isinstance(bought, Granted)
-    await hand.arrive(1, 0, await hand.leave(1, 0))  # the other unit comes to where we have looked
+    await hand.arrive(1, 0, await hand.leave(1, 0))  # the other unit arrives at a shard that was read already
     seen += [await hand.read(1), await hand.read(2)]
     deceived = survey_of(seen)
     assert (deceived.total, deceived.in_transit) == (0, False)
@@ -85,20 +85,20 @@ async def test_a_look_at_part_after_part_can_be_deceived_and_two_looks_can_not(g
     assert settled[1].total == 0
 
 
-async def test_nobody_is_told_sold_out_while_the_last_unit_is_on_its_way(guard, service) -> None:
+async def test_no_buyer_is_told_sold_out_while_the_last_unit_is_on_its_way(guard, service) -> None:
     sale = await service.create_sale(stock=1, spread=2)
     hand = Hand(guard, sale)
     id_ = await hand.leave(0, 1)
     buying = asyncio.create_task(guard.buy(sale, customer_of(0, 2), [Line(UNIT, 1)]))
     done, _ = await asyncio.wait([buying], timeout=0.2)
-    assert not done or isinstance(buying.result(), Granted)  # it waits, or somebody completed the transfer
+    assert not done or isinstance(buying.result(), Granted)  # it waits, or a recorder completed the transfer
     await hand.arrive(0, 1, id_)
     assert isinstance(await buying, Granted)
     assert isinstance(await guard.buy(sale, customer_of(1, 2), [Line(UNIT, 1)]), Refused)
     await service.audit(sale)
 
 
-async def test_a_transfer_whose_mover_died_is_completed_once_whoever_does_it(guard, service) -> None:
+async def test_a_transfer_whose_process_died_is_completed_once(guard, service) -> None:
     sale = await service.create_sale(stock=10, spread=2)
     hand = Hand(guard, sale)
     id_ = await hand.leave(0, 1, 3)
@@ -120,7 +120,7 @@ async def test_a_transfer_whose_mover_died_is_completed_once_whoever_does_it(gua
     assert [part["items"][0]["stock"] for part in (await service.audit(sale))["parts"]] == [2, 8]
 
 
-async def test_a_sold_out_crowd_shares_its_looks(guard, service) -> None:
+async def test_a_sold_out_crowd_shares_its_surveys(guard, service) -> None:
     sale = await service.create_sale(stock=1, spread=4)
     assert isinstance(await guard.buy(sale, customer_of(0, 4), [Line(UNIT, 1)]), Granted)
     before = guard.kernel.calls
@@ -128,10 +128,10 @@ async def test_a_sold_out_crowd_shares_its_looks(guard, service) -> None:
         *(guard.buy(sale, unique("c"), [Line(UNIT, 1)], key=unique("k")) for _ in range(400))
     )
     assert {outcome.code for outcome in outcomes} == {"sold-out"}
-    assert guard.kernel.calls - before < 60  # and not eight looks for each
+    assert guard.kernel.calls - before < 60  # and not eight calls for each buyer
 
 
-def test_units_come_from_where_most_are_half_of_them_or_what_is_lacking() -> None:
+def test_units_come_from_where_most_are_half_of_them_or_the_shortage() -> None:
     assert plan([0, 100, 40], [1, 0, 0]) == [(1, 0, 50)]
     assert plan([0, 3, 4], [6, 0, 0]) == [(2, 0, 4), (1, 0, 2)]
     assert plan([5, 0, 1], [5, 1, 0]) == [(2, 1, 1)]

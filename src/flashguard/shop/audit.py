@@ -1,8 +1,7 @@
 """The audit: does `stock = available + held + sold` hold in memory, in the ledger and between them?
 
-Memory is ahead of the ledger by the journal's unrecorded tail. So the ledger is read first, in one
-snapshot with its position, then memory; the tail between the two positions explains every difference that
-may be there.
+Memory is ahead of the ledger by the journal's unrecorded tail. So the ledger is read first, in one snapshot
+with its position, then memory. The tail between the two positions must explain every difference.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ TAIL_ENTRIES_MOST: Final = 20_000
 
 
 class ItemAudit(Struct, frozen=True, kw_only=True):
-    """One item. `held` and `sold` are the ledger's; memory's are those after the journal's tail."""
+    """The audit of one item. `held` and `sold` are the ledger's; memory includes the journal's tail."""
 
     sku: str
     stock: int
@@ -39,15 +38,15 @@ class ItemAudit(Struct, frozen=True, kw_only=True):
     memory_sold: int | None
     tail_entries: int
     returning: int
-    """Units of holds that ended and were not taken back yet."""
+    """Units of expired holds that are not available yet."""
     returning_seconds: float
-    """How long the oldest of them has been over."""
+    """Time since the oldest of these holds expired."""
     oversold: int
     differences: tuple[str, ...]
     ok: bool
     in_transit: int = 0
-    """Units on their way between two parts of a spread sale; among `stock` and `available`, and in no
-    part's."""
+    """Units in transit between two shards of a spread sale: counted in `stock` and `available` of the sale,
+    and in no shard's."""
 
 
 class SaleAudit(Struct, frozen=True, kw_only=True):
@@ -60,11 +59,11 @@ class SaleAudit(Struct, frozen=True, kw_only=True):
     differences: tuple[str, ...]
     items: tuple[ItemAudit, ...]
     parts: tuple["SaleAudit", ...] = ()
-    """Of a spread sale: the reports of its parts."""
+    """The reports of a spread sale's shards."""
 
 
 async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: int) -> SaleAudit:
-    """Audits one sale while it runs. A partition that is being rebuilt is waited for, for a few seconds.
+    """Return the audit of one sale, also while it sells. Waits a few seconds for a partition's rebuild.
 
     Raises:
         MemoryAway, LedgerAway: a server does not answer.
@@ -116,7 +115,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         late = row["returning_seconds"] or 0.0
         if row["returning"] and not tail and late > RETURN_SECONDS_MOST:
             differences.append(
-                f"{row['returning']} units are held by holds that ended {late:.0f} s ago; no recorder?"
+                f"{row['returning']} units are in holds that expired {late:.0f} s ago; does a recorder run?"
             )
         stock, held, sold = in_memory or ledger_side
         if stock - held - sold < 0:
@@ -141,7 +140,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
         )
     wrong = []
     if not loaded and recorded.status not in (None, SaleStatus.CLOSED):
-        wrong.append("memory does not have this sale: it can not be bought")
+        wrong.append("memory does not have this sale: buyers can't buy")
     if orders["broken_lines"]:
         wrong.append(f"{orders['broken_lines']} order lines name no item or no units")
     return SaleAudit(

@@ -31,7 +31,7 @@ async def audit_spread_sale(
         LedgerAway: PostgreSQL does not answer.
     """
     reports = await asyncio.gather(
-        *(audit_sale(kernel, ledger, part, partition(part)) for part in shard_ids(sale.id, sale.spread))
+        *(audit_sale(kernel, ledger, shard, partition(shard)) for shard in shard_ids(sale.id, sale.spread))
     )
     return await audited_as_one(ledger, sale.id, list(reports))
 
@@ -44,10 +44,10 @@ async def audited_as_one(ledger: Ledger, sale: SaleId, reports: list[SaleAudit])
     """
     transfers, arrivals = await audited_transfers(ledger, sale)
     items = []
-    for of_shards in zip(*(report.items for report in reports), strict=True):
-        row = transfers.get(of_shards[0].sku)
+    for shard_items in zip(*(report.items for report in reports), strict=True):
+        row = transfers.get(shard_items[0].sku)
         items.append(
-            _item(list(of_shards), None if row is None else (row["in_transit"], row["oldest_seconds"]))
+            _item(list(shard_items), None if row is None else (row["in_transit"], row["oldest_seconds"]))
         )
     wrong = [f"{report.sale_id}: {difference}" for report in reports for difference in report.differences]
     wrong += [
@@ -67,30 +67,34 @@ async def audited_as_one(ledger: Ledger, sale: SaleId, reports: list[SaleAudit])
     )
 
 
-def _item(parts: list[ItemAudit], transit: tuple[int, float] | None) -> ItemAudit:
+def _item(shards: list[ItemAudit], transit: tuple[int, float] | None) -> ItemAudit:
     units, seconds = transit or (0, 0.0)
     differences = [
-        f"part {number}: {difference}" for number, part in enumerate(parts) for difference in part.differences
+        f"shard {number}: {difference}"
+        for number, shard in enumerate(shards)
+        for difference in shard.differences
     ]
     if seconds > TRANSIT_SECONDS_MOST:
-        differences.append(f"{units} units left a part {seconds:.0f} s ago and arrived nowhere; no recorder?")
+        differences.append(
+            f"{units} units left a shard {seconds:.0f} s ago and have not arrived; does a recorder run?"
+        )
     memory = [
         None
-        if any(getattr(part, name) is None for part in parts)
-        else sum(getattr(part, name) for part in parts)
+        if any(getattr(shard, name) is None for shard in shards)
+        else sum(getattr(shard, name) for shard in shards)
         for name in ("memory_stock", "memory_held", "memory_sold")
     ]
     return msgspec.structs.replace(
-        parts[0],
-        stock=sum(part.stock for part in parts) + units,
-        available=sum(part.available for part in parts) + units,
-        held=sum(part.held for part in parts),
-        sold=sum(part.sold for part in parts),
+        shards[0],
+        stock=sum(shard.stock for shard in shards) + units,
+        available=sum(shard.available for shard in shards) + units,
+        held=sum(shard.held for shard in shards),
+        sold=sum(shard.sold for shard in shards),
         memory_stock=memory[0], memory_held=memory[1], memory_sold=memory[2],
-        tail_entries=sum(part.tail_entries for part in parts),
-        returning=sum(part.returning for part in parts),
-        returning_seconds=max(part.returning_seconds for part in parts),
-        oversold=sum(part.oversold for part in parts),
+        tail_entries=sum(shard.tail_entries for shard in shards),
+        returning=sum(shard.returning for shard in shards),
+        returning_seconds=max(shard.returning_seconds for shard in shards),
+        oversold=sum(shard.oversold for shard in shards),
         in_transit=units,
         differences=tuple(differences),
         ok=not differences,

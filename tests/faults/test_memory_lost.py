@@ -112,8 +112,8 @@ WRONG = {
     "the reservations are gone": lose("reservations"),
     "the deadlines are gone": lose("deadlines"),
     "the limits are gone": lose("used"),
-    "the customers' habits are gone": lose("habits"),
-    "the waiting list is gone": lose("line"),
+    "the customers' habits are gone": lose("history"),
+    "the waiting list is gone": lose("queue"),
     "the reservations are something else": another_kind_of_key,
 }
 

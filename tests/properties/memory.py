@@ -23,6 +23,7 @@ from flashguard.embedded.valkey import find_valkey
 from flashguard.journal import Entry, decode_entry
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Reply
+from flashguard.kernel.records import RecordStatus
 from flashguard.kernel.results import BY_SHAPE, BY_WORD, Refusal, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.model import SaleId
@@ -35,7 +36,6 @@ T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder().decode
 START_SECONDS = 10.0
 SERVERS = ["valkey", *(["redis"] if shutil.which("redis-server") else [])]
-RECORD_STATUS = {"held": 1, "confirmed": 2, "released": 3, "expired": 4, "cancelled": 5}
 
 
 @contextmanager
@@ -437,7 +437,14 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
     deadlines: list[Any] = []
     for id_, one in sale.reservations.items():
         lasted = one.until_ms - one.created_ms
-        head = [id_, RECORD_STATUS[one.status], one.fingerprint, one.created_ms, one.hold_ms, lasted]
+        head = [
+            id_,
+            RecordStatus[one.status.upper()].value,
+            one.fingerprint,
+            one.created_ms,
+            one.hold_ms,
+            lasted,
+        ]
         if one.status == "held":
             records.append([*head, one.customer, one.lines, one.extensions])
             deadlines += (one.until_ms, id_)
@@ -458,6 +465,7 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
         for value in (e.sku, e.place, id_, e.quantity, e.admitted or "room" not in sale.config.rules)
     ]  # fmt: skip
     habits = [value for pair in _habits(sale).items() for value in pair]
+    records = [[name, values] for name, *values in records]
     return _config(sale), _items(sale), records, deadlines, used, None, habits, line
 
 

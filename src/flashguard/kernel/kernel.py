@@ -1,7 +1,6 @@
 """Loads and calls the kernel's scripts."""
 
 import asyncio
-import contextlib
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -14,13 +13,12 @@ from flashguard.valkey.client import ValkeyClient
 from flashguard.valkey.errors import NoScriptError, RedisError
 
 from . import keys
-from .errors import WRITE_REFUSALS, MemoryAway, MemoryBroken, away
+from .errors import WRITE_REFUSALS, MemoryAway, away
+from .records import ConfigRecord, MovedRecord, Record, RecordStatus, read_config, read_record
 from .verbs import IN_THE_ROOM, Verb, script_source
 
-CONFIRMED_RECORD: Final = b"\x02"
-"""How the record of an order begins: see scripts/lib/records.lua."""
-RECORD_LENGTHS: Final = (6, 8, 10, 5, 2, 1)
-CONFIG_LENGTHS: Final = (6, 7, 8)
+CONFIRMED_RECORD: Final = bytes((RecordStatus.CONFIRMED,))
+"""The first byte of an order's record."""
 STAGED_SECONDS: Final = 60
 """How long the staged hashes of a rebuild outlive its last page."""
 
@@ -40,7 +38,6 @@ RawEntry = tuple[bytes, dict[bytes, bytes]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_numbers = msgspec.msgpack.Decoder(list[list[int]]).decode
-_decode_values = msgspec.msgpack.Decoder(list[Any]).decode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 WRITES_NOTHING: Final = "#!lua\nreturn 1"
@@ -260,21 +257,21 @@ class Kernel:
             if name.startswith(b"item:")
         }
 
-    async def sale_config(self, partition: int, sale: SaleId) -> list[Any] | None:
+    async def sale_config(self, partition: int, sale: SaleId) -> ConfigRecord | None:
         """Return a sale's rules, past a fence: for an operator. None where memory has none."""
         raw = await self._ask("HGET", keys.sale(partition, sale).sale, "config")
-        return None if raw is None else unpacked(cast("bytes", raw), CONFIG_LENGTHS)
+        return None if raw is None else read_config(cast("bytes", raw))
 
     async def confirmed_ids(self, partition: int, sale: SaleId) -> AsyncIterator[list[str]]:
         """Yield the ids of a sale's orders, page by page, past a fence: for an operator."""
         async for page in self._pages(keys.sale(partition, sale).reservations):
             yield [name for name, record in page.items() if record[:1] == CONFIRMED_RECORD]
 
-    async def records(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, list[Any]]]:
+    async def records(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, Record]]:
         """Yield a sale's records by id, page by page, past a fence: for an operator. A record may
         come twice."""
         async for page in self._pages(keys.sale(partition, sale).reservations):
-            yield {name: unpacked(record, RECORD_LENGTHS) for name, record in page.items() if record}
+            yield {name: read_record(record) for name, record in page.items() if record}
 
     async def has_record(self, partition: int, sale: SaleId, name: str) -> bool:
         """Return whether a sale has a record of this name, past a fence: for an operator."""
@@ -284,10 +281,8 @@ class Kernel:
         """Return the units of an item that left a shard less those that arrived (see scripts/lib/moved.lua),
         past a fence: for an operator."""
         raw = await self._ask("HGET", keys.sale(partition, sale).reservations, f"moved:{sku}")
-        if raw is None:
-            return 0
-        _, _, _, units_out, units_in = unpacked(cast("bytes", raw), RECORD_LENGTHS)
-        return int(units_out - units_in)
+        moved = None if raw is None else read_record(cast("bytes", raw))
+        return moved.units_out - moved.units_in if isinstance(moved, MovedRecord) else 0
 
     async def used(self, partition: int, sale: SaleId) -> AsyncIterator[dict[str, int]]:
         """Yield the units of each customer of a sale, page by page, past a fence: for an operator."""
@@ -329,16 +324,3 @@ class Kernel:
             return await self.client.execute_command(*command)
         except (RedisError, OSError) as error:
             raise away(command[0], error) from error
-
-
-def unpacked(blob: bytes, lengths: Sequence[int]) -> list[Any]:
-    """Return the values that a script packed one after the other, without an array's head.
-
-    Raises:
-        MemoryBroken: the number of values is none of `lengths`.
-    """
-    for length in lengths:
-        with contextlib.suppress(msgspec.MsgspecError):
-            values: list[Any] = _decode_values(bytes((0x90 + length,)) + blob)
-            return values
-    raise MemoryBroken("a record can't be read")

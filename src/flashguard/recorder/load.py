@@ -7,27 +7,35 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.records import (
+    ChangeRecord,
+    EndedRecord,
+    EntryRecord,
+    HoldRecord,
+    MovedRecord,
+    PlaceRecord,
+    Record,
+    RecordStatus,
+    RestockRecord,
+    WaitsRecord,
+    record_blob,
+)
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Connection
 from flashguard.ledger.loading import SaleRows
 from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
-from flashguard.model import Durability, SaleId, to_millis
+from flashguard.model import CustomerId, Durability, SaleId, Sku, to_millis
 from flashguard.model.room import decode_room, room_rule
 from flashguard.model.rules import from_kernel, keeps_hold_history
 
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
-HELD: Final = 1
-"""A live hold in the kernel's records; see scripts/lib/sales.lua."""
-EXPIRED: Final = 4
 NO_FINGERPRINT: Final = -1
 """Fingerprints of requests are never below zero."""
 NOTHING: Final[list[Any]] = []
-_pack: Final = msgspec.msgpack.Encoder().encode
 
 
 IN_FLIGHT: Final = 3
@@ -196,7 +204,7 @@ async def _load_sale(
                     await abreast.add(send(records=records, queue=queue))
                     newest = rows[-1]["place"]
             if newest:
-                await abreast.add(send(records=[["waiting-place", "place", newest]]))
+                await abreast.add(send(records=[("waiting-place", PlaceRecord(newest))]))
             if keeps_hold_history(rules):
                 since_ms = rules.get("counted_since_ms", 0)
                 async with aclosing(of_sale.hold_history(since_ms)) as history_pages:
@@ -211,7 +219,7 @@ async def _load_sale(
             await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
         if "spread" in rules:
             moves = await of_sale.moves()
-            await abreast.add(send(records=[[f"moved:{row['sku']}", "moved", *row[1:]] for row in moves]))
+            await abreast.add(send(records=[(f"moved:{row['sku']}", MovedRecord(*row[1:])) for row in moves]))
         parked = await of_sale.parked()
         for at in range(0, len(parked), PAGE):
             await abreast.add(send(records=[_parked_record(row) for row in parked[at : at + PAGE]]))
@@ -236,11 +244,15 @@ def _waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any],
     records: list[Any] = []
     queue: list[Any] = []
     for row in rows:
-        head = [f"waiting:{row['id']}", "waiting", row["fingerprint"], row["state"], row["created_ms"]]
         admitted = row["admitted"] or not room
-        records.append([*head, row["place"], 0, row["customer"], row["sku"], row["quantity"], admitted])
+        entry = EntryRecord(
+            fingerprint=row["fingerprint"], state=row["state"], created_ms=row["created_ms"],
+            place=row["place"], seq=0, customer=row["customer"], sku=row["sku"], quantity=row["quantity"],
+            admitted=admitted,
+        )  # fmt: skip
+        records.append((f"waiting:{row['id']}", entry))
         if row["state"] == "waiting":
-            records.append([f"waits:{row['customer']}", row["id"]])
+            records.append((f"waits:{row['customer']}", WaitsRecord(row["id"])))
             queue += (row["sku"], row["place"], row["id"], row["quantity"], admitted)
     return records, queue
 
@@ -274,30 +286,25 @@ def _options(sale: asyncpg.Record) -> list[Any]:
     return [durability] if durability else []
 
 
-def _restock_record(row: asyncpg.Record) -> list[Any]:
-    return [row["key"], "restock", row["fingerprint"], row["stock"], row["held"], row["sold"], 0]
+def _restock_record(row: asyncpg.Record) -> tuple[str, Record]:
+    return row["key"], RestockRecord(row["fingerprint"], row["stock"], row["held"], row["sold"])
 
 
-def _change_record(row: asyncpg.Record) -> list[Any]:
-    return [row["key"], "sale-change", row["verb"], row["status"], 0, 0, 0]
+def _change_record(row: asyncpg.Record) -> tuple[str, Record]:
+    return row["key"], ChangeRecord(row["verb"], row["status"])
 
 
-def _parked_record(row: asyncpg.Record) -> list[Any]:
+def _parked_record(row: asyncpg.Record) -> tuple[str, Record]:
     """Return a record that no request matches, so that nothing is granted or ended under a parked id."""
     if row["entry"]:
-        return [
-            f"waiting:{row['id']}",
-            "waiting",
-            NO_FINGERPRINT,
-            "ended",
-            row["created_ms"],
-            0,
-            0,
-            "",
-            "",
-            0,
-        ]
-    return [row["id"], EXPIRED, NO_FINGERPRINT, row["created_ms"], 1, 0, 0]
+        entry = EntryRecord(
+            fingerprint=NO_FINGERPRINT, state="ended", created_ms=row["created_ms"], place=0, seq=0,
+            customer=CustomerId(""), sku=Sku(""), quantity=0,
+        )  # fmt: skip
+        return f"waiting:{row['id']}", entry
+    return row["id"], EndedRecord(
+        RecordStatus.EXPIRED, NO_FINGERPRINT, row["created_ms"], hold_ms=1, lasted_ms=0
+    )
 
 
 def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
@@ -310,15 +317,19 @@ def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], 
             continue
         created_ms, expires_ms = row["created_ms"], row["expires_ms"]
         extensions = json.loads(row["extensions"]) if row["extensions"] else []
-        head = [row["id"], HELD, row["fingerprint"], created_ms, row["hold_ms"], expires_ms - created_ms]
-        records.append([*head, row["customer"], json.loads(row["lines"]), extensions])
+        hold = HoldRecord(
+            status=RecordStatus.HELD, fingerprint=row["fingerprint"], created_ms=created_ms,
+            hold_ms=row["hold_ms"], lasts_ms=expires_ms - created_ms, customer=row["customer"],
+            lines=json.loads(row["lines"]), extensions=extensions,
+        )  # fmt: skip
+        records.append((row["id"], hold))
         deadlines += (expires_ms, row["id"])
     return records, deadlines
 
 
 def _ended_records(rows: list[asyncpg.Record]) -> list[bytes]:
-    """Pack orders and ended holds as the kernel does: the values, without an array's head."""
-    return [_pack((*row, 0)[1:])[1:] for row in rows]
+    """Pack orders and ended holds as the kernel does."""
+    return [record_blob(EndedRecord(*values)) for _, *values in rows]
 
 
 async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:

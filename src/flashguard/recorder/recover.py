@@ -13,6 +13,15 @@ import msgspec
 from flashguard.journal import Create, Entry
 from flashguard.kernel.errors import MemoryBroken
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.records import (
+    ChangeRecord,
+    EndedRecord,
+    EntryRecord,
+    HoldRecord,
+    Record,
+    RecordStatus,
+    RestockRecord,
+)
 from flashguard.ledger import Connection, Ledger, recovering
 from flashguard.ledger.positions import adopt_epoch, lock_position
 from flashguard.ledger.recording import reservation_statuses, restore_sales
@@ -32,9 +41,6 @@ from .fold import Group
 from .rebuild import close_for_operator
 from .write import write_doubtful_group
 
-HELD: Final = 1
-ENDED: Final = {2: "confirmed", 3: "released", 4: "expired", 5: "cancelled"}
-"""How the kernel's records begin: see scripts/lib/records.lua."""
 AFTER_THE_LIST: Final = (
     FromMemory.OFFERS, FromMemory.ENDED, FromMemory.HELD, FromMemory.RESTOCKS, FromMemory.CHANGES,
 )  # fmt: skip
@@ -152,10 +158,21 @@ async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma,
     config = await kernel.sale_config(partition, sale)
     if config is None:
         raise MemoryBroken(f"memory has lost the rules of sale {sale}")
-    durability = config[6] if len(config) > 6 else ""
-    rules = config[7] if len(config) > 7 else {}
-    of_ledger = {name: rule for name, rule in rules.items() if name != "room"}
-    await recovering.write_rules(connection, sale, (*config[:6], durability), _json(of_ledger).decode())
+    of_ledger = {name: rule for name, rule in config.rules.items() if name != "room"}
+    await recovering.write_rules(
+        connection,
+        sale,
+        (
+            config.status,
+            config.starts_ms,
+            config.ends_ms,
+            config.hold_ms,
+            config.max_hold_ms,
+            config.limit,
+            config.durability,
+        ),
+        _json(of_ledger).decode(),
+    )
     for kinds in ((FromMemory.WAITING,), AFTER_THE_LIST):
         async for page in kernel.records(partition, sale):
             rows = _rows(page)
@@ -168,7 +185,7 @@ async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma,
     await recovering.write_counters(connection, sale, list(counters), stock, held, sold, choice.memory_epoch)
 
 
-def _rows(page: dict[str, list[Any]]) -> dict[FromMemory, list[tuple[Any, ...]]]:
+def _rows(page: dict[str, Record]) -> dict[FromMemory, list[tuple[Any, ...]]]:
     """Return the records of a page as rows, by their kind."""
     offers: list[tuple[Any, ...]] = []
     ended: list[tuple[Any, ...]] = []
@@ -178,21 +195,21 @@ def _rows(page: dict[str, list[Any]]) -> dict[FromMemory, list[tuple[Any, ...]]]
     changes: list[tuple[Any, ...]] = []
     for name, record in page.items():
         match record:
-            case [int(status), fingerprint, created_ms, hold_ms, lasted_ms, _] if status in ENDED:
-                ended.append((name, ENDED[status], created_ms + lasted_ms))
-                offers.append((*ended[-1], fingerprint, created_ms, hold_ms))
-            case [1, fingerprint, created_ms, hold_ms, lasts_ms, customer, lines, extensions]:
-                times = (created_ms, hold_ms, created_ms + lasts_ms)
-                more = _json(extensions).decode() if extensions else None
-                held.append((name, customer, _json(lines).decode(), fingerprint, *times, more))
-            case ["waiting", fingerprint, state, created_ms, place, _, customer, sku, quantity, admitted]:
+            case EndedRecord() as r:
+                ended.append((name, RecordStatus(r.status).name.lower(), r.ended_ms))
+                offers.append((*ended[-1], r.fingerprint, r.created_ms, r.hold_ms))
+            case HoldRecord() as r:
+                times = (r.created_ms, r.hold_ms, r.expires_ms)
+                more = _json(r.extensions).decode() if r.extensions else None
+                held.append((name, r.customer, _json(r.lines).decode(), r.fingerprint, *times, more))
+            case EntryRecord() as r:
+                basket = (r.customer, r.sku, r.quantity, r.fingerprint)
                 id_ = name.removeprefix("waiting:")
-                row = (id_, place, customer, sku, quantity, fingerprint, state, created_ms, admitted)
-                waiting.append(row)
-            case ["restock", fingerprint, stock, held_then, sold, _] if not name.startswith("transfer:"):
-                restocks.append((name, fingerprint, stock, held_then, sold))
-            case ["sale-change", verb, status, *_]:
-                changes.append((name, verb, status))
+                waiting.append((id_, r.place, *basket, r.state, r.created_ms, r.admitted))
+            case RestockRecord() as r if not name.startswith("transfer:"):
+                restocks.append((name, r.fingerprint, r.stock, r.held, r.sold))
+            case ChangeRecord() as r:
+                changes.append((name, r.verb, r.status))
     return {
         FromMemory.WAITING: waiting, FromMemory.OFFERS: offers, FromMemory.ENDED: ended,
         FromMemory.HELD: held, FromMemory.RESTOCKS: restocks, FromMemory.CHANGES: changes,

@@ -13,7 +13,7 @@
 --                       unload  removes a closed sale without live holds, on an open partition
 --             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability unless it is the
 --                       disk, rules unless it has none}, or {} in a call that is not the last
---             items     {field, "stock held sold", ...}    records   {{id, value, value, ...}, ...}
+--             items     {field, "stock held sold", ...}    records   {{id, {value, value, ...}}, ...}
 --             deadlines {expires_ms, id, ...}              used      {customer, units, ...}
 --             staged    {records, customers}: how many were staged, for adopt; or nothing
 --             history   {customer, "held expired last_ms", ...}, or nothing
@@ -45,9 +45,9 @@ end
 local function write_records()
   local fields = {}
   for i = 1, #RECORDS do
-    local record = RECORDS[i]
-    fields[#fields + 1] = record[1] -- the name of its field
-    fields[#fields + 1] = cmsgpack.pack(unpack(record, 2))
+    local name, record = unpack(RECORDS[i])
+    fields[#fields + 1] = name
+    fields[#fields + 1] = cmsgpack.pack(unpack(record))
   end
   call('HSET', RESERVATIONS_KEY, fields)
 end

@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 
 class FlashGuard:
-    """The engine, connected: `async with await FlashGuard.connect(settings) as guard: …`. A recorder must run
-    somewhere: see `Recorder`.
+    """The engine: `async with await FlashGuard.connect(settings) as guard`. A recorder must run somewhere.
 
     An argument of a wrong type, or out of bounds, is refused as `invalid-request`. Methods whose answer has
     no refusals raise ValueError, or answer that there is no such thing.
@@ -73,9 +72,8 @@ class FlashGuard:
         """Returns the spelling of a customer's id that limits count by; None where it can't be an id."""
         self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
         self.rooms = WaitingRooms(decisions, ledger, signer, ring or KeyRing(), self.customer_of)
-        self.rates = RateLimits(
-            kernel, decisions.circuits.limits, settings, owns_circuit=decisions.circuits.apart
-        )
+        circuits = decisions.circuits
+        self.rates = RateLimits(kernel, circuits.limits, settings, owns_circuit=circuits.apart)
 
     @classmethod
     async def connect(
@@ -89,8 +87,7 @@ class FlashGuard:
         """Connect to the servers that the settings name, or to those of the `flashguard up` that runs here.
 
         Parameters:
-            lone: the process serves one request at a time (AWS Lambda): subscribe to commits only while one
-                is pending.
+            lone: serve one request at a time (AWS Lambda); subscribe to commits only while one is pending.
             ring: the keys that sign admissions to waiting rooms; None: a ring without keys.
             traces: where spans are recorded; None: tracing is off.
 

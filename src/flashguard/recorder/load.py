@@ -10,34 +10,28 @@ import asyncpg
 
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
-from flashguard.kernel.records import (
-    ChangeRecord,
-    EndedRecord,
-    EntryRecord,
-    HoldRecord,
-    MovedRecord,
-    PlaceRecord,
-    Record,
-    RecordStatus,
-    RestockRecord,
-    WaitsRecord,
-    record_blob,
-)
+from flashguard.kernel.records import MovedRecord, PlaceRecord
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Connection
 from flashguard.ledger.loading import SaleRows
-from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE, sound_lines
-from flashguard.model import CustomerId, Durability, SaleId, Sku, to_millis
-from flashguard.model.room import decode_room, room_rule
+from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE
+from flashguard.model import Durability, SaleId
 from flashguard.model.rules import from_kernel, keeps_hold_history
+
+from .load_records import (
+    change_record,
+    ended_records,
+    hold_history,
+    hold_records,
+    parked_record,
+    restock_record,
+    sale_config,
+    waiting_records,
+)
 
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
-NO_FINGERPRINT: Final = -1
-"""Fingerprints of requests are never below zero."""
 NOTHING: Final[list[Any]] = []
-
-
 IN_FLIGHT: Final = 3
 """Pages on their way at once: the server writes them to its disk together."""
 
@@ -107,14 +101,14 @@ async def load_sale(
     if not sale.get("readable", True):
         UNREADABLE.note("sale", sale_id, TIMES_UNREADABLE)
         raise Unloadable(f"sale {sale_id}: {TIMES_UNREADABLE}")
-    abreast = Abreast()
+    calls = Abreast()
     try:
         Durability(sale["hold_durability"])
         from_kernel(json.loads(sale["rules"]))
-        _config(sale)
-        loaded = await _load_sale(kernel, connection, partition, sale, fence, abreast)
+        sale_config(sale)
+        loaded = await SaleLoad(kernel, connection, partition, sale, fence, calls).run()
     except CANT_BE_READ as error:
-        await abreast.settled()
+        await calls.settled()
         UNREADABLE.note("sale", sale_id, error)
         UNREADABLE.put_off(sale_id)
         raise Unloadable(f"sale {sale_id}: {error}") from error
@@ -122,25 +116,133 @@ async def load_sale(
     return loaded
 
 
-async def _load_sale(
-    kernel: Kernel,
-    connection: Connection,
-    partition: int,
-    sale: asyncpg.Record,
-    fence: str,
-    abreast: Abreast,
-) -> int:
-    sale_id = SaleId(sale["id"])
-    step = "first" if fence else "new"
-    rules: dict[str, Any] = json.loads(sale["rules"])
-    of_sale = SaleRows(connection, sale_id, PAGE)
-    items = [
-        value
-        for row in await of_sale.items()
-        for value in (f"item:{row['sku']}", f"{row['stock']} {row['held']} {row['sold']}")
-    ]
+class SaleLoad:
+    """One load of one sale. Under a fence it writes everything; a new sale has only its rules and stock.
 
-    async def send(
+    Parameters:
+        calls: the script calls on their way; its caller waits for them after a fault.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        connection: Connection,
+        partition: int,
+        sale: asyncpg.Record,
+        fence: str,
+        calls: Abreast,
+    ) -> None:
+        self._kernel = kernel
+        self._connection = connection
+        self._partition = partition
+        self._sale = sale
+        self._sale_id = SaleId(sale["id"])
+        self._rules: dict[str, Any] = json.loads(sale["rules"])
+        self._fence = fence
+        self._calls = calls
+        self._rows = SaleRows(connection, self._sale_id, PAGE)
+        self._step = "first" if fence else "new"
+
+    async def run(self) -> int:
+        """Load the sale; return the number of its reservations."""
+        items = [
+            value
+            for row in await self._rows.items()
+            for value in (f"item:{row['sku']}", f"{row['stock']} {row['held']} {row['sold']}")
+        ]
+        loaded = 0
+        if self._fence:
+            await self._send()
+            async with self._connection.transaction():  # a cursor needs one
+                loaded = await self._load_ended() + await self._load_holds()
+                await self._load_waiting()
+                await self._load_customers()
+            await self._load_keys()
+            await self._calls.all_done()
+        await self._finish(items)
+        return loaded
+
+    async def _load_ended(self) -> int:
+        """Stage the orders, the ended holds and the limits used, and adopt them when all are there."""
+        ended_key, used_key = staged_keys = keys.staged(self._partition, self._sale_id, self._fence)
+        ended = customers = 0
+        # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
+        async with aclosing(self._rows.ended()) as pages:
+            async for rows in pages:
+                page = self._stage(ended_key, [row[0] for row in rows], ended_records(rows))
+                await self._calls.add(page)
+                ended += len(rows)
+        async with aclosing(self._rows.used()) as pages:
+            async for rows in pages:
+                page = self._stage(used_key, [row[0] for row in rows], [row[1] for row in rows])
+                await self._calls.add(page)
+                customers += len(rows)
+        await self._calls.all_done()
+        await self._send(staged=(ended, customers), staged_keys=staged_keys)
+        return ended
+
+    async def _load_holds(self) -> int:
+        loaded = 0
+        async with aclosing(self._rows.holds()) as pages:
+            async for rows in pages:
+                records, deadlines = hold_records(self._sale_id, rows)
+                await self._calls.add(self._send(records=records, deadlines=deadlines))
+                loaded += len(records)
+        return loaded
+
+    async def _load_waiting(self) -> None:
+        newest = 0
+        async with aclosing(self._rows.waiting()) as pages:
+            async for rows in pages:
+                records, queue = waiting_records(rows, self._sale["waiting_room"] is not None)
+                await self._calls.add(self._send(records=records, queue=queue))
+                newest = rows[-1]["place"]
+        if newest:
+            await self._calls.add(self._send(records=[("waiting-place", PlaceRecord(newest))]))
+
+    async def _load_customers(self) -> None:
+        """Load what the sale's optional rules count of each customer."""
+        if keeps_hold_history(self._rules):
+            since_ms = self._rules.get("counted_since_ms", 0)
+            async with aclosing(self._rows.hold_history(since_ms)) as pages:
+                async for rows in pages:
+                    await self._calls.add(self._send(history=hold_history(rows)))
+        if self._sale["waiting_room"] is not None:
+            async with aclosing(self._rows.reserved()) as pages:
+                async for rows in pages:
+                    await self._calls.add(self._send(reserved=[value for row in rows for value in row]))
+
+    async def _load_keys(self) -> None:
+        """Load the idempotency keys of restocks and changes, the transfers, and the parked ids."""
+        await self._send_records([restock_record(row) for row in await self._rows.restocks()])
+        if "spread" in self._rules:
+            moves = await self._rows.moves()
+            await self._calls.add(
+                self._send(records=[(f"moved:{row['sku']}", MovedRecord(*row[1:])) for row in moves])
+            )
+        await self._send_records([parked_record(row) for row in await self._rows.parked()])
+        await self._send_records([change_record(row) for row in await self._rows.changes()])
+
+    async def _finish(self, items: list[Any]) -> None:
+        """Load stock and rules; with the last call the sale is open to decisions."""
+        for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
+            await self._send(items=items[at : at + 2 * PAGE])
+        rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
+        definition = None if self._fence else await self._rows.definition()
+        await self._send(sale_config(self._sale), rest, definition=definition)
+
+    async def _send_records(self, records: list[Any]) -> None:
+        for at in range(0, len(records), PAGE):
+            await self._calls.add(self._send(records=records[at : at + PAGE]))
+
+    async def _stage(self, key: str, names: list[Any], values: list[Any]) -> None:
+        """Write a page of a staged hash; the script notes the progress and checks that the fence is ours."""
+        pairs: list[Any] = names + values
+        pairs[::2], pairs[1::2] = names, values
+        await asyncio.gather(self._kernel.stage(key, pairs), self._send())
+
+    async def _send(
+        self,
         config: list[Any] = NOTHING,
         items: list[Any] = NOTHING,
         records: list[Any] = NOTHING,
@@ -151,185 +253,27 @@ async def _load_sale(
         queue: list[Any] = NOTHING,
         definition: str | None = None,
         reserved: list[Any] = NOTHING,
+        staged_keys: tuple[str, ...] = (),
     ) -> None:
-        nonlocal step
-        reply = await kernel.run(
+        """Call load.lua.
+
+        Raises:
+            LoadRefused: the partition is not open, or not fenced by us, or a staged page is missing.
+        """
+        reply = await self._kernel.run(
             Verb.LOAD,
-            partition,
-            [sale_id],
+            self._partition,
+            [self._sale_id],
             (
-                *("adopt" if staged else step, fence, config, items, records),
+                *("adopt" if staged else self._step, self._fence, config, items, records),
                 *(deadlines, used, staged, history, queue, definition, reserved),
             ),
-            more_keys=more_keys(partition, sale_id) + (staged_keys if staged else ()),
+            more_keys=more_keys(self._partition, self._sale_id) + staged_keys,
         )
         if reply.status or reply.results[0] == "incomplete":
-            raise LoadRefused(f"sale {sale_id}: memory is {reply.status or reply.results[0]}")
-        if fence:
-            step = "more"
-
-    async def stage(key: str, names: list[Any], values: list[Any]) -> None:
-        """Write a page of a staged hash; the script notes the progress and checks that the fence is ours."""
-        pairs: list[Any] = names + values
-        pairs[::2], pairs[1::2] = names, values
-        await asyncio.gather(kernel.stage(key, pairs), send())
-
-    loaded = 0
-    staged_keys: tuple[str, ...] = ()
-    if fence:
-        await send()
-        staged_keys = ended_key, used_key = keys.staged(partition, sale_id, fence)
-        customers = 0
-        # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
-        async with connection.transaction():  # a cursor needs one
-            async with aclosing(of_sale.ended()) as ended_pages:
-                async for rows in ended_pages:
-                    await abreast.add(stage(ended_key, [row[0] for row in rows], _ended_records(rows)))
-                    loaded += len(rows)
-            async with aclosing(of_sale.used()) as used_pages:
-                async for rows in used_pages:
-                    await abreast.add(stage(used_key, [row[0] for row in rows], [row[1] for row in rows]))
-                    customers += len(rows)
-            await abreast.all_done()
-            await send(staged=(loaded, customers))
-            async with aclosing(of_sale.holds()) as hold_pages:
-                async for rows in hold_pages:
-                    records, deadlines = _hold_records(sale_id, rows)
-                    await abreast.add(send(records=records, deadlines=deadlines))
-                    loaded += len(records)
-            newest = 0
-            async with aclosing(of_sale.waiting()) as waiting_pages:
-                async for rows in waiting_pages:
-                    records, queue = _waiting_records(rows, sale["waiting_room"] is not None)
-                    await abreast.add(send(records=records, queue=queue))
-                    newest = rows[-1]["place"]
-            if newest:
-                await abreast.add(send(records=[("waiting-place", PlaceRecord(newest))]))
-            if keeps_hold_history(rules):
-                since_ms = rules.get("counted_since_ms", 0)
-                async with aclosing(of_sale.hold_history(since_ms)) as history_pages:
-                    async for rows in history_pages:
-                        await abreast.add(send(history=_hold_history(rows)))
-            if sale["waiting_room"] is not None:
-                async with aclosing(of_sale.reserved()) as reserved_pages:
-                    async for rows in reserved_pages:
-                        await abreast.add(send(reserved=[value for row in rows for value in row]))
-        restocks = await of_sale.restocks()
-        for at in range(0, len(restocks), PAGE):
-            await abreast.add(send(records=[_restock_record(row) for row in restocks[at : at + PAGE]]))
-        if "spread" in rules:
-            moves = await of_sale.moves()
-            await abreast.add(send(records=[(f"moved:{row['sku']}", MovedRecord(*row[1:])) for row in moves]))
-        parked = await of_sale.parked()
-        for at in range(0, len(parked), PAGE):
-            await abreast.add(send(records=[_parked_record(row) for row in parked[at : at + PAGE]]))
-        changes = await of_sale.changes()
-        for at in range(0, len(changes), PAGE):
-            await abreast.add(send(records=[_change_record(row) for row in changes[at : at + PAGE]]))
-        await abreast.all_done()
-    for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
-        await send(items=items[at : at + 2 * PAGE])
-    rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
-    definition = None if fence else await of_sale.definition()
-    await send(_config(sale), rest, definition=definition)
-    return loaded
-
-
-def _waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any], list[Any]]:
-    """Return the waiting list's entries as records, and the queue of those that wait: see lib/waiting.lua.
-
-    Parameters:
-        room: the sale has a waiting room; without one every entry counts as admitted.
-    """
-    records: list[Any] = []
-    queue: list[Any] = []
-    for row in rows:
-        admitted = row["admitted"] or not room
-        entry = EntryRecord(
-            fingerprint=row["fingerprint"], state=row["state"], created_ms=row["created_ms"],
-            place=row["place"], seq=0, customer=row["customer"], sku=row["sku"], quantity=row["quantity"],
-            admitted=admitted,
-        )  # fmt: skip
-        records.append((f"waiting:{row['id']}", entry))
-        if row["state"] == "waiting":
-            records.append((f"waits:{row['customer']}", WaitsRecord(row["id"])))
-            queue += (row["sku"], row["place"], row["id"], row["quantity"], admitted)
-    return records, queue
-
-
-def _hold_history(rows: list[asyncpg.Record]) -> list[Any]:
-    return [value for customer, *counts in rows for value in (customer, " ".join(map(str, counts)))]
-
-
-def _config(sale: asyncpg.Record) -> list[Any]:
-    starts_at, ends_at = sale["starts_at"], sale["ends_at"]
-    return [
-        sale["status"],
-        to_millis(starts_at) if starts_at else 0,
-        to_millis(ends_at) if ends_at else 0,
-        sale["hold_seconds"] * 1000,
-        sale["max_hold_seconds"] * 1000,
-        sale["limit_per_customer"] or 0,
-        *_options(sale),
-    ]
-
-
-def _options(sale: asyncpg.Record) -> list[Any]:
-    """Return what most sales do without: another durability than the disk, and optional rules."""
-    durability = "" if sale["hold_durability"] == Durability.DISK else sale["hold_durability"]
-    rules: dict[str, Any] = json.loads(sale["rules"])
-    if sale["waiting_room"] is not None:
-        room = decode_room(sale["waiting_room"])
-        rules["room"] = room_rule(room, opened=sale["room_opened_at"] is not None)
-    if rules:
-        return [durability, rules]
-    return [durability] if durability else []
-
-
-def _restock_record(row: asyncpg.Record) -> tuple[str, Record]:
-    return row["key"], RestockRecord(row["fingerprint"], row["stock"], row["held"], row["sold"])
-
-
-def _change_record(row: asyncpg.Record) -> tuple[str, Record]:
-    return row["key"], ChangeRecord(row["verb"], row["status"])
-
-
-def _parked_record(row: asyncpg.Record) -> tuple[str, Record]:
-    """Return a record that no request matches, so that nothing is granted or ended under a parked id."""
-    if row["entry"]:
-        entry = EntryRecord(
-            fingerprint=NO_FINGERPRINT, state="ended", created_ms=row["created_ms"], place=0, seq=0,
-            customer=CustomerId(""), sku=Sku(""), quantity=0,
-        )  # fmt: skip
-        return f"waiting:{row['id']}", entry
-    return row["id"], EndedRecord(
-        RecordStatus.EXPIRED, NO_FINGERPRINT, row["created_ms"], hold_ms=1, lasted_ms=0
-    )
-
-
-def _hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], list[Any]]:
-    """Return the records and deadlines of live holds."""
-    records: list[Any] = []
-    deadlines: list[Any] = []
-    for row in rows:
-        if not sound_lines(json.loads(row["lines"])):
-            UNREADABLE.note("reservation", f"{sale_id}.{row['id']}", f"its lines are {row['lines'][:100]}")
-            continue
-        created_ms, expires_ms = row["created_ms"], row["expires_ms"]
-        extensions = json.loads(row["extensions"]) if row["extensions"] else []
-        hold = HoldRecord(
-            status=RecordStatus.HELD, fingerprint=row["fingerprint"], created_ms=created_ms,
-            hold_ms=row["hold_ms"], lasts_ms=expires_ms - created_ms, customer=row["customer"],
-            lines=json.loads(row["lines"]), extensions=extensions,
-        )  # fmt: skip
-        records.append((row["id"], hold))
-        deadlines += (expires_ms, row["id"])
-    return records, deadlines
-
-
-def _ended_records(rows: list[asyncpg.Record]) -> list[bytes]:
-    """Pack orders and ended holds as the kernel does."""
-    return [record_blob(EndedRecord(*values)) for _, *values in rows]
+            raise LoadRefused(f"sale {self._sale_id}: memory is {reply.status or reply.results[0]}")
+        if self._fence:
+            self._step = "more"
 
 
 async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:

@@ -12,10 +12,10 @@ from flashguard.recorder.states import (
     Defect,
     Doubt,
     End,
-    Ended,
     Event,
     Failed,
     Fenced,
+    Finished,
     HandingOver,
     HandOver,
     Lost,
@@ -52,7 +52,7 @@ def test_every_event_of_the_table_leads_somewhere_from_every_state() -> None:
     assert set(TRANSITIONS) == {type(event) for event in EVENTS}
     for state in WORKING:
         for event in EVENTS:
-            assert not isinstance(after(state, event), HandingOver | Ended)
+            assert not isinstance(after(state, event), HandingOver | Finished)
 
 
 @pytest.mark.parametrize("state", WORKING)
@@ -113,13 +113,13 @@ def test_handing_over_goes_on_working_and_ends_when_another_recorder_is_faster(s
     assert after(giving, HandOver()) == giving
     for event in EVENTS:
         if isinstance(event, Outrun | Older):
-            assert after(giving, event) == Ended()
+            assert after(giving, event) == Finished()
         else:
             assert after(giving, event) == HandingOver(TRANSITIONS[type(event)](state, event))
 
 
 def test_nothing_leads_out_of_the_end() -> None:
     for state in (*WORKING, HandingOver(Recording())):
-        assert after(state, End()) == Ended()
+        assert after(state, End()) == Finished()
     for event in (*EVENTS, HandOver(), End()):
-        assert after(Ended(), event) == Ended()
+        assert after(Finished(), event) == Finished()

@@ -36,7 +36,7 @@ CHECK_SECONDS: Final = 5.0
 """Maximum time to read the state or answer a health check."""
 
 
-class Recording(NamedTuple):
+class RecorderRun(NamedTuple):
     """A connected recorder, and what its state is read with."""
 
     recorder: Recorder
@@ -55,7 +55,7 @@ class Recording(NamedTuple):
 
 
 @asynccontextmanager
-async def recording(settings: Settings) -> AsyncIterator[Recording]:
+async def recording(settings: Settings) -> AsyncIterator[RecorderRun]:
     """Run a recorder meanwhile; it hands over its partitions at the end.
 
     Raises:
@@ -74,7 +74,7 @@ async def recording(settings: Settings) -> AsyncIterator[Recording]:
         recorder = Recorder(kernel, ledger, settings, partitions)
         running = asyncio.create_task(recorder.run())
         try:
-            yield Recording(recorder, kernel, ledger, partitions)
+            yield RecorderRun(recorder, kernel, ledger, partitions)
         finally:
             recorder.leave()
             await asyncio.wait([running], timeout=LEAVE_SECONDS)

@@ -31,9 +31,9 @@ from .states import (
     Defect,
     Doubt,
     End,
-    Ended,
     Event,
     Failed,
+    Finished,
     HandingOver,
     HandOver,
     Lost,
@@ -90,11 +90,11 @@ class PartitionRecorder:
     @property
     def handing_over(self) -> bool:
         """Whether it was told to give its partition up."""
-        return isinstance(self.state, HandingOver | Ended)
+        return isinstance(self.state, HandingOver | Finished)
 
     async def run(self) -> None:
         """Record until cancelled or told to end. After every fault it compares memory and ledger again."""
-        while not isinstance(self.state, Ended):
+        while not isinstance(self.state, Finished):
             try:
                 await asyncio.sleep(pause_of(self.state))
                 if not self._is_recording():
@@ -148,7 +148,7 @@ class PartitionRecorder:
         label = self.state.label
         if isinstance(event, Sound):
             self._logged = label
-        if label == self._logged or isinstance(self.state, Ended):
+        if label == self._logged or isinstance(self.state, Finished):
             return
         if isinstance(event, Older):
             log.warning("partition %d is fenced: %s; run `flashguard recover`", self.partition, event.why)
@@ -234,7 +234,7 @@ class PartitionRecorder:
                 count=self._settings.group_entries,
                 block_ms=IDLE_MS,
             )
-            if not self._is_recording() and not isinstance(self.state, Ended):
+            if not self._is_recording() and not isinstance(self.state, Finished):
                 return  # memory was found wrong meanwhile, or the ledger fell back
             if not raw:
                 await self._look()

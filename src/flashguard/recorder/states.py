@@ -1,8 +1,8 @@
 """What the recorder of one partition does, as a machine: states, events, one table of transitions. No I/O.
 
-    Starting | Recording | Rebuilding | Fenced | Waiting | Paused | HandingOver | Ended
+    Starting | Recording | Rebuilding | Fenced | Waiting | Paused | HandingOver | Finished
 
-In every state but Recording and Ended it compares memory with the ledger's position, after the state's pause.
+In every state but Recording and Finished, memory is compared with the ledger's position after a pause.
 """
 
 from collections.abc import Callable, Mapping
@@ -91,13 +91,13 @@ class HandingOver(Struct, frozen=True):
         return self.work.label
 
 
-class Ended(Struct, frozen=True):
+class Finished(Struct, frozen=True):
     """It ends after the group in hand."""
 
-    label = "ended"
+    label = "finished"
 
 
-State = Working | HandingOver | Ended
+State = Working | HandingOver | Finished
 
 
 class Sound(Struct, frozen=True):
@@ -163,11 +163,11 @@ TRANSITIONS: Final[Mapping[type[Any], Callable[[Working, Any], Working]]] = {
 
 def after(state: State, event: Event) -> State:
     """Return the state that follows this one when this happens."""
-    if isinstance(state, Ended) or isinstance(event, End):
-        return Ended()
+    if isinstance(state, Finished) or isinstance(event, End):
+        return Finished()
     if isinstance(state, HandingOver):
         if isinstance(event, Outrun | Older):
-            return Ended()
+            return Finished()
         return state if isinstance(event, HandOver) else HandingOver(_next(state.work, event))
     return HandingOver(state) if isinstance(event, HandOver) else _next(state, event)
 
@@ -181,7 +181,7 @@ def work_of(state: State) -> Working | None:
     match state:
         case HandingOver(work):
             return work
-        case Ended():
+        case Finished():
             return None
     return state
 

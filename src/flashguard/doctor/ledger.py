@@ -72,7 +72,7 @@ async def examine_ledger(ledger: Ledger, *, prepared: bool, connections: int) ->
 
 
 def _schema(names: set[str]) -> Finding:
-    """Whether the ledger has every migration."""
+    """Check that the ledger has every migration."""
     try:
         waiting = pending(names)
     except ConfigurationError as error:

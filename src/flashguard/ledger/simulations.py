@@ -37,6 +37,7 @@ class SimulationBook:
     async def create(
         self, id_: str, *, environment: str, buyers: int, stock: int, strategies: tuple[str, ...]
     ) -> StoredSimulation:
+        """Write a new simulation."""
         async with self._connections.connection() as connection:
             created_at = await connection.fetchval(
                 query("create_simulation"), id_, environment, buyers, stock, list(strategies), KEPT - 1

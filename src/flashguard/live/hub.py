@@ -135,7 +135,7 @@ class Hub:
         return feed
 
     async def _load(self, feed: Feed, sale_id: SaleId) -> Topic:
-        """Loads a sale once, for all who wait for it."""
+        """Load a sale once for all viewers that wait for it."""
         topic = feed.topics.get(sale_id)
         if topic is None:
             topic = feed.topics[sale_id] = Topic(sale_id, self._view)

@@ -207,7 +207,7 @@ def pause_of(state: State) -> float:
 
 
 def _rebuilding(work: Working, event: Lost) -> Working:
-    """The first certain doubt stays, since its own time; so does the pause of a server that is away."""
+    """Keep the first certain doubt with its own time, and the pause of a server that is away."""
     doubt = doubt_of(work) or Doubt(event.why, event.at, event.certain)
     if event.certain and not doubt.certain:
         doubt = Doubt(event.why, doubt.noticed_at, entries=doubt.entries)

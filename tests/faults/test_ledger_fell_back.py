@@ -121,7 +121,7 @@ async def test_one_that_fell_back_further_waits_for_an_operator(http, take: str)
         await stack.ready()
         code, shown = recover(stack)
         assert (code, shown["partitions"]) == (0, [])
-        assert "nothing to decide" in told(stack)[1]
+        assert "Nothing to decide" in told(stack)[1]
         now = await stack.service.item(sale)
         report = await stack.service.audit(sale)
         if take == "ledger":

@@ -86,7 +86,7 @@ def test_every_part_that_crashes_comes_back_and_a_second_run_is_refused(folder: 
     with Up(folder, "--port", "0") as up:
         up.wait_for(READY)
         first = up.run()
-        with pytest.raises(DemoSaleError, match=r"could not be opened: .*unauthenticated") as refused:
+        with pytest.raises(DemoSaleError, match=r"Cannot open the demo sale: .*unauthenticated") as refused:
             asyncio.run(open_demo_sale(first.url, "not-the-key"))
         assert "not-the-key" not in str(refused.value)
         second = Up(folder, "--port", "0")

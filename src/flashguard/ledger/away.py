@@ -23,7 +23,7 @@ def _encryption(error: BaseException) -> str | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"its certificate is not trusted ({error.verify_message}): sslrootcert in "
-            "FLASHGUARD_DATABASE_URL must name the certificate of whoever signed it, and the host must be "
+            "FLASHGUARD_DATABASE_URL must name the certificate that signed it, and the host must be "
             "spelled as in it"
         )
     if isinstance(error, ssl.SSLError):

@@ -16,7 +16,7 @@ local function missing(sale, items)
   if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end
   if not redis.call('ZSCORE', sale.deadlines_key, '') then return 'its deadlines' end
   if redis.call('HEXISTS', sale.used_key, '') == 0 then return 'its limits' end
-  if redis.call('HEXISTS', sale.history_key, '') == 0 then return "its customers' habits" end
+  if redis.call('HEXISTS', sale.history_key, '') == 0 then return "its hold history" end
   if not redis.call('ZSCORE', sale.queue_key, '') then return 'its waiting list' end
   return ''
 end

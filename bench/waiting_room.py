@@ -93,12 +93,12 @@ async def measure(guard: FlashGuard, people: int, mode: RoomMode) -> dict[str, A
     rooms = guard.rooms
 
     async def take(name: str) -> Place:
-        answer = await rooms.take(sale, CustomerId(name))
+        answer = await rooms.issue(sale, CustomerId(name))
         assert isinstance(answer, tuple), answer
         return answer[0]
 
     async def look(ticket: str) -> Place:
-        answer = await rooms.look(sale, ticket)
+        answer = await rooms.poll(sale, ticket)
         assert isinstance(answer, Place), answer
         return answer
 
@@ -122,7 +122,7 @@ async def measure(guard: FlashGuard, people: int, mode: RoomMode) -> dict[str, A
         until = rooms.admitted_until(sale, name, place.admission or "")
         outcome = await guard.buy(sale, name, [Line(Sku("unit"), 1)], admitted_until=until)
         assert isinstance(outcome, Granted), outcome
-        await rooms.leave(sale, place.id, taken=1)
+        await rooms.leave(sale, place.id, units=1)
 
     await asyncio.gather(*map(buy, inside))
     still = [place.id for place in places if place.status == "waiting"]

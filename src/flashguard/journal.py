@@ -1,4 +1,4 @@
-"""The journal: what its entries say, where a reader stands, and the watermark of what is recorded.
+"""The journal's codec: entries, their transitions, and the recorder's announcements.
 
 An entry is written by one kernel call and holds all transitions of that batch, in order. Its id is
 `<epoch>-<sequence>`, contiguous within an epoch; it names itself by a random token and names the entry
@@ -69,7 +69,7 @@ class Extend(Struct, array_like=True, tag="extend", frozen=True):
 
 
 class LateConfirm(Struct, array_like=True, tag="honour", frozen=True):
-    """A hold that was over, or forgotten, and became an order because the buyer had its receipt."""
+    """A hold that had expired or was lost became an order, by its receipt."""
 
     sale: SaleId
     id: ReservationId
@@ -82,7 +82,7 @@ class LateConfirm(Struct, array_like=True, tag="honour", frozen=True):
 
 
 class Cancel(Struct, array_like=True, tag="cancel", frozen=True):
-    """An order is taken back; its units are available again, or leave the stock with it."""
+    """An order was cancelled; its units are available again, or leave the stock."""
 
     sale: SaleId
     id: ReservationId
@@ -93,7 +93,8 @@ class Cancel(Struct, array_like=True, tag="cancel", frozen=True):
 
 
 class Restock(Struct, array_like=True, tag="restock", frozen=True):
-    """`lines` is the sku and the signed number of units; stock, held and sold are those after it."""
+    """An item's stock changed. `lines` is the sku and the signed number of units; stock, held and sold are
+    the counters after it."""
 
     sale: SaleId
     key: str
@@ -108,7 +109,7 @@ class Restock(Struct, array_like=True, tag="restock", frozen=True):
 
 
 class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
-    """A sale's status and rules as they are from now on; 0 means none. `verb` and `key`: how it was asked."""
+    """A sale's status and rules from now on; 0 means none. `verb` and `key` are the request's."""
 
     sale: SaleId
     status: str
@@ -126,8 +127,8 @@ class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
 
 
 class Create(Struct, array_like=True, tag="create", frozen=True):
-    """A sale entered memory for the first time. `definition` is the sale and its items as the ledger had
-    them, as the JSON of the query `sale_definition`: it restores the sale in a ledger that lost it."""
+    """A sale entered memory for the first time. `definition` is the sale with its items, as the JSON of the
+    query `sale_definition`: it restores the sale in a ledger that lost it."""
 
     sale: SaleId
     unused: str
@@ -137,8 +138,8 @@ class Create(Struct, array_like=True, tag="create", frozen=True):
 
 
 class Describe(Struct, array_like=True, tag="describe", frozen=True):
-    """What only the ledger keeps of a sale changed: its name, or the rules of its waiting room as the
-    ledger's JSON; '' means unchanged. Comes after the `SaleChange` of the same request."""
+    """A field that only the ledger keeps changed: the sale's name, or the rules of its waiting room as JSON;
+    '' means unchanged. Comes after the `SaleChange` of the same request."""
 
     sale: SaleId
     unused: str
@@ -149,7 +150,7 @@ class Describe(Struct, array_like=True, tag="describe", frozen=True):
 
 
 class Join(Struct, array_like=True, tag="join", frozen=True):
-    """Somebody waits for units: `lines` is the sku and how many; the lowest place is served first."""
+    """An entry joined the waiting list. `lines` is the sku and the units; the lowest place is next."""
 
     sale: SaleId
     id: ReservationId
@@ -159,11 +160,11 @@ class Join(Struct, array_like=True, tag="join", frozen=True):
     customer: CustomerId
     place: int
     admitted: bool = False
-    """The sale's waiting room had admitted the customer, or the sale has none."""
+    """True where the sale's waiting room had admitted the customer, or the sale has no room."""
 
 
 class Leave(Struct, array_like=True, tag="leave", frozen=True):
-    """Somebody waits no more. `state`: offered (a hold of this id comes with it), left, or limit-reached."""
+    """An entry left the waiting list. `state`: offered (with a hold of this id), left, or limit-reached."""
 
     sale: SaleId
     id: ReservationId
@@ -211,7 +212,7 @@ class Counters(Struct, array_like=True, frozen=True):
 
 
 class EntryBody(Struct, array_like=True, frozen=True):
-    """What an entry holds."""
+    """The content of an entry."""
 
     at_ms: int
     transitions: list[Transition]
@@ -272,7 +273,7 @@ def decode_sound(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> tuple[list[
 
 
 class Announcement(Struct, array_like=True, frozen=True):
-    """What the recorder committed in one group: (seq, token) of every entry, and the orders it refused."""
+    """One group that the recorder committed: (seq, token) of every entry, and the orders that it refused."""
 
     epoch: int
     entries: list[tuple[int, str]]

@@ -124,7 +124,7 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "count": lambda value: is_int(value, 1, 10_000),
     "start": lambda value: is_int(value, 0, 10_000_000),
     "quantity": lambda value: is_int(value, 1, 10**6),
-    "taken": lambda value: is_int(value, 0, 5 * 10**7),
+    "units": lambda value: is_int(value, 0, 5 * 10**7),
     "delta": lambda value: is_int(value, -(10**9), 10**9),
     "partition": lambda value: is_int(value, 0, PARTITIONS - 1),
     "admitted_until": lambda value: is_int(value, 0, 2**53),
@@ -162,7 +162,7 @@ METHODS = (
     "shop.create_sale", "shop.unfit", "shop.placed", "shop.draft_of", "shop.may_create", "shop.load",
     "shop.sale", "shop.sale_in_memory", "shop.sales", "shop.change", "shop.restock", "shop.orders",
     "shop.audit", "orders.cancel", "waiting.join", "waiting.see", "waiting.leave", "rooms.ticket_of",
-    "rooms.take", "rooms.look", "rooms.leave", "rooms.took", "rooms.admitted_until", "rooms.drawing",
+    "rooms.issue", "rooms.poll", "rooms.leave", "rooms.bought", "rooms.admitted_until", "rooms.drawing",
 )  # fmt: skip
 
 
@@ -276,7 +276,7 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
             "sale_ids": [of], "partition": stack.partition(of), "after": None, "limit": 10, "drafts": True,
             "verb": "patch", "changes": {}, "sku": "unit", "delta": 1, "reason": "test",
             "which": OrderFilter(),
-            "restock": True, "quantity": 1, "shown": None, "proof": None, "taken": 0, "admission": "no",
+            "restock": True, "quantity": 1, "shown": None, "proof": None, "units": 0, "admission": "no",
             "start": 0, "count": 10,
         }  # fmt: skip
 

@@ -21,7 +21,7 @@ RETIRED = {
     "LOOKS|Looking": "get or poll",
     "SELLS|SELLING": "Right.SELL",
     "end_holds": "expire",
-    "somebody|nobody|everybody|whoever": "the caller, the recorder, the buyer, another process",
+    "(?i:somebody|nobody|everybody|whoever)": "the caller, the recorder, the buyer, another process",
     "anew": "again",
     "shall": "must, or the present tense",
     "not any more": "no longer",
@@ -29,7 +29,7 @@ RETIRED = {
 """A pattern of the old word, and what to say in its place."""
 ON_THE_WIRE = re.compile(
     r'habits:|habits  |`habits`|"honour"|kind IN \([^)]*honour|\{.honour., sale\.id|`honour`'
-    r"|nobody:|\bas nobody\b|NOBODY|`nobody`"
+    r"|[Nn]obody:|\bas nobody\b|NOBODY|`nobody`"
 )
 """Lines whose word is a key or a byte of the journal, which stay, or the account that PostgreSQL runs as."""
 FOLDERS = {

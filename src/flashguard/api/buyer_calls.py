@@ -112,7 +112,7 @@ async def read_ticket(guard: FlashGuard, caller: Caller, sale: str, ticket: str)
     refused = ticket_refusal(guard, caller, SaleId(sale), ticket)
     if refused:
         return problem(refused)
-    answer = await guard.rooms.look(SaleId(sale), ticket)
+    answer = await guard.rooms.poll(SaleId(sale), ticket)
     if isinstance(answer, Refused):
         return problem(unknown(answer.code, ticket) if answer.code is Code.UNKNOWN_TICKET else answer)
     return json_response(answer)
@@ -139,7 +139,7 @@ def admitted_until(guard: FlashGuard, sale: str, body: BasketBody) -> int:
 def _make_room(guard: FlashGuard, sale: str, body: BasketBody, outcome: Outcome) -> None:
     """Let the waiting room admit the next buyer after one who was admitted and served."""
     if isinstance(outcome, Granted) and not outcome.replayed:
-        guard.rooms.took(SaleId(sale), body.customer, sum(line.quantity for line in body.items))
+        guard.rooms.bought(SaleId(sale), body.customer, sum(line.quantity for line in body.items))
 
 
 def _lines(body: BasketBody) -> list[Line]:

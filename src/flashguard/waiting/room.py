@@ -45,16 +45,16 @@ LOTTERY: Final = 0
 TOKEN_SLACK_SECONDS: Final = 60
 """A token outlives its session by this: the kernel ends the session by its own clock."""
 RETRY_SECONDS: Final = 1.0
-MOST_FAREWELLS: Final = 10_000
+MOST_DEPARTURES: Final = 10_000
 """Buyers who have bought and are leaving the room in the background, at once. Further sessions end by
 time."""
 
-MOST_TAKEN: Final = MAX_LINES * MAX_QUANTITY
+MOST_UNITS: Final = MAX_LINES * MAX_QUANTITY
 """Units of the largest basket."""
 MOST_TICKETS: Final = 10_000_000
 """Tickets of one room."""
 TICKET: Final = "id: must be a ticket's"
-TAKEN: Final = "taken: must be a number of units"
+UNITS: Final = "units: must be a number of units"
 
 NO_KEY_YET: Final = Refused(
     code=Code.RECOVERING, detail="No signing key is loaded yet. Retry.", retry_after_seconds=RETRY_SECONDS
@@ -85,7 +85,7 @@ class WaitingRooms:
         self.ring = ring
         self._customer_of = customer_of
         self._seeds: dict[SaleId, str] = {}
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._departures: set[asyncio.Task[None]] = set()
         self.proofs = Proofs(signer)
 
     def ticket_of(self, sale: SaleId, customer: str) -> str:
@@ -97,7 +97,7 @@ class WaitingRooms:
         must((is_sale(sale), SALE), (is_str(customer), WHAT_IT_IS))
         return self._signer.ticket_id(sale, self._customer_of(customer) or customer)
 
-    async def take(
+    async def issue(
         self, sale: SaleId, customer: CustomerId, *, shown: str | None = None, proof: str | None = None
     ) -> tuple[Place, bool] | Refused:
         """Issue a ticket.
@@ -144,7 +144,7 @@ class WaitingRooms:
         except LookupError:
             return NO_KEY_YET
 
-    async def look(self, sale: SaleId, id_: str) -> Place | Refused:
+    async def poll(self, sale: SaleId, id_: str) -> Place | Refused:
         """Return where a ticket stands now; an admitted one comes with its admission."""
         wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
         if wrong:
@@ -160,18 +160,18 @@ class WaitingRooms:
         except LookupError:
             return NO_KEY_YET
 
-    async def leave(self, sale: SaleId, id_: str, *, taken: int = 0) -> Refused | None:
+    async def leave(self, sale: SaleId, id_: str, *, units: int = 0) -> Refused | None:
         """Give up a ticket's place, to the buyers who wait.
 
         Parameters:
-            taken: the units that its buyer bought.
+            units: the units that its buyer bought.
         """
         wrong = first_wrong(
-            (is_sale(sale), SALE), (is_text(id_), TICKET), (is_whole(taken, 0, MOST_TAKEN), TAKEN)
+            (is_sale(sale), SALE), (is_text(id_), TICKET), (is_whole(units, 0, MOST_UNITS), UNITS)
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        decision = await self._decisions.ask(Verb.LEAVE_ROOM, sale, (id_, taken))
+        decision = await self._decisions.ask(Verb.LEAVE_ROOM, sale, (id_, units))
         refused = refused_by_status(decision)
         if refused:
             return refused
@@ -179,24 +179,24 @@ class WaitingRooms:
             return await self._refused(sale, decision.result)
         return None  # to leave twice is to leave
 
-    def took(self, sale: SaleId, customer: str, taken: int) -> None:
+    def bought(self, sale: SaleId, customer: str, units: int) -> None:
         """Give up the place of an admitted buyer who has bought, in the background.
 
         Raises:
-            ValueError: an id is invalid, or `taken` is not a number of units.
+            ValueError: an id is invalid, or `units` is not a number of units.
         """
         must(
             (is_sale(sale), SALE),
             (is_str(customer), WHAT_IT_IS),
-            (is_whole(taken, 0, MOST_TAKEN), TAKEN),
+            (is_whole(units, 0, MOST_UNITS), UNITS),
         )
-        if len(self._farewells) < MOST_FAREWELLS:
-            task = asyncio.get_running_loop().create_task(self._farewell(sale, customer, taken))
-            self._farewells.add(task)
-            task.add_done_callback(self._farewells.discard)
+        if len(self._departures) < MOST_DEPARTURES:
+            task = asyncio.get_running_loop().create_task(self._leave_after_buying(sale, customer, units))
+            self._departures.add(task)
+            task.add_done_callback(self._departures.discard)
 
-    async def _farewell(self, sale: SaleId, customer: str, taken: int) -> None:
-        await self.leave(sale, self.ticket_of(sale, customer), taken=taken)
+    async def _leave_after_buying(self, sale: SaleId, customer: str, units: int) -> None:
+        await self.leave(sale, self.ticket_of(sale, customer), units=units)
 
     def admitted_until(self, sale: SaleId, customer: str, admission: str) -> int:
         """Return until when this admission is valid for this customer in this sale, in milliseconds by

@@ -130,7 +130,7 @@ async def take_ticket(request: Request, caller: Seller, sale: SaleParam, body: T
     await count_customer(request, guard_of(request), caller, body.customer)
     if not may_act_for(guard_of(request), caller, sale_id, body.customer):
         return problem(NOT_THEIRS)
-    answer = await guard_of(request).rooms.take(
+    answer = await guard_of(request).rooms.issue(
         sale_id, CustomerId(body.customer), shown=body.ticket, proof=body.proof
     )
     if isinstance(answer, Refused):

@@ -23,7 +23,7 @@ from flashguard.engine.selling import Selling
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
-from flashguard.model import Key, Line, Outcome, Refused, Reservation
+from flashguard.model import CustomerId, Key, Line, Outcome, Refused, Reservation
 from flashguard.model.arguments import must
 from flashguard.settings import Settings
 from flashguard.shop.orders import Orders
@@ -66,10 +66,8 @@ class FlashGuard:
         self.spread = ShardRouter(kernel, ledger, decisions, self._selling, fallback, settings)
         self.shop = Shop(kernel, ledger, decisions, settings, self.spread, self.durability)
         self.orders = Orders(ledger, decisions, settings)
-        fold_case = settings.customer_case == "fold"
-        self._basket = partial(checked_basket, fold_case=fold_case)
-        self.customer_of = partial(customer_id, fold_case=fold_case)
-        """Returns the spelling of a customer's id that limits count by; None where it can't be an id."""
+        self._fold_case = settings.customer_case == "fold"
+        self._basket = partial(checked_basket, fold_case=self._fold_case)
         self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
         self.rooms = WaitingRooms(decisions, ledger, signer, ring or KeyRing(), self.customer_of)
         circuits = decisions.circuits
@@ -92,8 +90,7 @@ class FlashGuard:
             traces: where spans are recorded; None: tracing is off.
 
         Raises:
-            ConfigurationError: these are no settings, no server is named and no `up` runs on the data
-                directory, or the ledger is not migrated.
+            ConfigurationError: no server is named and no `up` runs, or the ledger is not migrated.
             LedgerAway, MemoryAway: a server can't be reached.
         """
         if settings is not None and not isinstance(settings, Settings):
@@ -138,6 +135,10 @@ class FlashGuard:
         must((type(seconds) in (int, float) and 0 < seconds < inf, "seconds: a number above 0"))
         await self._backend.check(seconds)
 
+    def customer_of(self, text: str) -> CustomerId | None:
+        """Return the spelling of a customer's id that limits count by; None where it can't be an id."""
+        return customer_id(text, fold_case=self._fold_case)
+
     async def reserve(
         self,
         sale: str,
@@ -152,8 +153,7 @@ class FlashGuard:
         Parameters:
             lines: what to hold, all or nothing; quantities of the same sku add up.
             key: an idempotency key; the same key again returns the first outcome.
-            admitted_until: until when the sale's waiting room admitted this customer, in milliseconds by
-                memory's clock: see `rooms.admitted_until`. A sale without a room ignores it.
+            admitted_until: the end of this customer's admission, in ms: see `rooms.admitted_until`.
         """
         basket = self._basket(sale, customer, lines, key, buy=False, admitted_until=admitted_until)
         return basket if isinstance(basket, Refused) else await self.spread.sell(basket)

@@ -31,7 +31,7 @@ SURFACE = {"", "shop", "orders", "waiting", "rooms"}
 """Where the library's public methods are: the guard itself, and these attributes of it."""
 INNER = {
     "settings", "ledger", "kernel", "partitions", "signer", "watermark", "outcomes", "decisions", "rates",
-    "spread", "copies",
+    "spread", "durability",
 }  # fmt: skip
 """Attributes that the service's own parts use; they take what the surface has checked."""
 HARMLESS = {"close"}
@@ -117,6 +117,8 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "id_": is_printable,
     "settings": lambda value: value is None,
     "lone": lambda value: isinstance(value, bool),
+    "ring": lambda value: value is None,
+    "traces": lambda value: value is None,
     "drafts": lambda value: isinstance(value, bool),
     "restock": lambda value: isinstance(value, bool),
     "after": lambda value: value is None,
@@ -269,7 +271,8 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
         if method.startswith("rooms."):
             id_ = guard.rooms.ticket_of(room, "ann")
         return {
-            "settings": guard.settings, "lone": False, "seconds": 5.0, "text": "ann", "sale": of,
+            "settings": guard.settings, "lone": False, "ring": None, "traces": None, "seconds": 5.0,
+            "text": "ann", "sale": of,
             "sale_id": of,
             "customer": "ann", "lines": [Line(Sku("unit"), 1)], "key": unique("key"), "admitted_until": 0,
             "id_": id_, "receipt": None, "new": new_sale(), "stored": stored, "creation_key": unique("key"),
@@ -293,7 +296,7 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
                 for odd in tries:
                     base = {each: good(path)[each] for each in signature.parameters if each != "changes"}
                     if path == "connect":
-                        base["settings"] = None if name == "lone" else base["settings"]
+                        base["settings"] = base["settings"] if name == "settings" else None
                     if is_fine(path, name, odd, junk):
                         if path == "connect" or path == "renew":
                             continue

@@ -55,7 +55,7 @@ def test_these_are_all_calls_that_stream() -> None:
     """The orders as CSV, and the events of a sale and of a simulation: one test each, below."""
     streams = [
         (path.name, kind)
-        for path in sorted(Path(flashguard.api.__file__).parent.glob("*.py"))
+        for path in sorted(Path(flashguard.api.__file__).parent.rglob("*.py"))
         for kind in re.findall(r"return (StreamingResponse|EventStream)\(", path.read_text())
     ]
     assert streams == [

@@ -74,7 +74,7 @@ async def test_the_library_refuses_an_item_that_the_http_contract_refuses(
     refused = await guard.shop.create_sale(new)
     assert isinstance(refused, Refused)
     assert refused.code is Code.INVALID_REQUEST
-    assert f"items[0].{next(iter(change))}" in refused.detail or "held or sold" in refused.detail
+    assert f"items[0].{next(iter(change))}" in refused.detail or "held and sold" in refused.detail
 
 
 @pytest.mark.parametrize("skus", [SKUS, ("unit",)])

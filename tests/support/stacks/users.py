@@ -30,7 +30,7 @@ def as_user(url: str, user: str) -> str:
 
 def api_at(redis_url: str) -> Callable[[Mapping[str, str]], AbstractAsyncContextManager[str]]:
     """Runs `flashguard api` with a login of its own."""
-    as_a_child = importlib.import_module("conftest").api_as_a_child
+    as_a_child = importlib.import_module("tests.support.service").api_as_a_child
     return lambda env: as_a_child({**env, "FLASHGUARD_REDIS_URL": redis_url})
 
 

@@ -14,9 +14,10 @@ from flashguard.embedded.child import spawn
 from flashguard.embedded.places import SHARED_HOME, make_folder
 from flashguard.embedded.postgres_home import choose_account, find_binaries
 from flashguard.ledger import Ledger
-from tests.campaign.processes import Kept, children, clean_env, free_port, hit, workers
+from tests.campaign.processes import Kept, children, clean_env, hit, workers
 from tests.campaign.proxy import Proxy, unix_place
 from tests.campaign.up_stack import ADMIN_KEY
+from tests.support.ports import free_port
 
 PG_SOCKET = ".s.PGSQL.5432"
 CAUGHT_UP_SECONDS = 20.0

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,18 +12,6 @@ from flashguard.embedded.program import Program
 
 FLASHGUARD = (sys.executable, "-m", "flashguard")
 START_AGAIN_SECONDS = 0.2
-
-
-def free_port() -> int:
-    """Return a free port outside the range that the operating system gives to outgoing connections."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def clean_env(**more: str) -> dict[str, str]:

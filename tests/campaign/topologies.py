@@ -14,9 +14,10 @@ from flashguard.kernel import keys
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
 from tests.campaign.lab_stack import PARTITIONS
-from tests.campaign.processes import Kept, clean_env, free_port, hit, workers
+from tests.campaign.processes import Kept, clean_env, hit, workers
 from tests.campaign.up_stack import ADMIN_KEY
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.stacks import cluster, moving, sentinel
 from tests.support.stacks.nodes import Node
 

@@ -14,7 +14,8 @@ import aiohttp
 
 from flashguard.embedded.child import end, spawn
 from flashguard.embedded.run_file import Run, find_run
-from tests.campaign.processes import FLASHGUARD, children, clean_env, free_port, hit, workers
+from tests.campaign.processes import FLASHGUARD, children, clean_env, hit, workers
+from tests.support.ports import free_port
 
 ADMIN_KEY = "chaos"
 READY_SECONDS = 60.0

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.real_stack import Stack, started
-from tests.support.service import Answer, Service, free_port, unique
+from tests.support.service import Answer, Service, unique
 
 
 @pytest.fixture(scope="module")

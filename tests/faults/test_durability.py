@@ -16,8 +16,8 @@ from flashguard.model import Durability, SaleId
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.real_stack import Stack, started
-from tests.support.service import free_port
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ from flashguard.recorder.partition import PartitionRecorder
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 from tests.support.eventually import eventually
-from tests.support.service import Service, clean_env, free_port, migrated_servers, serving, stop
+from tests.support.ports import free_port
+from tests.support.service import Service, clean_env, migrated_servers, serving, stop
 from tests.support.stacks import Stack
 
 SOCKET_NAME = ".s.PGSQL.5432"

@@ -13,8 +13,9 @@ from flashguard.kernel import keys
 from flashguard.kernel.verbs import Verb
 from flashguard.model import SaleId
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.real_stack import Stack, started
-from tests.support.service import Answer, Service, free_port, unique
+from tests.support.service import Answer, Service, unique
 
 SPREAD = 4
 

@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.real_stack import Stack, started
-from tests.support.service import free_port, unique
+from tests.support.service import unique
 
 
 @pytest.fixture(scope="module")

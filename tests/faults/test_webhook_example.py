@@ -13,9 +13,10 @@ import aiohttp
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.ports import free_port
 from tests.support.real_stack import Stack, started
 from tests.support.receiver import listening
-from tests.support.service import clean_env, free_port, stop
+from tests.support.service import clean_env, stop
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "webhook_receiver" / "receiver.py"
 

@@ -24,7 +24,7 @@ from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded import postgres as postgres_module
 from tests.image.roots import Stage, build, make_bases
 from tests.support.deploy_files import DOCKER
-from tests.support.service import free_port
+from tests.support.ports import free_port
 
 PATIENCE_SECONDS = 60.0
 STOP_SECONDS = 15.0

@@ -11,7 +11,7 @@ from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.ledger import examine_ledger
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.ledger import Ledger, LedgerAway
-from tests.support.service import free_port
+from tests.support.ports import free_port
 from tests.support.stacks import folder
 from tests.support.stacks.pgbouncer import let_in, pooler
 

@@ -60,7 +60,7 @@ async def take(
     )
 
 
-async def eventually(call: Any, status: int) -> Answer:
+async def answered_with(call: Any, status: int) -> Answer:
     """The call's answer, once it has this status."""
     deadline = time.monotonic() + EVERYWHERE_SECONDS
     while True:
@@ -152,7 +152,7 @@ async def test_a_revoked_key_stops_working_everywhere(shop, service, lane):
     revoked = await shop.admin("POST", f"/v1/keys/{made['id']}/revoke")
     assert revoked["status"] == "revoked"
     (await take(shop, sale, made["key"], headers=lane)).problem(401, "unauthenticated")
-    gone = await eventually(lambda: take(service, sale, made["key"], headers=lane), 401)
+    gone = await answered_with(lambda: take(service, sale, made["key"], headers=lane), 401)
     gone.problem(401, "unauthenticated")
     assert (await shop.admin("POST", f"/v1/keys/{made['id']}/revoke"))["revoked_at"] == revoked["revoked_at"]
 
@@ -164,7 +164,7 @@ async def test_a_key_ends_at_its_time(shop):
         "UPDATE flashguard.api_keys SET expires_at = now() + interval '1 s' WHERE id = $1", made["id"]
     )
     await connection.close()
-    await eventually(lambda: shop.call("GET", "/v1/sales", headers=bearer(made["key"])), 401)
+    await answered_with(lambda: shop.call("GET", "/v1/sales", headers=bearer(made["key"])), 401)
     listed = await shop.admin("GET", "/v1/keys?limit=500")
     assert {key["status"] for key in listed["data"] if key["id"] == made["id"]} == {"expired"}
 
@@ -334,7 +334,7 @@ async def test_a_token_ends_at_its_time_also_where_it_was_seen_before(shop, lane
     sale = await shop.create_sale(stock=1000)
     short = await token(shop, sale, expires_in_seconds=3)
     (await take(shop, sale, short, headers=lane)).ok(201)
-    ended = await eventually(lambda: take(shop, sale, short, headers=lane), 401)
+    ended = await answered_with(lambda: take(shop, sale, short, headers=lane), 401)
     assert "expired" in ended.problem(401, "unauthenticated")["detail"]
 
 
@@ -347,7 +347,7 @@ async def test_a_revoked_token_is_refused_when_it_is_replayed_in_any_process(sho
     await shop.admin("POST", f"/v1/buyer-tokens/{minted['id']}/revoke")
     gone = await take(shop, sale, minted["token"], headers=lane)
     assert "revoked" in gone.problem(401, "unauthenticated")["detail"]
-    await eventually(lambda: take(service, sale, minted["token"], headers=lane), 401)
+    await answered_with(lambda: take(service, sale, minted["token"], headers=lane), 401)
     (await take(shop, sale, await token(shop, sale), headers=lane)).ok(201)
 
 
@@ -361,7 +361,7 @@ async def test_tokens_outlive_a_rotation_of_the_signing_key_but_not_its_revocati
     assert [key["ends_at"] for key in revoked["data"]] == [None]
     assert revoked["data"][0]["id"] != newest
     (await take(shop, sale, before)).problem(401, "unauthenticated")
-    await eventually(lambda: take(service, sale, before), 401)
+    await answered_with(lambda: take(service, sale, before), 401)
     after = await token(shop, sale)
     (await take(shop, sale, after)).ok(201)
     (await take(service, sale, after)).ok(201)

@@ -6,7 +6,8 @@ import stat
 import subprocess
 import sys
 
-from tests.support.service import Service, clean_env, free_port, stop
+from tests.support.ports import free_port
+from tests.support.service import Service, clean_env, stop
 from tests.support.streams import another_api
 
 OPEN = {

@@ -11,7 +11,8 @@ from flashguard.aws.emf import NAMESPACE, UNITS
 from flashguard.model import Item, MinorUnits, SaleId, Sku
 from flashguard.settings import Settings
 from tests.integration.test_lambda import env_of
-from tests.support.service import ADMIN_KEY, clean_env, free_port, migrated_servers
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, clean_env, migrated_servers
 from tests.support.stacks.lambda_runtime import Instance
 
 RECORDER = "flashguard.aws.recorder_handler.handler"

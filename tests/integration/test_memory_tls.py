@@ -13,8 +13,9 @@ from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 from flashguard.valkey.errors import RedisError
 from tests.support import stacks
+from tests.support.ports import free_ports
 from tests.support.stacks import cluster, sentinel
-from tests.support.stacks.nodes import HOST, Node, free_ports
+from tests.support.stacks.nodes import HOST, Node
 
 NAMES = "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth"
 

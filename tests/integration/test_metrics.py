@@ -24,7 +24,8 @@ from flashguard.ledger import Ledger
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
 from flashguard.valkey.connect import connect_kernel
-from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 
 PROMTOOL = pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool here")
 WORKERS = 2

@@ -5,7 +5,7 @@ import asyncio
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.ledger import Ledger
 from flashguard.ledger.migrate import all_migrations
-from tests.support.service import free_port
+from tests.support.ports import free_port
 from tests.support.stacks import folder
 from tests.support.stacks.pgbouncer import pooler
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop, unique
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop, unique
 
 ADMIN = "fg_admin_onlyForTheTestOfSecrecy7"
 PASSWORD = "pAssword4TheLedger"

@@ -7,7 +7,8 @@ import aiohttp
 import asyncpg
 
 from flashguard.embedded import EmbeddedServers
-from tests.support.service import free_port, serving
+from tests.support.ports import free_port
+from tests.support.service import serving
 from tests.support.stacks import Stack, folder, migrate
 from tests.support.stacks.pgbouncer import let_in, pooler, socket_folder
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from flashguard.telemetry.logs import REQUEST_ID, log_config
-from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 
 PAST_THE_LANE = {"Content-Encoding": "identity"}
 BASKET = {"customer": "ada", "items": [{"sku": "unit", "quantity": 1}]}

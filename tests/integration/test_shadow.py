@@ -16,7 +16,8 @@ from aiohttp import web
 
 from flashguard.client import Shadow
 from tests.support.faulty import FaultyLine
-from tests.support.service import ADMIN_KEY, Service, clean_env, free_port, stop
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, Service, clean_env, stop
 
 SHOP = Path(__file__).parents[2] / "examples" / "django_shop" / "shop.py"
 AT_ONCE = 6

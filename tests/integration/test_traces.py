@@ -21,7 +21,8 @@ from flashguard.recorder import Recorder
 from flashguard.settings import Settings
 from flashguard.telemetry.tracing.otel import Traces
 from flashguard.valkey.connect import connect_kernel
-from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, migrated_servers
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, migrated_servers
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01"}

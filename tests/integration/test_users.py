@@ -19,9 +19,10 @@ from flashguard.valkey.address import Address
 from flashguard.valkey.connection import ServerClient
 from tests.support import stacks
 from tests.support.eventually import eventually
+from tests.support.ports import free_ports
 from tests.support.service import Service, clean_env, serving
 from tests.support.stacks import Stack
-from tests.support.stacks.nodes import HOST, Node, free_ports
+from tests.support.stacks.nodes import HOST, Node
 from tests.support.stacks.users import FILE, api_at, as_user, refused, users_file
 
 

@@ -23,7 +23,8 @@ from flashguard.kernel import keys
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
 from tests.support.eventually import eventually
-from tests.support.service import ADMIN_KEY, READY_SECONDS, Answer, Service, clean_env, free_port, stop
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Answer, Service, clean_env, stop
 
 PARTITIONS = 16
 

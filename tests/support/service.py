@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import aiohttp
 
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger
+from tests.support.ports import free_port
 from tests.support.stacks import Stack
 
 ADMIN_KEY = "fg_admin_of-the-tests-0123456789"
@@ -35,12 +35,6 @@ SPREAD = int(os.environ.get("FLASHGUARD_TEST_SPREAD", "1"))
 def unique(prefix: str = "sale") -> str:
     """An id that no other test uses."""
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def clean_env(**more: str) -> dict[str, str]:

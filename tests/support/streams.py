@@ -13,7 +13,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, free_port, stop
+from tests.support.ports import free_port
+from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 
 
 @dataclass(frozen=True)

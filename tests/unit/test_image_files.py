@@ -18,7 +18,8 @@ import yaml
 
 from flashguard.settings import Settings
 from tests.support.deploy_files import DOCKER, ROOT, commands, ignored, unknown_settings
-from tests.support.service import clean_env, free_port
+from tests.support.ports import free_port
+from tests.support.service import clean_env
 
 DOCKERFILE = DOCKER / "Dockerfile"
 COMPOSE = DOCKER / "compose.yaml"

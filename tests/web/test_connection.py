@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.browser import Visitor
-from tests.support.service import free_port
+from tests.support.ports import free_port
 from tests.support.streams import another_api
 
 AWAY = r"ERR_|status of 50[23]|answered 50[23]"

@@ -9,8 +9,9 @@ from flashguard.embedded import EmbeddedPostgres
 from flashguard.valkey.address import Address
 from flashguard.valkey.slots import SLOTS, SlotRange, read_slots, slot_of
 from tests.support.eventually import eventually
+from tests.support.ports import free_ports
 from tests.support.stacks import ONE_SERVER, Stack, folder, migrate
-from tests.support.stacks.nodes import HOST, Node, all_started, free_ports
+from tests.support.stacks.nodes import HOST, Node, all_started
 from tests.support.stacks.users import api_at, as_user, refused, users_file
 
 LACKS = frozenset((ONE_SERVER,))

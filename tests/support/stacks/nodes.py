@@ -1,7 +1,6 @@
 """Real Valkey or Redis servers with a port, as many as a topology needs, and commands to each."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,18 +11,6 @@ from flashguard.valkey.address import Address
 from flashguard.valkey.connection import ServerClient
 
 HOST = "127.0.0.1"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 class Node(EmbeddedValkey):

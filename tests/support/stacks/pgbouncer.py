@@ -14,6 +14,7 @@ import asyncpg
 from flashguard.embedded import EmbeddedServers
 from flashguard.embedded.child import end, spawn
 from flashguard.embedded.postgres_home import choose_account
+from tests.support.ports import free_port
 from tests.support.stacks import Stack, folder, migrate, program
 
 START_SECONDS = 10.0
@@ -81,7 +82,6 @@ def socket_folder(servers: EmbeddedServers) -> Path:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Stack]:
-    from tests.support.service import free_port
 
     with folder() as place:
         async with EmbeddedServers(place / "data") as servers:

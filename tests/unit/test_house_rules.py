@@ -1,5 +1,5 @@
 """What CONTRIBUTING.md promises of the code: SQL in .sql files, run by ledger/ alone; key names in one table;
-no long files."""
+no long files; one class per name."""
 
 import ast
 import re
@@ -60,6 +60,19 @@ def test_the_facade_stays_one() -> None:
     assert len((SOURCE / "guard.py").read_text().splitlines()) < 200, "policy belongs to the rooms below"
 
 
+def classes(source: str) -> Iterator[str]:
+    """The names of the classes at the top of a Python file."""
+    yield from (node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+
+
+def test_a_name_is_that_of_one_class() -> None:
+    found: dict[str, Path] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for name in classes(path.read_text()):
+            other = found.setdefault(name, path)
+            assert other == path or name.startswith("_"), f"class {name} is in {other} and in {path}"
+
+
 def test_no_key_is_spelled_outside_its_table() -> None:
     for path in sorted(SOURCE.rglob("*.py")):
         if path != SOURCE / "kernel" / "keys.py":
@@ -71,6 +84,7 @@ def test_the_rules_notice() -> None:
     assert list(queries("await connection.fetch(query('position'), 1)")) == [1]
     assert list(queries("a = 1\nsql.query('position')")) == [2]
     assert not list(queries("self.queries(1)"))
+    assert list(classes("class A:\n    class B: pass\nclass C(A): pass")) == ["A", "C"]
     assert STATEMENT.match("SELECT 1")
     assert STATEMENT.match("\n  UPDATE items SET sold = 1")
     assert not STATEMENT.match("Select a sale")

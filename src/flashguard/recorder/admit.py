@@ -24,7 +24,7 @@ from flashguard.journal import (
     Transition,
 )
 
-from .refuse import Refusal, is_sound
+from .refuse import TransitionRefusal, is_sound
 
 _LIVE = "the ledger has no such hold, or it has ended there"
 _ORDER = "the ledger has no such order"
@@ -52,7 +52,7 @@ def admit(
     entries: Iterable[Entry],
     counts: dict[tuple[str, str], Counts],
     known: dict[tuple[str, str], str],
-) -> tuple[list[Transition], list[Refusal]]:
+) -> tuple[list[Transition], list[TransitionRefusal]]:
     """Split a run of entries into what the ledger accepts and what it refuses.
 
     Parameters:
@@ -68,18 +68,20 @@ def admit(
         Unreplayable: the ledger does not have an item of the run.
     """
     accepted: list[Transition] = []
-    refused: list[Refusal] = []
+    refused: list[TransitionRefusal] = []
     not_given: set[tuple[str, str]] = set()
     for entry in entries:
         for transition in entry.body.transitions:
             if not is_sound(transition):
-                refused.append(Refusal(transition, f"its lines can't be read: {transition.lines!r}"))
+                refused.append(
+                    TransitionRefusal(transition, f"its lines can't be read: {transition.lines!r}")
+                )
                 continue
             match transition:
                 case Hold() | Buy() | LateConfirm():
                     reason = _why_not(transition, counts, known)
                     if reason:
-                        refused.append(Refusal(transition, reason))
+                        refused.append(TransitionRefusal(transition, reason))
                         not_given.add((transition.sale, transition.id))
                         continue
                     sold = not isinstance(transition, Hold)
@@ -95,7 +97,7 @@ def admit(
                     key = (transition.sale, transition.id)
                     if known.get(key) != "held":
                         if isinstance(transition, Confirm | Release):
-                            refused.append(Refusal(transition, _LIVE))
+                            refused.append(TransitionRefusal(transition, _LIVE))
                         continue
                     if not isinstance(transition, Extend):
                         sold = isinstance(transition, Confirm)
@@ -104,7 +106,7 @@ def admit(
                 case Cancel():
                     key = (transition.sale, transition.id)
                     if known.get(key) != "confirmed":
-                        refused.append(Refusal(transition, _ORDER))
+                        refused.append(TransitionRefusal(transition, _ORDER))
                         continue
                     stock = 0 if transition.restock else -1
                     _move(transition.sale, transition.lines, counts, sold=-1, stock=stock)
@@ -115,7 +117,7 @@ def admit(
                     item = _item(counts, transition.sale, transition.lines[0])
                     if item.available + transition.lines[1] < 0:
                         reason = f"the ledger has {item.available} of {transition.lines[0]} left"
-                        refused.append(Refusal(transition, reason))
+                        refused.append(TransitionRefusal(transition, reason))
                         continue
                     item.stock += transition.lines[1]
                 case _:

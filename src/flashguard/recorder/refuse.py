@@ -48,7 +48,7 @@ CLOCK: Final = "clock"
 """The id of a sale's change that memory's clock made."""
 
 
-class Refusal(Struct, frozen=True):
+class TransitionRefusal(Struct, frozen=True):
     """A transition that the ledger does not accept, and why."""
 
     transition: Transition
@@ -102,7 +102,9 @@ def units(transitions: Iterable[Transition]) -> list[list[Transition]]:
     return found
 
 
-async def count_refusals(connection: Connection, partition: int, refusals: Sequence[Refusal]) -> list[Parked]:
+async def count_refusals(
+    connection: Connection, partition: int, refusals: Sequence[TransitionRefusal]
+) -> list[Parked]:
     """Count each refused transition in the ledger; return those that are parked from now on, or were already.
 
     A waiting list entry whose offer is parked ends: the next entry in the queue is served.

@@ -23,7 +23,7 @@ from flashguard.model import Position, ReservationId
 
 from .admit import Counts, Unreplayable, admit
 from .fold import Group, fold
-from .refuse import REFUSALS, Parked, Refusal, count_refusals, is_sound, log_parked, name_of, units
+from .refuse import REFUSALS, Parked, TransitionRefusal, count_refusals, is_sound, log_parked, name_of, units
 
 
 class _NotApplied(Exception):
@@ -139,7 +139,7 @@ def _group(transitions: Iterable[Transition]) -> Group:
 
 async def _apply_each(
     connection: Connection, partition: int, parts: Sequence[Sequence[Transition]], end: Position
-) -> list[Refusal]:
+) -> list[TransitionRefusal]:
     """Apply these transitions, whose position has moved already; return those that the ledger refuses.
 
     A refused list is halved until each refused transition stands alone: a few more statements per refusal.
@@ -151,14 +151,14 @@ async def _apply_each(
         return []
     except REFUSALS as error:
         if len(parts) == 1:
-            return [Refusal(transition, str(error)) for transition in parts[0]]
+            return [TransitionRefusal(transition, str(error)) for transition in parts[0]]
     half = len(parts) // 2
     first = await _apply_each(connection, partition, parts[:half], end)
     return first + await _apply_each(connection, partition, parts[half:], end)
 
 
 async def _note_refused(
-    connection: Connection, partition: int, refused: Sequence[Refusal], epoch: int
+    connection: Connection, partition: int, refused: Sequence[TransitionRefusal], epoch: int
 ) -> list[Parked]:
     """Write down what was refused, and that memory must be rebuilt; return what is parked."""
     grants = [
@@ -172,6 +172,6 @@ async def _note_refused(
     return await count_refusals(connection, partition, refused)
 
 
-def _named(refused: Iterable[Refusal]) -> Iterable[Transition]:
+def _named(refused: Iterable[TransitionRefusal]) -> Iterable[Transition]:
     """Return the refused transitions in order, each id once."""
     return {name_of(r.transition)[::2]: r.transition for r in refused}.values()

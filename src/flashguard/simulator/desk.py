@@ -25,7 +25,7 @@ from .board import Board
 from .follow import Follow
 from .job import Order
 from .plan import LogLine, environment
-from .progress import Ended, Progress
+from .progress import Progress, RunEnded
 
 log = logging.getLogger("flashguard")
 
@@ -223,7 +223,7 @@ class Desk:
             progress.apply(line)
             at = await self._book.finish(id_, "failed", why, progress.encoded_report())
             if at is not None:
-                ended = Ended(status="failed", detail=why, finished_at=at)
+                ended = RunEnded(status="failed", detail=why, finished_at=at)
                 await self._board.write(id_, [line, ended])
         await self._board.free(id_)
 

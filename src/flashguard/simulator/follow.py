@@ -10,7 +10,7 @@ from flashguard.live import Channel, event
 
 from .board import Board
 from .plan import LiveCounters, LogLine, RunFinished
-from .progress import BoardEvent, Ended, Progress, untagged
+from .progress import BoardEvent, Progress, RunEnded, untagged
 
 log = logging.getLogger("flashguard")
 
@@ -96,5 +96,5 @@ class Follow:
                 self.channel.publish(event("log", untagged(board_event)))
             case RunFinished(result=result):
                 self.channel.publish(event("run", result))
-            case Ended():
+            case RunEnded():
                 self.channel.publish(self._snapshot())

@@ -25,7 +25,7 @@ from flashguard.valkey.connect import connect_kernel
 
 from .board import CLAIM_MS, Board
 from .plan import Event, LogLine, Plan
-from .progress import BoardEvent, Ended, Progress
+from .progress import BoardEvent, Progress, RunEnded
 from .run import run_simulation
 
 log = logging.getLogger("flashguard")
@@ -161,7 +161,7 @@ class Job:
                 await asyncio.sleep(1)
         with contextlib.suppress(MemoryAway):
             if finished_at is not None:
-                self._unwritten.append(Ended(status=status, detail=detail, finished_at=finished_at))
+                self._unwritten.append(RunEnded(status=status, detail=detail, finished_at=finished_at))
             await self._write()
             await self._board.free(id_)
 

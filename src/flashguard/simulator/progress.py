@@ -24,7 +24,7 @@ class Point(Struct, frozen=True):
     locks: int
 
 
-class Ended(Struct, frozen=True, kw_only=True, tag="over"):
+class RunEnded(Struct, frozen=True, kw_only=True, tag="over"):
     """The simulation has ended; its report is in the ledger, if that could be reached."""
 
     status: str
@@ -32,7 +32,7 @@ class Ended(Struct, frozen=True, kw_only=True, tag="over"):
     finished_at: datetime
 
 
-BoardEvent = LiveCounters | LogLine | RunFinished | Ended
+BoardEvent = LiveCounters | LogLine | RunFinished | RunEnded
 
 encode_event = msgspec.json.Encoder().encode
 decode_event = msgspec.json.Decoder(BoardEvent).decode
@@ -82,7 +82,7 @@ class Progress:
                     report.log.append(event)
             case RunFinished(result=result):
                 report.runs.append(result)
-            case Ended():
+            case RunEnded():
                 self.status, self.detail, self.finished_at = event.status, event.detail, event.finished_at
 
     def encoded_report(self) -> str:

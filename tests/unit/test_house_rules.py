@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from flashguard.ledger import sql
+
 SOURCE = Path(__file__).parents[2] / "src" / "flashguard"
 STATEMENT = re.compile(
     r"^\s*(SELECT\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|WITH\s+\S+\s+AS\s|(CREATE|ALTER|DROP)\s+[A-Z]+\s)"
@@ -47,6 +49,16 @@ def test_only_the_ledger_runs_queries() -> None:
         if path.relative_to(SOURCE).parts[0] != "ledger":
             for line in queries(path.read_text()):
                 raise AssertionError(f"{path}:{line}: give it a function with a name in ledger/")
+
+
+def test_a_statement_stands_in_the_file_of_a_module_that_runs_it() -> None:
+    modules = {path.stem: {text for _, text in strings(path)} for path in (SOURCE / "ledger").glob("*.py")}
+    found = [
+        (path.stem, name) for path in sql.FOLDER.glob("*.sql") for name in sql.NAME.findall(path.read_text())
+    ]
+    assert len(found) == len(sql.all_queries())
+    for file, name in found:
+        assert name in modules.get(file, ()), f"{file}.py does not run {name} of queries/{file}.sql"
 
 
 def test_no_python_file_is_long() -> None:

@@ -1,4 +1,7 @@
-"""SQL by name: every statement stands in `queries/*.sql` under `-- name: ...` and, if needed, a sentence."""
+"""SQL by name: a statement stands under `-- name: ...`, with a sentence if needed.
+
+Its file in `queries/` is named after the module that runs it.
+"""
 
 import re
 from functools import cache
@@ -6,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "queries"
-_NAME: Final = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+NAME: Final = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
 
 @cache
@@ -18,7 +21,7 @@ def all_queries() -> dict[str, str]:
     """
     queries: dict[str, str] = {}
     for path in sorted(FOLDER.glob("*.sql")):
-        _, *pieces = _NAME.split(path.read_text())
+        _, *pieces = NAME.split(path.read_text())
         for name, text in zip(pieces[::2], pieces[1::2], strict=True):
             if name in queries:
                 raise ValueError(f"two queries are named {name}")

@@ -248,7 +248,7 @@ def _not_restocked(sale: Sale, sku: str, result: Result | None) -> Refused:
 
 def restock_field(key: Key | None) -> str:
     """Return the name of a restock's record. No caller chooses what stands before the first colon: restock
-    and shadow here, transfer in shards.py, recover in recording.sql."""
+    and shadow here, transfer in shards.py, recover in recovering.sql."""
     if isinstance(key, ScopedKey):
         return f"{key.scope}:{json.dumps(key.parts)}"
     return f"restock:{secrets.token_hex(12) if key is None else key}"

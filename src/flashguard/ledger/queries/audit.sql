@@ -25,15 +25,17 @@ SELECT (SELECT count(*) FROM flashguard.reservations WHERE sale_id = $1 AND stat
        (SELECT count(*) FROM flashguard.order_lines WHERE sale_id = $1 AND (currency IS NULL OR coalesce(quantity, 0) <= 0)) AS broken_lines,
        (SELECT count(*) FROM flashguard.refusals WHERE sale_id = $1) AS refused;
 
--- name: units_out
--- Units that are neither sold, nor rightly held, nor available: those of ended holds that have not expired yet, with the
--- oldest's age, and those of no hold at all.
-WITH held AS (
-    SELECT flashguard.clamped(expires_at) AS expires_at, (SELECT sum(flashguard.line_units(lines, n))
-                        FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) AS units
-    FROM flashguard.reservations WHERE status = 'held'
-)
-SELECT coalesce(sum(units) FILTER (WHERE expires_at < now()), 0)::bigint AS returning,
-       greatest(max(date_part('epoch', now() - expires_at)), 0) AS oldest_seconds,
-       ((SELECT coalesce(sum(held), 0) FROM flashguard.items) - coalesce(sum(units), 0))::bigint AS leaked
-FROM held;
+-- name: audit_transfers
+-- By item of a sale: units that left a shard and have not arrived, the age of the oldest, and
+-- transfers whose halves differ.
+SELECT t.sku, coalesce(sum(t.units) FILTER (WHERE t.arrived_at IS NULL), 0)::bigint AS in_transit,
+       coalesce(max(date_part('epoch', now() - t.left_at)) FILTER (WHERE t.arrived_at IS NULL), 0) AS oldest_seconds,
+       count(*) FILTER (WHERE t.arrived <> t.units) AS unequal
+FROM flashguard.transfers t WHERE t.sale_id = $1 GROUP BY t.sku;
+
+-- name: audit_arrivals
+-- Units that arrived and never left: a defect, or a ledger that lost what it had committed.
+SELECT i.sku, count(*) AS transfers
+FROM flashguard.sales s JOIN flashguard.restocks i ON i.sale_id = s.id AND i.key LIKE 'transfer:%:in'
+LEFT JOIN flashguard.restocks o ON o.sale_id = i.reason AND o.key = 'transfer:' || split_part(i.key, ':', 2) || ':out'
+WHERE s.public_id = $1 AND o.key IS NULL GROUP BY i.sku;

@@ -35,13 +35,6 @@ ORDER BY sales.created_at DESC, id DESC LIMIT $3;
 SELECT sale_id, sku, name, price_minor, currency, stock, held, sold
 FROM flashguard.items WHERE sale_id = ANY($1::text[]) ORDER BY sale_id, ordinal;
 
--- name: sale_definition
--- The JSON that restores a new sale in a ledger that lost it: see restore_sales.
-SELECT jsonb_build_object('sale', to_jsonb(s) - 'public_id',
-                          'items', (SELECT jsonb_agg(to_jsonb(i) ORDER BY ordinal) FROM flashguard.items i
-                                    WHERE i.sale_id = s.id))::text
-FROM flashguard.sales s WHERE id = $1;
-
 -- name: unknown_sales
 -- Those of these ids that the ledger does not have.
 SELECT id FROM unnest($1::text[]) AS named (id) WHERE NOT EXISTS (SELECT FROM flashguard.sales s WHERE s.id = named.id)
@@ -51,17 +44,8 @@ ORDER BY id;
 -- The lottery takes no more tickets: its seed may be published from now on.
 UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHERE id = $1 AND waiting_room IS NOT NULL;
 
--- name: sales_in_memory
--- The sales of a partition that memory must have: all but those closed for longer than their keys live, and those to which
--- units are on their way. Without sales whose own row the ledger refuses to change: the clock would ask for that without
--- end. The times of a row that is not `readable` are clamped: it must not be loaded.
-SELECT id, status, flashguard.readable(starts_at, ends_at, room_opened_at) AS readable,
-       flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at, hold_seconds, max_hold_seconds,
-       limit_per_customer, hold_durability, waiting_room, flashguard.clamped(room_opened_at) AS room_opened_at, rules,
-       (SELECT count(*) FROM flashguard.items i WHERE i.sale_id = sales.id) AS items
-FROM flashguard.sales
-WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2)
-                          OR id IN (SELECT receiver FROM flashguard.transfers_under_way))
-  AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t
-                  WHERE t.sale_id = sales.id AND t.kind = 'sale' AND t.id IN ('clock', 'follow') AND t.times > 1)
-ORDER BY id;
+-- name: restock_recorded
+SELECT 1 FROM flashguard.restocks WHERE sale_id = $1 AND key = $2;
+
+-- name: sale_change
+SELECT verb, status FROM flashguard.sale_changes WHERE sale_id = $1 AND key = $2;

@@ -28,24 +28,59 @@ WHERE ($1::text IS NULL OR r.public_id = $1) AND o.at < now() - make_interval(se
                     AND t.id = 'transfer:' || u.id || ':in' AND t.times > 1)
 ORDER BY o.at LIMIT $3;
 
--- name: moves_to_load
--- What memory counts of a shard's transfers, per item: see scripts/lib/moved.lua.
-SELECT sku, count(*) FILTER (WHERE delta < 0) AS outs, count(*) FILTER (WHERE delta > 0) AS ins,
-       coalesce(-sum(delta) FILTER (WHERE delta < 0), 0)::bigint AS units_out,
-       coalesce(sum(delta) FILTER (WHERE delta > 0), 0)::bigint AS units_in
-FROM flashguard.restocks WHERE sale_id = $1 AND key LIKE 'transfer:%' GROUP BY sku;
+-- name: parts_of
+SELECT id, partition FROM flashguard.sales WHERE public_id = $1 ORDER BY id;
 
--- name: audit_transfers
--- By item of a sale: units that left a shard and have not arrived, the age of the oldest, and
--- transfers whose halves differ.
-SELECT t.sku, coalesce(sum(t.units) FILTER (WHERE t.arrived_at IS NULL), 0)::bigint AS in_transit,
-       coalesce(max(date_part('epoch', now() - t.left_at)) FILTER (WHERE t.arrived_at IS NULL), 0) AS oldest_seconds,
-       count(*) FILTER (WHERE t.arrived <> t.units) AS unequal
-FROM flashguard.transfers t WHERE t.sale_id = $1 GROUP BY t.sku;
+-- name: arrivals_without_departure
+-- Units that arrived at a shard, and whose departure from a shard on one of these partitions the ledger lost.
+SELECT d.id AS donor, d.partition, i.sku, i.delta AS units, i.sale_id AS receiver, split_part(i.key, ':', 2) AS id,
+       i.fingerprint
+FROM flashguard.restocks i JOIN flashguard.sales d ON d.id = i.reason
+WHERE i.key LIKE 'transfer:%:in' AND d.partition = ANY ($1::integer[])
+  AND NOT EXISTS (SELECT FROM flashguard.restocks o
+                  WHERE o.sale_id = d.id AND o.key = 'transfer:' || split_part(i.key, ':', 2) || ':out')
+ORDER BY i.sale_id, i.key;
 
--- name: audit_arrivals
--- Units that arrived and never left: a defect, or a ledger that lost what it had committed.
-SELECT i.sku, count(*) AS transfers
-FROM flashguard.sales s JOIN flashguard.restocks i ON i.sale_id = s.id AND i.key LIKE 'transfer:%:in'
-LEFT JOIN flashguard.restocks o ON o.sale_id = i.reason AND o.key = 'transfer:' || split_part(i.key, ':', 2) || ':out'
-WHERE s.public_id = $1 AND o.key IS NULL GROUP BY i.sku;
+-- name: departures_under_way
+-- Units that left a shard and have not arrived at their receiver on one of these partitions.
+SELECT u.id, o.sku, -o.delta AS units, u.donor, u.receiver, r.partition, o.fingerprint
+FROM flashguard.transfers_under_way u
+JOIN flashguard.restocks o ON o.sale_id = u.donor AND o.key = u.key
+JOIN flashguard.sales r ON r.id = u.receiver
+WHERE r.partition = ANY ($1::integer[]) ORDER BY u.id;
+
+-- name: depart
+-- A departure that the ledger lost. With $6 the units are still in its stock, and leave it as far as they are unsold.
+WITH item AS (
+    UPDATE flashguard.items SET stock = stock - CASE WHEN $6 THEN least($3::bigint, stock - held - sold) ELSE 0 END
+    WHERE sale_id = $1 AND sku = $2 RETURNING stock, held, sold
+)
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, 'transfer:' || $5 || ':out', $2, -$3::bigint, $4, $7, stock, held, sold, now() FROM item
+ON CONFLICT DO NOTHING;
+
+-- name: arrive
+-- An arrival that memory has and the ledger lost; its units are in the counters.
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, 'transfer:' || $5 || ':in', $2, $3::bigint, $4, $6, stock, held, sold, now()
+FROM flashguard.items WHERE sale_id = $1 AND sku = $2 ON CONFLICT DO NOTHING;
+
+-- name: return_units
+-- $3 units are on their way by memory: those that no transfer of the ledger explains, returned or not, return here.
+WITH lost AS (
+    SELECT $3::bigint
+           - coalesce((SELECT sum(-o.delta) FROM flashguard.transfers_under_way u
+                       JOIN flashguard.restocks o ON o.sale_id = u.donor AND o.key = u.key
+                       JOIN flashguard.sales s ON s.id = u.donor
+                       WHERE s.public_id = split_part($1, '~', 1) AND o.sku = $2), 0)
+           - coalesce((SELECT sum(b.delta) FROM flashguard.restocks b JOIN flashguard.sales s ON s.id = b.sale_id
+                       WHERE s.public_id = split_part($1, '~', 1) AND b.sku = $2
+                         AND b.key LIKE 'recover:' || $4::bigint || ':returned:%'), 0) AS units
+), item AS (
+    UPDATE flashguard.items i SET stock = stock + lost.units FROM lost
+    WHERE i.sale_id = $1 AND i.sku = $2 AND lost.units > 0 RETURNING i.stock, i.held, i.sold, lost.units
+)
+INSERT INTO flashguard.restocks (sale_id, key, sku, delta, reason, fingerprint, stock, held, sold, at)
+SELECT $1, 'recover:' || $4::bigint || ':returned:' || $2, $2, units, 'units on their way that the ledger lost', 0,
+       stock, held, sold, now()
+FROM item ON CONFLICT DO NOTHING;

@@ -12,11 +12,5 @@ UPDATE flashguard.waiting_list w SET state = l.state, ended_at = to_timestamp(l.
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS l (sale, id, state, at_ms)
 WHERE w.sale_id = l.sale AND w.id = l.id AND w.state = 'waiting';
 
--- name: waiting_to_load
--- A sale's entries, for a cursor.
-SELECT id, place, customer, sku, quantity, fingerprint, state, admitted,
-       flashguard.to_millis(created_at) AS created_ms
-FROM flashguard.waiting_list WHERE sale_id = $1 ORDER BY place;
-
 -- name: waiting_entry
 SELECT id, customer, sku, quantity, created_at, state FROM flashguard.waiting_list WHERE sale_id = $1 AND id = $2;

@@ -40,10 +40,3 @@ SELECT generate_series(0, partitions - 1) FROM flashguard.installation ON CONFLI
 
 -- name: installation
 SELECT secret, partitions FROM flashguard.installation;
-
--- name: ping
-SELECT 1;
-
--- name: readiness
--- Whether PostgreSQL would refuse every write.
-SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only;

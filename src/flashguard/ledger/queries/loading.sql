@@ -1,0 +1,104 @@
+-- name: sales_in_memory
+-- The sales of a partition that memory must have: all but those closed for longer than their keys live, and those to which
+-- units are on their way. Without sales whose own row the ledger refuses to change: the clock would ask for that without
+-- end. The times of a row that is not `readable` are clamped: it must not be loaded.
+SELECT id, status, flashguard.readable(starts_at, ends_at, room_opened_at) AS readable,
+       flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at, hold_seconds, max_hold_seconds,
+       limit_per_customer, hold_durability, waiting_room, flashguard.clamped(room_opened_at) AS room_opened_at, rules,
+       (SELECT count(*) FROM flashguard.items i WHERE i.sale_id = sales.id) AS items
+FROM flashguard.sales
+WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2)
+                          OR id IN (SELECT receiver FROM flashguard.transfers_under_way))
+  AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t
+                  WHERE t.sale_id = sales.id AND t.kind = 'sale' AND t.id IN ('clock', 'follow') AND t.times > 1)
+ORDER BY id;
+
+-- name: sale_definition
+-- The JSON that restores a new sale in a ledger that lost it: see restore_sales.
+SELECT jsonb_build_object('sale', to_jsonb(s) - 'public_id',
+                          'items', (SELECT jsonb_agg(to_jsonb(i) ORDER BY ordinal) FROM flashguard.items i
+                                    WHERE i.sale_id = s.id))::text
+FROM flashguard.sales s WHERE id = $1;
+
+-- name: restocks_to_load
+SELECT key, fingerprint, stock, held, sold FROM flashguard.restocks WHERE sale_id = $1 ORDER BY key;
+
+-- name: moves_to_load
+-- What memory counts of a shard's transfers, per item: see scripts/lib/moved.lua.
+SELECT sku, count(*) FILTER (WHERE delta < 0) AS outs, count(*) FILTER (WHERE delta > 0) AS ins,
+       coalesce(-sum(delta) FILTER (WHERE delta < 0), 0)::bigint AS units_out,
+       coalesce(sum(delta) FILTER (WHERE delta > 0), 0)::bigint AS units_in
+FROM flashguard.restocks WHERE sale_id = $1 AND key LIKE 'transfer:%' GROUP BY sku;
+
+-- name: parked_to_load
+-- Parked ids that memory keeps closed: a request for one of them is refused without another journal entry. Grants that the
+-- ledger never took, holds that it could not end (their units stay held), and waiting list entries that it never took.
+SELECT p.id, p.entry, coalesce(flashguard.to_millis(r.created_at), 0) AS created_ms
+FROM (SELECT id, bool_or(kind = 'join') AS entry,
+             bool_or(kind IN ('confirm', 'release', 'expire', 'extend')) AS ends,
+             bool_or(kind IN ('hold', 'buy', 'honour')) AS grants
+      FROM flashguard.refused_transitions WHERE sale_id = $1 AND times > 1 GROUP BY id) AS p
+LEFT JOIN flashguard.reservations r ON r.sale_id = $1 AND r.id = p.id
+WHERE (p.entry AND NOT EXISTS (SELECT FROM flashguard.waiting_list w WHERE w.sale_id = $1 AND w.id = p.id))
+   OR (p.grants AND r.id IS NULL) OR (p.ends AND r.status = 'held');
+
+-- name: sale_changes_to_load
+SELECT key, verb, status FROM flashguard.sale_changes WHERE sale_id = $1 ORDER BY key;
+
+-- name: ended_to_load
+-- A sale's orders and ended holds as memory keeps them (2 confirmed, 3 released, 4 expired, 5 cancelled), for a cursor: in
+-- the order that costs least: a million of them must take seconds. Unreadable times are clamped, so that their idempotency
+-- keys stay known.
+SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END,
+       fingerprint, flashguard.to_millis(created_at), hold_ms,
+       flashguard.to_millis(ended_at) - flashguard.to_millis(created_at)
+FROM flashguard.reservations WHERE sale_id = $1 AND status <> 'held';
+
+-- name: used_to_load
+-- The units that each customer of a sale holds or bought, for a cursor, including those of orders that the ledger lost.
+SELECT customer, coalesce(sum(units), 0)::bigint
+FROM (SELECT customer, CASE flashguard.line_count(lines) WHEN 1 THEN flashguard.line_units(lines, 0)
+                       ELSE (SELECT sum(flashguard.line_units(lines, n))
+                             FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) END AS units
+      FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed')
+      UNION ALL
+      SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1) AS taken
+GROUP BY customer;
+
+-- name: holds_to_load
+-- A sale's live holds, for a cursor; not those whose end is parked, see parked_to_load.
+SELECT id, customer, lines, fingerprint, hold_ms, extensions,
+       flashguard.to_millis(created_at) AS created_ms, flashguard.to_millis(expires_at) AS expires_ms
+FROM flashguard.reservations r WHERE sale_id = $1 AND status = 'held'
+  AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t WHERE t.sale_id = $1 AND t.id = r.id AND t.times > 1
+                    AND t.kind IN ('confirm', 'release', 'expire', 'extend'));
+
+-- name: waiting_to_load
+-- A sale's entries, for a cursor.
+SELECT id, place, customer, sku, quantity, fingerprint, state, admitted,
+       flashguard.to_millis(created_at) AS created_ms
+FROM flashguard.waiting_list WHERE sale_id = $1 ORDER BY place;
+
+-- name: habits_to_load
+-- What memory counts of each customer of a sale, for a cursor: units in live holds; holds without an order that ended after
+-- $2, by memory's clock in ms; and the last of those.
+SELECT customer, held, lapses, last_ms
+FROM (SELECT customer, count(*) FILTER (WHERE lapsed) AS lapses,
+             coalesce(max(ended_ms) FILTER (WHERE lapsed), 0) AS last_ms,
+             coalesce(sum((SELECT sum(flashguard.line_units(lines, n))
+                           FROM generate_series(0, flashguard.line_count(lines) - 1) AS n))
+                      FILTER (WHERE status = 'held'), 0)::bigint AS held
+      FROM (SELECT customer, status, lines, ended_ms,
+                   status IN ('expired', 'released') AND ended_ms >= $2::bigint AS lapsed
+            FROM (SELECT customer, status, lines, flashguard.to_millis(ended_at) AS ended_ms
+                  FROM flashguard.reservations
+                  WHERE sale_id = $1 AND status IN ('held', 'expired', 'released')) AS known) AS judged
+      GROUP BY customer) AS customers
+WHERE held > 0 OR lapses > 0;
+
+-- name: reserved_to_load
+-- When each customer of a sale last made a hold or an order, by memory's clock in ms, for a cursor. A ticket of a waiting
+-- room counts for a day, so older ones are left out.
+SELECT customer, round(date_part('epoch', max(created_at)) * 1000)::bigint AS created_ms
+FROM flashguard.reservations WHERE sale_id = $1 AND created_at > now() - interval '25 hours'
+GROUP BY customer;

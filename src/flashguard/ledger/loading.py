@@ -89,7 +89,7 @@ class SaleRows:
 
     def hold_history(self, since_ms: int) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Yield what each customer did with holds since this time."""
-        return self._pages("habits_to_load", self._sale_id, since_ms)
+        return self._pages("hold_history_to_load", self._sale_id, since_ms)
 
     def reserved(self) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Yield when each customer last made a hold or an order: that used a ticket of the waiting room."""

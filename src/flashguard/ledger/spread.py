@@ -61,12 +61,12 @@ async def shards_that_differ(
     Raises:
         LedgerAway: PostgreSQL does not answer.
     """
-    return await connections.rows("parts_that_differ", sale, limit)
+    return await connections.rows("shards_that_differ", sale, limit)
 
 
 async def partitions_of_shards(connection: Connection, sale: SaleId) -> dict[SaleId, int]:
     """Return the shards of a sale, each with its partition."""
-    rows = await connection.fetch(query("parts_of"), sale)
+    rows = await connection.fetch(query("shards_of"), sale)
     return {SaleId(row["id"]): row["partition"] for row in rows}
 
 

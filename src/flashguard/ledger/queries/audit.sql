@@ -26,8 +26,8 @@ SELECT (SELECT count(*) FROM flashguard.reservations WHERE sale_id = $1 AND stat
        (SELECT count(*) FROM flashguard.refusals WHERE sale_id = $1) AS refused;
 
 -- name: audit_transfers
--- By item of a sale: units that left a shard and have not arrived, the age of the oldest, and
--- transfers whose halves differ.
+-- By item of a sale: units that left a shard and have not arrived, the age of the oldest, and transfers whose halves
+-- differ.
 SELECT t.sku, coalesce(sum(t.units) FILTER (WHERE t.arrived_at IS NULL), 0)::bigint AS in_transit,
        coalesce(max(date_part('epoch', now() - t.left_at)) FILTER (WHERE t.arrived_at IS NULL), 0) AS oldest_seconds,
        count(*) FILTER (WHERE t.arrived <> t.units) AS unequal

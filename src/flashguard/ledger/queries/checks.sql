@@ -64,8 +64,8 @@ WHERE NOT flashguard.readable(starts_at, ends_at, created_at, room_opened_at) OR
 ORDER BY id LIMIT $1;
 
 -- name: unreadable_reservations
--- Reservations with unreadable times or lines: lists leave them out. Lines are
--- sku, units, sku, units, ... with whole numbers.
+-- Reservations with unreadable times or lines: lists leave them out. Lines are sku, units, sku, units, ... with whole
+-- numbers.
 SELECT sale_id || '.' || id AS id,
        concat_ws(', ', 'created ' || created_at, 'expires ' || expires_at, 'confirmed ' || confirmed_at, 'ended ' || ended_at,
                  'lines ' || left(lines::text, 100)) AS what

@@ -62,7 +62,7 @@ FROM (SELECT customer, CASE flashguard.line_count(lines) WHEN 1 THEN flashguard.
                              FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) END AS units
       FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed')
       UNION ALL
-      SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1) AS taken
+      SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1) AS used
 GROUP BY customer;
 
 -- name: holds_to_load
@@ -79,22 +79,22 @@ SELECT id, place, customer, sku, quantity, fingerprint, state, admitted,
        flashguard.to_millis(created_at) AS created_ms
 FROM flashguard.waiting_list WHERE sale_id = $1 ORDER BY place;
 
--- name: habits_to_load
+-- name: hold_history_to_load
 -- What memory counts of each customer of a sale, for a cursor: units in live holds; holds without an order that ended after
 -- $2, by memory's clock in ms; and the last of those.
-SELECT customer, held, lapses, last_ms
-FROM (SELECT customer, count(*) FILTER (WHERE lapsed) AS lapses,
-             coalesce(max(ended_ms) FILTER (WHERE lapsed), 0) AS last_ms,
+SELECT customer, held, expired_holds, last_ms
+FROM (SELECT customer, count(*) FILTER (WHERE without_order) AS expired_holds,
+             coalesce(max(ended_ms) FILTER (WHERE without_order), 0) AS last_ms,
              coalesce(sum((SELECT sum(flashguard.line_units(lines, n))
                            FROM generate_series(0, flashguard.line_count(lines) - 1) AS n))
                       FILTER (WHERE status = 'held'), 0)::bigint AS held
       FROM (SELECT customer, status, lines, ended_ms,
-                   status IN ('expired', 'released') AND ended_ms >= $2::bigint AS lapsed
+                   status IN ('expired', 'released') AND ended_ms >= $2::bigint AS without_order
             FROM (SELECT customer, status, lines, flashguard.to_millis(ended_at) AS ended_ms
                   FROM flashguard.reservations
                   WHERE sale_id = $1 AND status IN ('held', 'expired', 'released')) AS known) AS judged
       GROUP BY customer) AS customers
-WHERE held > 0 OR lapses > 0;
+WHERE held > 0 OR expired_holds > 0;
 
 -- name: reserved_to_load
 -- When each customer of a sale last made a hold or an order, by memory's clock in ms, for a cursor. A ticket of a waiting

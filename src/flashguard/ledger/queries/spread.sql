@@ -1,8 +1,8 @@
 -- name: spread_of
 -- The number of shards of a sale; no row when there is no such sale.
-SELECT coalesce((rules ->> 'spread')::integer, 1) AS parts FROM flashguard.sales WHERE id = $1;
+SELECT coalesce((rules ->> 'spread')::integer, 1) AS shards FROM flashguard.sales WHERE id = $1;
 
--- name: parts_that_differ
+-- name: shards_that_differ
 -- Shards of spread sales, or of this one, whose status or rules are not the first shard's; and the first shard's status and
 -- rules. Each shard has its own time from which the hold history counts.
 SELECT p.id, p.partition, p.rules AS had, s.status, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds,
@@ -28,7 +28,7 @@ WHERE ($1::text IS NULL OR r.public_id = $1) AND o.at < now() - make_interval(se
                     AND t.id = 'transfer:' || u.id || ':in' AND t.times > 1)
 ORDER BY o.at LIMIT $3;
 
--- name: parts_of
+-- name: shards_of
 SELECT id, partition FROM flashguard.sales WHERE public_id = $1 ORDER BY id;
 
 -- name: arrivals_without_departure

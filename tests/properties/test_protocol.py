@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from flashguard.embedded import EmbeddedServers
@@ -341,6 +341,21 @@ cancels = st.tuples(st.just("cancel"), st.integers(0, 2), st.booleans())
 steps = st.one_of(calls, calls, calls, records, records, cancels, looks, losses)
 
 
+def _buys(customer: int, units: int = 1) -> tuple[Any, ...]:
+    return ("buyers", Verb.RESERVE, 1, [(0, customer, units, True)])
+
+
+AN_OLDER_EPOCH = [
+    ("save",), ("flush",), ("look", NEVER), _buys(0), ("fall_back",), _buys(1), ("look", NEVER),
+]  # fmt: skip
+"""An old copy of memory comes back to a process that has seen a newer epoch."""
+ANOTHER_HISTORY = [
+    ("save",), _buys(0), ("record", 4, "never"), ("fall_back",), _buys(1, 2), ("record", 4, "never"),
+    ("look", NEVER), _buys(2),
+]  # fmt: skip
+"""An old copy of memory decides on, as far as the entry that the ledger has from the other history."""
+
+
 @pytest.mark.timeout(7200 if LONG else 180)
 def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies() -> None:
     """On servers of its own: the other tests' recorder would take part."""
@@ -359,6 +374,8 @@ def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies() -> None
         max_examples=SEQUENCES, deadline=None, database=None, print_blob=True,
         phases=(Phase.explicit, Phase.generate, Phase.shrink), suppress_health_check=list(HealthCheck),
     )  # fmt: skip
+    @example(8, {}, AN_OLDER_EPOCH)
+    @example(8, {}, ANOTHER_HISTORY)
     @given(st.integers(1, 8), rule_sets, st.lists(steps, min_size=5, max_size=30))
     def every_sequence(stock: int, rules: dict[str, Any], some: list[tuple[Any, ...]]) -> None:
         runner.run(play(stock, rules, copy.deepcopy(some)))

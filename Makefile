@@ -76,7 +76,7 @@ image-check: $(DEV) ## Run the Dockerfile's steps in clean roots, then every par
 
 ##@ Measure
 
-bench: $(DEV) load ## Measure against all rivals in under 10 minutes; writes bench/results
+bench: $(DEV) load ## Measure against all rivals in under 12 minutes; writes bench/results
 	$(BIN)/flashguard bench
 
 bench-quick: $(DEV) load ## Measure the same roughly in under 2 minutes; writes nothing

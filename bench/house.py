@@ -164,6 +164,19 @@ class House:
             )  # fmt: skip
 
     @asynccontextmanager
+    async def bare(self, *, workers: int = 1) -> AsyncIterator[Target]:
+        """Run `bench.rivals.sql_batched_bare`: PostgreSQL alone, grouped, without a framework."""
+        name, port = "sql-batched-bare", free_port()
+        schema = f"flashguard_bench_{secrets.token_hex(6)}"
+        async with self.child("bench.rivals.sql_batched_bare", str(port), schema, str(workers)) as process:
+            url = f"http://127.0.0.1:{port}"
+            await self.answers(f"{url}/truth", process, name)
+            yield Target(
+                name if workers == 1 else f"{name}×{workers}", url, "press",
+                {"PATH": "/buy", "BODY": CLICK, "SCHEMA": schema}, {"api": process.pid} | self.server_parts,
+            )  # fmt: skip
+
+    @asynccontextmanager
     async def memory(self) -> AsyncIterator[Redis]:
         redis = Redis.from_url(self.servers.redis_url, protocol=2)
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 import aiohttp
 
@@ -12,7 +13,10 @@ from bench.measure import Committed, rounds, variables, warm
 from bench.rows import Row
 from bench.say import Progress
 
-BUY_RIVALS = ("row-lock", "conditional-update", "skip-locked", "redis-lua", "sql-batched", "sql-batched×2")
+BUY_RIVALS = (
+    "row-lock", "conditional-update", "skip-locked", "redis-lua", "sql-batched", "sql-batched×2",
+    "sql-batched-bare", "sql-batched-bare×2",
+)  # fmt: skip
 BUY_TARGETS = ("flashguard", *BUY_RIVALS, "flashguard×2", "floor")
 HOLD_TARGETS = ("flashguard", "evalsha-hold", "floor")
 REPLAY_KEYS = 1_000
@@ -72,7 +76,9 @@ async def open_targets(bench: Bench, stack: AsyncExitStack, names: Sequence[str]
             target = await stack.enter_async_context(bench.house.small(kind.replace("-", "_")))
             targets.append((target, None))
         else:
-            target = await stack.enter_async_context(bench.house.rival(kind, workers=int(workers or 1)))
+            house = bench.house
+            rival = house.bare if kind == "sql-batched-bare" else partial(house.rival, kind)
+            target = await stack.enter_async_context(rival(workers=int(workers or 1)))
             targets.append((target, rival_orders(target)))
     await warm([target for target, _ in targets])
     return targets

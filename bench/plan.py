@@ -20,6 +20,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "sell-out": rush.sell_out,
     "engine": engine.engine,
     "small": engine.small,
+    "busy": engine.busy,
     "bytes": growth.bytes_kept,
     "growth": growth.growth,
 }
@@ -42,10 +43,12 @@ class Step:
 
 
 THREE = (64, 256, 1_000)
+HARDEST = ("flashguard", "sql-batched-bare", "flashguard×2", "sql-batched-bare×2")
 SIZES: dict[str, tuple[Step, ...]] = {
     "all": (
         Step("buy", 3, 3, (1_000,)),
-        Step("buy", 2, 1, (64, 256)),
+        Step("buy", 2, 3, (64,), HARDEST),
+        Step("buy", 2, 1, (256,), (*HARDEST, "row-lock", "redis-lua", "sql-batched", "floor")),
         Step("hold", 3, 3, (256,)),
         Step("hold", 2, 1, (64, 1_000)),
         Step("hold+confirm", 2, 1, THREE),
@@ -54,16 +57,18 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("replay", 2, 1, THREE),
         Step("read", 2, 1, THREE),
         Step("spread", 3, 1, (256,)),
-        Step("half-load", 5, 3, (256,)),
+        Step("half-load", 4, 5, (256,)),
         Step("burst", 1, 3, (10_000,)),
         Step("sell-out", 10, 1, (256,)),
-        Step("engine", 3, 3),
+        Step("engine", 2, 3, THREE),
         Step("small", 4, 3),
+        Step("busy", 3, 3, (256,)),
         Step("bytes", 1, 1, (100_000,)),
         Step("growth", 2, 3, (100_000, 1_000_000)),
     ),
     "quick": (
-        Step("buy", 2, 1, (1_000,), ("flashguard", "row-lock", "redis-lua", "sql-batched", "floor")),
+        Step("buy", 2, 1, (1_000,), (*HARDEST, "row-lock", "redis-lua", "sql-batched", "floor")),
+        Step("buy", 1, 1, (64,), HARDEST),
         Step("hold", 2, 1, (256,)),
         Step("hold+confirm", 1, 1, (256,)),
         Step("sold-out", 2, 1, (256,)),
@@ -72,18 +77,21 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("half-load", 3, 1, (256,)),
         Step("burst", 1, 1, (10_000,)),
         Step("sell-out", 5, 1, (256,)),
-        Step("engine", 2, 1),
+        Step("engine", 1, 1, THREE),
         Step("small", 2, 1),
+        Step("busy", 2, 1),
         Step("bytes", 1, 1, (20_000,)),
         Step("growth", 1, 1, (20_000,)),
     ),
     "short": (
-        Step("buy", 1, 1, (64,), ("flashguard", "row-lock", "floor")),
-        Step("hold", 1, 1, (64,), ("flashguard", "evalsha-hold")),
-        Step("sold-out", 1, 1, (64,)),
+        Step("buy", 1, 1, (64,), ("flashguard", "sql-batched-bare")),
+        Step("buy", 1, 1, (1_000,), ("flashguard", "row-lock", "sql-batched-bare", "floor")),
+        Step("hold", 1, 1, (256,), ("flashguard", "evalsha-hold", "floor")),
+        Step("sold-out", 1, 1, (256,)),
         Step("burst", 1, 1, (200,)),
         Step("half-load", 1, 1, (64,)),
-        Step("engine", 1, 1),
+        Step("engine", 1, 1, (64,)),
+        Step("busy", 1, 1, (64,)),
         Step("bytes", 1, 1, (2_000,)),
     ),
 }

@@ -15,7 +15,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench.figures import Figure, figures
+from bench.goals import Figure, figures
 from bench.plot import plot
 from bench.rows import RULE, Row, middle
 
@@ -47,7 +47,7 @@ class Report(msgspec.Struct, kw_only=True):
     versions: dict[str, str]
     rule: str
     others_cores: float
-    """Return the CPU of everything else on the machine: the median over all measurements, in cores."""
+    """CPU of everything else on the machine: the median over all measurements, in cores."""
     figures: dict[str, Figure]
     rows: Sequence[Row]
 
@@ -58,7 +58,7 @@ def make(size: str, rows: Sequence[Row], seconds: float, servers: dict[str, str]
         size=size, at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), commit=commit(),
         seconds=round(seconds, 1), machine=machine(), versions=versions() | servers, rule=RULE,
         others_cores=round(middle(row.others_cores for row in rows) or 0.0, 2),
-        figures={figure.name: figure for figure in figures(rows)}, rows=rows,
+        figures=figures(rows), rows=rows,
     )  # fmt: skip
 
 
@@ -70,7 +70,8 @@ def write(report: Report, console: Console, json: Path | None, svg: Path | None)
             f"NOT A QUIET MACHINE: other programs took {report.others_cores} cores meanwhile. Rates and "
             "latencies say little; CPU per answer says more, but batches were not what they would be."
         )
-    if report.size == "all" and report.others_cores <= QUIET_CORES:
+    kept = report.size == "all" and report.others_cores <= QUIET_CORES
+    if kept:
         json, svg = json or RESULTS / "latest.json", svg or RESULTS / "latest.svg"
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
@@ -85,14 +86,8 @@ def goals(report: Report) -> Table:
     for column in ("figure", "value", "goal", "met", "what"):
         out.add_column(column, overflow="fold")
     for figure in report.figures.values():
-        value = figure.value
-        text = (
-            ", ".join(f"{k} {v:,}" for k, v in value.items() if v is not None)
-            if isinstance(value, dict)
-            else value
-        )
         out.add_row(
-            figure.name, "–" if text is None else str(text), figure.goal,
+            figure.name, "–" if figure.value is None else f"{figure.value:,g}", figure.goal,
             {True: "yes", False: "NO", None: "–"}[figure.met], figure.what,
         )  # fmt: skip
     return out

@@ -1,5 +1,6 @@
 """The result of one measurement, and how several become one figure."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
@@ -38,13 +39,15 @@ class Row(msgspec.Struct, kw_only=True):
     """Figures of this scenario alone."""
 
     @property
-    def api_cpu_us(self) -> float:
-        return self.cpu_us["api"]
-
-    @property
     def product_cpu_us(self) -> float:
         """Return all CPU of the product per answer: API, recorder and both servers."""
         return sum(spent for part, spent in self.cpu_us.items() if part != "client")
+
+    @property
+    def client_share(self) -> float:
+        """Return the load generator's share of the machine; without HTTP it is the product too."""
+        rate = sum(self.answers.values()) / self.seconds if self.seconds else self.per_second
+        return self.cpu_us.get("client", 0.0) * rate / 1_000_000 / (os.cpu_count() or 1)
 
 
 Rows = Sequence[Row]

@@ -33,7 +33,7 @@ class Progress:
         wrong = f"  {row.errors:,} ERRORS {_wrong(row)}" if row.errors else ""
         self.say(
             f"{row.scenario:<14} {row.target:<20} {where:>12} {row.per_second:>9,.0f}/s  {p99:<16} "
-            f"CPU µs: {cpu}{wrong}"
+            f"CPU µs: {cpu} ({row.client_share:.0%} of the machine){wrong}"
         )
 
 

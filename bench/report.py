@@ -15,8 +15,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from bench import history
 from bench.goals import Figure, figures
 from bench.plot import plot
+from bench.plot_history import plot_history
 from bench.rows import RULE, Row, middle
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +81,27 @@ def write(report: Report, console: Console, json: Path | None, svg: Path | None)
     if svg:
         svg.write_text(plot(report.rows, f"{report.machine['cpu']}, {report.commit}"))
         console.print(f"written: {svg}")
+    if report.size == "all":
+        beside_earlier(report, console, keep=kept)
+
+
+def beside_earlier(report: Report, console: Console, *, keep: bool) -> None:
+    """Print what changed since the committed runs.
+
+    Parameters:
+        keep: whether to write the history with this run, and its plot.
+    """
+    earlier = history.committed()
+    values = {name: figure.value for name, figure in report.figures.items()}
+    runs = [*earlier, history.Run(at=report.at, commit=report.commit, figures=values)]
+    if earlier:
+        console.print(history.compared(earlier[-1], values))
+    if keep:
+        history.write(runs)
+        (RESULTS / "history.svg").write_text(plot_history(runs))
+        console.print(f"written: {history.HISTORY} and its plot")
+    for sentence in history.worse_for_long(runs):
+        console.print(sentence, style="bold red")
 
 
 def goals(report: Report) -> Table:

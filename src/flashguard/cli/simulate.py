@@ -117,7 +117,7 @@ async def _simulate(
             return await run_simulation(plan, screen.take, stop, embedded=place.embedded)
 
 
-class _Place(NamedTuple):
+class _RunningService(NamedTuple):
     """Where a simulation runs. Without servers only the strategy flashguard can be asked for."""
 
     url: str
@@ -128,7 +128,9 @@ class _Place(NamedTuple):
 
 
 @asynccontextmanager
-async def _service(url: str | None, admin_key: str | None, data_dir: Path | None) -> AsyncIterator[_Place]:
+async def _service(
+    url: str | None, admin_key: str | None, data_dir: Path | None
+) -> AsyncIterator[_RunningService]:
     """Yield the FlashGuard to simulate on: the one given, the one that runs here, or a clean one.
 
     Production is never simulated on unless `--url` names it: neither what the variables name, nor an `up`
@@ -140,12 +142,12 @@ async def _service(url: str | None, admin_key: str | None, data_dir: Path | None
     if given is not None:
         remote = Remote(given, admin_key, data_dir)
         servers = ("", "") if production else (settings.redis_url or "", settings.database_url or "")
-        yield _Place(remote.url, remote.admin_key, *servers, embedded=False)
+        yield _RunningService(remote.url, remote.admin_key, *servers, embedded=False)
         return
     run = None if production else find_run(data_dir or settings.data_dir)
     if run is not None and not run.production:
         remote = Remote(run.url, admin_key, data_dir)
-        yield _Place(run.url, remote.admin_key, run.redis_url, run.database_url, run.embedded)
+        yield _RunningService(run.url, remote.admin_key, run.redis_url, run.database_url, run.embedded)
         return
     with tempfile.TemporaryDirectory(prefix="flashguard-simulation-") as folder:
         if os.geteuid() == 0:
@@ -155,7 +157,7 @@ async def _service(url: str | None, admin_key: str | None, data_dir: Path | None
 
 
 @asynccontextmanager
-async def _own_service(folder: Path) -> AsyncIterator[_Place]:
+async def _own_service(folder: Path) -> AsyncIterator[_RunningService]:
     """Run a FlashGuard meanwhile that ignores the settings of this environment."""
     Console(stderr=True).print("No FlashGuard for simulations runs here: starting a clean one …")
     directory, log_file = folder / "data", folder / "log"
@@ -181,7 +183,7 @@ def clean_environment() -> dict[str, str]:
     return ours | {"PYTHONUNBUFFERED": "1"}
 
 
-async def _started(process: Process, directory: Path, log_file: Path) -> _Place:
+async def _started(process: Process, directory: Path, log_file: Path) -> _RunningService:
     """Return the address of the started service, once it is ready.
 
     Raises:
@@ -193,7 +195,7 @@ async def _started(process: Process, directory: Path, log_file: Path) -> _Place:
             run = find_run(directory)
             key = read_admin_key(directory)
             if run is not None and key is not None and await _is_ready(http, run.url):
-                return _Place(run.url, key, run.redis_url, run.database_url, run.embedded)
+                return _RunningService(run.url, key, run.redis_url, run.database_url, run.embedded)
             await asyncio.sleep(0.1)
     ended = process.returncode
     what = f"was not ready in {START_SECONDS:g} s" if ended is None else f"ended with exit code {ended}"

@@ -72,14 +72,14 @@ class NoAnswer(ClientError):
         self.key = key
 
 
-class _Problem(Struct, frozen=True):
+class _ProblemBody(Struct, frozen=True):
     code: str = ""
     detail: str = ""
 
 
 BUYERS_STATUS: Final = (404, 409)
 """Statuses of refusals that a buyer can cause; they are returned as values."""
-_problem = msgspec.json.Decoder(_Problem)
+_problem = msgspec.json.Decoder(_ProblemBody)
 _refused = msgspec.json.Decoder(Refused)
 _reservation = msgspec.json.Decoder(Reservation)
 

@@ -1,7 +1,7 @@
 """Every problem of FlashGuard: its stable code, HTTP status and a sentence for people.
 
 A refusal that a buyer can cause is a value (`model.Refused` with a `Code`); an exception is raised only where
-an operator must act.
+an operator must act. `OUTCOMES` or `ERRORS` has each code, by what the clients make of it.
 """
 
 from enum import StrEnum
@@ -50,13 +50,10 @@ class Problem(NamedTuple):
     title: str
 
 
-PROBLEMS: Final[dict[Code, Problem]] = {
+OUTCOMES: Final[dict[Code, Problem]] = {
     Code.SOLD_OUT: Problem(409, "Not enough units are available."),
     Code.LIMIT_REACHED: Problem(409, "This customer's limit for the sale is reached."),
     Code.HOLD_BUDGET_REACHED: Problem(409, "This customer's unconfirmed units reach the sale's limit."),
-    Code.COOLING_DOWN: Problem(
-        429, "Too many holds of this customer ended without an order; hold again later."
-    ),
     Code.NO_WAITING_LIST: Problem(409, "The sale has no waiting list."),
     Code.WAITING_LIST_FULL: Problem(409, "The sale's waiting list is full."),
     Code.ALREADY_WAITING: Problem(409, "This customer already has a place in the sale's waiting list."),
@@ -72,6 +69,15 @@ PROBLEMS: Final[dict[Code, Problem]] = {
     Code.UNKNOWN_ITEM: Problem(404, "The sale has no such item."),
     Code.UNKNOWN_RESERVATION: Problem(404, "There is no such reservation."),
     Code.UNKNOWN_WEBHOOK: Problem(404, "There is no such webhook endpoint."),
+    Code.LEDGER_REFUSED: Problem(409, "The ledger refused this order; nothing was sold."),
+    Code.QUEUE_REQUIRED: Problem(403, "The sale has a waiting room, and it has not admitted this buyer."),
+    Code.UNKNOWN_TICKET: Problem(404, "There is no such ticket in the waiting room."),
+}
+"""What a call may come to, besides success: both clients return these as values."""
+ERRORS: Final[dict[Code, Problem]] = {
+    Code.COOLING_DOWN: Problem(
+        429, "Too many holds of this customer ended without an order; hold again later."
+    ),
     Code.IDEMPOTENCY_MISMATCH: Problem(422, "This idempotency key was used with another request body."),
     Code.INVALID_REQUEST: Problem(422, "The request is not valid."),
     Code.UNAUTHENTICATED: Problem(401, "A valid key is required."),
@@ -79,11 +85,10 @@ PROBLEMS: Final[dict[Code, Problem]] = {
     Code.RATE_LIMITED: Problem(429, "Too many requests."),
     Code.OVERLOADED: Problem(503, "The service is at its limit; retry shortly."),
     Code.RECOVERING: Problem(503, "The service is recovering; retry shortly."),
-    Code.LEDGER_REFUSED: Problem(409, "The ledger refused this order; nothing was sold."),
-    Code.QUEUE_REQUIRED: Problem(403, "The sale has a waiting room, and it has not admitted this buyer."),
-    Code.UNKNOWN_TICKET: Problem(404, "There is no such ticket in the waiting room."),
     Code.PROOF_REQUIRED: Problem(403, "A solved challenge is required to get a ticket."),
 }
+"""What the calling program, its key or its timing must change: both clients raise these."""
+PROBLEMS: Final = OUTCOMES | ERRORS
 
 
 class FlashGuardError(Exception):

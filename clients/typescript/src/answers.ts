@@ -52,13 +52,15 @@ export class NoAnswer extends Error {
   }
 }
 
-const BUYERS_STATUS = new Set([404, 409]);
+/** What is returned as a value: `OUTCOMES` of src/flashguard/errors.py; a test compares them. */
+const OUTCOME_STATUS = new Set([404, 409]);
+const OUTCOME_CODES = new Set(["queue-required"]);
 
 /** Return whether the request was granted or refused, or throw any other problem. */
 export function outcomeOf(response: Response, data: Reservation | undefined, error: unknown): Outcome {
   if (data !== undefined)
     return { granted: true, reservation: data, replayed: response.headers.get("Idempotent-Replayed") === "true" };
-  if (isProblem(error) && (BUYERS_STATUS.has(response.status) || error.code === "queue-required"))
+  if (isProblem(error) && (OUTCOME_STATUS.has(response.status) || OUTCOME_CODES.has(error.code)))
     return { granted: false, code: error.code, problem: error };
   throw errorOf(response, error);
 }

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from flashguard.errors import Code
+from flashguard.errors import OUTCOMES
 from flashguard.model import Granted, Outcome, Refused, Reservation, Sale
 
 T = TypeVar("T")
@@ -77,15 +77,13 @@ class _ProblemBody(Struct, frozen=True):
     detail: str = ""
 
 
-BUYERS_STATUS: Final = (404, 409)
-"""Statuses of refusals that a buyer can cause; they are returned as values."""
 _problem = msgspec.json.Decoder(_ProblemBody)
 _refused = msgspec.json.Decoder(Refused)
 _reservation = msgspec.json.Decoder(Reservation)
 
 
 def outcome(answer: Answer) -> Outcome:
-    """Return Granted, or Refused for a refusal that a buyer can cause.
+    """Return Granted, or Refused for a problem of `OUTCOMES`.
 
     Raises:
         ProblemError: any other problem.
@@ -93,7 +91,7 @@ def outcome(answer: Answer) -> Outcome:
     if answer.status < 300:
         replayed = answer.headers.get("idempotent-replayed") == "true"
         return Granted(_decoded(_reservation, answer), replayed)
-    if answer.status in BUYERS_STATUS or code_of(answer) == Code.QUEUE_REQUIRED:
+    if code_of(answer) in OUTCOMES:
         try:
             return _refused.decode(answer.body)
         except msgspec.MsgspecError:

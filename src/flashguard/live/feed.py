@@ -28,7 +28,7 @@ SPREAD_SNAPSHOT_SECONDS: Final = 0.2
 """The same for a spread sale: its stock is in several journals, so all its shards are read."""
 TURN_SECONDS: Final = 0.1
 """How long after the clock opens or ends a sale its snapshot is read."""
-RETRY_SECONDS: Final = 0.25
+JOURNAL_RETRY_SECONDS: Final = 0.25
 
 
 class Feed:
@@ -83,14 +83,16 @@ class Feed:
                 log.info(
                     "live view of partition %d is away, next try in %.2f s: %s",
                     self._partition,
-                    RETRY_SECONDS,
+                    JOURNAL_RETRY_SECONDS,
                     error,
                 )
             except Exception:
-                log.exception("live view of partition %d: next try in %.2f s", self._partition, RETRY_SECONDS)
+                log.exception(
+                    "live view of partition %d: next try in %.2f s", self._partition, JOURNAL_RETRY_SECONDS
+                )
             for topic in self.topics.values():
                 topic.lose()
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(JOURNAL_RETRY_SECONDS)
 
     async def _follow(self) -> None:
         """Follow the journal for as long as it is one history."""

@@ -23,7 +23,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 CONNECTS_AT_ONCE: Final = 200
 MAX_ATTEMPTS: Final = 20
 """Maximum attempts of a buyer after 503 or a broken connection, always with the same idempotency key."""
-RETRY_SECONDS: Final = 1.0
+BUYER_RETRY_SECONDS: Final = 1.0
 SPARE_FILES: Final = 200
 MAX_BODY_BYTES: Final = 4096
 
@@ -73,7 +73,7 @@ class Buyer(asyncio.Protocol):
         self._pressed_at = 0.0
         self._attempts = 0
         self._body = b""
-        self._retry_after = RETRY_SECONDS
+        self._retry_after = BUYER_RETRY_SECONDS
         self.finished = False
 
     def _bytes(self) -> bytes:
@@ -136,7 +136,7 @@ class Buyer(asyncio.Protocol):
         if self._pressed_at and not self.finished:
             if self._attempts < MAX_ATTEMPTS:
                 self._tally.retries += 1
-                asyncio.get_running_loop().call_later(RETRY_SECONDS / 4, self._send)
+                asyncio.get_running_loop().call_later(BUYER_RETRY_SECONDS / 4, self._send)
             else:
                 self._finish(None)
 

@@ -15,7 +15,7 @@ from .progress import BoardEvent, Progress, RunEnded, untagged
 log = logging.getLogger("flashguard")
 
 BLOCK_MS: Final = 1000
-RETRY_SECONDS: Final = 0.5
+BOARD_RETRY_SECONDS: Final = 0.5
 LINGER_READS: Final = 10
 """Idle reads, of a second each, before a simulation without viewers is no longer followed."""
 
@@ -66,9 +66,9 @@ class Follow:
                         "cannot follow simulation %s: %s; retrying in %g s",
                         self._progress.id,
                         error,
-                        RETRY_SECONDS,
+                        BOARD_RETRY_SECONDS,
                     )
-                    await asyncio.sleep(RETRY_SECONDS)
+                    await asyncio.sleep(BOARD_RETRY_SECONDS)
                     continue
                 for place, board_event in events:
                     self._progress.apply(board_event, place)

@@ -44,7 +44,7 @@ LOTTERY: Final = 0
 """On a ticket, stands for the place that the seed gives it."""
 TOKEN_SLACK_SECONDS: Final = 60
 """A token outlives its session by this: the kernel ends the session by its own clock."""
-RETRY_SECONDS: Final = 1.0
+RECOVERING_RETRY_SECONDS: Final = 1.0
 MOST_DEPARTURES: Final = 10_000
 """Buyers who have bought and are leaving the room in the background, at once. Further sessions end by
 time."""
@@ -57,7 +57,9 @@ TICKET: Final = "id: must be a ticket's"
 UNITS: Final = "units: must be a number of units"
 
 NO_KEY_YET: Final = Refused(
-    code=Code.RECOVERING, detail="No signing key is loaded yet. Retry.", retry_after_seconds=RETRY_SECONDS
+    code=Code.RECOVERING,
+    detail="No signing key is loaded yet. Retry.",
+    retry_after_seconds=RECOVERING_RETRY_SECONDS,
 )
 NO_ROOM: Final = Refused(code=Code.INVALID_REQUEST, detail="The sale has no waiting room: buy directly.")
 
@@ -310,6 +312,6 @@ class WaitingRooms:
                 if stored is None:
                     return unknown_sale(sale)
                 if stored.sale.status is not SaleStatus.CLOSED:
-                    return Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
+                    return Refused(code=Code.RECOVERING, retry_after_seconds=RECOVERING_RETRY_SECONDS)
                 return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")
         return refusal(result)

@@ -24,7 +24,7 @@ from flashguard.valkey.connect import connect_kernel
 from .garbage import collect_rarely
 from .source import GuardSource
 
-RETRY_SECONDS: Final = 2.0
+STREAM_RETRY_SECONDS: Final = 2.0
 
 
 def hub_of(request: Request) -> Hub:
@@ -88,7 +88,7 @@ def _full(_: Request, __: Exception) -> Response:
         Refused(
             code=Code.OVERLOADED,
             detail="This process has its maximum number of viewers.",
-            retry_after_seconds=RETRY_SECONDS,
+            retry_after_seconds=STREAM_RETRY_SECONDS,
         )
     )
 
@@ -105,5 +105,7 @@ def _not_started(_: Request, error: Exception) -> Response:
 
 def _ending(_: Request, __: Exception) -> Response:
     return problem(
-        Refused(code=Code.RECOVERING, detail="This process is stopping.", retry_after_seconds=RETRY_SECONDS)
+        Refused(
+            code=Code.RECOVERING, detail="This process is stopping.", retry_after_seconds=STREAM_RETRY_SECONDS
+        )
     )

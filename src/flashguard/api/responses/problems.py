@@ -13,7 +13,7 @@ from flashguard.model import Refused
 from .encoded import Encoded
 
 MEDIA_TYPE: Final = "application/problem+json"
-RETRY_SECONDS: Final = 1.0
+SERVER_AWAY_RETRY_SECONDS: Final = 1.0
 MAX_SHOWN: Final = 200
 PATTERNS: Final = {
     "^[A-Z]{3}$": "must be a currency's three capital letters, as in EUR",
@@ -101,7 +101,9 @@ def error_text(item: Any) -> str:
 
 def away_problem(error: Exception) -> Response:
     """Return the problem of memory or ledger not answering."""
-    return problem(Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=RETRY_SECONDS))
+    return problem(
+        Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=SERVER_AWAY_RETRY_SECONDS)
+    )
 
 
 def unexpected_problem() -> Response:

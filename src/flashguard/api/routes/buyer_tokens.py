@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[requires(Right.MIN
 
 MAX_KNOWN_SALES: Final = 10_000
 """Sale ids that a process remembers as existing."""
-RETRY_SECONDS: Final = 2.0
+SIGNING_KEY_RETRY_SECONDS: Final = 2.0
 
 
 class KnownSales:
@@ -82,7 +82,9 @@ async def mint(
         signed = identities.ring.sign(TokenKind.BUYER, customer, sale_id, seconds, id_=id_)
     except LookupError as error:
         detail = f"Cannot sign tokens: {error}."
-        return problem(Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=RETRY_SECONDS))
+        return problem(
+            Refused(code=Code.RECOVERING, detail=detail, retry_after_seconds=SIGNING_KEY_RETRY_SECONDS)
+        )
     return secret_response(
         {
             "id": signed.id,

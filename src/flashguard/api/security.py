@@ -69,15 +69,15 @@ OPEN: Final = {
     "/healthz": "health",
     "/readyz": "health",
     "/openapi.json": "documentation, the same for every caller",
-    "/v1/sales/{sale}/events": "what the shop's page shows, without drafts; an EventSource can't send a key",
+    "/v1/sales/{sale}/events": "shows no drafts; a browser's EventSource cannot send a key",
     "/v1/simulations/{id}": "a report is shared by its address, which can't be guessed",
     "/v1/simulations/{id}/events": "the same",
 }
-"""Routes that need no right, in production mode either, and why."""
+"""Routes that need no right, not even in production mode, and the reason."""
 
 
 def callers_of(request: Request) -> Callers:
-    """Return what identifies callers in this process."""
+    """Return this process's `Callers`."""
     callers: Callers = request.app.state.callers
     return callers
 

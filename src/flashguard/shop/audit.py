@@ -21,7 +21,7 @@ from flashguard.recorder.fold import fold
 TRIES: Final = 50
 TRY_AGAIN_SECONDS: Final = 0.2
 RETURN_SECONDS_MOST: Final = 60.0
-"""Ended holds are taken back every quarter of a second; this long after, something is wrong."""
+"""Holds are expired every quarter of a second; one that is this overdue is a fault."""
 TAIL_ENTRIES_MOST: Final = 20_000
 
 

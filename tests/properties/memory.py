@@ -397,11 +397,11 @@ def _config(sale: Sale) -> list[Any]:
 
 
 def _habits(sale: Sale) -> dict[str, str]:
-    """What memory keeps of customers where a rule counts it: "held lapses last_ms"."""
+    """What memory keeps of customers where a rule counts it: "held expired last_ms"."""
     if not sale.config.counted:
         return {}
     customers = {one.customer for one in sale.reservations.values()}
-    counts = {who: (sale.held(who), *sale.lapses.get(who, (0, 0))) for who in customers}
+    counts = {who: (sale.held(who), *sale.expired_holds.get(who, (0, 0))) for who in customers}
     return {who: " ".join(map(str, each)) for who, each in counts.items() if any(each)}
 
 

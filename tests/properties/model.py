@@ -119,8 +119,8 @@ class Sale:
     restocks: dict[str, Restocked] = field(default_factory=dict)
     changes: dict[str, Keyed] = field(default_factory=dict)
     moved: dict[str, list[int]] = field(default_factory=dict)
-    """sku -> transfers out, transfers in, units out, units in: of a spread sale's parts."""
-    lapses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """sku -> transfers out, transfers in, units out, units in: of a spread sale's shards."""
+    expired_holds: dict[str, tuple[int, int]] = field(default_factory=dict)
     """customer -> holds that ended without an order, and when the last did; where a rule counts them."""
 
     waiting: dict[str, Waiting] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class Sale:
     """sku -> free units that are set aside for the first in line, who wants more."""
     until: dict[str, int] = field(default_factory=dict)
     """sku -> when units stop being set aside for an entry that wants more than are free."""
-    stirred: list[str] = field(default_factory=list)
+    touched: list[str] = field(default_factory=list)
     """Items that the request in hand changed: those who wait for them are looked at after it."""
     due: set[tuple[Any, ...]] = field(default_factory=set)
     """(ms, sku), and for an entry that sleeps (ms, sku, quantity, place, id): to be looked at again then."""
@@ -198,7 +198,7 @@ class Model:
         results = []
         for name, *rest in requests:
             results.append(decide(name, *rest))
-            self._hand_out(name)
+            self._serve_waiting(name)
         if self._transitions:
             self.seq += 1
             counters = {
@@ -252,7 +252,7 @@ class Model:
             return ["queue-required"]
         if not buy and (refused := self._cooling(name, customer)) is not None:
             return refused
-        if (refused := self._lacks(name, customer, lines, hold=not buy)) is not None:
+        if (refused := self._shortage(name, customer, lines, hold=not buy)) is not None:
             return refused
         now = self.now_ms
         hold_ms = 0 if buy else config.hold_ms
@@ -272,9 +272,9 @@ class Model:
         )
         if grant is None or not (known is None or ended):
             return self._end(name, id_, "confirmed")
-        return self._honour(name, id_, known, *grant)
+        return self._late_confirm(name, id_, known, *grant)
 
-    def _honour(
+    def _late_confirm(
         self, name: str, id_: str, known: Reservation | None,
         fingerprint: int, customer: str, lines: Lines, created_ms: int, hold_ms: int,
     ) -> list[Any]:  # fmt: skip
@@ -292,7 +292,7 @@ class Model:
             self._finish(name, id_, "confirmed", self.now_ms)
             return ["confirmed", known.customer, known.lines, *times, self.seq + 1]
         if status in ("open", "paused"):
-            refused = self._lacks(name, customer, lines)
+            refused = self._shortage(name, customer, lines)
         else:
             refused = ["sale-not-open", status, sale.config.starts_ms]
         expires_ms = created_ms + hold_ms
@@ -300,7 +300,7 @@ class Model:
             return ["reservation-expired", refused[0]] if self.now_ms >= expires_ms else refused
         if known is not None:
             created_ms, hold_ms = known.created_ms, known.hold_ms
-            self._count_lapse(sale, customer, known.until_ms, -1)
+            self._count_expired(sale, customer, known.until_ms, -1)
         times = [created_ms, hold_ms, expires_ms, self.now_ms]
         sale.reservations[id_] = Reservation(
             "confirmed", fingerprint, created_ms, hold_ms, self.now_ms, customer, lines,
@@ -361,23 +361,23 @@ class Model:
             return None
         while sale.held(customer) and self._reclaim(name):
             pass
-        lapses, last_ms = sale.lapses.get(customer, (0, 0))
+        expired_holds, last_ms = sale.expired_holds.get(customer, (0, 0))
         wait_ms = last_ms + rules["cool_down_ms"] - self.now_ms
-        if lapses < rules.get("cool_down_after", COOL_DOWN_AFTER) or wait_ms <= 0:
+        if expired_holds < rules.get("cool_down_after", COOL_DOWN_AFTER) or wait_ms <= 0:
             return None
         return ["cooling-down", wait_ms]
 
-    def _count_lapse(self, sale: Sale, customer: str, at_ms: int, more: int) -> None:
+    def _count_expired(self, sale: Sale, customer: str, at_ms: int, more: int) -> None:
         if not sale.config.counted or at_ms < sale.config.rules.get("counted_since_ms", 0):
             return
-        lapses, last_ms = sale.lapses.get(customer, (0, 0))
-        if lapses + more > 0:
-            sale.lapses[customer] = (lapses + more, max(last_ms, at_ms))
+        expired_holds, last_ms = sale.expired_holds.get(customer, (0, 0))
+        if expired_holds + more > 0:
+            sale.expired_holds[customer] = (expired_holds + more, max(last_ms, at_ms))
         else:
-            sale.lapses.pop(customer, None)
+            sale.expired_holds.pop(customer, None)
 
-    def _lacks(self, name: str, customer: str, lines: Lines, *, hold: bool = False) -> list[Any] | None:
-        """Why these units can't be given; ended holds are taken back before it says so."""
+    def _shortage(self, name: str, customer: str, lines: Lines, *, hold: bool = False) -> list[Any] | None:
+        """Why these units can't be given; holds past their end are expired before it says so."""
         sale = self.sales[name]
         for sku in lines[::2]:
             if sku not in sale.items:
@@ -385,8 +385,8 @@ class Model:
 
         if "waiting_most" in sale.config.rules:
             for sku in lines[::2]:
-                self._stir(sale, sku)
-            self._hand_out(name)
+                self._touch(sale, sku)
+            self._serve_waiting(name)
 
         def over_limit() -> bool:
             return sale.config.limit > 0 and sale.used(customer) + sum(lines[1::2]) > sale.config.limit
@@ -396,7 +396,7 @@ class Model:
         def over_budget() -> bool:
             return most is not None and sale.held(customer) + sum(lines[1::2]) > most
 
-        while (short := _shortage(sale, lines)) or over_limit() or over_budget():
+        while (short := _short_line(sale, lines)) or over_limit() or over_budget():
             if not self._reclaim(name):
                 if over_limit():
                     return ["limit-reached", sale.config.limit, sale.used(customer)]
@@ -441,7 +441,7 @@ class Model:
         count = len(sale.ended(self.now_ms))
         while self._reclaim(name):
             pass
-        self._hand_out(name, beat=True)
+        self._serve_waiting(name, beat=True)
         return [count, False]
 
     def _waiting_list(self, name: str, verb: str, id_: str, *asked: Any) -> list[Any]:
@@ -456,8 +456,8 @@ class Model:
         if verb == "see" or entry.state != "waiting":
             return self._seen(sale, id_, True)
         self._end_waiting(name, id_, "left")
-        self._stir(sale, entry.sku)
-        self._hand_out(name)
+        self._touch(sale, entry.sku)
+        self._serve_waiting(name)
         return self._seen(sale, id_, False)
 
     def _join(
@@ -480,11 +480,11 @@ class Model:
         if sku not in sale.items:
             return ["unknown-item", sku]
         admitted = "room" not in config.rules or self.now_ms < admitted_until_ms
-        if not admitted and not _shortage(sale, [sku, 1]):
+        if not admitted and not _short_line(sale, [sku, 1]):
             return ["queue-required"]
         if (refused := self._cooling(name, customer)) is not None:
             return refused
-        while (refused := self._barred(sale, customer, quantity)) is not None and self._reclaim(name):
+        while (refused := self._over_limit(sale, customer, quantity)) is not None and self._reclaim(name):
             pass
         if refused is not None:
             return refused
@@ -501,11 +501,11 @@ class Model:
         self._transitions.append(
             ["join", name, id_, [sku, quantity], self.now_ms, fingerprint, customer, sale.place, admitted]
         )
-        self._stir(sale, sku)
-        self._hand_out(name)
+        self._touch(sale, sku)
+        self._serve_waiting(name)
         return self._seen(sale, id_, False)
 
-    def _barred(self, sale: Sale, customer: str, quantity: int) -> list[Any] | None:
+    def _over_limit(self, sale: Sale, customer: str, quantity: int) -> list[Any] | None:
         limit, most = sale.config.limit, sale.config.rules.get("max_held")
         if limit and sale.used(customer) + quantity > limit:
             return ["limit-reached", limit, sale.used(customer)]
@@ -524,36 +524,36 @@ class Model:
 
     def _end_waiting(self, name: str, id_: str, state: str) -> None:
         e = self.sales[name].waiting[id_]
-        self._wake(self.sales[name], e.customer, stir=False)
+        self._wake(self.sales[name], e.customer, touch=False)
         e.state, e.seq = state, self.seq + 1
         self._transitions.append(["leave", name, id_, [e.sku, e.quantity], self.now_ms, state])
 
-    def _stir(self, sale: Sale, sku: str) -> None:
-        if "waiting_most" in sale.config.rules and sku not in sale.stirred:
-            sale.stirred.append(sku)
+    def _touch(self, sale: Sale, sku: str) -> None:
+        if "waiting_most" in sale.config.rules and sku not in sale.touched:
+            sale.touched.append(sku)
 
-    def _wake(self, sale: Sale, customer: str, *, stir: bool = True) -> None:
+    def _wake(self, sale: Sale, customer: str, *, touch: bool = True) -> None:
         """What kept this customer's entry from an offer may be over."""
         for id_, e in sale.waiting.items():
             if e.state == "waiting" and e.customer == customer and e.asleep_until:
                 sale.due.discard((e.asleep_until, e.sku, e.quantity, e.place, id_))
                 e.asleep_until = 0
-                if stir:
-                    self._stir(sale, e.sku)
+                if touch:
+                    self._touch(sale, e.sku)
 
-    def _hand_out(self, name: str, *, beat: bool = False) -> None:
+    def _serve_waiting(self, name: str, *, beat: bool = False) -> None:
         """Gives what the request changed to those who wait for it, before anybody else asks.
 
         Parameters:
             beat: the recorder's, which looks at what is due, whatever changed; nobody is in a waiting room.
         """
         sale = self.sales.get(name)
-        if sale is None or self._serving or not (sale.stirred or beat):
+        if sale is None or self._serving or not (sale.touched or beat):
             return
         anybody = any(e.state == "waiting" for e in sale.waiting.values())
         if sale.config.status_at(self.now_ms) != "open":
-            sale.due |= {(0, sku) for sku in sale.stirred if anybody}
-            sale.stirred = []
+            sale.due |= {(0, sku) for sku in sale.touched if anybody}
+            sale.touched = []
             return
         self._serving = True
         if anybody:
@@ -562,14 +562,14 @@ class Model:
                 sale.due.discard(due)
                 if len(due) > 2 and sale.waiting[due[4]].state == "waiting":
                     self._wake(sale, sale.waiting[due[4]].customer)
-                self._stir(sale, due[1])
-        for sku in sale.stirred:  # grows meanwhile
+                self._touch(sale, due[1])
+        for sku in sale.touched:  # grows meanwhile
             self._serve(name, sale, sku)
         if beat and "room" in sale.config.rules:
             for sku in sorted(sale.for_unadmitted):
                 sale.for_unadmitted.discard(sku)
                 self._serve_unadmitted(name, sale, sku)
-        sale.stirred, self._serving = [], False
+        sale.touched, self._serving = [], False
 
     def _serve(self, name: str, sale: Sale, sku: str) -> None:
         item, room = sale.items.get(sku), "room" in sale.config.rules
@@ -627,13 +627,13 @@ class Model:
         if id_ in sale.reservations:
             self._end_waiting(name, id_, "ended")
             return True
-        lapses, last_ms = sale.lapses.get(e.customer, (0, 0))
+        expired_holds, last_ms = sale.expired_holds.get(e.customer, (0, 0))
         cools_until = last_ms + rules.get("cool_down_ms", 0)
-        if self._barred(sale, e.customer, e.quantity) is not None:
+        if self._over_limit(sale, e.customer, e.quantity) is not None:
             e.asleep_until = self.now_ms + rules.get("waiting_hold_ms", sale.config.hold_ms)
         elif (
             "cool_down_ms" in rules
-            and lapses >= rules.get("cool_down_after", COOL_DOWN_AFTER)
+            and expired_holds >= rules.get("cool_down_after", COOL_DOWN_AFTER)
             and cools_until > self.now_ms
         ):
             e.asleep_until = cools_until
@@ -671,7 +671,7 @@ class Model:
         if item.available + delta < 0 or item.stock + delta > most:
             return ["invalid-request", item.available]
         item.stock += delta
-        self._stir(sale, sku)
+        self._touch(sale, sku)
         self._touched.add((name, sku))
         after = [item.stock, item.held, item.sold]
         sale.restocks[key] = Restocked(fingerprint, *after, self.seq + 1)
@@ -686,7 +686,7 @@ class Model:
         return ["restocked", False, *after, self.seq + 1]
 
     def _survey(self, name: str, sku: str) -> list[Any]:
-        """What a part has for buyers of other parts; the last says that every ended hold was taken back."""
+        """What a shard has for buyers of others; the last says that every hold past its end was expired."""
         sale = self.sales.get(name)
         if sale is None:
             return ["unknown-sale"]
@@ -724,7 +724,7 @@ class Model:
             after.rules.pop("counted_since_ms", None)
         elif not before.counted:
             after.rules["counted_since_ms"] = self.now_ms
-            sale.lapses = {}
+            sale.expired_holds = {}
         if verb == "patch" and after.status == "open" and after.starts_ms > self.now_ms:
             after.status = "scheduled"
         after.status = after.status_at(self.now_ms)
@@ -751,7 +751,7 @@ class Model:
         ended = sale.ended(self.now_ms)[:RECLAIM_PAGE]
         for id_ in ended:
             self._finish(name, id_, "expired", sale.reservations[id_].until_ms)
-        self._hand_out(name)
+        self._serve_waiting(name)
         return bool(ended)
 
     def _finish(self, name: str, id_: str, status: str, at_ms: int) -> None:
@@ -761,7 +761,7 @@ class Model:
         if status == "confirmed":
             self._move(name, one.lines, "sold", 1)
         else:
-            self._count_lapse(self.sales[name], one.customer, at_ms, 1)
+            self._count_expired(self.sales[name], one.customer, at_ms, 1)
         if "waiting_most" in self.sales[name].config.rules:
             self._wake(self.sales[name], one.customer)
         self._transitions.append([ENDS[status], name, id_, one.lines, at_ms])
@@ -770,7 +770,7 @@ class Model:
         for sku, quantity in zip(lines[::2], lines[1::2], strict=True):
             item = self.sales[name].items[sku]
             setattr(item, counter, getattr(item, counter) + sign * quantity)
-            self._stir(self.sales[name], sku)
+            self._touch(self.sales[name], sku)
             self._touched.add((name, sku))
 
     def _note_sale(self, name: str, key: str = "", verb: str = "") -> None:
@@ -796,7 +796,7 @@ class Model:
         )
 
 
-def _shortage(sale: Sale, lines: Lines) -> tuple[str, int] | None:
+def _short_line(sale: Sale, lines: Lines) -> tuple[str, int] | None:
     """The first line that, with the ones before it, asks for more than there is; and what there is."""
     asked: dict[str, int] = {}
     for sku, quantity in zip(lines[::2], lines[1::2], strict=True):

@@ -91,7 +91,7 @@ requests = {
     Verb.RESTOCK: st.one_of(
         any_of(NAMES, SKUS, range(-4, 7), ["why"], [f"restock:{n}" for n in range(5)], BODIES, [25]),
         any_of(
-            NAMES, SKUS, range(-3, 0), ["to another part"], ["transfer:1:out", "transfer:2:out"], [1], [25]
+            NAMES, SKUS, range(-3, 0), ["to another shard"], ["transfer:1:out", "transfer:2:out"], [1], [25]
         ),
         any_of(NAMES, SKUS, range(1, 4), ["from another"], ["transfer:3:in", "transfer:4:in"], [1], [25]),
     ),
@@ -355,8 +355,11 @@ BROKEN = {
         "\n"
         "  if status == CONFIRMED then",
     ),
-    "a lapse that nobody counts": ("if sale.history then count_expired(sale, customer, ended_ms, 1) end", ""),
-    "a lapse that an order does not make good": ("record.ended_ms, -1)", "record.ended_ms, 0)"),
+    "an expired hold that is not counted": (
+        "if sale.history then count_expired(sale, customer, ended_ms, 1) end",
+        "",
+    ),
+    "an expired hold that an order does not make good": ("record.ended_ms, -1)", "record.ended_ms, 0)"),
     "a cool-down that does not look for what has just ended": (
         "while history.held > 0 and expire_page(sale) do",
         "while false do",

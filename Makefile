@@ -101,7 +101,7 @@ soak: $(DEV) ## Sell for half an hour with one fault per minute and check that n
 
 ##@ Write
 
-docs: $(DEV) ## Write the tables of docs/reference and the ledger's schema.sql
+docs: $(DEV) ## Write the reference, the ledger's schema.sql, and every figure of the last benchmark in the pages
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/generate_schema.py
 

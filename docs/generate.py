@@ -1,9 +1,11 @@
-"""Write the tables of docs/reference from the code that they describe: `make docs`. A test keeps them equal.
+"""Write the tables that the code makes, and every figure of the benchmark, into the pages: `make docs`.
 
-A table is between `<!-- from the code: NAME -->` and `<!-- end -->`; the text around it is written by hand.
+A block is between `<!-- from the code: NAME -->`, or `from the bench`, and `<!-- end -->`; the text around it
+is written by hand. A test keeps the pages and their sources equal.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +22,20 @@ from flashguard.cli import app as command_line
 from flashguard.errors import PROBLEMS, Code
 from flashguard.settings import Settings
 
-REFERENCE: Final = Path(__file__).parent / "reference"
-BLOCK: Final = re.compile(r"(<!-- from the code: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ROOT: Final = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # `bench` and `docs` are not installed
+
+from docs import figures  # noqa: E402
+
+PAGES: Final = (
+    *sorted((ROOT / "docs" / "reference").glob("*.md")),
+    ROOT / "README.md",
+    ROOT / "docs" / "explanation" / "performance.md",
+    ROOT / "docs" / "explanation" / "growth.md",
+    ROOT / "docs" / "explanation" / "cost.md",
+    ROOT / "docs" / "how-to" / "runbook.md",
+)
+BLOCK: Final = re.compile(r"(<!-- from the (?:code|bench): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.SOLD_OUT: "Try again when a hold may have expired; `sku` and `available` say what is short.",
@@ -80,7 +94,7 @@ def settings() -> Iterator[str]:
 def _docstrings() -> dict[str, str]:
     """Return the docstring under each field of the settings class."""
     source = Path(Settings.__module__.replace(".", "/"))
-    text = (Path(__file__).parents[1] / "src" / source.with_suffix(".py")).read_text()
+    text = (ROOT / "src" / source.with_suffix(".py")).read_text()
     return dict(re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""$', text, re.MULTILINE | re.DOTALL))
 
 
@@ -212,6 +226,7 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "shapes": shapes,
     "idempotent": idempotent,
     "commands": commands,
+    **figures.BLOCKS,
 }
 
 
@@ -223,5 +238,5 @@ def filled(page: str) -> str:
 
 
 if __name__ == "__main__":
-    for path in sorted(REFERENCE.glob("*.md")):
+    for path in PAGES:
         path.write_text(filled(path.read_text()))

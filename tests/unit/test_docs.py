@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,18 +22,27 @@ TEXTS = [
 """All Markdown of the repository."""
 
 
-@pytest.mark.parametrize(
-    "page", sorted((ROOT / "docs" / "reference").glob("*.md")), ids=lambda page: page.stem
-)
-def test_the_reference_is_what_the_code_says(page: Path) -> None:
+def generate() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATE = generate()
+
+
+def test_every_page_with_a_block_is_written_by_make_docs() -> None:
+    named = [path for path in TEXTS if re.search(r"<!-- from the (code|bench): ", path.read_text())]
+    assert sorted(named) == sorted(GENERATE.PAGES)
+
+
+@pytest.mark.parametrize("page", GENERATE.PAGES, ids=lambda page: page.stem)
+def test_a_page_says_what_the_code_and_the_last_benchmark_say(page: Path) -> None:
     text = page.read_text()
-    assert "<!-- from the code: " in text
-    assert text == generate.filled(text), "run `make docs` and commit what it writes"
+    assert text == GENERATE.filled(text), "run `make docs` and commit what it writes"
 
 
 def tables(text: str) -> Iterator[list[tuple[int, str]]]:

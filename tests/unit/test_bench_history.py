@@ -13,8 +13,10 @@ from bench.figures import Value
 from bench.goals import GOALS, figures
 from bench.history import MAX_RUNS, Run, change, compared, worse_for_long, write
 from bench.plot_history import plot_history
+from bench.report import Report
 from bench.rows import Row
 from bench.table import table
+from bench.together import together
 
 LATEST = json.loads(history.HISTORY.with_name("latest.json").read_text())
 KEPT = json.loads(history.HISTORY.read_text())
@@ -95,6 +97,26 @@ def test_a_goal_is_met_at_its_bound_and_unknown_without_a_measurement() -> None:
     assert goal.bound is not None
     assert goal.met(goal.bound)
     assert goal.met(math.nextafter(goal.bound, 2)) is False
+
+
+def report(commit: str, *rates: float) -> Report:
+    rows = [
+        Row(scenario="buy", target="flashguard", connections=1_000, round=round_, per_second=rate)
+        for round_, rate in enumerate(rates)
+    ]
+    return Report(
+        size="all", at="2026-12-01T10:00:00+00:00", commit=commit, seconds=100.0, machine={}, versions={},
+        rule="", others_cores=0.0, figures=figures(rows), rows=rows,
+    )  # fmt: skip
+
+
+def test_several_runs_together_are_the_median_over_all_their_rounds() -> None:
+    three = together([report("a", 1.0, 2.0, 3.0), report("a", 7.0, 8.0, 9.0), report("a", 4.0, 5.0, 6.0)])
+    assert three.figures["durable_buys_per_second"].value == 5.0
+    assert len({row.round for row in three.rows}) == 9
+    assert three.seconds == 300.0
+    with pytest.raises(ValueError, match="different commits"):
+        together([report("a", 1.0), report("b", 1.0)])
 
 
 def test_the_load_generators_share_stands_beside_every_row(monkeypatch) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -132,6 +133,16 @@ def test_every_decision_that_a_text_names_exists() -> None:
     ).stdout.split()
     assert len(named) > 10
     assert {name[-4:] for name in named} <= numbers
+
+
+def test_the_table_of_floors_is_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    floors = [set(layer.split(" | ")) for layer in contracts[0]["layers"]]
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("| ") and "](../../src/flashguard/" in row]
+    rooms = [set(re.findall(r"\]\(../../src/flashguard/(\w+)", row)) for row in rows]
+    assert rooms == floors
+    assert all(re.match(r"\| [a-z][a-z ]+ \| \[", row) for row in rows), "each floor has a label"
 
 
 INSTALLS = re.compile(

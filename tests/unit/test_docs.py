@@ -117,6 +117,23 @@ def test_every_page_is_found_from_the_first_one() -> None:
         assert name.name == "README.md" or name.parts[0] == "decisions" or f"({name})" in first, name
 
 
+def title(page: Path) -> str:
+    return page.read_text().partition("\n")[0].removeprefix("# ")
+
+
+def test_the_index_calls_each_page_by_its_title() -> None:
+    first = ROOT / "docs" / "README.md"
+    for name, target in re.findall(r"\[([^]]+)\]\(([^)#]+\.md)\)", first.read_text()):
+        page = first.parent / target
+        assert title(page).startswith(name) or name in (page.name, "README"), f"{name}: {title(page)}"
+
+
+def test_a_how_to_says_what_it_is_about() -> None:
+    for page in (ROOT / "docs" / "how-to").glob("*.md"):
+        assert title(page).startswith("How to "), page
+        assert not re.search(r"\b(?:run|call|observe) it\b", title(page)), page
+
+
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     folder = ROOT / "docs" / "decisions"
     pages = sorted(folder.glob("[0-9]*.md"))

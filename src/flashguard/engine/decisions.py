@@ -10,6 +10,7 @@ from flashguard.kernel.circuit import Circuits
 from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.errors import MemoryAway, MemoryGone
 from flashguard.kernel.kernel import Kernel, new_token
+from flashguard.kernel.pace import Pace
 from flashguard.kernel.results import Result, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
@@ -105,6 +106,7 @@ class Decisions:
                 lambda batch: self._send(partition, verb, batch),
                 max_batch=self._settings.max_batch,
                 max_queue=self._settings.max_queue,
+                pace=Pace(),
             )
         future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         ask = PendingDecision(sale, id_, name, request, durable, same, future)

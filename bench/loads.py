@@ -147,8 +147,10 @@ async def replay(bench: Bench) -> list[Row]:
 
 
 async def read(bench: Bench) -> list[Row]:
-    """Measure reads of a sale with its current stock."""
-    return await bench.measured("read", [(bench.service.read(await bench.service.sale()), None)])
+    """Measure reads of a sale with its current stock, by callers without and with the newest answer."""
+    sale = await bench.service.sale()
+    targets = [bench.service.read(sale), await bench.service.read_again(sale)]
+    return await bench.measured("read", [(target, None) for target in targets])
 
 
 async def spread(bench: Bench) -> list[Row]:

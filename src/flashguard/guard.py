@@ -59,13 +59,12 @@ class FlashGuard:
             kernel, ledger, self.watermark, settings, partitions, traces=traces, listening=backend.listening
         )
         fallback = Fallback(ledger, settings.record_timeout_seconds)
-        self.durability = DurabilityWaiter(
-            backend.client, settings.hold_replicas, settings.memory_timeout_seconds
-        )
+        seconds = settings.memory_timeout_seconds
+        self.durability = DurabilityWaiter(backend.client, settings.hold_replicas, seconds)
         self._selling = Selling(decisions, fallback, signer, self.durability)
         self.spread = ShardRouter(kernel, ledger, decisions, self._selling, fallback, settings)
         self.shop = Shop(kernel, ledger, decisions, settings, self.spread, self.durability)
-        self.orders = Orders(ledger, decisions, settings)
+        self.orders = Orders(ledger, decisions, settings, self.shop.recent.forget)
         self._fold_case = settings.customer_case == "fold"
         self._basket = partial(checked_basket, fold_case=self._fold_case)
         self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
@@ -133,6 +132,7 @@ class FlashGuard:
             ValueError: `seconds` is not a finite number above 0.
         """
         must((type(seconds) in (int, float) and 0 < seconds < inf, "seconds: a number above 0"))
+        self.shop.recent.clear()
         await self._backend.check(seconds)
 
     def customer_of(self, text: str) -> CustomerId | None:

@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ from flashguard.api.app import create_front_door
 from flashguard.api.hot_calls import match
 from flashguard.api.server.front_door import FrontDoor
 from flashguard.ledger.identities import LiveKey, SigningKey
-from flashguard.model import SaleId
+from flashguard.model import Sale, SaleId, SaleStatus
 from flashguard.settings import Settings
+from flashguard.shop.recent import RecentSales
 from tests.support.raw_http import exchange, request
 from tests.support.service import ADMIN_KEY, unique
 
@@ -164,6 +167,34 @@ async def test_both_lanes_read_reservations_alike(service):
                 assert comparable(one) == comparable(other), (method, id_)
 
 
+async def test_both_lanes_read_sales_alike(service):
+    sale, draft = await service.create_sale(), await service.create_sale(opened=False)
+    admin = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    first = (await exchange(service, request(f"/v1/sales/{sale}", method="GET", **admin)))[0]
+    etag = first.split(b"etag: ")[1].split(b"\r")[0].decode()
+    conditions = (
+        {}, {"If_None_Match": etag}, {"If_None_Match": f'"x", W/{etag}'}, {"If_None_Match": "*"},
+        {"If_None_Match": f'"x"\r\nIf-None-Match: {etag}'}, {"If_None_Match": "x"},
+        {"Cache_Control": "no-cache"}, {"Cache_Control": "max-age=0"},
+        {"If_None_Match": etag, "Cache_Control": "No-Cache"},
+    )  # fmt: skip
+    for path in (sale, draft, unique(), "Not-a-slug", f"{sale}?x=1", f"{sale}/", "x" * 200):
+        for headers in ({}, admin, {"Authorization": "Bearer nope"}):
+            for method in ("GET", "PUT"):
+                for more in conditions:
+                    raw = [
+                        request(f"/v1/sales/{path}", method=method, **headers, **more, **lane)
+                        for lane in ({}, FRAMEWORK)
+                    ]
+                    one, other = [(await exchange(service, each))[0] for each in raw]
+                    assert comparable(one) == comparable(other), (method, path, headers, more)
+                    if (path, method) == (sale, "GET") and headers in ({}, admin):
+                        has_it = more.get("If_None_Match", "x") == "*" or etag in more.get(
+                            "If_None_Match", ""
+                        )
+                        assert one.startswith(b"HTTP/1.1 304" if has_it else b"HTTP/1.1 200"), more
+
+
 async def test_both_lanes_know_each_others_keys(service):
     sale = await service.create_sale(stock=10)
     first, again, other, framework = await exchange(
@@ -259,6 +290,25 @@ def test_the_hot_calls_do_take_the_lane():
         work = door.plan(found, headers, sent)
         assert work is not None, url
         work.close()
+
+
+async def test_a_sale_that_was_read_is_answered_without_a_task():
+    door = create_front_door(Settings())
+    sale = Sale(id=SaleId("s"), name="S", status=SaleStatus.OPEN, items=(), created_at=datetime.now(UTC))
+
+    async def found(_: SaleId) -> Sale | None:
+        return sale
+
+    recent = RecentSales(found)
+    door.shared.guard = SimpleNamespace(shop=SimpleNamespace(recent=recent))
+    asked = match(b"GET", b"/v1/sales/s")
+    first = door.plan(asked, [], b"")
+    assert (await first).status_code == 200
+    assert door.plan(asked, [], b"").status_code == 200
+    newest = door.plan(asked, [(b"cache-control", b"no-cache")], b"")
+    assert (await newest).status_code == 200
+    recent.forget(sale.id)
+    door.plan(asked, [], b"").close()
 
 
 def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import uvicorn
 
+from flashguard.api.responses.encoded import Encoded
 from flashguard.api.server.bounds import Bounds
+from flashguard.api.server.front_door import FrontDoor
 from flashguard.api.server.wire import Wire
 from flashguard.settings import Settings
 
@@ -37,12 +39,25 @@ class App:
         await send({"type": "http.response.body", "body": b"ok"})
 
 
-@pytest.fixture
-def clients() -> Iterator[tuple[socket.socket, socket.socket]]:
+class AtOnce(FrontDoor):
+    """Answers a read of a sale in the lane, without waiting."""
+
+    bounds = App.bounds
+    max_body_bytes = 1
+
+    def __init__(self) -> None:
+        """Need no service."""
+
+    def plan(self, *_: Any) -> Encoded:
+        return Encoded(b"ok", 200, [])
+
+
+@pytest.fixture(params=[App])
+def clients(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
     """Two connections to one process."""
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        App(), http=Busy, loop="uvloop", lifespan="off", ws="none", log_config=None,
+        request.param(), http=Busy, loop="uvloop", lifespan="off", ws="none", log_config=None,
         timeout_keep_alive=KEEP_ALIVE_SECONDS, proxy_headers=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -59,8 +74,8 @@ def clients() -> Iterator[tuple[socket.socket, socket.socket]]:
         listening.close()
 
 
-def ask(client: socket.socket) -> bytes:
-    client.sendall(REQUEST)
+def ask(client: socket.socket, request: bytes = REQUEST) -> bytes:
+    client.sendall(request)
     return client.recv(4096)
 
 
@@ -77,4 +92,16 @@ def test_a_request_that_came_while_the_process_was_busy_is_answered(
 def test_a_connection_that_stays_idle_is_closed(clients: tuple[socket.socket, socket.socket]) -> None:
     one, _ = clients
     assert ask(one).endswith(b"ok")
+    assert one.recv(4096) == b""
+
+
+@pytest.mark.parametrize("clients", [AtOnce], indirect=True)
+def test_answers_given_at_once_keep_a_connection_alive_and_only_they(
+    clients: tuple[socket.socket, socket.socket],
+) -> None:
+    one, _ = clients
+    until = time.monotonic() + 3 * KEEP_ALIVE_SECONDS
+    while time.monotonic() < until:
+        assert ask(one, b"GET /v1/sales/s HTTP/1.1\r\nHost: shop\r\n\r\n").endswith(b"ok")
+        time.sleep(0.4 * KEEP_ALIVE_SECONDS)
     assert one.recv(4096) == b""

@@ -119,6 +119,22 @@ async def test_an_address_gets_so_many_in_both_lanes_together(service, limited):
         assert free.startswith(b"HTTP/1.1 200")
 
 
+async def test_reloading_a_sale_counts_for_the_address_in_both_lanes(service, limited):
+    sale = await service.create_sale()
+    mine = address()
+    answers = [
+        (
+            await exchange(
+                limited,
+                request(f"/v1/sales/{sale}", method="GET", **mine, **(FRAMEWORK if number % 2 else {})),
+            )
+        )[0]
+        for number in range(PER_ADDRESS + 2)
+    ]
+    assert [answer[9:12] for answer in answers] == [b"200"] * PER_ADDRESS + [b"429"] * 2
+    assert f'ratelimit: "address";r=0;t={HOUR}' in head_of(answers[PER_ADDRESS - 1])
+
+
 async def test_guessing_keys_is_counted_under_the_guessers_address(limited):
     mine = address()
     statuses = [

@@ -32,6 +32,8 @@ async def read_answer(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     if head.startswith(b"HTTP/1.1 100"):
         return head + await read_answer(reader)
+    if head.startswith(b"HTTP/1.1 304"):
+        return head
     length = re.search(rb"content-length: (\d+)", head)
     assert length is not None, head
     return head + await reader.readexactly(int(length[1]))

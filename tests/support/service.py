@@ -97,7 +97,7 @@ class Service:
         headers: Mapping[str, str] | None = None,
         data: Any = None,
     ) -> Answer:
-        """One call.
+        """One call. A read demands the newest state, unless its headers say otherwise.
 
         Parameters:
             body: sent as JSON.
@@ -106,7 +106,8 @@ class Service:
         """
         if SPREAD > 1 and (method, path) == ("POST", "/v1/sales") and isinstance(body, dict) and "id" in body:
             body = {"spread": SPREAD} | body
-        sent = dict(headers or {})
+        sent = {"Cache-Control": "no-cache"} if method == "GET" else {}
+        sent |= headers or {}
         if admin:
             sent |= self.admin_headers
         if key is not None:

@@ -161,14 +161,17 @@ def create_app(
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=[
                 "Authorization",
+                "Cache-Control",
                 "Content-Type",
                 "Idempotency-Key",
+                "If-None-Match",
                 "Last-Event-ID",
                 "X-Request-Id",
                 "traceparent",
                 "tracestate",
             ],
             expose_headers=[
+                "ETag",
                 "Idempotent-Replayed",
                 "RateLimit",
                 "RateLimit-Policy",

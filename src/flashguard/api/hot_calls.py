@@ -9,7 +9,7 @@ from starlette.responses import Response
 from flashguard.api.schemas.bodies import BasketBody
 from flashguard.model import is_sale_id, split_reservation_id
 
-from . import buyer_calls
+from . import buyer_calls, sale_reads
 from .access import Right
 from .buyer_calls import TICKET
 
@@ -32,6 +32,8 @@ class HotCall(NamedTuple):
         read_body: parses and checks the body, or raises ValidationError; None: the lane takes the call only
             without a body. A call with a basket also counts in the rate bucket of the basket's customer.
         has_key: whether it takes an `Idempotency-Key`.
+        at_once: answers without waiting, from the process' memory; None where it can't. Takes what `handle`
+            takes. Both then take the request's `Conditions` last.
     """
 
     method: str
@@ -40,6 +42,7 @@ class HotCall(NamedTuple):
     handle: Callable[..., Work]
     read_body: Callable[[bytes], BasketBody] | None = None
     has_key: bool = False
+    at_once: Callable[..., Response | None] | None = None
 
 
 read_basket: Final = BasketBody.__pydantic_validator__.validate_json
@@ -57,7 +60,10 @@ READ: Final = HotCall("GET", "/v1/reservations/{id}", Right.READ_SALES, buyer_ca
 READ_TICKET: Final = HotCall(
     "GET", "/v1/sales/{sale}/tickets/{ticket}", Right.READ_SALES, buyer_calls.read_ticket
 )
-HOT_CALLS: Final = (RESERVE, BUY, CONFIRM, RELEASE, EXTEND, READ, READ_TICKET)
+READ_SALE: Final = HotCall(
+    "GET", "/v1/sales/{sale}", Right.READ_SALES, sale_reads.read, at_once=sale_reads.read_at_once
+)
+HOT_CALLS: Final = (RESERVE, BUY, CONFIRM, RELEASE, EXTEND, READ, READ_TICKET, READ_SALE)
 
 
 class Match(NamedTuple):

@@ -12,6 +12,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.responses import Response
+
 from flashguard.api.hot_calls import Work, match
 from flashguard.api.responses.problems import away_problem, problem, unexpected_problem
 from flashguard.api.server.lane import Lane
@@ -106,7 +108,7 @@ class Instance:
                 await self._be_ready(seconds)
                 work = self._hot(request)
                 if work is not None:
-                    response = await work
+                    response = work if isinstance(work, Response) else await work
                 elif request.method == "GET" and request.path.endswith("/events"):
                     response = problem(NO_EVENTS, status=501)
                 else:
@@ -120,7 +122,7 @@ class Instance:
             response = unexpected_problem()
         return answer_of(response.status_code, response.raw_headers, bytes(response.body))
 
-    def _hot(self, request: HttpRequest) -> Work | None:
+    def _hot(self, request: HttpRequest) -> Work | Response | None:
         hot = match(request.method.encode(), request.url)
         if hot is None or len(request.body) > self._lane.max_body_bytes:
             return None

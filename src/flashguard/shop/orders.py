@@ -1,6 +1,7 @@
 """Orders after the sale: cancelled, when the shop refunds them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from flashguard.engine.decisions import Decisions
@@ -16,6 +17,7 @@ from flashguard.model import (
     ReservationStatus,
     SaleId,
     SaleStatus,
+    public_sale,
     split_reservation_id,
     unknown,
 )
@@ -31,12 +33,19 @@ _OF_ANOTHER_HISTORY: Final = Refused(
 
 
 class Orders:
-    """What a shop does with orders. Refusals are values; a server that is away is an exception."""
+    """What a shop does with orders. Refusals are values; a server that is away is an exception.
 
-    def __init__(self, ledger: Ledger, decisions: Decisions, settings: Settings) -> None:
+    Parameters:
+        changed: told of each sale whose order was cancelled.
+    """
+
+    def __init__(
+        self, ledger: Ledger, decisions: Decisions, settings: Settings, changed: Callable[[SaleId], None]
+    ) -> None:
         self._ledger = ledger
         self._decisions = decisions
         self._settings = settings
+        self._changed = changed
 
     async def cancel(self, id_: str, *, restock: bool, reason: str) -> Outcome:
         """Cancel an order; the answer waits until the ledger has it. A second cancel returns the first
@@ -73,6 +82,7 @@ class Orders:
             durable=newly_done,
             same=lambda _, found: found.status is ReservationStatus.CANCELLED,
         )
+        self._changed(public_sale(sale))
         refused = refused_by_status(decision)
         if refused:
             return _OF_ANOTHER_HISTORY if refused.code is Code.LEDGER_REFUSED else refused
@@ -126,6 +136,7 @@ class Orders:
         done = await self._ledger.reservations.cancel_archived(
             sale, short, restock=restock, reason=reason, closed_seconds=closed_seconds
         )
+        self._changed(public_sale(sale))
         found = await self._ledger.reservations.get(sale, short)
         if found is not None and found.status is ReservationStatus.CANCELLED:
             return Granted(found, not done)

@@ -27,6 +27,7 @@ from flashguard.model import (
     SaleId,
     SaleStatus,
     is_str,
+    public_sale,
 )
 from flashguard.model.arguments import (
     CURSOR,
@@ -49,6 +50,7 @@ from flashguard.spread import ShardRouter, Whole, shard_drafts, with_memory_stat
 from .audit import SaleAudit, audit_sale
 from .changes import SaleChanges
 from .new_sale import ENDED, NewSale, draft, refused_sale, slug
+from .recent import RecentSales
 from .spread_audit import audit_spread_sale
 
 NOT_IN_MEMORY: Final = Refused(
@@ -78,6 +80,7 @@ class Shop:
         self._decisions = decisions
         self._settings = settings
         self._changes = SaleChanges(ledger, decisions, settings, spread, self._whole, self.sale)
+        self.recent = RecentSales(self.sale)
 
     async def create_sale(self, new: NewSale, *, key: str | None = None) -> tuple[Sale, bool] | Refused:
         """Write a draft sale into the ledger, then into memory and its journal.
@@ -179,6 +182,8 @@ class Shop:
                     await load_sale(self._kernel, connection, partition, row)
         except (MemoryAway, LoadRefused, Unloadable):
             return False
+        finally:
+            self.recent.forget(public_sale(sale_id))
         return True
 
     async def sale(self, sale_id: SaleId) -> Sale | None:
@@ -256,7 +261,10 @@ class Shop:
         Returns:
             the sale after the change, and whether the same key had made it before; or a refusal.
         """
-        return await self._changes.change(sale_id, verb, key, changes)
+        try:
+            return await self._changes.change(sale_id, verb, key, changes)
+        finally:
+            self.recent.forget(sale_id)
 
     async def restock(
         self, sale_id: SaleId, sku: str, delta: int, reason: str, *, key: Key | None = None
@@ -266,7 +274,10 @@ class Shop:
         Returns:
             the item after the change, and whether the same key had made it before; or a refusal.
         """
-        return await self._changes.restock(sale_id, sku, delta, reason, key)
+        try:
+            return await self._changes.restock(sale_id, sku, delta, reason, key)
+        finally:
+            self.recent.forget(sale_id)
 
     async def orders(
         self,

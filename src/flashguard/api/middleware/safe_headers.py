@@ -13,6 +13,8 @@ SAFE: Final = (
 )
 """On every answer without its own; the pages have theirs."""
 SAFE_BYTES: Final = b"".join(b"%b: %b\r\n" % pair for pair in SAFE)
+SAFE_BYTES_OF_KEPT: Final = b"".join(b"%b: %b\r\n" % pair for pair in SAFE[:-1])
+"""On an answer that says itself how it may be kept."""
 
 
 def make_safe(message: Message) -> None:

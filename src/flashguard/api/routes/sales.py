@@ -3,12 +3,14 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Header, Path, Request
 from starlette.responses import Response
 
-from flashguard.api.access import Right
+from flashguard.api.access import Caller, Right
+from flashguard.api.hot_calls import READ_SALE
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.answers import PageView, problems
+from flashguard.api.sale_reads import conditions_of
+from flashguard.api.schemas.answers import ETAG, NOT_MODIFIED, PageView, problems
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.schemas.rooms import room_of
 from flashguard.api.schemas.sales import ItemView, RestockBody, SaleAuditView, SaleBody, SalePatch, SaleView
@@ -33,7 +35,7 @@ from flashguard.model import (
 from flashguard.model.rules import Rules
 from flashguard.shop.new_sale import NewSale
 
-from .dependencies import Cursor, IdempotencyKey, Limit, Reader, SaleParam, guard_of, known, visible_sale
+from .dependencies import Cursor, IdempotencyKey, Limit, Reader, SaleParam, guard_of, known, route_of
 
 router = APIRouter(prefix="/v1/sales", tags=["sales"])
 
@@ -93,11 +95,25 @@ async def list_sales(request: Request, caller: Reader, cursor: Cursor = None, li
     return json_response(page(rows, limit, lambda sale: encode_cursor(sale.created_at, sale.id), sale_view))
 
 
-@router.get("/{sale}", response_model=SaleView, responses=problems(401, 403, 404, 503))
-async def read_sale(request: Request, caller: Reader, sale: SaleParam) -> Response:
-    """Read a sale with its current counters. A draft is `unknown-sale` for callers without an API key."""
-    answer = await visible_sale(guard_of(request), caller, known(sale))
-    return problem(unknown_sale(sale)) if answer is None else json_response(sale_view(answer))
+@route_of(
+    router,
+    READ_SALE,
+    response_model=SaleView,
+    responses=problems(401, 403, 404, 503) | {200: {"headers": ETAG}, 304: NOT_MODIFIED},
+)
+async def read_sale(
+    request: Request,
+    caller: Annotated[Caller, requires(READ_SALE.right)],
+    sale: SaleParam,
+    if_none_match: Annotated[str | None, Header(description="The `ETag` of the answer that you have")] = None,
+) -> Response:
+    """Read a sale with its counters, at most 100 ms old. `Cache-Control: no-cache` demands the newest.
+
+    With `If-None-Match`, 304 says that the sale is unchanged. A draft is `unknown-sale` for callers without
+    an API key.
+    """
+    conditions = conditions_of(request.scope["headers"])
+    return await READ_SALE.handle(guard_of(request), caller, known(sale), conditions)
 
 
 @router.patch(

@@ -1,6 +1,6 @@
 """Shapes that many calls return: a page of rows, and the problem of RFC 9457."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -9,6 +9,17 @@ from pydantic import (
 from .orders import LineView
 
 T = TypeVar("T")
+
+ETAG: Final = {
+    "ETag": {
+        "description": "Names this state of the sale. Send it as `If-None-Match` with the next read.",
+        "schema": {"type": "string"},
+    }
+}
+NOT_MODIFIED: Final[dict[str, Any]] = {
+    "description": "The answer that the caller has is still the newest",
+    "headers": ETAG,
+}
 
 
 class PageView(BaseModel, Generic[T]):

@@ -14,7 +14,8 @@ import httptools
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from flashguard.api.middleware.safe_headers import SAFE_BYTES
+from flashguard.api.middleware.safe_headers import SAFE_BYTES, SAFE_BYTES_OF_KEPT
+from flashguard.api.responses.encoded import Revalidated
 from flashguard.api.responses.problems import problem
 from flashguard.errors import Code
 from flashguard.model import Refused
@@ -140,7 +141,7 @@ class Bounded(HttpToolsProtocol):
             return
         if self._coming:
             self._count(len(data))
-        elif self.cycle is None or self.cycle.response_complete:
+        elif self._idle_since is None and (self.cycle is None or self.cycle.response_complete):
             self._idle(idle_since)  # an empty line, or the rest of a refused body
 
     def _count(self, size: int) -> None:
@@ -237,7 +238,7 @@ class Bounded(HttpToolsProtocol):
         parts = [STATUS_LINE[response.status_code]]
         for name, value in self.server_state.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        parts.append(SAFE_BYTES)
+        parts.append(SAFE_BYTES_OF_KEPT if isinstance(response, Revalidated) else SAFE_BYTES)
         for name, value in response.raw_headers:
             parts += (name, b": ", value, b"\r\n")
         parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")

@@ -20,6 +20,7 @@ from flashguard.api.hot_calls import HotCall, Match, Work
 from flashguard.api.middleware.rate_limit import customer_bucket, headers_of, refusal
 from flashguard.api.middleware.request_ids import HEADER, note_access, request_id
 from flashguard.api.responses.problems import RefusedError, away_problem, problem, unexpected_problem
+from flashguard.api.sale_reads import conditions_of
 from flashguard.api.schemas.bodies import surely_plain
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.shared import Shared
@@ -52,11 +53,14 @@ class Lane:
         matter."""
         self._anonymous = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
         self._limits = shared.limits
+        self._answers_at_once = not (self._limits.on or self._access_log or self._traces)
+        """Whether an answer may be made without a task: nothing is to be asked, logged or traced."""
 
     def plan(
         self, match: Match, headers: Headers, body: bytes, peer: tuple[str, int] | None = None
-    ) -> Work | None:
-        """Return the work of a plain, valid hot call; None where the framework must answer.
+    ) -> Work | Response | None:
+        """Return the work of a plain, valid hot call, or already its answer; None where the framework must
+        answer.
 
         Parameters:
             headers: names in lower case.
@@ -103,6 +107,12 @@ class Lane:
         guard = self._shared.guard
         if guard is None:
             return None
+        if call.at_once is not None:
+            arguments.append(conditions_of(headers))
+            if self._answers_at_once:
+                response = call.at_once(guard, caller, *arguments)
+                if response is not None:
+                    return self._finished(call, response, request_id(asked), came)
         buckets = None
         if self._limits.on:
             buckets = self._limits.buckets(peer[0] if peer else None, headers, caller)
@@ -140,6 +150,10 @@ class Lane:
         except Exception:
             log.exception("unexpected error in %s %s", call.method, call.path)
             response = unexpected_problem()
+        return self._finished(call, response, name, came)
+
+    def _finished(self, call: HotCall, response: Response, name: bytes, came: float) -> Response:
+        """Return an answer with its request's id, counted and logged."""
         response.raw_headers.append((HEADER, name))
         self._answers.note(call.path, response.status_code, perf_counter() - came)
         if self._access_log:

@@ -8,6 +8,8 @@ calls, the most expensive part of a small answer. Here they leave in one write.
 import asyncio
 from typing import Any, Final
 
+from starlette.responses import Response
+
 from flashguard.api.hot_calls import Match, Work, match
 
 from .bounds import NOTHING, Bounded
@@ -126,7 +128,12 @@ class Wire(Bounded):
             if work is not None:
                 self._held = None
                 self._coming = NOTHING
-                self._start(work)
+                if not isinstance(work, Response):
+                    self._start(work)
+                elif self.flow.write_paused:
+                    self._start(_made(work))
+                else:
+                    self._send(work, self.parser.should_keep_alive())
                 return
             self._leave_lane(held)
         super().on_message_complete()
@@ -152,8 +159,16 @@ class Wire(Bounded):
             await self.flow.drain()
         if cycle.disconnected:
             return
-        self.transport.write_now(self.encoded(response, cycle.keep_alive))
         cycle.response_complete = True
-        if not cycle.keep_alive:
+        self._send(response, cycle.keep_alive)
+
+    def _send(self, response: Response, keep_alive: bool) -> None:
+        self.transport.write_now(self.encoded(response, keep_alive))
+        if not keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+
+async def _made(response: Response) -> Response:
+    """Return an answer that was made at once, to a client that takes no more bytes now."""
+    return response

@@ -67,8 +67,9 @@ def burst_seconds(rows: Rows) -> Value:
 
 
 RIVALS = (
-    "row-lock", "conditional-update", "skip-locked", "redis-lua", "sql-batched", "sql-batched×2",
-    "sql-batched-bare", "sql-batched-bare×2", "evalsha-hold", "floor", "redis-benchmark",
+    "row-lock", "row-lock+lane", "conditional-update", "skip-locked", "redis-lua", "redis-lua+lane",
+    "sql-batched", "sql-batched+lane", "sql-batched×2", "sql-batched-bare", "sql-batched-bare×2",
+    "evalsha-hold", "floor", "redis-benchmark",
 )  # fmt: skip
 
 

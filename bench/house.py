@@ -26,6 +26,8 @@ from flashguard.embedded.child import end, spawn
 from flashguard.errors import FlashGuardError
 from flashguard.kernel import keys
 from flashguard.ledger import Ledger
+from flashguard.simulator.plan import LANE, stands_behind
+from flashguard.simulator.run import SERVICES
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 8.0
@@ -137,18 +139,22 @@ class House:
 
     @asynccontextmanager
     async def rival(self, strategy: str, *, workers: int = 1) -> AsyncIterator[Target]:
-        """Run a strategy of the simulator as a separate service."""
+        """Run a strategy of the simulator as a separate service; behind the lane if its name says so."""
         port, schema = free_port(), f"flashguard_bench_{secrets.token_hex(6)}"
-        stock = SCARCE_STOCK.get(strategy, PLENTY)
+        behind, plain = stands_behind(strategy), strategy.removesuffix(LANE)
+        stock = SCARCE_STOCK.get(plain, PLENTY)
+        request = {"PATH": "/buy", "BODY": CLICK}
+        if behind == "lane":
+            request = {"PATH": "/v1/sales/rival/orders", "BODY": BASKET, "AUTH": f"Bearer {self.admin_key}"}
         async with self.child(
-            "flashguard.simulator.baseline", "--strategy", strategy, "--stock", str(stock),
+            SERVICES[behind], "--strategy", plain, "--stock", str(stock),
             "--schema", schema, "--port", str(port), "--workers", str(workers),
         ) as process:  # fmt: skip
             url = f"http://127.0.0.1:{port}"
             await self.answers(f"{url}/truth", process, strategy)
             yield Target(
                 strategy if workers == 1 else f"{strategy}×{workers}", url, "press",
-                {"PATH": "/buy", "BODY": CLICK, "SCHEMA": schema}, {"api": process.pid} | self.server_parts,
+                request | {"SCHEMA": schema}, {"api": process.pid} | self.server_parts,
             )  # fmt: skip
 
     @asynccontextmanager

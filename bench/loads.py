@@ -14,8 +14,8 @@ from bench.rows import Row
 from bench.say import Progress
 
 BUY_RIVALS = (
-    "row-lock", "conditional-update", "skip-locked", "redis-lua", "sql-batched", "sql-batched×2",
-    "sql-batched-bare", "sql-batched-bare×2",
+    "row-lock", "row-lock+lane", "conditional-update", "skip-locked", "redis-lua", "redis-lua+lane",
+    "sql-batched", "sql-batched+lane", "sql-batched×2", "sql-batched-bare", "sql-batched-bare×2",
 )  # fmt: skip
 BUY_TARGETS = ("flashguard", *BUY_RIVALS, "flashguard×2", "floor")
 HOLD_TARGETS = ("flashguard", "evalsha-hold", "floor")

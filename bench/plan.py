@@ -44,9 +44,15 @@ class Step:
 
 THREE = (64, 256, 1_000)
 HARDEST = ("flashguard", "sql-batched-bare", "flashguard×2", "sql-batched-bare×2")
+MAIN = (
+    *HARDEST, "row-lock", "row-lock+lane", "redis-lua", "redis-lua+lane",
+    "sql-batched", "sql-batched+lane", "floor",
+)  # fmt: skip
+OTHERS = ("conditional-update", "skip-locked", "sql-batched×2")
 SIZES: dict[str, tuple[Step, ...]] = {
     "all": (
-        Step("buy", 3, 3, (1_000,)),
+        Step("buy", 3, 3, (1_000,), MAIN),
+        Step("buy", 2, 1, (1_000,), OTHERS),
         Step("buy", 2, 3, (64,), HARDEST),
         Step("buy", 2, 1, (256,), (*HARDEST, "row-lock", "redis-lua", "sql-batched", "floor")),
         Step("hold", 3, 3, (256,)),
@@ -67,7 +73,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("growth", 2, 3, (100_000, 1_000_000)),
     ),
     "quick": (
-        Step("buy", 2, 1, (1_000,), (*HARDEST, "row-lock", "redis-lua", "sql-batched", "floor")),
+        Step("buy", 2, 1, (1_000,), MAIN),
         Step("buy", 1, 1, (64,), HARDEST),
         Step("hold", 2, 1, (256,)),
         Step("hold+confirm", 1, 1, (256,)),
@@ -85,7 +91,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
     ),
     "short": (
         Step("buy", 1, 1, (64,), ("flashguard", "sql-batched-bare")),
-        Step("buy", 1, 1, (1_000,), ("flashguard", "row-lock", "sql-batched-bare", "floor")),
+        Step("buy", 1, 1, (1_000,), ("flashguard", "row-lock", "row-lock+lane", "sql-batched-bare", "floor")),
         Step("hold", 1, 1, (256,), ("flashguard", "evalsha-hold", "floor")),
         Step("sold-out", 1, 1, (256,)),
         Step("burst", 1, 1, (200,)),

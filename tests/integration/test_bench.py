@@ -17,7 +17,8 @@ from tests.support.service import clean_env
 
 ROOT = Path(__file__).parents[2]
 NOT_IN_A_SHORT_RUN = {
-    "durable_buy_vs_redis_lua", "durable_buy_vs_sql_batched", "durable_buy_vs_bare_64_workers_2",
+    "durable_buy_vs_redis_lua", "durable_buy_vs_redis_lua_lane", "durable_buy_vs_sql_batched",
+    "durable_buy_vs_sql_batched_lane", "durable_buy_vs_bare_64_workers_2",
     "durable_buy_vs_bare_1000_workers_2", "workers_2_vs_1_64", "workers_2_vs_1_1000", "reads_per_second",
     "small_orders_vs_conditional_update", "small_pg_cpu_vs_conditional_update", "library_vs_evalsha_256",
     "library_vs_evalsha_1000", "live_holds_cpu", "items_cpu", "items_in_turn_cpu", "open_sales_cpu",

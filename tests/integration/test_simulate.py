@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flashguard.simulator.plan import STRATEGIES
+from flashguard.simulator.plan import ALL_STRATEGIES, RIVALS, STRATEGIES, stands_behind, with_lane
 from tests.support.service import clean_env
 
 BUYERS, STOCK = 400, 20
@@ -32,21 +32,28 @@ async def simulate(folder: Path, *arguments: str) -> tuple[int, str, str]:
 async def test_every_strategy_is_raced_and_only_naive_oversells(tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     code, out, err = await simulate(
-        tmp_path, "--buyers", str(BUYERS), "--stock", str(STOCK), "--strategy", "all", "--json", str(file)
-    )
+        tmp_path, "--buyers", str(BUYERS), "--stock", str(STOCK), "--strategy", "all", "--lane",
+        "--json", str(file),
+    )  # fmt: skip
     assert code == 0, err
     report = json.loads(file.read_text())
     assert report["environment"] in ("embedded", "container")  # the tests may run in one
     rows = {run["strategy"]: run for run in report["runs"]}
-    assert list(rows) == list(STRATEGIES)
+    assert list(rows) == list(with_lane(STRATEGIES))
+    assert set(rows) == set(ALL_STRATEGIES)
     for row in rows.values():
         assert row.keys() >= ROW
         assert row["total_requests"] == BUYERS, row
         assert row["errors"] == row["units_leaked"] == 0, row
-    assert rows["naive"]["inventory_oversold"] > 0
-    for name in set(STRATEGIES) - {"naive"}:
+        assert row["behind"] == stands_behind(row["strategy"])
+    assert {name for name, row in rows.items() if row["inventory_oversold"]} == {"naive", "naive+lane"}
+    assert {name for name, row in rows.items() if row["behind"] == "framework"} == set(RIVALS)
+    for name in set(rows) - {"naive", "naive+lane"}:
         assert (rows[name]["successful_locks"], rows[name]["inventory_oversold"]) == (STOCK, 0), name
-    for text in ("naive", "flashguard", "opened with 20 units", "press Buy at once", "first sold-out"):
+    for text in (
+        "naive", "flashguard", "opened with 20 units", "press Buy at once", "first sold-out",
+        "behind FlashGuard's lane", "behind FastAPI",
+    ):  # fmt: skip
         assert text in out + err
 
 

@@ -98,19 +98,31 @@ async def test_ten_thousand_buyers_from_the_page_end_with_100_locks_and_none_ove
 @pytest.mark.timeout(240)
 async def test_what_a_race_oversells_stands_out_beside_flashguard(visit, service, quiet, tmp_path: Path):
     visitor = await at_the_simulator(visit)
-    id_ = await start(visitor, 1_000, 20, "naive", "flashguard")
+    id_ = await start(visitor, 1_000, 20, "naive", "flashguard", "Rivals behind the lane too")
     await ended(visitor)
-    naive, flashguard = (await service.call("GET", f"{PATH}/{id_}")).ok()["runs"]
-    assert (naive["strategy"], flashguard["strategy"]) == ("naive", "flashguard")
+    naive, behind_lane, flashguard = (await service.call("GET", f"{PATH}/{id_}")).ok()["runs"]
+    assert [run["strategy"] for run in (naive, behind_lane, flashguard)] == [
+        "naive",
+        "naive+lane",
+        "flashguard",
+    ]
     assert naive["inventory_oversold"] > 0 == flashguard["inventory_oversold"]
     are_those_of(await counters(visitor), flashguard)
     rows = visitor.page.get_by_role("region", name="Comparison of strategies").locator("tbody tr")
-    for row, run, verdict in ((rows.nth(0), naive, "oversold"), (rows.nth(1), flashguard, "exact")):
-        cells = await row.locator("td").all_inner_texts()
-        assert cells[:2] == [run["strategy"], verdict]
+    lane = "FlashGuard's lane"
+    for number, (run, behind, verdict) in enumerate(
+        (
+            (naive, "FastAPI", "oversold"),
+            (behind_lane, lane, "oversold"),
+            (flashguard, lane, "exact"),
+        )
+    ):
+        cells = await rows.nth(number).locator("td").all_inner_texts()
+        assert cells[:3] == [run["strategy"], behind, verdict]
         figures = ("total_requests", "successful_locks", "inventory_oversold")
-        assert cells[2:5] == [f"{run[name]:,}" for name in figures]
-    await visitor.page.get_by_role("group", name="Strategy shown").get_by_role("button", name="naive").click()
+        assert cells[3:6] == [f"{run[name]:,}" for name in figures]
+    shown = visitor.page.get_by_role("group", name="Strategy shown")
+    await shown.get_by_role("button", name="naive", exact=True).click()
     are_those_of(await counters(visitor), naive)
     for kind, begins in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
         async with visitor.page.expect_download() as started:

@@ -1,5 +1,6 @@
 import type { RunResult, Simulation } from "./api/client";
 import { count, milliseconds, rate, time } from "./format";
+import { behindOf } from "./simulation";
 
 const WIDTH = 900,
   ROW = 74,
@@ -36,6 +37,7 @@ function row(run: RunResult, y: number, stock: number, unit: number): string {
     `<line x1="32" x2="${WIDTH - 32}" y1="${y}" y2="${y}" stroke="#e2e2e7"/>`,
     text(32, y + 26, run.strategy, 'font-weight="600"'),
     text(32, y + 46, `${rate(run.requests_per_second)} requests/s`, 'fill="#5a5c66"'),
+    text(32, y + 64, `behind ${behindOf(run)}`, 'font-size="11" fill="#5a5c66"'),
     `<rect x="200" y="${y + 14}" width="${within}" height="16" fill="#126c3a"/>`,
     over ? `<rect x="${200 + within}" y="${y + 14}" width="${over * unit}" height="16" fill="#b3171f"/>` : "",
     text(

@@ -92,8 +92,24 @@ export function columnsOf(series: SeriesPoint[]): {
   return { seconds, requests, locks, starts };
 }
 
+type BehindLane = Extract<Strategy, `${string}+lane`>;
+export type Plain = Exclude<Strategy, BehindLane>;
+const isBehindLane = (name: Strategy): name is BehindLane => name.endsWith("+lane");
+
+/** Return the strategies without those behind the lane. */
+export const plainOf = (strategies: Strategy[]): Plain[] =>
+  strategies.filter((name): name is Plain => !isBehindLane(name));
+
+/** Return these strategies, and after each rival the same one behind FlashGuard's lane. */
+export const withLane = (strategies: Plain[]): Strategy[] =>
+  strategies.flatMap((name) => (name === "flashguard" ? [name] : [name, `${name}+lane` as const]));
+
+/** Return what answers a strategy's HTTP requests, in words. */
+export const behindOf = (run: RunResult): string =>
+  run.behind === "lane" ? "FlashGuard's lane" : run.behind === "framework" ? "FastAPI" : "–";
+
 /** How each strategy sells. A strategy that the HTTP contract lacks fails the type check. */
-export const STRATEGY_DESCRIPTIONS: Record<Strategy, string> = {
+export const STRATEGY_DESCRIPTIONS: Record<Plain, string> = {
   naive: "Reads the stock, then writes it, in two steps.",
   "row-lock": "SELECT … FOR UPDATE: all buyers queue for one row.",
   optimistic: "A version column: write if the row is unchanged, else retry.",

@@ -95,6 +95,7 @@ test("a report is well-formed XML, whatever its texts contain", () => {
     sold_out: 0,
     retries: 0,
     latency_histogram: [],
+    behind: "lane" as const,
   };
   const svg = reportSvg({
     id: "a1",
@@ -115,4 +116,5 @@ test("a report is well-formed XML, whatever its texts contain", () => {
   expect(parsed.querySelector("parsererror")).toBeNull();
   expect(svg).not.toContain("<b>");
   expect(svg).toContain("7 oversold");
+  expect(svg).toContain("behind FlashGuard");
 });

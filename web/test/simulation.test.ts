@@ -1,6 +1,16 @@
 import { expect, test } from "vitest";
 import type { Counters, RunResult, Simulation } from "@/lib/api/client";
-import { columnsOf, currentOf, figuresOf, fold, linesOf, MOST_LINES } from "@/lib/simulation";
+import {
+  behindOf,
+  columnsOf,
+  currentOf,
+  figuresOf,
+  fold,
+  linesOf,
+  MOST_LINES,
+  plainOf,
+  withLane,
+} from "@/lib/simulation";
 
 const counters = (more: Partial<Counters>): Counters => ({
   strategy: "naive",
@@ -31,6 +41,7 @@ const run: RunResult = {
     [1, 0],
     [2, 500],
   ],
+  behind: "framework",
 };
 const fresh: Simulation = {
   id: "a1",
@@ -48,6 +59,21 @@ const fresh: Simulation = {
   series: [],
 };
 
+test("each rival also stands behind the lane, once, and flashguard always does", () => {
+  expect(withLane(["naive", "flashguard", "redis-lua"])).toEqual([
+    "naive",
+    "naive+lane",
+    "flashguard",
+    "redis-lua",
+    "redis-lua+lane",
+  ]);
+  expect(plainOf(withLane(["naive", "flashguard"]))).toEqual(["naive", "flashguard"]);
+  expect([run, { ...run, behind: "lane" as const }, { ...run, behind: null }].map(behindOf)).toEqual([
+    "FastAPI",
+    "FlashGuard's lane",
+    "–",
+  ]);
+});
 test("events before the first full simulation change nothing", () => {
   expect(fold(null, "counters", counters({}))).toBeNull();
 });

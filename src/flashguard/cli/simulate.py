@@ -33,7 +33,7 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.settings import Mode, Settings
 from flashguard.simulator import LiveCounters, LogLine, Plan, RunResult, SimulationReport, run_simulation
 from flashguard.simulator.buyers import only_loopback
-from flashguard.simulator.plan import STRATEGIES, Event
+from flashguard.simulator.plan import STRATEGIES, Event, with_lane
 
 from .output import console_for_tables
 from .remote import DirOption, KeyOption, Remote, UrlOption
@@ -49,6 +49,10 @@ def simulate(
     buyers: Annotated[int, typer.Option(help="Number of buyers; at most 20,000.")] = 10_000,
     stock: Annotated[int, typer.Option(help="Units in stock.")] = 100,
     strategy: Annotated[list[str] | None, typer.Option(help="A strategy, or all; repeatable.")] = None,
+    lane: Annotated[
+        bool,
+        typer.Option("--lane", help="Run each rival behind FlashGuard's HTTP lane too, without FastAPI."),
+    ] = False,
     json: Annotated[
         str | None, typer.Option(help="Where to write the report; - for standard output.")
     ] = None,
@@ -59,6 +63,8 @@ def simulate(
     """Simulate a rush. Exit code 0 only if every strategy ran and flashguard sold exactly the stock."""
     names = tuple(strategy or ["flashguard"])
     chosen = STRATEGIES if "all" in names else names
+    if lane:
+        chosen = with_lane(chosen)
     try:
         report = uvloop.run(_simulate(buyers, stock, chosen, url, admin_key, data_dir, quiet=json == "-"))
     except (ValidationError, SettingsError):
@@ -261,12 +267,13 @@ def _table(runs: tuple[RunResult, ...], *, wide: bool) -> Table:
     )
     table = Table(box=box.SIMPLE_HEAD if wide else None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("strategy", vertical="bottom", no_wrap=True)
+    table.add_column("behind", vertical="bottom", no_wrap=True)
     for name in (*names, "avg ms", "p50", "p99", "errors", "req/s"):
         table.add_column(name, justify="right", vertical="bottom", no_wrap=True)
     for run in runs:
         wrong = bool(run.inventory_oversold or run.units_leaked or run.errors)
         table.add_row(
-            run.strategy, f"{run.total_requests:,}", f"{run.successful_locks:,}",
+            run.strategy, run.behind, f"{run.total_requests:,}", f"{run.successful_locks:,}",
             f"{run.inventory_oversold:,}", f"{run.units_leaked:,}", f"{run.avg_latency_ms:,.0f}",
             f"{run.p50_ms:,.0f}", f"{run.p99_ms:,.0f}", f"{run.errors:,}", f"{run.requests_per_second:,.0f}",
             style="red" if wrong else "",

@@ -1,12 +1,13 @@
 """A rival strategy as its own HTTP service, as a competent engineer would write it: FastAPI, pydantic, a pool
-of 20 connections, one request per click. The simulator and the benchmark run it as a child process.
+of 20 connections, one request per click. The simulator and the benchmark run it as a child process, and
+`api/rivals.py` puts the same service behind FlashGuard's lane.
 """
 
 import argparse
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
 from flashguard.simulator.strategies.base import Servers, sql
 
@@ -117,7 +119,18 @@ async def around_workers(options: argparse.Namespace, *, before: bool) -> None:
             await remove_tables(servers, options.schema)
 
 
-def main() -> None:
+def main(
+    wrapped: Callable[[FastAPI], ASGIApp] = lambda app: app,
+    worker: str = "flashguard.simulator.baseline:create_worker",
+    protocol: str = "httptools",
+) -> None:
+    """Serve the strategy that the arguments name.
+
+    Parameters:
+        wrapped: returns what is served of the strategy's application.
+        worker: where the factory of one of several workers is.
+        protocol: uvicorn's name of an HTTP protocol, or where one is.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--strategy", required=True, choices=sorted(BASELINES))
     parser.add_argument("--stock", type=int, required=True)
@@ -126,17 +139,17 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     if options.workers == 1:
-        serve(create_app(options.strategy, options.stock, options.schema), options.port)
+        serve(wrapped(create_app(options.strategy, options.stock, options.schema)), options.port, protocol)
         return
     os.environ[WORKER_VARIABLE] = f"{options.strategy} {options.schema}"
     asyncio.run(around_workers(options, before=True))
     try:
-        serve("flashguard.simulator.baseline:create_worker", options.port, options.workers)
+        serve(worker, options.port, protocol, options.workers)
     finally:
         asyncio.run(around_workers(options, before=False))
 
 
-def serve(app: FastAPI | str, port: int, workers: int = 1) -> None:
+def serve(app: ASGIApp | str, port: int, protocol: str, workers: int = 1) -> None:
     uvicorn.run(
         app,
         factory=workers > 1,
@@ -144,8 +157,9 @@ def serve(app: FastAPI | str, port: int, workers: int = 1) -> None:
         host="127.0.0.1",
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=protocol,
         access_log=False,
+        proxy_headers=False,  # as in the product; the lane needs the application itself
         log_level="warning",
         backlog=16_384,
         timeout_graceful_shutdown=2,

@@ -15,8 +15,8 @@ from .progress import BoardEvent, decode_event, encode_event
 CLAIM_MS: Final = 10_000
 """Lifetime of a claim that is not renewed: this long after its process died, the next simulation may
 start."""
-EVENTS_KEPT: Final = 25_000
-"""More than a simulation of nine strategies can write."""
+EVENTS_KEPT: Final = 50_000
+"""More than a simulation of all strategies can write."""
 EVENTS_SECONDS: Final = 3600
 STOP_SECONDS: Final = 3600
 ANSWER_SECONDS: Final = 5.0

@@ -1,12 +1,13 @@
 """The plan of a simulation, its events, and its report."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-STRATEGIES: Final = (
+RIVALS: Final = (
     "naive",
     "row-lock",
     "optimistic",
@@ -15,8 +16,11 @@ STRATEGIES: Final = (
     "redis-lock",
     "redis-lua",
     "sql-batched",
-    "flashguard",
 )
+STRATEGIES: Final = (*RIVALS, "flashguard")
+LANE: Final = "+lane"
+"""What the name of a rival ends with that stands behind FlashGuard's lane, and not behind a framework."""
+ALL_STRATEGIES: Final = (*STRATEGIES, *(f"{rival}{LANE}" for rival in RIVALS))
 MAX_BUYERS: Final = 20_000
 MAX_STOCK: Final = 1_000_000
 
@@ -42,9 +46,24 @@ class Plan(Struct, frozen=True, kw_only=True):
             raise ValueError(f"buyers: 1 to {MAX_BUYERS}")
         if not 0 <= self.stock <= MAX_STOCK:
             raise ValueError(f"stock: 0 to {MAX_STOCK}")
-        unknown = set(self.strategies) - set(STRATEGIES)
+        unknown = set(self.strategies) - set(ALL_STRATEGIES)
         if unknown or not self.strategies:
-            raise ValueError(f"strategies: choose from {', '.join(STRATEGIES)}")
+            raise ValueError(f"strategies: choose from {', '.join(ALL_STRATEGIES)}")
+
+
+def with_lane(strategies: Sequence[str]) -> tuple[str, ...]:
+    """Return these strategies, and after each rival the same one behind the lane."""
+    found: dict[str, None] = {}
+    for strategy in strategies:
+        found[strategy] = None
+        if strategy in RIVALS:
+            found[f"{strategy}{LANE}"] = None
+    return tuple(found)
+
+
+def stands_behind(strategy: str) -> str:
+    """Return what answers a strategy's HTTP requests: `framework` (FastAPI), or FlashGuard's own `lane`."""
+    return "lane" if strategy == "flashguard" or strategy.endswith(LANE) else "framework"
 
 
 class LiveCounters(Struct, frozen=True, kw_only=True, tag="counters"):
@@ -86,6 +105,8 @@ class RunResult(Struct, frozen=True, kw_only=True):
     retries: int = 0
     latency_histogram: tuple[tuple[float, int], ...] = ()
     """(upper edge in ms, requests), edges doubling from 1 ms."""
+    behind: str | None = None
+    """See `stands_behind`; None in a report from before it was noted."""
 
 
 class RunFinished(Struct, frozen=True, kw_only=True, tag="run"):

@@ -11,8 +11,8 @@ from flashguard.ledger.simulations import StoredSimulation
 from .plan import LiveCounters, LogLine, RunFinished, RunResult
 
 MAX_LOG_LINES: Final = 1_000
-MAX_POINTS: Final = 20_000
-"""More than nine strategies can produce in their bounded time, at ten points per second."""
+MAX_POINTS: Final = 40_000
+"""More than all strategies can produce in their bounded time, at ten points per second."""
 
 
 class Point(Struct, frozen=True):

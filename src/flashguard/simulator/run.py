@@ -15,15 +15,29 @@ import aiohttp
 import msgspec
 
 from flashguard.errors import FlashGuardError
-from flashguard.simulator.strategies.flashguard import FlashGuardSale
+from flashguard.simulator.strategies.flashguard import FlashGuardSale, basket_of
 
 from .buyers import BuyTarget, connections_possible, press_together
-from .plan import Event, LiveCounters, LogLine, Plan, RunFinished, RunResult, SimulationReport, environment
+from .plan import (
+    LANE,
+    Event,
+    LiveCounters,
+    LogLine,
+    Plan,
+    RunFinished,
+    RunResult,
+    SimulationReport,
+    environment,
+    stands_behind,
+)
 from .tally import Tally
 
 TICK_SECONDS: Final = 0.1
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 10.0
+
+SERVICES: Final = {"framework": "flashguard.simulator.baseline", "lane": "flashguard.api.rivals"}
+"""The program of a rival, by what it stands behind."""
 
 Truth = Callable[[], Awaitable[tuple[int, int]]]
 """Returns the orders in the database and the units that can still be sold."""
@@ -126,19 +140,17 @@ class Simulation:
     @asynccontextmanager
     async def _baseline(self, strategy: str) -> AsyncIterator[tuple[BuyTarget, Truth]]:
         async with baseline_service(
-            strategy, self._plan.stock, self._plan.redis_url, self._plan.database_url
+            strategy, self._plan.stock, self._plan.redis_url, self._plan.database_url, self._plan.admin_key
         ) as url:
-            self.say(f"{strategy}: service started at {url}")
+            behind = "FlashGuard's lane" if stands_behind(strategy) == "lane" else "FastAPI"
+            self.say(f"{strategy}: service started behind {behind} at {url}")
 
             async def truth() -> tuple[int, int]:
                 async with aiohttp.ClientSession() as http, http.get(f"{url}/truth") as response:
                     answer = await response.json()
                     return answer["orders"], answer["available"]
 
-            yield (
-                BuyTarget(url, "/buy", lambda number: msgspec.json.encode({"customer": f"buyer-{number}"})),
-                truth,
-            )
+            yield rival_target(strategy, url, self._plan.admin_key), truth
 
 
 async def _components(url: str) -> dict[str, dict[str, str]]:
@@ -150,11 +162,22 @@ async def _components(url: str) -> dict[str, dict[str, str]]:
         raise FlashGuardError(f"No FlashGuard answers at {url}: {error}") from error
 
 
+def rival_target(strategy: str, url: str, admin_key: str) -> BuyTarget:
+    """Return the call that buyers make to a rival: behind the lane, that of FlashGuard's own buys."""
+    if stands_behind(strategy) == "framework":
+        return BuyTarget(url, "/buy", lambda number: msgspec.json.encode({"customer": f"buyer-{number}"}))
+    headers = (("Authorization", f"Bearer {admin_key}"),) if admin_key else ()
+    return BuyTarget(url, "/v1/sales/rival/orders", basket_of, headers)
+
+
 @asynccontextmanager
 async def baseline_service(
-    strategy: str, stock: int, redis_url: str, database_url: str
+    strategy: str, stock: int, redis_url: str, database_url: str, admin_key: str
 ) -> AsyncIterator[str]:
     """Run a rival as a child process on a free port of 127.0.0.1; yield its address.
+
+    Parameters:
+        admin_key: what its buyers show, behind the lane.
 
     Raises:
         FlashGuardError: it did not start.
@@ -163,9 +186,11 @@ async def baseline_service(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = os.environ | {"FLASHGUARD_REDIS_URL": redis_url, "FLASHGUARD_DATABASE_URL": database_url}
+    if admin_key:
+        env["FLASHGUARD_ADMIN_KEY"] = admin_key
     schema = f"flashguard_simulation_{secrets.token_hex(6)}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "flashguard.simulator.baseline", "--strategy", strategy,
+        sys.executable, "-m", SERVICES[stands_behind(strategy)], "--strategy", strategy.removesuffix(LANE),
         "--stock", str(stock), "--schema", schema, "--port", str(port), env=env,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"

@@ -1,6 +1,6 @@
 """Counts answers and computes the result of a run."""
 
-from .plan import RunResult
+from .plan import RunResult, stands_behind
 
 
 class Tally:
@@ -50,6 +50,7 @@ class Tally:
             sold_out=self.sold_out,
             retries=self.retries,
             latency_histogram=histogram(ordered),
+            behind=stands_behind(strategy),
         )
 
 

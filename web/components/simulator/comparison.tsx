@@ -2,6 +2,7 @@
 
 import type { RunResult, Simulation } from "@/lib/api/client";
 import { count, duration, milliseconds, rate } from "@/lib/format";
+import { behindOf } from "@/lib/simulation";
 import { Panel, Pill, Scroll } from "../ui";
 
 const sold = (run: RunResult, stock: number) =>
@@ -61,6 +62,7 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
           <thead>
             <tr>
               <th>Strategy</th>
+              <th>Behind</th>
               <th>Verdict</th>
               {[
                 "Total Requests",
@@ -83,6 +85,7 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
             {runs.map((run) => (
               <tr key={run.strategy}>
                 <td className="font-medium">{run.strategy}</td>
+                <td>{behindOf(run)}</td>
                 <td>
                   <Verdict run={run} />
                 </td>

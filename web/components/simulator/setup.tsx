@@ -2,27 +2,28 @@
 
 import { useState } from "react";
 import { Play } from "lucide-react";
-import { api, bearer, type Simulation, type Strategy, type System } from "@/lib/api/client";
+import { api, bearer, type Simulation, type System } from "@/lib/api/client";
 import { count } from "@/lib/format";
-import { isOver, STRATEGY_DESCRIPTIONS } from "@/lib/simulation";
+import { isOver, plainOf, STRATEGY_DESCRIPTIONS, withLane, type Plain } from "@/lib/simulation";
 import { useAdminKey } from "@/lib/key-store";
 import { useAction } from "@/lib/use-action";
 import { Curl } from "../curl";
 import { ActionMessage, Panel } from "../ui";
 
 const BUYERS = [1_000, 10_000, 20_000];
-const USUAL: Strategy[] = ["naive", "flashguard"];
+const USUAL: Plain[] = ["naive", "flashguard"];
 
 export function Setup({ last, system }: { last: Simulation | null; system: System | null }) {
   const key = useAdminKey();
   const [buyers, setBuyers] = useState(last?.buyers ?? 10_000);
   const [stock, setStock] = useState(last?.stock ?? 100);
-  const [strategies, setStrategies] = useState<Strategy[]>(last?.strategies ?? USUAL);
+  const [strategies, setStrategies] = useState<Plain[]>(last ? plainOf(last.strategies) : USUAL);
+  const [lane, setLane] = useState(last?.strategies.some((name) => name.endsWith("+lane")) ?? false);
   const [other, setOther] = useState("");
   const { busy, result, act } = useAction();
   const offered = system?.simulations;
   const running = last !== null && !isOver(last);
-  const body = { buyers, stock, strategies };
+  const body = { buyers, stock, strategies: lane ? withLane(strategies) : strategies };
   const maxBuyers = offered?.max_buyers ?? 20_000;
   const blocked =
     offered && !offered.enabled
@@ -55,12 +56,10 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
     const { data } = await api.GET("/v1/simulations", { headers: bearer(key) }).catch(() => ({ data: undefined }));
     setOther(data?.data.find((simulation) => !isOver(simulation))?.id ?? "");
   }
-  const toggle = (name: Strategy) =>
-    setStrategies(
-      (old) =>
-        offered?.strategies.filter((strategy) =>
-          strategy === name ? !old.includes(strategy) : old.includes(strategy),
-        ) ?? old,
+  const choices = offered ? plainOf(offered.strategies) : USUAL;
+  const toggle = (name: Plain) =>
+    setStrategies((old) =>
+      choices.filter((strategy) => (strategy === name ? !old.includes(strategy) : old.includes(strategy))),
     );
   return (
     <Panel title="New simulation">
@@ -114,7 +113,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
         </div>
         <fieldset className="grid gap-1">
           <legend className="mb-1 font-medium">Strategies</legend>
-          {(offered?.strategies ?? USUAL).map((name) => (
+          {choices.map((name) => (
             <label
               key={name}
               className="-mx-2 flex cursor-pointer items-start gap-2.5 rounded-md px-2 py-1 hover:bg-raised"
@@ -135,6 +134,19 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
               </span>
             </label>
           ))}
+          <p className="text-xs text-soft">
+            Each rival runs behind FastAPI, as a competent engineer would write it; flashguard behind its own lane.
+          </p>
+          <label className="-mx-2 flex cursor-pointer items-center gap-2.5 rounded-md px-2 py-1 hover:bg-raised">
+            <input
+              type="checkbox"
+              className="size-3.5 accent-[var(--info)]"
+              checked={lane}
+              onChange={() => setLane(!lane)}
+              aria-label="Rivals behind the lane too"
+            />
+            <span className="font-medium">Rivals behind the lane too</span>
+          </label>
         </fieldset>
         <div className="grid gap-2">
           <button className="btn btn-main w-full" disabled={!!blocked || busy} aria-describedby="why-not">

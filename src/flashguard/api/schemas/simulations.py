@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from flashguard.simulator.plan import MAX_BUYERS, MAX_STOCK, STRATEGIES
+from flashguard.simulator.plan import ALL_STRATEGIES, MAX_BUYERS, MAX_STOCK
 
 from .live import PingEvent
 
@@ -19,6 +19,14 @@ StrategyName = Literal[
     "redis-lua",
     "sql-batched",
     "flashguard",
+    "naive+lane",
+    "row-lock+lane",
+    "optimistic+lane",
+    "conditional-update+lane",
+    "skip-locked+lane",
+    "redis-lock+lane",
+    "redis-lua+lane",
+    "sql-batched+lane",
 ]
 
 SimulationStatus = Literal["starting", "running", "finished", "stopped", "failed"]
@@ -33,7 +41,7 @@ class SimulationBody(BaseModel):
 
     buyers: int = Field(ge=1, le=MAX_BUYERS)
     stock: int = Field(ge=0, le=MAX_STOCK)
-    strategies: list[StrategyName] = Field(min_length=1, max_length=len(STRATEGIES))
+    strategies: list[StrategyName] = Field(min_length=1, max_length=len(ALL_STRATEGIES))
 
 
 class RunResultView(BaseModel):
@@ -53,6 +61,9 @@ class RunResultView(BaseModel):
     sold_out: int
     retries: int
     latency_histogram: list[tuple[float, int]] = Field(description="(upper edge in ms, requests)")
+    behind: Literal["framework", "lane"] | None = Field(
+        description="What answers its HTTP requests: FastAPI, or FlashGuard's lane; null if it was not noted"
+    )
 
 
 class CountersView(BaseModel):

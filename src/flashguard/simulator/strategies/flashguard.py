@@ -13,6 +13,11 @@ SKU = "drop"
 TIMEOUT_SECONDS = 30
 
 
+def basket_of(number: int) -> bytes:
+    """Return the body of one buyer's request."""
+    return msgspec.json.encode({"customer": f"buyer-{number}", "items": [{"sku": SKU, "quantity": 1}]})
+
+
 class FlashGuardSale:
     """A sale on a running FlashGuard, created for one run and closed after it."""
 
@@ -27,13 +32,7 @@ class FlashGuardSale:
         item = {"sku": SKU, "name": "Drop", "price_minor": 100, "currency": "EUR", "stock": self._stock}
         await self._call("POST", "/v1/sales", {"id": self.id, "name": "Simulation", "items": [item]})
         await self._call("POST", f"/v1/sales/{self.id}/open")
-        items = [{"sku": SKU, "quantity": 1}]
-        return BuyTarget(
-            self.url,
-            f"/v1/sales/{self.id}/orders",
-            lambda number: msgspec.json.encode({"customer": f"buyer-{number}", "items": items}),
-            tuple(self._headers.items()),
-        )
+        return BuyTarget(self.url, f"/v1/sales/{self.id}/orders", basket_of, tuple(self._headers.items()))
 
     async def truth(self) -> tuple[int, int]:
         """Return the orders in the ledger, counted row by row, and the units that can still be sold."""

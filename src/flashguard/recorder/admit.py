@@ -5,6 +5,7 @@ at a time, in the journal's order, against the ledger's own locked counters.
 """
 
 from collections.abc import Iterable
+from typing import assert_never
 
 from msgspec import Struct
 
@@ -13,14 +14,19 @@ from flashguard.journal import (
     Buy,
     Cancel,
     Confirm,
+    Create,
+    Describe,
     Entry,
     Expire,
     Extend,
     Hold,
+    Join,
     LateConfirm,
     Leave,
+    Rebuilt,
     Release,
     Restock,
+    SaleChange,
     Transition,
 )
 
@@ -120,8 +126,10 @@ def admit(
                         refused.append(TransitionRefusal(transition, reason))
                         continue
                     item.stock += transition.lines[1]
+                case Leave() | Join() | SaleChange() | Create() | Describe() | Rebuilt():
+                    pass  # no counter of the ledger can refuse it
                 case _:
-                    pass
+                    assert_never(transition)
             accepted.append(transition)
     return accepted, refused
 

@@ -1,6 +1,7 @@
 """Folds a run of journal entries into one group for the ledger: each reservation once, in its last state."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
 import msgspec
 from msgspec import Struct, field
@@ -146,6 +147,8 @@ class Group(Struct):
                 self.leaves[sale, id_] = transition
             case Rebuilt():
                 pass
+            case _:
+                assert_never(transition)
 
     def note_memory(self, entry: Entry) -> None:
         """Keep memory's own counters after the entry, to compare them with the ledger's."""

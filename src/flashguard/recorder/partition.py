@@ -17,6 +17,7 @@ from flashguard.journal import Announcement, Entry, decode_sound, encode_announc
 from flashguard.kernel import keys
 from flashguard.kernel.errors import MemoryAway, MemoryBroken
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.pace import Pace
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position, ReservationId
@@ -57,6 +58,9 @@ log = logging.getLogger("flashguard.recorder")
 
 IDLE_MS: Final = 500
 """How long a read waits for an entry before the recorder checks whether memory is still there."""
+CROWD: Final = 4
+"""Entries of a group that show many processes with small calls. They call again once they hear of the commit:
+the next group rests meanwhile. One process with large calls has one or two entries in a group."""
 NOTE_SECONDS: Final = 0.1
 """How often the recorded position is noted in memory, where replays and the backlog bound read it."""
 
@@ -82,6 +86,7 @@ class PartitionRecorder:
         self._settings = settings
         self._meters = meters or Meters()
         self._traces = traces
+        self._pace = Pace()
         self._tail: deque[tuple[float, int]] = deque()
         self._noted_at = 0.0
         self._noted_seq = 0
@@ -227,18 +232,18 @@ class PartitionRecorder:
         """Read and record group after group, for as long as memory is sound."""
         while self._is_recording():
             position = self._at()
+            if seconds := self._pace.rest_seconds:
+                await asyncio.sleep(seconds)
             raw = await self._kernel.entries(
-                self.partition,
-                position.epoch,
-                position.seq,
-                count=self._settings.group_entries,
-                block_ms=IDLE_MS,
-            )
+                self.partition, position.epoch, position.seq,
+                count=self._settings.group_entries, block_ms=IDLE_MS,
+            )  # fmt: skip
             if not self._is_recording() and not isinstance(self.state, Finished):
                 return  # memory was found wrong meanwhile, or the ledger fell back
             if not raw:
                 await self._look()
                 continue
+            self._pace.begin()
             entries, broken = decode_sound(raw)
             run, end, whole = last_position(entries, position)
             if run:
@@ -249,6 +254,8 @@ class PartitionRecorder:
                         refused = await self._write(run, position, end)
                 self.position = end
                 await self._announce(run, refused)
+                if CROWD <= len(run) < self._settings.group_entries:
+                    self._pace.end()
                 if refused:
                     self.suspect(f"the ledger refused {len(refused)} of memory's grants")
             if not whole:
@@ -320,18 +327,12 @@ class PartitionRecorder:
             Announcement(position.epoch, [(e.seq, e.token) for e in run], list(refused))
         )
         reply = await self._kernel.run(
-            Verb.ANNOUNCE,
-            self.partition,
-            [],
+            Verb.ANNOUNCE, self.partition, [],
             (
-                *msgspec.structs.astuple(position),
-                keys.recorded(self.partition),
-                message,
-                note,
-                trim,
+                *msgspec.structs.astuple(position), keys.recorded(self.partition), message, note, trim,
                 self._kernel.client.sharded,
             ),
-        )
+        )  # fmt: skip
         if reply.status or reply.results[0] != "announced":
             self.suspect(f"memory lost entry {position.epoch}-{position.seq} after it was recorded")
         elif note:

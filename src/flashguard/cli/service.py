@@ -13,6 +13,7 @@ import typer
 import uvicorn
 import uvloop
 
+from flashguard.api.live.garbage import collect_rarely
 from flashguard.doctor import examine_at_start
 from flashguard.doctor.production import check_production
 from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
@@ -109,6 +110,7 @@ async def _record(settings: Settings) -> None:
         recorder = Recorder(kernel, ledger, settings, installation.partitions, traces)
         _at_signals(lambda: task.cancel() if recorder.leaving else recorder.leave())
         log.info("recorder %s started; %d partitions are shared", recorder.name, installation.partitions)
+        collect_rarely()
         async with serving_metrics(recorder, settings):
             await recorder.run()
     finally:

@@ -22,7 +22,7 @@ SPREAD_OUT := -n 2 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
   test lint coverage vitest tsclient programs contracts contract-spread schemathesis image-check \
-  bench bench-quick grow load chaos failovers soak docs pin
+  bench bench-quick grow load chaos failovers soak docs figures pin
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +104,8 @@ soak: $(DEV) ## Sell for half an hour with one fault per minute and check that n
 docs: $(DEV) ## Write the reference, the ledger's schema.sql, and every figure of the last benchmark in the pages
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/generate_schema.py
+
+figures: grow docs ## After make bench: simulate growth from its costs, and write its figures into the pages
 
 pin: ## Pin the requirements with hashes, from pyproject.toml; needs uv
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }

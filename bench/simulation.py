@@ -1,7 +1,8 @@
 """FlashGuard as a discrete-event simulation: workers, coalescers, partitions' Valkey, recorders, PostgreSQL.
 
 Requests differ only in when they were sent. The input is each part's cost (`Costs`); the results are the
-sizes of batches, the waits, and which part is full.
+sizes of batches, the waits, and which part is full. Use it where every busy process has a core of its own:
+where they outnumber the cores, its rates are too high by up to a half (docs/explanation/growth.md).
 """
 
 import random

@@ -184,14 +184,14 @@ def _simulated() -> dict[str, Any]:
 def growth_checked() -> Iterator[str]:
     yield from _table(
         "load", "workers", "connections", "measured /s", "simulated /s", "error", "p50 measured, ms",
-        "simulated, ms", "error",
+        "simulated, ms", "error", "to be used",
     )  # fmt: skip
     for line in _simulated()["validation"]:
         yield (
             f"| {line['what']} | {line['workers']} | {line['connections']:,} | "
             f"{line['measured_per_second']:,} | {line['simulated_per_second']:,} | "
             f"{line['rate_error']:+.0%} | {line['measured_p50_ms']} | {line['simulated_p50_ms']} | "
-            f"{line['p50_error']:+.0%} |"
+            f"{line['p50_error']:+.0%} | {'yes' if line['workers'] == 1 else '**no**'} |"
         )
 
 

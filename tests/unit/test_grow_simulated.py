@@ -36,6 +36,17 @@ def test_one_worker_here_is_as_fast_as_was_measured(rows: list[Row], costs: Cost
     assert all(abs(line["rate_error"]) < 0.15 for line in buys), buys
 
 
+def test_growth_is_simulated_only_where_every_process_has_a_core_of_its_own(costs: Costs) -> None:
+    plans = [parts_for(1_000_000, costs, partitions, recorded=True) for partitions in (1, 16, 64)]
+    assert [plan.cores for plan in plans] == [None] * 3
+    page = (RESULTS.parents[1] / "docs" / "explanation" / "growth.md").read_text()
+    checked = [line for line in page.splitlines() if line.startswith("| buy |")]
+    assert {(line.split(" | ")[1], line.endswith("| yes |")) for line in checked} == {
+        ("1", True),
+        ("2", False),
+    }
+
+
 def test_what_comes_in_is_what_is_answered_until_a_part_is_full(costs: Costs) -> None:
     enough = Place(parts_for(20_000, costs, 1, recorded=True), costs, 1, 0.2, 0.2).run()
     assert enough.per_second == pytest.approx(20_000, rel=0.1)

@@ -59,13 +59,19 @@ async def open_sales(bench: Bench) -> list[Row]:
     await warm([hot])
     rows = await measured(bench, "1 open sale", hot)
     name = await service.sale()
-    bench.progress.say(f"growth: opening {MANY_SALES:,} sales")
-    for first in range(0, MANY_SALES, SALES_AT_ONCE):
-        numbers = range(first, min(first + SALES_AT_ONCE, MANY_SALES))
-        await asyncio.gather(*(service.sale(id_=f"{name}-{number}") for number in numbers))
+    await open_many(bench, name, MANY_SALES)
     rows += await measured(bench, f"{MANY_SALES:,} open sales", hot)
     spread = service.press(f"{name}-%d", "reservations", SALES=str(MANY_SALES))
     return rows + await measured(bench, f"{MANY_SALES:,} open sales in turn", spread)
+
+
+async def open_many(bench: Bench, name: str, count: int) -> list[str]:
+    """Open sales with one item each: the name, a hyphen and a number; return their ids."""
+    bench.progress.say(f"opening {count:,} sales")
+    ids = [f"{name}-{number}" for number in range(count)]
+    for first in range(0, count, SALES_AT_ONCE):
+        await asyncio.gather(*(bench.service.sale(id_=id_) for id_ in ids[first : first + SALES_AT_ONCE]))
+    return ids
 
 
 async def measured(bench: Bench, name: str, target: Target) -> list[Row]:

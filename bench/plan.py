@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bench import engine, growth, loads, rush
+from bench import engine, growth, idle, loads, rush
 from bench.loads import Bench
 from bench.rows import Row
 
@@ -23,6 +23,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "busy": engine.busy,
     "bytes": growth.bytes_kept,
     "growth": growth.growth,
+    "idle": idle.idle,
 }
 
 
@@ -71,6 +72,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("busy", 3, 3, (256,)),
         Step("bytes", 1, 1, (100_000,)),
         Step("growth", 2, 3, (100_000, 1_000_000)),
+        Step("idle", 1, 1, (10_000,)),
     ),
     "quick": (
         Step("buy", 2, 1, (1_000,), MAIN),
@@ -99,6 +101,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("engine", 1, 1, (64,)),
         Step("busy", 1, 1, (64,)),
         Step("bytes", 1, 1, (2_000,)),
+        Step("idle", 1, 1, (200,)),
     ),
 }
 """Whole runs by size: `make bench`, `make bench-quick`, and that of a test."""

@@ -18,6 +18,7 @@ from flashguard.engine.baskets import checked_basket, customer_id
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.durability import DurabilityWaiter
 from flashguard.engine.fallback import Fallback
+from flashguard.engine.holding import Holding
 from flashguard.engine.receipts import Signer
 from flashguard.engine.selling import Selling
 from flashguard.errors import ConfigurationError
@@ -58,15 +59,14 @@ class FlashGuard:
         self.decisions = decisions = Decisions(
             kernel, ledger, self.watermark, settings, partitions, traces=traces, listening=backend.listening
         )
-        fallback = Fallback(ledger, settings.record_timeout_seconds)
-        seconds = settings.memory_timeout_seconds
+        fallback, seconds = Fallback(ledger, settings.record_timeout_seconds), settings.memory_timeout_seconds
         self.durability = DurabilityWaiter(backend.client, settings.hold_replicas, seconds)
-        self._selling = Selling(decisions, fallback, signer, self.durability)
-        self.spread = ShardRouter(kernel, ledger, decisions, self._selling, fallback, settings)
+        selling = Selling(decisions, fallback, signer, self.durability)
+        self._holding = Holding(decisions, fallback, signer)
+        self.spread = ShardRouter(kernel, ledger, decisions, selling, self._holding, fallback, settings)
         self.shop = Shop(kernel, ledger, decisions, settings, self.spread, self.durability)
         self.orders = Orders(ledger, decisions, settings, self.shop.recent.forget)
-        self._fold_case = settings.customer_case == "fold"
-        self._basket = partial(checked_basket, fold_case=self._fold_case)
+        self.basket = partial(checked_basket, fold_case=settings.folds_case)
         self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
         self.rooms = WaitingRooms(decisions, ledger, signer, ring or KeyRing(), self.customer_of)
         circuits = decisions.circuits
@@ -137,7 +137,7 @@ class FlashGuard:
 
     def customer_of(self, text: str) -> CustomerId | None:
         """Return the spelling of a customer's id that limits count by; None where it can't be an id."""
-        return customer_id(text, fold_case=self._fold_case)
+        return customer_id(text, fold_case=self.settings.folds_case)
 
     async def reserve(
         self,
@@ -155,7 +155,7 @@ class FlashGuard:
             key: an idempotency key; the same key again returns the first outcome.
             admitted_until: the end of this customer's admission, in ms: see `rooms.admitted_until`.
         """
-        basket = self._basket(sale, customer, lines, key, buy=False, admitted_until=admitted_until)
+        basket = self.basket(sale, customer, lines, key, buy=False, admitted_until=admitted_until)
         return basket if isinstance(basket, Refused) else await self.spread.sell(basket)
 
     async def buy(
@@ -168,7 +168,7 @@ class FlashGuard:
         admitted_until: int = 0,
     ) -> Outcome:
         """Reserve and confirm in one atomic step; `confirmed` means committed in PostgreSQL."""
-        basket = self._basket(sale, customer, lines, key, buy=True, admitted_until=admitted_until)
+        basket = self.basket(sale, customer, lines, key, buy=True, admitted_until=admitted_until)
         return basket if isinstance(basket, Refused) else await self.spread.sell(basket)
 
     async def confirm(self, id_: str, *, receipt: str | None = None) -> Outcome:
@@ -184,7 +184,7 @@ class FlashGuard:
 
     async def release(self, id_: str) -> Outcome:
         """Return a live hold's units to stock at once; `released` means recorded in PostgreSQL."""
-        return await self._selling.release(id_)
+        return await self._holding.release(id_)
 
     async def extend(self, id_: str, *, key: Key | None = None) -> Outcome:
         """Give a live hold the sale's hold time again from now, up to its absolute limit.
@@ -192,8 +192,8 @@ class FlashGuard:
         Parameters:
             key: an idempotency key; the same key again extends nothing.
         """
-        return await self._selling.extend(id_, key)
+        return await self._holding.extend(id_, key)
 
     async def reservation(self, id_: str) -> Reservation | Refused:
         """Return a reservation as it is now: a live hold from memory, anything else from the ledger."""
-        return await self._selling.reservation(id_)
+        return await self._holding.reservation(id_)

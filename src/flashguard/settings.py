@@ -292,6 +292,11 @@ class Settings(BaseSettings):
         return f"http://{reachable_host(self.host)}:{self.port}"
 
     @property
+    def folds_case(self) -> bool:
+        """Return whether customer ids that differ only in case are one customer's."""
+        return self.customer_case == "fold"
+
+    @property
     def keeps_prepared(self) -> bool:
         """Whether connections to PostgreSQL keep their prepared statements."""
         return self.embedded if self.prepared_statements is None else self.prepared_statements

@@ -31,7 +31,7 @@ SURFACE = {"", "shop", "orders", "waiting", "rooms"}
 """Where the library's public methods are: the guard itself, and these attributes of it."""
 INNER = {
     "settings", "ledger", "kernel", "partitions", "signer", "watermark", "outcomes", "decisions", "rates",
-    "spread", "durability",
+    "spread", "durability", "basket",
 }  # fmt: skip
 """Attributes that the service's own parts use; they take what the surface has checked."""
 HARMLESS = {"close"}

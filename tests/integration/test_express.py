@@ -4,15 +4,17 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bench.offline import offline_guard
 from flashguard.access.identities import new_api_key
 from flashguard.access.tokens import TokenKind
 from flashguard.api.app import create_front_door
 from flashguard.api.hot_calls import match
+from flashguard.api.responses.begun import Answer
+from flashguard.api.responses.encoded import Encoded
 from flashguard.api.server.front_door import FrontDoor
 from flashguard.ledger.identities import LiveKey, SigningKey
 from flashguard.model import Sale, SaleId, SaleStatus
@@ -263,9 +265,10 @@ async def test_an_old_client_that_keeps_nothing_alive_is_answered(service):
     assert b"connection: close" in answer
 
 
-def test_the_hot_calls_do_take_the_lane():
-    door = create_front_door(Settings(admin_key=ADMIN_KEY))  # type: ignore[arg-type]
-    door.shared.guard = object()
+async def test_the_hot_calls_do_take_the_lane():
+    settings = Settings(admin_key=ADMIN_KEY)  # type: ignore[arg-type]
+    door = create_front_door(settings)
+    door.shared.guard = offline_guard(settings)
     kind = (b"content-type", b"application/json")
     body = json.dumps(BASKET).encode()
     short = "0" * 24
@@ -283,48 +286,48 @@ def test_the_hot_calls_do_take_the_lane():
         (b"GET", f"/v1/reservations/s.{short}".encode(), [], b""),
         (b"GET", b"/v1/sales/s/tickets/BeVKI9D90fRCDSzH", [], b""),
     ):
-        calls = []
-        door.shared.guard = _Guard(calls)
         found = match(method, url)
         assert found is not None, url
-        work = door.plan(found, headers, sent)
-        assert work is not None, url
-        work.close()
+        assert door.plan(found, headers, sent) is not None, url
 
 
 async def test_a_sale_that_was_read_is_answered_without_a_task():
-    door = create_front_door(Settings())
+    settings = Settings()
+    door = create_front_door(settings)
     sale = Sale(id=SaleId("s"), name="S", status=SaleStatus.OPEN, items=(), created_at=datetime.now(UTC))
 
     async def found(_: SaleId) -> Sale | None:
         return sale
 
-    recent = RecentSales(found)
-    door.shared.guard = SimpleNamespace(shop=SimpleNamespace(recent=recent))
+    door.shared.guard = guard = offline_guard(settings)
+    guard.shop.recent = recent = RecentSales(found)
     asked = match(b"GET", b"/v1/sales/s")
-    first = door.plan(asked, [], b"")
-    assert (await first).status_code == 200
-    assert door.plan(asked, [], b"").status_code == 200
-    newest = door.plan(asked, [(b"cache-control", b"no-cache")], b"")
-    assert (await newest).status_code == 200
+
+    async def answer(*headers: tuple[bytes, bytes]) -> tuple[int, bool]:
+        """The status, and whether it was answered at once."""
+        replies: list[Answer] = []
+        door.plan(asked, list(headers), b"").start(replies.append, [])
+        [reply] = replies
+        return (reply.status_code, True) if isinstance(reply, Encoded) else ((await reply).status_code, False)
+
+    assert await answer() == (200, False)
+    assert await answer() == (200, True)
+    assert await answer((b"cache-control", b"no-cache")) == (200, False)
     recent.forget(sale.id)
-    door.plan(asked, [], b"").close()
+    assert await answer() == (200, False)
 
 
-def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():
+async def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():
     def hold(door: FrontDoor, *more: tuple[bytes, bytes]) -> bool:
         headers = [(b"content-type", b"application/json"), *more]
         found = match(b"POST", b"/v1/sales/s/reservations")
         assert found is not None
-        work = door.plan(found, headers, json.dumps(BASKET).encode())
-        if work is not None:
-            work.close()
-        return work is not None
+        return door.plan(found, headers, json.dumps(BASKET).encode()) is not None
 
     settings = {"mode": "production", "admin_key": ADMIN_KEY}
     for cors in ((), ("https://shop.example",)):
         door = create_front_door(Settings(cors_origins=cors, **settings))
-        door.shared.guard = _Guard([])
+        door.shared.guard = offline_guard(door.shared.settings)
         identities = door.app.state.identities
         identities.ring.replace([SigningKey("k", b"k" * 32, 0.0, None)])
         key, reader = new_api_key(), new_api_key()
@@ -342,14 +345,3 @@ def test_servers_with_a_key_and_browsers_with_a_token_take_the_lane():
         for secret in (reader.secret, token[:-1], "fg_live_x", ""):
             assert not hold(door, (b"authorization", f"Bearer {secret}".encode()))
         assert not hold(door)
-
-
-class _Guard:
-    """Takes every call, and does nothing."""
-
-    def __init__(self, calls: list[str]) -> None:
-        self._calls = calls
-
-    def __getattr__(self, name: str) -> Any:
-        self._calls.append(name)
-        return lambda *_, **__: None

@@ -5,27 +5,29 @@ exist, whatever else is wrong with the request, so that asking reveals nothing.
 """
 
 import re
+from functools import partial
 from typing import Final
 
-from starlette.responses import Response
-
+from flashguard.api.responses.begun import Answer, Begun
+from flashguard.api.responses.encoded import Encoded
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.bodies import BasketBody
+from flashguard.api.schemas.bodies import PlainBasket
 from flashguard.api.schemas.views import json_response, outcome_response
+from flashguard.engine.baskets import Basket
+from flashguard.engine.decision import Decision
 from flashguard.engine.late_confirm import read_receipt
+from flashguard.engine.selling import Sell
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import (
     Granted,
     Key,
     KeyScope,
-    Line,
     Outcome,
     Refused,
     ReservationId,
     SaleId,
     ScopedKey,
-    Sku,
     public_sale,
     unknown,
 )
@@ -51,34 +53,67 @@ def may_act_for(guard: FlashGuard, caller: Caller, sale: str, customer: str) -> 
 
 
 async def reserve(
-    guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None
-) -> Response:
+    guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None
+) -> Encoded:
     """Return 201 with the hold, or the problem."""
-    if not may_act_for(guard, caller, sale, body.customer):
-        return problem(NOT_THEIRS)
-    until = admitted_until(guard, sale, body)
-    outcome = await guard.reserve(
-        sale, body.customer, _lines(body), key=key_of(caller, key), admitted_until=until
-    )
-    if until:
-        _make_room(guard, sale, body, outcome)
-    return _counted(guard, "reserve", outcome, 201)
+    return await _sell(guard, caller, sale, body, key, buy=False)
 
 
-async def buy(guard: FlashGuard, caller: Caller, sale: str, body: BasketBody, key: str | None) -> Response:
+async def buy(guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None) -> Encoded:
     """Return 201 with the order, or the problem."""
+    return await _sell(guard, caller, sale, body, key, buy=True)
+
+
+async def _sell(
+    guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None, *, buy: bool
+) -> Encoded:
     if not may_act_for(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    until = admitted_until(guard, sale, body)
-    outcome = await guard.buy(
-        sale, body.customer, _lines(body), key=key_of(caller, key), admitted_until=until
-    )
-    if until:
-        _make_room(guard, sale, body, outcome)
-    return _counted(guard, "buy", outcome, 201)
+    basket = _basket(guard, caller, sale, body, key, buy)
+    if isinstance(basket, Refused):
+        return _counted(guard, "buy" if buy else "reserve", basket)
+    return await _sell_basket(guard, basket)
 
 
-async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
+async def _sell_basket(guard: FlashGuard, basket: Basket) -> Encoded:
+    return _sold(guard, basket, await guard.spread.sell(basket))
+
+
+def begin_reserve(
+    guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None
+) -> Begun | None:
+    """Return what `reserve` asks the kernel; None for a basket that it refuses."""
+    return _begin(guard, caller, sale, _basket(guard, caller, sale, body, key, buy=False))
+
+
+def begin_buy(
+    guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None
+) -> Begun | None:
+    """Return what `buy` asks the kernel; None for a basket that it refuses."""
+    return _begin(guard, caller, sale, _basket(guard, caller, sale, body, key, buy=True))
+
+
+def _begin(guard: FlashGuard, caller: Caller, sale: str, basket: Basket | Refused) -> Begun | None:
+    if isinstance(basket, Refused):
+        return None
+    if not may_act_for(guard, caller, sale, basket.customer):
+        return problem(NOT_THEIRS)
+    return guard.spread.prepare(basket) or partial(_sell_basket, guard, basket)
+
+
+def sold(guard: FlashGuard, asked: Sell, decision: Decision) -> Answer:
+    """Return 201 with the hold or the order, or the problem, by the decision on what was begun."""
+    outcome = guard.spread.outcome(asked, decision)
+    if outcome is None:
+        return _sold_elsewhere(guard, asked, decision)
+    return _sold(guard, asked.basket, outcome)
+
+
+async def _sold_elsewhere(guard: FlashGuard, asked: Sell, decision: Decision) -> Encoded:
+    return _sold(guard, asked.basket, await guard.spread.outcome_elsewhere(asked, decision))
+
+
+async def read(guard: FlashGuard, caller: Caller, id_: str) -> Encoded:
     """Return 200 with the reservation, or the problem."""
     if caller.customer is not None and not _is_of_their_sale(caller, id_):
         return problem(unknown(Code.UNKNOWN_RESERVATION, id_))
@@ -88,26 +123,26 @@ async def read(guard: FlashGuard, caller: Caller, id_: str) -> Response:
     return outcome_response(found)
 
 
-async def confirm(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Response:
+async def confirm(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Encoded:
     """Return 200 with the order, or the problem."""
     return await _refusal(guard, caller, id_, receipt) or _counted(
         guard, "confirm", await guard.confirm(id_, receipt=receipt)
     )
 
 
-async def release(guard: FlashGuard, caller: Caller, id_: str) -> Response:
+async def release(guard: FlashGuard, caller: Caller, id_: str) -> Encoded:
     """Return 200 with the released reservation, or the problem."""
     return await _refusal(guard, caller, id_) or _counted(guard, "release", await guard.release(id_))
 
 
-async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -> Response:
+async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -> Encoded:
     """Return 200 with the reservation and its new end, or the problem."""
     return await _refusal(guard, caller, id_) or _counted(
         guard, "extend", await guard.extend(id_, key=key_of(caller, key))
     )
 
 
-async def read_ticket(guard: FlashGuard, caller: Caller, sale: str, ticket: str) -> Response:
+async def read_ticket(guard: FlashGuard, caller: Caller, sale: str, ticket: str) -> Encoded:
     """Return 200 with the ticket's place, or the problem."""
     refused = ticket_refusal(guard, caller, SaleId(sale), ticket)
     if refused:
@@ -129,24 +164,25 @@ def ticket_refusal(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str)
     return None
 
 
-def admitted_until(guard: FlashGuard, sale: str, body: BasketBody) -> int:
-    """Return until when the sale's waiting room admitted the buyer; 0 where the body proves no admission."""
-    if body.admission is None:
-        return 0
-    return guard.rooms.admitted_until(SaleId(sale), body.customer, body.admission)
+def _basket(
+    guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None, buy: bool
+) -> Basket | Refused:
+    until = 0
+    if body.admission is not None:
+        until = guard.rooms.admitted_until(SaleId(sale), body.customer, body.admission)
+    return guard.basket(sale, body.customer, body.items, key_of(caller, key), buy=buy, admitted_until=until)
 
 
-def _make_room(guard: FlashGuard, sale: str, body: BasketBody, outcome: Outcome) -> None:
-    """Let the waiting room admit the next buyer after one who was admitted and served."""
-    if isinstance(outcome, Granted) and not outcome.replayed:
-        guard.rooms.bought(SaleId(sale), body.customer, sum(line.quantity for line in body.items))
+def _sold(guard: FlashGuard, basket: Basket, outcome: Outcome) -> Encoded:
+    """Return the answer to a basket; after one who was admitted and served, the waiting room admits the next
+    buyer."""
+    if basket.admitted_until and isinstance(outcome, Granted) and not outcome.replayed:
+        units = sum(line.quantity for line in basket.lines)
+        guard.rooms.bought(basket.sale, basket.customer, units)
+    return _counted(guard, "buy" if basket.buy else "reserve", outcome, 201)
 
 
-def _lines(body: BasketBody) -> list[Line]:
-    return [Line(Sku(line.sku), line.quantity) for line in body.items]
-
-
-def _counted(guard: FlashGuard, verb: str, outcome: Outcome, status: int = 200) -> Response:
+def _counted(guard: FlashGuard, verb: str, outcome: Outcome, status: int = 200) -> Encoded:
     """Return the response, after counting the outcome by its status or code."""
     label = outcome.reservation.status if isinstance(outcome, Granted) else outcome.code
     guard.outcomes[verb, label.value] += 1  # `.value`, because the hash of an enumeration is slow
@@ -163,9 +199,7 @@ def _is_theirs(guard: FlashGuard, caller: Caller, customer: str) -> bool:
     return caller.customer is None or caller.customer in (customer, guard.customer_of(customer))
 
 
-async def _refusal(
-    guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None
-) -> Response | None:
+async def _refusal(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Encoded | None:
     """Return the answer to a buyer who names another customer's reservation; None where it may be theirs.
 
     A reservation never changes its customer, so checking before the change is safe.

@@ -1,19 +1,19 @@
 """The hot calls: one definition of each, which the lane and the framework's routes share."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from starlette.responses import Response
-
-from flashguard.api.schemas.bodies import BasketBody
+from flashguard.api.responses.begun import Answer, Begun, Work
+from flashguard.api.schemas.bodies import PlainBasket, plain_basket
+from flashguard.engine.decision import Decision
+from flashguard.engine.selling import Sell
+from flashguard.guard import FlashGuard
 from flashguard.model import is_sale_id, split_reservation_id
 
 from . import buyer_calls, sale_reads
 from .access import Right
 from .buyer_calls import TICKET
-
-Work = Coroutine[Any, Any, Response]
 
 MAX_URL_BYTES: Final = 160
 """No hot call has a longer address."""
@@ -29,30 +29,35 @@ class HotCall(NamedTuple):
         right: what its caller must have.
         handle: does the work. Takes the guard, the caller, the names in the path, then the body and the
             idempotency key where the call has them.
-        read_body: parses and checks the body, or raises ValidationError; None: the lane takes the call only
-            without a body. A call with a basket also counts in the rate bucket of the basket's customer.
+        begin: the first half of the same work, for the lane, with the same arguments: what to ask the kernel
+            in the next batch. Returns an answer, or work to be started, where nothing is to be asked so; None
+            where the framework must refuse. None for a call without halves.
+        finish: the second half: makes the answer of the decision.
+        read_body: parses the body, or raises ValueError; None: the lane takes the call only without a body. A
+            call with a basket also counts in the rate bucket of the basket's customer.
         has_key: whether it takes an `Idempotency-Key`.
-        at_once: answers without waiting, from the process' memory; None where it can't. Takes what `handle`
-            takes. Both then take the request's `Conditions` last.
+        has_conditions: whether it takes the request's `Conditions`, last.
     """
 
     method: str
     path: str
     right: Right
     handle: Callable[..., Work]
-    read_body: Callable[[bytes], BasketBody] | None = None
+    read_body: Callable[[bytes], PlainBasket] | None = None
     has_key: bool = False
-    at_once: Callable[..., Response | None] | None = None
+    begin: Callable[..., Begun | None] | None = None
+    finish: Callable[[FlashGuard, Sell, Decision], Answer] = buyer_calls.sold
+    has_conditions: bool = False
 
-
-read_basket: Final = BasketBody.__pydantic_validator__.validate_json
 
 RESERVE: Final = HotCall(
-    "POST", "/v1/sales/{sale}/reservations", Right.SELL, buyer_calls.reserve, read_basket, has_key=True
-)
+    "POST", "/v1/sales/{sale}/reservations", Right.SELL, buyer_calls.reserve, plain_basket, has_key=True,
+    begin=buyer_calls.begin_reserve,
+)  # fmt: skip
 BUY: Final = HotCall(
-    "POST", "/v1/sales/{sale}/orders", Right.SELL, buyer_calls.buy, read_basket, has_key=True
-)
+    "POST", "/v1/sales/{sale}/orders", Right.SELL, buyer_calls.buy, plain_basket, has_key=True,
+    begin=buyer_calls.begin_buy,
+)  # fmt: skip
 CONFIRM: Final = HotCall("POST", "/v1/reservations/{id}/confirm", Right.SELL, buyer_calls.confirm)
 RELEASE: Final = HotCall("POST", "/v1/reservations/{id}/release", Right.SELL, buyer_calls.release)
 EXTEND: Final = HotCall("POST", "/v1/reservations/{id}/extend", Right.SELL, buyer_calls.extend, has_key=True)
@@ -61,7 +66,12 @@ READ_TICKET: Final = HotCall(
     "GET", "/v1/sales/{sale}/tickets/{ticket}", Right.READ_SALES, buyer_calls.read_ticket
 )
 READ_SALE: Final = HotCall(
-    "GET", "/v1/sales/{sale}", Right.READ_SALES, sale_reads.read, at_once=sale_reads.read_at_once
+    "GET",
+    "/v1/sales/{sale}",
+    Right.READ_SALES,
+    sale_reads.read,
+    begin=sale_reads.begin_read,
+    has_conditions=True,
 )
 HOT_CALLS: Final = (RESERVE, BUY, CONFIRM, RELEASE, EXTEND, READ, READ_TICKET, READ_SALE)
 

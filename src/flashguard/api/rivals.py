@@ -10,10 +10,10 @@ from typing import Any, Final, cast
 import asyncpg
 from fastapi import FastAPI
 from redis.exceptions import RedisError
-from starlette.responses import Response
 
+from flashguard.api.responses.encoded import Encoded
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.bodies import BasketBody
+from flashguard.api.schemas.bodies import PlainBasket
 from flashguard.api.schemas.views import outcome_response
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
@@ -54,12 +54,12 @@ class RivalDoor(FrontDoor):
         self._buy = HotCall(BUY.method, BUY.path, BUY.right, self._sell, BUY.read_body, has_key=True)
 
     def plan(self, match: Match, *request: Any) -> Any:
-        """Return the work of a buy; None for any other call."""
+        """Begin a buy; None for any other call."""
         return super().plan(Match(self._buy, match.names), *request) if match.call is BUY else None
 
     async def _sell(
-        self, _: FlashGuard, __: Caller, sale: str, body: BasketBody, ___: str | None
-    ) -> Response:
+        self, _: FlashGuard, __: Caller, sale: str, body: PlainBasket, ___: str | None
+    ) -> Encoded:
         """Return 201 with the order, or the problem.
 
         Raises:

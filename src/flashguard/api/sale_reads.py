@@ -3,12 +3,12 @@
 The lane and the route both call these. A draft does not exist for callers without an API key.
 """
 
+from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from starlette.responses import Response
-
-from flashguard.api.responses.encoded import NotModified, Revalidated
+from flashguard.api.responses.begun import Begun
+from flashguard.api.responses.encoded import Encoded, not_modified, revalidated
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.views import json_response, sale_view
 from flashguard.guard import FlashGuard
@@ -46,13 +46,15 @@ def conditions_of(headers: list[tuple[bytes, bytes]]) -> Conditions:
     return Conditions(etags, newest) if etags or newest else NONE
 
 
-def read_at_once(guard: FlashGuard, caller: Caller, sale: str, conditions: Conditions) -> Response | None:
-    """Return the answer from a recent reading; None where the sale must be read first."""
+def begin_read(guard: FlashGuard, caller: Caller, sale: str, conditions: Conditions) -> Begun:
+    """Return the answer from a recent reading, or the work that reads the sale first."""
     reading = None if conditions.newest else guard.shop.recent.get(SaleId(sale))
-    return None if reading is None else _answer(reading, caller, sale, conditions)
+    if reading is None:
+        return partial(read, guard, caller, sale, conditions)
+    return _answer(reading, caller, sale, conditions)
 
 
-async def read(guard: FlashGuard, caller: Caller, sale: str, conditions: Conditions) -> Response:
+async def read(guard: FlashGuard, caller: Caller, sale: str, conditions: Conditions) -> Encoded:
     """Return 200 with the sale, 304 where the caller has it, or the problem."""
     reading = await guard.shop.recent.read(SaleId(sale), newest=conditions.newest)
     return _answer(reading, caller, sale, conditions)
@@ -65,17 +67,17 @@ class _Shown(NamedTuple):
     etag: bytes
 
 
-def _answer(reading: Reading, caller: Caller, sale: str, conditions: Conditions) -> Response:
+def _answer(reading: Reading, caller: Caller, sale: str, conditions: Conditions) -> Encoded:
     if reading.sale is None or (reading.sale.status is SaleStatus.DRAFT and not caller.is_shop):
         return problem(unknown_sale(sale))
     shown = reading.answer
     if not isinstance(shown, _Shown):
-        body = bytes(json_response(sale_view(reading.sale)).body)
+        body = json_response(sale_view(reading.sale)).body
         etag = b'"%s"' % blake2b(body, digest_size=ETAG_BYTES).hexdigest().encode()
         shown = reading.answer = _Shown(body, etag)
     if conditions.etags and _has(conditions.etags, shown.etag):
-        return NotModified(shown.etag)
-    return Revalidated(shown.body, shown.etag)
+        return not_modified(shown.etag)
+    return revalidated(shown.body, shown.etag)
 
 
 def _has(etags: bytes, etag: bytes) -> bool:

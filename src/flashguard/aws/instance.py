@@ -12,10 +12,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import Response
-
-from flashguard.api.hot_calls import Work, match
+from flashguard.api.hot_calls import match
 from flashguard.api.responses.problems import away_problem, problem, unexpected_problem
+from flashguard.api.server.hot_request import HotRequest
 from flashguard.api.server.lane import Lane
 from flashguard.api.shared import Shared
 from flashguard.errors import Code
@@ -106,9 +105,9 @@ class Instance:
         try:
             async with asyncio.timeout(seconds):
                 await self._be_ready(seconds)
-                work = self._hot(request)
-                if work is not None:
-                    response = work if isinstance(work, Response) else await work
+                hot = self._hot(request)
+                if hot is not None:
+                    response = await hot.answer(request.headers)
                 elif request.method == "GET" and request.path.endswith("/events"):
                     response = problem(NO_EVENTS, status=501)
                 else:
@@ -122,7 +121,7 @@ class Instance:
             response = unexpected_problem()
         return answer_of(response.status_code, response.raw_headers, bytes(response.body))
 
-    def _hot(self, request: HttpRequest) -> Work | Response | None:
+    def _hot(self, request: HttpRequest) -> HotRequest | None:
         hot = match(request.method.encode(), request.url)
         if hot is None or len(request.body) > self._lane.max_body_bytes:
             return None

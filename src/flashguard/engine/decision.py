@@ -1,11 +1,11 @@
 """One request to the kernel and its answer."""
 
-import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from flashguard.kernel.results import Refusal, Result
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import RecordedReservation
 from flashguard.model import SaleId
 
@@ -65,33 +65,36 @@ class PendingDecision:
     """A request that waits for its answer.
 
     Parameters:
-        id_: the short id of the reservation it is about; empty where there is none.
-        name: what the recorder calls it where there is no reservation.
-        durable: whether this result must be committed before it is answered.
+        request: what the verb takes, without the sale's index.
+        id_: the short id of the reservation it is about, to ask the ledger for; empty where there is none.
+        name: what the recorder calls it where there is no reservation: the key, or the entry's id.
+        durable: whether this result must be committed in the ledger before it is answered.
+        same: whether a reservation that the ledger has under this id is the one asked for.
     """
 
-    __slots__ = ("durable", "future", "id", "name", "request", "sale", "same", "span")
+    __slots__ = ("answer", "durable", "id", "name", "request", "sale", "same", "span", "verb")
 
     def __init__(
         self,
+        verb: Verb,
         sale: SaleId,
-        id_: str,
-        name: str,
         request: tuple[Any, ...],
-        durable: Callable[[Result], bool] | None,
-        same: SameReservation,
-        future: "asyncio.Future[Decision]",
+        *,
+        id_: str = "",
+        name: str = "",
+        durable: Callable[[Result], bool] | None = None,
+        same: SameReservation = any_reservation,
     ) -> None:
+        self.verb = verb
         self.sale = sale
+        self.request = request
         self.id = id_
         self.name = name or id_
-        self.request = request
         self.durable = durable
         self.same = same
-        self.future = future
+        self.answer: Callable[[Any, Decision], None]
         self.span: Span | None = None
 
     def settle(self, decision: Decision) -> None:
-        """Answer the caller, unless the caller has gone."""
-        if not self.future.done():
-            self.future.set_result(decision)
+        """Give the caller its decision."""
+        self.answer(self, decision)

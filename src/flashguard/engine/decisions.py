@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flashguard.kernel.circuit import Circuits
 from flashguard.kernel.coalescer import Coalescer, QueueFull
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # OpenTelemetry is an extra
     from flashguard.telemetry.tracing.otel import Traces
 
 log = logging.getLogger("flashguard")
+
+Asked = TypeVar("Asked", bound=PendingDecision)
 
 WARN_SECONDS: Final = 1.0
 """How often the log says that memory refuses: in a crowd, thousands of requests meet the same refusal."""
@@ -79,7 +82,37 @@ class Decisions:
         """Return the partition that the sale lives on."""
         return partition_of(sale, self.partitions)
 
-    async def ask(
+    def submit(self, asked: Asked, answer: Callable[[Asked, Decision], None]) -> None:
+        """Queue a request for the next batch of its partition and verb.
+
+        Parameters:
+            answer: called with the request and its decision: with those of its batch, or at once where the
+                queue is full. It must not raise, because others of the batch wait.
+        """
+        asked.answer = answer
+        partition, verb = partition_of(asked.sale, self.partitions), asked.verb
+        coalescer = self._coalescers.get((partition, verb))
+        if coalescer is None:
+            coalescer = self._coalescers[partition, verb] = Coalescer(
+                partial(self._send, partition, verb),
+                max_batch=self._settings.max_batch,
+                max_queue=self._settings.max_queue,
+                pace=Pace(),
+            )
+        try:
+            coalescer.submit(asked)
+        except QueueFull:
+            asked.settle(Decision(DecisionStatus.OVERLOADED))
+
+    async def decide(self, asked: PendingDecision) -> Decision:
+        """Return the kernel's decision on a request."""
+        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self.submit(asked, partial(_settle, future))
+        if self._traces is not None:
+            return await self._traces.deciding(asked.verb, asked, future)
+        return await future
+
+    def ask(
         self,
         verb: Verb,
         sale: SaleId,
@@ -89,34 +122,12 @@ class Decisions:
         name: str = "",
         durable: Callable[[Result], bool] | None = None,
         same: SameReservation = any_reservation,
-    ) -> Decision:
-        """Return the kernel's decision on one request, made in the next batch of its queue.
-
-        Parameters:
-            request: what the verb takes, without the sale's index.
-            id_: the short id of the reservation, to ask the ledger for.
-            name: what the recorder calls it where there is no reservation: the key, or the entry's id.
-            durable: whether this result must be committed in the ledger before it is answered.
-            same: whether a reservation that the ledger has under this id is the one asked for.
-        """
-        partition = self.partition(sale)
-        coalescer = self._coalescers.get((partition, verb))
-        if coalescer is None:
-            coalescer = self._coalescers[partition, verb] = Coalescer(
-                lambda batch: self._send(partition, verb, batch),
-                max_batch=self._settings.max_batch,
-                max_queue=self._settings.max_queue,
-                pace=Pace(),
-            )
-        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
-        ask = PendingDecision(sale, id_, name, request, durable, same, future)
-        try:
-            coalescer.submit(ask)
-        except QueueFull:
-            return Decision(DecisionStatus.OVERLOADED)
-        if self._traces is not None:
-            return await self._traces.deciding(verb, ask, future)
-        return await future
+    ) -> Coroutine[Any, Any, Decision]:
+        """Return the kernel's decision on one request, made in the next batch of its queue; see
+        `PendingDecision` for the parameters."""
+        return self.decide(
+            PendingDecision(verb, sale, request, id_=id_, name=name, durable=durable, same=same)
+        )
 
     async def _send(self, partition: int, verb: Verb, batch: list[PendingDecision]) -> None:
         if self.circuits.of[partition].open:
@@ -177,3 +188,9 @@ class Decisions:
             await coalescer.drain()
         await self._commits.drain()
         self.circuits.stop()
+
+
+def _settle(future: "asyncio.Future[Decision]", _: PendingDecision, decision: Decision) -> None:
+    """Answer a caller that awaits its decision, unless it has gone."""
+    if not future.done():
+        future.set_result(decision)

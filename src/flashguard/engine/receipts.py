@@ -4,13 +4,14 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections.abc import Iterable
 from enum import Enum
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from flashguard.model import CustomerId, Key, ReservationId, SaleId
+from flashguard.model import CustomerId, Key, Line, ReservationId, SaleId
 
 ID_BYTES: Final = 12
 SIGNATURE_BYTES: Final = 16
@@ -50,6 +51,10 @@ class Signer:
 
     def __init__(self, secret: str) -> None:
         self._key = bytes.fromhex(secret)[:64]
+        self._of_kind = {
+            kind: hashlib.blake2b(digest_size=ID_BYTES, key=self._key, person=kind.value) for kind in IdKind
+        }
+        self._of_receipts = hashlib.blake2b(digest_size=SIGNATURE_BYTES, key=self._key, person=b"receipt")
 
     def short_id(
         self, kind: IdKind, sale: SaleId, key: Key | None, *, customer: CustomerId | None = None
@@ -76,9 +81,9 @@ class Signer:
 
     def _digest(self, kind: IdKind, *scope: object) -> bytes:
         """JSON of the scope says where each of its values ends: two scopes never have the same bytes."""
-        return hashlib.blake2b(
-            _encode(scope), digest_size=ID_BYTES, key=self._key, person=kind.value
-        ).digest()
+        digest = self._of_kind[kind].copy()  # keyed once: a third less than a new one
+        digest.update(_encode(scope))
+        return digest.digest()
 
     def token_id(self, sale: SaleId, customer: str, seconds: float, key: str) -> str:
         """Return the id of a buyer's token, derived from an idempotency key: the same for a retry."""
@@ -94,6 +99,18 @@ class Signer:
         payload = _encode(receipt)
         return f"{_text(payload)}.{_text(self._signature(payload))}"
 
+    def receipt(
+        self,
+        id_: ReservationId,
+        customer: CustomerId,
+        lines: Iterable[Line],
+        created_ms: int,
+        expires_ms: int,
+    ) -> str:
+        """Return the signed receipt of a hold."""
+        pairs = tuple([(line.sku, line.quantity) for line in lines])
+        return self.sign(Receipt(id_, customer, pairs, created_ms, expires_ms))
+
     def verify(self, text: str) -> Receipt | None:
         """Return the receipt; None where the text was not signed by this installation."""
         try:
@@ -106,9 +123,9 @@ class Signer:
             return None
 
     def _signature(self, payload: bytes) -> bytes:
-        return hashlib.blake2b(
-            payload, digest_size=SIGNATURE_BYTES, key=self._key, person=b"receipt"
-        ).digest()
+        digest = self._of_receipts.copy()
+        digest.update(payload)
+        return digest.digest()
 
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")

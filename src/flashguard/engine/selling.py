@@ -1,33 +1,20 @@
-"""What buyers do, on one partition: reserve, buy, confirm, release, extend, read.
+"""What buyers do first, on one partition: hold, or buy at once.
 
-Every method asks the kernel for one decision and reads its result; where memory can't answer, `Fallback` asks
-the ledger. A spread sale's requests come here with their shard: see flashguard.spread.routing.
+A basket becomes a request of the kernel's next batch (`prepare`), and the decision becomes its outcome
+(`outcome`). Between the two nothing runs for the basket alone, so that a process answers a batch in one loop.
+A spread sale's baskets come here with their shard: see flashguard.spread.routing.
 """
 
-from secrets import token_hex
+from functools import partial
 from typing import Final, NamedTuple
 
 from flashguard.errors import Code
-from flashguard.kernel.results import (
-    AsItIs,
-    Bought,
-    Ended,
-    EndedBefore,
-    Extended,
-    Held,
-    HoldNow,
-    Refusal,
-    Result,
-    Spread,
-)
+from flashguard.kernel.results import Bought, Held, Refusal, Result, Spread
 from flashguard.kernel.verbs import Verb
-from flashguard.ledger import lines_from_flat
+from flashguard.ledger import RecordedReservation
 from flashguard.model import (
-    CustomerId,
     Durability,
     Granted,
-    Key,
-    Line,
     Outcome,
     Refused,
     Reservation,
@@ -36,43 +23,32 @@ from flashguard.model import (
     SaleId,
     from_millis,
     public_sale,
-    split_reservation_id,
-    unknown,
 )
-from flashguard.model.arguments import KEY, is_key
-from flashguard.model.fingerprints import fingerprint, request_fingerprint
+from flashguard.model.fingerprints import request_fingerprint
 
 from .baskets import Basket
-from .decision import Decision, DecisionStatus
+from .decision import Decision, DecisionStatus, PendingDecision
 from .decisions import Decisions
 from .durability import DurabilityWaiter
 from .fallback import Fallback
-from .late_confirm import grant_of, read_receipt
 from .outcomes import (
     IN_FLIGHT_RETRY_SECONDS,
     has_been,
-    is_of_that,
     newly_confirmed,
-    newly_done,
     newly_held_for_good,
     refusal,
     refused_by_status,
 )
-from .receipts import IdKind, Receipt, Signer
+from .receipts import IdKind, Signer
 
 NOT_DURABLE_IN_TIME: Final = Refused(
     code=Code.OVERLOADED,
     detail="The hold was not made durable in time. Retry with the same idempotency key.",
     retry_after_seconds=IN_FLIGHT_RETRY_SECONDS,
 )
-REFUND_CALLED_FOR: Final = (
-    "reservation-expired",
-    "sold-out",
-    "limit-reached",
-    "sale-not-open",
-    "unknown-item",
-)
-"""What the kernel answers to a confirm that comes too late."""
+
+ASKS_ELSEWHERE: Final = ("unknown-sale", "idempotency-mismatch")
+"""Refusals of the kernel after which the ledger is asked."""
 
 
 class Shard(NamedTuple):
@@ -92,8 +68,42 @@ class NotHere(NamedTuple):
     body: int
 
 
+class Sell(PendingDecision):
+    """A basket that waits for its decision.
+
+    Parameters:
+        short: the short id of the reservation.
+        body: the fingerprint of the basket.
+    """
+
+    __slots__ = ("basket", "body", "shard")
+
+    def __init__(self, basket: Basket, short: str, body: int, shard: Shard | None) -> None:
+        flat = [value for line in basket.lines for value in (line.sku, line.quantity)]
+        request: tuple[object, ...] = (short, body, basket.customer, flat, basket.buy)
+        if shard is not None:
+            request += (basket.admitted_until, shard.shards)
+        elif basket.admitted_until:
+            request += (basket.admitted_until,)
+        super().__init__(
+            Verb.RESERVE,
+            basket.sale if shard is None else shard.id,
+            request,
+            id_=short,
+            durable=newly_confirmed if basket.buy else newly_held_for_good,
+            same=partial(_is_of_basket, body, basket.buy),
+        )
+        self.basket = basket
+        self.body = body
+        self.shard = shard
+
+
+def _is_of_basket(body: int, buy: bool, _: Result, found: RecordedReservation) -> bool:
+    return found.fingerprint == body and (has_been(ReservationStatus.CONFIRMED, found) or not buy)
+
+
 class Selling:
-    """The decisions about reservations.
+    """The decisions about baskets.
 
     Parameters:
         signer: derives reservation ids, and signs receipts.
@@ -108,39 +118,46 @@ class Selling:
         self._signer = signer
         self._durability = durability
 
-    async def sell(self, basket: Basket, shard: Shard | None = None) -> Outcome | NotHere:
-        """Return the outcome of a hold or of a direct order, or that it belongs to a shard."""
-        buy, sale = basket.buy, basket.sale
-        more: tuple[int, ...] = (basket.admitted_until,) if basket.admitted_until else ()
-        whose: CustomerId | None = None
-        if shard is not None:
-            sale, whose = shard.id, basket.customer
-            more = (basket.admitted_until, shard.shards)
-        short = self._signer.short_id(IdKind.RESERVATION, sale, basket.key, customer=whose)
-        flat = [value for line in basket.lines for value in (line.sku, line.quantity)]
-        body = request_fingerprint("buy" if buy else "hold", basket.customer, basket.lines)
-        decision = await self._decisions.ask(
-            Verb.RESERVE,
-            sale,
-            (short, body, basket.customer, flat, buy, *more),
-            id_=short,
-            durable=newly_confirmed if buy else newly_held_for_good,
-            same=lambda _, found: (
-                found.fingerprint == body and (has_been(ReservationStatus.CONFIRMED, found) or not buy)
-            ),
-        )
+    def prepare(self, basket: Basket, shard: Shard | None = None) -> Sell:
+        """Return the request that asks the kernel for a basket."""
+        if shard is None:
+            short = self._signer.short_id(IdKind.RESERVATION, basket.sale, basket.key)
+        else:
+            short = self._signer.short_id(IdKind.RESERVATION, shard.id, basket.key, customer=basket.customer)
+        body = request_fingerprint("buy" if basket.buy else "hold", basket.customer, basket.lines)
+        return Sell(basket, short, body, shard)
+
+    def outcome(self, asked: Sell, decision: Decision) -> Outcome | None:
+        """Return what a decision means; None where that must be asked first: see `outcome_elsewhere`."""
+        if decision.status is not DecisionStatus.DECIDED:
+            ledger_knows = decision.status is DecisionStatus.REFUSED_BY_LEDGER
+            return None if ledger_knows else refused_by_status(decision)
+        result = decision.result
+        if isinstance(result, Bought):
+            in_ledger = not (result.replayed and result.seq)
+            return self._granted(asked, result) if in_ledger else None
+        if isinstance(result, Held):
+            return self._granted(asked, result) if self._has_durability(asked.sale, result) else None
+        if isinstance(result, Refusal) and result.code not in ASKS_ELSEWHERE:
+            return refusal(result)
+        return None
+
+    async def outcome_elsewhere(self, asked: Sell, decision: Decision) -> Outcome | NotHere:
+        """Return what a decision means, by what the ledger, the disk or another partition says."""
+        sale, short, body = asked.sale, asked.id, asked.body
         if decision.status is DecisionStatus.REFUSED_BY_LEDGER:
             return await self._fallback.refused_by_ledger(sale, short, body)
-        refused = refused_by_status(decision)
-        if refused:
-            return refused
         result = decision.result
         match result:
-            case Held() | Bought():
-                return await self._granted(sale, short, basket, result)
+            case Bought():
+                found = await self._fallback.ended(sale, short, ReservationStatus.CONFIRMED, wait=False)
+                return found if isinstance(found, Refused) else self._granted(asked, result)
+            case Held():
+                durable = await self._is_durable(sale, short, result)
+                return self._granted(asked, result) if durable else NOT_DURABLE_IN_TIME
             case Spread(shards):
                 return NotHere(shards, short, body)
-            case Refusal("unknown-sale") if shard is None:
+            case Refusal("unknown-sale") if asked.shard is None:
                 return NotHere(0, short, body)
             case Refusal("unknown-sale"):
                 return await self._fallback.sale_not_in_memory(sale, short, body)
@@ -148,195 +165,51 @@ class Selling:
                 return Refused(code=Code.LEDGER_REFUSED)
         return refusal(result)
 
-    async def _granted(self, sale: SaleId, short: str, basket: Basket, result: Held | Bought) -> Outcome:
-        if isinstance(result, Bought) and result.replayed and result.seq:
-            found = await self._fallback.ended(sale, short, ReservationStatus.CONFIRMED, wait=False)
-            if isinstance(found, Refused):
-                return found
-        held = isinstance(result, Held)
-        if (
-            isinstance(result, Held)
-            and (result.durability or not self._durability.server_waits(self._decisions.partition(sale)))
-            and not await self._is_durable(sale, short, result)
-        ):
-            return NOT_DURABLE_IN_TIME
-        created_ms, expires_ms = result.created_ms, result.created_ms + result.hold_ms
-        id_ = ReservationId(f"{sale}.{short}")
-        receipt = None
-        if held:
-            receipt = self._receipt(id_, basket.customer, basket.lines, created_ms, expires_ms)
+    async def sell(self, basket: Basket, shard: Shard | None = None) -> Outcome | NotHere:
+        """Return the outcome of a hold or of a direct order, or that it belongs to a shard."""
+        asked = self.prepare(basket, shard)
+        decision = await self._decisions.decide(asked)
+        return self.outcome(asked, decision) or await self.outcome_elsewhere(asked, decision)
+
+    def _granted(self, asked: Sell, result: Held | Bought) -> Granted:
+        basket, sale = asked.basket, asked.sale
+        id_, created_ms = ReservationId(f"{sale}.{asked.id}"), result.created_ms
+        if isinstance(result, Bought):
+            reservation = Reservation(
+                id=id_,
+                sale_id=public_sale(sale),
+                customer=basket.customer,
+                status=ReservationStatus.CONFIRMED,
+                items=basket.lines,
+                created_at=from_millis(created_ms),
+                confirmed_at=from_millis(result.ended_ms),
+            )
+            return Granted(reservation, result.replayed)
+        expires_ms = created_ms + result.hold_ms
         reservation = Reservation(
             id=id_,
             sale_id=public_sale(sale),
             customer=basket.customer,
-            status=ReservationStatus.HELD if held else ReservationStatus.CONFIRMED,
+            status=ReservationStatus.HELD,
             items=basket.lines,
             created_at=from_millis(created_ms),
-            expires_at=from_millis(expires_ms) if held else None,
-            confirmed_at=None if held else from_millis(result.ended_ms),
-            receipt=receipt,
+            expires_at=from_millis(expires_ms),
+            receipt=self._signer.receipt(id_, basket.customer, basket.lines, created_ms, expires_ms),
         )
         return Granted(reservation, result.replayed)
 
-    async def _is_durable(self, sale: SaleId, short: str, hold: Held) -> bool:
-        """Return whether a hold has the durability that its sale demands. A new hold of a sale that demands
-        `ledger` has been waited for already."""
-        partition = self._decisions.partition(sale)
+    def _has_durability(self, sale: SaleId, hold: Held) -> bool:
+        """Return whether it is known without asking that a hold has the durability that its sale demands. A
+        new hold of a sale that demands `ledger` has been waited for already."""
         if not hold.durability:
-            return await self._durability.reach(Durability.DISK, partition)
+            return self._durability.server_waits(self._decisions.partition(sale))
+        return hold.durability == Durability.MEMORY or (
+            hold.durability == Durability.LEDGER and not hold.replayed
+        )
+
+    async def _is_durable(self, sale: SaleId, short: str, hold: Held) -> bool:
+        """Return whether a hold has the durability that its sale demands, waiting for it where it must."""
         if hold.durability == Durability.LEDGER:
-            return not hold.replayed or await self._fallback.is_recorded(sale, short)
-        return await self._durability.reach(Durability(hold.durability), partition)
-
-    def _receipt(
-        self,
-        id_: ReservationId,
-        customer: CustomerId,
-        lines: tuple[Line, ...],
-        created_ms: int,
-        expires_ms: int,
-    ) -> str:
-        pairs = tuple((line.sku, line.quantity) for line in lines)
-        return self._signer.sign(Receipt(id_, customer, pairs, created_ms, expires_ms))
-
-    def read_receipt(self, text: str, id_: str) -> Receipt | Refused:
-        """Return the receipt of this reservation; refused where it is of another, or not signed here."""
-        return read_receipt(self._signer, text, ReservationId(id_))
-
-    async def ask_confirm(self, sale: SaleId, short: str, receipt: Receipt | None = None) -> Decision:
-        """Ask the kernel to turn a hold into an order; `confirm_outcome` reads the answer.
-
-        Parameters:
-            receipt: proof of the hold, by which a hold that has ended or was lost may be granted again.
-        """
-        return await self._decisions.ask(
-            Verb.CONFIRM,
-            sale,
-            (short,) if receipt is None else (short, grant_of(receipt)),
-            id_=short,
-            durable=newly_done,
-            same=lambda result, found: (
-                has_been(ReservationStatus.CONFIRMED, found) and is_of_that(result, found)
-            ),
-        )
-
-    async def confirm_outcome(
-        self, sale: SaleId, short: str, decision: Decision, receipt: Receipt | None = None
-    ) -> Outcome:
-        """Return what the answer to `ask_confirm` means."""
-        refused = refused_by_status(decision)
-        if refused:
-            return refused
-        status, result = ReservationStatus.CONFIRMED, decision.result
-        if isinstance(result, Refusal) and result.code in REFUND_CALLED_FOR:
-            why = None
-            if result.code == Code.RESERVATION_EXPIRED and result.values:
-                (why,) = result.values
-            return await self._fallback.too_late(sale, short, refusal(result), why, receipt)
-        return await self._ended_outcome(sale, short, status, result, receipt)
-
-    async def release(self, id_: str) -> Outcome:
-        """Return the outcome of a release: the units are back in stock, and the ledger has it."""
-        name = split_reservation_id(id_)
-        if name is None:
-            return unknown(Code.UNKNOWN_RESERVATION, id_)
-        (sale, short), status = name, ReservationStatus.RELEASED
-        decision = await self._decisions.ask(
-            Verb.RELEASE,
-            sale,
-            (short,),
-            id_=short,
-            durable=newly_done,
-            same=lambda result, found: has_been(status, found) and is_of_that(result, found),
-        )
-        if decision.status in (DecisionStatus.REFUSED_BY_LEDGER, DecisionStatus.LOST):
-            return await self._fallback.reservation_not_in_memory(sale, short, status)
-        return refused_by_status(decision) or await self._ended_outcome(sale, short, status, decision.result)
-
-    async def _ended_outcome(
-        self,
-        sale: SaleId,
-        short: str,
-        status: ReservationStatus,
-        result: Result | None,
-        receipt: Receipt | None = None,
-    ) -> Outcome:
-        match result:
-            case Ended():
-                return Granted(_ended(sale, short, status, result))
-            case AsItIs(seq):
-                found = await self._fallback.ended(sale, short, status, wait=bool(seq))
-                return found if isinstance(found, Refused) else Granted(found, True)
-            case Refusal("unknown-reservation" | "unknown-sale"):
-                return await self._fallback.reservation_not_in_memory(sale, short, status, receipt)
-        return refusal(result)
-
-    async def extend(self, id_: str, key: Key | None) -> Outcome:
-        """Return the outcome of an extension: the hold has the sale's hold time again from now, up to its
-        absolute limit."""
-        name = split_reservation_id(id_)
-        if name is None:
-            return unknown(Code.UNKNOWN_RESERVATION, id_)
-        if not (key is None or is_key(key)):
-            return Refused(code=Code.INVALID_REQUEST, detail=KEY)
-        sale, short = name
-        body = fingerprint("extend once", token_hex()) if key is None else fingerprint("extend", key)
-        decision = await self._decisions.ask(Verb.EXTEND, sale, (short, body))
-        refused = refused_by_status(decision)
-        if refused:
-            return refused
-        result = decision.result
-        if isinstance(result, Extended):
-            return Granted(self._live(sale, short, result), result.replayed)
-        if decision.code == Code.UNKNOWN_RESERVATION:
-            return await self._fallback.reservation_not_in_memory(sale, short, ReservationStatus.HELD)
-        return refusal(result)
-
-    async def reservation(self, id_: str) -> Reservation | Refused:
-        """Return the reservation as it is now: a live hold from memory, anything else from the ledger."""
-        name = split_reservation_id(id_)
-        if name is None:
-            return unknown(Code.UNKNOWN_RESERVATION, id_)
-        sale, short = name
-        decision = await self._decisions.ask(Verb.GET, sale, (short,))
-        result = decision.result
-        if isinstance(result, EndedBefore):
-            return await self._fallback.ended(sale, short, result.status, wait=bool(result.seq))
-        if isinstance(result, HoldNow):
-            live = self._live(sale, short, result)
-            if result.status is ReservationStatus.HELD:
-                return live
-            return Reservation(
-                id=live.id, sale_id=live.sale_id, customer=live.customer, status=ReservationStatus.EXPIRED,
-                items=live.items, created_at=live.created_at, expires_at=live.expires_at,
-            )  # fmt: skip
-        found = await self._fallback.reservation(sale, short)
-        if found is not None:
-            return found
-        return refused_by_status(decision) or unknown(Code.UNKNOWN_RESERVATION, id_)
-
-    def _live(self, sale: SaleId, short: str, hold: Extended | HoldNow) -> Reservation:
-        id_, lines = ReservationId(f"{sale}.{short}"), lines_from_flat(hold.lines)
-        return Reservation(
-            id=id_,
-            sale_id=public_sale(sale),
-            customer=hold.customer,
-            status=ReservationStatus.HELD,
-            items=lines,
-            created_at=from_millis(hold.created_ms),
-            expires_at=from_millis(hold.expires_ms),
-            receipt=self._receipt(id_, hold.customer, lines, hold.created_ms, hold.expires_ms),
-        )
-
-
-def _ended(sale: SaleId, short: str, status: ReservationStatus, result: Ended) -> Reservation:
-    return Reservation(
-        id=ReservationId(f"{sale}.{short}"),
-        sale_id=public_sale(sale),
-        customer=result.customer,
-        status=status,
-        items=lines_from_flat(result.lines),
-        created_at=from_millis(result.created_ms),
-        expires_at=from_millis(result.expires_ms),
-        confirmed_at=from_millis(result.ended_ms) if status is ReservationStatus.CONFIRMED else None,
-    )
+            return await self._fallback.is_recorded(sale, short)
+        demanded = Durability(hold.durability or Durability.DISK)
+        return await self._durability.reach(demanded, self._decisions.partition(sale))

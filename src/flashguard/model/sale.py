@@ -60,7 +60,7 @@ class WaitingRoom(Struct, frozen=True, kw_only=True):
     """SHA-256 of the lottery's seed, in hex."""
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, forbid_unknown_fields=True):
     """A quantity of one item."""
 
     sku: Sku

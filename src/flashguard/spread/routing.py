@@ -8,9 +8,10 @@ from flashguard.engine.baskets import Basket
 from flashguard.engine.decision import Decision, DecisionStatus
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.fallback import Fallback
+from flashguard.engine.holding import Holding
 from flashguard.engine.late_confirm import lines_of
 from flashguard.engine.outcomes import newly_done
-from flashguard.engine.selling import NotHere, Selling, Shard
+from flashguard.engine.selling import NotHere, Sell, Selling, Shard
 from flashguard.errors import Code
 from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.results import Refusal
@@ -44,6 +45,7 @@ class ShardRouter:
         ledger: Ledger,
         decisions: Decisions,
         selling: Selling,
+        holding: Holding,
         fallback: Fallback,
         settings: Settings,
     ) -> None:
@@ -52,6 +54,7 @@ class ShardRouter:
         self._ledger = ledger
         self._decisions = decisions
         self._selling = selling
+        self._holding = holding
         self._fallback = fallback
         self._settings = settings
         self._rebalancers: dict[tuple[SaleId, str], Rebalancer] = {}
@@ -85,15 +88,32 @@ class ShardRouter:
 
     async def sell(self, basket: Basket) -> Outcome:
         """Return the outcome of a hold or of a direct order, whether its sale is spread or not."""
-        if basket.sale not in self.known:
-            outcome = await self._selling.sell(basket)
-            if not isinstance(outcome, NotHere):
-                return outcome
-            if outcome.shards:
-                self.note(basket.sale, outcome.shards)
-            elif not await self.is_spread(basket.sale):
-                return await self._fallback.sale_not_in_memory(basket.sale, outcome.short, outcome.body)
-        return await self._sell_spread(basket)
+        asked = self.prepare(basket)
+        if asked is None:
+            return await self._sell_spread(basket)
+        decision = await self._decisions.decide(asked)
+        return self.outcome(asked, decision) or await self.outcome_elsewhere(asked, decision)
+
+    def prepare(self, basket: Basket) -> Sell | None:
+        """Return the request that asks the kernel for a basket; None where the sale is known to be spread,
+        and it takes more than one request."""
+        return None if basket.sale in self.known else self._selling.prepare(basket)
+
+    def outcome(self, asked: Sell, decision: Decision) -> Outcome | None:
+        """Return what the decision on a prepared basket means; None where `outcome_elsewhere` finds it."""
+        return self._selling.outcome(asked, decision)
+
+    async def outcome_elsewhere(self, asked: Sell, decision: Decision) -> Outcome:
+        """Return what a decision means, by what the ledger, the disk or the sale's shards say."""
+        outcome = await self._selling.outcome_elsewhere(asked, decision)
+        if not isinstance(outcome, NotHere):
+            return outcome
+        sale = asked.basket.sale
+        if outcome.shards:
+            self.note(sale, outcome.shards)
+        elif not await self.is_spread(sale):
+            return await self._fallback.sale_not_in_memory(sale, outcome.short, outcome.body)
+        return await self._sell_spread(asked.basket)
 
     async def _sell_spread(self, basket: Basket) -> Outcome:
         """Ask the home shard, and bring units to it for as long as any shard has some."""
@@ -117,14 +137,14 @@ class ShardRouter:
     async def confirm(self, id_: str, receipt_text: str | None) -> Outcome:
         """Return the outcome of a confirm. A late confirm with a receipt whose shard has no units left asks
         again for as long as other shards have some."""
-        receipt = None if receipt_text is None else self._selling.read_receipt(receipt_text, id_)
+        receipt = None if receipt_text is None else self._holding.read_receipt(receipt_text, id_)
         if isinstance(receipt, Refused):
             return receipt
         ids = split_reservation_id(id_)
         if ids is None:
             return unknown(Code.UNKNOWN_RESERVATION, id_)
         shard, short = ids
-        decision = await self._selling.ask_confirm(shard, short, receipt)
+        decision = await self._holding.ask_confirm(shard, short, receipt)
         if receipt is not None and _is_short(decision):
             deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
             for _ in range(MOST_TRIES):
@@ -133,12 +153,12 @@ class ShardRouter:
                     return refused
                 if refused is not None:
                     break
-                decision = await self._selling.ask_confirm(shard, short, receipt)
+                decision = await self._holding.ask_confirm(shard, short, receipt)
                 if not _is_short(decision):
                     break
             else:
                 return OVERLOADED
-        return await self._selling.confirm_outcome(shard, short, decision, receipt)
+        return await self._holding.confirm_outcome(shard, short, decision, receipt)
 
     async def bring(self, sale: SaleId, home: int, sku: str, units: int, deadline: float) -> Refused | None:
         """Bring units to a shard: None when the caller should ask the shard again, else the refusal.

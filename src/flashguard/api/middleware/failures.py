@@ -43,7 +43,9 @@ def _http_problem(request: Request, error: HTTPException) -> Response:
     response = problem(
         Refused(code=Code.INVALID_REQUEST, detail=detail), status=status, title=str(error.detail)
     )
-    response.headers.update(error.headers or {})
+    response.more += [
+        (name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()
+    ]
     return response
 
 

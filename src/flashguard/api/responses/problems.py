@@ -5,12 +5,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from starlette.responses import Response
 
 from flashguard.errors import PROBLEMS, Code
 from flashguard.model import Refused
 
-from .encoded import Encoded
+from .encoded import Encoded, Head, Header
 
 MEDIA_TYPE: Final = "application/problem+json"
 SERVER_AWAY_RETRY_SECONDS: Final = 1.0
@@ -28,6 +27,7 @@ IN_WORDS: Final = {
 }
 """By pydantic's type of error: a sentence that helps a caller more than pydantic's own."""
 _encode = msgspec.json.Encoder().encode
+_PROBLEM: Final = Head((b"content-type", MEDIA_TYPE.encode()))
 
 
 class RefusedError(Exception):
@@ -39,7 +39,7 @@ class RefusedError(Exception):
         self.more = more
 
 
-def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Response:
+def problem(refused: Refused, *, status: int | None = None, **more: Any) -> Encoded:
     """Return the response for a refusal. `more` adds members, for example `errors`."""
     if more or refused.refund is not None:
         return _problem(refused, status, more)
@@ -66,21 +66,21 @@ def _problem(refused: Refused, status: int | None, more: dict[str, Any]) -> Enco
         if value is not None:
             body[name] = value
     body.update(more)
-    headers = [(b"content-type", MEDIA_TYPE.encode())]
+    headers: list[Header] = []
     if refused.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(refused.retry_after_seconds))))
     if refused.code is Code.UNAUTHENTICATED:
         headers.append((b"www-authenticate", b"Bearer"))
-    return Encoded(_encode(body), status or kind.status, headers)
+    return Encoded(_encode(body), status or kind.status, _PROBLEM, headers)
 
 
 @lru_cache(maxsize=1024)
-def _encoded_problem(refused: Refused, status: int | None) -> tuple[bytes, int, list[tuple[bytes, bytes]]]:
+def _encoded_problem(refused: Refused, status: int | None) -> tuple[bytes, int, Head, list[Header]]:
     made = _problem(refused, status, {})
-    return bytes(made.body), made.status_code, made.raw_headers[1:]
+    return bytes(made.body), made.status_code, made.head, made.more
 
 
-def _plain_problem(refused: Refused, status: int | None) -> Response:
+def _plain_problem(refused: Refused, status: int | None) -> Encoded:
     """Return a problem that many callers get, for example sold-out: it is encoded once."""
     return Encoded(*_encoded_problem(refused, status))
 
@@ -99,14 +99,14 @@ def error_text(item: Any) -> str:
     return shown(item["msg"].removeprefix("Value error, "))
 
 
-def away_problem(error: Exception) -> Response:
+def away_problem(error: Exception) -> Encoded:
     """Return the problem of memory or ledger not answering."""
     return problem(
         Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=SERVER_AWAY_RETRY_SECONDS)
     )
 
 
-def unexpected_problem() -> Response:
+def unexpected_problem() -> Encoded:
     """Return the problem of an internal defect; the buyer may retry."""
     refused = Refused(code=Code.RECOVERING, detail="Unexpected error; it was logged.", retry_after_seconds=1)
     return problem(refused, status=500)

@@ -68,7 +68,7 @@ async def buy(
     """Reserve and confirm in one atomic step. 201 `confirmed`: the order is committed in PostgreSQL."""
     guard = guard_of(request)
     await count_customer(request, guard, caller, body.customer)
-    return await BUY.handle(guard, caller, known(sale), body, valid_key(idempotency_key))
+    return await BUY.handle(guard, caller, known(sale), body.plain(), valid_key(idempotency_key))
 
 
 @router.get(

@@ -39,7 +39,7 @@ async def reserve(
     """Hold units for a customer until `expires_at`."""
     guard = guard_of(request)
     await count_customer(request, guard, caller, body.customer)
-    return await RESERVE.handle(guard, caller, known(sale), body, valid_key(idempotency_key))
+    return await RESERVE.handle(guard, caller, known(sale), body.plain(), valid_key(idempotency_key))
 
 
 @route_of(router, READ, response_model=ReservationView, responses=problems(401, 403, 404, 503))

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from starlette.responses import Response
 
-from flashguard.api.responses.encoded import Encoded
+from flashguard.api.responses.encoded import Encoded, Head
 from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.errors import Code
 from flashguard.model import Granted, Item, Outcome, Refused, Reservation, Sale
@@ -17,11 +16,11 @@ from flashguard.model.rules import fields
 _encode = msgspec.json.Encoder().encode
 
 
-_JSON: Final = [(b"content-type", b"application/json")]
-_JSON_REPLAYED: Final = [*_JSON, (b"idempotent-replayed", b"true")]
+_JSON: Final = Head((b"content-type", b"application/json"))
+_JSON_REPLAYED: Final = Head(*_JSON.pairs, (b"idempotent-replayed", b"true"))
 
 
-def json_response(value: object, status: int = 200, *, replayed: bool = False) -> Response:
+def json_response(value: object, status: int = 200, *, replayed: bool = False) -> Encoded:
     """Return a msgspec-encodable value as a JSON response."""
     return Encoded(_encode(value), status, _JSON_REPLAYED if replayed else _JSON)
 
@@ -58,14 +57,11 @@ def sale_view(sale: Sale) -> dict[str, Any]:
     }
 
 
-def outcome_response(outcome: Outcome | Reservation, status: int = 200) -> Response:
+def outcome_response(outcome: Outcome | Reservation, status: int = 200) -> Encoded:
     """Return the response of an outcome: the reservation with this status, or the problem."""
-    match outcome:
-        case Granted(reservation, replayed):
-            return json_response(reservation, status, replayed=replayed)
-        case Refused():
-            return problem(outcome)
-    return json_response(outcome, status)
+    if isinstance(outcome, Granted):
+        return json_response(outcome.reservation, status, replayed=outcome.replayed)
+    return problem(outcome) if isinstance(outcome, Refused) else json_response(outcome, status)
 
 
 def encode_cursor(time: datetime, id_: str) -> str:
@@ -98,8 +94,8 @@ def page(rows: list[Any], limit: int, cursor_of: Any, view: Any) -> dict[str, An
     return {"data": [view(row) for row in rows], "next_cursor": cursor_of(rows[-1]) if more else None}
 
 
-def secret_response(value: object, status: int = 201, *, replayed: bool = False) -> Response:
+def secret_response(value: object, status: int = 201, *, replayed: bool = False) -> Encoded:
     """Return a JSON response that must not be cached."""
     response = json_response(value, status, replayed=replayed)
-    response.headers["Cache-Control"] = "no-store"
+    response.more.append((b"cache-control", b"no-store"))
     return response

@@ -11,11 +11,10 @@ import resource
 from typing import Final, NamedTuple, cast
 
 import httptools
-from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from flashguard.api.middleware.safe_headers import SAFE_BYTES, SAFE_BYTES_OF_KEPT
-from flashguard.api.responses.encoded import Revalidated
+from flashguard.api.responses.encoded import Encoded, Header
 from flashguard.api.responses.problems import problem
 from flashguard.errors import Code
 from flashguard.model import Refused
@@ -47,6 +46,24 @@ class Bounds:
         self.body_seconds = settings.body_timeout_seconds
         self.connections = min(settings.max_connections, _files() - SPARE_FILES)
         self.leaving = 0
+        self._default_headers: list[Header] | None = None
+        self._first_lines: dict[tuple[int, bool], bytes] = {}
+
+    def first_lines(self, status: int, kept: bool, default_headers: list[Header]) -> bytes:
+        """Return what an answer begins with, in uvicorn's order.
+
+        Parameters:
+            kept: the answer says itself how it may be kept.
+            default_headers: uvicorn's; it makes a new list each second.
+        """
+        if default_headers is not self._default_headers:
+            self._default_headers, self._first_lines = default_headers, {}
+        lines = self._first_lines.get((status, kept))
+        if lines is None:
+            more = b"".join(b"%b: %b\r\n" % pair for pair in default_headers)
+            lines = STATUS_LINE[status] + more + (SAFE_BYTES_OF_KEPT if kept else SAFE_BYTES)
+            self._first_lines[status, kept] = lines
+        return lines
 
 
 def _files() -> int:
@@ -233,16 +250,17 @@ class Bounded(HttpToolsProtocol):
         self.transport.write(self.encoded(problem(refused, status=cut.status), keep_alive=False))
         self.transport.close()
 
-    def encoded(self, response: Response, keep_alive: bool) -> bytes:
-        """Return an answer's bytes, in uvicorn's order."""
-        parts = [STATUS_LINE[response.status_code]]
-        for name, value in self.server_state.default_headers:
+    def encoded(self, response: Encoded, keep_alive: bool) -> bytes:
+        """Return an answer's bytes."""
+        body, head, status = response.body, response.head, response.status_code
+        parts = [
+            self._bounds.first_lines(status, head.kept, self.server_state.default_headers),
+            b"" if status == 304 else b"content-length: %d\r\n" % len(body),
+            head.lines,
+        ]
+        for name, value in response.more:
             parts += (name, b": ", value, b"\r\n")
-        parts.append(SAFE_BYTES_OF_KEPT if isinstance(response, Revalidated) else SAFE_BYTES)
-        for name, value in response.raw_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-        parts.append(response.body)  # type: ignore[arg-type]
+        parts += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", body)
         return b"".join(parts)
 
     # Time: one timer that checks periodically, in place of one or two per request

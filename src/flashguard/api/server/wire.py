@@ -6,11 +6,12 @@ calls, the most expensive part of a small answer. Here they leave in one write.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Final
 
-from starlette.responses import Response
-
-from flashguard.api.hot_calls import Match, Work, match
+from flashguard.api.hot_calls import Match, match
+from flashguard.api.responses.begun import Answer
+from flashguard.api.responses.encoded import Encoded
 
 from .bounds import NOTHING, Bounded
 from .front_door import FrontDoor
@@ -75,13 +76,28 @@ class Unheard:
 class Passing:
     """A hot call in progress, with the attributes that uvicorn's protocol reads from its own requests."""
 
-    __slots__ = ("disconnected", "keep_alive", "response_complete")
+    __slots__ = ("_wire", "disconnected", "keep_alive", "response_complete")
     message_event: Final = Unheard()
 
-    def __init__(self, keep_alive: bool) -> None:
+    def __init__(self, wire: "Wire", keep_alive: bool) -> None:
+        self._wire = wire
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
+
+    def reply(self, answer: Answer) -> None:
+        """Write the answer; where it is to be awaited, or the client reads too slowly, in a task."""
+        if isinstance(answer, Encoded) and not self._wire.flow.write_paused:
+            self._wire.answered(self, answer)
+        else:
+            self._wire.run(self._reply_later(answer))
+
+    async def _reply_later(self, answer: Answer) -> None:
+        response = answer if isinstance(answer, Encoded) else await answer
+        flow = self._wire.flow
+        if flow.write_paused and not self.disconnected:
+            await flow.drain()
+        self._wire.answered(self, response)
 
 
 class Wire(Bounded):
@@ -122,18 +138,15 @@ class Wire(Bounded):
     def on_message_complete(self) -> None:
         held = self._held
         if held is not None:
-            work = None
+            request = None
             if self._door is not None and self._match is not None:
-                work = self._door.plan(self._match, self.headers, held, self.client)
-            if work is not None:
+                request = self._door.plan(self._match, self.headers, held, self.client)
+            if request is not None:
                 self._held = None
                 self._coming = NOTHING
-                if not isinstance(work, Response):
-                    self._start(work)
-                elif self.flow.write_paused:
-                    self._start(_made(work))
-                else:
-                    self._send(work, self.parser.should_keep_alive())
+                passing = Passing(self, self.parser.should_keep_alive())
+                self.cycle = passing  # type: ignore[assignment]
+                request.start(passing.reply, self.headers)
                 return
             self._leave_lane(held)
         super().on_message_complete()
@@ -146,29 +159,18 @@ class Wire(Bounded):
 
     # The lane
 
-    def _start(self, work: Work) -> None:
-        cycle = Passing(self.parser.should_keep_alive())
-        self.cycle = cycle  # type: ignore[assignment]
-        task = self.loop.create_task(self._pass(work, cycle))
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work in a task that the server's shutdown waits for."""
+        task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _pass(self, work: Work, cycle: Passing) -> None:
-        response = await work
-        if self.flow.write_paused and not cycle.disconnected:
-            await self.flow.drain()
-        if cycle.disconnected:
+    def answered(self, passing: Passing, response: Encoded) -> None:
+        """Write an answer, unless the client has gone."""
+        if passing.disconnected:
             return
-        cycle.response_complete = True
-        self._send(response, cycle.keep_alive)
-
-    def _send(self, response: Response, keep_alive: bool) -> None:
-        self.transport.write_now(self.encoded(response, keep_alive))
-        if not keep_alive:
+        passing.response_complete = True
+        self.transport.write_now(self.encoded(response, passing.keep_alive))
+        if not passing.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-
-async def _made(response: Response) -> Response:
-    """Return an answer that was made at once, to a client that takes no more bytes now."""
-    return response

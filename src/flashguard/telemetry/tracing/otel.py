@@ -27,6 +27,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.responses import Response
 
 T = TypeVar("T")
+Answer = TypeVar("Answer", bound=Response)
 MAX_LINKS: Final = 127
 """OpenTelemetry allows 128 links per span."""
 CARRIED: Final = (b"traceparent", b"tracestate")
@@ -78,8 +79,8 @@ class Traces:
             yield span
 
     async def answering(
-        self, call: Awaitable[Response], method: str, route: str, headers: Iterable[tuple[bytes, bytes]]
-    ) -> Response:
+        self, call: Awaitable[Answer], method: str, route: str, headers: Iterable[tuple[bytes, bytes]]
+    ) -> Answer:
         """Return the answer to a hot call, in a span of its own."""
         with self.request(f"{method} {route}", headers) as span:
             response = await call

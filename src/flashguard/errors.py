@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 class Code(StrEnum):
     """The stable `code` of an RFC 9457 problem. Never renamed: clients branch on it."""
 
+    __hash__ = str.__hash__  # on the hot path: an enumeration's own hash is a call of Python
+
     SOLD_OUT = "sold-out"
     LIMIT_REACHED = "limit-reached"
     HOLD_BUDGET_REACHED = "hold-budget-reached"

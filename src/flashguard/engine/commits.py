@@ -145,7 +145,7 @@ class Commits:
         still: Waiting = []
         for ask, result in waiting:
             order = orders.get((ask.sale, ask.id))
-            if order is not None and ask.same(result, order):
+            if order is not None and ask.is_same(result, order):
                 status = DecisionStatus.DECIDED
             elif noted:
                 status = DecisionStatus.REFUSED_BY_LEDGER if ask.id else DecisionStatus.DECIDED

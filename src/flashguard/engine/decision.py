@@ -72,7 +72,7 @@ class PendingDecision:
         same: whether a reservation that the ledger has under this id is the one asked for.
     """
 
-    __slots__ = ("answer", "durable", "id", "name", "request", "sale", "same", "span", "verb")
+    __slots__ = ("_same", "answer", "durable", "id", "name", "request", "sale", "span", "verb")
 
     def __init__(
         self,
@@ -91,9 +91,13 @@ class PendingDecision:
         self.id = id_
         self.name = name or id_
         self.durable = durable
-        self.same = same
+        self._same = same
         self.answer: Callable[[Any, Decision], None]
         self.span: Span | None = None
+
+    def is_same(self, result: Result, found: RecordedReservation) -> bool:
+        """Return whether a reservation of the ledger is the one that this result is about."""
+        return self._same(result, found)
 
     def settle(self, decision: Decision) -> None:
         """Give the caller its decision."""

@@ -21,6 +21,8 @@ class IdKind(Enum):
     """What a derived id names. Its label is BLAKE2b's `person` (at most 16 bytes): ids of two kinds are
     digests of two different functions, so that no choice of sale, customer or key makes them meet."""
 
+    __hash__ = object.__hash__  # on the hot path: an enumeration's own hash is a call of Python
+
     RESERVATION = b"reservation"
     WAITING_ENTRY = b"waiting entry"
     TICKET = b"ticket"

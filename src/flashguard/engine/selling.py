@@ -5,7 +5,6 @@ A basket becomes a request of the kernel's next batch (`prepare`), and the decis
 A spread sale's baskets come here with their shard: see flashguard.spread.routing.
 """
 
-from functools import partial
 from typing import Final, NamedTuple
 
 from flashguard.errors import Code
@@ -91,15 +90,14 @@ class Sell(PendingDecision):
             request,
             id_=short,
             durable=newly_confirmed if basket.buy else newly_held_for_good,
-            same=partial(_is_of_basket, body, basket.buy),
         )
         self.basket = basket
         self.body = body
         self.shard = shard
 
-
-def _is_of_basket(body: int, buy: bool, _: Result, found: RecordedReservation) -> bool:
-    return found.fingerprint == body and (has_been(ReservationStatus.CONFIRMED, found) or not buy)
+    def is_same(self, result: Result, found: RecordedReservation) -> bool:
+        is_order = has_been(ReservationStatus.CONFIRMED, found)
+        return found.fingerprint == self.body and (is_order or not self.basket.buy)
 
 
 class Selling:

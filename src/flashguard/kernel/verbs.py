@@ -12,6 +12,8 @@ _INCLUDE: Final = re.compile(r"^--@include (\S+)$", re.MULTILINE)
 class Verb(StrEnum):
     """The scripts, by file name, which is also their public name in metrics, traces and HTTP."""
 
+    __hash__ = str.__hash__  # the same, and without a call of Python, which an enumeration's own hash is
+
     RESERVE = "reserve_stock"
     CONFIRM = "confirm"
     RELEASE = "release"

@@ -13,6 +13,8 @@ from .sale import Line
 
 
 class ReservationStatus(StrEnum):
+    __hash__ = str.__hash__  # on the hot path: an enumeration's own hash is a call of Python
+
     HELD = "held"
     CONFIRMED = "confirmed"
     RELEASED = "released"

@@ -18,7 +18,9 @@ import msgspec
 
 from bench.cpu import tree_seconds
 from bench.house import PARTITIONS, House
+from bench.loads import Bench
 from bench.report import commit, machine
+from bench.rows import Row
 from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
@@ -29,6 +31,7 @@ from flashguard.valkey.connect import connect_kernel
 POLL_SECONDS = 0.02
 MOST_SECONDS = 60.0
 US = 1_000_000
+PER_ENTRY = 64
 
 
 async def fill(kernel: Kernel, sale: SaleId, orders: int, per_entry: int) -> None:
@@ -77,18 +80,27 @@ async def measure(house: House, orders: int, per_entry: int) -> dict[str, float]
     }
 
 
+async def ceiling(bench: Bench) -> list[Row]:
+    """Measure a recorder on servers of its own, since another one records on the benchmark's."""
+    rows = []
+    for round_, found in enumerate(await run(bench.connections[0], [PER_ENTRY] * bench.times)):
+        row = Row(
+            scenario="ceiling", target="recorder", round=round_, per_second=found["orders_per_second"],
+            cpu_us={part: found[f"{part}_us"] for part in ("recorder", "valkey", "postgres")},
+        )  # fmt: skip
+        rows.append(row)
+        bench.progress.did(row)
+    return rows
+
+
 async def run(orders: int, per_entry: list[int]) -> list[dict[str, float]]:
     folder = Path(tempfile.mkdtemp(prefix="fg-ceiling-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
-    rows = []
     try:
         async with House(folder) as house:
-            for each in per_entry:
-                rows.append(await measure(house, orders, each))
-                print(rows[-1], flush=True)
+            return [await measure(house, orders, each) for each in per_entry]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return rows
 
 
 def main() -> None:
@@ -96,10 +108,13 @@ def main() -> None:
         prog="python -m bench.recorder_ceiling", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--orders", type=int, default=200_000)
-    parser.add_argument("--per-entry", type=int, nargs="+", default=[64], help="orders of one script call")
+    parser.add_argument(
+        "--per-entry", type=int, nargs="+", default=[PER_ENTRY], help="orders of one script call"
+    )
     parser.add_argument("--json", type=Path, help="where to write what was measured")
     given = parser.parse_args()
     rows = asyncio.run(run(given.orders, given.per_entry))
+    print(*rows, sep="\n")
     if given.json:
         report = {"commit": commit(), "machine": machine(), "rows": rows}
         given.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")

@@ -104,7 +104,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("busy", 1, 1, (64,)),
         Step("bytes", 1, 1, (2_000,)),
         Step("idle", 1, 1, (200,)),
-        Step("ceiling", 1, 1, (10_000,)),
+        Step("ceiling", 1, 1, (100_000,)),
     ),
 }
 """Whole runs by size: `make bench`, `make bench-quick`, and that of a test."""

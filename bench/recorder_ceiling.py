@@ -21,6 +21,7 @@ from bench.house import PARTITIONS, House
 from bench.loads import Bench
 from bench.report import commit, machine
 from bench.rows import Row
+from flashguard.errors import FlashGuardError
 from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
@@ -72,6 +73,8 @@ async def measure(house: House, orders: int, per_entry: int) -> dict[str, float]
         await ledger.close()
         await client.aclose()
     done = (last - first.seq) * per_entry
+    if not done:
+        raise FlashGuardError("The recorder wrote all in one group: fill the journal with more orders.")
     return {
         "orders": orders,
         "orders_per_entry": per_entry,

@@ -65,16 +65,16 @@ def make(size: str, rows: Sequence[Row], seconds: float, servers: dict[str, str]
 
 
 def write(report: Report, console: Console, json: Path | None, svg: Path | None) -> None:
-    """Print the goals' table; write the requested files, and always those of a quiet full run."""
+    """Print the goals' table; write the requested files, or those in `results/` after a quiet full run."""
     console.print(goals(report))
     if report.others_cores > QUIET_CORES:
         console.print(
             f"NOT A QUIET MACHINE: other programs took {report.others_cores} cores meanwhile. Rates and "
             "latencies say little; CPU per answer says more, but batches were not what they would be."
         )
-    kept = report.size == "all" and report.others_cores <= QUIET_CORES
+    kept = report.size == "all" and report.others_cores <= QUIET_CORES and json is None
     if kept:
-        json, svg = json or RESULTS / "latest.json", svg or RESULTS / "latest.svg"
+        json, svg = RESULTS / "latest.json", svg or RESULTS / "latest.svg"
     if json:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
         console.print(f"written: {json}")

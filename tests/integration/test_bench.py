@@ -28,7 +28,7 @@ NOT_IN_A_SHORT_RUN = {
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed here"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(480),
 ]
 
 

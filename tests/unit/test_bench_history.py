@@ -4,6 +4,7 @@ import json
 import math
 from io import StringIO
 
+import msgspec
 import pytest
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,7 @@ from bench.goals import GOALS, figures
 from bench.history import MAX_RUNS, Run, change, compared, worse_for_long, write
 from bench.plot_history import plot_history
 from bench.report import Report
+from bench.report import write as write_report
 from bench.rows import Row
 from bench.table import table
 from bench.together import together
@@ -105,8 +107,8 @@ def report(commit: str, *rates: float) -> Report:
         for round_, rate in enumerate(rates)
     ]
     return Report(
-        size="all", at="2026-12-01T10:00:00+00:00", commit=commit, seconds=100.0, machine={}, versions={},
-        rule="", others_cores=0.0, figures=figures(rows), rows=rows,
+        size="all", at="2026-12-01T10:00:00+00:00", commit=commit, seconds=100.0, machine={"cpu": "x"},
+        versions={}, rule="", others_cores=0.0, figures=figures(rows), rows=rows,
     )  # fmt: skip
 
 
@@ -117,6 +119,26 @@ def test_several_runs_together_are_the_median_over_all_their_rounds() -> None:
     assert three.seconds == 300.0
     with pytest.raises(ValueError, match="different commits"):
         together([report("a", 1.0), report("b", 1.0)])
+
+
+def test_a_quiet_whole_run_is_kept_and_one_that_names_a_file_is_not(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("bench.report.RESULTS", tmp_path)
+    monkeypatch.setattr(history, "HISTORY", tmp_path / "history.json")
+    monkeypatch.setattr(history, "committed", lambda: [run(1, durable_buys_per_second=1.0)])
+    console = Console(width=200, record=True, file=StringIO())
+    write_report(report("a", 2.0), console, tmp_path / "mine.json", None)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.json"]
+    noisy = msgspec.structs.replace(report("a", 2.0), others_cores=1.0)
+    write_report(noisy, console, None, None)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.json"]
+    write_report(report("a", 2.0), console, None, None)
+    kept = {"latest.json", "latest.svg", "history.json", "history.svg"}
+    assert {file.name for file in tmp_path.iterdir()} == kept | {"mine.json"}
+    assert [each["commit"] for each in json.loads((tmp_path / "history.json").read_text())] == [
+        "commit1",
+        "a",
+    ]
+    assert "Beside the last committed run, commit1" in console.export_text()
 
 
 def test_the_load_generators_share_stands_beside_every_row(monkeypatch) -> None:

@@ -280,6 +280,12 @@ class Service:
         variables = {"PATH": f"/v1/sales/{sale}/{noun}", "BODY": BASKET, "AUTH": self.authorization}
         return Target(self.name, self.url, "press", variables | more, self.parts)
 
+    def batch(self, sale: str, noun: str, size: int) -> Target:
+        """Return the address for batches of holds or buys; one answer has an outcome for each request."""
+        path = f"/v1/sales/{sale}/{noun}:batch"
+        variables = {"PATH": path, "SIZE": str(size), "AUTH": self.authorization}
+        return Target(f"{size:,} at a time", self.url, "batch", variables, self.parts, ("200",))
+
     def read(self, sale: str) -> Target:
         return Target(
             self.name, self.url, "read", {"PATH": f"/v1/sales/{sale}", "AUTH": self.authorization},
@@ -296,3 +302,8 @@ class Service:
     async def committed(self, sale: str) -> int:
         """Return the units sold, as the API shows them."""
         return sum(item["sold"] for item in (await self.call("GET", f"/v1/sales/{sale}"))["items"])
+
+    async def taken(self, sale: str) -> int:
+        """Return the units held or sold, as the API shows them."""
+        items = (await self.call("GET", f"/v1/sales/{sale}"))["items"]
+        return sum(item["held"] + item["sold"] for item in items)

@@ -20,6 +20,7 @@ BUY_RIVALS = (
 BUY_TARGETS = ("flashguard", *BUY_RIVALS, "flashguard×2", "floor")
 HOLD_TARGETS = ("flashguard", "evalsha-hold", "floor")
 REPLAY_KEYS = 1_000
+BATCH_SIZES = (64, 1_000)
 SPREAD_SKUS = 1_000
 
 
@@ -151,6 +152,19 @@ async def read(bench: Bench) -> list[Row]:
     sale = await bench.service.sale()
     targets = [bench.service.read(sale), await bench.service.read_again(sale)]
     return await bench.measured("read", [(target, None) for target in targets])
+
+
+async def batch(bench: Bench) -> list[Row]:
+    """Measure batches of holds by a gateway with few connections. The rate is that of holds in effect."""
+    targets: list[tuple[Target, Committed | None]] = []
+    for size in BATCH_SIZES:
+        sale = await bench.service.sale()
+        targets.append((bench.service.batch(sale, "reservations", size), partial(bench.service.taken, sale)))
+    rows = await bench.measured("batch", targets)
+    for row in rows:
+        row.more = {"calls_per_second": row.per_second}
+        row.per_second = round((row.committed or 0) / row.seconds, 1)
+    return rows
 
 
 async def spread(bench: Bench) -> list[Row]:

@@ -21,10 +21,12 @@ from flashguard.model import (
 )
 from flashguard.settings import Settings
 from flashguard.shop.new_sale import NewSale
+from flashguard.spread import BasketRequest
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BasketRequest",
     "Code",
     "FlashGuard",
     "Granted",

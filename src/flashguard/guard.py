@@ -29,7 +29,7 @@ from flashguard.model.arguments import must
 from flashguard.settings import Settings
 from flashguard.shop.orders import Orders
 from flashguard.shop.sales import Shop
-from flashguard.spread import ShardRouter
+from flashguard.spread import BatchSelling, ShardRouter
 from flashguard.valkey.errors import RedisError
 from flashguard.waiting.room import WaitingRooms
 from flashguard.waiting.waiting_list import WaitingList
@@ -67,6 +67,7 @@ class FlashGuard:
         self.shop = Shop(kernel, ledger, decisions, settings, self.spread, self.durability)
         self.orders = Orders(ledger, decisions, settings, self.shop.recent.forget)
         self.basket = partial(checked_basket, fold_case=settings.folds_case)
+        self.batch = BatchSelling(self.spread, self.basket)
         self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
         self.rooms = WaitingRooms(decisions, ledger, signer, ring or KeyRing(), self.customer_of)
         circuits = decisions.circuits
@@ -96,8 +97,7 @@ class FlashGuard:
             raise ConfigurationError("settings: must be Settings, or None")
         settings = settings or Settings()
         if not settings.redis_url or not settings.database_url:
-            # Imported here: a process whose servers are named, as on AWS Lambda, does not load it.
-            from flashguard.embedded.run_file import with_servers
+            from flashguard.embedded.run_file import with_servers  # not loaded where servers are named
 
             settings = with_servers(settings)
         guard = cls(settings, await Backend.connect(settings, lone=lone), ring, traces)

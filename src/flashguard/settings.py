@@ -219,6 +219,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(64 * 1024, ge=1024)
     """Maximum size of a request body; a larger one gets 413."""
+    max_batch_bytes: int = Field(
+        1024 * 1024,
+        ge=1024,
+        le=16 * 1024 * 1024,
+        description="Maximum size of a batch of holds or orders; a larger one gets 413.",
+    )
     max_head_bytes: int = Field(
         16 * 1024,
         ge=1024,

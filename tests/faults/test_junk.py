@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flashguard import Code, FlashGuard, Granted, Item, Line, NewSale, Refused, Settings
+from flashguard import BasketRequest, Code, FlashGuard, Granted, Item, Line, NewSale, Refused, Settings
 from flashguard.engine.customers import one_customer
 from flashguard.errors import ConfigurationError
 from flashguard.kernel import keys
@@ -27,7 +27,7 @@ from flashguard.model.rules import Rules
 from tests.support.real_stack import PARTITIONS, Stack, started
 from tests.support.service import unique
 
-SURFACE = {"", "shop", "orders", "waiting", "rooms"}
+SURFACE = {"", "shop", "orders", "waiting", "rooms", "batch"}
 """Where the library's public methods are: the guard itself, and these attributes of it."""
 INNER = {
     "settings", "ledger", "kernel", "partitions", "signer", "watermark", "outcomes", "decisions", "rates",
@@ -165,6 +165,7 @@ METHODS = (
     "shop.sale", "shop.sale_in_memory", "shop.sales", "shop.change", "shop.restock", "shop.orders",
     "shop.audit", "orders.cancel", "waiting.join", "waiting.see", "waiting.leave", "rooms.ticket_of",
     "rooms.issue", "rooms.poll", "rooms.leave", "rooms.bought", "rooms.admitted_until", "rooms.drawing",
+    "batch.reserve", "batch.buy",
 )  # fmt: skip
 
 
@@ -185,6 +186,19 @@ def new_sale(**more: Any) -> NewSale:
 
 def lines(value: Any) -> list[Any]:
     return [value, [value], [Line(value, 1)], [Line(Sku("unit"), value)], [Line(Sku("unit"), 1), value]]
+
+
+def baskets(value: Any) -> list[Any]:
+    unit = [Line(Sku("unit"), 1)]
+    return [
+        value,
+        [value],
+        [BasketRequest("ann", unit), value],
+        [BasketRequest(value, unit)],
+        *([BasketRequest("ann", each)] for each in lines(value)),
+        [BasketRequest("ann", unit, value)],
+        [BasketRequest("ann", unit, None, value)],
+    ]
 
 
 def sales(value: Any) -> list[Any]:
@@ -235,6 +249,8 @@ def filters(value: Any) -> list[Any]:
 
 
 def is_refusal(name: str, answer: Any) -> bool:
+    if isinstance(answer, list) and name.startswith("batch."):
+        return any(is_refusal(name, each) for each in answer)
     if isinstance(answer, Refused):
         return answer.code in REFUSALS and bool(answer.detail or answer.code is not Code.INVALID_REQUEST)
     return name.rsplit(".", 1)[-1] in NOTHING and not answer
@@ -274,7 +290,9 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
             "settings": guard.settings, "lone": False, "ring": None, "traces": None, "seconds": 5.0,
             "text": "ann", "sale": of,
             "sale_id": of,
-            "customer": "ann", "lines": [Line(Sku("unit"), 1)], "key": unique("key"), "admitted_until": 0,
+            "customer": "ann", "lines": [Line(Sku("unit"), 1)],
+            "requests": [BasketRequest("ann", [Line(Sku("unit"), 1)])],
+            "key": unique("key"), "admitted_until": 0,
             "id_": id_, "receipt": None, "new": new_sale(), "stored": stored, "creation_key": unique("key"),
             "sale_ids": [of], "partition": stack.partition(of), "after": None, "limit": 10, "drafts": True,
             "verb": "patch", "changes": {}, "sku": "unit", "delta": 1, "reason": "test",
@@ -291,7 +309,7 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
                 if parameter.kind is parameter.VAR_KEYWORD:
                     tries = [{each: junk} for each in (*sorted(CHANGEABLE), "color", "sku")]
                 else:
-                    makers = {"lines": lines, "new": sales, "which": filters}
+                    makers = {"lines": lines, "requests": baskets, "new": sales, "which": filters}
                     tries = [{name: each} for each in makers.get(name, lambda value: [value])(junk)]
                 for odd in tries:
                     base = {each: good(path)[each] for each in signature.parameters if each != "changes"}
@@ -324,6 +342,15 @@ def is_fine(path: str, name: str, odd: dict[str, Any], junk: Any) -> bool:
     with contextlib.suppress(Exception):
         if name == "changes":
             return good_field(field, junk) if field in CHANGEABLE else False
+        if field == "requests":
+            return all(
+                type(each) is BasketRequest
+                and is_str(each.customer)
+                and is_fine(path, "lines", {"lines": each.lines}, junk)
+                and is_good_key(each.key)
+                and is_int(each.admitted_until, 0, 2**53)
+                for each in value
+            )
         if field == "lines":
             return all(
                 isinstance(line, Line) and is_printable(line.sku) and is_int(line.quantity, 1, 10**6)

@@ -12,6 +12,7 @@ import pytest
 
 from flashguard.client import (
     AsyncClient,
+    BatchItem,
     Client,
     ClientError,
     Code,
@@ -79,6 +80,35 @@ async def test_a_buyers_way_from_hold_to_order(service, client):
     assert [order.id async for order in client.orders(sale)] == [held.reservation.id]
     item = (await client.sale(sale)).items[0]
     assert (item.available, item.held, item.sold) == (1, 0, 2)
+
+
+async def test_many_requests_in_one_call_have_their_own_outcomes(service, client):
+    sale = await service.create_sale(stock=3)
+    wanted = [
+        BatchItem("ada", {"unit": 2}, "k"),
+        BatchItem("bob", [Line("unit", 2)]),
+        BatchItem("cid", {"unit": 0}),
+    ]
+    held, short, wrong = await client.reserve_many(sale, wanted)
+    assert isinstance(held, Granted)
+    assert (held.reservation.customer, held.reservation.status, held.replayed) == ("ada", "held", False)
+    assert (short.code, short.sku, short.available) == (Code.SOLD_OUT, "unit", 1)
+    assert wrong.code is Code.INVALID_REQUEST
+    [again] = await client.reserve_many(sale, wanted[:1])
+    assert again == Granted(held.reservation, True)
+    [bought] = await client.buy_many(sale, [BatchItem("eve", {"unit": 1})])
+    assert bought.reservation.status == "confirmed"
+    with pytest.raises(ProblemError, match="invalid-request"):
+        await client.buy_many(sale, [])
+
+
+@pytest.mark.parametrize("fault", ["503-now", "cut-before", "cut-after"])
+async def test_a_batch_takes_effect_once_whatever_becomes_of_the_line(service, client, line, fault):
+    sale = await service.create_sale(stock=5)
+    line.next_requests_meet(fault, fault)
+    outcomes = await client.buy_many(sale, [BatchItem(f"c{number}", {"unit": 1}) for number in range(4)])
+    assert [each.reservation.customer for each in outcomes] == [f"c{number}" for number in range(4)]
+    assert (await service.item(sale))["sold"] == 4
 
 
 async def test_what_a_buyer_can_cause_is_a_value(service, client):

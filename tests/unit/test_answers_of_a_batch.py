@@ -37,15 +37,15 @@ async def test_holds_buys_and_rejections_need_no_task_of_their_own(call):
 
 async def test_a_defect_in_one_answer_leaves_the_others_of_its_batch(monkeypatch, caplog):
     server = OfflineServer(SETTINGS, MANY, RESULTS["buy"])
-    counted, calls = buyer_calls._counted, []
+    noted, calls = buyer_calls.note_sold, []
 
     def broken_once(*given):
         calls.append(given)
         if len(calls) == 3:
             raise ZeroDivisionError
-        return counted(*given)
+        return noted(*given)
 
-    monkeypatch.setattr(buyer_calls, "_counted", broken_once)
+    monkeypatch.setattr(buyer_calls, "note_sold", broken_once)
     answers = await server.answers(instructions.requests("buy"))
     statuses = [answer[9:12] for answer in answers]
     assert statuses == [b"500" if number == 2 else b"201" for number in range(MANY)]

@@ -9,6 +9,8 @@ WITHOUT_KEY = {
     "POST /v1/reservations/{id}/confirm": "a confirmed reservation is answered as it is",
     "POST /v1/reservations/{id}/release": "a released reservation is answered as it is",
     "PATCH /v1/sales/{sale}": "sets values, to the same ones again",
+    "POST /v1/sales/{sale}/orders:batch": "each request has a key of its own in the body",
+    "POST /v1/sales/{sale}/reservations:batch": "each request has a key of its own in the body",
     "POST /v1/sales/{sale}/shadow": "a shadow stays one, since the first time",
     "POST /v1/sales/{sale}/shadow/attempts": "each attempt has a key of its own in the body",
     "POST /v1/sales/{sale}/tickets": "a customer has one ticket of a sale",

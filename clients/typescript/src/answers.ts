@@ -65,6 +65,15 @@ export function outcomeOf(response: Response, data: Reservation | undefined, err
   throw errorOf(response, error);
 }
 
+/** Return the outcomes of a batch, in the order of its requests. */
+export function outcomesOf(response: Response, data: Schemas["BatchView"] | undefined, error: unknown): Outcome[] {
+  return dataOf(response, data, error).outcomes.map(({ reservation, problem, replayed }) => {
+    if (reservation) return { granted: true, reservation, replayed: replayed === true };
+    if (problem) return { granted: false, code: problem.code, problem };
+    throw errorOf(response, error);
+  });
+}
+
 /** Return the data of an answer, or throw its problem. */
 export function dataOf<T>(response: Response, data: T | undefined, error: unknown): T {
   if (data === undefined) throw errorOf(response, error);

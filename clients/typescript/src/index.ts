@@ -1,8 +1,8 @@
 /** A client of FlashGuard for browsers, with a buyer's token, and for servers, with an API key. */
 import createClient, { type Client } from "openapi-fetch";
-import { dataOf, outcomeOf } from "./answers.js";
+import { dataOf, outcomeOf, outcomesOf } from "./answers.js";
 import type { BuyerToken, Outcome, Reservation, Sale, SaleToCreate } from "./answers.js";
-import { retrying, type ClientOptions } from "./retry.js";
+import { newKey, retrying, type ClientOptions } from "./retry.js";
 import type { paths } from "./schema.js";
 
 export { NoAnswer, ProblemError } from "./answers.js";
@@ -28,6 +28,12 @@ export interface CallOptions {
   key?: string;
   /** The admission of the sale's waiting room, if the sale has one. */
   admission?: string;
+}
+
+/** What one customer of a batch wants. */
+export interface BatchItem extends CallOptions {
+  customer: string;
+  items: Basket;
 }
 
 const PAGE = 500;
@@ -59,6 +65,27 @@ export class FlashGuard {
       body: basket(customer, items, options),
     });
     return outcomeOf(response, data, error);
+  }
+
+  /**
+   * Hold units for up to 1,000 customers in one call. The outcomes are in the order of the requests. Every refusal is
+   * an outcome here, also `overloaded` or `invalid-request`: send such a request again with the same key.
+   */
+  async reserveMany(sale: string, requests: readonly BatchItem[]): Promise<Outcome[]> {
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/reservations:batch", {
+      params: { path: { sale } },
+      body: { requests: requests.map(keyedBasket) },
+    });
+    return outcomesOf(response, data, error);
+  }
+
+  /** Reserve and confirm in one step for up to 1,000 customers: see `reserveMany`. */
+  async buyMany(sale: string, requests: readonly BatchItem[]): Promise<Outcome[]> {
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/orders:batch", {
+      params: { path: { sale } },
+      body: { requests: requests.map(keyedBasket) },
+    });
+    return outcomesOf(response, data, error);
   }
 
   /** Turn a hold into an order. With its receipt, an expired hold too, while its units are available. */
@@ -161,6 +188,10 @@ function pathSerializer(path: string, ids: Record<string, unknown>): string {
 
 function keyed(key: string | undefined): { "idempotency-key"?: string } {
   return key === undefined ? {} : { "idempotency-key": key };
+}
+
+function keyedBasket(one: BatchItem) {
+  return { key: one.key ?? newKey(), ...basket(one.customer, one.items, one) };
 }
 
 function basket(customer: string, items: Basket, options: CallOptions) {

@@ -98,6 +98,6 @@ function backoffMs(retry: Retry, attempt: number): number {
 }
 
 /** Return a random key. Works on pages without HTTPS too, where `crypto.randomUUID` is missing. */
-function newKey(): string {
+export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -84,6 +84,25 @@ test("an id is one segment of a path, and an incomplete key or URL fails without
   assert.throws(() => new FlashGuard("127.0.0.1:8000"), /as in http/);
 });
 
+test("many requests in one call have their own outcomes", async () => {
+  const sale = await openSale(3);
+  const wanted = [
+    { customer: "ada", items: { unit: 2 }, key: `k-${sale}` },
+    { customer: "bob", items: { unit: 2 } },
+    { customer: "cid", items: { unit: 0 } },
+  ];
+  const [held, short, wrong] = await flashguard.reserveMany(sale, wanted);
+  assert.deepEqual([held.granted, held.replayed, held.reservation.customer], [true, false, "ada"]);
+  assert.deepEqual([short.granted, short.code, short.problem.available], [false, "sold-out", 1]);
+  assert.equal(wrong.code, "invalid-request");
+  const [again] = await flashguard.reserveMany(sale, wanted.slice(0, 1));
+  assert.equal(again.replayed, true);
+  await nextRequestsMeet("cut-after");
+  const [bought] = await flashguard.buyMany(sale, [{ customer: "eve", items: { unit: 1 } }]);
+  assert.equal(bought.reservation.status, "confirmed");
+  await assert.rejects(flashguard.buyMany(sale, []), { code: "invalid-request" });
+});
+
 test("a refusal that a buyer can cause is a value", async () => {
   const sale = await openSale(1);
   const refused = await flashguard.buy(sale, "ada", { unit: 2 });

@@ -60,6 +60,7 @@ class Right(Enum):
     """
 
     SELL = "hold, buy, confirm, release, extend and wait for units", {Scope.SHOP}, True, True
+    SELL_MANY = "hold and buy for many customers in one call", {Scope.SHOP}
     READ_SALES = "read sales, reservations, tickets and places", {Scope.SHOP, Scope.READ}, True, True
     READ_ORDERS = "read orders and the report of a shadow", {Scope.SHOP, Scope.READ}
     CANCEL_ORDERS = "cancel orders", {Scope.SHOP}

@@ -29,6 +29,7 @@ from .openapi import contract
 from .pages.serve import install as install_pages
 from .responses import problems
 from .routes import (
+    batches,
     buyer_tokens,
     events,
     health,
@@ -136,6 +137,7 @@ def create_app(
     app.include_router(orders.router)
     app.include_router(imports.router)
     app.include_router(reservations.router)
+    app.include_router(batches.router)
     app.include_router(waiting_room.router)
     app.include_router(waiting_list.router)
     app.include_router(events.router)
@@ -152,7 +154,11 @@ def create_app(
         app.add_middleware(RateLimit, limits=limits, callers=app.state.callers)
     app.add_middleware(
         BodyLimit, max_body_bytes=settings.max_body_bytes, answers=answers,
-        larger={imports.PATH: settings.max_import_bytes},
+        larger={
+            "imports": settings.max_import_bytes,
+            "reservations:batch": settings.max_batch_bytes,
+            "orders:batch": settings.max_batch_bytes,
+        },
     )  # fmt: skip
     if settings.cors_origins:
         app.add_middleware(

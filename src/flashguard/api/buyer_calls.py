@@ -69,7 +69,7 @@ async def _sell(
 ) -> Encoded:
     if not may_act_for(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
-    basket = _basket(guard, caller, sale, body, key, buy)
+    basket = basket_of(guard, caller, sale, body, key, buy)
     if isinstance(basket, Refused):
         return _counted(guard, "buy" if buy else "reserve", basket)
     return await _sell_basket(guard, basket)
@@ -83,14 +83,14 @@ def begin_reserve(
     guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None
 ) -> Begun | None:
     """Return what `reserve` asks the kernel; None for a basket that it refuses."""
-    return _begin(guard, caller, sale, _basket(guard, caller, sale, body, key, buy=False))
+    return _begin(guard, caller, sale, basket_of(guard, caller, sale, body, key, buy=False))
 
 
 def begin_buy(
     guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None
 ) -> Begun | None:
     """Return what `buy` asks the kernel; None for a basket that it refuses."""
-    return _begin(guard, caller, sale, _basket(guard, caller, sale, body, key, buy=True))
+    return _begin(guard, caller, sale, basket_of(guard, caller, sale, body, key, buy=True))
 
 
 def _begin(guard: FlashGuard, caller: Caller, sale: str, basket: Basket | Refused) -> Begun | None:
@@ -164,7 +164,7 @@ def ticket_refusal(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str)
     return None
 
 
-def _basket(
+def basket_of(
     guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None, buy: bool
 ) -> Basket | Refused:
     until = 0
@@ -174,19 +174,28 @@ def _basket(
 
 
 def _sold(guard: FlashGuard, basket: Basket, outcome: Outcome) -> Encoded:
-    """Return the answer to a basket; after one who was admitted and served, the waiting room admits the next
-    buyer."""
+    note_sold(guard, basket, outcome)
+    return outcome_response(outcome, 201)
+
+
+def note_sold(guard: FlashGuard, basket: Basket, outcome: Outcome) -> None:
+    """Count the outcome of a basket. After a buyer who was admitted and served, the waiting room admits the
+    next."""
     if basket.admitted_until and isinstance(outcome, Granted) and not outcome.replayed:
         units = sum(line.quantity for line in basket.lines)
         guard.rooms.bought(basket.sale, basket.customer, units)
-    return _counted(guard, "buy" if basket.buy else "reserve", outcome, 201)
+    _count(guard, "buy" if basket.buy else "reserve", outcome)
 
 
 def _counted(guard: FlashGuard, verb: str, outcome: Outcome, status: int = 200) -> Encoded:
-    """Return the response, after counting the outcome by its status or code."""
+    """Return the response, after counting the outcome."""
+    _count(guard, verb, outcome)
+    return outcome_response(outcome, status)
+
+
+def _count(guard: FlashGuard, verb: str, outcome: Outcome) -> None:
     label = outcome.reservation.status if isinstance(outcome, Granted) else outcome.code
     guard.outcomes[verb, label] += 1
-    return outcome_response(outcome, status)
 
 
 def _is_of_their_sale(caller: Caller, id_: str) -> bool:

@@ -5,13 +5,14 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from flashguard.api.responses.begun import Answer, Begun, Work
-from flashguard.api.schemas.bodies import PlainBasket, plain_basket
+from flashguard.api.schemas.batches import PlainRequest, plain_batch
+from flashguard.api.schemas.bodies import PlainBasket, lane_basket
 from flashguard.engine.decision import Decision
 from flashguard.engine.selling import Sell
 from flashguard.guard import FlashGuard
 from flashguard.model import is_sale_id, split_reservation_id
 
-from . import buyer_calls, sale_reads
+from . import batch_calls, buyer_calls, sale_reads
 from .access import Right
 from .buyer_calls import TICKET
 
@@ -33,8 +34,9 @@ class HotCall(NamedTuple):
             in the next batch. Returns an answer, or work to be started, where nothing is to be asked so; None
             where the framework must refuse. None for a call without halves.
         finish: the second half: makes the answer of the decision.
-        read_body: parses the body, or raises ValueError; None: the lane takes the call only without a body. A
-            call with a basket also counts in the rate bucket of the basket's customer.
+        read_body: parses a body in which each name stands once, or raises ValueError; None: the lane takes
+            the call only without a body. A call with a basket also counts in the rate bucket of the basket's
+            customer.
         has_key: whether it takes an `Idempotency-Key`.
         has_conditions: whether it takes the request's `Conditions`, last.
     """
@@ -43,7 +45,7 @@ class HotCall(NamedTuple):
     path: str
     right: Right
     handle: Callable[..., Work]
-    read_body: Callable[[bytes], PlainBasket] | None = None
+    read_body: Callable[[bytes], PlainBasket | list[PlainRequest]] | None = None
     has_key: bool = False
     begin: Callable[..., Begun | None] | None = None
     finish: Callable[[FlashGuard, Sell, Decision], Answer] = buyer_calls.sold
@@ -51,12 +53,20 @@ class HotCall(NamedTuple):
 
 
 RESERVE: Final = HotCall(
-    "POST", "/v1/sales/{sale}/reservations", Right.SELL, buyer_calls.reserve, plain_basket, has_key=True,
+    "POST", "/v1/sales/{sale}/reservations", Right.SELL, buyer_calls.reserve, lane_basket, has_key=True,
     begin=buyer_calls.begin_reserve,
 )  # fmt: skip
 BUY: Final = HotCall(
-    "POST", "/v1/sales/{sale}/orders", Right.SELL, buyer_calls.buy, plain_basket, has_key=True,
+    "POST", "/v1/sales/{sale}/orders", Right.SELL, buyer_calls.buy, lane_basket, has_key=True,
     begin=buyer_calls.begin_buy,
+)  # fmt: skip
+RESERVE_BATCH: Final = HotCall(
+    "POST", "/v1/sales/{sale}/reservations:batch", Right.SELL_MANY, batch_calls.reserve_batch, plain_batch,
+    begin=batch_calls.begin_reserve_batch,
+)  # fmt: skip
+BUY_BATCH: Final = HotCall(
+    "POST", "/v1/sales/{sale}/orders:batch", Right.SELL_MANY, batch_calls.buy_batch, plain_batch,
+    begin=batch_calls.begin_buy_batch,
 )  # fmt: skip
 CONFIRM: Final = HotCall("POST", "/v1/reservations/{id}/confirm", Right.SELL, buyer_calls.confirm)
 RELEASE: Final = HotCall("POST", "/v1/reservations/{id}/release", Right.SELL, buyer_calls.release)
@@ -73,7 +83,9 @@ READ_SALE: Final = HotCall(
     begin=sale_reads.begin_read,
     has_conditions=True,
 )
-HOT_CALLS: Final = (RESERVE, BUY, CONFIRM, RELEASE, EXTEND, READ, READ_TICKET, READ_SALE)
+HOT_CALLS: Final = (
+    RESERVE, BUY, RESERVE_BATCH, BUY_BATCH, CONFIRM, RELEASE, EXTEND, READ, READ_TICKET, READ_SALE,
+)  # fmt: skip
 
 
 class Match(NamedTuple):

@@ -123,7 +123,7 @@ class Instance:
 
     def _hot(self, request: HttpRequest) -> HotRequest | None:
         hot = match(request.method.encode(), request.url)
-        if hot is None or len(request.body) > self._lane.max_body_bytes:
+        if hot is None or len(request.body) > self._lane.most_bytes(hot):
             return None
         return self._lane.plan(hot, request.headers, request.body, (request.peer, 0))
 

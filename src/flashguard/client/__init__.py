@@ -28,13 +28,14 @@ from flashguard.model import Granted, Item, Line, Outcome, Refused, Reservation,
 
 from .aio import AsyncClient
 from .answers import BuyerToken, ClientError, NoAnswer, Page, ProblemError
-from .calls import Told
+from .calls import BatchItem, Told
 from .retry import Retry
 from .shadow import Shadow
 from .sync import Client
 
 __all__ = [
     "AsyncClient",
+    "BatchItem",
     "BuyerToken",
     "Client",
     "ClientError",

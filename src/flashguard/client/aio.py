@@ -11,7 +11,7 @@ from flashguard.model import Item, Outcome, Reservation, Sale
 
 from . import calls
 from .answers import Answer, BuyerToken
-from .calls import CONNECTIONS, Basket, Call, Told, checked_url, headers_of
+from .calls import CONNECTIONS, Basket, BatchItem, Call, Told, checked_url, headers_of
 from .retry import Attempts, Retry
 
 T = TypeVar("T")
@@ -72,6 +72,18 @@ class AsyncClient:
     ) -> Outcome:
         """Reserve and confirm in one step: granted means committed in PostgreSQL."""
         return await self._do(calls.take("orders", sale, customer, items, key, admission))
+
+    async def reserve_many(self, sale: str, requests: Sequence[BatchItem]) -> list[Outcome]:
+        """Hold units for up to 1,000 customers in one call; return the outcomes in the requests' order.
+
+        Every refusal is a value here, also `overloaded` or `invalid-request`. To repeat a request that the
+        service could not decide, send it again with the same key.
+        """
+        return await self._do(calls.take_many("reservations", sale, requests))
+
+    async def buy_many(self, sale: str, requests: Sequence[BatchItem]) -> list[Outcome]:
+        """Reserve and confirm in one step for up to 1,000 customers: see `reserve_many`."""
+        return await self._do(calls.take_many("orders", sale, requests))
 
     async def confirm(self, id_: str, *, receipt: str | None = None) -> Outcome:
         """Turn a hold into an order; with its receipt also an expired one, while its units are available."""

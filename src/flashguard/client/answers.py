@@ -99,6 +99,34 @@ def outcome(answer: Answer) -> Outcome:
     raise problem_of(answer)
 
 
+class _OutcomeOfBatch(Struct, frozen=True):
+    status: int
+    replayed: bool = False
+    reservation: Reservation | None = None
+    problem: Refused | None = None
+
+
+class _Outcomes(Struct, frozen=True):
+    outcomes: tuple[_OutcomeOfBatch, ...]
+
+
+_outcomes = msgspec.json.Decoder(_Outcomes)
+
+
+def outcomes(answer: Answer) -> list[Outcome]:
+    """Return the outcomes of a batch, in the order of its requests."""
+    found = _decoded(_outcomes, _good(answer)).outcomes
+    return [_outcome_of(each, answer) for each in found]
+
+
+def _outcome_of(one: _OutcomeOfBatch, answer: Answer) -> Outcome:
+    if one.reservation is not None:
+        return Granted(one.reservation, one.replayed)
+    if one.problem is None:
+        raise problem_of(answer, "can't read the answer: an outcome has neither reservation nor problem")
+    return one.problem
+
+
 def reservation(answer: Answer) -> Reservation:
     return _decoded(_reservation, _good(answer))
 

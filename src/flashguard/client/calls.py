@@ -43,6 +43,15 @@ class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reference: str | None = None
 
 
+class BatchItem(Struct, frozen=True):
+    """What one customer of a batch wants: the arguments of `reserve` and `buy`."""
+
+    customer: str
+    items: Basket
+    key: str | None = None
+    admission: str | None = None
+
+
 PAGE: Final = 500
 CONNECTIONS: Final = httpx.Limits(max_connections=1_000, max_keepalive_connections=100, keepalive_expiry=4.0)
 """Idle connections are closed before the service closes them (5 s); else a request could meet a closed
@@ -71,13 +80,23 @@ def headers_of(token: str | None, key: str | None) -> dict[str, str]:
 def take(
     noun: str, sale: str, customer: str, items: Basket, key: str | None, admission: str | None
 ) -> Call[Outcome]:
-    body: dict[str, Any] = {
-        "customer": customer,
-        "items": [{"sku": line.sku, "quantity": line.quantity} for line in lines_of(items)],
-    }
-    if admission is not None:
-        body["admission"] = admission
+    body = _basket(customer, items, admission)
     return Call("POST", f"/v1/sales/{_safe(sale)}/{noun}", answers.outcome, body, key or _new_key())
+
+
+def take_many(noun: str, sale: str, requests: Sequence[BatchItem]) -> Call[list[Outcome]]:
+    bodies = [
+        {"key": each.key or _new_key(), **_basket(each.customer, each.items, each.admission)}
+        for each in requests
+    ]
+    path = f"/v1/sales/{_safe(sale)}/{noun}:batch"
+    return Call("POST", path, answers.outcomes, {"requests": bodies}, _new_key())
+
+
+def _basket(customer: str, items: Basket, admission: str | None) -> dict[str, Any]:
+    lines = [{"sku": line.sku, "quantity": line.quantity} for line in lines_of(items)]
+    body: dict[str, Any] = {"customer": customer, "items": lines}
+    return body if admission is None else body | {"admission": admission}
 
 
 def lines_of(items: Basket) -> tuple[Line, ...]:

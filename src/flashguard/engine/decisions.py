@@ -112,6 +112,23 @@ class Decisions:
             return await self._traces.deciding(asked.verb, asked, future)
         return await future
 
+    async def decide_all(self, asked: Sequence[PendingDecision]) -> list[Decision]:
+        """Return the kernel's decisions on several requests, in their order. They are queued in one turn and
+        awaited together."""
+        decided: dict[PendingDecision, Decision] = {}
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answer(each: PendingDecision, decision: Decision) -> None:
+            decided[each] = decision
+            if len(decided) == len(asked) and not done.done():
+                done.set_result(None)
+
+        for each in asked:
+            self.submit(each, answer)
+        if asked:
+            await done
+        return [decided[each] for each in asked]
+
     def ask(
         self,
         verb: Verb,

@@ -1,6 +1,16 @@
 """Spread sales: buyers are routed to their home shards, and units are moved to the shards that need them."""
 
+from .batch import BasketRequest, BatchSelling
 from .routing import ShardRouter
 from .whole import NO_LIST, Whole, shard_drafts, unfit, with_memory_state
 
-__all__ = ["NO_LIST", "ShardRouter", "Whole", "shard_drafts", "unfit", "with_memory_state"]
+__all__ = [
+    "NO_LIST",
+    "BasketRequest",
+    "BatchSelling",
+    "ShardRouter",
+    "Whole",
+    "shard_drafts",
+    "unfit",
+    "with_memory_state",
+]

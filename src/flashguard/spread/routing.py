@@ -1,8 +1,8 @@
 """Routes each buyer of a spread sale to the home shard, and brings units there."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, cast
 
 from flashguard.engine.baskets import Basket
 from flashguard.engine.decision import Decision, DecisionStatus
@@ -10,15 +10,16 @@ from flashguard.engine.decisions import Decisions
 from flashguard.engine.fallback import Fallback
 from flashguard.engine.holding import Holding
 from flashguard.engine.late_confirm import lines_of
-from flashguard.engine.outcomes import newly_done
+from flashguard.engine.outcomes import RETRY_SECONDS, newly_done
 from flashguard.engine.selling import NotHere, Sell, Selling, Shard
 from flashguard.errors import Code
+from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.results import Refusal
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_of
-from flashguard.model import Line, Outcome, Refused, SaleId, public_sale, split_reservation_id, unknown
+from flashguard.model import Key, Line, Outcome, Refused, SaleId, public_sale, split_reservation_id, unknown
 from flashguard.model.shards import home_shard, shard_id, shard_number
 from flashguard.recorder.transfers import complete_transfers
 from flashguard.settings import Settings
@@ -114,6 +115,41 @@ class ShardRouter:
         elif not await self.is_spread(sale):
             return await self._fallback.sale_not_in_memory(sale, outcome.short, outcome.body)
         return await self._sell_spread(asked.basket)
+
+    async def sell_all(self, baskets: Sequence[Basket]) -> list[Outcome]:
+        """Return the outcomes of several baskets, in their order. A basket that its batch decides costs no
+        task. Of baskets with one key, the later ones find what became of the first."""
+        asked = [self.prepare(basket) for basket in baskets]
+        decisions = iter(await self._decisions.decide_all([each for each in asked if each is not None]))
+        outcomes: list[Outcome | None] = []
+        first: list[tuple[int, Coroutine[Any, Any, Outcome]]] = []
+        again: list[tuple[int, Coroutine[Any, Any, Outcome]]] = []
+        keys: set[Key] = set()
+        for place, (basket, each) in enumerate(zip(baskets, asked, strict=True)):
+            decision = None if each is None else next(decisions)
+            outcome = None if each is None or decision is None else self.outcome(each, decision)
+            outcomes.append(outcome)
+            if outcome is None:
+                elsewhere = self._sell_elsewhere(basket, each, decision)
+                (again if basket.key in keys else first).append((place, elsewhere))
+                if basket.key is not None:
+                    keys.add(basket.key)
+        found = await asyncio.gather(*(work for _, work in first))
+        for (place, _), outcome in zip(first, found, strict=True):
+            outcomes[place] = outcome
+        for place, work in again:
+            outcomes[place] = await work
+        return cast("list[Outcome]", outcomes)
+
+    async def _sell_elsewhere(self, basket: Basket, asked: Sell | None, decision: Decision | None) -> Outcome:
+        """Return the outcome of a basket that its batch alone does not decide; a refusal where a server is
+        away, so that the others of its call are answered."""
+        try:
+            if asked is None or decision is None:
+                return await self._sell_spread(basket)
+            return await self.outcome_elsewhere(asked, decision)
+        except (MemoryAway, LedgerAway) as error:
+            return Refused(code=Code.RECOVERING, detail=str(error), retry_after_seconds=RETRY_SECONDS)
 
     async def _sell_spread(self, basket: Basket) -> Outcome:
         """Ask the home shard, and bring units to it for as long as any shard has some."""

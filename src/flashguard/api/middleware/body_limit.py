@@ -41,7 +41,7 @@ class BodyLimit:
     status.
 
     Parameters:
-        larger: bounds of the paths that accept larger bodies.
+        larger: bounds of the paths that accept larger bodies, by their last part.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class BodyLimit:
         came = perf_counter()
         received = 0
         started = False
-        most = self.larger.get(scope["path"], self.max_body_bytes)
+        most = self.larger.get(scope["path"].rpartition("/")[2], self.max_body_bytes)
 
         async def bounded() -> Message:
             nonlocal received

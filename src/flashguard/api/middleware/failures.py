@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from flashguard.api.openapi.contract import methods_of
-from flashguard.api.responses.problems import RefusedError, away_problem, error_text, problem, shown
+from flashguard.api.responses.problems import RefusedError, away_problem, invalid_body, problem
 from flashguard.errors import Code
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
@@ -21,17 +21,12 @@ NO_JSON: Final = "Content-Type: must be application/json"
 
 
 def _validation_problem(_: Request, error: RequestValidationError) -> Response:
-    found = error.errors()[:50]
+    found = error.errors()
     if any(item["loc"] == ("body",) and isinstance(item.get("input"), bytes) for item in found):
         return problem(
             Refused(code=Code.INVALID_REQUEST, detail=NO_JSON)
         )  # the framework did not parse the body as JSON
-    errors = [
-        {"where": ".".join(shown(str(part)) for part in item["loc"]), "what": error_text(item)}
-        for item in found
-    ]
-    detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:3])
-    return problem(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=errors)
+    return _problem_error(_, invalid_body(found))
 
 
 def _http_problem(request: Request, error: HTTPException) -> Response:
@@ -53,7 +48,8 @@ def _away_problem(_: Request, error: Exception) -> Response:
     return away_problem(error)
 
 
-def _problem_error(_: Request, error: RefusedError) -> Response:
+def _problem_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
     return problem(error.refused, **error.more)
 
 
@@ -61,6 +57,6 @@ def install(app: FastAPI) -> None:
     """Register the handlers that make every error of the app a problem."""
     app.add_exception_handler(RequestValidationError, _validation_problem)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
-    app.add_exception_handler(RefusedError, _problem_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RefusedError, _problem_error)
     app.add_exception_handler(MemoryAway, _away_problem)
     app.add_exception_handler(LedgerAway, _away_problem)

@@ -1,13 +1,17 @@
 """Limits on requests per client, with the headers of draft-ietf-httpapi-ratelimit-headers-11."""
 
+import asyncio
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flashguard.access.rate_limits import Allowance, Bucket, RateLimits
 from flashguard.api.access import Caller, Callers
+from flashguard.api.responses.encoded import Encoded
 from flashguard.api.responses.problems import RefusedError, problem
+from flashguard.api.schemas.batches import PlainRequest
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import RateKind, Refused
@@ -99,6 +103,41 @@ def customer_bucket(guard: FlashGuard, customer: str) -> Bucket:
     return Bucket(RateKind.CUSTOMER, guard.customer_of(customer) or customer)
 
 
+async def count_batch(
+    request: "Request", guard: FlashGuard, caller: Caller, requests: Sequence[PlainRequest | Encoded]
+) -> list[PlainRequest | Encoded]:
+    """Count each request of a batch as its single call would count; return the requests, with a refusal in
+    place of each that is over a limit. The call itself has counted for the first."""
+    if not guard.rates.on:
+        return list(requests)
+    limits: Limits = request.app.state.limits
+    peer = request.client.host if request.client else None
+    ours = limits.buckets(peer, request.scope["headers"], caller)
+    spent = await asyncio.gather(
+        *(
+            guard.rates.spend(
+                (ours if place else [])
+                + ([] if isinstance(each, Encoded) else [customer_bucket(guard, each.customer)])
+            )
+            for place, each in enumerate(requests)
+        )
+    )
+    counted = list(requests)
+    for place, allowance in enumerate(spent):
+        if allowance is not None:
+            _note_narrowest(request, allowance)
+            if allowance.wait_seconds > 0:
+                counted[place] = problem(refusal(allowance))
+    return counted
+
+
+def _note_narrowest(request: "Request", allowance: Allowance) -> None:
+    """Make the answer's headers say what is left of the narrowest limit."""
+    before: Allowance | None = getattr(request.state, "allowance", None)
+    if before is None or allowance.wait_seconds > 0 or allowance.left < before.left:
+        request.state.allowance = allowance
+
+
 async def count_customer(request: "Request", guard: FlashGuard, caller: Caller, customer: str) -> None:
     """Count a request in its customer's bucket, unless the caller's token already did.
 
@@ -110,8 +149,6 @@ async def count_customer(request: "Request", guard: FlashGuard, caller: Caller, 
     allowance = await guard.rates.spend([customer_bucket(guard, customer)])
     if allowance is None:
         return
-    before: Allowance | None = getattr(request.state, "allowance", None)
-    if before is None or allowance.wait_seconds > 0 or allowance.left < before.left:
-        request.state.allowance = allowance
+    _note_narrowest(request, allowance)
     if allowance.wait_seconds > 0:
         raise RefusedError(refusal(allowance))

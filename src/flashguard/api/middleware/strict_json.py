@@ -6,7 +6,7 @@ first and FlashGuard acted on the second, the check would be worthless.
 
 import json
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Depends, Request
 
@@ -14,9 +14,16 @@ from flashguard.api.responses.problems import RefusedError, shown
 from flashguard.errors import Code
 from flashguard.model import Refused
 
+NOT_UTF_8: Final = Refused(code=Code.INVALID_REQUEST, detail="body: is not JSON in UTF-8")
+
 
 class _Repeated(ValueError):
     pass
+
+
+def repeated(name: str) -> Refused:
+    """Return the refusal of a body that repeats a name."""
+    return Refused(code=Code.INVALID_REQUEST, detail=f"body: the name {shown(name)} appears twice")
 
 
 def number(text: str) -> int | float:
@@ -40,11 +47,16 @@ def _put_integers(value: Any, into: Any) -> None:
         into[:] = value
 
 
+def first_repeated(pairs: list[tuple[str, Any]]) -> str:
+    """Return the first name that a JSON object repeats."""
+    seen: set[str] = set()
+    return next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+
+
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        seen: set[str] = set()
-        raise _Repeated(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
+        raise _Repeated(first_repeated(pairs))
     return names
 
 
@@ -70,15 +82,12 @@ async def check_json(request: Request) -> None:
 
     try:
         value = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique_names, parse_float=read)
-    except _Repeated as repeated:
-        detail = f"body: the name {shown(str(repeated))} appears twice"
+    except _Repeated as found:
+        raise RefusedError(repeated(str(found))) from None
     except (ValueError, RecursionError):
-        detail = "body: is not JSON in UTF-8"  # Python's parser would accept UTF-16
-    else:
-        if floats:
-            _put_integers(value, await request.json())
-        return
-    raise RefusedError(Refused(code=Code.INVALID_REQUEST, detail=detail))
+        raise RefusedError(NOT_UTF_8) from None  # Python's parser would accept UTF-16
+    if floats:
+        _put_integers(value, await request.json())
 
 
 StrictJson = Depends(check_json)

@@ -1,6 +1,7 @@
 """RFC 9457 problems: the shape of every error answer."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from .encoded import Encoded, Head, Header
 MEDIA_TYPE: Final = "application/problem+json"
 SERVER_AWAY_RETRY_SECONDS: Final = 1.0
 MAX_SHOWN: Final = 200
+MAX_ERRORS: Final = 50
 PATTERNS: Final = {
     "^[A-Z]{3}$": "must be a currency's three capital letters, as in EUR",
     "^[0-9a-f]{24}$": "must be 24 of 0-9 and a-f",
@@ -97,6 +99,16 @@ def error_text(item: Any) -> str:
     if item["type"] == "string_pattern_mismatch":
         return PATTERNS.get(item["ctx"]["pattern"], "does not have the form in the reference")
     return shown(item["msg"].removeprefix("Value error, "))
+
+
+def invalid_body(found: Sequence[Any]) -> RefusedError:
+    """Return the refusal of a request in which pydantic found these errors."""
+    errors = [
+        {"where": ".".join(shown(str(part)) for part in item["loc"]), "what": error_text(item)}
+        for item in found[:MAX_ERRORS]
+    ]
+    detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:3])
+    return RefusedError(Refused(code=Code.INVALID_REQUEST, detail=detail), errors=errors)
 
 
 def away_problem(error: Exception) -> Encoded:

@@ -19,7 +19,7 @@ from flashguard.api.middleware.request_ids import HEADER, request_id
 from flashguard.api.responses.begun import Begun
 from flashguard.api.responses.problems import RefusedError
 from flashguard.api.sale_reads import conditions_of
-from flashguard.api.schemas.bodies import surely_plain
+from flashguard.api.schemas.batches import plain_batch
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.shared import Shared
 from flashguard.settings import Mode
@@ -39,13 +39,17 @@ class Lane:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         settings = shared.settings
-        self.max_body_bytes = settings.max_body_bytes
+        self._max_body_bytes, self._max_batch_bytes = settings.max_body_bytes, settings.max_batch_bytes
         self._callers = shared.callers
         self._cors = bool(settings.cors_origins)
         """Whether browsers' answers need headers that only the framework adds; else `Origin` does not
         matter."""
         self._anonymous = None if settings.mode is Mode.PRODUCTION else ANONYMOUS
         self._limits = shared.limits
+
+    def most_bytes(self, match: Match) -> int:
+        """Return the maximum size of a call's body."""
+        return self._max_batch_bytes if match.call.read_body is plain_batch else self._max_body_bytes
 
     def plan(
         self, match: Match, headers: Headers, body: bytes, peer: tuple[str, int] | None = None
@@ -63,7 +67,9 @@ class Lane:
             return None
         authorization, key = found.get(b"authorization"), found.get(b"idempotency-key")
         caller = self._anonymous if authorization is None else self._callers.identify(authorization)
-        if not isinstance(caller, Caller) or not (caller is ANONYMOUS or call.right.allows(caller)):
+        if not isinstance(caller, Caller) or not (
+            call.right.for_anonymous if caller is ANONYMOUS else call.right.allows(caller)
+        ):
             return None
         arguments: list[Any] = list(names)
         basket = None
@@ -75,15 +81,13 @@ class Lane:
                 if found.get(b"content-type") not in PLAIN_JSON:
                     return None
                 basket = call.read_body(body)
-                if not surely_plain(body, 2 + 2 * len(basket.items)):
-                    return None
                 arguments.append(basket)
             if call.has_key:
                 arguments.append(valid_key(None if key is None else key.decode("latin-1")))
         except (RefusedError, ValueError):
             return None
         guard = self._shared.guard
-        if guard is None:
+        if guard is None or (self._limits.on and isinstance(basket, list)):  # each request of a batch counts
             return None
         if call.has_conditions:
             arguments.append(conditions_of(headers))
@@ -96,6 +100,6 @@ class Lane:
         buckets = None
         if self._limits.on:
             buckets = self._limits.buckets(peer[0] if peer else None, headers, caller)
-            if basket is not None and caller.customer is None:
+            if basket is not None and not isinstance(basket, list) and caller.customer is None:
                 buckets.append(customer_bucket(guard, basket.customer))
         return HotRequest(self._shared, call, guard, begun, buckets, request_id(found.get(HEADER)), came)

@@ -132,7 +132,7 @@ class Wire(Bounded):
             super().on_body(body)
             return
         self._held += body
-        if self._door is None or len(self._held) > self._door.max_body_bytes:
+        if self._door is None or self._match is None or len(self._held) > self._door.most_bytes(self._match):
             self._leave_lane(self._held)
 
     def on_message_complete(self) -> None:

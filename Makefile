@@ -79,7 +79,7 @@ image-check: $(DEV) ## Run the Dockerfile's steps in clean roots, then every par
 bench: $(DEV) load ## Measure against all rivals in under 12 minutes; writes bench/results
 	$(BIN)/flashguard bench
 
-bench-quick: $(DEV) load ## Measure the same roughly in under 2 minutes; writes nothing
+bench-quick: $(DEV) load ## Measure the same roughly in under 3 minutes; writes nothing
 	$(BIN)/flashguard bench quick
 
 grow: $(DEV) ## Simulate growth to a million buyers per second, from the costs that the last benchmark measured

@@ -5,7 +5,7 @@ child process: `python -m flashguard.api.rivals --strategy row-lock …`.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import asyncpg
 from fastapi import FastAPI
@@ -35,6 +35,8 @@ from flashguard.simulator import baseline
 from .access import Caller
 from .hot_calls import BUY, HotCall, Match
 from .server.front_door import FrontDoor
+from .server.hot_request import HotRequest
+from .server.lane import Headers
 from .shared import Shared
 
 UNIT: Final = (Line(Sku("drop"), 1),)
@@ -53,9 +55,13 @@ class RivalDoor(FrontDoor):
         self.shared.guard = cast(FlashGuard, app)  # the lane plans calls only while the process is connected
         self._buy = HotCall(BUY.method, BUY.path, BUY.right, self._sell, BUY.read_body, has_key=True)
 
-    def plan(self, match: Match, *request: Any) -> Any:
+    def plan(
+        self, match: Match, headers: Headers, body: bytes, peer: tuple[str, int] | None = None
+    ) -> HotRequest | None:
         """Begin a buy; None for any other call."""
-        return super().plan(Match(self._buy, match.names), *request) if match.call is BUY else None
+        if match.call is not BUY:
+            return None
+        return super().plan(Match(self._buy, match.names), headers, body, peer)
 
     async def _sell(
         self, _: FlashGuard, __: Caller, sale: str, body: PlainBasket, ___: str | None

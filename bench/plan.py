@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bench import engine, growth, idle, loads, recorder_ceiling, rush
+from bench import engine, growth, idle, loads, recorder_ceiling, restart, rush
 from bench.loads import Bench
 from bench.rows import Row
 
@@ -26,6 +26,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "growth": growth.growth,
     "idle": idle.idle,
     "ceiling": recorder_ceiling.ceiling,
+    "restart": restart.restart,
 }
 
 
@@ -77,6 +78,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("growth", 2, 3, (1_000_000,)),
         Step("idle", 1, 1, (10_000,)),
         Step("ceiling", 1, 3, (200_000,)),
+        Step("restart", 1, 5),
     ),
     "quick": (
         Step("buy", 2, 1, (1_000,), (*HARDEST, "row-lock", "redis-lua", "sql-batched", "floor")),
@@ -106,6 +108,7 @@ SIZES: dict[str, tuple[Step, ...]] = {
         Step("bytes", 1, 1, (2_000,)),
         Step("idle", 1, 1, (200,)),
         Step("ceiling", 1, 1, (100_000,)),
+        Step("restart", 1, 1),
     ),
 }
 """Whole runs by size: `make bench`, `make bench-quick`, and that of a test."""

@@ -362,9 +362,10 @@ class Partition:
             assert {member.decode() for member in self._wire.ask("ZRANGE", at.queue, 0, -1)} == _line(sale)
             live = {id_: one for id_, one in sale.reservations.items() if one.status == "held"}
             assert deadlines[-2:] == [b"", b"inf"]
-            assert dict(zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True)) == {
-                id_.encode(): one.until_ms for id_, one in live.items()
-            }
+            ends: dict[str, int] = {}
+            for ids, expires_ms in zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True):
+                ends |= dict.fromkeys(ids.decode().split(), expires_ms)  # the latest comes last
+            assert {id_: ends.get(id_) for id_ in live} == {id_: one.until_ms for id_, one in live.items()}
             asked = [(0, ""), *((0, id_) for id_ in sale.reservations), (0, "nobody")]
             status, *rest, flat = (results := self.run(Verb.GET, [name], asked).results)[0]
             assert (status, rest) == (sale.config.status_at(self.model.now_ms), _config(sale)[1:6])

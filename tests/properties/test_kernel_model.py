@@ -338,8 +338,8 @@ BROKEN = {
     "a limit that is off by one": ("+ units > config.limit", "+ units > config.limit + 1"),
     "lines of one sku that don't add up": ("(sums[sku] or 0) + lines[i + 1]", "lines[i + 1]"),
     "a release that is not journalled": (
-        "transitions[#transitions + 1] = {verb, sale.id",
-        "transitions[#transitions + (status == RELEASED and 0 or 1)] = {verb, sale.id",
+        "note(start .. string_head(id) .. id .. packed_lines",
+        "local _ = status == RELEASED or note(start .. string_head(id) .. id .. packed_lines",
     ),
     "a sold-out that forgets the ended holds": ("if not expire_page(sale) then", "if true then"),
     "a hold that lives a millisecond longer": (
@@ -368,7 +368,7 @@ BROKEN = {
         "if record and record.status == HELD then\n        local customer",
         "if false then\n        local customer",
     ),
-    "a key that is looked up once per batch only": ("sale.records[id] = record\n  sale.rec", "sale.rec"),
+    "a key that is looked up once per batch only": ("  sale.records[name] = blob\n", ""),
     "a key that takes any body": ("record.fingerprint ~= fingerprint", "false"),
     "a replay that is not told from a first time": (
         "return {'held', true, created_ms, hold_ms, 0",
@@ -378,7 +378,7 @@ BROKEN = {
     "a change of a sale that forgets its key": ("local record = key ~= '' and", "local record = false and"),
     "a transfer that is not counted": ("if is_transfer(key) then count_moved", "if false then count_moved"),
     "a survey that forgets the ended holds": (
-        "while sale.expired_count < EXPIRE_MOST and expire_page(sale) do end",
+        "while sale.looked_at < EXPIRE_MOST and expire_page(sale) do end",
         "sale.drained = true",
     ),
     "a restock below what is held": ("if available + delta < 0 or", "if"),

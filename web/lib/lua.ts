@@ -62,12 +62,12 @@ export const RULES: Rule[] = [
     text: "A fenced partition, a lost history or a missing key gets the answer recovering, never a number of units.",
   },
   {
-    at: "local wants",
+    at: "prefetch_each(reads",
     title: "Many requests, one call",
     text: "The batch reads all its data at once. Then the script decides each request, in the order of arrival.",
   },
   {
-    at: "local record = sale.records[id]",
+    at: "local record = record_of(sale, id)",
     title: "A key has one outcome",
     text: "A repeated request gets the first answer. The same key with another body is refused.",
   },

@@ -12,7 +12,7 @@ from flashguard.kernel.coalescer import Coalescer, QueueFull
 from flashguard.kernel.errors import MemoryAway, MemoryGone
 from flashguard.kernel.kernel import Kernel, new_token
 from flashguard.kernel.pace import Pace
-from flashguard.kernel.results import Result, read_result
+from flashguard.kernel.results import Result, read_results
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
@@ -179,9 +179,7 @@ class Decisions:
             if reply.status:
                 self._settle_all(batch, _STATUS_OF_REPLY[reply.status])
             else:
-                decided = [
-                    (ask, read_result(verb, values)) for ask, values in zip(batch, reply.results, strict=True)
-                ]
+                decided = list(zip(batch, read_results(verb, reply.results), strict=True))
                 if recorded is not None and self._commits.settle(partition, token, recorded, reply, decided):
                     return
                 if recorded is None:

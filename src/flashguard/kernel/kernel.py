@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from itertools import zip_longest
 from typing import Any, Final, cast
 
 import msgspec
@@ -15,7 +16,7 @@ from flashguard.valkey.errors import NoScriptError, RedisError
 from . import keys
 from .errors import WRITE_REFUSALS, MemoryAway, away
 from .records import ConfigRecord, MovedRecord, Record, RecordStatus, read_config, read_record
-from .verbs import IN_THE_ROOM, Verb, script_source
+from .verbs import IN_THE_ROOM, OF_ONE_REQUEST, Verb, script_source
 
 CONFIRMED_RECORD: Final = bytes((RecordStatus.CONFIRMED,))
 """The first byte of an order's record."""
@@ -23,14 +24,20 @@ STAGED_SECONDS: Final = 60
 """How long the staged hashes of a rebuild outlive its last page."""
 
 
-class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """The reply of every script. `status` is empty, or why nothing was decided."""
+class Reply(msgspec.Struct, array_like=True):
+    """The reply of every script. `status` is empty, or why nothing was decided.
+
+    Parameters:
+        results: one per request; requests with the same result may share one list.
+        numbers: on the wire, the number of each request's result, where `results` has each only once.
+    """
 
     status: str
     epoch: int
     seq: int
     now_ms: int
     results: list[Any]
+    numbers: list[int] = []
 
 
 RawEntry = tuple[bytes, dict[bytes, bytes]]
@@ -104,10 +111,15 @@ class Kernel:
             for sale_id in sales:
                 names += keys.room(partition, sale_id)
         names += more_keys
+        if verb not in OF_ONE_REQUEST:  # by columns: the script makes a table of each
+            requests = (len(requests), *zip_longest(*cast("Sequence[tuple[object, ...]]", requests)))
         blob = _encode(
             (token or new_token(), self._epochs.get(partition, 0), self.max_backlog, self.clock_ms, requests)
         )
         reply = _decode_reply(await self._call(verb, names, blob))
+        if reply.numbers:
+            reply.results = [reply.results[number - 1] for number in reply.numbers]
+            reply.numbers = []
         if not reply.status and reply.epoch > self._epochs.get(partition, 0):
             self._epochs[partition] = reply.epoch
         return reply

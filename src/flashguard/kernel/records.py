@@ -39,7 +39,7 @@ class HoldRecord(Struct, array_like=True, frozen=True):
     lasts_ms: int
     customer: CustomerId
     lines: FlatLines
-    extensions: list[int]
+    extensions: list[int] = []
 
     @property
     def expires_ms(self) -> int:
@@ -140,7 +140,7 @@ BY_KIND: Final[dict[str, type[Record]]] = {
     "waiting": EntryRecord,
     "place": PlaceRecord,
 }
-LENGTHS: Final = (6, 8, 10, 5, 2, 1, 9)
+LENGTHS: Final = (6, 7, 8, 10, 5, 2, 1, 9)
 """Numbers of values that a record may have, the most frequent first."""
 CONFIG_LENGTHS: Final = (6, 7, 8)
 

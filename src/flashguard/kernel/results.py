@@ -4,7 +4,7 @@ A script answers each request with an array. The script's header lists its resul
 struct of one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -324,3 +324,14 @@ def read_result(verb: Verb, values: list[Any]) -> Result:
         return BY_SHAPE[verb](values)
     struct = words.get(values[0])
     return _refusal(values) if struct is None else struct(*values[1:])
+
+
+def read_results(verb: Verb, rows: Sequence[list[Any]]) -> list[Result]:
+    """Return the struct of each result. Neighbours that are one list share a struct."""
+    results: list[Result] = []
+    read: list[Any] | None = None
+    for values in rows:
+        if values is not read:
+            read, struct = values, read_result(verb, values)
+        results.append(struct)
+    return results

@@ -41,6 +41,8 @@ IN_THE_ROOM: Final = frozenset(
     (Verb.ISSUE_TICKET, Verb.POLL_TICKET, Verb.LEAVE_ROOM, Verb.GET_ROOM, Verb.EXPIRE)
 )
 """Verbs whose scripts also need the keys of waiting rooms."""
+OF_ONE_REQUEST: Final = frozenset((Verb.LOAD, Verb.FENCE, Verb.UNFENCE, Verb.ANNOUNCE))
+"""Verbs whose calls carry one request, and name no sale by its index."""
 
 
 def script_source(verb: Verb) -> str:

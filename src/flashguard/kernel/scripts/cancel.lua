@@ -15,11 +15,9 @@
 --@include lib/batch.lua
 --@include lib/refusals.lua
 
-local function collect(want, id, _, customer, lines) want_record(want, id, customer, lines) end
-
 local function decide(sale, id, fingerprint, customer, lines, restock, reason)
   if not sale.config then return {'unknown-sale'} end
-  local record = sale.records[id]
+  local record = record_of(sale, id)
   if not record then return {'unknown-reservation'} end
   local status = record.status
   if status == CANCELLED then return {'as-it-is', unrecorded(record)} end
@@ -27,16 +25,15 @@ local function decide(sale, id, fingerprint, customer, lines, restock, reason)
   if status ~= CONFIRMED then return {REFUSAL[status]} end
   if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
   for i = 1, #lines, 2 do
-    if not sale.items[lines[i]] then return unknown_item(sale, lines[i]) end
+    if not item_of(sale, lines[i]) then return unknown_item(sale, lines[i]) end
   end
   move(sale, lines, 'sold', -1)
   if not restock then move(sale, lines, 'stock', -1) end
   add_used(sale, customer, -units_of(lines))
   if sale.touched then wake(sale, customer) end
-  put_record(sale, id, {status = CANCELLED, fingerprint = fingerprint, created_ms = record.created_ms, hold_ms = record.hold_ms,
-    ended_ms = NOW, seq = SEQ + 1})
-  transitions[#transitions + 1] = {'cancel', sale.id, id, lines, NOW, restock, reason}
+  put_blob(sale, id, ended_blob(CANCELLED, fingerprint, record.created_ms, record.hold_ms, NOW, SEQ + 1))
+  note(pack({'cancel', sale.id, id, lines, NOW, restock, reason}))
   return {'cancelled', NOW, SEQ + 1}
 end
 
-return run_batch(decide, collect)
+return run_batch(decide, {name = 3, customer = 5, lines = 6})

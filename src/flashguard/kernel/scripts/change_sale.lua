@@ -26,30 +26,26 @@ local NEXT = {
   patch = {draft = 'draft', scheduled = 'scheduled', open = 'open', paused = 'paused'},
 }
 
-local function collect(want, _, _, key)
-  if key ~= '' then want_record(want, key) end
-end
-
 -- begin_to_count(sale): starts the hold history of a sale under way, from the holds that are live.
 local function begin_to_count(sale)
   redis.call('UNLINK', sale.history_key)
   redis.call('HSET', sale.history_key, '', '0 0 0')
   sale.history, sale.history_changed = nil, nil
   count_history(sale)
-  local from = 0
+  local from, seen = 0, {}
   repeat
-    local ids = redis.call('ZRANGE', sale.deadlines_key, from, from + CHUNK - 1)
-    local blobs = hmget(sale.reservations_key, ids)
-    for i = 1, #ids do
-      local record = ids[i] ~= '' and read_record(blobs[i])
+    local buckets = redis.call('ZRANGE', sale.deadlines_key, from, from + EXPIRE_PAGE - 1)
+    for id in string.gmatch(table.concat(buckets, ' '), '%S+') do
+      local record = not seen[id] and read_record(redis.call('HGET', sale.reservations_key, id))
       if record and record.status == HELD then
         local customer = record.customer
         sale.history[customer] = sale.history[customer] or read_history()
         count_held(sale, customer, units_of(record.lines))
       end
+      seen[id] = true -- one that was extended has several deadlines
     end
-    from = from + CHUNK
-  until #ids < CHUNK
+    from = from + EXPIRE_PAGE
+  until #buckets < EXPIRE_PAGE
 end
 
 local function change_rules(sale, changes)
@@ -69,7 +65,7 @@ end
 local function decide(sale, verb, changes, key)
   local config = sale.config
   if not config then return {'unknown-sale'} end
-  local record = key ~= '' and sale.records[key]
+  local record = key ~= '' and record_of(sale, key)
   if record then
     if record.verb ~= verb then return {'idempotency-mismatch'} end
     return {record.status, true, unrecorded(record)}
@@ -95,9 +91,9 @@ local function decide(sale, verb, changes, key)
   journal_sale(sale, key, verb)
   if changes.describe then
     local name, room = unpack(changes.describe)
-    transitions[#transitions + 1] = {'describe', sale.id, '', {}, NOW, name, room}
+    note(pack({'describe', sale.id, '', {}, NOW, name, room}))
   end
   return {config.status, false, SEQ + 1}
 end
 
-return run_batch(decide, collect)
+return run_batch(decide)

@@ -46,9 +46,8 @@ local function late_confirm(sale, id, record, grant)
   add_used(sale, customer, units_of(lines))
   if record and sale.history then count_expired(sale, customer, record.expires_ms or record.ended_ms, -1) end
   move(sale, lines, 'sold', 1)
-  put_record(sale, id, {status = CONFIRMED, fingerprint = fingerprint, created_ms = created_ms, hold_ms = hold_ms,
-    ended_ms = NOW, seq = SEQ + 1})
-  transitions[#transitions + 1] = {'honour', sale.id, id, lines, NOW, fingerprint, customer, hold_ms, created_ms}
+  put_blob(sale, id, ended_blob(CONFIRMED, fingerprint, created_ms, hold_ms, NOW, SEQ + 1))
+  note(pack({'honour', sale.id, id, lines, NOW, fingerprint, customer, hold_ms, created_ms}))
   return ended_result('confirmed', customer, lines, created_ms, hold_ms, expires_ms)
 end
 

@@ -21,7 +21,7 @@ local function room_is_empty(sale)
   return redis.call('ZCARD', KEYS[at + 1]) == 0 and redis.call('ZCOUNT', KEYS[at + 2], '(' .. NOW, '+inf') == 0
 end
 
-local total = 0
+local looked_at = 0 -- deadlines, of all sales of this call
 local function decide(sale)
   local config = sale.config
   if not config then return {0, false} end
@@ -30,8 +30,10 @@ local function decide(sale)
     config.status = status
     journal_sale(sale, '', '')
   end
-  serves_left = math.ceil(SERVE_MOST / #REQUESTS)
-  while total < EXPIRE_MOST and expire_page(sale) do total = total + EXPIRE_PAGE end
+  serves_left = math.ceil(SERVE_MOST / REQUESTS[1])
+  looked_at = looked_at - sale.looked_at
+  while looked_at + sale.looked_at < EXPIRE_MOST and expire_page(sale) do end
+  looked_at = looked_at + sale.looked_at
   if sale.touched then serve_waiting(sale, room_is_empty(sale)) end
   return {sale.expired_count, not sale.drained or sale.behind == true}
 end

@@ -18,7 +18,7 @@
 local EXTENSIONS_MOST = 32 -- of one hold; bounds its record
 
 local function decide(sale, id, key)
-  local record = sale.records[id]
+  local record = record_of(sale, id)
   if not record then return {'unknown-reservation'} end
   if record.status ~= HELD then return {REFUSAL[record.status]} end
   local created_ms, expires_ms, extensions = record.created_ms, record.expires_ms, record.extensions
@@ -39,13 +39,10 @@ local function decide(sale, id, key)
   local longer = {unpack(extensions)}
   longer[#longer + 1] = key
   longer[#longer + 1] = until_ms
-  put_record(sale, id, {status = HELD, fingerprint = record.fingerprint, created_ms = created_ms, hold_ms = hold_ms,
-    expires_ms = until_ms, customer = customer, lines = lines, extensions = longer})
-  local added = sale.deadlines_added
-  added[#added + 1] = until_ms
-  added[#added + 1] = id
-  transitions[#transitions + 1] = {'extend', sale.id, id, {}, NOW, key, '', until_ms}
+  put_blob(sale, id, pack(HELD, record.fingerprint, created_ms, hold_ms, until_ms - created_ms, customer, lines, longer))
+  add_deadline(sale, until_ms, id)
+  note(pack({'extend', sale.id, id, {}, NOW, key, '', until_ms}))
   return {'held', false, customer, lines, created_ms, hold_ms, until_ms}
 end
 
-return run_batch(decide, function(want, id) want_record(want, id) end)
+return run_batch(decide, {name = 3})

@@ -47,7 +47,7 @@ local function write_records()
   for i = 1, #RECORDS do
     local name, record = unpack(RECORDS[i])
     fields[#fields + 1] = name
-    fields[#fields + 1] = cmsgpack.pack(unpack(record))
+    fields[#fields + 1] = pack(unpack(record))
   end
   call('HSET', RESERVATIONS_KEY, fields)
 end
@@ -90,7 +90,7 @@ local function write_page()
   write_reserved()
   if #CONFIG > 0 then
     redis.call('HSET', SALE_KEY, 'items', redis.call('HLEN', SALE_KEY)) -- all of them are loaded
-    redis.call('HSET', SALE_KEY, 'config', cmsgpack.pack(unpack(CONFIG)))
+    redis.call('HSET', SALE_KEY, 'config', pack(unpack(CONFIG)))
     redis.call('SADD', SALES_KEY, SALE)
     write_marks()
   end
@@ -103,7 +103,10 @@ local function new()
   if #CONFIG > 0 then
     local rules = CONFIG[8]
     if rules and rules.room then redis.call('HSET', ROOM_KEY, 'born_ms', NOW) end
-    if DEFINITION then append({{'create', SALE, '', {}, NOW, DEFINITION}}, {}) end
+    if DEFINITION then
+      note(pack({'create', SALE, '', {}, NOW, DEFINITION}))
+      append({})
+    end
   end
   return 'loaded'
 end
@@ -134,7 +137,11 @@ local function drop()
 end
 
 local function unload()
-  if redis.call('ZCOUNT', DEADLINES_KEY, '-inf', '(+inf') > 0 then return 'busy' end
+  local all = redis.call('HGETALL', SALE_KEY)
+  for i = 1, #all, 2 do
+    local held = string.sub(all[i], 1, 5) == 'item:' and string.match(all[i + 1], '^%d+ (%d+)')
+    if held and held ~= '0' then return 'busy' end
+  end
   return drop()
 end
 

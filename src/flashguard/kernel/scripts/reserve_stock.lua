@@ -19,14 +19,14 @@
 --@include lib/availability.lua
 --@include lib/batch.lua
 
-local function collect(want, id, _, customer, lines) want_record(want, id, customer, lines) end
+local BOUGHT = {'confirmed', false, NOW, 0, NOW, (SEQ or 0) + 1}
 
 local function decide(sale, id, fingerprint, customer, lines, buy, admitted_until_ms, spread)
   local config = sale.config
   if not config then return {'unknown-sale'} end
   if config.rules.spread ~= spread then return {'spread', config.rules.spread or 1} end
 
-  local record = sale.records[id]
+  local record = record_of(sale, id)
   if record then
     if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
     local created_ms, hold_ms = record.created_ms, record.hold_ms
@@ -45,13 +45,12 @@ local function decide(sale, id, fingerprint, customer, lines, buy, admitted_unti
   if buy then
     add_used(sale, customer, units_of(lines))
     move(sale, lines, 'sold', 1)
-    put_record(sale, id, {status = CONFIRMED, fingerprint = fingerprint, created_ms = NOW, hold_ms = 0, ended_ms = NOW,
-      seq = SEQ + 1})
-    transitions[#transitions + 1] = {'buy', sale.id, id, lines, NOW, fingerprint, customer, 0}
-    return {'confirmed', false, NOW, 0, NOW, SEQ + 1}
+    put_new(sale, 'buy', id, fingerprint, customer, lines, 0)
+    return BOUGHT
   end
   hold_units(sale, id, fingerprint, customer, lines, config.hold_ms)
-  return {'held', false, NOW, config.hold_ms, 0, 0, more_than_disk(config)}
+  sale.held = sale.held or {'held', false, NOW, config.hold_ms, 0, 0, more_than_disk(config)}
+  return sale.held
 end
 
-return run_batch(decide, collect)
+return run_batch(decide, {name = 3, customer = 5, lines = 6})

@@ -13,22 +13,17 @@
 --@include lib/batch.lua
 --@include lib/moved.lua
 
-local function collect(want, sku, _, _, key)
-  want_sku(want, sku)
-  want_record(want, key)
-end
-
 local function decide(sale, sku, delta, reason, key, fingerprint, most)
   if not sale.config then return {'unknown-sale'} end
-  local record = sale.records[key]
+  local record = record_of(sale, key)
   if record then
     if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
     return {'restocked', true, record.stock, record.held, record.sold, unrecorded(record)}
   end
-  local item = sale.items[sku]
+  local item = item_of(sale, sku)
   if not item then return unknown_item(sale, sku) end
   local available = free_units(item)
-  while available + delta < 0 and sale.expired_count < EXPIRE_MOST and expire_page(sale) do available = free_units(item) end
+  while available + delta < 0 and sale.looked_at < EXPIRE_MOST and expire_page(sale) do available = free_units(item) end
   if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available} end
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
@@ -36,9 +31,9 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
   if is_transfer(key) then count_moved(sale, sku, delta) end
   put_record(sale, key, {kind = 'restock', fingerprint = fingerprint, stock = item.stock, held = item.held, sold = item.sold,
     seq = SEQ + 1})
-  transitions[#transitions + 1] = {'restock', sale.id, key, {sku, delta}, NOW, fingerprint, reason, 0,
-    item.stock, item.held, item.sold}
+  note(pack({'restock', sale.id, key, {sku, delta}, NOW, fingerprint, reason, 0,
+    item.stock, item.held, item.sold}))
   return {'restocked', false, item.stock, item.held, item.sold, SEQ + 1}
 end
 
-return run_batch(decide, collect)
+return run_batch(decide, {name = 6})

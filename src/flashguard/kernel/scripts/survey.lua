@@ -13,15 +13,13 @@
 --@include lib/batch.lua
 --@include lib/moved.lua
 
-local function collect(want, sku) want_sku(want, sku) end
-
 local function decide(sale, sku)
   if not sale.config then return {'unknown-sale'} end
-  local item = sale.items[sku]
+  local item = item_of(sale, sku)
   if not item then return unknown_item(sale, sku) end
-  while sale.expired_count < EXPIRE_MOST and expire_page(sale) do end
+  while sale.looked_at < EXPIRE_MOST and expire_page(sale) do end
   local moved = moved_of(sale, sku)
   return {free_units(item), moved.outs, moved.ins, sale.drained}
 end
 
-return run_batch(decide, collect)
+return run_batch(decide)

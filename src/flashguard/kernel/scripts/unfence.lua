@@ -12,5 +12,6 @@ if FENCE ~= fence then return answer('recovering') end
 redis.call('UNLINK', KEYS[1], KEYS[2])
 EPOCH, SEQ, LAST_TOKEN = tonumber(fence), 0, position_token
 redis.call('HSET', KEYS[1], 'epoch', fence, 'recorded', 0)
-append({{'rebuilt', '', why, {}, NOW}}, {})
+note(pack({'rebuilt', '', why, {}, NOW}))
+append({})
 return answer('', {'open'})

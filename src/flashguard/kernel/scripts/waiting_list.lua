@@ -20,11 +20,6 @@
 
 learn_waiting()
 
-local function collect(want, _, id, _, customer, sku)
-  want_record(want, 'waiting:' .. id, customer)
-  if sku then want_sku(want, sku) end
-end
-
 local function seen(sale, id, as_it_was)
   local entry = record_of(sale, 'waiting:' .. id)
   local state, place = entry.state, 0
@@ -44,13 +39,13 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   if status ~= 'open' and status ~= 'paused' then return {'sale-not-open', status, config.starts_ms} end
   if (rules.waiting_most or 0) == 0 then return {'no-waiting-list'} end
   if record_of(sale, id) then return {'idempotency-mismatch'} end
-  if not sale.items[sku] then return unknown_item(sale, sku) end
+  if not item_of(sale, sku) then return unknown_item(sale, sku) end
   local admitted = not rules.room or NOW < (admitted_until_ms or 0)
   if not admitted and not short_line(sale, {sku, 1}) then
     return {'queue-required'} -- the free units are for buyers whom the room admits
   end
   local no = cooling_down(sale, customer) or over_limit(sale, customer, quantity, true)
-  while no and no[1] ~= 'cooling-down' and no[1] ~= 'overloaded' and sale.expired_count < EXPIRE_MOST and expire_page(sale) do
+  while no and no[1] ~= 'cooling-down' and no[1] ~= 'overloaded' and sale.looked_at < EXPIRE_MOST and expire_page(sale) do
     no = over_limit(sale, customer, quantity, true)
   end
   if no then return no end
@@ -82,4 +77,4 @@ local function decide(sale, verb, id, ...)
   return seen(sale, id, false)
 end
 
-return run_batch(decide, collect)
+return run_batch(decide)

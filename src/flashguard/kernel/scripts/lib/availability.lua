@@ -3,7 +3,7 @@
 -- short_line(sale, lines): the first line with too few available units, as its sku and the units available; or nil.
 local function short_line(sale, lines)
   if #lines == 2 then
-    local item = sale.items[lines[1]]
+    local item = item_of(sale, lines[1])
     local available = free_units(item) - (item.set_aside or 0)
     if available < lines[2] then return lines[1], available end
     return nil
@@ -12,18 +12,28 @@ local function short_line(sale, lines)
   for i = 1, #lines, 2 do
     local sku = lines[i]
     sums[sku] = (sums[sku] or 0) + lines[i + 1] -- the same item on two lines adds up before the check
-    local item = sale.items[sku]
+    local item = item_of(sale, sku)
     local available = free_units(item) - (item.set_aside or 0)
     if available < sums[sku] then return sku, available end
   end
   return nil
 end
 
+-- sold_out(sale, sku, available): the result; the same table as before where nothing has changed since.
+local function sold_out(sale, sku, available)
+  local last = sale.sold_out
+  if not last or last[2] ~= sku or last[3] ~= available then
+    last = {'sold-out', sku, available}
+    sale.sold_out = last
+  end
+  return last
+end
+
 -- shortage(sale, customer, lines, hold): why these units can't be given, as a result; nil when they can. Before it refuses,
 -- it expires holds past their end. hold: the units are to be held, not sold.
 local function shortage(sale, customer, lines, hold)
   for i = 1, #lines, 2 do
-    if not sale.items[lines[i]] then return unknown_item(sale, lines[i]) end
+    if not item_of(sale, lines[i]) then return unknown_item(sale, lines[i]) end
   end
   if sale.touched then -- who waits for these units comes first
     for i = 1, #lines, 2 do touch(sale, lines[i]) end
@@ -32,8 +42,8 @@ local function shortage(sale, customer, lines, hold)
   local units = units_of(lines)
   local no, sku, available = over_limit(sale, customer, units, hold), short_line(sale, lines)
   while sku or no do
-    if sale.expired_count >= EXPIRE_MOST then return {'overloaded'} end -- more may expire: sold-out could be wrong
-    if not expire_page(sale) then return no or {'sold-out', sku, available} end
+    if sale.looked_at >= EXPIRE_MOST then return {'overloaded'} end -- more may expire: sold-out could be wrong
+    if not expire_page(sale) then return no or sold_out(sale, sku, available) end
     no, sku, available = over_limit(sale, customer, units, hold), short_line(sale, lines)
   end
   return nil
@@ -45,7 +55,7 @@ local function cooling_down(sale, customer)
   if not rules.cool_down_ms then return nil end
   local history = history_of(sale, customer)
   while history.held > 0 and expire_page(sale) do -- a hold of theirs past its end counts as well
-    if sale.expired_count >= EXPIRE_MOST then return {'overloaded'} end
+    if sale.looked_at >= EXPIRE_MOST then return {'overloaded'} end
   end
   local until_ms = cooling_until(sale, customer)
   return until_ms > NOW and {'cooling-down', until_ms - NOW} or nil

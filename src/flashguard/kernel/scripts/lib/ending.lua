@@ -16,14 +16,8 @@ local function end_now(sale, id, record, status, word)
 end
 
 local function end_each(status, word, late)
-  local function collect(want, id, grant)
-    if not grant then return want_record(want, id) end
-    local _, customer, lines = unpack(grant)
-    want_record(want, id, customer, lines)
-  end
-
   local function decide(sale, id, grant)
-    local record = sale.records[id]
+    local record = record_of(sale, id)
     local result = late and late(sale, id, record, grant)
     if result then return result end
     if not record then return {'unknown-reservation'} end
@@ -37,5 +31,5 @@ local function end_each(status, word, late)
     return end_now(sale, id, record, status, word)
   end
 
-  return run_batch(decide, collect)
+  return run_batch(decide, {name = 3})
 end

@@ -1,9 +1,9 @@
 -- config_blob(c): what read_config of records.lua reads.
 local function config_blob(c)
   if next(c.rules) then
-    return cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, c.durability, c.rules)
+    return pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, c.durability, c.rules)
   end
-  return cmsgpack.pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, more_than_disk(c))
+  return pack(c.status, c.starts_ms, c.ends_ms, c.hold_ms, c.max_hold_ms, c.limit, more_than_disk(c))
 end
 
 -- journal_sale(sale, key, verb): marks the sale's status and rules as changed, and adds them to the journal entry.
@@ -16,6 +16,6 @@ local function journal_sale(sale, key, verb)
     end
   end
   sale.config_changed = config_blob(c)
-  transitions[#transitions + 1] = {'sale', sale.id, c.status, {}, NOW, c.starts_ms, key, c.ends_ms, c.hold_ms,
-    c.max_hold_ms, c.limit, c.durability, verb, rules}
+  note(pack({'sale', sale.id, c.status, {}, NOW, c.starts_ms, key, c.ends_ms, c.hold_ms,
+    c.max_hold_ms, c.limit, c.durability, verb, rules}))
 end

@@ -5,8 +5,8 @@
 --                                       sale's holds, unless that is the disk ('' when rules follow), and rules: a map of
 --                                       optional rules by name, unless it has none
 --                        item:<sku>  -> "stock held sold", and " set_aside until_ms" where units are set aside: see waiting.lua
---   reservations  hash   <id>        -> HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines,
---                                       extensions
+--   reservations  hash   <id>        -> HELD, fingerprint, created_ms, hold_ms, expires_ms - created_ms, customer, lines, and
+--                                       extensions where it was extended
 --                        <id>        -> another status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq
 --                        waiting:<id>       -> 'waiting', fingerprint, state, created_ms, place, seq, customer, sku, quantity,
 --                                              admitted (true in a sale without a waiting room)
@@ -20,6 +20,7 @@
 -- extensions = {key fingerprint, expires_ms, ...}. seq is the journal entry that wrote the record.
 
 local HELD, CONFIRMED, RELEASED, EXPIRED, CANCELLED = 1, 2, 3, 4, 5
+local HELD_BYTE, CONFIRMED_BYTE = '\1', '\2' -- packed
 
 -- read_record(blob): the record with named fields; false where there is none.
 local function read_record(blob)
@@ -27,7 +28,7 @@ local function read_record(blob)
   local kind, a, b, c, d, e, f, g, h, i = cmsgpack.unpack(blob)
   if kind == HELD then
     return {status = kind, fingerprint = a, created_ms = b, hold_ms = c, expires_ms = b + d, customer = e, lines = f,
-      extensions = g}
+      extensions = g or {}}
   elseif type(kind) == 'number' then
     return {status = kind, fingerprint = a, created_ms = b, hold_ms = c, ended_ms = b + d, seq = e}
   elseif kind == 'waiting' then
@@ -45,15 +46,10 @@ local function read_record(blob)
   return {kind = 'waits', id = kind, sleeps_until_ms = a}
 end
 
--- record_blob(r): what read_record reads.
+-- record_blob(r): what read_record reads, of a record that is no reservation.
 local function record_blob(r)
-  local kind, pack = r.kind, cmsgpack.pack
-  if not kind then
-    if r.status == HELD then
-      return pack(HELD, r.fingerprint, r.created_ms, r.hold_ms, r.expires_ms - r.created_ms, r.customer, r.lines, r.extensions)
-    end
-    return pack(r.status, r.fingerprint, r.created_ms, r.hold_ms, r.ended_ms - r.created_ms, r.seq)
-  elseif kind == 'waiting' then
+  local kind = r.kind
+  if kind == 'waiting' then
     return pack(kind, r.fingerprint, r.state, r.created_ms, r.place, r.seq, r.customer, r.sku, r.quantity, r.admitted)
   elseif kind == 'place' then
     return pack(kind, r.newest)
@@ -66,6 +62,11 @@ local function record_blob(r)
   end
   if r.sleeps_until_ms then return pack(r.id, r.sleeps_until_ms) end
   return pack(r.id)
+end
+
+-- ended_blob(...): the record of a reservation that has ended.
+local function ended_blob(status, fingerprint, created_ms, hold_ms, ended_ms, seq)
+  return pack(status, fingerprint, created_ms, hold_ms, ended_ms - created_ms, seq)
 end
 
 -- unrecorded(record): the seq of the entry that wrote it while the ledger may lack it; 0 once it is recorded.

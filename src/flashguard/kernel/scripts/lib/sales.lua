@@ -4,7 +4,9 @@
 --   sale          hash   config and item:<sku>: see records.lua
 --                        items  -> number of its items, so that a lost item is not refused as unknown
 --   reservations  hash   the records: see records.lua
---   deadlines     zset   id of each live hold, scored by expires_ms
+--   deadlines     zset   ids of holds, up to BUCKET_MOST with a space between them, scored by expires_ms; one each in a sale
+--                        with a waiting room, which counts them. An id stays until then, whatever became of the hold: its
+--                        record counts.
 --   used          hash   customer -> units held or bought
 --   habits        hash   customer -> hold history: see history.lua
 --   line          zset   the queue of the waiting list: see waiting.lua
@@ -17,25 +19,29 @@
 --@include lib/records.lua
 --@include lib/history.lua
 
-local EXPIRE_PAGE, EXPIRE_MOST = 200, 5000 -- holds expired at a time, and by one call
-local KEYS_PER_SALE = 6
+local EXPIRE_PAGE, EXPIRE_MOST = 200, 5000 -- deadlines looked at before the next decision, and by one call
+local BUCKET_MOST = 50
+local FIRST_KEY, KEYS_PER_SALE = 3, 6
 
 local touch, wake, serve_waiting, learn_waiting -- see waiting.lua
-local transitions = {} -- of this batch, in order
-local SALES = {}       -- index -> sale, index as the requests name it (0-based)
+local NOTHING_DUE = {}
+local SALES = {} -- index -> sale, index as the requests name it (0-based)
 
 -- sale_at(index): the sale in this batch; sale.config is nil when the sale is not in memory.
 local function sale_at(index)
   local sale = SALES[index]
   if sale then return sale end
-  local at = 3 + index * KEYS_PER_SALE
+  local at = FIRST_KEY + index * KEYS_PER_SALE
   sale = {
     index = index, key = KEYS[at], reservations_key = KEYS[at + 1], deadlines_key = KEYS[at + 2], used_key = KEYS[at + 3],
     history_key = KEYS[at + 4], queue_key = KEYS[at + 5],
     id = string.match(KEYS[at], 'sale:(.+)$'),
-    items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer
-    items_changed = {}, records_changed = {}, used_changed = {},
-    heads = {}, set_aside_changed = {}, deadlines_added = {}, deadlines_removed = {}, expired_count = 0, drained = false,
+    items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer; a record may still be packed
+    items_changed = {}, blobs = {}, used_changed = {}, -- see move, put_blob and add_used
+    heads = {}, set_aside_changed = {}, deadlines = {}, -- expires_ms -> ids of holds
+    starts = {}, times = {}, packed_ms = {}, -- see put_new
+    single = nil, -- ids of holds that ended, in a sale that counts deadlines
+    due = NOTHING_DUE, looked_at = 0, expired_count = 0, drained = false, -- see expire_page
   }
   SALES[index] = sale
   return sale
@@ -66,10 +72,9 @@ end
 
 local function record_of(sale, id)
   local record = sale.records[id]
-  if record == nil then
-    record = read_record(redis.call('HGET', sale.reservations_key, id))
-    sale.records[id] = record
-  end
+  if record == nil then record = redis.call('HGET', sale.reservations_key, id) end
+  if record and type(record) == 'string' then record = read_record(record) end
+  sale.records[id] = record
   return record
 end
 
@@ -108,15 +113,45 @@ local function units_of(lines)
   return units
 end
 
+-- add_used(sale, customer, units): flush writes the totals in order: the last counts.
 local function add_used(sale, customer, units)
-  local total = used_by(sale, customer) + units
+  local total, changed = used_by(sale, customer) + units, sale.used_changed
+  local n = #changed
+  changed[n + 1], changed[n + 2] = customer, total
   sale.used[customer] = total
-  sale.used_changed[customer] = total
+  if total <= 0 then
+    sale.used_gone = sale.used_gone or {}
+    sale.used_gone[#sale.used_gone + 1] = customer
+  end
 end
 
-local function put_record(sale, id, record)
-  sale.records[id] = record
-  sale.records_changed[id] = record
+-- put_blob(sale, name, blob), put_record(sale, name, record): change a record. flush writes blobs in order: the last counts.
+local function put_blob(sale, name, blob)
+  local blobs = sale.blobs
+  local n = #blobs
+  blobs[n + 1], blobs[n + 2] = name, blob
+  sale.records[name] = blob
+end
+
+local function put_record(sale, name, record)
+  put_blob(sale, name, record_blob(record))
+  sale.records[name] = record
+end
+
+-- packed_lines(lines): packed once for all requests that want as many of the same item.
+local PACKED_NOW = pack(NOW)
+local packed_by_sku = {}
+local function packed_lines(lines)
+  if #lines > 2 then return pack(lines) end
+  local sku, quantity = lines[1], lines[2]
+  local by_quantity = packed_by_sku[sku]
+  if not by_quantity then
+    by_quantity = {}
+    packed_by_sku[sku] = by_quantity
+  end
+  local blob = by_quantity[quantity] or pack(lines)
+  by_quantity[quantity] = blob
+  return blob
 end
 
 -- over_limit(sale, customer, units, hold): why this customer may not have these units too, as a result; nil when they may.
@@ -140,23 +175,46 @@ local function cooling_until(sale, customer)
   return history.expired >= (rules.cool_down_after or COOL_DOWN_AFTER) and history.last_ms + rules.cool_down_ms or 0
 end
 
+-- start_of(sale, verb, size): the start of a packed transition {verb, sale, ...} of this size, made once per sale.
+local function start_of(sale, verb, size)
+  local start = sale.starts[verb] or array_head(size) .. pack(verb, sale.id)
+  sale.starts[verb] = start
+  return start
+end
+
+-- put_new(sale, verb, id, fingerprint, customer, lines, hold_ms): the record and the transition of a new hold, or of a new
+-- order (hold_ms 0). What both have in common is packed once; what all of a sale have in common, once per call.
+local function put_new(sale, verb, id, fingerprint, customer, lines, hold_ms)
+  local start, print, what, who = start_of(sale, verb, 8), pack(fingerprint), packed_lines(lines), string_head(customer)
+  local times = sale.times[hold_ms]
+  if not times then
+    times = hold_ms > 0 and pack(NOW, hold_ms, hold_ms) or pack(NOW, 0, 0, SEQ + 1)
+    sale.times[hold_ms], sale.packed_ms[hold_ms] = times, pack(hold_ms)
+  end
+  put_blob(sale, id, hold_ms > 0 and HELD_BYTE .. print .. times .. who .. customer .. what or CONFIRMED_BYTE .. print .. times)
+  note(start .. string_head(id) .. id .. what .. PACKED_NOW .. print .. who .. customer .. sale.packed_ms[hold_ms])
+end
+
+local function add_deadline(sale, expires_ms, id)
+  local ids = sale.deadlines[expires_ms] or {}
+  sale.deadlines[expires_ms] = ids
+  ids[#ids + 1] = id
+end
+
 -- hold_units(sale, id, fingerprint, customer, lines, hold_ms): makes a hold of units that are available.
 local function hold_units(sale, id, fingerprint, customer, lines, hold_ms)
   local units = units_of(lines)
   add_used(sale, customer, units)
   move(sale, lines, 'held', 1)
   if sale.history then count_held(sale, customer, units) end
-  put_record(sale, id, {status = HELD, fingerprint = fingerprint, created_ms = NOW, hold_ms = hold_ms,
-    expires_ms = NOW + hold_ms, customer = customer, lines = lines, extensions = {}})
-  local added = sale.deadlines_added
-  added[#added + 1] = NOW + hold_ms
-  added[#added + 1] = id
-  transitions[#transitions + 1] = {'hold', sale.id, id, lines, NOW, fingerprint, customer, hold_ms}
+  put_new(sale, 'hold', id, fingerprint, customer, lines, hold_ms)
+  add_deadline(sale, NOW + hold_ms, id)
 end
+
+local END_VERB = {[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = 'expire'}
 
 -- end_hold(sale, id, record, status, ended_ms): ends a live hold; its units are sold, or available again.
 local function end_hold(sale, id, record, status, ended_ms)
-  local verb = status == CONFIRMED and 'confirm' or status == RELEASED and 'release' or 'expire'
   local customer, lines = record.customer, record.lines
   move(sale, lines, 'held', -1)
   if sale.history then count_held(sale, customer, -units_of(lines)) end
@@ -167,34 +225,77 @@ local function end_hold(sale, id, record, status, ended_ms)
     if sale.history then count_expired(sale, customer, ended_ms, 1) end
   end
   if sale.touched then wake(sale, customer) end
-  put_record(sale, id, {status = status, fingerprint = record.fingerprint, created_ms = record.created_ms,
-    hold_ms = record.hold_ms, ended_ms = ended_ms, seq = SEQ + 1})
-  sale.deadlines_removed[#sale.deadlines_removed + 1] = id
-  transitions[#transitions + 1] = {verb, sale.id, id, lines, ended_ms}
+  put_blob(sale, id, ended_blob(status, record.fingerprint, record.created_ms, record.hold_ms, ended_ms, SEQ + 1))
+  local start = start_of(sale, END_VERB[status], 5)
+  if sale.single then sale.single[#sale.single + 1] = id end
+  note(start .. string_head(id) .. id .. packed_lines(lines) .. (ended_ms == NOW and PACKED_NOW or pack(ended_ms)))
 end
 
--- expire_page(sale): expires up to a page of holds past their end; false when none is left.
+-- read_due(sale): appends the ids of the next deadlines that are over, in the order of the deadlines, then of the ids. Each knows
+-- how many members of the set come before those with its deadline, and how many there are with them.
+local function read_due(sale)
+  local due = sale.due
+  local found = redis.call('ZRANGEBYSCORE', sale.deadlines_key, '-inf', NOW, 'WITHSCORES', 'LIMIT', due.members, EXPIRE_PAGE)
+  due.complete = #found < 2 * EXPIRE_PAGE
+  local at = 0
+  while at < #found do
+    local together, expires_ms, before = {}, found[at + 2], due.members
+    while found[at + 2] == expires_ms do
+      for id in string.gmatch(found[at + 1], '%S+') do together[#together + 1] = id end
+      at = at + 2
+      due.members = due.members + 1
+    end
+    table.sort(together)
+    for i = 1, #together do
+      due[#due + 1] = {id = together[i], expires_ms = tonumber(expires_ms), before = before, members = due.members}
+    end
+  end
+end
+
+-- expire_page(sale): expires holds past their end, of a page of deadlines; false when none is left.
 local function expire_page(sale)
   if sale.drained then return false end
-  local ids = redis.call('ZRANGEBYSCORE', sale.deadlines_key, '-inf', NOW, 'LIMIT', sale.expired_count, EXPIRE_PAGE)
-  sale.expired_count = sale.expired_count + #ids
-  if #ids < EXPIRE_PAGE then sale.drained = true end
-  local missing = {}
-  for i = 1, #ids do
-    if sale.records[ids[i]] == nil then missing[#missing + 1] = ids[i] end
+  if sale.due == NOTHING_DUE then sale.due = {members = 0} end
+  local due, from, missing = sale.due, sale.looked_at + 1, {}
+  while #due < sale.looked_at + EXPIRE_PAGE and not due.complete do read_due(sale) end
+  local to = math.min(sale.looked_at + EXPIRE_PAGE, #due)
+  sale.looked_at, sale.drained = to, to - from + 1 < EXPIRE_PAGE
+  for i = from, to do
+    if sale.records[due[i].id] == nil then missing[#missing + 1] = due[i].id end
   end
   local values = hmget(sale.reservations_key, missing)
-  for i = 1, #missing do
-    sale.records[missing[i]] = read_record(values[i])
-  end
-  for i = 1, #ids do
-    local record = sale.records[ids[i]]
-    if record and record.status == HELD then
-      end_hold(sale, ids[i], record, EXPIRED, record.expires_ms)
+  for i = 1, #missing do sale.records[missing[i]] = values[i] end
+  for i = from, to do
+    local id, record = due[i].id, record_of(sale, due[i].id)
+    if record and record.status == HELD and record.expires_ms <= due[i].expires_ms then -- an extended one has a later deadline
+      end_hold(sale, id, record, EXPIRED, record.expires_ms)
+      sale.expired_count = sale.expired_count + 1
     end
   end
   if sale.touched then serve_waiting(sale) end
-  return #ids > 0
+  return to >= from
+end
+
+-- write_deadlines(sale): removes those that were looked at, which come first, and adds those of new and extended holds.
+local function write_deadlines(sale)
+  local last, next_one = sale.due[sale.looked_at], sale.due[sale.looked_at + 1]
+  local done = next_one and next_one.before or last and last.members or 0
+  if done > 0 then redis.call('ZREMRANGEBYRANK', sale.deadlines_key, 0, done - 1) end
+  if sale.single then call('ZREM', sale.deadlines_key, sale.single) end
+  local added, n = {}, 0
+  for expires_ms, ids in pairs(sale.deadlines) do
+    local most = sale.single and 1 or BUCKET_MOST
+    for from = 1, #ids, most do
+      added[n + 1], added[n + 2] = expires_ms, table.concat(ids, ' ', from, math.min(from + most - 1, #ids))
+      n = n + 2
+    end
+  end
+  call('ZADD', sale.deadlines_key, added)
+end
+
+local function write_blobs(sale)
+  call('HSET', sale.reservations_key, sale.blobs)
+  sale.blobs = {}
 end
 
 -- flush(): writes every changed key once, then the journal entry. Without a change it writes nothing.
@@ -218,29 +319,15 @@ local function flush()
       fields[#fields + 1] = sale.config_changed
     end
     call('HSET', sale.key, fields)
-    local blobs, n = {}, 0
-    for id, record in pairs(sale.records_changed) do
-      blobs[n + 1], blobs[n + 2] = id, record_blob(record)
-      n = n + 2
+    write_blobs(sale)
+    write_deadlines(sale)
+    call('HSET', sale.used_key, sale.used_changed)
+    for i = 1, sale.used_gone and #sale.used_gone or 0 do
+      if sale.used[sale.used_gone[i]] <= 0 then redis.call('HDEL', sale.used_key, sale.used_gone[i]) end
     end
-    call('HSET', sale.reservations_key, blobs)
-    call('ZADD', sale.deadlines_key, sale.deadlines_added)
-    call('ZREM', sale.deadlines_key, sale.deadlines_removed)
-    local kept, gone = {}, {}
-    n = 0
-    for customer, units in pairs(sale.used_changed) do
-      if units > 0 then
-        kept[n + 1], kept[n + 2] = customer, units
-        n = n + 2
-      else
-        gone[#gone + 1] = customer
-      end
-    end
-    call('HSET', sale.used_key, kept)
-    call('HDEL', sale.used_key, gone)
     if sale.history then write_history(sale) end
   end
-  if #transitions > 0 then append(transitions, counters) end
+  if noted > 0 then append(counters) end
 end
 
 --@include lib/waiting.lua

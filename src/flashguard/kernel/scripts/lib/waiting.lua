@@ -123,8 +123,8 @@ function learn_waiting()
     put_record(sale, 'waiting:' .. id, entry)
     redis.call('ZADD', sale.queue_key, 0, place_member(entry.sku, entry.place, id))
     add_size(sale, id, entry)
-    transitions[#transitions + 1] = {'join', sale.id, id, {entry.sku, entry.quantity}, NOW, entry.fingerprint, entry.customer,
-      entry.place, entry.admitted}
+    note(pack({'join', sale.id, id, {entry.sku, entry.quantity}, NOW, entry.fingerprint, entry.customer,
+      entry.place, entry.admitted}))
   end
 
   -- end_waiting(sale, id, entry, state): removes an entry from the list.
@@ -138,12 +138,13 @@ function learn_waiting()
     else
       remove_size(sale, id, entry)
     end
+    write_blobs(sale)
     redis.call('HDEL', sale.reservations_key, 'waits:' .. customer)
-    sale.records['waits:' .. customer], sale.records_changed['waits:' .. customer] = false, nil
+    sale.records['waits:' .. customer] = false
     put_record(sale, 'waiting:' .. id, {kind = 'waiting', fingerprint = entry.fingerprint, state = state,
       created_ms = entry.created_ms, place = place, seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity,
       admitted = entry.admitted})
-    transitions[#transitions + 1] = {'leave', sale.id, id, {sku, quantity}, NOW, state}
+    note(pack({'leave', sale.id, id, {sku, quantity}, NOW, state}))
   end
 
   local function sleep(sale, id, entry, until_ms)

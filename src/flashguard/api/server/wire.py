@@ -18,6 +18,7 @@ from .front_door import FrontDoor
 
 MAX_CORKED_BYTES: Final = 64 * 1024
 """More than this is sent at once: gathering more gains nothing."""
+NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 
 
 class Corked:
@@ -104,11 +105,12 @@ class Wire(Bounded):
     """uvicorn's protocol, with the lane for hot calls."""
 
     transport: Corked  # type: ignore[assignment]
-    _match: Match | None = None
-    """The hot call whose body is being collected in `_held`."""
+    __slots__ = ("_door", "_match")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport))  # type: ignore[arg-type]
+        self._match: Match | None = None
+        """The hot call whose body is being collected in `_held`."""
         self._door = self.app if isinstance(self.app, FrontDoor) else None
 
     # What the parser calls
@@ -146,7 +148,8 @@ class Wire(Bounded):
                 self._coming = NOTHING
                 passing = Passing(self, self.parser.should_keep_alive())
                 self.cycle = passing  # type: ignore[assignment]
-                request.start(passing.reply, self.headers)
+                headers, self.headers = self.headers, NO_HEADERS  # an idle connection keeps none
+                request.start(passing.reply, headers)
                 return
             self._leave_lane(held)
         super().on_message_complete()

@@ -3,13 +3,13 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import uvicorn
 
-from flashguard.api.responses.encoded import Encoded
+from flashguard.api.responses.encoded import Encoded, Head
 from flashguard.api.server.bounds import Bounds
 from flashguard.api.server.front_door import FrontDoor
 from flashguard.api.server.wire import Wire
@@ -48,8 +48,11 @@ class AtOnce(FrontDoor):
     def __init__(self) -> None:
         """Need no service."""
 
-    def plan(self, *_: Any) -> Encoded:
-        return Encoded(b"ok", 200, [])
+    def plan(self, *_: Any) -> Any:
+        return self
+
+    def start(self, reply: Callable[[Encoded], None], _: Any) -> None:
+        reply(Encoded(b"ok", 200, Head()))
 
 
 @pytest.fixture(params=[App])

@@ -64,6 +64,7 @@ class HotRequest:
             reply(self.answer(headers))
         elif isinstance(begun, Sell):
             self._reply = reply
+            del self._begun  # a cycle would wait for the garbage collector, and every buyer with it
             self._guard.decisions.submit(begun, self._decided)
         else:
             reply(self._noted(begun) if isinstance(begun, Encoded) else self._awaited())

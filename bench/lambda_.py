@@ -1,14 +1,15 @@
 """Measures AWS Lambda with its real runtime client: `python -m bench.lambda_`, two minutes.
 
-Cold start (import, and from process start to the first answer); warm latency of a durable buy, with and
-without freezing the instance in between; CPU per buy beside the server's at one connection; and the cost of
-subscribing only while a buy waits, compared with a permanent subscription.
+Cold start (import, from process start to the first answer, and the same from the restore of a snapshot); warm
+latency of a durable buy, with and without freezing the instance in between; CPU per buy beside the server's
+at one connection; and the cost of subscribing only while a buy waits, compared with a permanent subscription.
 """
 
 import asyncio
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -79,6 +80,38 @@ async def cold(env: dict[str, str]) -> dict[str, float]:
         walls.append(time.perf_counter() - started)
         assert answer["statusCode"] == 201, answer
         await instance.stop()
+    return spread(walls)
+
+
+RESTORE = """
+import json, os, signal, sys
+sys.modules['opentelemetry.sdk'] = None
+from flashguard.aws import handler
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 20_000
+handler._instance.start()
+handler._instance.before_snapshot()
+os.kill(os.getpid(), signal.SIGSTOP)
+handler._instance.after_restore()
+print(handler.handler(json.loads(sys.argv[1]), Context())["statusCode"], flush=True)
+"""
+"""An instance that is stopped where SnapStart would copy it, and goes on where a copy would."""
+
+
+def restored(env: dict[str, str]) -> dict[str, float]:
+    """Return the time from the restore of a snapshot to the first answer, with new connections."""
+    walls = []
+    for number in range(COLD):
+        command = [sys.executable, "-c", RESTORE, json.dumps(buying(f"restored-{number}"))]
+        child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        os.waitpid(child.pid, os.WUNTRACED)
+        started = time.perf_counter()
+        child.send_signal(signal.SIGCONT)
+        assert child.stdout.readline() == b"201\n"
+        walls.append(time.perf_counter() - started)
+        child.wait(TIMEOUT_SECONDS)
     return spread(walls)
 
 
@@ -177,8 +210,10 @@ async def main() -> None:
                 unit = Item(
                     sku=Sku("unit"), name="Unit", price_minor=MinorUnits(100), currency="EUR", stock=100_000
                 )
-                await guard.shop.create_sale(NewSale("Bench", (unit,), id="bench"))
                 async with asyncio.timeout(TIMEOUT_SECONDS):
+                    new = NewSale("Bench", (unit,), id="bench")
+                    while not isinstance(await guard.shop.create_sale(new, key="bench"), tuple):
+                        await asyncio.sleep(0.1)  # the recorder is starting
                     while not isinstance(await guard.shop.change(SaleId("bench"), "open"), tuple):
                         await asyncio.sleep(0.1)
             with tempfile.TemporaryDirectory() as empty:
@@ -190,6 +225,7 @@ async def main() -> None:
                     "import_without_pyc": importing(unready, BARE),
                     "bare_python_cpu_ms": bare(env),
                     "start_to_first_answer": await cold(env),
+                    "restore_to_first_answer": restored(env),
                     "warm_frozen_between": await warm(env, freezes=True),
                     "warm": await warm(env, freezes=False),
                     "server_one_connection": await server(env),

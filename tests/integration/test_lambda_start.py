@@ -42,6 +42,57 @@ SHARE = 0.6
 ROUNDS = 5
 
 
+COPIED = (
+    WITHOUT_EXTRAS
+    + """
+import json, os, types
+hooks = {}
+runtime = types.ModuleType("snapshot_restore_py")
+runtime.register_before_snapshot = lambda hook: hooks.update(before=hook)
+runtime.register_after_restore = lambda hook: hooks.update(after=hook)
+sys.modules["snapshot_restore_py"] = runtime
+os.environ["AWS_LAMBDA_RUNTIME_API"] = "127.0.0.1:1"
+from flashguard.aws import handler
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 20_000
+def sockets():
+    links = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
+    return sum(os.readlink(link).startswith("socket:") for link in links if os.path.islink(link))
+connected = sockets()
+hooks["before"]()
+in_snapshot, has_application = sockets(), "flashguard.api.app" in sys.modules
+copies = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        handler._instance._shared.identities._refreshed_at = 0.0  # as of a snapshot of long ago
+        hooks["after"]()
+        print(json.dumps(handler.handler(json.loads(sys.argv[1]), Context())), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+print(json.dumps([connected, in_snapshot, has_application]))
+"""
+)
+
+
+async def test_a_snapshot_has_no_connections_and_its_copies_connect_and_have_ids_of_their_own(service):
+    sale = await service.create_sale()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", COPIED, json.dumps(buying(sale, "ada", verb="orders")),
+        env=env_of(service), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out, said = await child.communicate()
+    assert said == b""  # a copy uses nothing of the connections that are closed
+    *answers, (connected, in_snapshot, has_application) = map(json.loads, out.splitlines())
+    assert [answer["statusCode"] for answer in answers] == [201, 201]
+    one, other = (answer["headers"]["x-request-id"].partition("-")[0] for answer in answers)
+    assert one != other
+    assert connected > in_snapshot == 2  # the event loop's own pair
+    assert has_application
+    assert (await service.item(sale))["sold"] == 2
+
+
 async def test_the_hot_calls_are_answered_without_the_framework(service):
     sale = await service.create_sale()
     child = await asyncio.create_subprocess_exec(

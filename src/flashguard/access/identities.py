@@ -91,7 +91,7 @@ class Identities:
         now = self._clock()
         if abs(now - self._refreshed_at) < RELOAD_SECONDS:
             return
-        self._book = self._book or IdentityBook(ledger)
+        self._book = IdentityBook(ledger)
         self._refreshed_at = now
         try:
             await self._load(self._book)

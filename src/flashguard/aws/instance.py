@@ -9,10 +9,12 @@ only while one is pending. See docs/decisions/0012.
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from flashguard.api.hot_calls import match
+from flashguard.api.middleware.request_ids import renew as renew_request_ids
 from flashguard.api.responses.problems import away_problem, problem, unexpected_problem
 from flashguard.api.server.hot_request import HotRequest
 from flashguard.api.server.lane import Lane
@@ -84,6 +86,21 @@ class Instance:
             log.warning(
                 "cannot connect at start: %s; the first request tries again", error or "no answer in time"
             )
+
+    def before_snapshot(self) -> None:
+        """Get ready to be copied (SnapStart): import what any request may need, and close all connections,
+        because a copy can't use them."""
+        from . import application  # noqa: F401
+
+        guard, self._shared.guard = self._shared.guard, None
+        if guard is not None:
+            self._loop.run_until_complete(guard.close())
+
+    def after_restore(self) -> None:
+        """Go on as a copy: connect, and make new what must differ between copies."""
+        renew_request_ids()
+        random.seed()
+        self.start()
 
     def answer(self, event: Any, remaining_ms: int) -> dict[str, Any]:
         """Return the answer to an event.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HEADER: Final = b"x-request-id"
 _SAFE: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 """Ids that can't break a log line, a header or a label."""
-_prefix: Final = secrets.token_hex(6).encode()
+_prefix = secrets.token_hex(6).encode()
 _number: Final = count(1).__next__
 
 log = logging.getLogger("flashguard.access")
@@ -35,6 +35,12 @@ def request_id(sent: bytes | None) -> bytes:
     if sent is not None and _SAFE(sent):
         return sent
     return b"%s-%x" % (_prefix, _number())
+
+
+def renew() -> None:
+    """Make new ids differ from those of another process that was restored from the same snapshot."""
+    global _prefix
+    _prefix = secrets.token_hex(6).encode()
 
 
 def note_access(method: str, route: str, status: int, came: float) -> None:

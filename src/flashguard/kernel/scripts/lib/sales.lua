@@ -22,6 +22,7 @@
 local EXPIRE_PAGE, EXPIRE_MOST = 200, 5000 -- deadlines looked at before the next decision, and by one call
 local BUCKET_MOST = 50
 local FIRST_KEY, KEYS_PER_SALE = 3, 6
+local ID_AT = string.find(KEYS[FIRST_KEY] or 'sale:', 'sale:', 1, true) + 5 -- where a sale's id begins in its first key
 
 local touch, wake, serve_waiting, learn_waiting -- see waiting.lua
 local NOTHING_DUE = {}
@@ -35,11 +36,10 @@ local function sale_at(index)
   sale = {
     index = index, key = KEYS[at], reservations_key = KEYS[at + 1], deadlines_key = KEYS[at + 2], used_key = KEYS[at + 3],
     history_key = KEYS[at + 4], queue_key = KEYS[at + 5],
-    id = string.match(KEYS[at], 'sale:(.+)$'),
+    id = string.sub(KEYS[at], ID_AT),
     items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer; a record may still be packed
     items_changed = {}, blobs = {}, used_changed = {}, -- see move, put_blob and add_used
     heads = {}, set_aside_changed = {}, deadlines = {}, -- expires_ms -> ids of holds
-    starts = {}, times = {}, packed_ms = {}, -- see put_new
     single = nil, -- ids of holds that ended, in a sale that counts deadlines
     due = NOTHING_DUE, looked_at = 0, expired_count = 0, drained = false, -- see expire_page
   }
@@ -175,24 +175,24 @@ local function cooling_until(sale, customer)
   return history.expired >= (rules.cool_down_after or COOL_DOWN_AFTER) and history.last_ms + rules.cool_down_ms or 0
 end
 
--- start_of(sale, verb, size): the start of a packed transition {verb, sale, ...} of this size, made once per sale.
+-- start_of(sale, verb, size): the start of a packed transition {verb, sale, ...} of this size; the sale keeps it by the verb.
 local function start_of(sale, verb, size)
-  local start = sale.starts[verb] or array_head(size) .. pack(verb, sale.id)
-  sale.starts[verb] = start
+  local start = sale[verb] or array_head(size) .. pack(verb, sale.id)
+  sale[verb] = start
   return start
 end
 
 -- put_new(sale, verb, id, fingerprint, customer, lines, hold_ms): the record and the transition of a new hold, or of a new
--- order (hold_ms 0). What both have in common is packed once; what all of a sale have in common, once per call.
+-- order (hold_ms 0). What both have in common is packed once; what all requests have in common, once per call.
+local times, packed_ms = {}, {} -- by hold_ms
 local function put_new(sale, verb, id, fingerprint, customer, lines, hold_ms)
-  local start, print, what, who = start_of(sale, verb, 8), pack(fingerprint), packed_lines(lines), string_head(customer)
-  local times = sale.times[hold_ms]
-  if not times then
-    times = hold_ms > 0 and pack(NOW, hold_ms, hold_ms) or pack(NOW, 0, 0, SEQ + 1)
-    sale.times[hold_ms], sale.packed_ms[hold_ms] = times, pack(hold_ms)
+  if not times[hold_ms] then
+    times[hold_ms] = hold_ms > 0 and pack(NOW, hold_ms, hold_ms) or pack(NOW, 0, 0, SEQ + 1)
+    packed_ms[hold_ms] = pack(hold_ms)
   end
-  put_blob(sale, id, hold_ms > 0 and HELD_BYTE .. print .. times .. who .. customer .. what or CONFIRMED_BYTE .. print .. times)
-  note(start .. string_head(id) .. id .. what .. PACKED_NOW .. print .. who .. customer .. sale.packed_ms[hold_ms])
+  local when, print, what, who = times[hold_ms], pack(fingerprint), packed_lines(lines), string_head(customer)
+  put_blob(sale, id, hold_ms > 0 and HELD_BYTE .. print .. when .. who .. customer .. what or CONFIRMED_BYTE .. print .. when)
+  note(start_of(sale, verb, 8) .. string_head(id) .. id .. what .. PACKED_NOW .. print .. who .. customer .. packed_ms[hold_ms])
 end
 
 local function add_deadline(sale, expires_ms, id)

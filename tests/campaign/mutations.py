@@ -33,8 +33,8 @@ MUTATIONS = [
         [
             (
                 "engine/selling.py",
-                "durable=newly_confirmed if buy else newly",
-                "durable=None if buy else newly",
+                "durable=newly_confirmed if basket.buy else newly",
+                "durable=None if basket.buy else newly",
             )
         ],
         ["failover by hand", "older valkey copy"],

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flashguard.api.schemas.bodies import BasketBody, PlainBasket, plain_basket
+from flashguard.api.schemas.bodies import MAX_ADMISSION, BasketBody, PlainBasket, plain_basket
 from flashguard.engine.baskets import Basket, checked_basket
 from flashguard.model import MAX_LINES, MAX_NAME, MAX_QUANTITY
 
@@ -72,6 +72,28 @@ def test_no_bytes_are_a_basket_to_the_lane_alone(body):
 )
 def test_ordinary_baskets_are_for_the_lane(body):
     assert same(body.encode())
+
+
+GOOD = {"customer": "ann", "items": [{"sku": "u", "quantity": 1}]}
+ODD = [
+    *(GOOD | {"customer": text} for text in ("", " ", "a\x00", "a\ud800", "аnn", 1, None, *LONG[1:])),
+    *(GOOD | {"items": [{"sku": text, "quantity": 1}]} for text in ("", "a\x7f", "\u202e", 1, *LONG[1:])),
+    *(
+        GOOD | {"items": [{"sku": "u", "quantity": number}]}
+        for number in (0, -1, 1.0, 1.5, True, "1", None, MAX_QUANTITY + 1, 2**64)
+    ),
+    *(GOOD | {"admission": value} for value in (1, "x" * (MAX_ADMISSION + 1), [])),
+    *(GOOD | {"items": items} for items in ([], {}, None, [None], [{"sku": "u"}], [{"quantity": 1}])),
+    GOOD | {"more": 1},
+    GOOD | {"items": [{"sku": "u", "quantity": 1, "price": 1}]},
+    {"customer": "ann"},
+    [],
+]
+
+
+@pytest.mark.parametrize("body", ODD, ids=str)
+def test_what_the_contract_refuses_is_not_for_the_lane(body):
+    assert not same(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("lines", [0, 1, MAX_LINES, MAX_LINES + 1])

@@ -131,7 +131,7 @@ class Commits:
     @staticmethod
     def _settle_recorded(entry: Recorded, reply: Reply, waiting: Waiting) -> None:
         for ask, result in waiting:
-            refused = f"{ask.sale}.{ask.name}" in entry.refused
+            refused = bool(entry.refused) and f"{ask.sale}.{ask.name}" in entry.refused
             status = DecisionStatus.REFUSED_BY_LEDGER if refused else DecisionStatus.DECIDED
             ask.settle(Decision(status, result, reply.now_ms))
 

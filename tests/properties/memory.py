@@ -366,6 +366,7 @@ class Partition:
             for ids, expires_ms in zip(deadlines[:-2:2], map(int, deadlines[1:-2:2]), strict=True):
                 ends |= dict.fromkeys(ids.decode().split(), expires_ms)  # the latest comes last
             assert {id_: ends.get(id_) for id_ in live} == {id_: one.until_ms for id_, one in live.items()}
+            assert ends.keys() <= sale.reservations.keys()  # a hold that ended may stay until its deadline
             asked = [(0, ""), *((0, id_) for id_ in sale.reservations), (0, "nobody")]
             status, *rest, flat = (results := self.run(Verb.GET, [name], asked).results)[0]
             assert (status, rest) == (sale.config.status_at(self.model.now_ms), _config(sale)[1:6])

@@ -73,6 +73,8 @@ def clients(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, soc
         one.close()
         other.close()
         server.should_exit = True
+        thread.join(PATIENCE_SECONDS)
+        server.force_exit = True  # it waits without end for a request that is never answered
         thread.join()
         listening.close()
 

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
-CHECKED := src tests bench docs examples
+CHECKED := src tests bench docs examples scripts
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin"
 
@@ -16,13 +16,13 @@ ROUNDS ?= 43
 MIXED ?= 18
 MINUTES ?= 30
 EXAMPLES ?= 60
-# tests/conftest.py says which files come first.
-SPREAD_OUT := -n 2 --dist loadfile --no-loadscope-reorder
+# Of 2 cores: a test waits for half of its time. tests/conftest.py says which files come first.
+SPREAD_OUT := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
-  test lint coverage vitest tsclient programs contracts contract-spread schemathesis image-check \
-  bench bench-quick grow load chaos failovers soak docs figures pin
+  test pytest lint coverage vitest tsclient programs contracts contract-spread schemathesis image-check \
+  bench bench-quick grow load chaos failovers soak docs site figures pin dist release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,9 +40,9 @@ clean: ## Remove everything installed and built; the data in .flashguard stays
 
 ##@ Check
 
-test: lint programs vitest tsclient ## Check style and types, then run every test and the contract on every stack
-	$(BIN)/pytest $(SPREAD_OUT)
-	@$(MAKE) --no-print-directory -j 3 $(CONTRACTS)
+test: ## Check style and types, then run every test and the contract on every stack
+	@$(MAKE) --no-print-directory -j 2 lint programs vitest tsclient
+	@$(MAKE) --no-print-directory -j 2 pytest $(CONTRACTS)
 
 lint: $(DEV) ## Check style, types and the import contract
 	$(BIN)/ruff check $(CHECKED)
@@ -105,6 +105,10 @@ docs: $(DEV) ## Write the reference, the ledger's schema.sql, and every figure o
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/generate_schema.py
 
+site: $(DEV) pages ## Build the documentation as a site; `make run` serves it at /guide/
+	$(BIN)/python docs/build_site.py web/out/guide
+	cd web && node scripts/csp.mjs
+
 figures: grow docs ## After make bench: simulate growth from its costs, and write its figures into the pages
 
 pin: ## Pin the requirements with hashes, from pyproject.toml; needs uv
@@ -114,8 +118,24 @@ pin: ## Pin the requirements with hashes, from pyproject.toml; needs uv
 	$(PIN) pyproject.toml --constraint requirements/dev.txt -o requirements/service.txt
 	$(PIN) pyproject.toml --constraint requirements/dev.txt $(NOT_ON_LAMBDA:%=--no-emit-package %) -o requirements/aws.txt
 	$(PIN) --group pyproject.toml:build --constraint requirements/dev.txt -o requirements/build.txt
+	$(PIN) --group pyproject.toml:build --group pyproject.toml:release --constraint requirements/dev.txt -o requirements/release.txt
+
+##@ Release
+
+dist: $(BIN)/pip ## Build the packages and their bills of materials into dist/
+	$(PIP_INSTALL) --require-hashes -r requirements/release.txt
+	$(BIN)/python scripts/release.py
+
+release: $(BIN)/pip ## Try a release in a copy of the repository: VERSION=…; with GO=1 commit and tag it here
+	@test -n "$(VERSION)" || { echo "Which version? make release VERSION=1.2.0"; exit 1; }
+	$(PIP_INSTALL) --require-hashes -r requirements/release.txt
+	$(BIN)/python scripts/release.py $(VERSION) $(if $(GO),--go)
 
 # What the targets above are made of.
+
+# Beside it, `make test` runs the contract on one stack after the other.
+pytest: $(DEV)
+	$(BIN)/pytest $(SPREAD_OUT)
 
 # What the machine may have besides Python and Node; the tests that need a missing program are skipped.
 programs:

@@ -1,5 +1,6 @@
 """What tests share: real embedded servers, and the real service as child processes on top of them."""
 
+import signal
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -9,6 +10,9 @@ from flashguard.embedded import EmbeddedServers
 from tests.support import stacks
 from tests.support.service import Service, migrated_servers, serving
 from tests.support.stacks import Stack
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell's background job ignores it, and so would each child that a test interrupts."""
 
 pytest_plugins = ["tests.support.browser", "tests.support.up", "tests.support.simulations"]
 
@@ -60,7 +64,8 @@ SLOW_FILES = (
     "test_live.py", "test_cli.py", "test_recorders_share.py", "test_spread_survives.py", "test_simulator.py",
     "test_campaign.py", "test_lambda.py", "test_doc_pages.py", "test_doctor_on_copies.py", "test_stop.py",
     "test_durability.py", "test_webhooks.py", "test_schemathesis.py", "test_descriptors.py",
-    "test_waiting_room_kept.py", "test_lambda_recorder.py", "test_mixed.py",
+    "test_waiting_room_kept.py", "test_lambda_recorder.py", "test_mixed.py", "test_packages.py",
+    "test_payments_survive.py", "test_payments_stripe.py",
 )  # fmt: skip
 """Begun first, the longest first, so that no worker is left alone with one of them at the end."""
 

@@ -15,6 +15,7 @@ class Code(StrEnum):
 
     SOLD_OUT = "sold-out"
     LIMIT_REACHED = "limit-reached"
+    IDENTITY_REQUIRED = "identity-required"
     HOLD_BUDGET_REACHED = "hold-budget-reached"
     COOLING_DOWN = "cooling-down"
     NO_WAITING_LIST = "no-waiting-list"
@@ -22,16 +23,25 @@ class Code(StrEnum):
     ALREADY_WAITING = "already-waiting"
     UNKNOWN_ENTRY = "unknown-entry"
     SALE_NOT_OPEN = "sale-not-open"
+    SALE_NOT_DRAFT = "sale-not-draft"
     RESERVATION_EXPIRED = "reservation-expired"
     RESERVATION_RELEASED = "reservation-released"
     RESERVATION_CONFIRMED = "reservation-confirmed"
     RESERVATION_CANCELLED = "reservation-cancelled"
     RESERVATION_HELD = "reservation-held"
+    RESERVATION_AMENDED = "reservation-amended"
     REQUEST_IN_FLIGHT = "request-in-flight"
     UNKNOWN_SALE = "unknown-sale"
     UNKNOWN_ITEM = "unknown-item"
+    UNKNOWN_POOL = "unknown-pool"
+    UNKNOWN_LOCATION = "unknown-location"
+    ITEM_NOT_ON_SALE = "item-not-on-sale"
+    ITEM_EXISTS = "item-exists"
+    ITEM_IN_USE = "item-in-use"
     UNKNOWN_RESERVATION = "unknown-reservation"
     UNKNOWN_WEBHOOK = "unknown-webhook"
+    UNKNOWN_PROVIDER = "unknown-provider"
+    CURSOR_EXPIRED = "cursor-expired"
     IDEMPOTENCY_MISMATCH = "idempotency-mismatch"
     INVALID_REQUEST = "invalid-request"
     UNAUTHENTICATED = "unauthenticated"
@@ -39,6 +49,7 @@ class Code(StrEnum):
     RATE_LIMITED = "rate-limited"
     OVERLOADED = "overloaded"
     RECOVERING = "recovering"
+    PROVIDER_AWAY = "provider-away"
     LEDGER_REFUSED = "ledger-refused"
     QUEUE_REQUIRED = "queue-required"
     UNKNOWN_TICKET = "unknown-ticket"
@@ -54,23 +65,33 @@ class Problem(NamedTuple):
 
 OUTCOMES: Final[dict[Code, Problem]] = {
     Code.SOLD_OUT: Problem(409, "Not enough units are available."),
-    Code.LIMIT_REACHED: Problem(409, "This customer's limit for the sale is reached."),
+    Code.LIMIT_REACHED: Problem(409, "A limit of the sale is reached."),
     Code.HOLD_BUDGET_REACHED: Problem(409, "This customer's unconfirmed units reach the sale's limit."),
     Code.NO_WAITING_LIST: Problem(409, "The sale has no waiting list."),
     Code.WAITING_LIST_FULL: Problem(409, "The sale's waiting list is full."),
     Code.ALREADY_WAITING: Problem(409, "This customer already has a place in the sale's waiting list."),
     Code.UNKNOWN_ENTRY: Problem(404, "There is no such entry in a waiting list."),
     Code.SALE_NOT_OPEN: Problem(409, "The sale is not open."),
+    Code.SALE_NOT_DRAFT: Problem(409, "Only a draft can be changed like this."),
     Code.RESERVATION_EXPIRED: Problem(409, "The hold has expired; its units are back in stock."),
     Code.RESERVATION_RELEASED: Problem(409, "The hold was released; its units are back in stock."),
     Code.RESERVATION_CONFIRMED: Problem(409, "The reservation is already confirmed."),
     Code.RESERVATION_CANCELLED: Problem(409, "The order was cancelled."),
     Code.RESERVATION_HELD: Problem(409, "The reservation is a hold, not an order."),
+    Code.RESERVATION_AMENDED: Problem(409, "The hold has another basket than its receipt."),
     Code.REQUEST_IN_FLIGHT: Problem(409, "A request with this idempotency key is still in progress."),
     Code.UNKNOWN_SALE: Problem(404, "There is no such sale."),
     Code.UNKNOWN_ITEM: Problem(404, "The sale has no such item."),
+    Code.UNKNOWN_POOL: Problem(404, "The sale has no such pool."),
+    Code.UNKNOWN_LOCATION: Problem(404, "The item has no such location."),
+    Code.ITEM_NOT_ON_SALE: Problem(409, "The item is not on sale; what is held of it can be confirmed."),
+    Code.ITEM_EXISTS: Problem(409, "The sale has an item of this sku."),
+    Code.ITEM_IN_USE: Problem(
+        409, "The item can't be removed: units of it were held, or someone waits for it."
+    ),
     Code.UNKNOWN_RESERVATION: Problem(404, "There is no such reservation."),
     Code.UNKNOWN_WEBHOOK: Problem(404, "There is no such webhook endpoint."),
+    Code.UNKNOWN_PROVIDER: Problem(404, "There is no such payment provider here."),
     Code.LEDGER_REFUSED: Problem(409, "The ledger refused this order; nothing was sold."),
     Code.QUEUE_REQUIRED: Problem(403, "The sale has a waiting room, and it has not admitted this buyer."),
     Code.UNKNOWN_TICKET: Problem(404, "There is no such ticket in the waiting room."),
@@ -80,13 +101,16 @@ ERRORS: Final[dict[Code, Problem]] = {
     Code.COOLING_DOWN: Problem(
         429, "Too many holds of this customer ended without an order; hold again later."
     ),
+    Code.CURSOR_EXPIRED: Problem(410, "The feed no longer has every fact after this cursor."),
     Code.IDEMPOTENCY_MISMATCH: Problem(422, "This idempotency key was used with another request body."),
+    Code.IDENTITY_REQUIRED: Problem(422, "A limit of the sale counts by an identity that the request lacks."),
     Code.INVALID_REQUEST: Problem(422, "The request is not valid."),
     Code.UNAUTHENTICATED: Problem(401, "A valid key is required."),
     Code.FORBIDDEN: Problem(403, "This key does not have the right to do this."),
     Code.RATE_LIMITED: Problem(429, "Too many requests."),
     Code.OVERLOADED: Problem(503, "The service is at its limit; retry shortly."),
     Code.RECOVERING: Problem(503, "The service is recovering; retry shortly."),
+    Code.PROVIDER_AWAY: Problem(503, "The payment provider does not answer; retry shortly."),
     Code.PROOF_REQUIRED: Problem(403, "A solved challenge is required to get a ticket."),
 }
 """What the calling program, its key or its timing must change: both clients raise these."""

@@ -6,7 +6,7 @@ The HTTP API is built on this class and on nothing else. Selling outcomes are va
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Self
@@ -27,6 +27,7 @@ from flashguard.kernel.kernel import Kernel
 from flashguard.model import CustomerId, Key, Line, Outcome, Refused, Reservation
 from flashguard.model.arguments import must
 from flashguard.settings import Settings
+from flashguard.shop.amending import Amending
 from flashguard.shop.orders import Orders
 from flashguard.shop.sales import Shop
 from flashguard.spread import BatchSelling, ShardRouter
@@ -48,16 +49,13 @@ class FlashGuard:
     def __init__(
         self, settings: Settings, backend: Backend, ring: KeyRing | None, traces: "Traces | None"
     ) -> None:
-        self._backend = backend
-        self.settings = settings
-        self.ledger = ledger = backend.ledger
-        self.partitions = partitions = backend.installation.partitions
-        self.watermark = backend.watermark
+        self._backend, self.settings, self.partitions = backend, settings, backend.installation.partitions
+        self.ledger, self.watermark = ledger, watermark = backend.ledger, backend.watermark
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.kernel = kernel = Kernel(backend.client, max_backlog=settings.max_backlog_entries)
         self.signer = signer = Signer(backend.installation.secret)
         self.decisions = decisions = Decisions(
-            kernel, ledger, self.watermark, settings, partitions, traces=traces, listening=backend.listening
+            kernel, ledger, watermark, settings, self.partitions, traces=traces, listening=backend.listening
         )
         fallback, seconds = Fallback(ledger, settings.record_timeout_seconds), settings.memory_timeout_seconds
         self.durability = DurabilityWaiter(backend.client, settings.hold_replicas, seconds)
@@ -65,12 +63,17 @@ class FlashGuard:
         self._holding = Holding(decisions, fallback, signer)
         self.spread = ShardRouter(kernel, ledger, decisions, selling, self._holding, fallback, settings)
         self.shop = Shop(kernel, ledger, decisions, settings, self.spread, self.durability)
-        self.orders = Orders(ledger, decisions, settings, self.shop.recent.forget)
-        self.basket = partial(checked_basket, fold_case=settings.folds_case)
+        amending = Amending(
+            ledger, decisions, self.spread, self._holding, fallback, signer, self.durability, settings,
+            self.customer_of, self.shop.recent.forget,
+        )  # fmt: skip
+        self.amend, self.transfer = amending.amend, amending.transfer
+        self.orders = Orders(ledger, decisions, amending, settings, self.shop.recent.forget)
+        self.basket = partial(checked_basket, fold_case=settings.folds_case, identity=signer.identity)
         self.batch = BatchSelling(self.spread, self.basket)
         self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
-        self.rooms = WaitingRooms(decisions, ledger, signer, ring or KeyRing(), self.customer_of)
-        circuits = decisions.circuits
+        circuits, ring, recent = decisions.circuits, ring or KeyRing(), self.shop.recent
+        self.rooms = WaitingRooms(decisions, ledger, signer, ring, self.customer_of, recent.sale)
         self.rates = RateLimits(kernel, circuits.limits, settings, owns_circuit=circuits.apart)
 
     @classmethod
@@ -123,14 +126,11 @@ class FlashGuard:
         await self.spread.drain()
         await self.decisions.drain()
         self.durability.close()
+        self.rooms.proofs.close()
         await self._backend.close()
 
     async def renew(self, seconds: float) -> None:
-        """Give up connections that don't answer in time: for a process that was frozen.
-
-        Raises:
-            ValueError: `seconds` is not a finite number above 0.
-        """
+        """Give up connections that don't answer in time: for a process that was frozen."""
         must((type(seconds) in (int, float) and 0 < seconds < inf, "seconds: a number above 0"))
         self.shop.recent.clear()
         await self._backend.check(seconds)
@@ -140,35 +140,35 @@ class FlashGuard:
         return customer_id(text, fold_case=self.settings.folds_case)
 
     async def reserve(
-        self,
-        sale: str,
-        customer: str,
-        lines: Sequence[Line],
-        *,
-        key: Key | None = None,
-        admitted_until: int = 0,
-    ) -> Outcome:
+        self, sale: str, customer: str, lines: Sequence[Line], *, key: Key | None = None,
+        admitted_until: int = 0, reference: str | None = None, metadata: Mapping[str, str] | None = None,
+        identities: Mapping[str, str] | None = None,
+    ) -> Outcome:  # fmt: skip
         """Hold units until `expires_at`.
 
         Parameters:
             lines: what to hold, all or nothing; quantities of the same sku add up.
             key: an idempotency key; the same key again returns the first outcome.
             admitted_until: the end of this customer's admission, in ms: see `rooms.admitted_until`.
+            reference, metadata: the shop's own, to find it again: a name, and texts by name.
+            identities: whose units a limit counts together, by its name: {"card": "…"}. Kept as keyed hashes.
         """
-        basket = self.basket(sale, customer, lines, key, buy=False, admitted_until=admitted_until)
+        basket = self.basket(
+            sale, customer, lines, key, buy=False, admitted_until=admitted_until, reference=reference,
+            metadata=metadata, identities=identities,
+        )  # fmt: skip
         return basket if isinstance(basket, Refused) else await self.spread.sell(basket)
 
     async def buy(
-        self,
-        sale: str,
-        customer: str,
-        lines: Sequence[Line],
-        *,
-        key: Key | None = None,
-        admitted_until: int = 0,
-    ) -> Outcome:
+        self, sale: str, customer: str, lines: Sequence[Line], *, key: Key | None = None,
+        admitted_until: int = 0, reference: str | None = None, metadata: Mapping[str, str] | None = None,
+        identities: Mapping[str, str] | None = None,
+    ) -> Outcome:  # fmt: skip
         """Reserve and confirm in one atomic step; `confirmed` means committed in PostgreSQL."""
-        basket = self.basket(sale, customer, lines, key, buy=True, admitted_until=admitted_until)
+        basket = self.basket(
+            sale, customer, lines, key, buy=True, admitted_until=admitted_until, reference=reference,
+            metadata=metadata, identities=identities,
+        )  # fmt: skip
         return basket if isinstance(basket, Refused) else await self.spread.sell(basket)
 
     async def confirm(self, id_: str, *, receipt: str | None = None) -> Outcome:

@@ -15,81 +15,88 @@ from flashguard.model import CustomerId, Position, ReservationId, SaleId, Sku
 
 Lines = list[Any]
 """Flat, as the kernel keeps them: sku, quantity, sku, quantity, …"""
+Details = dict[str, Any]
+"""What few reservations have, by name; absent names are absent. `takes`: the counters that it moves where
+those are not its lines, flat: counter, quantity, …; `pick_up`: of lines that name a location, flat: sku,
+location, …; `revision`: how often it was amended; `cancelled`: the items of an order that were cancelled,
+flat; `identities`: what limits by identity count it by"""
 
 
-class Hold(Struct, array_like=True, tag="hold", frozen=True):
+class OfReservation(Struct, array_like=True, frozen=True):
+    """How a transition of a reservation or of a waiting list's entry begins."""
+
     sale: SaleId
     id: ReservationId
     lines: Lines
     at_ms: int
+
+
+class Hold(OfReservation, tag="hold", frozen=True):
     fingerprint: int
     customer: CustomerId
     hold_ms: int
+    details: Details | None = None
 
 
-class Buy(Struct, array_like=True, tag="buy", frozen=True):
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
+class Buy(OfReservation, tag="buy", frozen=True):
     fingerprint: int
     customer: CustomerId
     hold_ms: int = 0
+    details: Details | None = None
 
 
-class Confirm(Struct, array_like=True, tag="confirm", frozen=True):
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
+class Confirm(OfReservation, tag="confirm", frozen=True):
+    takes: Lines | None = None
 
 
-class Release(Struct, array_like=True, tag="release", frozen=True):
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
+class Release(OfReservation, tag="release", frozen=True):
+    takes: Lines | None = None
 
 
-class Expire(Struct, array_like=True, tag="expire", frozen=True):
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
+class Expire(OfReservation, tag="expire", frozen=True):
+    takes: Lines | None = None
 
 
-class Extend(Struct, array_like=True, tag="extend", frozen=True):
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
+class Extend(OfReservation, tag="extend", frozen=True):
     key: int
     customer: str
     expires_ms: int
 
 
-class LateConfirm(Struct, array_like=True, tag="honour", frozen=True):
+class LateConfirm(OfReservation, tag="honour", frozen=True):
     """A hold that had expired or was lost became an order, by its receipt."""
 
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
     fingerprint: int
     customer: CustomerId
     hold_ms: int
     created_ms: int
+    details: Details | None = None
 
 
-class Cancel(Struct, array_like=True, tag="cancel", frozen=True):
-    """An order was cancelled; its units are available again, or leave the stock."""
+class Amend(OfReservation, tag="amend", frozen=True):
+    """A hold or an order has another basket from now on, or a hold another customer. `moves` is what changes,
+    flat with signs. Units that an order has fewer are available again, or leave the stock."""
 
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
+    key: str
+    fingerprint: int
+    customer: CustomerId
+    revision: int
+    is_order: bool
+    moves: Lines
     restock: bool
     reason: str
+    details: Details | None = None
+
+
+class Cancel(OfReservation, tag="cancel", frozen=True):
+    """An order was cancelled; its units are available again, or leave the stock. `key` and `body`: of a
+    request to cancel items, where they were all that was left."""
+
+    restock: bool
+    reason: str
+    takes: Lines | None = None
+    key: str | None = None
+    body: int | None = None
 
 
 class Restock(Struct, array_like=True, tag="restock", frozen=True):
@@ -126,50 +133,75 @@ class SaleChange(Struct, array_like=True, tag="sale", frozen=True):
     rules: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Create(Struct, array_like=True, tag="create", frozen=True):
+class OfSale(Struct, array_like=True, frozen=True):
+    """How a transition of a sale begins that changes what only the ledger keeps."""
+
+    sale: SaleId
+    unused: str
+    lines: Lines
+    at_ms: int
+
+
+class Create(OfSale, tag="create", frozen=True):
     """A sale entered memory for the first time. `definition` is the sale with its items, as the JSON of the
     query `sale_definition`: it restores the sale in a ledger that lost it."""
 
-    sale: SaleId
-    unused: str
-    lines: Lines
-    at_ms: int
     definition: str
 
 
-class Describe(Struct, array_like=True, tag="describe", frozen=True):
+class Describe(OfSale, tag="describe", frozen=True):
     """A field that only the ledger keeps changed: the sale's name, or the rules of its waiting room as JSON;
-    '' means unchanged. Comes after the `SaleChange` of the same request."""
+    '' means unchanged. Comes after the `SaleChange` of the same request. `seed` is the lottery's, of a room
+    that a draft gets; the JSON `null` takes its room away."""
 
-    sale: SaleId
-    unused: str
-    lines: Lines
-    at_ms: int
     name: str
     room: str
+    seed: str | None = None
 
 
-class Join(Struct, array_like=True, tag="join", frozen=True):
-    """An entry joined the waiting list. `lines` is the sku and the units; the lowest place is next."""
+class Items(OfSale, tag="items", frozen=True):
+    """A draft's items were replaced. `definition` is a JSON list of all of them. Comes after the `SaleChange`
+    of the same request."""
+
+    definition: str
+
+
+class ItemChange(Struct, array_like=True, tag="item", frozen=True):
+    """An item was added, changed or removed. `row` is what the ledger writes, as JSON: of `add` a list of
+    rows, of `set` the fields that change. `opened`: the sale is no draft, so a price is one of the item's
+    own; see scripts/lib/prices.lua. `verb` and `status` are what the request's key keeps."""
 
     sale: SaleId
-    id: ReservationId
+    key: str
     lines: Lines
     at_ms: int
+    what: str
+    sku: Sku
+    row: str
+    opened: bool
+    verb: str
+    status: str
+
+
+class Delete(OfSale, tag="delete", frozen=True):
+    """A draft was deleted."""
+
+
+class Join(OfReservation, tag="join", frozen=True):
+    """An entry joined the waiting list. `lines` is the sku and the units; the lowest place is next."""
+
     fingerprint: int
     customer: CustomerId
     place: int
     admitted: bool = False
     """True where the sale's waiting room had admitted the customer, or the sale has no room."""
+    identities: dict[str, str] | None = None
+    """Name to what it counts by: see `kernel/scripts/lib/limits.lua`."""
 
 
-class Leave(Struct, array_like=True, tag="leave", frozen=True):
+class Leave(OfReservation, tag="leave", frozen=True):
     """An entry left the waiting list. `state`: offered (with a hold of this id), left, or limit-reached."""
 
-    sale: SaleId
-    id: ReservationId
-    lines: Lines
-    at_ms: int
     state: str
 
 
@@ -190,15 +222,29 @@ Transition = (
     | Expire
     | Extend
     | LateConfirm
+    | Amend
     | Cancel
     | Restock
     | SaleChange
     | Create
     | Describe
+    | Items
+    | ItemChange
+    | Delete
     | Join
     | Leave
     | Rebuilt
 )
+
+
+def takes_of(transition: Hold | Buy | LateConfirm | Confirm | Release | Expire | Amend | Cancel) -> Lines:
+    """Return what a transition moves: its lines, unless it says otherwise."""
+    if isinstance(transition, Amend):
+        return transition.moves
+    if isinstance(transition, Hold | Buy | LateConfirm):
+        details = transition.details
+        return transition.lines if details is None else details.get("takes", transition.lines)
+    return transition.lines if transition.takes is None else transition.takes
 
 
 class Counters(Struct, array_like=True, frozen=True):

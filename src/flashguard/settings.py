@@ -278,6 +278,34 @@ class Settings(BaseSettings):
     )
     webhook_log_days: float = Field(14.0, gt=0)
     """Days that the delivery log keeps messages; replays can't reach back further."""
+    fact_days: float = Field(
+        14.0,
+        ge=0.05,
+        description="Days that the feed keeps facts. The deliverer deletes older ones, and ends a feed that "
+        "was not read for as long.",
+    )
+
+    payment_providers: tuple[str, ...] = Field(
+        (),
+        max_length=10,
+        description="Payment providers: `stripe`, `signed`, or a class of your own as `module:Class`. None: "
+        "no payments.",
+    )
+    stripe_key: SecretStr | None = Field(
+        None, description="Stripe's secret or restricted key, of the payment provider `stripe`."
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="The signing secret, `whsec_…`, of the webhook endpoint at Stripe."
+    )
+    stripe_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, description="Address of Stripe's API; unset: Stripe's own. For tests with a stand-in."
+    )
+    payment_signed_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, description="Address of the provider `signed`, which speaks Standard Webhooks."
+    )
+    payment_signed_secret: SecretStr | None = Field(
+        None, description="The secret, `whsec_…`, that signs the requests to `signed` and its events."
+    )
 
     embedded: bool = Field(
         False, description="Set by `flashguard up` if both servers are embedded; the pages show it."

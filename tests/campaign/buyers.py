@@ -9,6 +9,8 @@ from typing import Any
 
 import aiohttp
 
+from flashguard.model.locations import counter_at
+from tests.campaign.goods import OTHER, PLACES, PROBE, SCARCE
 from tests.campaign.history import UNANSWERED, Ask, History, Told
 from tests.campaign.plan import Plan
 from tests.campaign.up_stack import ADMIN_KEY, HasUrl
@@ -21,7 +23,6 @@ AGAIN_SECONDS = 0.1
 PACE_SECONDS = 0.12
 PROBE_EVERY_SECONDS = 0.05
 PROBES_MOST = 50
-SCARCE, OTHER, PROBE = "scarce", "other", "probe"
 
 
 class Clients:
@@ -44,17 +45,27 @@ class Clients:
         headers = {"Idempotency-Key": ask.key}
         if ask.verb in ("hold", "buy"):
             path = f"sales/{sale}/{'reservations' if ask.verb == 'hold' else 'orders'}"
-            items = [{"sku": sku, "quantity": units} for sku, units in ask.lines]
-            body = {"customer": ask.customer, "items": items}
+            body = {"customer": ask.customer, "items": _items(ask)}
+            if ask.card:
+                body["identities"] = {"card": ask.card}
+                headers["Authorization"] = f"Bearer {ADMIN_KEY}"
         elif ask.verb == "restock":
             [(sku, units)] = ask.lines
             path = f"sales/{sale}/items/{sku}/restock"
             body = {"delta": units, "reason": "campaign"}
+            if ask.places:
+                body["location"] = ask.places[0][1]
             headers["Authorization"] = f"Bearer {ADMIN_KEY}"
         else:
-            path = f"reservations/{ask.about}/{ask.verb}"
+            part = ask.verb == "part"
+            path = f"orders/{ask.about}/cancel" if part else f"reservations/{ask.about}/{ask.verb}"
+            if ask.lines:
+                body = {"items": _items(ask), "restock": True, "reason": "campaign"}
+            if part:
+                headers["Authorization"] = f"Bearer {ADMIN_KEY}"
         started = time.monotonic()
         word, status, id_, replayed, expires_in = UNANSWERED, 0, "", False, 0.0
+        located: tuple[tuple[str, int], ...] = ()
         try:
             async with self._http.post(f"{self._stack.url}/v1/{path}", json=body, headers=headers) as answer:
                 status, raw = answer.status, await answer.read()
@@ -63,13 +74,14 @@ class Clients:
             if status < 300:
                 word = "restocked" if ask.verb == "restock" else seen["status"]
                 id_ = seen.get("id", "")
+                located = _located(seen)
                 if seen.get("expires_at"):
                     expires_in = datetime.fromisoformat(seen["expires_at"]).timestamp() - time.time()
             else:
                 word = seen["code"]
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             word = UNANSWERED
-        told = Told(ask, started, time.monotonic(), word, status, id_, replayed, expires_in, phase)
+        told = Told(ask, started, time.monotonic(), word, status, id_, replayed, expires_in, phase, located)
         self.history.told.append(told)
         return told
 
@@ -107,22 +119,31 @@ class Clients:
             ((SCARCE, 1),), ((SCARCE, 1),), ((SCARCE, 2),), ((OTHER, 1),), ((OTHER, 3),),
             ((SCARCE, 1), (OTHER, 2)),
         ])  # fmt: skip
+        places = self._places(lines, rng)
+        card = f"card-{rng.randrange(self.plan.cards)}" if self.plan.card_limit else ""
         if rng.random() < 0.4:
-            await self.settle(Ask(f"buy-{key}", "buy", customer, lines))
+            await self.settle(Ask(f"buy-{key}", "buy", customer, lines, places=places, card=card))
             return
-        held = await self.settle(Ask(f"hold-{key}", "hold", customer, lines))
+        held = await self.settle(Ask(f"hold-{key}", "hold", customer, lines, places=places, card=card))
         if held is None or held.word != "held":
             return
         for verb in rng.choice([
             ["confirm"], ["confirm"], ["confirm", "confirm"], ["release"], ["extend", "confirm"],
-            ["confirm", "release"], ["release", "confirm"], [],
+            ["confirm", "release"], ["release", "confirm"], [], ["amend", "confirm"], ["amend", "amend"],
+            ["amend", "confirm", "part"],
         ]):  # fmt: skip
             await asyncio.sleep(rng.uniform(0, self.pace_seconds))
-            if (
-                await self.settle(Ask(f"{verb}-{key}-{rng.random():.6f}", verb, customer, about=held.id))
-                is None
-            ):
+            changes = {"amend": ((SCARCE, 2), (OTHER, rng.randint(1, 2))), "part": ((SCARCE, 1),)}
+            ask = Ask(f"{verb}-{key}-{rng.random():.6f}", verb, customer, changes.get(verb, ()), held.id)
+            told = await self.settle(ask)
+            if told is None or (verb == "amend" and told.word != "held"):
                 return
+
+    def _places(self, lines: tuple[tuple[str, int], ...], rng: random.Random) -> tuple[tuple[str, str], ...]:
+        """Return which of these lines are picked up, and where."""
+        if self.plan.goods != "locations":
+            return ()
+        return tuple((sku, rng.choice(PLACES)) for sku, _ in lines if rng.random() < 0.3)
 
     async def _shopkeeper(self) -> None:
         rng = self.plan.rng("shopkeeper")
@@ -130,7 +151,9 @@ class Clients:
         while not self.closing:
             await asyncio.sleep(rng.uniform(0.1, 1.5))
             count += 1
-            await self.settle(Ask(f"restock-{count}", "restock", lines=((SCARCE, rng.randint(1, 10)),)))
+            lines = ((SCARCE, rng.randint(1, 10)),)
+            places = ((SCARCE, rng.choice(PLACES)),) if self.plan.goods == "locations" else ()
+            await self.settle(Ask(f"restock-{count}", "restock", lines=lines, places=places))
 
     async def _prober(self) -> None:
         """Send a probe at every moment, each once: how long until one is served again?"""
@@ -161,3 +184,20 @@ class Clients:
             ),
             default=None,
         )
+
+
+def _items(ask: Ask) -> list[dict[str, Any]]:
+    places = dict(ask.places)
+    return [
+        {"sku": sku, "quantity": units} | ({"location": places[sku]} if sku in places else {})
+        for sku, units in ask.lines
+    ]
+
+
+def _located(seen: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Return the units at each location that an answer about a reservation says."""
+    return tuple(
+        (counter_at(line["sku"], each["location"]), each["quantity"])
+        for line in seen.get("items", ())
+        for each in line.get("allocations") or ()
+    )

@@ -43,10 +43,12 @@ class Output:
         p = result.plan
         also = f" + {p['also']}" if p["also"] else ""
         also += f" x{p['spread']}" if p["spread"] > 1 else ""
+        also += f", {p['goods']}" if p["goods"] != "plain" else ""
+        also += ", limits" if p["item_limit"] else ""
         serve = "-" if result.serve_seconds is None else f"{result.serve_seconds:.2f} s"
         answers = sum(result.words.values())
         print(
-            f"{p['seed']}/{p['number']:<4} {p['kind'] + also:<34} {answers:>5} answers "
+            f"{p['seed']}/{p['number']:<4} {p['kind'] + also:<48} {answers:>5} answers "
             f"{result.orders:>4} orders  "
             f"serving again {serve:>7}  round {result.seconds:5.1f} s  {result.note}", flush=True,
         )  # fmt: skip

@@ -7,6 +7,11 @@ What is allowed, exactly:
   later.
 - `confirmed` holds for ever, whatever is lost. There is no fault for which an order may go.
 - `released` holds for ever as well: the ledger has it before it is told.
+- An amend takes effect once, or not at all: the basket of an order is that of the last one that was answered,
+  less the parts that were cancelled. What `held` says of a hold's basket may be forgotten with it.
+- A line that names a location is taken there, until an amend. The other lines of a basket are at one
+  location, unless the sale says `split` or the basket was changed. An order's units are where its last answer
+  said.
 - `held` holds for ever, unless the fault made memory forget its newest entries (`memory_forgets`): a hold
   that was not recorded yet is then not an order and not a hold, and its buyer is told so.
 - The ledger may refuse a grant of memory's (`ledger-refused`) only after memory forgot.
@@ -16,7 +21,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.campaign.history import History, Ledger, Told
+from flashguard.model.locations import counter_at, item_and_location
+from tests.campaign.history import Ask, History, Ledger, Told
 
 ENDED = {
     "confirmed": "confirmed",
@@ -47,11 +53,13 @@ def check(
     keys: dict[str, list[Told]] = defaultdict(list)
     for told in history.told:
         keys[told.ask.key].append(told)
+    asks = {short_id(key): told[0].ask for key, told in keys.items() if told[0].ask.verb in ("hold", "buy")}
     found = [
         *_counters(history, ledger),
-        *_limit(history, ledger),
-        *_asked_for(history, ledger, keys, short_id),
+        *_limit(history, ledger, asks),
+        *_asked_for(history, ledger, keys, asks, memory_forgets),
         *_orders_kept(history, ledger),
+        *_locations(history, ledger, asks),
         *_one_outcome(keys, memory_forgets),
         *_holds_end_once(history, ledger, memory_forgets),
         *_restocks(history, ledger),
@@ -68,7 +76,7 @@ def _counters(history: History, ledger: Ledger) -> Found:
     sold: dict[str, int] = defaultdict(int)
     held: dict[str, int] = defaultdict(int)
     for row in ledger.rows:
-        for sku, units in row.lines:
+        for sku, units in (*history.takes(row.lines).items(), *row.located):
             if row.status == "confirmed":
                 sold[sku] += units
             elif row.status == "held":
@@ -87,9 +95,9 @@ def _counters(history: History, ledger: Ledger) -> Found:
             yield "leaked", f"{sku}: memory has {ledger.memory.get(sku)}, the ledger {item}"
     told_sold: dict[str, int] = defaultdict(int)
     for id_, lines in {
-        t.id: t.ask.lines for t in history.told if t.word == "confirmed" and t.ask.lines
+        t.id: t.ask.lines for t in history.told if t.word == "confirmed" and t.ask.verb == "buy"
     }.items():
-        for sku, units in lines if id_ else ():
+        for sku, units in history.takes(lines).items() if id_ else ():
             told_sold[sku] += units
     for sku, units in told_sold.items():
         if units > ledger.items[sku].stock:
@@ -98,33 +106,67 @@ def _counters(history: History, ledger: Ledger) -> Found:
         yield "audit", f"the audit found differences: {ledger.audit}"
 
 
-def _limit(history: History, ledger: Ledger) -> Found:
-    if history.limit is None:
-        return
-    bought: dict[str, int] = defaultdict(int)
+def _limit(history: History, ledger: Ledger, asks: dict[str, Ask]) -> Found:
+    """Check the limits per customer, the sale's and an item's own, and the one by the request's card."""
+    bought: dict[tuple[str, int], int] = defaultdict(int)
     for row in ledger.rows:
-        if row.status == "confirmed":
-            bought[row.customer] += sum(units for _, units in row.lines)
-    for customer, units in bought.items():
-        if units > history.limit:
-            yield "limit exceeded", f"{customer} bought {units} of at most {history.limit}"
+        card = asks[row.id].card if row.id in asks else ""
+        for sku, units in row.lines if row.status == "confirmed" else ():
+            for limit in _limits_of(history, row.customer, card, sku):
+                bought[limit] += units
+    for (who, most), units in bought.items():
+        if units > most:
+            yield "limit exceeded", f"{who} bought {units} of at most {most}"
+
+
+def _limits_of(history: History, customer: str, card: str, sku: str) -> Iterator[tuple[str, int]]:
+    """Return whom a line counts for, and the most units of each."""
+    if history.limit is not None:
+        yield customer, history.limit
+    if sku in history.item_limits:
+        yield f"{customer}, of {sku},", history.item_limits[sku]
+    if card and history.card_limit is not None and sku in history.card_skus:
+        yield card, history.card_limit
 
 
 def _asked_for(
-    history: History, ledger: Ledger, keys: dict[str, list[Told]], short_id: Callable[[str], str]
+    history: History,
+    ledger: Ledger,
+    keys: dict[str, list[Told]],
+    asks: dict[str, Ask],
+    memory_forgets: bool,
 ) -> Found:
     """Check that every reservation was requested, with that key and basket, and that each key has one."""
-    asks = {short_id(key): told[0].ask for key, told in keys.items() if told[0].ask.verb in ("hold", "buy")}
+    changes: dict[str, list[Told]] = defaultdict(list)
+    for told in history.told:
+        if told.ask.verb in ("amend", "part") and told.http == 200:
+            changes[told.ask.about].append(told)
     for row in ledger.rows:
         ask = asks.get(row.id)
         if ask is None:
             yield "doubled", f"nobody asked for {row.id} ({row.status})"
-        elif (ask.customer, sorted(ask.lines)) != (row.customer, sorted(row.lines)):
-            yield "doubled", f"{ask.key} asked for {ask.customer} {ask.lines}, the ledger has {row}"
+            continue
+        changed = changes[f"{row.part or history.sale}.{row.id}"]
+        lines = _amended(ask.lines, changed)
+        forgotten = memory_forgets and bool(changed)
+        if ask.customer != row.customer or (sorted(lines) != sorted(row.lines) and not forgotten):
+            yield "doubled", f"{ask.key} asked for {ask.customer} {lines}, the ledger has {row}"
     for id_, ask in asks.items():
         ids = {told.id for told in keys[ask.key] if told.id}
         if len(ids) > 1 or not all(_is(told_id, history.sale, id_) for told_id in ids):
             yield "doubled", f"{ask.key} leads to {ids}, not to {id_} alone"
+
+
+def _amended(lines: tuple[tuple[str, int], ...], changes: list[Told]) -> list[tuple[str, int]]:
+    """Return what these changes, in their order, make of a basket."""
+    basket = dict(lines)
+    for told in changes:
+        if told.ask.verb == "amend":
+            basket = dict(told.ask.lines)
+        else:
+            for sku, units in told.ask.lines:
+                basket[sku] = basket.get(sku, 0) - units
+    return [(sku, units) for sku, units in basket.items() if units]
 
 
 def _is(told_id: str, sale: str, short_id: str) -> bool:
@@ -141,6 +183,33 @@ def _orders_kept(history: History, ledger: Ledger) -> Found:
         row = rows.get(told.id or told.ask.about)
         if row is None or row.status != "confirmed":
             yield "lost order", f"{told.ask.key} was told confirmed, the ledger has {row and row.status}"
+
+
+def _locations(history: History, ledger: Ledger, asks: dict[str, Ask]) -> Found:
+    """Check that the units of every line are at locations, and at those that the rule and the answers say."""
+    if not history.located:
+        return
+    changed = {told.ask.about for told in history.told if told.ask.verb in ("amend", "part")}
+    said = {told.id: told for told in history.told if told.word == "confirmed" and told.located}
+    for row in ledger.rows:
+        at: dict[str, dict[str, int]] = defaultdict(dict)
+        for counter, units in row.located:
+            of, location = item_and_location(counter)
+            at[of][location or ""] = units
+        id_ = f"{history.sale}.{row.id}"
+        for sku, units in row.lines:
+            if sku in history.located and sum(at[sku].values()) != units:
+                yield "wrong location", f"{id_} has {units} of {sku}, its locations {at[sku]}"
+        if row.status == "confirmed" and id_ in said and sorted(said[id_].located) != sorted(row.located):
+            yield "wrong location", f"{id_} was told {said[id_].located}, the ledger has {row.located}"
+        ask = asks.get(row.id)
+        if ask is None or id_ in changed:
+            continue
+        named = dict(ask.places)
+        if any(set(at[sku]) != {location} for sku, location in named.items()):
+            yield "wrong location", f"{ask.key} asked for {named}, the ledger has {row.located}"
+        if not history.split and len({each for sku in at.keys() - named.keys() for each in at[sku]}) > 1:
+            yield "wrong location", f"{ask.key} was split, the ledger has {row.located}"
 
 
 def _one_outcome(keys: dict[str, list[Told]], memory_forgets: bool) -> Found:
@@ -165,7 +234,7 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
         if told.word == "held" and told.id:
             until[told.id] = max(until.get(told.id, 0.0), told.ended + told.expires_in)
     for told in history.told:
-        if not told.ask.about or told.ask.verb == "extend":
+        if not told.ask.about or told.ask.verb in ("extend", "amend", "part"):
             continue
         about, word = told.ask.about, told.word
         if word in ENDED:
@@ -195,18 +264,28 @@ def _order_came_last(words: dict[str, Told]) -> bool:
 
 
 def _restocks(history: History, ledger: Ledger) -> Found:
-    """Check that every answered restock is there once, and that they explain the stock."""
+    """Check that every answered restock is there once, as requested, and that they explain the stock."""
     recorded = {key: (sku, units) for key, sku, units in ledger.restocks}
     asked = {f"restock:{told.ask.key}": told for told in history.told if told.ask.verb == "restock"}
     for field, told in asked.items():
         if told.word == "restocked" and field not in recorded:
             yield "lost restock", f"{told.ask.key} was told restocked, the ledger has none"
-    for field in recorded.keys() - asked.keys():
-        yield "doubled", f"nobody asked for {field}"
+    for field, change in recorded.items():
+        if field not in asked:
+            yield "doubled", f"nobody asked for {field}"
+        elif change != _restocked(asked[field].ask):
+            yield "doubled", f"{field} asked for {_restocked(asked[field].ask)}, the ledger has {change}"
     for sku, item in ledger.items.items():
-        stock = history.stock[sku] + sum(units for its_sku, units in recorded.values() if its_sku == sku)
+        its = {sku, *history.located.get(sku, ())}
+        stock = history.stock[sku] + sum(units for counter, units in recorded.values() if counter in its)
         if item.stock != stock:
             yield "leaked", f"{sku}: the stock is {item.stock}, it should be {stock}"
+
+
+def _restocked(ask: Ask) -> tuple[str, int]:
+    """Return the counter that a restock changes, and by how many units."""
+    [(sku, units)] = ask.lines
+    return (counter_at(sku, dict(ask.places)[sku]) if ask.places else sku), units
 
 
 def _transfers(_: History, ledger: Ledger) -> Found:

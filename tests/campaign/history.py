@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from flashguard.model.locations import item_and_location
+
 RETRY = frozenset({"no-answer", "recovering", "overloaded", "request-in-flight", "rate-limited"})
 """Answers that decide nothing: the same request may be repeated with the same key."""
 UNANSWERED = "no-answer"
@@ -15,11 +17,16 @@ class Ask(Struct, frozen=True):
 
     key: str
     verb: str
-    """hold, buy, restock; or, about an earlier hold: confirm, release, extend."""
+    """hold, buy, restock; or, about an earlier hold: confirm, release, extend, amend, part (a part is
+    cancelled)."""
     customer: str = ""
     lines: tuple[tuple[str, int], ...] = ()
     about: str = ""
     """The reservation's id, for the verbs that have one."""
+    places: tuple[tuple[str, str], ...] = ()
+    """(sku, location) of the lines that name one."""
+    card: str = ""
+    """The identity that a hold or a buy names; '' where the sale has no limit by card."""
 
 
 class Told(Struct, frozen=True):
@@ -37,6 +44,8 @@ class Told(Struct, frozen=True):
     """How long after the answer the hold is still live."""
     phase: str = "selling"
     """selling, or replay: the same key once more after the round."""
+    located: tuple[tuple[str, int], ...] = ()
+    """The units at each location, by counter, as the answer says."""
 
     @property
     def settles(self) -> bool:
@@ -52,6 +61,8 @@ class Row(Struct, frozen=True):
     lines: tuple[tuple[str, int], ...]
     part: str = ""
     """The shard of a spread sale that has it; '' for a sale on one partition."""
+    located: tuple[tuple[str, int], ...] = ()
+    """The units at each location, by counter."""
 
 
 class Counters(Struct, frozen=True):
@@ -67,7 +78,7 @@ class Ledger(Struct, frozen=True):
     items: dict[str, Counters]
     memory: dict[str, Counters]
     restocks: tuple[tuple[str, str, int], ...]
-    """(key, sku, units) of each."""
+    """(key, counter, units) of each."""
     transfers: tuple[tuple[str, str, int], ...] = ()
     """The restocks that move units between the shards of a spread sale."""
     refused: tuple[str, ...] = ()
@@ -84,3 +95,34 @@ class History(Struct):
     told: list[Told] = msgspec.field(default_factory=list)
     unsettled: list[Ask] = msgspec.field(default_factory=list)
     """Requests that were given up without an answer: a defect, except for probes."""
+    recipes: dict[str, dict[str, int]] = {}
+    """What one unit of an item draws from which pools; `stock` has the pools too."""
+    split: bool = False
+    """Whether a basket may be taken from several locations."""
+    item_limits: dict[str, int] = {}
+    """The most units of an item for one customer."""
+    card_limit: int | None = None
+    """The most units for one card, of the items in `card_skus`."""
+    card_skus: tuple[str, ...] = ()
+
+    @property
+    def pools(self) -> set[str]:
+        return {pool for recipe in self.recipes.values() for pool in recipe}
+
+    @property
+    def located(self) -> dict[str, list[str]]:
+        """The counters of each item that has its stock at locations; `stock` has them and their sums."""
+        found: dict[str, list[str]] = {}
+        for counter in self.stock:
+            sku, location = item_and_location(counter)
+            if location is not None:
+                found.setdefault(sku, []).append(counter)
+        return found
+
+    def takes(self, lines: tuple[tuple[str, int], ...]) -> dict[str, int]:
+        """Return the units of each item and each pool that these lines move."""
+        takes: dict[str, int] = {}
+        for sku, units in lines:
+            for counter, each in {sku: 1, **self.recipes.get(sku, {})}.items():
+                takes[counter] = takes.get(counter, 0) + each * units
+        return takes

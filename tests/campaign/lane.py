@@ -16,9 +16,11 @@ import msgspec
 
 from flashguard.engine.receipts import IdKind, Signer
 from flashguard.model import CustomerId, SaleId
+from flashguard.model.locations import counter_at, item_and_location
 from flashguard.model.shards import home_shard, shard_id
-from tests.campaign.buyers import OTHER, PROBE, SCARCE, Clients
+from tests.campaign.buyers import Clients
 from tests.campaign.checker import Violation, check
+from tests.campaign.goods import new_history, sale_body
 from tests.campaign.history import Counters, History, Ledger, Row
 from tests.campaign.nemesis import KILL, fault_of
 from tests.campaign.plan import MEASURED_FROM_STRIKE, Plan
@@ -34,7 +36,6 @@ AFTERWARDS_SECONDS = 0.4
 """How long buyers continue after they are served again."""
 REPLAYS_AT_ONCE = 16
 REPLAYS_MOST = 150
-PLENTY = 100_000
 
 Stack = AnyStack
 
@@ -89,7 +90,7 @@ class Lane:
     async def _round(self, the: Plan) -> Result:
         started = time.monotonic()
         sale = f"s{the.number}-{zlib.crc32(the.seed.encode()):x}"
-        history = History(sale, the.limit, {SCARCE: the.stock, OTHER: the.stock, PROBE: PLENTY})
+        history = new_history(sale, the)
         result = Result(the.as_json(), [], {}, 0.0, commit=self._commit)
         scene = Scene(the, self.stack, sale)
         steps = fault_of(the.kind)(scene)
@@ -188,15 +189,7 @@ class Lane:
             await asyncio.sleep(0.1)
 
     async def _open_sale(self, the: Plan, history: History) -> None:
-        items = [
-            {"sku": sku, "name": sku, "price_minor": 100, "currency": "EUR", "stock": stock}
-            for sku, stock in history.stock.items()
-        ]
-        sale = {
-            "id": history.sale, "name": f"Round {the.number}", "hold_seconds": the.hold_seconds,
-            "limit_per_customer": the.limit, "items": items, "spread": the.spread,
-        }  # fmt: skip
-        await self._call("POST", "sales", sale)
+        await self._call("POST", "sales", sale_body(the, history))
         await self._call("POST", f"sales/{history.sale}/open")
 
     async def _close_sale(self, sale: str) -> None:
@@ -209,9 +202,7 @@ class Lane:
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             seen = await self._call("GET", f"sales/{history.sale}")
-            memory = {
-                item["sku"]: Counters(item["stock"], item["held"], item["sold"]) for item in seen["items"]
-            }
+            memory = _counters(seen)
             ledger, secret = await self._read_ledger(history, memory)
             settled = ledger.items == memory and not any(item.held for item in memory.values())
             if settled or time.monotonic() > deadline:
@@ -229,7 +220,7 @@ class Lane:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 sql = "SELECT {} FROM flashguard.{} WHERE split_part(sale_id, '~', 1) = $1"
                 rows = await connection.fetch(
-                    sql.format("sale_id, id, customer, status, lines", "reservations"), history.sale
+                    sql.format("sale_id, id, customer, status, lines, details", "reservations"), history.sale
                 )
                 sums = (
                     "sku, sum(stock)::bigint AS stock, sum(held)::bigint AS held, sum(sold)::bigint AS sold"
@@ -241,11 +232,10 @@ class Lane:
         finally:
             await connection.close()
         return Ledger(
-            rows=tuple(
-                Row(r["id"], r["customer"], r["status"], _pairs(json.loads(r["lines"])), r["sale_id"])
-                for r in rows
+            rows=tuple(map(_row, rows)),
+            items=_with_stock_of_locations(
+                {r["sku"]: Counters(r["stock"], r["held"], r["sold"]) for r in items}, history
             ),
-            items={r["sku"]: Counters(r["stock"], r["held"], r["sold"]) for r in items},
             memory=memory,
             restocks=tuple(
                 (r["key"], r["sku"], r["delta"]) for r in restocks if not r["key"].startswith("transfer:")
@@ -294,6 +284,38 @@ def _short_ids(history: History, signer: Signer, spread: int) -> Callable[[str],
 
 def _pairs(flat: list[Any]) -> tuple[tuple[str, int], ...]:
     return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _counters(sale: dict[str, Any]) -> dict[str, Counters]:
+    """Return memory's counters of a sale: its items, its pools, and its items at each location."""
+    found = {}
+    for each in (*sale["items"], *sale["pools"]):
+        name = each.get("sku") or each["id"]
+        found[name] = Counters(each["stock"], each["held"], each["sold"])
+        for at in each.get("locations") or ():
+            found[counter_at(name, at["id"])] = Counters(at["stock"], at["held"], at["sold"])
+    return found
+
+
+def _row(row: asyncpg.Record) -> Row:
+    lines, located = _pairs(json.loads(row["lines"])), _located(row["details"])
+    return Row(row["id"], row["customer"], row["status"], lines, row["sale_id"], located)
+
+
+def _located(details: str | None) -> tuple[tuple[str, int], ...]:
+    """Return the units at each location that the ledger's details of a reservation say."""
+    takes = json.loads(details).get("takes") or [] if details else []
+    return tuple((name, units) for name, units in _pairs(takes) if item_and_location(name)[1] is not None)
+
+
+def _with_stock_of_locations(items: dict[str, Counters], history: History) -> dict[str, Counters]:
+    """Return the ledger's counters, with the stock of an item that is at locations as memory tells it: their
+    sum. In the ledger its own is beyond any sum."""
+    for sku, counters in history.located.items():
+        if sku in items:
+            stock = sum(items[counter].stock for counter in counters if counter in items)
+            items[sku] = msgspec.structs.replace(items[sku], stock=stock)
+    return items
 
 
 def _figures(result: Result, history: History, ledger: Ledger, short_id: Any) -> None:

@@ -91,6 +91,12 @@ async def read(stack: UpStack, shop: Shop, kind: str, stock: int) -> SaleState:
         restocks = await connection.fetch(
             "SELECT key, sku, delta " + where.format("restocks") + " AND key NOT LIKE 'transfer:%'", sale
         )
+        amends = await connection.fetch(
+            "SELECT sale_id, id, revision, customer, lines, reason "
+            + where.format("amendments")
+            + " ORDER BY sale_id, id, revision, at",
+            sale,
+        )
         refused = await connection.fetch("SELECT id " + where.format("refusals"), sale)
         waiting = await connection.fetch(
             "SELECT id, sku, quantity "
@@ -105,6 +111,10 @@ async def read(stack: UpStack, shop: Shop, kind: str, stock: int) -> SaleState:
         flat = json.loads(text)
         return tuple(zip(flat[::2], flat[1::2], strict=True))
 
+    amended: dict[str, list[tuple[int, str, tuple[tuple[str, int], ...], str]]] = {}
+    for row in amends:
+        made = (row["revision"], row["customer"], pairs(row["lines"]), row["reason"])
+        amended.setdefault(f"{row['sale_id']}.{row['id']}", []).append(made)
     return SaleState(
         kind=kind,
         stock=stock,
@@ -118,6 +128,7 @@ async def read(stack: UpStack, shop: Shop, kind: str, stock: int) -> SaleState:
         refused=tuple(row["id"] for row in refused),
         waiting={row["id"]: (row["sku"], row["quantity"]) for row in waiting},
         audit=audit,
+        amends=amended,
     )
 
 

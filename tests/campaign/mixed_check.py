@@ -1,8 +1,8 @@
 """Checks what must hold after a round of the mixed load, with a model that only adds up the answers.
 
 The rules are those of `checker`: orders and releases are permanent; a hold is kept unless memory forgot it; a
-refusal takes nothing. Added here: cancelled orders, waiting lists, stock that the shop removes, and that no
-refusal of the ledger is repeated.
+refusal takes nothing. Added here: amends, each made once, cancelled orders, waiting lists, stock that the
+shop removes, and that no refusal of the ledger is repeated.
 """
 
 from collections import Counter, defaultdict
@@ -36,6 +36,8 @@ class SaleState(Struct):
     """The entries that still wait and that the room admitted, if the sale has one: SKU and quantity, by id.
     The others wait for units that come back while none is free."""
     audit: Any
+    amends: dict[str, list[tuple[int, str, tuple[tuple[str, int], ...], str]]] = {}
+    """By the reservation's whole id, in order: revision, customer, lines, and the key of the request."""
 
 
 def check(asked: Sequence[Asked], sale: str, final: SaleState, *, memory_forgets: bool) -> list[Violation]:
@@ -48,6 +50,7 @@ def check(asked: Sequence[Asked], sale: str, final: SaleState, *, memory_forgets
     found = [
         *_answers(mine, memory_forgets),
         *_kept(mine, final, memory_forgets),
+        *_amends(mine, final, memory_forgets),
         *_counters(final),
         *_limit(final),
         *_restocks(mine, final),
@@ -85,10 +88,13 @@ def _kept(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Fou
             if row is None:
                 if each.verb == "buy" or not memory_forgets:
                     yield "lost order" if each.verb == "buy" else "lost hold", f"{each}"
-            elif (row[0], sorted(row[2])) != (each.customer, sorted(each.lines)):
+            elif each.id not in final.amends and (row[0], sorted(row[2])) != (
+                each.customer,
+                sorted(each.lines),
+            ):
                 yield "doubled", f"{each} is {row} in the ledger"
         told = each.about or each.id
-        if each.verb in ("buy", "confirm", "release", "cancel") and each.word in KEPT:
+        if each.verb in ("buy", "confirm", "release", "cancel", "amend", "part") and each.word in KEPT:
             row = final.rows.get(told)
             if row is None or row[1] not in KEPT[each.word]:
                 yield "lost order", f"{each}, the ledger has {row}"
@@ -97,6 +103,28 @@ def _kept(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Fou
     for id_ in final.rows.keys() - granted:
         if not unsure and not memory_forgets:
             yield "doubled", f"nobody asked for {id_}: {final.rows[id_]}"
+
+
+def _amends(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Found:
+    """Check that each amend was made once, and that a reservation is what its newest one made of it."""
+    made = Counter(key for rows in final.amends.values() for _, _, _, key in rows)
+    for key, times in made.items():
+        if times > 1 and key != "transfer":
+            yield "amended twice", f"{key}, {times} times"
+    for id_, rows in final.amends.items():
+        *_, (newest, customer, lines, _) = rows
+        if newest != len({revision for revision, *_ in rows} - {0}):
+            yield "lost amend", f"{id_} has {rows}"
+        if id_ in final.rows and (final.rows[id_][0], final.rows[id_][2]) != (customer, lines):
+            yield "lost amend", f"{id_} is {final.rows[id_]} in the ledger, and was made {rows[-1]}"
+    for each in asked:
+        answered = each.http == 200 and each.verb in ("amend", "part", "transfer")
+        if not answered or (each.word == "held" and memory_forgets):
+            continue
+        given = [who for _, who, _, key in final.amends.get(each.about, ()) if key == "transfer"]
+        done = each.customer in given if each.verb == "transfer" else made[each.key] == 1
+        if not done:
+            yield "lost amend", f"{each}"
 
 
 def _counters(final: SaleState) -> Found:

@@ -44,6 +44,8 @@ ENDING: Final = {
     "reservation-expired", "reservation-released", "reservation-confirmed", "reservation-cancelled",
     "reservation-held", "limit-reached", "sale-not-open",
 }  # fmt: skip
+STATUSES: Final = {"held", "confirmed", "released", "expired", "cancelled"}
+"""An amend that is asked again is answered with the reservation as it is by then."""
 EXPECTED: Final[dict[str, set[str]]] = {
     "hold": {"held"} | TAKING,
     "buy": {"confirmed"} | TAKING,
@@ -51,6 +53,9 @@ EXPECTED: Final[dict[str, set[str]]] = {
     "release": {"released"} | ENDING,
     "extend": {"held"} | ENDING,
     "cancel": {"cancelled"} | ENDING,
+    "amend": STATUSES | TAKING | ENDING,
+    "part": {"confirmed", "cancelled", "invalid-request"} | ENDING,
+    "transfer": STATUSES | {"invalid-request"} | TAKING | ENDING,
     "join": {"waiting", "offered", "already-waiting", "waiting-list-full", "no-waiting-list"} | TAKING,
     "see": {"waiting", "offered", "left", "limit-reached", "ended"},
     "leave": {"waiting", "offered", "left", "limit-reached", "ended"} | ENDING,
@@ -147,7 +152,18 @@ class Shop:
             await self.take(verb, known, customer, lines, admission=known.admissions.get(customer))
         elif verb == "end" and known.reservations:
             id_ = rng.choice(known.reservations[-REMEMBERED:])
-            await self._end(rng.choice(("confirm", "confirm", "release", "extend", "cancel")), known, id_)
+            verbs = (
+                "confirm",
+                "confirm",
+                "release",
+                "extend",
+                "cancel",
+                "amend",
+                "amend",
+                "part",
+                "transfer",
+            )
+            await self._change(rng.choice(verbs), known, id_, customer, lines)
         elif verb == "join":
             await self.join(known, customer, ((rng.choice(SKUS), rng.choice((1, 1, 2, 5))),))
         elif verb == "entry" and known.entries:
@@ -210,12 +226,22 @@ class Shop:
             await asyncio.sleep(0.1)
         return None
 
-    async def _end(self, verb: str, known: Known, id_: str) -> None:
+    async def _change(
+        self, verb: str, known: Known, id_: str, customer: str, lines: tuple[tuple[str, int], ...]
+    ) -> None:
+        """Change a reservation. The ledger keeps the key of an amend as its reason."""
         asked = self._new(verb, known, about=id_)
-        if verb == "cancel":
-            await self._settle(asked, "POST", f"orders/{id_}/cancel", {"restock": True, "reason": "mixed"})
-        else:
-            await self._settle(asked, "POST", f"reservations/{id_}/{verb}", None)
+        body: dict[str, Any] | None = None
+        if verb == "transfer":
+            asked.customer = customer
+            body = {"customer": customer}
+        elif verb in ("amend", "part", "cancel"):
+            body = {"restock": True, "reason": asked.key}
+        if verb in ("amend", "part") and body is not None:
+            asked.lines = lines
+            body["items"] = [{"sku": sku, "quantity": n} for sku, n in lines]
+        path = f"orders/{id_}/cancel" if verb in ("cancel", "part") else f"reservations/{id_}/{verb}"
+        await self._settle(asked, "POST", path, body)
 
     async def _entry(self, verb: str, known: Known, id_: str) -> None:
         asked = self._new(verb, known, about=id_)

@@ -68,10 +68,15 @@ MUTATIONS = [
         "the position moves without compare-and-set",
         [
             (
-                "ledger/migrations/0007_recording.sql",
+                "ledger/migrations/0014_record_groups.sql",
                 "AND epoch = p_epoch AND seq = p_from_seq AND token = p_from_token",
                 "",
-            )
+            ),
+            (
+                "ledger/migrations/0014_record_groups.sql",
+                " AND p.epoch = m.epoch AND p.seq = m.seq AND p.token = m.token",
+                "",
+            ),
         ],
         ["two recorders"],
     ),
@@ -134,6 +139,27 @@ MUTATIONS = [
             )
         ],
         ["failover by hand", "failover by sentinel", "flushall"],
+    ),
+    Mutation(
+        "a pool is counted once for two lines that draw from it",
+        [("kernel/scripts/lib/pools.lua", "(takes[place] or 0) + units", "units")],
+        ["kill recorder", "stop api worker"],
+    ),
+    Mutation(
+        "a line that names a location is taken at the first one",
+        [("kernel/scripts/lib/locations.lua", "basket.take(sku, named_place, left)",
+          "basket.take(sku, places[1], left)")],
+        ["kill recorder", "stop api worker"],
+    ),
+    Mutation(
+        "a rebuild forgets what a hold took from pools and locations",
+        [("kernel/records.py", 'names = ("takes", "pick_up",', 'names = ("pick_up",')],
+        ["flushall", "older valkey copy"],
+    ),
+    Mutation(
+        "a rebuild counts no units for cards",
+        [("ledger/migrations/0022_limits.sql", "WHERE identities ? by AND", "WHERE false AND")],
+        ["flushall", "older valkey copy"],
     ),
 ]  # fmt: skip
 

@@ -47,6 +47,9 @@ MEASURED_FROM_STRIKE = {
 """Recovery is measured from the strike; of all other kinds, whose length the plan sets, from their end."""
 
 
+GOODS = ["plain", "pools", "pools", "locations", "locations"]
+
+
 class Plan(Struct, frozen=True):
     """A round."""
 
@@ -65,6 +68,16 @@ class Plan(Struct, frozen=True):
     hold_seconds: int
     spread: int = 1
     """The number of partitions of the round's sale."""
+    goods: str = "plain"
+    """What the items are: plain, from pools, or at locations."""
+    split: bool = False
+    """Whether a basket may be taken from several locations."""
+    item_limit: int | None = None
+    """The scarce item's own limit per customer."""
+    card_limit: int | None = None
+    """The limit per card, of the items that are not probes."""
+    cards: int = 1
+    """Fewer than customers, so that several share one."""
 
     @property
     def memory_forgets(self) -> bool:
@@ -88,10 +101,22 @@ def plan(seed: str, number: int, only: str | None = None) -> Plan:
     company = rng.choice(["recorder", "api", None, None, None, None])
     if kind == "other link":
         kind = f"{rng.choice(OTHER_LINKS)} {rng.choice(LINK_MODES)}"
+    goods_rng = random.Random(f"{seed}/{number}/goods")
+    goods = goods_rng.choice(GOODS)
+    spread = random.Random(f"{seed}/{number}/spread").choice([1, 2, 3, 4])
+    spread = 1 if goods == "locations" else spread
+    limits = random.Random(f"{seed}/{number}/limits")
+    is_limited, item_limit, card_limit = (
+        limits.random() < 0.5,
+        limits.randint(2, 4),
+        limits.choice([4, 8, 16]),
+    )
     lonely = kind == "kill up" or any(part in kind for part in ("recorder", "api"))
     return Plan(
         seed=seed, number=number, kind=kind, stack=stack, strike_after=strike_after, lasts=lasts,
         also=None if lonely else company, buyers=rng.randint(8, 20), customers=rng.randint(8, 40),
         limit=rng.choice([None, 3, 5, 8]), stock=rng.randint(10, 120), hold_seconds=rng.choice([1, 1, 1, 2]),
-        spread=random.Random(f"{seed}/{number}/spread").choice([1, 2, 3, 4]),
+        goods=goods, split=goods_rng.random() < 0.5,
+        spread=spread, item_limit=item_limit if is_limited else None,
+        card_limit=card_limit if is_limited and spread == 1 else None, cards=limits.randint(2, 8),
     )  # fmt: skip

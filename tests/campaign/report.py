@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PROMISES = [
-    "oversold", "lost order", "doubled", "two outcomes", "limit exceeded", "leaked", "lost hold",
-    "lost restock", "refused by the ledger",
+    "oversold", "lost order", "doubled", "two outcomes", "limit exceeded", "wrong location", "leaked",
+    "lost hold", "lost restock", "refused by the ledger",
     "never answered", "not serving", "server error", "audit", "crashed",
     "harness or recovery failed",
 ]  # fmt: skip
@@ -25,6 +25,15 @@ BECAME = {
     **{f"autumn-4/{number}": STARVED for number in (2, 6, 8, 9, 36, 83)},
 }
 """What each broken promise turned out to be."""
+GOODS = """## What a round sells
+
+The seeds `autumn` and `winter` sold plain items. Later rounds also draw what is sold: plain items in one of
+five; in two of five both items draw from one hall, by different quantities; in two of five they have stock at
+two locations, some lines name one, and half of these sales may split a basket. Half of the rounds limit an
+item per customer, and those of them that are not spread also limit by card; several customers share a card.
+In all, holds are amended and orders are cancelled in part. The checker sums orders over pools, locations and
+cards, and compares each restock with its request.
+"""
 MIXED = """## The mixed load
 
 `make chaos` then runs `tests/campaign/mixed.py`: clients send every verb at random to three sales (hold
@@ -157,6 +166,7 @@ def page(rounds: list[Round], sums: dict[str, Any]) -> str:
         "",
         *table(rounds),
         "",
+        GOODS,
         MIXED,
     ]
     return "\n".join(lines)

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from flashguard.settings import Settings
-from tests.campaign.buyers import OTHER, PACE_SECONDS, PROBE, SCARCE, Clients
+from tests.campaign.buyers import PACE_SECONDS, Clients
 from tests.campaign.campaign import Output, commit_of_now, make_folder
 from tests.campaign.checker import check
+from tests.campaign.goods import OTHER, PROBE, SCARCE
 from tests.campaign.history import History
 from tests.campaign.lane import Lane
 from tests.campaign.plan import Plan, plan
@@ -108,7 +109,18 @@ async def soak(seconds: float, fault_every: float, buyers: int | None, folder: P
 
 def _plan(sale: str, buyers: int) -> Plan:
     some = plan(sale, 0, "kill valkey")
-    return replace(some, buyers=buyers, customers=100_000, limit=None, stock=STOCK, also=None, spread=1)
+    return replace(
+        some,
+        buyers=buyers,
+        customers=100_000,
+        limit=None,
+        stock=STOCK,
+        also=None,
+        spread=1,
+        goods="plain",
+        item_limit=None,
+        card_limit=None,
+    )
 
 
 async def _sale(lane: Lane, the: Plan) -> History:

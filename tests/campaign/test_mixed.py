@@ -39,6 +39,8 @@ class Seen:
             Asked("join", "s", "j", "dee", (("b", 2),), word="waiting", http=202, id="s.4"),
             Asked("restock", "s", "m", lines=(("a", 2),), word="done", http=200),
             Asked("hold", "s", "late", "ann", ONE_B, word="sold-out", http=409),
+            Asked("amend", "s", "p", about="s.1", lines=ONE_A, word="confirmed", http=200),
+            Asked("transfer", "s", "t", "bob", about="s.2", word="held", http=200),
         ]
         self.final = SaleState(
             kind=PLAIN,
@@ -54,6 +56,7 @@ class Seen:
             refused=(),
             waiting={"s.4": ("b", 2)},
             audit={"ok": True},
+            amends={"s.1": [(1, "ann", ONE_A, "p")], "s.2": [(1, "bob", ONE_A, "transfer")]},
         )
 
     def promises(self, *, memory_forgets: bool = False) -> set[str]:
@@ -62,6 +65,10 @@ class Seen:
 
 def _row(seen: Seen, id_: str, customer: str, status: str, lines: Any = ONE_A) -> None:
     seen.final.rows[id_] = (customer, status, lines)
+
+
+def _amend(seen: Seen, id_: str, revision: int, customer: str, key: str) -> None:
+    seen.final.amends[id_].append((revision, customer, ONE_A, key))
 
 
 def _counters(seen: Seen, sku: str, ledger: tuple[int, int, int]) -> None:
@@ -98,8 +105,16 @@ BREAKS: dict[str, tuple[str, Callable[[Seen], object]]] = {
     "more sold than there were": ("oversold", _oversold),
     "an order that is not in the ledger": ("lost order", lambda seen: seen.final.rows.pop("s.1")),
     "a hold that is not in the ledger": ("lost hold", lambda seen: seen.final.rows.pop("s.2")),
-    "an order of another customer": ("doubled", lambda seen: _row(seen, "s.1", "eve", "confirmed")),
-    "an order of another basket": ("doubled", lambda seen: _row(seen, "s.1", "ann", "confirmed", ONE_B)),
+    "an order of another customer": ("doubled", lambda seen: _row(seen, "s.3", "eve", "cancelled", ONE_B)),
+    "an order of another basket": ("doubled", lambda seen: _row(seen, "s.3", "cem", "cancelled")),
+    "an amend that is not there": ("lost amend", lambda seen: seen.final.amends.pop("s.1")),
+    "an amend that the order lacks": (
+        "lost amend",
+        lambda seen: _row(seen, "s.1", "ann", "confirmed", ONE_B),
+    ),
+    "an amend that was made twice": ("amended twice", lambda seen: _amend(seen, "s.1", 2, "ann", "p")),
+    "an amend without the one before": ("lost amend", lambda seen: _amend(seen, "s.1", 3, "ann", "q")),
+    "a transfer that is not there": ("lost amend", lambda seen: seen.final.amends.pop("s.2")),
     "an order that nobody asked for": ("doubled", _nobody_asked),
     "an order that ended as released": ("lost order", _a_confirmed_order_ends_released),
     "a release that ended as an order": ("lost order", lambda seen: _row(seen, "s.2", "bob", "confirmed")),
@@ -151,6 +166,6 @@ def test_the_checker_sees(name: str) -> None:
 
 def test_a_hold_may_be_lost_only_where_memory_forgets() -> None:
     seen = Seen()
-    del seen.final.rows["s.2"], seen.asked[2]
+    del seen.final.rows["s.2"], seen.final.amends["s.2"], seen.asked[-1], seen.asked[2]
     assert seen.promises() == {"lost hold"}
     assert seen.promises(memory_forgets=True) == set()

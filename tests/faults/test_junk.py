@@ -6,6 +6,7 @@ Every public method is found by reflection, so that a new one is tested, too.
 import contextlib
 import enum
 import inspect
+import operator
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
@@ -21,14 +22,31 @@ from flashguard.engine.customers import one_customer
 from flashguard.errors import ConfigurationError
 from flashguard.kernel import keys
 from flashguard.ledger import OrderFilter, StoredSale
-from flashguard.model import Durability, KeyScope, MinorUnits, RoomMode, ScopedKey, Sku, WaitingRoom
+from flashguard.model import (
+    CustomerId,
+    Durability,
+    KeyScope,
+    Location,
+    LocationStock,
+    MinorUnits,
+    Pool,
+    RoomMode,
+    SaleId,
+    ScopedKey,
+    Sku,
+    Use,
+    WaitingRoom,
+)
 from flashguard.model.arguments import CHANGEABLE
 from flashguard.model.rules import Rules
 from tests.support.real_stack import PARTITIONS, Stack, started
 from tests.support.service import unique
 
-SURFACE = {"", "shop", "orders", "waiting", "rooms", "batch"}
+SURFACE = {"", "shop", "shop.items", "orders", "waiting", "rooms", "batch"}
 """Where the library's public methods are: the guard itself, and these attributes of it."""
+HALL = Sku("hall")
+OF_ITEMS = ("price_minor", "limit_per_customer", "on_sale")
+"""What `shop.items.change` changes, beside the name."""
 INNER = {
     "settings", "ledger", "kernel", "partitions", "signer", "watermark", "outcomes", "decisions", "rates",
     "spread", "durability", "basket",
@@ -38,10 +56,10 @@ HARMLESS = {"close"}
 """Takes nothing; tested by every fixture."""
 REFUSALS = {
     Code.INVALID_REQUEST, Code.UNKNOWN_RESERVATION, Code.UNKNOWN_ENTRY, Code.UNKNOWN_SALE, Code.UNKNOWN_ITEM,
-    Code.UNKNOWN_TICKET, Code.SALE_NOT_OPEN,
+    Code.UNKNOWN_POOL, Code.UNKNOWN_LOCATION, Code.UNKNOWN_TICKET, Code.SALE_NOT_OPEN,
 }  # fmt: skip
-NOTHING = {"sale", "sale_in_memory", "audit", "orders", "customer_of", "admitted_until"}
-"""Methods that answer None, or 0, about what can't be."""
+NOTHING = {"sale", "sale_in_memory", "audit", "orders", "customer_of", "admitted_until", "is_ticket_of"}
+"""Methods that answer None, 0 or False about what can't be."""
 
 
 class Text(str):
@@ -106,6 +124,8 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "creation_key": lambda value: value is None or is_str(value),
     "reason": is_printable,
     "sku": is_printable,
+    "pool": is_printable,
+    "location": lambda value: value is None or is_printable(value),
     "customer": lambda value: is_str(value),
     "text": lambda value: is_str(value),
     "receipt": lambda value: value is None,
@@ -120,13 +140,18 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "ring": lambda value: value is None,
     "traces": lambda value: value is None,
     "drafts": lambda value: isinstance(value, bool),
+    "reference": lambda value: value is None or is_printable(value),
+    "metadata": lambda value: value is None or all(is_str(n) and is_str(t) for n, t in value.items()),
+    "identities": lambda value: value is None or value == {},
     "restock": lambda value: isinstance(value, bool),
+    "orders": lambda value: isinstance(value, bool),
     "after": lambda value: value is None,
     "limit": lambda value: is_int(value, 1, 10_000),
     "count": lambda value: is_int(value, 1, 10_000),
-    "start": lambda value: is_int(value, 0, 10_000_000),
+    "start": lambda value: is_int(value, 0, 2**48 - 1),
     "quantity": lambda value: is_int(value, 1, 10**6),
     "units": lambda value: is_int(value, 0, 5 * 10**7),
+    "stock": lambda value: value is None,
     "delta": lambda value: is_int(value, -(10**9), 10**9),
     "partition": lambda value: is_int(value, 0, PARTITIONS - 1),
     "admitted_until": lambda value: is_int(value, 0, 2**53),
@@ -152,27 +177,32 @@ def methods_of(guard: FlashGuard) -> dict[str, Any]:
     """Return every public method of the surface, by its path."""
     found = {}
     for place in SURFACE:
-        owner = getattr(guard, place) if place else guard
-        for name, _ in inspect.getmembers(type(owner), callable):
+        owner = operator.attrgetter(place)(guard) if place else guard
+        for name, method in inspect.getmembers(owner, inspect.ismethod):
             if not name.startswith("_") and name not in HARMLESS:
-                found[f"{place}.{name}".lstrip(".")] = getattr(owner, name)
+                found[f"{place}.{name}".lstrip(".")] = method
     return found
 
 
 METHODS = (
     "connect", "renew", "customer_of", "reserve", "buy", "confirm", "release", "extend", "reservation",
+    "amend", "transfer",
     "shop.create_sale", "shop.unfit", "shop.placed", "shop.draft_of", "shop.may_create", "shop.load",
-    "shop.sale", "shop.sale_in_memory", "shop.sales", "shop.change", "shop.restock", "shop.orders",
-    "shop.audit", "orders.cancel", "waiting.join", "waiting.see", "waiting.leave", "rooms.ticket_of",
-    "rooms.issue", "rooms.poll", "rooms.leave", "rooms.bought", "rooms.admitted_until", "rooms.drawing",
+    "shop.sale", "shop.sale_in_memory", "shop.sales", "shop.change", "shop.delete_sale", "shop.restock",
+    "shop.restock_pool", "shop.items.add", "shop.items.change", "shop.items.remove",
+    "shop.orders", "shop.audit", "orders.cancel", "waiting.join", "waiting.see", "waiting.leave",
+    "rooms.is_ticket_of",
+    "rooms.issue", "rooms.poll", "rooms.standing", "rooms.first_place", "rooms.leave", "rooms.bought",
+    "rooms.admitted_until", "rooms.drawing",
     "batch.reserve", "batch.buy",
 )  # fmt: skip
 
 
 def test_the_surface_is_what_is_tested_here(guard: FlashGuard) -> None:
     assert set(methods_of(guard)) == set(METHODS)
-    attributes = {name for name in vars(guard) if not name.startswith("_")}
-    assert attributes == (SURFACE | INNER) - {""}
+    values = {name: value for name, value in vars(guard).items() if not name.startswith("_")}
+    attributes = {name for name, value in values.items() if not inspect.ismethod(value)}
+    assert attributes == (SURFACE | INNER) - {"", "shop.items"}
 
 
 def item(**more: Any) -> Item:
@@ -180,12 +210,22 @@ def item(**more: Any) -> Item:
     return Item(**(fields | more))
 
 
+def pool(**more: Any) -> Pool:
+    return Pool(**({"id": HALL, "name": "Hall", "stock": 5} | more))
+
+
 def new_sale(**more: Any) -> NewSale:
     return NewSale(**({"name": "Sale", "items": (item(),), "id": unique()} | more))
 
 
 def lines(value: Any) -> list[Any]:
-    return [value, [value], [Line(value, 1)], [Line(Sku("unit"), value)], [Line(Sku("unit"), 1), value]]
+    odd = (
+        [Line(value, 1)],
+        [Line(Sku("unit"), value)],
+        [Line(Sku("unit"), 1), value],
+        [Line(Sku("unit"), 1, value)],
+    )
+    return [value, [value], *odd]
 
 
 def baskets(value: Any) -> list[Any]:
@@ -208,6 +248,19 @@ def sales(value: Any) -> list[Any]:
         *(new_sale(**{name: value}) for name in NewSale.__dataclass_fields__),
         new_sale(items=(value,)),
         *(new_sale(items=(item(**{name: value}),)) for name in Item.__struct_fields__),
+        *(new_sale(pools=(pool(**{name: value}),)) for name in Pool.__struct_fields__),
+        *(new_sale(pools=(pool(),), items=(item(uses=(use,)),)) for use in (Use(value), Use(HALL, value))),
+        *(
+            new_sale(locations=(Location(**{"id": "b", "name": "B", name: value}),))
+            for name in ("id", "name")
+        ),
+        *(
+            new_sale(
+                locations=(Location(id="b", name="B"),),
+                items=(item(stock=None, locations=(LocationStock(**{"id": "b", "stock": 5, name: value}),)),),
+            )
+            for name in LocationStock.__struct_fields__
+        ),
         *(new_sale(rules=Rules(**{name: value})) for name in Rules.__struct_fields__),
         *(new_sale(waiting_room=WaitingRoom(**{name: each})) for name, each in room.items()),
     ]
@@ -219,14 +272,25 @@ def good_field(name: str, value: Any) -> bool:
         "hold_seconds": (1, 86_400), "limit_per_customer": (1, 10**9), "spread": (1, 16),
         "price_minor": (0, 10**11), "stock": (0, 10**9), "held": (0, 0), "sold": (0, 0),
         "max_active": (1, 10**6), "session_seconds": (1, 86_000), "max_waiting": (1, 10**7),
+        "proof_tries": (1, 4096), "proof_harder_at": (1, 10**7),
         "max_held_per_customer": (1, 10**9), "cool_down_after": (1, 1000), "cool_down_seconds": (1, 604_800),
-        "waiting_list": (1, 100_000), "waiting_list_hold_seconds": (1, 86_400),
+        "waiting_list": (1, 100_000), "waiting_list_hold_seconds": (1, 86_400), "quantity": (1, 1_000),
     }  # fmt: skip
     if name in numbers:
-        optional = name in Rules.__struct_fields__ or name == "limit_per_customer"
+        optional = name in (*Rules.__struct_fields__, "limit_per_customer", "proof_harder_at")
         return (optional and value is None) or is_int(value, *numbers[name])
     if name in ("name", "sku"):
         return is_printable(value)
+    if name in ("uses", "pools", "locations"):
+        return value in ((), []) or isinstance(value[0], Use | Pool | Location | LocationStock)
+    if name == "split":
+        return isinstance(value, bool)
+    if name == "pool":
+        return value == HALL
+    if name == "in_pools":
+        return value is None
+    if name == "on_sale":
+        return value is True
     if name == "id":
         return value is None or value in ("1", "é", "one") or is_printable(value)
     if name in ("starts_at", "ends_at"):
@@ -235,9 +299,20 @@ def good_field(name: str, value: Any) -> bool:
         return type(value) in (int, float) and 0.01 <= value <= 100_000
     if name == "proof_of_work":
         return isinstance(value, bool)
+    if name == "open_to_all":
+        return value is False
+    if name == "limits":
+        return value is None or value in ((), [])
+    if name == "items":
+        return False
     if name in ("waiting_room",):
         return value is None or value == {}
     return name in ("hold_durability", "mode") and is_str(value) and value in (*Durability, *RoomMode)
+
+
+def items(value: Any) -> list[Any]:
+    made = [value, *(item(**{name: value}) for name in Item.__struct_fields__)]
+    return made + [item(sku=unique("sku"), uses=(use,)) for use in (Use(value), Use(HALL, value))]
 
 
 def filters(value: Any) -> list[Any]:
@@ -274,7 +349,8 @@ async def epochs(stack: Stack) -> list[tuple[Any, ...]]:
 
 async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashGuard):
     service = stack.service
-    sale = await service.create_sale(stock=10**6, hold_seconds=3600, waiting_list=100_000)
+    hall = {"id": HALL, "name": "Hall", "stock": 5}
+    sale = await service.create_sale(stock=10**6, hold_seconds=3600, waiting_list=100_000, pools=[hall])
     room = await service.create_sale(stock=5, waiting_room={"mode": "fifo"})
     order = (await service.buy(sale, "ann")).ok(201)["id"]
     held = (await service.hold(sale, "ann")).ok(201)["id"]
@@ -285,7 +361,7 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
         of = room if method.startswith("rooms.") else sale
         id_ = order if method == "orders.cancel" else held
         if method.startswith("rooms."):
-            id_ = guard.rooms.ticket_of(room, "ann")
+            id_ = guard.signer.ticket_id(SaleId(room), CustomerId("ann"))
         return {
             "settings": guard.settings, "lone": False, "ring": None, "traces": None, "seconds": 5.0,
             "text": "ann", "sale": of,
@@ -295,9 +371,12 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
             "key": unique("key"), "admitted_until": 0,
             "id_": id_, "receipt": None, "new": new_sale(), "stored": stored, "creation_key": unique("key"),
             "sale_ids": [of], "partition": stack.partition(of), "after": None, "limit": 10, "drafts": True,
-            "verb": "patch", "changes": {}, "sku": "unit", "delta": 1, "reason": "test",
-            "which": OrderFilter(),
-            "restock": True, "quantity": 1, "shown": None, "proof": None, "units": 0, "admission": "no",
+            "verb": "patch", "changes": {}, "sku": "unit",
+            "item": item(sku=unique("sku")), "pool": HALL, "delta": 1, "reason": "test",
+            "stock": None, "location": None, "reference": None, "metadata": None,
+            "identities": None, "which": OrderFilter(),
+            "restock": True, "orders": True, "items": [Line(Sku("unit"), 1)],
+            "quantity": 1, "shown": None, "proof": None, "units": 0, "admission": "no",
             "start": 0, "count": 10,
         }  # fmt: skip
 
@@ -307,9 +386,17 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
         for name, parameter in signature.parameters.items():
             for junk in (*JUNK, *generated(hash(path) % 1000, 20)):
                 if parameter.kind is parameter.VAR_KEYWORD:
-                    tries = [{each: junk} for each in (*sorted(CHANGEABLE), "color", "sku")]
+                    names = *sorted(CHANGEABLE), *OF_ITEMS, "color", "sku"
+                    tries = [{each: junk} for each in names]
                 else:
-                    makers = {"lines": lines, "requests": baskets, "new": sales, "which": filters}
+                    makers = {
+                        "lines": lines,
+                        "items": lines,
+                        "requests": baskets,
+                        "new": sales,
+                        "item": items,
+                        "which": filters,
+                    }
                     tries = [{name: each} for each in makers.get(name, lambda value: [value])(junk)]
                 for odd in tries:
                     base = {each: good(path)[each] for each in signature.parameters if each != "changes"}
@@ -332,6 +419,7 @@ async def test_no_junk_is_taken_or_stops_a_partition(stack: Stack, guard: FlashG
     await stack.recorded(room)
     assert await epochs(stack) == before
     assert (await stack.readiness())["status"] == "ok"
+    await service.admin("PATCH", f"/v1/sales/{sale}/items/unit", {"on_sale": True})
     (await service.buy(sale, "bea")).ok(201)
     await service.audit(sale)
 
@@ -340,6 +428,16 @@ def is_fine(path: str, name: str, odd: dict[str, Any], junk: Any) -> bool:
     """Whether this call's argument may be right after all, so that any answer without a fault will do."""
     [(field, value)] = odd.items()
     with contextlib.suppress(Exception):
+        if path == "shop.items.change" and field in (*OF_ITEMS, "name"):
+            return isinstance(value, bool) if field == "on_sale" else good_field(field, value)
+        if field == "item":
+            return isinstance(value, Item) and all(
+                good_field(name, each) or name == "currency"
+                for struct in (value, *value.uses)
+                for name, each in msgspec.structs.asdict(struct).items()
+            )
+        if name == "changes" and path == "shop.items.change":
+            return False
         if name == "changes":
             return good_field(field, junk) if field in CHANGEABLE else False
         if field == "requests":
@@ -351,18 +449,25 @@ def is_fine(path: str, name: str, odd: dict[str, Any], junk: Any) -> bool:
                 and is_int(each.admitted_until, 0, 2**53)
                 for each in value
             )
-        if field == "lines":
+        if field == "items" and value is None:
+            return True
+        if field in ("lines", "items"):
             return all(
                 isinstance(line, Line) and is_printable(line.sku) and is_int(line.quantity, 1, 10**6)
+                and (line.location is msgspec.UNSET or is_printable(line.location))
                 for line in value
             ) and isinstance(value, list | tuple) and len(value) > 0  # fmt: skip
         if field == "new":
             if not isinstance(value, NewSale):
                 return False
             parts = [(name, getattr(value, name)) for name in value.__dataclass_fields__ if name != "items"]
-            for struct in (value.rules, value.waiting_room, *value.items):
+            inner = [one for each in value.items for one in (*each.uses, *each.locations)]
+            goods = (*value.items, *value.pools, *value.locations, *inner)
+            for struct in (value.rules, value.waiting_room, *goods):
                 if struct is not None:
-                    parts += msgspec.structs.asdict(struct).items()
+                    has_places = isinstance(struct, Item) and bool(struct.locations)
+                    fields = msgspec.structs.asdict(struct)
+                    parts += [pair for pair in fields.items() if pair != ("stock", None) or not has_places]
             return all(
                 good_field(name, each)
                 for name, each in parts
@@ -374,6 +479,8 @@ def is_fine(path: str, name: str, odd: dict[str, Any], junk: Any) -> bool:
             return isinstance(value, StoredSale)
         if field == "verb":
             return value in ("open", "pause", "close", "patch")
+        if path == "rooms.first_place" and field == "id_":
+            return is_printable(value)  # the shard alone is read of it
         if field == "customer":
             return one_customer(value) is not None or is_str(value)
         return GOOD[field](value) if field in GOOD else False

@@ -23,12 +23,15 @@ async def confirm(stack: Stack, held: dict[str, Any], receipt: str | None = None
     return await stack.retried(lambda: stack.service.call("POST", path, body))
 
 
-async def held_and_lost(stack: Stack, sale: str, customer: str = "ann", quantity: int = 1) -> dict[str, Any]:
+async def held_and_lost(
+    stack: Stack, sale: str, customer: str = "ann", quantity: int = 1, **attached: Any
+) -> dict[str, Any]:
     """A hold that was answered, and that memory lost before anybody recorded it."""
     await stack.recorded(sale)
     before = await stack.epoch(sale)
     await stack.end("recorder")
-    held = (await stack.service.hold(sale, customer, quantity)).ok(201)
+    basket = {"customer": customer, "items": [{"sku": "unit", "quantity": quantity}]} | attached
+    held = (await stack.service.call("POST", f"/v1/sales/{sale}/reservations", basket)).ok(201)
     await stack.memory.flushall()
     stack.start("recorder")
     await stack.rebuilt(sale, before)
@@ -52,6 +55,19 @@ async def test_a_hold_that_memory_lost_is_honoured_once_with_its_receipt(stack: 
     await stack.ready()
     assert (await confirm(stack, held, held["receipt"])).ok()["status"] == "confirmed"
     (await stack.retried(lambda: stack.service.buy(sale, "ann"))).problem(409, "limit-reached")
+    await stack.service.audit(sale)
+
+
+async def test_an_order_from_a_hold_that_was_lost_by_both_has_the_shops_reference(stack: Stack) -> None:
+    """The shop finds it by its own number; metadata are only in the ledger, and lost with the hold."""
+    sale = await stack.service.create_sale(stock=3)
+    attached = {"reference": "Cart №7", "metadata": {"channel": "app"}}
+    held = await held_and_lost(stack, sale, **attached)
+    order = (await confirm(stack, held, held["receipt"])).ok()
+    assert order["reference"] == "Cart №7"
+    assert "metadata" not in order
+    found = await stack.service.admin("GET", f"/v1/sales/{sale}/orders?reference=Cart%20%E2%84%967")
+    assert [each["id"] for each in found["data"]] == [held["id"]]
     await stack.service.audit(sale)
 
 

@@ -15,8 +15,7 @@ from flashguard.journal import Entry
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 from flashguard.model import Position
-from flashguard.recorder import Recorder, watchdog
-from flashguard.recorder import partition as recorder
+from flashguard.recorder import Recorder, watchdog, write
 from flashguard.recorder import process as sharing
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
@@ -83,7 +82,7 @@ async def test_a_task_that_never_returns_is_restarted_and_its_orders_are_recorde
     await stack.ready()
     hung, other = await two_sales(stack)
     await stack.end("recorder")
-    number, whole = stack.partition(hung), recorder.write_group
+    number, whole = stack.partition(hung), write.write_group
     waits = asyncio.Event()
 
     async def write_group(connection: Any, partition: int, run: Sequence[Entry], *rest: Position) -> Any:
@@ -92,7 +91,7 @@ async def test_a_task_that_never_returns_is_restarted_and_its_orders_are_recorde
             await asyncio.Event().wait()
         return await whole(connection, partition, run, *rest)
 
-    monkeypatch.setattr(recorder, "write_group", write_group)
+    monkeypatch.setattr(write, "write_group", write_group)
     try:
         async with recording(stack) as one:
             buy = asyncio.create_task(stack.retried(lambda: stack.service.buy(hung, "ann", key="hangs")))

@@ -9,6 +9,7 @@ from flashguard.journal import Entry
 from flashguard.kernel.pace import Pace
 from flashguard.model import Position
 from flashguard.recorder import partition as recorder
+from flashguard.recorder import write
 from tests.faults.test_recorder_hangs import recording
 from tests.support.real_stack import Stack, started
 
@@ -26,7 +27,7 @@ async def stack(http) -> AsyncIterator[Stack]:
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int | str]:
     """The number of entries of each group that is written, and "rest" after each that lets the next rest."""
     events: list[int | str] = []
-    whole = recorder.write_group
+    whole = write.write_group
 
     class LongRest(Pace):
         def end(self) -> None:
@@ -37,7 +38,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[int | str]:
         events.append(len(run))
         return await whole(connection, partition, run, *rest)
 
-    monkeypatch.setattr(recorder, "write_group", write_group)
+    monkeypatch.setattr(write, "write_group", write_group)
     monkeypatch.setattr(recorder, "Pace", LongRest)
     return events
 

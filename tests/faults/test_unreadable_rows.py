@@ -288,6 +288,9 @@ async def test_the_ledger_refuses_what_it_could_not_read_also_when_its_rules_wer
         for table, change in [
             *(("sales", bad) for bad in BAD_SALES if "_at" in bad),
             *(("reservations", bad) for bad in BAD_ORDERS if "_at" in bad),
+            ("reservations", "created_at = 'infinity'"),
+            ("reservations", "expires_at = '-infinity'"),
+            ("reservations", "ended_at = '-infinity'"),
             ("sales", "closed_at = 'infinity'"),
             ("sales", "room_opened_at = '-infinity'"),
             ("items", "stock = 2 ^ 60"),

@@ -219,3 +219,15 @@ async def test_a_lottery_whose_seed_was_told_is_not_reopened_by_a_lost_memory(st
     again = (await stack.retried(lambda: stack.service.call("GET", path))).ok()
     assert (again["seed"], again["data"]) == (drawn["seed"], [])
     assert places
+
+
+async def test_doors_that_were_opened_to_all_stay_open_when_memory_is_lost(stack):
+    sale, places = await waiting(stack, "fifo")
+    epoch = await stack.epoch(sale)
+    await stack.service.admin("PATCH", f"/v1/sales/{sale}", {"waiting_room": {"open_to_all": True}})
+    await stack.memory.flushall()
+    await stack.rebuilt(sale, epoch)
+    for place in places.values():
+        assert (await look(stack, sale, place["id"])).ok()["status"] == "admitted"
+    body = {"customer": "stranger", "items": [{"sku": "unit", "quantity": 1}]}
+    (await stack.retried(lambda: stack.service.call("POST", f"/v1/sales/{sale}/orders", body))).ok(201)

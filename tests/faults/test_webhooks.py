@@ -12,6 +12,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from flashguard.ledger import Ledger
+from tests.integration.test_amend import amend, cancel, lines, transfer
 from tests.support.eventually import eventually
 from tests.support.real_stack import Stack, started
 from tests.support.receiver import ENDLESS, Receiver, listening
@@ -84,7 +85,8 @@ async def test_every_fact_is_told_in_order_and_signed_as_the_specification_says(
     await arrived(receiver, bought["id"], "order.confirmed")
     await arrived(receiver, f"sale {sale}", "sale.opened", "sale.sold_out", "sale.closed")
     confirmed = receiver.about(order["id"])[-1]
-    assert confirmed.data == {name: order[name] for name in order if name != "receipt"}
+    told = {name: order[name] for name in order if name != "receipt"}
+    assert confirmed.data == told | {"items": priced(order["items"])}
     assert confirmed.body["timestamp"] == order["confirmed_at"]
 
 
@@ -100,6 +102,49 @@ async def test_a_hold_that_ends_before_it_is_recorded_has_both_its_events(
     (await release).ok()
     await arrived(receiver, held["id"], "reservation.held", "reservation.released")
     assert receiver.about(held["id"])[0].data["status"] == "held"
+
+
+async def test_what_is_amended_in_one_group_is_told_in_order_with_the_basket_of_its_time(
+    stack: Stack, receiver: Receiver, hook: str
+) -> None:
+    service = stack.service
+    sale = await service.create_sale(stock=9)
+    await stack.end("recorder")
+    held = (await service.hold(sale, "guest", 2)).ok(201)
+    for units in (3, 4):
+        (await amend(service, held["id"], {"unit": units})).ok()
+    (await transfer(service, held["id"], "ann")).ok()
+    confirm = asyncio.create_task(stack.retried(lambda: service.verb(held["id"], "confirm")))
+    await eventually(lambda: is_sold(stack, sale, 4), "memory has confirmed the hold")
+    stack.start("recorder")
+    order = (await confirm).ok()
+    assert (order["customer"], order["items"]) == ("ann", lines({"unit": 4}))
+    await cancel(service, order["id"], {"unit": 1}, reason="too small")
+    await amend(service, order["id"], {"unit": 5}, reason="more")
+    await cancel(service, order["id"], {"unit": 5}, restock=False)
+    types = [
+        "reservation.held", *["reservation.amended"] * 3, "order.confirmed", *["order.amended"] * 2,
+        "order.cancelled",
+    ]  # fmt: skip
+    await arrived(receiver, held["id"], *types)
+    told = [each.data for each in receiver.about(held["id"])]
+    assert [data["items"][0]["quantity"] for data in told] == [2, 3, 4, 4, 4, 3, 5, 5]
+    assert [data["customer"] for data in told] == ["guest"] * 3 + ["ann"] * 5
+    assert [data.get("cancelled_items") for data in told[4:]] == [None, *[priced(lines({"unit": 1}))] * 3]
+    assert [(data["status"], data.get("reason")) for data in told[5:]] == [
+        ("confirmed", "too small"), ("confirmed", "more"), ("cancelled", "refund"),
+    ]  # fmt: skip
+    assert len({each.id for each in receiver.about(held["id"])}) == len(types)
+    await service.audit(sale)
+
+
+def priced(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines as messages have them, each with its price."""
+    return [line | {"price_minor": 1999} for line in lines]
+
+
+async def is_sold(stack: Stack, sale: str, units: int) -> bool:
+    return bool((await stack.service.item(sale))["sold"] == units)
 
 
 async def is_free(stack: Stack, sale: str, units: int) -> bool:
@@ -275,6 +320,20 @@ async def recorded_facts(stack: Stack, sale: str) -> set[tuple[str, str]]:
     return held | {(f"{sale}.{row['id']}", ends[row["status"]]) for row in rows if row["status"] in ends}
 
 
+async def test_every_event_of_an_order_has_its_reference(stack: Stack, receiver: Receiver, hook: str) -> None:
+    service, attached = stack.service, {"reference": "cart 7", "metadata": {"channel": "app"}}
+    sale = await service.create_sale(stock=5)
+    body = {"customer": "ann", "items": [{"sku": "unit", "quantity": 1}]} | attached
+    held = (await service.call("POST", f"/v1/sales/{sale}/reservations", body)).ok(201)
+    await service.verb(held["id"], "confirm")
+    plain = (await service.buy(sale, "bob")).ok(201)
+    await arrived(receiver, held["id"], "reservation.held", "order.confirmed")
+    await arrived(receiver, plain["id"], "order.confirmed")
+    for event in receiver.about(held["id"]):
+        assert {name: event.data[name] for name in attached} == attached
+    assert not attached.keys() & receiver.about(plain["id"])[0].data.keys()
+
+
 async def test_a_cancelled_order_is_told_and_stays_so_when_memory_is_lost(
     stack: Stack, receiver: Receiver, hook: str
 ) -> None:
@@ -286,7 +345,7 @@ async def test_a_cancelled_order_is_told_and_stays_so_when_memory_is_lost(
     await arrived(receiver, order["id"], "order.confirmed", "order.cancelled")
     data = receiver.about(order["id"])[1].data
     assert data.pop("reason") == done.pop("cancel_reason") == "broken in two"
-    assert data | {"receipt": None} == done
+    assert data | {"receipt": None} == done | {"items": priced(done["items"])}
 
     before = await stack.epoch(sale)
     await stack.memory.flushall()
@@ -330,7 +389,7 @@ async def test_what_the_ledger_refuses_is_told_as_refused_and_never_as_sold(
     refused = by_type["ledger.refused"]
     assert refused["id"] not in sold
     assert (refused["reason"], refused["items"]) == (
-        "the ledger has 1 of unit left", [{"sku": "unit", "quantity": 2}],
+        "the ledger has 1 of unit left", [{"sku": "unit", "quantity": 2, "price_minor": 1999}],
     )  # fmt: skip
 
 

@@ -38,7 +38,8 @@ async def test_a_sale_from_draft_to_the_last_order(service):
     body = {"id": sale, "name": "Drop", "hold_seconds": 90, "limit_per_customer": 2, "items": [ITEM]}
     draft = (await admin_post(service, "/v1/sales", body)).ok(201)
     assert draft["status"] == "draft"
-    assert draft["items"] == [ITEM | {"available": 3, "held": 0, "sold": 0}]
+    more = {"uses": [], "locations": [], "limit_per_customer": None, "on_sale": True}
+    assert draft["items"] == [ITEM | {"available": 3, "held": 0, "sold": 0} | more]
     assert (draft["id"], draft["hold_seconds"], draft["limit_per_customer"]) == (sale, 90, 2)
 
     opened = (await admin_post(service, f"/v1/sales/{sale}/open")).ok()

@@ -229,6 +229,20 @@ async def test_closing_a_sale_asks_first(run, service):
         assert (await service.call("GET", f"/v1/sales/{sale}")).ok()["status"] == status
 
 
+async def test_an_order_is_amended_and_a_part_of_it_cancelled(run, service):
+    sale = await service.create_sale(stock=9, skus=("a:1", "b"))
+    body = {"customer": "ann", "items": [{"sku": "a:1", "quantity": 3}]}
+    order = (await service.call("POST", f"/v1/sales/{sale}/orders", body)).ok(201)["id"]
+    shown = await run("orders", "amend", order, "--item", "a:1:2", "--item", "b:1", "--reason", "as agreed")
+    assert (shown.code, "2 a:1, 1 b" in shown.out) == (0, True), shown
+    part = await run("orders", "cancel", order, "--item", "a:1:1", "--restock", "--json")
+    seen = json.loads(part.out)
+    assert (seen["status"], seen["cancelled_items"]) == ("confirmed", [{"sku": "a:1", "quantity": 1}])
+    for odd in ("unit", "unit:", ":1", "unit:x"):
+        wrong = await run("orders", "amend", order, "--item", odd)
+        assert (wrong.code, "sku:quantity" in wrong.err) == (1, True), wrong
+
+
 async def test_nothing_from_outside_is_markup(run, service):
     sale = await service.create_sale(name="Tee [limited] :smile: [/x]")
     (await service.buy(sale, "[/x]")).ok(201)

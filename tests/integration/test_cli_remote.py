@@ -18,12 +18,13 @@ PROBLEM = {"type": "about:x", "title": "No", "status": 422, "code": "invalid-req
 PARTS = (
     ("sale", "list"), ("sale", "show", "SALE"), ("sale", "pause", "SALE"), ("sale", "open", "SALE"),
     ("sale", "restock", "SALE", "unit", "1"), ("audit", "SALE"), ("orders", "list", "SALE"),
-    ("webhooks", "list"), ("keys", "list"),
+    ("webhooks", "list"), ("keys", "list"), ("facts", "--after", "now"),
 )  # fmt: skip
 CHANGES = (
     ("sale", "create", "--name", "x", "--item", "a:1"), ("sale", "import", "FILE"), ("sale", "open", "s"),
     ("sale", "pause", "s"), ("sale", "close", "s", "--yes"), ("sale", "restock", "s", "a", "1"),
-    ("orders", "cancel", "o", "--restock"), ("shadow", "begin", "s"), ("webhooks", "create", "https://x.test"),
+    ("orders", "cancel", "o", "--restock"), ("orders", "amend", "o", "--item", "unit:1"),
+    ("shadow", "begin", "s"), ("webhooks", "create", "https://x.test"),
     ("webhooks", "change", "w", "--disable"), ("webhooks", "rotate", "w"),
     ("webhooks", "replay", "w"), ("webhooks", "test", "w"),
     ("keys", "create", "--name", "k", "--scope", "read"), ("keys", "revoke", "k"),
@@ -152,6 +153,8 @@ async def test_a_change_whose_answer_is_lost_is_sent_again_with_the_same_key(ser
         line.next_requests_meet("cut-after")
         item = (await run_cli("sale", "restock", sale, "a", "2", "--json", *options, cwd=tmp_path)).json()
         assert item["stock"] == 7
+        counted = ("sale", "restock", sale, "a", "--stock", "4", "--json")
+        assert (await run_cli(*counted, *options, cwd=tmp_path)).json()["stock"] == 4
         line.next_requests_meet("cut-after")
         assert (await run_cli("keys", "rotate-signing", *options, cwd=tmp_path)).code == 0
         assert len(line.seen) == 2

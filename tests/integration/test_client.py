@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from flashguard.client import (
+    AmendedOrder,
     AsyncClient,
     BatchItem,
+    CancelledOrder,
     Client,
     ClientError,
     Code,
@@ -39,7 +41,7 @@ class Awaited:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
         if inspect.isgeneratorfunction(method):
-            return lambda *args: _pages(lambda: list(method(*args)))
+            return lambda *args, **more: _pages(lambda: list(method(*args, **more)))
         return lambda *args, **more: asyncio.to_thread(method, *args, **more)
 
 
@@ -80,6 +82,57 @@ async def test_a_buyers_way_from_hold_to_order(service, client):
     assert [order.id async for order in client.orders(sale)] == [held.reservation.id]
     item = (await client.sale(sale)).items[0]
     assert (item.available, item.held, item.sold) == (1, 0, 2)
+
+
+async def test_the_feed_of_facts_is_read_to_its_end_page_by_page(service, client):
+    begin = [page async for page in client.facts("now")]
+    assert {page.data for page in begin} == {()}
+    sale = await service.create_sale(stock=3)
+    (await service.buy(sale, "ada")).ok(201)
+    pages = [page async for page in client.facts(begin[-1].next_cursor)]
+    facts = [fact for page in pages for fact in page.data if fact.data["sale_id"] == sale]
+    assert [fact.type for fact in facts] == ["sale.opened", "order.confirmed"]
+    assert pages[-1].data == ()
+    with pytest.raises(ProblemError) as wrong:
+        assert [page async for page in client.facts("no cursor")] == []
+    assert wrong.value.code == Code.INVALID_REQUEST
+
+
+async def test_a_reader_that_waits_goes_on_for_ever_and_longer_than_an_attempt_takes(service):
+    async with AsyncClient(service.url, ADMIN_KEY, retry=QUICK, timeout_seconds=2.0) as client:
+        following = client.facts("now", wait=30)
+        assert (await anext(following)).data == ()
+        began = time.monotonic()
+        waiting = asyncio.ensure_future(anext(following))
+        sale = await service.create_sale()
+        seen = [fact.data["sale_id"] for fact in (await waiting).data]
+        while sale not in seen:
+            assert time.monotonic() - began < 20
+            seen += [fact.data["sale_id"] for fact in (await anext(following)).data]
+
+
+async def test_what_is_held_or_bought_is_changed_once_whatever_becomes_of_the_line(service, client, line):
+    sale = await service.create_sale(stock=9)
+    held = (await client.reserve(sale, "guest", {"unit": 1})).reservation
+    line.next_requests_meet("cut-after", "502")
+    assert (await client.amend(held.id, {"unit": 3})).reservation.items == (Line("unit", 3),)
+    line.next_requests_meet("cut-after")
+    assert (await client.transfer(held.id, "ada")).reservation.customer == "ada"
+    order = (await client.confirm(held.id)).reservation
+    line.next_requests_meet("cut-after", "cut-after")
+    part = (await client.cancel(order.id, restock=True, items={"unit": 1})).reservation
+    assert isinstance(part, AmendedOrder)
+    assert (part.items, part.cancelled_items) == ((Line("unit", 2),), (Line("unit", 1),))
+    assert await client.reservation(order.id) == part
+    line.next_requests_meet()
+    more = (await client.amend(order.id, [Line("unit", 4)], restock=False, reason="friends")).reservation
+    assert more.items == (Line("unit", 4),)
+    short = await client.amend(order.id, {"unit": 10})
+    assert (short.code, short.sku, short.available) == (Code.SOLD_OUT, "unit", 5)
+    gone = (await client.cancel(order.id, restock=False, reason="lost")).reservation
+    assert isinstance(gone, CancelledOrder)
+    assert (gone.cancel_reason, gone.restocked, gone.cancelled_items) == ("lost", False, (Line("unit", 1),))
+    assert (await service.item(sale))["stock"] == 5
 
 
 async def test_many_requests_in_one_call_have_their_own_outcomes(service, client):
@@ -224,13 +277,60 @@ async def test_a_buyers_token_buys_for_its_customer_alone(service, client, line)
             await browser.buy(sale, "bob", {"unit": 1})
 
 
+async def test_a_ticket_that_demands_a_proof_is_taken_whatever_becomes_of_the_line(service, client, line):
+    room = {"mode": "fifo", "proof_of_work": True, "proof_tries": 4}
+    sale = await service.create_sale(stock=5, waiting_room=room)
+    line.next_requests_meet("", "503-now", "cut-after")
+    taken = await client.ticket(sale, "ada")
+    assert (await client.ticket(sale, "ada", ticket=taken.ticket)).id == taken.id
+    place = await client.place(sale, taken.id)
+    assert place.status == "admitted"
+    assert isinstance(await client.buy(sale, "ada", {"unit": 1}, admission=place.admission), Granted)
+
+
+async def test_a_hold_whose_id_was_lost_is_found_and_an_order_is_read(service, client):
+    sale = await service.create_sale(stock=2)
+    first, second = [(await client.reserve(sale, "ada", {"unit": 1})).reservation for _ in range(2)]
+    assert (await client.reserve(sale, "ada", {"unit": 1})).code is Code.SOLD_OUT
+    assert [hold.id for hold in await client.held(sale, "ada")] == [second.id, first.id]
+    assert await client.held(sale, "bob") == []
+    with pytest.raises(ProblemError, match="reservation-held"):
+        await client.order(first.id)
+    await client.confirm(first.id)
+    order = await client.order(first.id)
+    assert (order.id, order.status) == (first.id, "confirmed")
+    assert {one.id async for one in client.reservations(sale)} == {first.id, second.id}
+
+
+async def test_an_order_is_found_by_its_reference(service, client):
+    sale = await service.create_sale(stock=9)
+    attached = {"reference": "cart 7", "metadata": {"channel": "app"}}
+    bought = await client.buy(sale, "ada", {"unit": 1}, **attached)
+    assert (bought.reservation.reference, bought.reservation.metadata) == ("cart 7", {"channel": "app"})
+    plain = await client.buy(sale, "bob", {"unit": 1})
+    assert not plain.reservation.reference
+    [held] = await client.reserve_many(sale, [BatchItem("eve", {"unit": 1}, **attached)])
+    assert [order.id async for order in client.orders(sale, reference="cart 7")] == [bought.reservation.id]
+    found = {one.id async for one in client.reservations(sale, reference="cart 7")}
+    assert found == {bought.reservation.id, held.reservation.id}
+
+
 async def test_a_shop_runs_its_sale_with_it(client):
     name = unique()
     item = Item(sku="unit", name="Unit", price_minor=100, currency="EUR", stock=1)
     made = await client.create_sale("A sale", [item], id_=name, hold_seconds=30)
     assert (made.id, made.status, made.hold_seconds) == (name, "draft", 30)
+    more = [item, Item(sku="cap", name="Cap", price_minor=5, currency="USD", stock=2)]
+    edited = await client.change_sale(name, items=more, name="Two", limit_per_customer=3)
+    assert ([one.sku for one in edited.items], edited.name) == (["unit", "cap"], "Two")
+    await client.delete_sale(name)
+    await client.delete_sale(name)  # as after an answer that was lost
+    await client.create_sale("A sale", [item], id_=name, hold_seconds=30)
     assert (await client.open_sale(name)).status == "open"
+    with pytest.raises(ProblemError, match="sale-not-draft"):
+        await client.delete_sale(name)
     assert (await client.restock(name, "unit", 4, "found more"))["stock"] == 5
+    assert (await client.restock(name, "unit", None, "counted", stock=9))["available"] == 9
     assert (await client.pause_sale(name)).status == "paused"
     assert (await client.close_sale(name)).status == "closed"
 
@@ -280,6 +380,6 @@ async def test_a_half_copied_key_or_address_and_an_empty_id_are_errors_at_once(c
 
 
 def test_without_its_library_it_says_what_to_install():
-    code = "import sys; sys.modules['httpx'] = None\nimport flashguard.client"
+    code = "import sys; sys.modules['httpx2'] = None\nimport flashguard.client"
     done = subprocess.run([sys.executable, "-c", code], env=clean_env(), capture_output=True, text=True)
-    assert "The client requires httpx; install FlashGuard with its extra `client`" in done.stderr
+    assert "The client requires httpx2; install FlashGuard with its extra `client`" in done.stderr

@@ -1,8 +1,11 @@
 """Holds that bots can't farm: a budget of unconfirmed units, and a cool-down after letting holds go."""
 
 import asyncio
+from typing import Any
 
-from tests.support.service import Service, unique
+from tests.integration.test_amend import amend, transfer
+from tests.integration.test_limits import buy, hold
+from tests.support.service import Answer, Service, unique
 
 COOL_DOWN = 3_600
 
@@ -86,3 +89,60 @@ async def test_a_rule_that_can_not_be_is_refused(service: Service):
         ]}  # fmt: skip
         answer = await service.call("POST", "/v1/sales", body | rule, admin=True)
         answer.problem(422, "invalid-request")
+
+
+def by_card(units: int = 99, *, hold_rules: bool = True) -> dict[str, Any]:
+    return {"by": "card", "units": units, "skus": None, "hold_rules": hold_rules}
+
+
+async def with_card(service: Service, sale: str, customer: str, card: str, units: int = 1) -> Answer:
+    return await hold(service, sale, customer, {"unit": units}, {"card": card})
+
+
+async def test_all_who_name_one_card_share_the_budget_of_held_units(service: Service):
+    sale = await service.create_sale(stock=100, max_held_per_customer=3, limits=[by_card()])
+    shown = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()
+    assert shown["limits"] == [by_card()]
+    answers = await asyncio.gather(*(with_card(service, sale, f"bot-{n}", "farm") for n in range(20)))
+    held = [answer.body["id"] for answer in answers if answer.status == 201]
+    assert len(held) == 3
+    for answer in answers:
+        if answer.status != 201:
+            problem = answer.problem(409, "hold-budget-reached")
+            assert (problem["limit"], problem["by"]) == (3, "card")
+    (await with_card(service, sale, "ann", "hers", 3)).ok(201)
+    assert "by" not in (await with_card(service, sale, "ann", "another")).problem(409, "hold-budget-reached")
+    (await amend(service, held[0], {"unit": 2})).problem(409, "hold-budget-reached")
+    (await transfer(service, held[0], "bob")).ok()
+    (await buy(service, sale, "bot-20", {"unit": 1}, {"card": "farm"})).ok(201)
+    (await service.verb(held[0], "confirm")).ok()
+    (await service.verb(held[1], "release")).ok()
+    (await with_card(service, sale, "bot-21", "farm", 2)).ok(201)
+    (await with_card(service, sale, "bot-22", "farm")).problem(409, "hold-budget-reached")
+    await service.audit(sale)
+
+
+async def test_a_card_whose_holds_were_let_go_cools_down_for_all_customers(service: Service):
+    rules = {"cool_down_seconds": COOL_DOWN, "cool_down_after": 2}
+    sale = await service.create_sale(stock=100, limits=[by_card()], **rules)
+    for customer in ("bot-1", "bot-2"):
+        (await service.verb((await with_card(service, sale, customer, "farm")).ok(201)["id"], "release")).ok()
+    refused = (await with_card(service, sale, "bot-3", "farm")).problem(429, "cooling-down")
+    assert refused["by"] == "card"
+    assert 0 < refused["retry_after_seconds"] <= COOL_DOWN
+    (await with_card(service, sale, "bot-1", "another")).ok(201)  # one hold of two, by the customer
+    (await buy(service, sale, "bot-3", {"unit": 1}, {"card": "farm"})).ok(201)
+
+
+async def test_without_hold_rules_a_card_has_no_budget_and_they_begin_only_in_a_draft(service: Service):
+    sale = await service.create_sale(
+        stock=100, max_held_per_customer=1, limits=[by_card(hold_rules=False)], opened=False
+    )
+    for hold_rules in (True, False):
+        changed = {"limits": [by_card(hold_rules=hold_rules)]}
+        assert (await service.admin("PATCH", f"/v1/sales/{sale}", changed))["limits"] == changed["limits"]
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    for customer in ("a", "b", "c"):
+        (await with_card(service, sale, customer, "farm")).ok(201)
+    late = await service.call("PATCH", f"/v1/sales/{sale}", {"limits": [by_card()]}, admin=True)
+    late.problem(409, "sale-not-draft")

@@ -52,7 +52,7 @@ async def whole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> s
 
 
 def test_these_are_all_calls_that_stream() -> None:
-    """The orders as CSV, and the events of a sale and of a simulation: one test each, below."""
+    """The orders as CSV, and the events of a sale, a simulation and a ticket: one test each, below."""
     streams = [
         (path.name, kind)
         for path in sorted(Path(flashguard.api.__file__).parent.rglob("*.py"))
@@ -60,6 +60,7 @@ def test_these_are_all_calls_that_stream() -> None:
     ]
     assert streams == [
         ("events.py", "EventStream"), ("orders.py", "StreamingResponse"), ("simulations.py", "EventStream"),
+        ("waiting_room.py", "EventStream"),
     ]  # fmt: skip
 
 
@@ -87,6 +88,18 @@ async def test_a_sales_events_come_as_they_are(service: Service, connection: str
             assert b"event: stock\n" in await reader.readuntil(b"\n\n")
     finally:
         writer.close()
+
+
+@pytest.mark.parametrize("connection", KEPT)
+async def test_a_tickets_events_end_with_the_connection(service: Service, connection: str) -> None:
+    sale = await service.create_sale(waiting_room={"mode": "fifo"})
+    path = f"/v1/sales/{sale}/tickets"
+    ticket = (await service.call("POST", path, {"customer": "ann"})).ok(201)["id"]
+    head, *rest = await opened(service, f"{path}/{ticket}/events", connection)
+    assert ends_with_the_connection(head)
+    *_, last = (await whole(*rest)).strip().split("\n\n")
+    assert last.startswith("event: place\n")
+    assert '"status":"admitted"' in last
 
 
 @pytest.mark.usefixtures("quiet")

@@ -56,6 +56,83 @@ async def test_a_csv_file_becomes_sales_that_can_be_opened_and_sold(service: Ser
     await service.audit(two)
 
 
+POOLS = "sale,sku,pool,name,price_minor,currency,stock,uses"
+
+
+async def test_a_csv_file_has_pools_and_what_items_draw_from_them(service: Service) -> None:
+    sale = unique()
+    file = "\n".join((
+        POOLS, f"{sale},,friday,The Friday,,,500,", f"{sale},pass,,,9900,EUR,,friday | saturday",
+        f"{sale},,saturday,,,,400,", f"{sale},family,,,20000,EUR,50,friday:4", f"{sale},hat,,,900,EUR,7,", "",
+    ))  # fmt: skip
+    answer = (await imported(service, file)).ok(201)
+    assert answer["sales"] == [{"id": sale, "items": 3}]
+    made = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()
+    assert [(pool["id"], pool["name"], pool["stock"]) for pool in made["pools"]] == [
+        ("friday", "The Friday", 500), ("saturday", "saturday", 400),
+    ]  # fmt: skip
+    assert [(item["sku"], item["stock"], item["available"]) for item in made["items"]] == [
+        ("pass", None, 400), ("family", 50, 50), ("hat", 7, 7),
+    ]  # fmt: skip
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    body = {"customer": "ann", "items": [{"sku": "family", "quantity": 2}, {"sku": "pass", "quantity": 1}]}
+    (await service.call("POST", f"/v1/sales/{sale}/orders", body)).ok(201)
+    sold = (await service.call("GET", f"/v1/sales/{sale}")).ok()["pools"]
+    assert {pool["id"]: pool["sold"] for pool in sold} == {"friday": 9, "saturday": 1}
+
+
+PLACES = "sale,sku,location,name,price_minor,currency,stock,stock_by_location,item_limit"
+
+
+async def test_a_csv_file_has_locations_and_limits_of_items(service: Service) -> None:
+    sale = unique()
+    text = "\n".join([
+        PLACES, f"{sale},,berlin,Warehouse Berlin,,,,,", f"{sale},,hamburg,,,,,,",
+        f"{sale},shoe,,Shoe,8900,EUR,,berlin:2|hamburg:3,1", f"{sale},sock,,Sock,900,EUR,7,,",
+    ])  # fmt: skip
+    (await imported(service, text)).ok(201)
+    await service.admin("POST", f"/v1/sales/{sale}/open")
+    made = (await service.call("GET", f"/v1/sales/{sale}")).ok()
+    assert made["locations"] == [
+        {"id": "berlin", "name": "Warehouse Berlin"}, {"id": "hamburg", "name": "hamburg"},
+    ]  # fmt: skip
+    shoe, sock = made["items"]
+    assert [(at["id"], at["stock"]) for at in shoe["locations"]] == [("berlin", 2), ("hamburg", 3)]
+    assert (shoe["limit_per_customer"], sock["limit_per_customer"], sock["stock"]) == (1, None, 7)
+
+
+async def test_a_wrong_line_about_a_location_is_named(service: Service) -> None:
+    sale = unique()
+    text = f"{PLACES}\n{sale},shoe,berlin,,,,3,,\n{sale},shoe,,Shoe,8900,EUR,,berlin:x,"
+    errors = (await imported(service, text)).problem(422, "invalid-request")["errors"]
+    assert [(each["where"], each["what"]) for each in errors] == [
+        ("line 2", f"{name}: a location has none") for name in ("sku", "stock")
+    ]
+    text = f"{PLACES}\n{sale},,berlin,,,,,,\n{sale},shoe,,Shoe,8900,EUR,,berlin:x,"
+    errors = (await imported(service, text)).problem(422, "invalid-request")["errors"]
+    assert all(each["where"].startswith("line 3") for each in errors), errors
+
+
+async def test_a_wrong_line_about_a_pool_is_named(service: Service) -> None:
+    sale = unique()
+    file = "\n".join((
+        POOLS, f"{sale},pass,friday,,100,EUR,500,", f"{sale},pass,,,9900,EUR,,friday", "",
+    ))  # fmt: skip
+    errors = (await imported(service, file)).problem(422, "invalid-request")["errors"]
+    assert [(each["where"], each["what"]) for each in errors] == [
+        ("line 2", f"{name}: a pool has none") for name in ("sku", "price_minor", "currency")
+    ]
+    file = "\n".join((
+        POOLS, f"{sale},,friday,,,,-1,", f"{sale},pass,,,9900,EUR,,friday:0", f"{sale},fri,,,1,EUR,,", "",
+    ))  # fmt: skip
+    errors = (await imported(service, file)).problem(422, "invalid-request")["errors"]
+    assert [each["where"] for each in errors] == [
+        "line 2: stock",
+        "line 3: uses: 0: quantity",
+        "line 4: stock",
+    ]
+
+
 async def test_a_json_file_is_sales_as_the_api_takes_them(service: Service) -> None:
     sales = [
         {

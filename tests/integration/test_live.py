@@ -73,6 +73,24 @@ async def test_only_changed_items_come_and_a_change_of_the_sale_brings_all_of_it
         assert (await events.next()).data["name"] == "Another name"
 
 
+async def test_an_item_that_comes_changes_or_goes_brings_the_whole_sale(service):
+    sale = await service.create_sale(skus=("unit", "cap"), spread=1)
+    path = f"/v1/sales/{sale}/items"
+    async with stream(service, f"/v1/sales/{sale}/events") as events:
+        await events.next()
+        hat = {"sku": "hat", "name": "Hat", "price_minor": 500, "currency": "EUR", "stock": 3}
+        await service.admin("POST", path, hat)
+        assert [each["sku"] for each in (await events.until("sale")).data["items"]] == ["unit", "cap", "hat"]
+        await service.admin("PATCH", f"{path}/hat", {"price_minor": 700, "on_sale": False})
+        *_, changed = (await events.until("sale")).data["items"]
+        assert (changed["price_minor"], changed["on_sale"]) == (700, False)
+        assert (await service.call("DELETE", f"{path}/cap", admin=True)).status == 204
+        assert [each["sku"] for each in (await events.until("sale")).data["items"]] == ["unit", "hat"]
+        (await service.buy(sale, "ann")).ok(201)
+        [counted] = (await events.until("stock")).data["items"]
+        assert (counted["sku"], counted["sold"]) == ("unit", 1)
+
+
 async def test_a_sale_that_the_clock_opens_and_closes_says_so(service):
     now = datetime.now(UTC)
     times = {

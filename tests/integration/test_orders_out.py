@@ -171,7 +171,7 @@ async def test_csv_tells_what_was_sold_at_which_price_and_taken_back(service: Se
     assert rows[0] == {
         "order_id": kept["id"], "customer": "ann", "confirmed_at": rows[0]["confirmed_at"], "sku": "unit",
         "quantity": "2", "status": "confirmed", "price_minor": "1999", "currency": "EUR", "cancelled_at": "",
-        "restocked": "", "cancel_reason": "",
+        "restocked": "", "cancel_reason": "", "reference": "", "metadata": "", "allocations": "",
     }  # fmt: skip
     assert rows[1]["cancelled_at"][:19] == cancelled["cancelled_at"][:19]
     assert (rows[1]["status"], rows[1]["restocked"]) == ("cancelled", "false")

@@ -5,6 +5,7 @@ import zlib
 
 import asyncpg
 
+from tests.integration.test_amend import amend, cancel, lines, transfer
 from tests.support.service import Service, unique
 from tests.support.streams import stream
 
@@ -106,7 +107,6 @@ async def test_nobody_can_name_a_shard_and_an_unknown_one_has_no_reservations(se
 async def test_what_a_spread_sale_can_not_have_is_said_at_its_creation(service: Service) -> None:
     for wrong in (
         {"spread": 17}, {"spread": 0}, {"spread": 2, "waiting_list": 5},
-        {"spread": 2, "waiting_room": {"mode": "fifo"}},
     ):  # fmt: skip
         item = {"sku": "unit", "name": "U", "price_minor": 1, "currency": "EUR", "stock": 1}
         body = {"id": unique(), "name": "x", "items": [item]} | wrong
@@ -266,3 +266,41 @@ async def test_metrics_count_a_spread_sale_as_one(service: Service) -> None:
     lines = [line for line in text.splitlines() if sale in line]
     assert not [line for line in lines if f"{sale}~" in line]
     assert {line.rsplit(" ", 1)[1] for line in lines if 'state="sold"' in line} == {"2.0"}
+
+
+async def test_an_amend_gets_the_units_of_all_shards_for_a_hold_that_stays_on_its_own(
+    service: Service,
+) -> None:
+    sale = await service.create_sale(stock=8, spread=4)
+    held = (await service.hold(sale, customers_of(1, 4, 1)[0], 2)).ok(201)
+    order = (await service.buy(sale, customers_of(2, 4, 1)[0], 1)).ok(201)
+    assert (await amend(service, held["id"], {"unit": 5})).ok()["items"] == lines({"unit": 5})
+    assert (await amend(service, order["id"], {"unit": 3})).ok()["items"] == lines({"unit": 3})
+    problem = (await amend(service, order["id"], {"unit": 4})).problem(409, "sold-out")
+    assert (problem["sku"], problem["available"]) == ("unit", 0)
+    (await cancel(service, order["id"], {"unit": 2})).ok()
+    problem = (await amend(service, held["id"], {"unit": 9})).problem(409, "sold-out")
+    assert problem["available"] == 2
+    (await service.verb(held["id"], "confirm")).ok()
+    item = await service.item(sale)
+    assert (item["stock"], item["held"], item["sold"]) == (8, 0, 6)
+    await service.audit(sale)
+
+
+async def test_a_hold_goes_to_another_customer_only_where_that_ones_limits_are_counted(
+    service: Service,
+) -> None:
+    sale = await service.create_sale(stock=16, spread=4, limit=2)
+    (guest, same), other = customers_of(1, 4, 2), customers_of(3, 4, 1)[0]
+    held = (await service.hold(sale, guest, 2)).ok(201)
+    problem = (await transfer(service, held["id"], other)).problem(422, "invalid-request")
+    assert "another shard" in problem["detail"]
+    assert (await transfer(service, held["id"], same)).ok()["customer"] == same
+    (await service.hold(sale, same, 1)).problem(409, "limit-reached")
+    (await service.hold(sale, guest, 2)).ok(201)
+    free = await service.create_sale(stock=16, spread=4)
+    held = (await service.hold(free, guest, 2)).ok(201)
+    assert (await transfer(service, held["id"], other)).ok()["id"] == held["id"]
+    assert (await service.verb(held["id"], "confirm")).ok()["customer"] == other
+    await service.audit(sale)
+    await service.audit(free)

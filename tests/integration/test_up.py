@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 
 from flashguard.cli.demo import DemoSaleError, open_demo_sale
 from flashguard.cli.port import claim_port
+from flashguard.cli.up import PATIENCE_SECONDS
 from flashguard.embedded import EmbeddedPostgres, EmbeddedServers
 from flashguard.embedded.admin_key import keep_admin_key, read_admin_key
 from flashguard.embedded.places import identity_of
@@ -33,7 +34,7 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.kernel import keys
 from flashguard.settings import reachable_host
 from tests.support.service import clean_env
-from tests.support.up import READY, Up, alive, sh, wait_until
+from tests.support.up import READY, START_TIMEOUT_SECONDS, Up, alive, sh, wait_until
 
 
 def available(url: str) -> int:
@@ -138,7 +139,7 @@ def test_nothing_outlives_an_up_that_is_killed_and_the_next_one_works(folder: Pa
     below = [int(pid) for each in pids for pid in sh(f"pgrep -P {each} || true").split()]
     up.process.kill()
     up.process.wait()
-    wait_until(lambda: not any(map(alive, [*pids, *below])))
+    wait_until(lambda: not any(map(alive, [*pids, *below])), START_TIMEOUT_SECONDS)
     assert find_run(up.data_dir) is None
     with Up(folder, "--port", "0", "--no-demo") as again:
         assert "/v1/sales -H" in again.wait_for(READY)
@@ -154,10 +155,16 @@ def test_the_next_up_takes_the_port_of_one_that_was_killed_while_its_api_still_e
         head = f"POST /v1/sales HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {read_admin_key(up.data_dir)}"
         slow.sendall(f"{head}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{".encode())
         assert available(run.url) == 100
+        os.kill(
+            run.pids["api"], signal.SIGSTOP
+        )  # as on a busy machine: it needs longer than it gives its requests
         up.process.kill()
         up.process.wait()
-        assert alive(run.pids["api"])
         with Up(folder, "--port", str(port), "--no-demo") as again:
+            again.wait_for("waiting until the API of the run before")
+            time.sleep(PATIENCE_SECONDS["api"])
+            assert again.process.poll() is None
+            os.kill(run.pids["api"], signal.SIGCONT)
             again.wait_for(READY)
             assert again.run().url == run.url
 

@@ -11,10 +11,12 @@ from typing import Any
 import altcha
 import jwt
 import pytest
+from redis.asyncio import Redis
 
 from flashguard.cli.room import differences
 from flashguard.model.lottery import commitment, order
 from tests.support.service import Answer, Service, clean_env, unique
+from tests.support.streams import stream
 
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1000, "session_seconds": 60}
 WAIT_SECONDS = 30.0
@@ -199,9 +201,107 @@ async def test_the_pace_can_be_changed_while_people_wait(service):
     assert (room["max_active"], room["admit_per_second"], room["mode"]) == (10, 1000.0, "fifo")
     await admitted(service, sale, tickets[3])
     no_room = await service.create_sale()
-    (await service.call("PATCH", f"/v1/sales/{no_room}", patch, admin=True)).problem(422, "invalid-request")
+    (await service.call("PATCH", f"/v1/sales/{no_room}", patch, admin=True)).problem(409, "sale-not-draft")
     gone = {"waiting_room": None}
-    (await service.call("PATCH", f"/v1/sales/{sale}", gone, admin=True)).problem(422, "invalid-request")
+    (await service.call("PATCH", f"/v1/sales/{sale}", gone, admin=True)).problem(409, "sale-not-draft")
+
+
+async def test_buyers_are_admitted_while_none_of_them_polls(service):
+    sale = await sale_with_room(service, opened=False, admit_per_second=20.0, stock=100)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(30)]
+    await begin(service, sale)
+    began = time.monotonic()
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (now := await room_in_memory(service, sale))["admitted"] < 30:
+            await asyncio.sleep(0.05)
+    seconds = time.monotonic() - began
+    assert now["waiting"] == 0
+    assert seconds >= 0.3, "20 at the opening, the others at 20 per second"
+    assert {(await look(service, sale, id_))["status"] for id_ in tickets} == {"admitted"}
+
+
+async def room_in_memory(service: Service, sale: str) -> dict[str, int]:
+    """What memory has of a room. Read without a script: every script about a room also admits."""
+    redis = Redis.from_url(service.redis_url)
+    try:
+        [room] = [name async for name in redis.scan_iter(f"fg:*:room:{sale}", count=10_000)]
+        waiting = room.replace(b":room:", b":room-waiting:")
+        admitted = await redis.hget(room, "admitted")
+        return {"admitted": int(admitted or 0), "waiting": await redis.zcard(waiting)}
+    finally:
+        await redis.aclose()
+
+
+async def test_a_scheduled_sale_gets_a_room_and_an_open_one_does_not(service):
+    sale = await service.create_sale(starts_at=LATER)
+    (await take(service, sale, "ada")).problem(422, "invalid-request")
+    room = {"mode": "fifo", "admit_per_second": 1000.0}
+    view = (await service.admin("PATCH", f"/v1/sales/{sale}", {"waiting_room": room}))["waiting_room"]
+    assert (view["mode"], view["open_to_all"], len(view["commitment"])) == ("fifo", False, 64)
+    ticket = (await take(service, sale, "ada")).ok(201)
+    assert ticket["position"] == 1
+    await begin(service, sale)
+    (await take_unit(service, "orders", sale, "ada", None)).problem(403, "queue-required")
+    place = await admitted(service, sale, ticket["id"])
+    (await take_unit(service, "orders", sale, "ada", place["admission"])).ok(201)
+    await service.audit(sale)
+
+
+async def test_a_room_is_opened_to_all_for_good_and_whoever_waits_is_told(service):
+    sale = await sale_with_room(service, max_active=1, stock=100)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(4)]
+    await admitted(service, sale, tickets[0])
+    path = f"/v1/sales/{sale}"
+    async with stream(service, f"{path}/tickets/{tickets[3]}/events") as events:
+        assert (await events.next()).data["status"] == "waiting"
+        view = await service.admin("PATCH", path, {"waiting_room": {"open_to_all": True}})
+        assert view["waiting_room"]["open_to_all"] is True
+        [told] = await events.rest()
+        assert (told.name, told.data["status"]) == ("place", "admitted")
+    assert {(await look(service, sale, id_))["status"] for id_ in tickets} == {"admitted"}
+    assert (await take(service, sale, "late")).ok()["status"] == "admitted"
+    for customer, admission in (("c1", None), ("stranger", None), ("c3", told.data["admission"])):
+        (await take_unit(service, "orders", sale, customer, admission)).ok(201)
+    for closing in ({"open_to_all": False}, {"open_to_all": False, "admit_per_second": 5}):
+        (await service.call("PATCH", path, {"waiting_room": closing}, admin=True)).problem(
+            422, "invalid-request"
+        )
+    await service.admin("PATCH", path, {"waiting_room": {"max_active": 7}})
+    (await take_unit(service, "orders", sale, "another", None)).ok(201)
+    no_room = await service.create_sale()
+    opening = {"waiting_room": {"open_to_all": True}}
+    (await service.call("PATCH", f"/v1/sales/{no_room}", opening, admin=True)).problem(422, "invalid-request")
+
+
+async def test_a_ticket_hears_of_its_turn_by_an_event(service):
+    sale = await sale_with_room(service, opened=False, admit_per_second=4.0, stock=100)
+    tickets = [(await take(service, sale, f"c{n}")).ok(201)["id"] for n in range(12)]
+    path = f"/v1/sales/{sale}/tickets/{tickets[11]}/events"
+    async with stream(service, path) as events, stream(service, path) as twice:
+        first = await events.next()
+        assert first.name == "place"
+        seen = await look(service, sale, tickets[11])
+        assert first.data | {"expected_wait_seconds": seen["expected_wait_seconds"]} == seen
+        await begin(service, sale)
+        began = time.monotonic()
+        *_, last = await events.rest()
+        assert (last.name, last.data["status"]) == ("place", "admitted")
+        assert 1.5 <= last.at - began < 6, "4 at the opening, then 4 per second; nobody else polls"
+        assert (await twice.rest())[-1].data["status"] == "admitted"
+    (await take_unit(service, "orders", sale, "c11", last.data["admission"])).ok(201)
+
+
+async def test_a_stream_of_a_ticket_ends_with_a_problem_and_a_wrong_one_does_not_begin(service):
+    sale = await sale_with_room(service, opened=False)
+    ticket = (await take(service, sale, "ada")).ok(201)["id"]
+    path = f"/v1/sales/{sale}/tickets"
+    (await service.call("GET", f"{path}/{'A' * 16}/events")).problem(404, "unknown-ticket")
+    (await service.call("GET", f"{path}/x/events")).problem(404, "unknown-ticket")
+    async with stream(service, f"{path}/{ticket}/events") as events:
+        await events.next()
+        await service.call("POST", f"{path}/{ticket}/leave")
+        [told] = await events.rest()
+        assert (told.name, told.data["code"]) == ("problem", "unknown-ticket")
 
 
 async def test_one_customer_has_one_ticket_however_the_id_is_spelt(service):
@@ -301,22 +401,56 @@ async def test_many_who_look_at_once_do_not_hurry_the_pace(service):
     assert asked - started >= 2.0
 
 
+PROOF = {"proof_of_work": True, "proof_tries": 4}
+"""A proof as cheap as a test can have it."""
+
+
 async def test_a_room_that_wants_proof_of_work_takes_each_solution_once(service):
-    sale = await sale_with_room(service, opened=False, proof_of_work=True)
+    sale = await sale_with_room(service, opened=False, **PROOF)
     (await take(service, sale, "ada")).problem(403, "proof-required")
     proof = await solved(service, sale)
-    forged = json.loads(base64.b64decode(proof))
-    forged["challenge"]["parameters"]["keyPrefix"] = "0"
-    wrong = base64.b64encode(json.dumps(forged).encode()).decode()
-    for bad in (wrong, "x", "", "bnVsbA==", await solved(service, await sale_with_room(service))):
+    easier, unsolved = json.loads(base64.b64decode(proof)), json.loads(base64.b64decode(proof))
+    easier["challenge"]["parameters"]["keyPrefix"] = "0"
+    unsolved["solution"]["derivedKey"] = unsolved["challenge"]["parameters"]["keyPrefix"] + "0" * 32
+    forged = [base64.b64encode(json.dumps(each).encode()).decode() for each in (easier, unsolved)]
+    others = await solved(service, await sale_with_room(service, **PROOF))
+    for bad in (*forged, "x", "", "bnVsbA==", others):
         (await take(service, sale, "ada", proof=bad)).problem(403, "proof-required")
     place = (await take(service, sale, "ada", proof=proof)).ok(201)
     (await take(service, sale, "bob", proof=proof)).problem(403, "proof-required")
     assert (await take(service, sale, "ada")).ok(200)["id"] == place["id"], "who has a ticket needs no more"
 
 
+async def challenge(service: Service, sale: str) -> dict[str, Any]:
+    return (await service.call("GET", f"/v1/sales/{sale}/challenge")).ok()
+
+
+async def test_a_proof_is_as_hard_as_the_sale_says_and_harder_in_a_crowd(service):
+    sale = await sale_with_room(service, opened=False, **PROOF)
+    asked = (await challenge(service, sale))["parameters"]
+    assert (asked["algorithm"], asked["data"]) == ("SCRYPT", {"sale": sale, "tries": 4})
+    change = {"waiting_room": {"proof_tries": 6, "proof_harder_at": 2}}
+    room = (await service.admin("PATCH", f"/v1/sales/{sale}", change))["waiting_room"]
+    assert (room["proof_tries"], room["proof_harder_at"]) == (6, 2)
+    for waiting, tries in ((1, 6), (2, 6), (3, 9)):
+        proof = await solved(service, sale)
+        (await take(service, sale, f"c{waiting}", proof=proof)).ok(201)
+        assert (await challenge(service, sale))["parameters"]["data"]["tries"] == tries
+    easy = {"waiting_room": {"proof_harder_at": None}}
+    await service.admin("PATCH", f"/v1/sales/{sale}", easy)
+    assert (await challenge(service, sale))["parameters"]["data"]["tries"] == 6
+
+
+async def test_only_a_room_that_demands_proofs_makes_challenges(service):
+    draft = await service.create_sale(opened=False, waiting_room=ROOM | PROOF)
+    for sale in ("nothing-here", draft):
+        (await service.call("GET", f"/v1/sales/{sale}/challenge")).problem(404, "unknown-sale")
+    for sale in (await service.create_sale(), await sale_with_room(service)):
+        (await service.call("GET", f"/v1/sales/{sale}/challenge")).problem(422, "invalid-request")
+
+
 async def solved(service: Service, sale: str) -> str:
-    asked = altcha.Challenge.from_dict((await service.call("GET", f"/v1/sales/{sale}/challenge")).ok())
+    asked = altcha.Challenge.from_dict(await challenge(service, sale))
     solution = await asyncio.to_thread(altcha.solve_challenge, asked)
     assert solution is not None
     return altcha.Payload(asked, solution).to_base64()

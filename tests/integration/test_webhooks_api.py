@@ -11,7 +11,7 @@ async def test_a_secret_is_shown_when_it_is_made_and_never_again(service: Servic
     made = await service.call("POST", "/v1/webhooks", {"url": URL}, admin=True, key="once")
     endpoint = made.ok(201)
     assert endpoint["secret"].startswith("whsec_")
-    assert len(endpoint["events"]) == 9
+    assert len(endpoint["events"]) == 13
     retry = await service.call("POST", "/v1/webhooks", {"url": URL}, admin=True, key="once")
     assert retry.replayed
     assert retry.ok(201) == endpoint

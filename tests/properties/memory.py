@@ -23,14 +23,14 @@ from flashguard.embedded.valkey import find_valkey
 from flashguard.journal import Entry, decode_entry
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel, Reply
-from flashguard.kernel.records import RecordStatus
+from flashguard.kernel.records import RecordStatus, kept_of
 from flashguard.kernel.results import BY_SHAPE, BY_WORD, Refusal, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.model import SaleId
-from flashguard.recorder.fold import New, fold
+from flashguard.recorder.fold import Group, New, fold
 from flashguard.recorder.load import more_keys
 from flashguard.valkey.errors import NoScriptError
-from tests.properties.model import Model, Reservation, Sale
+from tests.properties.model import Item, Model, Reservation, Sale
 
 T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder().decode
@@ -171,6 +171,8 @@ class Partition:
     def call(self, verb: Verb, requests: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
         """These requests, in this order; their results without sequence numbers: grouping changes those."""
         calls, expected = [], []
+        if verb is Verb.CHANGE_ITEM:
+            requests = [self._with_position(*request) for request in requests]
         for some in [requests] if self.batched else [[request] for request in requests]:
             indexes = {name: index for index, name in enumerate(dict.fromkeys(name for name, *_ in some))}
             calls.append(self._call(verb, list(indexes), [(indexes[name], *rest) for name, *rest in some]))
@@ -183,17 +185,29 @@ class Partition:
             _check_names(verb, values)
         return [_without_seq(verb, result) for result in found]
 
+    def _with_position(
+        self, name: str, what: str, sku: str, change: dict[str, Any], *rest: Any
+    ) -> tuple[Any, ...]:
+        """The request, with what the ledger has recorded when it says that nothing of the item was held."""
+        if what == "remove":
+            change = change | {"epoch": self.model.epoch + change["epoch"], "seq": self.model.recorded}
+        return (name, what, sku, change, *rest)
+
     def load(self, name: str, sale: Sale) -> None:
         """A new sale; the one that is there stays as it is."""
         known = name in self.model.sales
         self.close_chapter()
-        rest = ([], [], [], None, [], [], definition := f'{{"sale": "{name}"}}')
+        rest = ([], [], [], None, [], [], definition := f'{{"sale": "{name}"}}', None, _recipes(sale))
         reply = self.run(Verb.LOAD, [name], ("new", "", _config(sale), _items(sale), *rest))
-        assert (reply.status, reply.results) == ("", ["exists" if known else "loaded"])
-        if not known:
+        deleted = name in self.model.deleted
+        assert (reply.status, reply.results) == (
+            "", ["deleted" if deleted else "exists" if known else "loaded"]
+        )  # fmt: skip
+        if not known and not deleted:
             self.model.note_creation(name, definition)
             items = {sku: replace(item) for sku, item in sale.items.items()}
-            self.model.sales[name] = Sale(replace(sale.config, rules=dict(sale.config.rules)), items)
+            config = replace(sale.config, rules=dict(sale.config.rules))
+            self.model.sales[name] = Sale(config, items, dict(sale.recipes))
         self.open_chapter()
 
     def unload(self, name: str) -> None:
@@ -205,6 +219,16 @@ class Partition:
         assert (reply.status, reply.results) == ("", ["busy" if busy else "loaded"])
         if not busy:
             self.model.sales.pop(name, None)
+            self.model.deleted.discard(name)
+        self.open_chapter()
+
+    def bury(self, name: str) -> None:
+        """The ledger has deleted a draft: memory forgets it, and nothing else."""
+        self.close_chapter()
+        reply = self.run(Verb.LOAD, [name], ("bury", "", [], [], [], [], []))
+        known = name in self.model.sales and name not in self.model.deleted
+        assert reply.results == ["busy" if known else "loaded"]
+        self.model.deleted.discard(name)
         self.open_chapter()
 
     def note_recorded(self) -> None:
@@ -253,13 +277,17 @@ class Partition:
         for name, flat in zip(names, hashes, strict=True):
             sale = model.sales[name]
             kept = {
-                key.decode()[5:]: tuple(map(int, value.split()))
+                key.decode()[5:]: value.decode().split()
                 for key, value in zip(flat[::2], flat[1::2], strict=True)
-                if key not in (b"config", b"items")
+                if key.startswith(b"item:")
             }
-            counters = {sku: counts[:3] for sku, counts in kept.items()}
-            assert {sku: counts[3:] for sku, counts in kept.items() if len(counts) > 3} == {
+            counters = {sku: tuple(map(int, words[:3])) for sku, words in kept.items()}
+            aside = {sku: tuple(map(int, words[3:5])) for sku, words in kept.items() if len(words) > 3}
+            assert {sku: units for sku, units in aside.items() if any(units)} == {
                 sku: (sale.owed.get(sku, 0), sale.until.get(sku, 0)) for sku in {*sale.owed, *sale.until}
+            }
+            assert {sku: words[5:] for sku, words in kept.items()} == {
+                sku: _terms(item) for sku, item in sale.items.items()
             }
             assert counters == {sku: (item.stock, item.held, item.sold) for sku, item in sale.items.items()}
             for sku, (stock, held, sold) in counters.items():
@@ -271,11 +299,17 @@ class Partition:
             entry = decode_entry(id_, dict(zip(fields[::2], fields[1::2], strict=True)))
             assert entry.previous == self._token
             self._token = entry.token
-            assert _decode(fields[5])[1] == expected.transitions
+            found = _decode(fields[5])[1]
+            assert found == expected.transitions, (found, expected.transitions)
             counters = {(c.sale, c.sku): (c.stock, c.held, c.sold) for c in entry.body.counters}
             assert counters == expected.counters
             self._entries.append(entry)
+        edited = any(
+            each[0] in ("items", "delete", "item") for one in model.journal for each in one.transitions
+        )
         model.journal.clear()
+        if edited:  # a group of the ledger ends here
+            self.open_chapter()
 
     def open_chapter(self) -> None:
         """From here on the journal is folded: what was loaded is not in it."""
@@ -289,7 +323,8 @@ class Partition:
     def close_chapter(self) -> None:
         """The journal, folded as the recorder does it, leads from the counters then to the counters now."""
         self.check()
-        group = fold(self._entries)
+        group, *later = groups = fold(self._entries)
+        assert not any(each.items for each in later)
         for name, sale in self.model.sales.items():
             for sku, item in sale.items.items():
                 before, moved = self._chapter[name, sku], group.items.get((name, sku))
@@ -298,46 +333,27 @@ class Partition:
                 assert after == (item.stock, item.held, item.sold)
                 if moved:
                     assert after == (moved.memory_stock, moved.memory_held, moved.memory_sold)
-        for (name, id_), row in [*group.new.items(), *group.changed.items()]:
+        for (name, id_), folded in _folded(groups).items():
             one = self.model.sales[name].reservations[id_]
-            assert row.status == ("confirmed" if (name, id_) in group.cancels else one.status)
-            if one.status == "held":
-                assert row.expires_ms == one.until_ms
-            elif one.status != "cancelled":
-                assert row.ended_ms == one.until_ms
-            if isinstance(row, New):
-                assert (row.customer, row.lines, row.fingerprint) == (
-                    one.customer,
-                    one.lines,
-                    one.fingerprint,
-                )
-                assert (row.created_ms, row.hold_ms) == (one.created_ms, one.hold_ms)
-                assert (row.extensions or []) == one.extensions
-        for (name, id_), late in group.late_confirms.items():
-            one = self.model.sales[name].reservations[id_]
-            if (name, id_) not in group.cancels:
-                assert (one.status, one.until_ms) == ("confirmed", late.at_ms)
-            assert (one.customer, one.lines) == (late.customer, late.lines)
-            assert (one.fingerprint, one.created_ms, one.hold_ms) == (
-                late.fingerprint,
-                late.created_ms,
-                late.hold_ms,
-            )
-        for (name, id_), cancel in group.cancels.items():
-            one = self.model.sales[name].reservations[id_]
-            assert (one.status, one.until_ms, one.lines) == ("cancelled", cancel.at_ms, cancel.lines)
+            assert folded == {what: getattr(one, what) for what in folded}
+        for each in later:
+            group.joins |= each.joins
+            group.leaves |= each.leaves
+            group.sale_changes |= each.sale_changes
+            group.keyed_changes += each.keyed_changes
         for (name, id_), joined in group.joins.items():
             entry = self.model.sales[name].waiting[id_]
             assert (joined.customer, joined.lines) == (entry.customer, [entry.sku, entry.quantity])
             assert (joined.place, joined.at_ms) == (entry.place, entry.created_ms)
-            assert joined.fingerprint == entry.fingerprint
+            assert (joined.fingerprint, joined.identities or {}) == (entry.fingerprint, entry.identities)
         for (name, id_), left in group.leaves.items():
             assert left.state == self.model.sales[name].waiting[id_].state
         for name, change in group.sale_changes.items():
             rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
             config = self.model.sales[name].config
             assert [*rules, change.limit] == _config(self.model.sales[name])[:6]
-            assert change.rules == {rule: value for rule, value in config.rules.items() if rule != "room"}
+            in_ledger = {rule: value for rule, value in config.rules.items() if rule not in ("room", "doors")}
+            assert change.rules == in_ledger
         for change in group.keyed_changes:
             kept = self.model.sales[change.sale].changes[change.key]
             assert (change.verb, change.status) == (kept.verb, kept.status)
@@ -351,9 +367,10 @@ class Partition:
                 ("HGETALL", at.used), ("ZRANGE", at.deadlines, 0, -1, "WITHSCORES"), ("HGETALL", at.history)
             ])  # fmt: skip
             customers = {one.customer for one in sale.reservations.values()}
-            assert dict(zip(used[::2], map(int, used[1::2]), strict=True)) == {b"": 0} | {
-                customer.encode(): sale.used(customer) for customer in customers if sale.used(customer)
-            }
+            of_limits = {field: units for field, units in sale.used_of_limits().items() if units}
+            assert {
+                field.decode(): int(units) for field, units in zip(used[::2], used[1::2], strict=True)
+            } == ({"": 0} | of_limits | {who: sale.used(who) for who in customers if sale.used(who)})
             if sale.config.counted:
                 kept = zip(habits[::2], habits[1::2], strict=True)
                 assert {who.decode(): counts.decode() for who, counts in kept} == {"": "0 0 0"} | _habits(
@@ -372,14 +389,45 @@ class Partition:
             assert (status, rest) == (sale.config.status_at(self.model.now_ms), _config(sale)[1:6])
             assert len(flat) == 4 * len(sale.items)
             for result, one in zip(results[1:], sale.reservations.values(), strict=False):
-                assert result == self._look(one)
+                assert result == self._look(sale, one)
             assert results[-1] == ["unknown-reservation"]
 
-    def _look(self, one: Reservation) -> list[Any]:
+    def _look(self, sale: Sale, one: Reservation) -> list[Any]:
         if one.status != "held":
             return [one.status, one.seq if one.seq > self.model.recorded else 0]
         status = "held" if self.model.now_ms < one.until_ms else "expired"
-        return [status, one.customer, one.lines, one.created_ms, one.hold_ms, one.until_ms]
+        times = [one.created_ms, one.hold_ms, one.until_ms]
+        return [status, one.customer, one.lines, *times, *sale.amended(one)]
+
+
+def _folded(groups: Sequence[Group]) -> dict[tuple[str, str], dict[str, Any]]:
+    """What the groups make of each reservation, as far as they say it, by the names of `Reservation`."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for group in groups:
+        for key, row in [*group.new.items(), *group.changed.items()]:
+            one = found.setdefault(key, {})
+            if isinstance(row, New):
+                for name in ("customer", "lines", "fingerprint", "created_ms", "hold_ms", "details"):
+                    one[name] = getattr(row, name)
+                one["extensions"] = []
+            one |= {"status": row.status, "until_ms": row.ended_ms or row.expires_ms}
+            if "extensions" in one:
+                one["extensions"] = [*one["extensions"], *(row.extensions or ())]
+        for key, late in group.late_confirms.items():
+            content = {"customer": late.customer, "lines": late.lines, "details": late.details}
+            when = {"created_ms": late.created_ms, "hold_ms": late.hold_ms, "until_ms": late.at_ms}
+            found[key] = content | when | {"status": "confirmed", "fingerprint": late.fingerprint}
+        for key, amend in group.amends.items():
+            one = found.setdefault(key, {})
+            one |= {"customer": amend.customer, "lines": amend.lines, "revision": amend.revision}
+            if "details" in one:
+                gone = ("takes", "pick_up")
+                before = {name: what for name, what in (one["details"] or {}).items() if name not in gone}
+                one["details"] = before | (amend.details or {}) | {"revision": amend.revision}
+        for key, cancel in group.cancels.items():
+            ended = {"status": "cancelled", "until_ms": cancel.at_ms, "lines": cancel.lines}
+            found[key] = found.get(key, {}) | ended
+    return found
 
 
 def _units(sale: Sale, sku: str, status: str) -> int:
@@ -387,7 +435,7 @@ def _units(sale: Sale, sku: str, status: str) -> int:
         quantity
         for one in sale.reservations.values()
         if one.status == status
-        for of, quantity in zip(one.lines[::2], one.lines[1::2], strict=True)
+        for of, quantity in zip(one.moves[::2], one.moves[1::2], strict=True)
         if of == sku
     )
 
@@ -399,11 +447,13 @@ def _config(sale: Sale) -> list[Any]:
 
 
 def _habits(sale: Sale) -> dict[str, str]:
-    """What memory keeps of customers where a rule counts it: "held expired last_ms"."""
+    """What memory keeps of customers and identities where a rule counts it: "held expired last_ms"."""
     if not sale.config.counted:
         return {}
-    customers = {one.customer for one in sale.reservations.values()}
-    counts = {who: (sale.held(who), *sale.expired_holds.get(who, (0, 0))) for who in customers}
+    holders = {
+        who for one in sale.reservations.values() for who in sale.holders(one.customer, one.identities)
+    }
+    counts = {who: (sale.held(who), *sale.expired_holds.get(who, (0, 0))) for who in holders}
     return {who: " ".join(map(str, each)) for who, each in counts.items() if any(each)}
 
 
@@ -420,21 +470,37 @@ def _line(sale: Sale) -> set[str]:
     return members
 
 
+def _terms(item: Item) -> list[str]:
+    """The words of an item's terms, where it has some of its own: see scripts/lib/prices.lua."""
+    if item.price is None and not item.off:
+        return []
+    price, first = ("-", "0") if item.price is None else (str(item.price), str(item.first))
+    return [price, "off" if item.off else "on", first]
+
+
 def _items(sale: Sale) -> list[Any]:
-    return [
-        value
-        for sku, item in sale.items.items()
-        for value in (f"item:{sku}", f"{item.stock} {item.held} {item.sold}")
-    ]
+    found: list[Any] = []
+    for sku, item in sale.items.items():
+        words = [item.stock, item.held, item.sold, *([0, 0, *_terms(item)] if _terms(item) else [])]
+        found += [f"item:{sku}", " ".join(map(str, words))]
+    return found
 
 
-def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
-    """A sale as the recorder loads it: config, items, records, deadlines, used, habits, line."""
+def _recipes(sale: Sale) -> list[Any]:
+    return [value for name, recipe in sale.recipes.items() for value in (f"recipe:{name}", recipe)]
+
+
+def _in_ledger(sale: Sale) -> tuple[list[Any] | None, ...]:
+    """A sale as the recorder loads it: config, items, records, deadlines, used, habits, line, recipes."""
     records: list[Any] = [
         [key, "restock", one.fingerprint, one.stock, one.held, one.sold, 0]
         for key, one in sale.restocks.items()
     ]
     records += [[key, "sale-change", one.verb, one.status, 0, 0, 0] for key, one in sale.changes.items()]
+    records += [
+        [key, "amend", one.fingerprint, one.id, one.revision, 0, one.customer, one.lines, one.details]
+        for key, one in sale.amends.items()
+    ]
     records += [[f"moved:{sku}", "moved", *counts] for sku, counts in sale.moved.items()]
     deadlines: list[Any] = []
     for id_, one in sale.reservations.items():
@@ -448,15 +514,17 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
             lasted,
         ]
         if one.status == "held":
-            records.append([*head, one.customer, one.lines, one.extensions])
+            kept = [kept_of(one.details)] if one.details else []
+            records.append([*head, one.customer, one.lines, one.extensions, *kept])
             deadlines += (one.until_ms, id_)
         else:
-            records.append([*head, 0])
+            records.append([*head, 0, *([one.revision] if one.revision else [])])
     customers = {one.customer for one in sale.reservations.values() if sale.used(one.customer)}
     used = [value for customer in customers for value in (customer, sale.used(customer))]
+    used += [value for pair in sale.used_of_limits().items() for value in pair]
     records += [
         [f"waiting:{id_}", "waiting", e.fingerprint, e.state, e.created_ms, e.place, 0, e.customer, e.sku,
-         e.quantity, e.admitted or "room" not in sale.config.rules]
+         e.quantity, e.admitted or "room" not in sale.config.rules, *([e.identities] if e.identities else [])]
         for id_, e in sale.waiting.items()
     ]  # fmt: skip
     waiting = {id_: e for id_, e in sale.waiting.items() if e.state == "waiting"}
@@ -468,7 +536,8 @@ def _in_ledger(sale: Sale) -> tuple[list[Any], ...]:
     ]  # fmt: skip
     habits = [value for pair in _habits(sale).items() for value in pair]
     records = [[name, values] for name, *values in records]
-    return _config(sale), _items(sale), records, deadlines, used, None, habits, line
+    no = None
+    return _config(sale), _items(sale), records, deadlines, used, no, habits, line, no, no, _recipes(sale)
 
 
 _SEQ_AT = {
@@ -479,6 +548,10 @@ _SEQ_AT = {
     (Verb.RELEASE, "as-it-is"): 1,
     (Verb.CANCEL, "cancelled"): 2,
     (Verb.CANCEL, "as-it-is"): 1,
+    (Verb.CANCEL, "amended-since"): 1,
+    (Verb.AMEND, "amended"): 8,
+    (Verb.AMEND, "as-it-is"): 1,
+    (Verb.AMEND, "amended-since"): 1,
     (Verb.RESTOCK, "restocked"): 5,
     **{(Verb.WAITING_LIST, state): 7 for state in ("waiting", "offered", "left", "limit-reached", "ended")},
 }
@@ -495,7 +568,11 @@ def _check_names(verb: Verb, values: list[Any]) -> None:
 
 def _without_seq(verb: Verb, result: list[Any]) -> list[Any]:
     """The result, with its journal entry's number as a mere "there is one"."""
-    at = 2 if verb is Verb.CHANGE_SALE and len(result) == 3 else _SEQ_AT.get((verb, result[0]))
+    at = (
+        2
+        if verb in (Verb.CHANGE_SALE, Verb.CHANGE_ITEM) and len(result) == 3
+        else _SEQ_AT.get((verb, result[0]))
+    )
     if at is None or at >= len(result):
         return result
     return [*result[:at], bool(result[at]), *result[at + 1 :]]

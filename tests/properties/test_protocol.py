@@ -159,7 +159,9 @@ class Play:
             elif verb is Verb.EXPIRE:
                 requests = [(self.name,)]
             elif verb is Verb.CANCEL:
-                requests += self._of_an_order(back, restock=buy)
+                requests += self._cancels(back, restock=buy)
+            elif verb is Verb.AMEND:
+                requests += self._amends(back, customer, units, give=buy)
             elif self.made:
                 requests.append((self.name, self.made[-1 - back % len(self.made)]))
         if not requests:
@@ -186,14 +188,32 @@ class Play:
             return self.name, "leave", id_
         return self.name, "join", id_, 7 + customer * 10 + units, f"c{customer}", "a", units, 0
 
-    def _of_an_order(self, back: int, *, restock: bool) -> list[tuple[Any, ...]]:
+    def _order(self, id_: str) -> dict[str, Any] | None:
+        """An order as the ledger has it."""
+        one = self.spec.sales[self.name].reservations.get(id_)
+        if one is None or one.status != "confirmed":
+            return None
+        what = {"fingerprint": one.fingerprint, "customer": one.customer, "lines": one.lines}
+        return {**what, "revision": one.revision}
+
+    def _cancels(self, back: int, *, restock: bool) -> list[tuple[Any, ...]]:
         """A cancel of an order that the ledger has, in whatever state memory is."""
-        made = self.spec.sales[self.name].reservations
-        orders = [id_ for id_, one in made.items() if one.status == "confirmed"]
+        orders = [id_ for id_ in self.spec.sales[self.name].reservations if self._order(id_)]
         if not orders:
             return []
-        one = made[id_ := orders[-1 - back % len(orders)]]
-        return [(self.name, id_, one.fingerprint, one.customer, one.lines, restock, "why")]
+        id_ = orders[-1 - back % len(orders)]
+        return [(self.name, id_, self._order(id_), restock, "why")]
+
+    def _amends(self, back: int, customer: int, units: int, *, give: bool) -> list[tuple[Any, ...]]:
+        """An amend of what the ledger has as an order, else as of a hold; the same of each is one key."""
+        if not self.made:
+            return []
+        id_ = self.made[-1 - back % len(self.made)]
+        order = self._order(id_)
+        give = give and order is None
+        change = {"customer": f"c{customer}"} if give else {"lines": ["a", units], "restock": customer > 0}
+        request = (self.name, id_, f"amend:{id_}:{customer}:{units}:{give}", 5, change)
+        return [request if order is None else (*request, order)]
 
     async def cancel(self, back: int, restock: bool) -> None:
         """The shop takes an order back; to have one in the ledger, somebody buys first."""
@@ -300,11 +320,25 @@ class Play:
         orders = [one for one in sale.reservations.values() if one.status == "confirmed"]
         assert item["sold"] == sum(sum(one.lines[1::2]) for one in orders)
         rows = await self.real.fetch(
-            "SELECT id, status, customer FROM flashguard.reservations WHERE sale_id = $1", self.name
+            "SELECT id, status, customer, lines, details FROM flashguard.reservations WHERE sale_id = $1",
+            self.name,
         )
-        assert {row["id"]: (row["status"], row["customer"]) for row in rows} == {
-            id_: (one.status, one.customer) for id_, one in sale.reservations.items()
+        assert {
+            row["id"]: (
+                row["status"],
+                row["customer"],
+                json.loads(row["lines"]),
+                json.loads(row["details"] or "{}"),
+            )
+            for row in rows
+        } == {
+            id_: (one.status, one.customer, one.lines, one.details or {})
+            for id_, one in sale.reservations.items()
         }
+        rows = await self.real.fetch(
+            "SELECT key, revision FROM flashguard.amendments WHERE sale_id = $1", self.name
+        )
+        assert {tuple(row) for row in rows} == {(key, one.revision) for key, one in sale.amends.items()}
         assert await self.real.fetch("SELECT 1 FROM flashguard.refusals WHERE sale_id = $1", self.name) == []
         rows = await self.real.fetch(
             "SELECT id, state, customer, quantity, place FROM flashguard.waiting_list WHERE sale_id = $1",
@@ -326,7 +360,10 @@ wants = st.lists(
     min_size=1, max_size=4,
 )  # fmt: skip
 verbs = st.sampled_from(
-    [Verb.RESERVE] * 4 + [Verb.CONFIRM, Verb.CONFIRM, Verb.RELEASE, Verb.EXPIRE] + [Verb.WAITING_LIST] * 2
+    [Verb.RESERVE] * 4
+    + [Verb.CONFIRM, Verb.CONFIRM, Verb.RELEASE, Verb.EXPIRE]
+    + [Verb.WAITING_LIST] * 2
+    + [Verb.AMEND] * 3
 )
 rule_sets = st.sampled_from(
     [{}, {"waiting_most": 3}, {"waiting_most": 9, "waiting_hold_ms": 700},

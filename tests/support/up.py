@@ -1,6 +1,5 @@
 """A `flashguard up` in another process, for tests that start, kill and start it again."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from flashguard.embedded.run_file import Run, find_run
+from tests.support.forked import run_forked
 
 READY = "Ctrl-C stops it"
 START_TIMEOUT_SECONDS = 60.0
@@ -43,29 +43,24 @@ class Ran:
         return json.loads(self.out)
 
 
-async def run_cli(*words: str, cwd: Path, stdin: int = asyncio.subprocess.DEVNULL, **env: str) -> Ran:
+async def run_cli(*words: str, cwd: Path, stdin: int | None = None, **env: str) -> Ran:
     """Runs `flashguard ...` in an environment without our settings, but these."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "flashguard", *words, cwd=cwd, stdin=stdin,
-        env=clean | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"} | env,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await asyncio.wait_for(child.communicate(), 60)
-    assert child.returncode is not None
-    return Ran(child.returncode, out.decode(), err.decode())
+    return Ran(*await run_forked(words, cwd, clean | {"COLUMNS": "200"} | env, stdin))
 
 
 class Up:
-    """A `flashguard up` in another process, its output in a file."""
+    """A `flashguard up` in another process, by this Python or another; its output is in a file."""
 
-    def __init__(self, folder: Path, *options: str, data: str = "data", **env: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, data: str = "data", python: str = sys.executable, **env: str
+    ) -> None:
         self.data_dir = folder / data
         self._output = folder / f"output-{time.monotonic_ns()}"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flashguard", "up", "--data-dir", str(self.data_dir), *options],
+                [python, "-m", "flashguard", "up", "--data-dir", str(self.data_dir), *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=clean | env,

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from flashguard.journal import (
+    Amend,
     Buy,
     Cancel,
     Confirm,
@@ -64,6 +66,67 @@ def test_a_cancel_needs_an_order_and_takes_its_units_along_or_puts_them_back():
     assert [t.id for t in accepted] == ["a", "b"]  # type: ignore[union-attr]
     assert [r.transition.id for r in refused] == ["c", "d", "a"]  # type: ignore[union-attr]
     assert counts[SALE, "unit"] == Counts(stock=4, held=0, sold=0)
+
+
+def test_what_a_reservation_takes_is_checked_and_moved_in_place_of_its_lines():
+    """A pass takes a seat of each day; the ledger has one seat left on Saturday."""
+    takes = ["unit", 1, "friday", 1, "saturday", 1]
+    counts = {(SALE, counter): Counts(stock=3, held=0, sold=0) for counter in ("unit", "friday")}
+    counts[SALE, "saturday"] = Counts(stock=3, held=0, sold=2)
+    known: dict[tuple[str, str], str] = {}
+
+    def drawing(id_: str) -> Hold:
+        return Hold(SALE, id_, ["unit", 1], 0, 0, "ann", 1000, {"takes": takes})  # type: ignore[arg-type]
+
+    confirm = Confirm(SALE, "a", ["unit", 1], 0, takes)  # type: ignore[arg-type]
+    cancel = Cancel(SALE, "a", ["unit", 1], 0, False, "", takes)  # type: ignore[arg-type]
+    accepted, [refused] = admit(of(drawing("a"), drawing("b"), confirm), counts, known)
+    assert [t.id for t in accepted] == ["a", "a"]  # type: ignore[union-attr]
+    assert refused.reason == "the ledger has 0 of saturday left"
+    assert counts[SALE, "saturday"] == Counts(stock=3, held=0, sold=3)
+    assert counts[SALE, "friday"] == Counts(stock=3, held=0, sold=1)
+    admit(of(cancel), counts, known)
+    assert counts[SALE, "saturday"] == Counts(stock=2, held=0, sold=2)
+
+
+def amend(id_: str, revision: int, units: int, moves: int, *, is_order: bool = False) -> Amend:
+    what = (["unit", units], 0, f"amend:{id_}{revision}", 1, "ann", revision, is_order, ["unit", moves])
+    return Amend(SALE, id_, *what, True, "")  # type: ignore[arg-type]
+
+
+def test_an_amend_moves_the_difference_of_what_the_ledger_has_at_the_revision_before():
+    counts = {(SALE, "unit"): Counts(stock=9, held=2, sold=2)}
+    known, revisions = {(SALE, "a"): "held", (SALE, "b"): "confirmed"}, {(SALE, "b"): 3}
+    run = of(
+        amend("a", 1, 4, 2), amend("a", 2, 1, -3), amend("b", 4, 5, 3, is_order=True),
+        amend("b", 4, 1, -1, is_order=True), amend("c", 1, 1, 1), hold("d"), amend("d", 1, 1, -1),
+    )  # fmt: skip
+    accepted, refused = admit(run, counts, known, revisions)
+    assert len(accepted) == 5
+    assert [r.reason for r in refused] == [
+        "the ledger has it amended 4 times",
+        "the ledger has no such hold, or it has ended there",
+    ]
+    assert counts[SALE, "unit"] == Counts(stock=9, held=2, sold=5)
+
+
+def test_what_follows_a_refused_amend_is_refused_too():
+    counts = {(SALE, "unit"): Counts(stock=4, held=2, sold=0)}
+    known = {(SALE, "a"): "held", (SALE, "b"): "held"}
+    run = of(
+        amend("a", 1, 5, 3), amend("a", 2, 1, -4), end(Confirm, "a"), amend("b", 1, 6, 4), end(Expire, "b")
+    )
+    accepted, refused = admit(run, counts, known, {})
+    assert accepted == []
+    assert [type(r.transition) for r in refused] == [Amend, Amend, Confirm, Amend]
+    assert counts[SALE, "unit"] == Counts(stock=4, held=2, sold=0)
+
+
+def test_units_of_an_amended_order_that_are_not_restocked_leave_the_stock():
+    counts = {(SALE, "unit"): Counts(stock=9, held=0, sold=4)}
+    gone = msgspec.structs.replace(amend("a", 1, 1, -3, is_order=True), restock=False)
+    assert admit(of(gone), counts, {(SALE, "a"): "confirmed"}) == ([gone], [])
+    assert counts[SALE, "unit"] == Counts(stock=6, held=0, sold=1)
 
 
 def test_a_unit_that_came_back_can_be_granted_again():

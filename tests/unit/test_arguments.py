@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from flashguard.api.schemas.sales import ItemBody, SaleBody, SalePatch, WaitingRoomBody, WaitingRoomPatch
+from flashguard.api.schemas.goods import ItemBody
+from flashguard.api.schemas.sales import SaleBody, SalePatch, WaitingRoomBody, WaitingRoomPatch
 from flashguard.model import MAX_PRICE_MINOR, MAX_STOCK
 from flashguard.model.arguments import (
     ADMIT_LEAST,
@@ -12,9 +13,9 @@ from flashguard.model.arguments import (
     BOUNDS,
     CHANGEABLE,
     MAX_ITEMS,
-    MAX_SPREAD,
     ROOM_BOUNDS,
 )
+from flashguard.model.rules import MAX_SPREAD
 
 
 def bounds(model: Any) -> dict[str, tuple[Any, Any]]:
@@ -40,7 +41,9 @@ def test_the_numbers_of_a_waiting_room_have_the_bounds_of_the_contract(model: An
 def test_a_new_sale_and_its_items_have_the_bounds_of_the_contract() -> None:
     assert bounds(SaleBody)["spread"] == (1, MAX_SPREAD)
     assert SaleBody.model_json_schema()["properties"]["items"]["maxItems"] == MAX_ITEMS
-    assert bounds(ItemBody) == {"price_minor": (0, MAX_PRICE_MINOR), "stock": (0, MAX_STOCK)}
+    assert bounds(ItemBody) == {
+        "price_minor": (0, MAX_PRICE_MINOR), "stock": (0, MAX_STOCK), "limit_per_customer": (1, MAX_STOCK)
+    }  # fmt: skip
 
 
 def test_what_the_contract_can_change_the_library_can_change() -> None:

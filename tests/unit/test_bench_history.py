@@ -13,6 +13,7 @@ from bench import history
 from bench.figures import Value
 from bench.goals import GOALS, figures
 from bench.history import MAX_RUNS, Run, change, compared, worse_for_long, write
+from bench.plot import panels
 from bench.plot_history import plot_history
 from bench.report import Report
 from bench.report import write as write_report
@@ -84,6 +85,18 @@ def test_the_plot_has_a_line_for_each_figure_of_the_last_run() -> None:
     assert "errors" not in picture
     assert picture.count('class="missed"') == 2  # both miss their goals
     assert plot_history(runs[:1]).count("<polyline") == 1
+
+
+def test_the_plot_of_a_run_shows_no_rival_where_it_was_not_measured() -> None:
+    rows = msgspec.convert(LATEST["rows"], list[Row])
+    measured = {(row.connections, row.target) for row in rows if row.scenario == "buy"}
+    shown = {
+        (int(title.split()[-2].replace(",", "")), label)
+        for title, bars in panels(rows)
+        for label, *_ in bars
+        if title.startswith("Durable buy")
+    }
+    assert shown == measured
 
 
 def test_the_last_kept_run_is_the_one_that_is_shown() -> None:

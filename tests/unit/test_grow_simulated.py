@@ -1,11 +1,12 @@
 """The simulation of growth: the same by the same seed, near to what was measured, and shown as it is."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 import pytest
 
-from bench.grow_simulated import RESULTS, calibrated, drawn, parts_for, refusing, told, validated
+from bench.grow_simulated import RESULTS, calibrated, drawn, fitted, parts_for, refusing, told, validated
 from bench.rows import Row
 from bench.simulation import Costs, Place, Plan
 
@@ -34,6 +35,19 @@ def test_one_worker_here_is_as_fast_as_was_measured(rows: list[Row], costs: Cost
     buys = [line for line in validated(rows, costs, 0.5, 1) if (line["what"], line["workers"]) == ("buy", 1)]
     assert [line["connections"] for line in buys] == [64, 256, 1000]
     assert all(abs(line["rate_error"]) < 0.15 for line in buys), buys
+
+
+def test_an_answer_of_a_large_batch_costs_the_api_less(costs: Costs) -> None:
+    rows = [
+        Row(scenario="buy", target="x", connections=n, cpu_us={"api": 30 + 400 * 2 / n})
+        for n in (64, 256, 1000)
+    ]
+    assert fitted(rows, "api") == pytest.approx((30e-6, 400e-6))
+    own = replace(costs, api=30e-6, turn=400e-6)
+    for connections in (64, 1000):
+        seen = Place(Plan(1, 1, cores=2, connections=connections), own, 1, 0.5, warm=0.2).run()
+        spent = seen.busy["api"] / len(seen.waits)
+        assert spent == pytest.approx(own.api + own.turn / seen.batch, rel=0.05)
 
 
 def test_growth_is_simulated_only_where_every_process_has_a_core_of_its_own(costs: Costs) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from flashguard.cli.service import GRACEFUL_SECONDS
+from flashguard.cli.api import GRACEFUL_SECONDS
 from flashguard.settings import Settings
 from tests.support.deploy_files import DEPLOY, commands, documents, unknown_settings
 

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from flashguard.api.app import create_app
 from flashguard.api.openapi.examples import ANSWERS
-from flashguard.api.openapi.vocabulary import IN_SCHEMA, PARAMETERS, WORDS
+from flashguard.api.openapi.in_schemas import IN_SCHEMA
+from flashguard.api.openapi.vocabulary import PARAMETERS, WORDS
 from flashguard.api.responses.problems import MEDIA_TYPE
 from flashguard.api.security import OPEN, rights_of
 from flashguard.settings import Mode, Settings

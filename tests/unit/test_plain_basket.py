@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from flashguard.api.schemas.bodies import MAX_ADMISSION, BasketBody, PlainBasket, plain_basket
+from flashguard.api.schemas.bodies import (
+    MAX_ADMISSION,
+    BasketBody,
+    DetailedBasket,
+    PlainBasket,
+    lane_basket,
+    plain_basket,
+)
 from flashguard.engine.baskets import Basket, checked_basket
 from flashguard.model import MAX_LINES, MAX_NAME, MAX_QUANTITY
 
@@ -38,8 +45,9 @@ def read_by_lane(body: bytes) -> tuple[PlainBasket, Basket] | None:
     except ValueError:
         return None
     basket = checked_basket(
-        "s", plain.customer, plain.items, None, buy=True, admitted_until=0, fold_case=True
-    )
+        "s", plain.customer, plain.items, None, buy=True, admitted_until=0, fold_case=True,
+        identity=lambda by, text: text,
+    )  # fmt: skip
     return (plain, basket) if isinstance(basket, Basket) else None
 
 
@@ -108,4 +116,21 @@ def test_both_models_have_the_same_bounds(lines):
 
 
 def test_both_models_have_the_same_fields():
-    assert set(BasketBody.model_fields) == {field.name for field in msgspec.structs.fields(PlainBasket)}
+    assert set(BasketBody.model_fields) == {field.name for field in msgspec.structs.fields(DetailedBasket)}
+    attached = set(DetailedBasket.__struct_fields__) - set(PlainBasket.__struct_fields__)
+    assert attached == {"reference", "metadata", "identities"}  # the lane takes no body with these
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '"identities":{"card":"c"}',
+        '"reference":"x"',
+        '"metadata":{"a":"b"}',
+        '"metadata":{}',
+        '"reference":null',
+    ],
+)
+def test_the_lane_leaves_what_is_attached_to_the_framework(more: str):
+    with pytest.raises(ValueError, match="unknown field"):
+        lane_basket(f'{{"customer":"ann","items":[{{"sku":"a","quantity":1}}],{more}}}'.encode())

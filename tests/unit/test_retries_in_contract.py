@@ -5,9 +5,11 @@ from flashguard.api.app import create_app
 WITHOUT_KEY = {
     "POST /v1/buyer-tokens/{id}/revoke": "what is revoked stays revoked",
     "POST /v1/keys/{id}/revoke": "what is revoked stays revoked, since the first time",
-    "POST /v1/orders/{id}/cancel": "a cancelled order is answered as it is, and restocked once",
+    "POST /v1/payments/{provider}/webhook": "a provider's event counts once, by its id",
+    "POST /v1/reservations/{id}/payment": "the same hold and provider have the same payment",
     "POST /v1/reservations/{id}/confirm": "a confirmed reservation is answered as it is",
     "POST /v1/reservations/{id}/release": "a released reservation is answered as it is",
+    "DELETE /v1/sales/{sale}": "there is nothing left to delete",
     "PATCH /v1/sales/{sale}": "sets values, to the same ones again",
     "POST /v1/sales/{sale}/orders:batch": "each request has a key of its own in the body",
     "POST /v1/sales/{sale}/reservations:batch": "each request has a key of its own in the body",

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from flashguard.webhooks.addresses import CheckedResolver, ForbiddenAddress, is_public, wrong_url
+from flashguard.webhooks.addresses import is_public, wrong_url
 from flashguard.webhooks.messages import Message, message_id
+from flashguard.webhooks.resolver import CheckedResolver, ForbiddenAddress
 from flashguard.webhooks.sending import Sender
 from flashguard.webhooks.signing import new_secret, signed_headers
 
@@ -104,7 +105,7 @@ async def test_a_name_that_answers_differently_the_second_time_changes_nothing(
         where = "192.88.99.1" if len(asked) == 1 else "127.0.0.1"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port))]
 
-    monkeypatch.setattr("flashguard.webhooks.addresses.socket.getaddrinfo", rebinding)
+    monkeypatch.setattr("flashguard.webhooks.resolver.socket.getaddrinfo", rebinding)
     resolver = CheckedResolver(private=False)
     [first] = await resolver.resolve("rebinding.example", port)
     assert first["host"] == "192.88.99.1"
@@ -119,7 +120,7 @@ async def test_one_private_address_beside_a_public_one_is_enough_to_refuse(
 ) -> None:
     port, came = listener
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (where, port)) for where in ("8.8.8.8", "127.0.0.1")]
-    monkeypatch.setattr("flashguard.webhooks.addresses.socket.getaddrinfo", lambda *_: both)
+    monkeypatch.setattr("flashguard.webhooks.resolver.socket.getaddrinfo", lambda *_: both)
     assert (await attempted(f"https://both.example:{port}/")) == (
         "not sent: both.example is at an address that is not public; "
         "FLASHGUARD_WEBHOOK_PRIVATE_ADDRESSES=true allows it"

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
 from tests.support.browser import Visit, Visitor
-from tests.support.service import ADMIN_KEY, unique
+from tests.support.service import ADMIN_KEY, Service, unique
 
 
 async def admin(visit: Visit, path: str = "/control/") -> Visitor:
@@ -48,10 +48,31 @@ async def status_is(visitor: Visitor, service, sale: str, status: str) -> None:
     assert (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()["status"] == status
 
 
+async def test_a_draft_is_edited_and_deleted(visit: Visit, service: Service):
+    sale = await service.create_sale(stock=2, opened=False, spread=1)
+    visitor = await admin(visit, f"/control/?id={sale}")
+    page = visitor.page
+    form = page.locator("section").filter(has=visitor.button("Save draft"))
+    await form.get_by_role("button", name="Add item").click()
+    second = form.get_by_role("group", name="Item 2")
+    await second.get_by_label("SKU").fill("cap")
+    await second.get_by_label("Name").fill("Cap")
+    await second.get_by_label("Stock").fill("7")
+    await form.get_by_role("group", name="Item 1").get_by_label("Price").fill("250")
+    await visitor.button("Save draft").click()
+    await visitor.sees("The draft is saved.")
+    unit, cap = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()["items"]
+    assert (unit["price_minor"], unit["stock"], cap["sku"], cap["stock"]) == (250, 2, "cap", 7)
+    page.on("dialog", lambda dialog: dialog.accept())
+    await visitor.button("Delete draft").click()
+    await page.wait_for_url("**/control/")
+    (await service.call("GET", f"/v1/sales/{sale}", admin=True)).problem(404, "unknown-sale")
+
+
 async def test_a_sale_is_run_by_clicks_from_its_creation_to_its_audit(visit, service, tmp_path: Path):
     visitor = await admin(visit)
     page, name = visitor.page, unique("Drop")
-    sale = await create_by_form(page, sale=name, item="Boot", stock="7", price="2500", limit="2")
+    sale = await create_by_form(page, sale=name, name="Boot", stock="7", price="2500", limit="2")
     created = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()
     [item] = created["items"]
     assert (created["name"], created["limit_per_customer"]) == (name, 2)
@@ -71,6 +92,15 @@ async def test_a_sale_is_run_by_clicks_from_its_creation_to_its_audit(visit, ser
     await visitor.button("Restock").click()
     await visitor.sees("available 9")
     assert (await service.item(sale))["stock"] == 12
+    await visitor.button("counted?").click()
+    await page.get_by_label("Counted units of Boot").fill("10")
+    await visitor.button("Set").click()
+    await visitor.sees("its stock is 10")
+    assert (await service.item(sale))["stock"] == 10
+    await visitor.button("add units").click()
+    await page.get_by_label("Restock Boot by").fill("2")
+    await visitor.button("Restock").click()
+    await visitor.sees("its stock is 12")
 
     await visitor.button("Pause").click()
     await status_is(visitor, service, sale, "paused")

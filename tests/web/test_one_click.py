@@ -60,7 +60,7 @@ async def test_a_double_click_on_create_makes_one_sale(visit: Visit, service: Se
     name, form = unique("Once"), create_form(visitor.page)
     await form.get_by_label("Sale").fill(name)
     sent = posts(visitor)
-    await hurried(form.get_by_role("button"), form.get_by_text("Created the draft"))
+    await hurried(form.get_by_role("button", name="Create as draft"), form.get_by_text("Created the draft"))
     assert paths(sent) == ["/v1/sales"]
     sales = (await service.admin("GET", "/v1/sales"))["data"]
     assert [sale["name"] for sale in sales].count(name) == 1

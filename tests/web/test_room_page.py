@@ -72,7 +72,7 @@ async def test_everybody_in_the_room_hears_of_sold_out(visit, service):
 
 
 async def test_a_browser_solves_the_challenge_that_a_room_asks_for(visit, service):
-    sale = await service.create_sale(stock=3, waiting_room=ROOM | {"proof_of_work": True})
+    sale = await service.create_sale(stock=3, waiting_room=ROOM | {"proof_of_work": True, "proof_tries": 16})
     buyer = await at(visit, sale)
     buyer.expect_complaints("status of 403 .*/tickets")
     await buyer.button("Get a ticket").click()

@@ -191,3 +191,22 @@ async def test_a_buyer_at_the_limit_is_told_so(visit, service):
     await expect(buyer.button("Confirm")).to_have_count(0)
     item = await service.item(sale)
     assert (item["sold"], item["held"]) == (1, 0)
+
+
+async def test_a_buyer_who_lost_their_holds_id_is_offered_it_in_place_of_sold_out(visit, service):
+    sale = await service.create_sale(stock=1)
+    buyer = await shop(visit, sale)
+    await buyer.button("Buy").click()
+    await buyer.sees("held for you")
+    name = f"flashguard:hold:{sale}"
+    assert await buyer.page.evaluate("name => localStorage.getItem(name)", name)
+    await buyer.page.evaluate("name => localStorage.removeItem(name)", name)
+    await buyer.page.reload()
+    await expect(buyer.button("Sold out")).to_be_disabled()
+    await buyer.button("Do you hold one? Find it").click()
+    await buyer.sees("You hold this already")
+    await buyer.button("Confirm").click()
+    await buyer.sees("yours")
+    other = await visit(f"/sale/?id={sale}")
+    await other.button("Do you hold one? Find it").click()
+    await other.sees("You hold none of these.")

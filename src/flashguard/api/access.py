@@ -11,6 +11,7 @@ from flashguard.access.tokens import MAX_TOKEN, UNKNOWN_KEY, Claims, TokenKind
 from flashguard.api.responses.problems import RefusedError
 from flashguard.errors import Code
 from flashguard.model import CustomerId, Refused, SaleId
+from flashguard.model.limits import HashedIdentities
 from flashguard.settings import Settings
 
 BEARER: Final = b"bearer "
@@ -37,6 +38,7 @@ class Caller(Struct, frozen=True):
         customer: the customer that a buyer's token speaks for; None without a token.
         sale: the only sale that the token is valid for.
         token: the token's id.
+        identities: those that the token carries; None where it carries none.
     """
 
     scopes: frozenset[Scope] = frozenset()
@@ -44,6 +46,7 @@ class Caller(Struct, frozen=True):
     customer: CustomerId | None = None
     sale: SaleId | None = None
     token: str | None = None
+    identities: HashedIdentities | None = None
 
     @property
     def is_shop(self) -> bool:
@@ -59,13 +62,21 @@ class Right(Enum):
     caller without a key or token has the right in development mode.
     """
 
-    SELL = "hold, buy, confirm, release, extend and wait for units", {Scope.SHOP}, True, True
+    SELL = "hold, buy, confirm, amend, release, extend and wait for units", {Scope.SHOP}, True, True
     SELL_MANY = "hold and buy for many customers in one call", {Scope.SHOP}
     READ_SALES = "read sales, reservations, tickets and places", {Scope.SHOP, Scope.READ}, True, True
-    READ_ORDERS = "read orders and the report of a shadow", {Scope.SHOP, Scope.READ}
-    CANCEL_ORDERS = "cancel orders", {Scope.SHOP}
+    READ_RESERVATIONS = (
+        "list the reservations of a sale; without an API key only one customer's live holds",
+        {Scope.SHOP, Scope.READ},
+        True,
+        True,
+    )
+    READ_ORDERS = "read orders, payments and the report of a shadow", {Scope.SHOP, Scope.READ}
+    CHANGE_ORDERS = "amend and cancel orders", {Scope.SHOP}
+    TRANSFER = "transfer holds to another customer", {Scope.SHOP}, False, True
     MINT_TOKENS = "mint and revoke buyers' tokens", {Scope.SHOP}
     RECORD_ATTEMPTS = "record what the shop's own stock decided", {Scope.SHOP}
+    READ_FACTS = "read the feed of facts", {Scope.READ}
     READ_AUDIT = "read the audit of a sale", {Scope.READ}
     READ_SYSTEM = "read the system's state and metrics", {Scope.READ}, False, True
     MANAGE_SALES = "create, import and change sales", set[Scope]()
@@ -123,7 +134,11 @@ class Callers:
         claims = self.identities.ring.verify(TokenKind.BUYER, secret, digest)
         if isinstance(claims, Claims):
             # The customer exactly as signed: it was normalized when the token was minted.
-            return Caller(customer=CustomerId(claims.subject), sale=claims.sale, token=claims.id)
+            identities = claims.more.get("identities")
+            return Caller(
+                customer=CustomerId(claims.subject), sale=claims.sale, token=claims.id,
+                identities=HashedIdentities(identities) if identities else None,
+            )  # fmt: skip
         return claims
 
     async def find(self, authorization: bytes) -> Caller:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +13,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from flashguard import __version__
 from flashguard.api.middleware.body_limit import BodyLimit, TooLarge, too_large_problem
 from flashguard.api.middleware.rate_limit import RateLimit
 from flashguard.api.middleware.strict_json import StrictJson
-from flashguard.api.routes.system import VERSION
 from flashguard.guard import FlashGuard
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
@@ -32,11 +33,15 @@ from .routes import (
     batches,
     buyer_tokens,
     events,
+    facts,
     health,
     imports,
+    items,
     keys,
     metrics,
     orders,
+    payments,
+    reservation_lists,
     reservations,
     sales,
     shadow,
@@ -58,9 +63,16 @@ CONNECT_RETRY_SECONDS: Final = 0.2
 CONNECT_SECONDS: Final = 60.0
 
 
+def _must_stop() -> bool:
+    """Return whether the process was asked to stop: uvicorn notes it, and reads its note only when the
+    application has started."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return getattr(server, "should_exit", False) is True
+
+
 async def _connect(shared: Shared) -> FlashGuard:
     """Return a connected guard. Retries while a server is away, because uvicorn stops all workers when one
-    fails to start."""
+    fails to start; not once the process must stop, so that the next one gets its port."""
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
@@ -68,7 +80,7 @@ async def _connect(shared: Shared) -> FlashGuard:
                 shared.settings, ring=shared.identities.ring, traces=shared.traces
             )
         except (MemoryAway, LedgerAway) as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or _must_stop():
                 raise
             log.warning("cannot connect: %s; retrying for up to %g s", error, CONNECT_SECONDS)
             await asyncio.sleep(CONNECT_RETRY_SECONDS)
@@ -107,14 +119,14 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _connected(shared) as guard, watching(app, guard, settings):
             app.state.guard = guard
-            async with metrics.counting(app, settings):
+            async with metrics.counting(app, settings), payments.offered(app, guard, settings):
                 yield
         if traces is not None:
             traces.shutdown()
 
     app = FastAPI(
         title="FlashGuard",
-        version=VERSION,
+        version=__version__,
         summary="Never oversells, never loses an order that it confirmed.",
         lifespan=lifespan,
         docs_url=None,
@@ -134,14 +146,18 @@ def create_app(
     app.add_exception_handler(TooLarge, too_large_problem)
     install_live(app)
     app.include_router(sales.router)
+    app.include_router(items.router)
     app.include_router(orders.router)
     app.include_router(imports.router)
     app.include_router(reservations.router)
+    app.include_router(reservation_lists.router)
+    app.include_router(payments.router)
     app.include_router(batches.router)
     app.include_router(waiting_room.router)
     app.include_router(waiting_list.router)
     app.include_router(events.router)
     app.include_router(webhooks.router)
+    app.include_router(facts.router)
     app.include_router(shadow.router)
     app.include_router(simulations.router)
     app.include_router(keys.router)

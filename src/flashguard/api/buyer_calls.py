@@ -11,7 +11,8 @@ from typing import Final
 from flashguard.api.responses.begun import Answer, Begun
 from flashguard.api.responses.encoded import Encoded
 from flashguard.api.responses.problems import problem
-from flashguard.api.schemas.bodies import PlainBasket
+from flashguard.api.schemas.batches import DetailedRequest
+from flashguard.api.schemas.bodies import DetailedBasket, PlainAmend, PlainBasket
 from flashguard.api.schemas.views import json_response, outcome_response
 from flashguard.engine.baskets import Basket
 from flashguard.engine.decision import Decision
@@ -32,10 +33,14 @@ from flashguard.model import (
     unknown,
 )
 
-from .access import Caller
+from .access import Caller, Right
 
+TOKEN_NAMES_THEM: Final = Refused(
+    code=Code.FORBIDDEN, detail="identities: a buyer's token carries them; its requests can't name any."
+)
 NOT_THEIRS: Final = Refused(code=Code.FORBIDDEN, detail="This token is for another customer or another sale.")
-TICKET: Final = re.compile(r"[A-Za-z0-9_-]{16}")
+DETAILED: Final = (DetailedBasket, DetailedRequest)
+TICKET: Final = re.compile(r"[A-Za-z0-9_-]{16}(~[1-9][0-9]{0,2})?")
 """A ticket's id."""
 
 
@@ -125,21 +130,33 @@ async def read(guard: FlashGuard, caller: Caller, id_: str) -> Encoded:
 
 async def confirm(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Encoded:
     """Return 200 with the order, or the problem."""
-    return await _refusal(guard, caller, id_, receipt) or _counted(
+    return await refusal_of(guard, caller, id_, receipt) or _counted(
         guard, "confirm", await guard.confirm(id_, receipt=receipt)
     )
 
 
 async def release(guard: FlashGuard, caller: Caller, id_: str) -> Encoded:
     """Return 200 with the released reservation, or the problem."""
-    return await _refusal(guard, caller, id_) or _counted(guard, "release", await guard.release(id_))
+    return await refusal_of(guard, caller, id_) or _counted(guard, "release", await guard.release(id_))
 
 
 async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -> Encoded:
     """Return 200 with the reservation and its new end, or the problem."""
-    return await _refusal(guard, caller, id_) or _counted(
+    return await refusal_of(guard, caller, id_) or _counted(
         guard, "extend", await guard.extend(id_, key=key_of(caller, key))
     )
+
+
+async def amend(guard: FlashGuard, caller: Caller, id_: str, body: PlainAmend, key: str | None) -> Encoded:
+    """Return 200 with the amended hold or order, or the problem. A buyer amends holds only."""
+    return await refusal_of(guard, caller, id_) or _counted(
+        guard,
+        "amend",
+        await guard.amend(
+            id_, body.items, restock=body.restock, reason=body.reason, key=key_of(caller, key),
+            orders=Right.CHANGE_ORDERS.allows(caller),
+        ),
+    )  # fmt: skip
 
 
 async def read_ticket(guard: FlashGuard, caller: Caller, sale: str, ticket: str) -> Encoded:
@@ -159,7 +176,7 @@ def ticket_refusal(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str)
         return NOT_THEIRS
     if not TICKET.fullmatch(ticket):
         return unknown(Code.UNKNOWN_TICKET, ticket)
-    if caller.customer is not None and guard.rooms.ticket_of(sale, caller.customer) != ticket:
+    if caller.customer is not None and not guard.rooms.is_ticket_of(sale, caller.customer, ticket):
         return unknown(Code.UNKNOWN_TICKET, ticket)
     return None
 
@@ -170,7 +187,17 @@ def basket_of(
     until = 0
     if body.admission is not None:
         until = guard.rooms.admitted_until(SaleId(sale), body.customer, body.admission)
-    return guard.basket(sale, body.customer, body.items, key_of(caller, key), buy=buy, admitted_until=until)
+    own_key, identities = key_of(caller, key), caller.identities
+    if isinstance(body, DETAILED):
+        if caller.customer is not None and body.identities is not None:
+            return TOKEN_NAMES_THEM
+        return guard.basket(
+            sale, body.customer, body.items, own_key, buy=buy, admitted_until=until,
+            reference=body.reference, metadata=body.metadata, identities=identities or body.identities,
+        )  # fmt: skip
+    return guard.basket(
+        sale, body.customer, body.items, own_key, buy=buy, admitted_until=until, identities=identities
+    )
 
 
 def _sold(guard: FlashGuard, basket: Basket, outcome: Outcome) -> Encoded:
@@ -208,10 +235,12 @@ def _is_theirs(guard: FlashGuard, caller: Caller, customer: str) -> bool:
     return caller.customer is None or caller.customer in (customer, guard.customer_of(customer))
 
 
-async def _refusal(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Encoded | None:
+async def refusal_of(
+    guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None
+) -> Encoded | None:
     """Return the answer to a buyer who names another customer's reservation; None where it may be theirs.
 
-    A reservation never changes its customer, so checking before the change is safe.
+    A hold that is transferred meanwhile counts as theirs until then: the call came before.
     """
     if caller.customer is None:
         return None

@@ -70,6 +70,7 @@ OPEN: Final = {
     "/readyz": "health",
     "/openapi.json": "documentation, the same for every caller",
     "/v1/sales/{sale}/events": "shows no drafts; a browser's EventSource cannot send a key",
+    "/v1/payments/{provider}/webhook": "the provider's signature is checked",
     "/v1/simulations/{id}": "a report is shared by its address, which can't be guessed",
     "/v1/simulations/{id}/events": "the same",
 }

@@ -1,4 +1,4 @@
-"""The command line: one file per group of commands."""
+"""The command line: one file per command, or group of commands."""
 
 import logging
 import re
@@ -10,25 +10,18 @@ import typer
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
-from rich.console import Console
-from rich.text import Text
 
 from flashguard.errors import FlashGuardError
 from flashguard.telemetry.logs import OneLine, in_json
 
-from . import audit, keys, orders, room, sale, service, shadow, webhooks
-from .bench import bench
-from .deliverer import deliverer
-from .doctor import doctor
-from .recover import recover
-from .simulate import simulate
-from .up import up
+from .commands import CommandsByFile
 
 UNREADABLE: Final = re.compile(r'error parsing value for field "(\w+)"')
 """The message of pydantic-settings for a variable that should be JSON and is not."""
 
 app = typer.Typer(
     name="flashguard",
+    cls=CommandsByFile,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,24 +44,6 @@ def options(
     """An inventory engine that never oversells and never loses an order that it confirmed."""
 
 
-app.command()(up)
-app.command()(service.api)
-app.command()(service.recorder)
-app.command()(deliverer)
-app.command()(service.migrate)
-app.add_typer(sale.app, name="sale")
-app.add_typer(orders.app, name="orders")
-app.add_typer(room.app, name="room")
-app.add_typer(shadow.app, name="shadow")
-app.add_typer(webhooks.app, name="webhooks")
-app.add_typer(keys.app, name="keys")
-app.command()(simulate)
-app.command("audit")(audit.audit)
-app.command()(doctor)
-app.command()(recover)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench)
-
-
 def main() -> None:
     """Run the command line. An error that an operator must act on is one sentence on stderr and exit code
     1."""
@@ -89,6 +64,9 @@ def _say(text: str) -> None:
     if in_json():
         logging.getLogger("flashguard").critical("%s", text)
     else:
+        from rich.console import Console  # a process that serves says nothing here
+        from rich.text import Text
+
         Console(stderr=True, soft_wrap=True, highlight=False).print(Text(text))
 
 

@@ -1,4 +1,4 @@
-"""`flashguard audit`: checks stock = available + held + sold, one row per item; exit code 1 on a
+"""`flashguard audit`: checks stock = available + held + sold, one row per item and pool; exit code 1 on a
 difference."""
 
 from typing import Annotated, Any
@@ -6,10 +6,13 @@ from urllib.parse import quote
 
 import typer
 
-from .output import PlainTable, console_for_tables, print_json
+from .output import PlainTable, console_for_tables, print_json, shown
 from .remote import Remote, Target, path_of, with_target
 
+app = typer.Typer()
 
+
+@app.command()
 @with_target
 def audit(
     sale: Annotated[str | None, typer.Argument(help="One sale; default: all.")] = None,
@@ -55,12 +58,14 @@ def _print(reports: list[dict[str, Any]], ok: bool) -> None:
         for item in report["items"]:
             memory = (
                 "not loaded"
-                if item["memory_stock"] is None
-                else f"{item['memory_stock']} / {item['memory_held']} / {item['memory_sold']}"
+                if item["memory_held"] is None
+                else f"{shown(item['memory_stock'])} / {item['memory_held']} / {item['memory_sold']}"
             )
+            name = f"{item['sku']} (pool)" if item["kind"] == "pool" else item["sku"]
+            name = f"{name} at {item['location']}" if item["location"] else name
             table.add_row(
-                report["sale_id"], item["sku"],
-                *(f"{item[field]:,}" for field in counters),
+                report["sale_id"], name,
+                *(shown(item[field]) for field in counters),
                 memory, str(item["tail_entries"]), _verdict(item),
             )  # fmt: skip
         for difference in report["differences"]:

@@ -9,9 +9,11 @@ import typer
 
 from flashguard.errors import ConfigurationError
 
+app = typer.Typer()
 ROOT = Path(__file__).parents[3]
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
     context: typer.Context,
     what: Annotated[str, typer.Argument(help="all, quick, or one scenario.")] = "all",

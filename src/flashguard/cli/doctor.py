@@ -20,9 +20,12 @@ from flashguard.valkey.connect import connect_kernel
 from .output import PlainTable, console_for_tables
 from .remote import JsonOption
 
+app = typer.Typer()
+
 _STYLE = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red"}
 
 
+@app.command()
 def doctor(
     as_json: JsonOption = False,
     data_dir: Annotated[Path | None, typer.Option(help="The data directory of `flashguard up`.")] = None,

@@ -49,6 +49,11 @@ def console_for_tables() -> Console:
     return Console(width=PIPED_COLUMNS, markup=False, emoji=False, highlight=False)
 
 
+def shown(units: int | None) -> str:
+    """Return a number of units for a table; a dash where an item has no stock of its own."""
+    return "-" if units is None else f"{units:,}"
+
+
 def print_json(value: object) -> None:
     """Write a value as `--json` output."""
     json.dump(value, sys.stdout, indent=2)

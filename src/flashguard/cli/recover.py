@@ -23,12 +23,15 @@ from flashguard.valkey.connect import connect_kernel
 from .output import PlainTable, console_for_tables
 from .remote import JsonOption
 
+app = typer.Typer()
+
 
 class Take(StrEnum):
     LEDGER = "ledger"
     MEMORY = "memory"
 
 
+@app.command()
 def recover(
     take: Annotated[
         Take | None,

@@ -122,6 +122,10 @@ def is_address(text: str) -> bool:
 class ProblemAnswer(FlashGuardError):
     """The API answered with a problem."""
 
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
 
 class NotFlashGuard(FlashGuardError):
     """The server that answered is not FlashGuard's API."""
@@ -216,7 +220,7 @@ class Remote:
                         return answer
                     if method == "DELETE" and status == 404:
                         return {}  # deleted by an earlier attempt, perhaps one that aiohttp made itself
-                    error: FlashGuardError = ProblemAnswer(_sentence(answer, status))
+                    error: FlashGuardError = ProblemAnswer(_sentence(answer, status), status)
                     again = status in TRANSIENT or answer["code"] == Code.REQUEST_IN_FLIGHT
                     retry_after = answer.get("retry_after_seconds")
                     if isinstance(retry_after, int | float):

@@ -1,20 +1,25 @@
-"""`flashguard sale create|list|show|open|pause|close|restock`."""
+"""`flashguard sale create|import|list|show|edit|delete|open|pause|close|restock|item`."""
 
+import json
 import sys
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from flashguard.errors import FlashGuardError
 
+from . import item
 from .local_time import TIME_HELP, both, moment_of
 from .output import PlainTable, console_for_tables, plain, print_json, printable
 from .remote import Remote, Target, path_of, with_target
+from .sale_tables import COUNTERS, items_table, locations_table, pools_table
 
-app = typer.Typer(help="Sales: create, show, open, pause, close, restock.", no_args_is_help=True)
+app = typer.Typer(
+    help="Sales: create, show, edit, delete, open, pause, close, restock; their items.", no_args_is_help=True
+)
+app.add_typer(item.app, name="item")
 
 SaleArgument = Annotated[str, typer.Argument(help="The sale's id.")]
 
@@ -41,8 +46,19 @@ def _item(text: str) -> dict[str, Any]:
 @app.command()
 @with_target
 def create(
-    name: Annotated[str, typer.Option(help="The name that buyers see.")],
-    item: Annotated[list[str], typer.Option(help="sku:stock[:price_minor[:currency[:name]]]; repeatable.")],
+    name: Annotated[str | None, typer.Option(help="The name that buyers see.")] = None,
+    item: Annotated[
+        list[str] | None, typer.Option(help="sku:stock[:price_minor[:currency[:name]]]; repeatable.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A JSON file with the whole sale, with pools or locations for example; then only --id "
+            "counts beside it.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     id: Annotated[str | None, typer.Option(help="A slug; derived from the name if omitted.")] = None,
     hold_seconds: Annotated[int, typer.Option(help="Seconds that a hold lasts.")] = 120,
     limit: Annotated[int | None, typer.Option(help="Units per customer.")] = None,
@@ -65,7 +81,12 @@ def create(
     *,
     target: Target,
 ) -> None:
-    """Create a sale as a draft."""
+    """Create a sale as a draft, from options or from a file."""
+    if file is not None:
+        _show(target.remote().call("POST", "/v1/sales", _sale_in(file, id)), target.as_json)
+        return
+    if name is None or not item:
+        raise FlashGuardError("write --name and --item, or --file with a whole sale")
     body = {
         "id": id,
         "name": name,
@@ -82,6 +103,17 @@ def create(
         "ends_at": moment_of(ends_at, "--ends-at"),
     }
     _show(target.remote().call("POST", "/v1/sales", body), target.as_json)
+
+
+def _sale_in(file: Path, id_: str | None) -> dict[str, Any]:
+    """Return the sale of a JSON file, in the form of `POST /v1/sales`."""
+    try:
+        body = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise FlashGuardError(f"{file}: is not readable JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise FlashGuardError(f"{file}: must be one sale, as POST /v1/sales takes it")
+    return body if id_ is None else body | {"id": id_}
 
 
 @app.command("import")
@@ -119,11 +151,10 @@ def list_(
     if target.as_json:
         print_json(page)
         return
-    table = PlainTable("id", "name", "status", "stock", "available", "held", "sold")
+    table = PlainTable("id", "name", "status", *COUNTERS)
     for sale in page["data"]:
-        sums = [
-            sum(item[field] for item in sale["items"]) for field in ("stock", "available", "held", "sold")
-        ]
+        stocked = [each for each in sale["items"] if not each["uses"]] + sale["pools"]
+        sums = [sum(each[field] for each in stocked) for field in COUNTERS]
         table.add_row(sale["id"], sale["name"], sale["status"], *(f"{units:,}" for units in sums))
     console_for_tables().print(table)
 
@@ -153,6 +184,49 @@ def _state_command(verb: str, sentence: str) -> None:
 
 _state_command("open", "Open a sale now, or at its start time.")
 _state_command("pause", "Pause a sale: no new holds; live ones can still be confirmed.")
+
+
+@app.command()
+@with_target
+def edit(
+    sale: SaleArgument,
+    name: Annotated[str | None, typer.Option(help="The name that buyers see.")] = None,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="Only of a draft, all of its items: sku:stock[:price_minor[:currency[:name]]]."),
+    ] = None,
+    hold_seconds: Annotated[int | None, typer.Option(help="Seconds that a hold lasts.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Units per customer.")] = None,
+    starts_at: Annotated[str | None, typer.Option(help=f"When it opens: {TIME_HELP}")] = None,
+    ends_at: Annotated[str | None, typer.Option(help=f"When it ends: {TIME_HELP}")] = None,
+    *,
+    target: Target,
+) -> None:
+    """Change a sale's name, times or rules; of a draft also its items."""
+    changes = {
+        "name": name,
+        "items": [_item(text) for text in item] if item else None,
+        "hold_seconds": hold_seconds,
+        "limit_per_customer": limit,
+        "starts_at": moment_of(starts_at, "--starts-at"),
+        "ends_at": moment_of(ends_at, "--ends-at"),
+    }
+    body = {field: value for field, value in changes.items() if value is not None}
+    _show(target.remote().call("PATCH", path_of("sales", sale), body), target.as_json)
+
+
+@app.command()
+@with_target
+def delete(
+    sale: SaleArgument,
+    *,
+    target: Target,
+) -> None:
+    """Delete a draft. Its id can be used again."""
+    remote, path = target.remote(), path_of("sales", sale)
+    remote.call("GET", path)  # fails if the sale does not exist
+    remote.call("DELETE", path)
+    typer.echo(f"{printable(sale)} was deleted.")
 
 
 @app.command()
@@ -192,19 +266,25 @@ def _change(remote: Remote, sale: str, verb: str, as_json: bool) -> None:
 @with_target
 def restock(
     sale: SaleArgument,
-    sku: Annotated[str, typer.Argument(help="The item.")],
-    delta: Annotated[int, typer.Argument(help="Units to add; negative: to remove.")],
+    sku: Annotated[str, typer.Argument(help="The item; with --pool, the pool.")],
+    delta: Annotated[int | None, typer.Argument(help="Units to add; negative: to remove.")] = None,
+    stock: Annotated[int | None, typer.Option(help="In place of DELTA: the units that were counted.")] = None,
     reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")] = "by hand",
+    pool: Annotated[bool, typer.Option("--pool", help="Restock a pool.")] = False,
+    location: Annotated[str | None, typer.Option(help="Where, of an item with stock at locations.")] = None,
     *,
     target: Target,
 ) -> None:
-    """Change an item's stock."""
-    body = {"delta": delta, "reason": reason}
-    item = target.remote().call("POST", path_of("sales", sale, "items", sku, "restock"), body)
+    """Change an item's stock by a number of units, or to what was counted (with those held and sold)."""
+    change = {"delta": delta, "stock": stock, "location": location}
+    body = {name: value for name, value in change.items() if value is not None} | {"reason": reason}
+    path = path_of("sales", sale, "pools" if pool else "items", sku, "restock")
+    after = target.remote().call("POST", path, body)
     if target.as_json:
-        print_json(item)
+        print_json(after)
     else:
-        console_for_tables().print(_items_table([item]))
+        table = pools_table if pool else items_table if location is None else locations_table
+        console_for_tables().print(table([after]))
 
 
 def _show(sale: dict[str, Any], as_json: bool) -> None:
@@ -215,7 +295,11 @@ def _show(sale: dict[str, Any], as_json: bool) -> None:
     console.print(Text.assemble(plain(sale["id"], "bold"), plain(f" {sale['name']}: {sale['status']}")))
     for name, value in _facts(sale):
         console.print(plain(f"  {name}: {value}"), soft_wrap=True)
-    console.print(_items_table(sale["items"]))
+    console.print(items_table(sale["items"]))
+    if sale["pools"]:
+        console.print(pools_table(sale["pools"]))
+    if sale["locations"]:
+        console.print(locations_table(sale["items"]))
 
 
 def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
@@ -238,6 +322,9 @@ def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
     if (room := sale["waiting_room"]) is not None:
         parts = (f"{name.replace('_', ' ')} {value}" for name, value in room.items() if value is not None)
         facts.append(("waiting room", ", ".join(parts)))
+    if sale["locations"]:
+        order = ", then ".join(f"{each['name']} ({each['id']})" for each in sale["locations"])
+        facts.append(("taken from", order + (", or from several" if sale["split"] else "")))
     if sale["spread"] > 1:
         facts.append(("spread over", f"{sale['spread']} partitions"))
     return facts
@@ -245,28 +332,3 @@ def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _or_none(value: int | None, unit: str) -> str:
     return "none" if value is None else f"{value} {unit}"
-
-
-def _items_table(items: list[dict[str, Any]]) -> PlainTable:
-    table = PlainTable("sku", "name", "price", "stock", "available", "held", "sold")
-    for item in items:
-        table.add_row(
-            item["sku"], item["name"], price_of(item["price_minor"], item["currency"]),
-            *(f"{item[field]:,}" for field in ("stock", "available", "held", "sold")),
-        )  # fmt: skip
-    return table
-
-
-WITHOUT_MINOR: Final = (
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG",
-    "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF",
-)  # fmt: skip
-THOUSANDTHS: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
-MINOR_DIGITS: Final = dict.fromkeys(WITHOUT_MINOR, 0) | dict.fromkeys(THOUSANDTHS, 3) | {"CLF": 4, "UYW": 4}
-"""Digits of a currency's minor unit, where not two (ISO 4217)."""
-
-
-def price_of(minor: int, currency: str) -> str:
-    """Return a price as people write it: `49.00 EUR` for 4900, `4,900 JPY` for 4900."""
-    digits = MINOR_DIGITS.get(currency, 2)
-    return f"{Decimal(minor).scaleb(-digits):,.{digits}f} {currency}"

@@ -31,12 +31,24 @@ from flashguard.embedded.run_file import find_run
 from flashguard.embedded.server import log_tail
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.settings import Mode, Settings
-from flashguard.simulator import LiveCounters, LogLine, Plan, RunResult, SimulationReport, run_simulation
 from flashguard.simulator.buyers import only_loopback
-from flashguard.simulator.plan import STRATEGIES, Event, with_lane
+from flashguard.simulator.plan import (
+    SELLING_POOLS,
+    STRATEGIES,
+    Event,
+    LiveCounters,
+    LogLine,
+    Plan,
+    RunResult,
+    SimulationReport,
+    with_lane,
+)
+from flashguard.simulator.run import run_simulation
 
 from .output import console_for_tables
 from .remote import DirOption, KeyOption, Remote, UrlOption
+
+app = typer.Typer()
 
 START_SECONDS: Final = 60.0
 READY_SECONDS: Final = 5.0
@@ -45,6 +57,7 @@ LOG_LINES: Final = 8
 WIDE_COLUMNS: Final = 100
 
 
+@app.command()
 def simulate(
     buyers: Annotated[int, typer.Option(help="Number of buyers; at most 20,000.")] = 10_000,
     stock: Annotated[int, typer.Option(help="Units in stock.")] = 100,
@@ -52,6 +65,12 @@ def simulate(
     lane: Annotated[
         bool,
         typer.Option("--lane", help="Run each rival behind FlashGuard's HTTP lane too, without FastAPI."),
+    ] = False,
+    pools: Annotated[
+        bool,
+        typer.Option(
+            "--pools", help="Sell passes and single days from two pools: --stock, and four fifths of it."
+        ),
     ] = False,
     json: Annotated[
         str | None, typer.Option(help="Where to write the report; - for standard output.")
@@ -62,11 +81,15 @@ def simulate(
 ) -> None:
     """Simulate a rush. Exit code 0 only if every strategy ran and flashguard sold exactly the stock."""
     names = tuple(strategy or ["flashguard"])
-    chosen = STRATEGIES if "all" in names else names
+    everything = SELLING_POOLS if pools else STRATEGIES
+    chosen = everything if "all" in names else names
     if lane:
         chosen = with_lane(chosen)
     try:
-        report = uvloop.run(_simulate(buyers, stock, chosen, url, admin_key, data_dir, quiet=json == "-"))
+        plan = Plan(
+            buyers=buyers, stock=stock, strategies=chosen, pools=pools
+        )  # checked before anything is started
+        report = uvloop.run(_simulate(plan, url, admin_key, data_dir, quiet=json == "-"))
     except (ValidationError, SettingsError):
         raise
     except ValueError as error:
@@ -80,15 +103,18 @@ def simulate(
     if json != "-":
         console = console_for_tables()
         console.print(_table(report.runs, wide=console.width >= WIDE_COLUMNS))
-    raise typer.Exit(0 if as_promised(report, chosen) else 1)
+        if pools:
+            console.print(_table_of_pools(report.runs))
+    raise typer.Exit(0 if as_promised(report, chosen, pools=pools) else 1)
 
 
-def as_promised(report: SimulationReport, strategies: tuple[str, ...]) -> bool:
-    """Return whether every strategy ran and flashguard, if chosen, sold exactly the stock without errors."""
+def as_promised(report: SimulationReport, strategies: tuple[str, ...], *, pools: bool = False) -> bool:
+    """Return whether every strategy ran and flashguard, if chosen, sold exactly the stock without errors; of
+    pools, no more than there is, since a buyer of a pass can't use what is left of one day."""
     if [run.strategy for run in report.runs] != list(strategies):
         return False
     return all(
-        run.successful_locks == min(report.stock, report.buyers)
+        (pools or run.successful_locks == min(report.stock, report.buyers))
         and not (run.inventory_oversold or run.units_leaked or run.errors)
         for run in report.runs
         if run.strategy == "flashguard"
@@ -96,25 +122,18 @@ def as_promised(report: SimulationReport, strategies: tuple[str, ...]) -> bool:
 
 
 async def _simulate(
-    buyers: int,
-    stock: int,
-    strategies: tuple[str, ...],
-    url: str | None,
-    admin_key: str | None,
-    data_dir: Path | None,
-    *,
-    quiet: bool,
+    plan: Plan, url: str | None, admin_key: str | None, data_dir: Path | None, *, quiet: bool
 ) -> SimulationReport:
     async with _service(url, admin_key, data_dir) as place:
         only_loopback(place.url, operated=url is not None and admin_key is not None)
-        if not place.redis_url and strategies != ("flashguard",):
+        if not place.redis_url and plan.strategies != ("flashguard",):
             raise ConfigurationError(
                 "A FlashGuard elsewhere can only be asked for --strategy flashguard; for the others set "
                 "FLASHGUARD_REDIS_URL and FLASHGUARD_DATABASE_URL, in development."
             )
-        plan = Plan(
-            buyers=buyers, stock=stock, strategies=strategies, url=place.url, admin_key=place.admin_key,
-            redis_url=place.redis_url, database_url=place.database_url,
+        plan = msgspec.structs.replace(
+            plan, url=place.url, admin_key=place.admin_key, redis_url=place.redis_url,
+            database_url=place.database_url,
         )  # fmt: skip
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
@@ -278,4 +297,20 @@ def _table(runs: tuple[RunResult, ...], *, wide: bool) -> Table:
             f"{run.p50_ms:,.0f}", f"{run.p99_ms:,.0f}", f"{run.errors:,}", f"{run.requests_per_second:,.0f}",
             style="red" if wrong else "",
         )  # fmt: skip
+    return table
+
+
+def _table_of_pools(runs: tuple[RunResult, ...]) -> Table:
+    """Return the table of what each strategy sold from each pool."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("strategy", "pool"):
+        table.add_column(name, no_wrap=True)
+    for name in ("stock", "sold", "oversold", "leaked"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for run in runs:
+        for pool in run.stocks:
+            table.add_row(
+                run.strategy, pool.name, f"{pool.stock:,}", f"{pool.sold:,}", f"{pool.oversold:,}",
+                f"{pool.leaked:,}", style="red" if pool.oversold or pool.leaked else "",
+            )  # fmt: skip
     return table

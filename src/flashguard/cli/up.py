@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -35,6 +36,8 @@ from .output import printable, unfailing_output
 from .port import claim_port
 from .readiness import READY_POLL_SECONDS, wait_until_ready
 
+app = typer.Typer()
+
 FLASHGUARD: Final = (sys.executable, "-m", "flashguard")
 
 RUN_RETRY_SECONDS: Final = 1.0
@@ -43,10 +46,16 @@ NAME_WIDTH: Final = len("flashguard")
 PATIENCE_SECONDS: Final = {"api": 5.5, "deliverer": 0.5, "recorder": 2.0, "postgres": 1.5, "valkey": 0.5}
 """Seconds that each part has to end by itself, 10 s in all; the API gives its requests 5 of them."""
 
+DEAD_API_SECONDS: Final = 60.0
+"""Longest wait for the API of a killed run. It gives its requests 5 s; on a busy machine it needs longer."""
+DEAD_API_NEWS_SECONDS: Final = 2.0
+"""After so long the wait is told."""
+
 DEATH_SIGNALS: Final = {"recorder": signal.SIGKILL, "deliverer": signal.SIGKILL, "api": signal.SIGTERM}
 """Signals that they get when this process dies. The API needs one with which it also stops its workers."""
 
 
+@app.command()
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
@@ -233,9 +242,11 @@ class Everything:
 
     async def _wait_for_dead_api(self) -> None:
         """Wait for the API of a killed run, which answers its open requests for some seconds on its port."""
-        for _ in range(round(PATIENCE_SECONDS["api"] / READY_POLL_SECONDS)):
-            if not still_ends(self.data_dir, "api"):
-                return
+        started, told = time.monotonic(), False
+        while still_ends(self.data_dir, "api") and (waited := time.monotonic() - started) < DEAD_API_SECONDS:
+            if waited > DEAD_API_NEWS_SECONDS and not told:
+                told = True
+                self.say("flashguard", "waiting until the API of the run before, which was killed, has ended")
             await asyncio.sleep(READY_POLL_SECONDS)
 
     async def _start_server(self, server: EmbeddedValkey | EmbeddedPostgres) -> str:

@@ -17,14 +17,27 @@ that a buy takes effect once however often the connection breaks.
 from flashguard.errors import how_to_install
 
 try:
-    import httpx  # noqa: F401  (for an error that names the missing extra)
+    import httpx2  # noqa: F401  (for an error that names the missing extra)
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"The client requires httpx; {how_to_install('client')}.", name="httpx"
+        f"The client requires httpx2; {how_to_install('client')}.", name="httpx2"
     ) from error
 
 from flashguard.errors import Code
-from flashguard.model import Granted, Item, Line, Outcome, Refused, Reservation, Sale
+from flashguard.model import (
+    AmendedOrder,
+    CancelledOrder,
+    Fact,
+    FactPage,
+    Granted,
+    Item,
+    Line,
+    Outcome,
+    Refused,
+    Reservation,
+    Sale,
+)
+from flashguard.waiting.place import Place
 
 from .aio import AsyncClient
 from .answers import BuyerToken, ClientError, NoAnswer, Page, ProblemError
@@ -34,18 +47,23 @@ from .shadow import Shadow
 from .sync import Client
 
 __all__ = [
+    "AmendedOrder",
     "AsyncClient",
     "BatchItem",
     "BuyerToken",
+    "CancelledOrder",
     "Client",
     "ClientError",
     "Code",
+    "Fact",
+    "FactPage",
     "Granted",
     "Item",
     "Line",
     "NoAnswer",
     "Outcome",
     "Page",
+    "Place",
     "ProblemError",
     "Refused",
     "Reservation",

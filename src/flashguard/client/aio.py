@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx
+import httpx2
 
-from flashguard.model import Item, Outcome, Reservation, Sale
+from flashguard.model import FactPage, Item, Location, Outcome, Pool, Reservation, Sale
+from flashguard.waiting.place import Place
 
 from . import calls
 from .answers import Answer, BuyerToken
 from .calls import CONNECTIONS, Basket, BatchItem, Call, Told, checked_url, headers_of
+from .proof import solve
 from .retry import Attempts, Retry
 
 T = TypeVar("T")
@@ -28,7 +30,7 @@ class AsyncClient:
             called again when the service no longer accepts it.
         retry: bounds on retries.
         timeout_seconds: maximum seconds of one attempt.
-        transport: of httpx, for special networks.
+        transport: of httpx2, for special networks.
 
     Raises:
         ClientError: `url` is not a full address.
@@ -41,13 +43,13 @@ class AsyncClient:
         *,
         retry: Retry | None = None,
         timeout_seconds: float = 10.0,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._bearer = bearer if callable(bearer) else None
         self._token = None if callable(bearer) else bearer
         self._retry = retry or Retry()
         self._timeout_seconds = timeout_seconds
-        self._http = httpx.AsyncClient(base_url=checked_url(url), transport=transport, limits=CONNECTIONS)
+        self._http = httpx2.AsyncClient(base_url=checked_url(url), transport=transport, limits=CONNECTIONS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,16 +64,37 @@ class AsyncClient:
         await self._http.aclose()
 
     async def reserve(
-        self, sale: str, customer: str, items: Basket, *, key: str | None = None, admission: str | None = None
+        self,
+        sale: str,
+        customer: str,
+        items: Basket,
+        *,
+        key: str | None = None,
+        admission: str | None = None,
+        reference: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        identities: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Hold units. `admission` is that of the sale's waiting room, if it has one."""
-        return await self._do(calls.take("reservations", sale, customer, items, key, admission))
+        """Hold units. `admission` is that of the sale's waiting room, if it has one; reference and metadata
+        are the shop's own, to find it by; identities are what the sale's limits count by, by name."""
+        basket = BatchItem(customer, items, key, admission, reference, metadata, identities)
+        return await self._do(calls.take("reservations", sale, basket))
 
     async def buy(
-        self, sale: str, customer: str, items: Basket, *, key: str | None = None, admission: str | None = None
+        self,
+        sale: str,
+        customer: str,
+        items: Basket,
+        *,
+        key: str | None = None,
+        admission: str | None = None,
+        reference: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        identities: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Reserve and confirm in one step: granted means committed in PostgreSQL."""
-        return await self._do(calls.take("orders", sale, customer, items, key, admission))
+        basket = BatchItem(customer, items, key, admission, reference, metadata, identities)
+        return await self._do(calls.take("orders", sale, basket))
 
     async def reserve_many(self, sale: str, requests: Sequence[BatchItem]) -> list[Outcome]:
         """Hold units for up to 1,000 customers in one call; return the outcomes in the requests' order.
@@ -97,6 +120,35 @@ class AsyncClient:
         """Give a hold more time."""
         return await self._do(calls.extend(id_, key))
 
+    async def amend(
+        self,
+        id_: str,
+        items: Basket,
+        *,
+        restock: bool | None = None,
+        reason: str | None = None,
+        key: str | None = None,
+    ) -> Outcome:
+        """Replace the basket of a hold or of an order. `restock`: whether units that an order has fewer go on
+        sale again, as they do unless told otherwise."""
+        return await self._do(calls.amend(id_, items, restock, reason, key))
+
+    async def transfer(self, id_: str, customer: str, *, key: str | None = None) -> Outcome:
+        """Give a hold to another customer."""
+        return await self._do(calls.transfer(id_, customer, key))
+
+    async def cancel(
+        self,
+        id_: str,
+        *,
+        restock: bool,
+        reason: str | None = None,
+        items: Basket | None = None,
+        key: str | None = None,
+    ) -> Outcome:
+        """Cancel an order, or only these items of it. `restock`: whether the units go on sale again."""
+        return await self._do(calls.cancel(id_, restock, reason, items, key))
+
     async def reservation(self, id_: str) -> Reservation:
         """Return a reservation as it is now."""
         return await self._do(calls.reservation(id_))
@@ -110,12 +162,23 @@ class AsyncClient:
         name: str,
         items: Sequence[Item],
         *,
+        pools: Sequence[Pool] = (),
+        locations: Sequence[Location] = (),
         id_: str | None = None,
         key: str | None = None,
         **rules: object,
     ) -> Sale:
         """Create a sale as a draft; `rules` are those of the contract: hold_seconds, limit_per_customer, …"""
-        return await self._do(calls.create_sale(name, items, id_, rules, key))
+        return await self._do(calls.create_sale(name, items, pools, locations, id_, rules, key))
+
+    async def change_sale(self, id_: str, *, items: Sequence[Item] | None = None, **changes: object) -> Sale:
+        """Change a sale's name, times or rules, as the contract names them; `items`, all of them, only of a
+        draft."""
+        return await self._do(calls.patch_sale(id_, items, changes))
+
+    async def delete_sale(self, id_: str) -> None:
+        """Delete a draft; its id can be used again. One that is gone already is no error."""
+        await self._do(calls.delete_sale(id_))
 
     async def open_sale(self, id_: str, *, key: str | None = None) -> Sale:
         return await self._do(calls.change_sale(id_, "open", key))
@@ -126,29 +189,132 @@ class AsyncClient:
     async def close_sale(self, id_: str, *, key: str | None = None) -> Sale:
         return await self._do(calls.change_sale(id_, "close", key))
 
-    async def restock(
-        self, sale: str, sku: str, delta: int, reason: str, *, key: str | None = None
-    ) -> Mapping[str, Any]:
-        """Change an item's stock; return the item after the change."""
-        return await self._do(calls.restock(sale, sku, delta, reason, key))
+    async def add_item(self, sale: str, item: Item, *, key: str | None = None) -> Mapping[str, Any]:
+        """Add an item to a sale that is not closed. Return the item."""
+        return await self._do(calls.add_item(sale, item, key))
 
-    async def orders(self, sale: str) -> AsyncIterator[Reservation]:
-        """Yield all orders of a sale, oldest first, page by page."""
+    async def change_item(
+        self, sale: str, sku: str, *, key: str | None = None, **changes: object
+    ) -> Mapping[str, Any]:
+        """Change an item's `name`, `price_minor`, `limit_per_customer` or `on_sale`. Return the item."""
+        return await self._do(calls.change_item(sale, sku, changes, key))
+
+    async def remove_item(self, sale: str, sku: str, *, key: str | None = None) -> None:
+        """Remove an item of which nothing was ever held or sold."""
+        await self._do(calls.remove_item(sale, sku, key))
+
+    async def restock(
+        self,
+        sale: str,
+        sku: str,
+        delta: int | None,
+        reason: str,
+        *,
+        stock: int | None = None,
+        location: str | None = None,
+        key: str | None = None,
+    ) -> Mapping[str, Any]:
+        """Add `delta` units to an item's stock; or with None, set it to `stock`, the units that were counted.
+        `location`: where, of an item that has its stock at locations. Return the item after the change."""
+        return await self._do(calls.restock(sale, sku, delta, reason, stock, key, location=location))
+
+    async def restock_pool(
+        self, sale: str, pool: str, delta: int | None, reason: str, *, stock: int | None = None,
+        key: str | None = None,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """Change a pool's stock, as `restock` changes an item's. Return the pool after the change."""
+        return await self._do(calls.restock(sale, pool, delta, reason, stock, key, of="pools"))
+
+    async def orders(self, sale: str, *, reference: str | None = None) -> AsyncIterator[Reservation]:
+        """Yield the orders of a sale, all or those of a reference, oldest first, page by page."""
         cursor: str | None = None
         while True:
-            page = await self._do(calls.orders(sale, cursor))
+            page = await self._do(calls.listed("orders", sale, reference=reference, cursor=cursor))
             for order in page.data:
                 yield order
             cursor = page.next_cursor
             if cursor is None:
                 return
 
+    async def facts(self, after: str | None = None, *, wait: float = 0.0) -> AsyncIterator[FactPage]:
+        """Yield the feed of facts page by page, also empty pages; each has the cursor of what follows.
+
+        Keep the `next_cursor` once the page's facts are dealt with: after a restart it is your `after`.
+
+        Parameters:
+            after: a cursor; `now`: only what happens from now on; None: from the oldest fact that is kept.
+            wait: seconds that each request waits for a fact, at most half of `timeout_seconds`; it goes on
+                for ever. 0: end where the feed ends.
+
+        Raises:
+            ProblemError: also `cursor-expired`: facts after the cursor are gone.
+        """
+        while True:
+            page = await self._do(calls.facts(after, calls.wait_seconds(wait, self._timeout_seconds)))
+            yield page
+            if page.next_cursor == after and not wait:
+                return
+            after = page.next_cursor
+
+    async def order(self, id_: str) -> Reservation:
+        """Return an order, confirmed or cancelled."""
+        return await self._do(calls.order(id_))
+
+    async def reservations(
+        self,
+        sale: str,
+        *,
+        customer: str | None = None,
+        status: str | None = None,
+        reference: str | None = None,
+    ) -> AsyncIterator[Reservation]:
+        """Yield a sale's holds, orders and ended holds, by their ids, page by page: all that was answered
+        before the call."""
+        cursor: str | None = None
+        while True:
+            page = await self._do(
+                calls.listed(
+                    "reservations", sale, customer=customer, status=status, reference=reference, cursor=cursor
+                )
+            )
+            for reservation in page.data:
+                yield reservation
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def held(self, sale: str, customer: str) -> list[Reservation]:
+        """Return the customer's live holds, newest first: what to offer a buyer who is refused with
+        `sold-out` and lost the id of a hold. A buyer's token may ask for its own."""
+        holds = [hold async for hold in self.reservations(sale, customer=customer, status="held")]
+        return sorted(holds, key=lambda hold: hold.created_at, reverse=True)
+
+    async def ticket(self, sale: str, customer: str, *, ticket: str | None = None) -> Place:
+        """Take a place in the sale's waiting room, or return the one that this customer has. A proof of work
+        that the room demands is solved here: about a second of one core.
+
+        Parameters:
+            ticket: the signed ticket of before: keeps the place after a loss of memory.
+        """
+        place = await self._do(calls.ticket(sale, customer, ticket))
+        if place is None:
+            asked = await self._do(calls.challenge(sale))
+            place = await self._do(
+                calls.proven_ticket(sale, customer, ticket, await asyncio.to_thread(solve, asked))
+            )
+        return place
+
+    async def place(self, sale: str, ticket_id: str) -> Place:
+        """Return where a ticket stands. Once admitted, its `admission` is what `reserve` and `buy` need."""
+        return await self._do(calls.place(sale, ticket_id))
+
     async def buyer_token(
-        self, sale: str, customer: str, *, seconds: int | None = None, key: str | None = None
-    ) -> BuyerToken:
+        self, sale: str, customer: str, *, seconds: int | None = None,
+        identities: Mapping[str, str] | None = None, key: str | None = None,
+    ) -> BuyerToken:  # fmt: skip
         """Mint a short-lived token with which a browser may act as this customer in this sale, and nothing
-        else."""
-        return await self._do(calls.buyer_token(sale, customer, seconds, key))
+        else. It carries the identities, which its requests can't name."""
+        return await self._do(calls.buyer_token(sale, customer, seconds, identities, key))
 
     async def tell_shadow(self, sale: str, attempts: Sequence[Told]) -> Mapping[str, Any]:
         """Send what the shop's own stock decided to a shadow sale; see `Shadow` to send it in the
@@ -179,6 +345,6 @@ class AsyncClient:
             answer = await self._http.request(
                 call.method, call.path, json=call.body, params=call.query, headers=headers, timeout=seconds
             )
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             return error
         return Answer(answer.status_code, answer.headers, answer.content)

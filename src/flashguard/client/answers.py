@@ -7,8 +7,19 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from flashguard.errors import OUTCOMES
-from flashguard.model import Granted, Outcome, Refused, Reservation, Sale
+from flashguard.errors import OUTCOMES, Code
+from flashguard.model import (
+    AmendedOrder,
+    CancelledOrder,
+    FactPage,
+    Granted,
+    Outcome,
+    Refused,
+    Reservation,
+    Sale,
+)
+from flashguard.model.pools import drawn
+from flashguard.waiting.place import Place
 
 T = TypeVar("T")
 
@@ -80,6 +91,17 @@ class _ProblemBody(Struct, frozen=True):
 _problem = msgspec.json.Decoder(_ProblemBody)
 _refused = msgspec.json.Decoder(Refused)
 _reservation = msgspec.json.Decoder(Reservation)
+_amended = msgspec.json.Decoder(AmendedOrder)
+_cancelled = msgspec.json.Decoder(CancelledOrder)
+
+
+def _decoded_reservation(answer: Answer) -> Reservation:
+    """Return the reservation as its own kind, which the answer's fields tell."""
+    if b'"cancelled_at"' in answer.body:
+        return _decoded(_cancelled, answer)
+    if b'"cancelled_items"' in answer.body:
+        return _decoded(_amended, answer)
+    return _decoded(_reservation, answer)
 
 
 def outcome(answer: Answer) -> Outcome:
@@ -90,7 +112,7 @@ def outcome(answer: Answer) -> Outcome:
     """
     if answer.status < 300:
         replayed = answer.headers.get("idempotent-replayed") == "true"
-        return Granted(_decoded(_reservation, answer), replayed)
+        return Granted(_decoded_reservation(answer), replayed)
     if code_of(answer) in OUTCOMES:
         try:
             return _refused.decode(answer.body)
@@ -128,19 +150,44 @@ def _outcome_of(one: _OutcomeOfBatch, answer: Answer) -> Outcome:
 
 
 def reservation(answer: Answer) -> Reservation:
-    return _decoded(_reservation, _good(answer))
+    return _decoded_reservation(_good(answer))
 
 
 def sale(answer: Answer) -> Sale:
-    return _decoded(_sale, _good(answer))
+    found = _decoded(_sale, _good(answer))
+    return msgspec.structs.replace(found, items=drawn(found.items, found.pools))
+
+
+def deleted(answer: Answer) -> None:
+    """Return if there is no such sale any longer: 404 may be the answer to a repeated request."""
+    if code_of(answer) != Code.UNKNOWN_SALE:
+        _good(answer)
+
+
+def done(answer: Answer) -> None:
+    """Return if the service did what was asked."""
+    _good(answer)
 
 
 def buyer_token(answer: Answer) -> BuyerToken:
     return _decoded(_buyer_token, _good(answer))
 
 
+def place(answer: Answer) -> Place:
+    return _decoded(_place, _good(answer))
+
+
+def place_or_none(answer: Answer) -> Place | None:
+    """Return the place of a ticket; None where the room demands a proof of work first."""
+    return None if code_of(answer) == Code.PROOF_REQUIRED else place(answer)
+
+
 def page(answer: Answer) -> Page:
     return _decoded(_page, _good(answer))
+
+
+def facts(answer: Answer) -> FactPage:
+    return _decoded(_facts, _good(answer))
 
 
 def body(answer: Answer) -> dict[str, Any]:
@@ -149,7 +196,9 @@ def body(answer: Answer) -> dict[str, Any]:
 
 _sale = msgspec.json.Decoder(Sale)
 _buyer_token = msgspec.json.Decoder(BuyerToken)
+_place = msgspec.json.Decoder(Place)
 _page = msgspec.json.Decoder(Page)
+_facts = msgspec.json.Decoder(FactPage)
 _any = msgspec.json.Decoder(dict[str, Any])
 
 

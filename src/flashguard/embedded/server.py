@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import BinaryIO, ClassVar, Final, NoReturn, Self
 
 from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.slices import take_short_slices
 
 from .child import Account, end, spawn
 from .places import DirectoryLock, make_folder, open_data_dir
@@ -147,6 +148,7 @@ class EmbeddedServer(ABC):
                 env=bare_environment(),
                 cwd=Path("/"),
             )
+        take_short_slices(self._process.pid)
         while not await self._is_ready():
             if not self.running:
                 self._fail(f"{self.name} ended with exit code {self._process.returncode}", log_start)

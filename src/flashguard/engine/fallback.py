@@ -2,7 +2,11 @@
 reservation that has ended, of what the recorder has not written yet."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
+
+import msgspec
+from msgspec import UNSET
 
 from flashguard.errors import Code
 from flashguard.ledger import Ledger, LedgerAway, UnreadableRow
@@ -14,13 +18,14 @@ from flashguard.model import (
     ReservationStatus,
     SaleId,
     SaleStatus,
+    priced,
     unknown,
     unknown_sale,
 )
 
 from .late_confirm import lines_of, too_late
 from .outcomes import IN_FLIGHT_RETRY_SECONDS, first_outcome
-from .receipts import Receipt
+from .receipts import AmendedReceipt
 
 LEDGER_POLL_SECONDS: Final = 0.02
 """Time between two reads of a row that the recorder is about to write."""
@@ -53,21 +58,21 @@ class Fallback:
                 return unknown_sale(sale)
             if stored.sale.status is not SaleStatus.CLOSED:
                 return RECOVERING
-            found = await self._ledger.reservations.get(sale, short)
+            found = await self._ledger.reservations.get_with_fingerprint(sale, short)
         except LedgerAway:
             return RECOVERING
         if found is not None:
-            return first_outcome(found, body)
+            return first_outcome(*found, body)
         return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")
 
     async def refused_by_ledger(self, sale: SaleId, short: str, body: int) -> Outcome:
         """Return the outcome where the ledger refused what memory granted: memory had lost some history,
         perhaps the first outcome of this very key."""
         try:
-            found = await self._ledger.reservations.get(sale, short)
+            found = await self._ledger.reservations.get_with_fingerprint(sale, short)
         except LedgerAway:
             return RECOVERING
-        return Refused(code=Code.LEDGER_REFUSED) if found is None else first_outcome(found, body)
+        return Refused(code=Code.LEDGER_REFUSED) if found is None else first_outcome(*found, body)
 
     async def is_parked(self, sale: SaleId, short: str) -> bool:
         """Return whether the ledger has set a transition of this reservation aside; False where it does not
@@ -78,7 +83,7 @@ class Fallback:
             return False
 
     async def reservation_not_in_memory(
-        self, sale: SaleId, short: str, status: ReservationStatus, receipt: Receipt | None = None
+        self, sale: SaleId, short: str, status: ReservationStatus, receipt: AmendedReceipt | None = None
     ) -> Outcome:
         """Return the outcome of a request about a reservation that memory does not have.
 
@@ -102,7 +107,7 @@ class Fallback:
             return RECOVERING
         return Refused(code=Code(f"reservation-{found.status}"))
 
-    async def _only_a_receipt(self, sale: SaleId, short: str, receipt: Receipt) -> Outcome:
+    async def _only_a_receipt(self, sale: SaleId, short: str, receipt: AmendedReceipt) -> Outcome:
         """Return the outcome of a confirm of a hold that only its receipt proves, in a sale that memory does
         not have."""
         try:
@@ -115,7 +120,7 @@ class Fallback:
         return await too_late(self._ledger, sale, short, refused, None, lines_of(receipt))
 
     async def too_late(
-        self, sale: SaleId, short: str, refused: Refused, why: str | None, receipt: Receipt | None
+        self, sale: SaleId, short: str, refused: Refused, why: str | None, receipt: AmendedReceipt | None
     ) -> Outcome:
         """Return the outcome of a confirm that comes too late: see `late_confirm.too_late`."""
         lines = () if receipt is None else lines_of(receipt)
@@ -161,15 +166,48 @@ class Fallback:
     async def is_recorded(self, sale: SaleId, short: str) -> bool:
         """Return whether the ledger has this reservation, in any state; wait for the recorder until the
         timeout."""
+        try:
+            return await self.recorded(sale, short) is not None
+        except UnreadableRow:
+            return True
+
+    async def with_more(
+        self, sale: SaleId, short: str, reservation: Reservation, more: bool | Mapping[str, int]
+    ) -> Reservation:
+        """Return the reservation with its prices, reference and metadata.
+
+        Parameters:
+            more: True: the ledger has them; or its own prices, where it has nothing else; False: it has none.
+        """
+        found = await self.recorded(sale, short) if more is True else None
+        prices: Mapping[str, int] = {}
+        if found is not None:
+            prices = {each.sku: each.price_minor for each in found.items if each.price_minor is not UNSET}
+        elif isinstance(more, Mapping):
+            prices = more
+        if prices:
+            items = priced(reservation.items, prices)
+            reservation = msgspec.structs.replace(reservation, items=items)
+        if found is None:
+            return reservation
+        return msgspec.structs.replace(reservation, reference=found.reference, metadata=found.metadata)
+
+    async def recorded(self, sale: SaleId, short: str) -> Reservation | None:
+        """Return a reservation as the ledger has it; wait for the recorder until the timeout, then None.
+
+        Raises:
+            UnreadableRow: its values can't be read.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_seconds
         while loop.time() < deadline:
             try:
-                if await self._ledger.reservations.get(sale, short) is not None:
-                    return True
+                found = await self._ledger.reservations.get(sale, short)
+                if found is not None:
+                    return found
             except UnreadableRow:
-                return True
+                raise
             except LedgerAway:
                 pass
             await asyncio.sleep(LEDGER_POLL_SECONDS)
-        return False
+        return None

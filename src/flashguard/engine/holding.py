@@ -7,6 +7,8 @@ the ledger.
 from secrets import token_hex
 from typing import Final
 
+import msgspec
+
 from flashguard.errors import Code
 from flashguard.kernel.results import AsItIs, Ended, EndedBefore, Extended, HoldNow, Refusal, Result
 from flashguard.kernel.verbs import Verb
@@ -27,13 +29,14 @@ from flashguard.model import (
 )
 from flashguard.model.arguments import KEY, is_key
 from flashguard.model.fingerprints import fingerprint
+from flashguard.model.locations import allocated
 
 from .decision import Decision, DecisionStatus
 from .decisions import Decisions
 from .fallback import Fallback
 from .late_confirm import grant_of, read_receipt
 from .outcomes import has_been, is_of_that, newly_done, refusal, refused_by_status
-from .receipts import Receipt, Signer
+from .receipts import AmendedReceipt, Signer
 
 REFUND_CALLED_FOR: Final = (
     "reservation-expired",
@@ -57,11 +60,11 @@ class Holding:
         self._fallback = fallback
         self._signer = signer
 
-    def read_receipt(self, text: str, id_: str) -> Receipt | Refused:
+    def read_receipt(self, text: str, id_: str) -> AmendedReceipt | Refused:
         """Return the receipt of this reservation; refused where it is of another, or not signed here."""
         return read_receipt(self._signer, text, ReservationId(id_))
 
-    async def ask_confirm(self, sale: SaleId, short: str, receipt: Receipt | None = None) -> Decision:
+    async def ask_confirm(self, sale: SaleId, short: str, receipt: AmendedReceipt | None = None) -> Decision:
         """Ask the kernel to turn a hold into an order; `confirm_outcome` reads the answer.
 
         Parameters:
@@ -79,7 +82,7 @@ class Holding:
         )
 
     async def confirm_outcome(
-        self, sale: SaleId, short: str, decision: Decision, receipt: Receipt | None = None
+        self, sale: SaleId, short: str, decision: Decision, receipt: AmendedReceipt | None = None
     ) -> Outcome:
         """Return what the answer to `ask_confirm` means."""
         refused = refused_by_status(decision)
@@ -117,11 +120,13 @@ class Holding:
         short: str,
         status: ReservationStatus,
         result: Result | None,
-        receipt: Receipt | None = None,
+        receipt: AmendedReceipt | None = None,
     ) -> Outcome:
         match result:
             case Ended():
-                return Granted(_ended(sale, short, status, result))
+                ended = _ended(sale, short, status, result)
+                more = result.more or result.prices or (receipt is not None and receipt.fingerprint > 0)
+                return Granted(await self._fallback.with_more(sale, short, ended, more))
             case AsItIs(seq):
                 found = await self._fallback.ended(sale, short, status, wait=bool(seq))
                 return found if isinstance(found, Refused) else Granted(found, True)
@@ -145,7 +150,7 @@ class Holding:
             return refused
         result = decision.result
         if isinstance(result, Extended):
-            return Granted(self._live(sale, short, result), result.replayed)
+            return Granted(await self._live(sale, short, result), result.replayed)
         if decision.code == Code.UNKNOWN_RESERVATION:
             return await self._fallback.reservation_not_in_memory(sale, short, ReservationStatus.HELD)
         return refusal(result)
@@ -161,21 +166,20 @@ class Holding:
         if isinstance(result, EndedBefore):
             return await self._fallback.ended(sale, short, result.status, wait=bool(result.seq))
         if isinstance(result, HoldNow):
-            live = self._live(sale, short, result)
+            live = await self._live(sale, short, result)
             if result.status is ReservationStatus.HELD:
                 return live
-            return Reservation(
-                id=live.id, sale_id=live.sale_id, customer=live.customer, status=ReservationStatus.EXPIRED,
-                items=live.items, created_at=live.created_at, expires_at=live.expires_at,
-            )  # fmt: skip
+            return msgspec.structs.replace(live, status=ReservationStatus.EXPIRED, receipt=None)
         found = await self._fallback.reservation(sale, short)
         if found is not None:
             return found
         return refused_by_status(decision) or unknown(Code.UNKNOWN_RESERVATION, id_)
 
-    def _live(self, sale: SaleId, short: str, hold: Extended | HoldNow) -> Reservation:
-        id_, lines = ReservationId(f"{sale}.{short}"), lines_from_flat(hold.lines)
-        return Reservation(
+    async def _live(self, sale: SaleId, short: str, hold: Extended | HoldNow) -> Reservation:
+        amended = hold.amended or [0, 0]
+        more, takes, pick_up, identities, prices, *_ = [*amended[2:], None, None, None, None, None]
+        id_, lines = ReservationId(f"{sale}.{short}"), allocated(lines_from_flat(hold.lines), takes or None)
+        live = Reservation(
             id=id_,
             sale_id=public_sale(sale),
             customer=hold.customer,
@@ -183,8 +187,13 @@ class Holding:
             items=lines,
             created_at=from_millis(hold.created_ms),
             expires_at=from_millis(hold.expires_ms),
-            receipt=self._signer.receipt(id_, hold.customer, lines, hold.created_ms, hold.expires_ms),
         )
+        live = await self._fallback.with_more(sale, short, live, more or prices or False)
+        receipt = self._signer.receipt(
+            id_, hold.customer, lines, hold.created_ms, hold.expires_ms, hold.amended, pick_up or (),
+            live.reference, identities or None, prices,
+        )  # fmt: skip
+        return msgspec.structs.replace(live, receipt=receipt)
 
 
 def _ended(sale: SaleId, short: str, status: ReservationStatus, result: Ended) -> Reservation:
@@ -193,7 +202,7 @@ def _ended(sale: SaleId, short: str, status: ReservationStatus, result: Ended) -
         sale_id=public_sale(sale),
         customer=result.customer,
         status=status,
-        items=lines_from_flat(result.lines),
+        items=allocated(lines_from_flat(result.lines), result.takes),
         created_at=from_millis(result.created_ms),
         expires_at=from_millis(result.expires_ms),
         confirmed_at=from_millis(result.ended_ms) if status is ReservationStatus.CONFIRMED else None,

@@ -19,7 +19,7 @@ from flashguard.model import (
 )
 from flashguard.model.fingerprints import request_fingerprint
 
-from .receipts import Receipt, Signer
+from .receipts import AmendedReceipt, Signer
 
 MAX_RECEIPT: Final = 16 * 1024
 """Characters; a basket of 50 long lines stays well below."""
@@ -29,10 +29,11 @@ _WHY: Final = {
     "limit-reached": "this customer's limit is reached",
     "sale-not-open": "the sale is closed",
     "unknown-item": "its item is no longer on sale",
+    "amended": "it was amended after this receipt",
 }
 
 
-def read_receipt(signer: Signer, text: str, id_: ReservationId) -> Receipt | Refused:
+def read_receipt(signer: Signer, text: str, id_: ReservationId) -> AmendedReceipt | Refused:
     """Return the receipt of this reservation; refused where it is of another, or not signed here."""
     receipt = signer.verify(text) if is_str(text) and len(text) <= MAX_RECEIPT else None
     if receipt is None:
@@ -42,19 +43,25 @@ def read_receipt(signer: Signer, text: str, id_: ReservationId) -> Receipt | Ref
     return receipt
 
 
-def grant_of(receipt: Receipt) -> list[Any]:
+def grant_of(receipt: AmendedReceipt) -> list[Any]:
     """Return what the kernel needs to grant a receipt's units again: see confirm.lua."""
     lines = lines_of(receipt)
+    details: dict[str, Any] = {
+        "revision": receipt.revision, "takes": receipt.takes, "pick_up": receipt.pick_up,
+        "reference": receipt.reference, "identities": receipt.identities, "prices": receipt.prices,
+    }  # fmt: skip
+    details = {name: value for name, value in details.items() if value}
     return [
-        request_fingerprint("hold", receipt.customer, lines),
+        receipt.fingerprint or request_fingerprint("hold", receipt.customer, lines),
         receipt.customer,
         [value for line in lines for value in (line.sku, line.quantity)],
         receipt.created_ms,
         receipt.expires_ms - receipt.created_ms,
+        *([details] if details else []),
     ]
 
 
-def lines_of(receipt: Receipt) -> tuple[Line, ...]:
+def lines_of(receipt: AmendedReceipt) -> tuple[Line, ...]:
     """Return the lines of the hold that the receipt proves."""
     return tuple(Line(Sku(sku), quantity) for sku, quantity in receipt.lines)
 
@@ -102,6 +109,7 @@ async def too_late(
 
 def _with(refused: Refused, detail: str, refund: Refund | None) -> Refused:
     return Refused(
-        code=refused.code, detail=detail, sku=refused.sku, available=refused.available, limit=refused.limit,
+        code=refused.code, detail=detail, sku=refused.sku, available=refused.available, pool=refused.pool,
+        limit=refused.limit, used=refused.used, by=refused.by,
         retry_after_seconds=refused.retry_after_seconds, refund=refund,
     )  # fmt: skip

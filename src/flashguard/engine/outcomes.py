@@ -5,6 +5,7 @@ from typing import Final
 
 from flashguard.errors import Code
 from flashguard.kernel.results import (
+    Amended,
     Bought,
     Cancelled,
     Ended,
@@ -17,20 +18,20 @@ from flashguard.kernel.results import (
 )
 from flashguard.ledger import RecordedReservation
 from flashguard.model import Durability, Granted, Outcome, Refused, Reservation, ReservationStatus, Sku
-from flashguard.model.fingerprints import request_fingerprint
 
 from .decision import Decision, DecisionStatus
 
 IN_FLIGHT_RETRY_SECONDS: Final = 1.0
 
 
-def first_outcome(found: Reservation, body: int) -> Outcome:
+def first_outcome(found: Reservation, first: int, body: int) -> Outcome:
     """Return the first outcome of an idempotency key, as the ledger has it; a refusal where the key came with
-    another request."""
-    verb = "buy" if found.expires_at is None else "hold"
-    if body != request_fingerprint(verb, found.customer, found.items):
-        return Refused(code=Code.IDEMPOTENCY_MISMATCH)
-    return Granted(found, True)
+    another request.
+
+    Parameters:
+        first, body: the fingerprints of the first request and of this one.
+    """
+    return Granted(found, True) if first == body else Refused(code=Code.IDEMPOTENCY_MISMATCH)
 
 
 def is_of_that(result: Result, found: RecordedReservation) -> bool:
@@ -55,8 +56,11 @@ def newly_held_for_good(result: Result) -> bool:
 
 
 def newly_done(result: Result) -> bool:
-    """Return whether this call ended a hold, cancelled an order, or changed a sale, its stock or its list."""
+    """Return whether this call ended a hold, cancelled or amended an order, amended a hold that the sale
+    demands in the ledger, or changed a sale, its stock or its list."""
     match result:
+        case Amended():
+            return not result.expires_ms or result.durability == Durability.LEDGER
         case Ended() | Cancelled():
             return True
         case Restocked() | SaleChanged():
@@ -66,33 +70,73 @@ def newly_done(result: Result) -> bool:
     return False
 
 
+def _over_limit(limit: int, used: int, sku: str = "", by: str | None = None) -> Refused:
+    detail = f"This customer's limit {f'of {sku!r}' if sku else 'for the sale'} is reached."
+    if by is not None:
+        detail = f"The limit by {by!r} is reached."
+    return Refused(
+        code=Code.LIMIT_REACHED, detail=detail, limit=limit, used=used, sku=Sku(sku) if sku else None, by=by
+    )
+
+
 def refusal(result: Result | None) -> Refused:
     """Return the kernel's refusal as a value, with what its code calls for."""
     match result:
-        case Refusal("sold-out", (sku, available)):
-            return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available)
-        case Refusal("limit-reached", (limit, *_)):
+        case Refusal("sold-out", (sku, available, *pool)):
+            return Refused(code=Code.SOLD_OUT, sku=Sku(sku), available=available, pool=next(iter(pool), None))
+        case Refusal("limit-reached", (limit, used, *whose)):
+            return _over_limit(limit, used, *whose)
+        case Refusal("limit-reached", (limit,)):
             return Refused(code=Code.LIMIT_REACHED, limit=limit)
-        case Refusal("hold-budget-reached", (most, held)):
+        case Refusal("identity-required", (by,)):
+            return Refused(
+                code=Code.IDENTITY_REQUIRED,
+                detail=f"The sale counts by {by!r}: identities must name it.",
+                by=by,
+            )
+        case Refusal("unknown-identity", (by,)):
+            return Refused(
+                code=Code.INVALID_REQUEST, detail=f"identities: the sale has no limit by {by!r}", by=by
+            )
+        case Refusal("hold-budget-reached", (most, held, *by)):
             return Refused(
                 code=Code.HOLD_BUDGET_REACHED,
                 detail=f"{held} units are held and not confirmed, at most {most} may be. Confirm or release "
                 "some; a direct order is still possible.",
                 limit=most,
+                by=by[0] if by else None,
             )
-        case Refusal("cooling-down", (wait_ms,)):
+        case Refusal("cooling-down", (wait_ms, *by)):
             return Refused(
                 code=Code.COOLING_DOWN,
-                detail="Too many holds of this customer ended without an order. A direct order is still "
-                "possible.",
+                detail=f"Too many holds of this {by[0] if by else 'customer'} ended without an order. "
+                "A direct order is still possible.",
                 retry_after_seconds=math.ceil(wait_ms / 1000),
+                by=by[0] if by else None,
             )
         case Refusal("waiting-list-full", (most,)):
             return Refused(code=Code.WAITING_LIST_FULL, limit=most)
         case Refusal("already-waiting", (id_,)):
             return Refused(code=Code.ALREADY_WAITING, detail=f"Its entry ends in {id_}.")
-        case Refusal("unknown-item", (sku,)):
-            return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
+        case Refusal("unknown-item" | "item-not-on-sale" | "item-exists" | "item-in-use" as code, (sku,)):
+            return Refused(code=Code(code), sku=Sku(sku))
+        case Refusal("unknown-pool", (pool,)):
+            return Refused(code=Code.UNKNOWN_POOL, pool=pool)
+        case Refusal("unknown-location", (location,)):
+            return Refused(code=Code.UNKNOWN_LOCATION, detail=f"The item has no location {location!r}.")
+        case Refusal("reservation-amended"):
+            return Refused(
+                code=Code.RESERVATION_AMENDED,
+                detail="The receipt is newer than the hold: an amend was lost. Amend the hold again.",
+            )
+        case Refusal("limits-elsewhere"):
+            return Refused(
+                code=Code.INVALID_REQUEST,
+                detail="customer: this spread sale counts the customer on another shard than the hold is on. "
+                "Release it, and hold again as this customer.",
+            )
+        case Refusal("amended-since"):
+            return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
         case Refusal("sale-not-open", (status, *_)):
             return Refused(code=Code.SALE_NOT_OPEN, detail=f"The sale is {status}.")
         case Refusal("invalid-request", (available,)):

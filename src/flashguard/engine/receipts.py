@@ -4,14 +4,16 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import astuple
 
 from flashguard.model import CustomerId, Key, Line, ReservationId, SaleId
+from flashguard.model.locations import counter_at
 
 ID_BYTES: Final = 12
 SIGNATURE_BYTES: Final = 16
@@ -28,6 +30,9 @@ class IdKind(Enum):
     TICKET = b"ticket"
     SIMULATION = b"simulation"
     SIGNING_KEY = b"signing key"
+    AMEND = b"amend"
+    PAYMENT = b"payment"
+    IDENTITY = b"identity"
 
 
 class Receipt(Struct, array_like=True, frozen=True):
@@ -40,8 +45,49 @@ class Receipt(Struct, array_like=True, frozen=True):
     expires_ms: int
 
 
+class AmendedReceipt(Receipt, array_like=True, frozen=True, omit_defaults=True):
+    """The proof of a hold that was amended, has a reference, metadata, identities or prices to show, or units
+    of locations: with the fingerprint of its first request, and its revision.
+
+    Parameters:
+        places: where the units of each line are: whether the line names its location, then location, units,
+            location, units, …; empty where none is of a location.
+        identities: what limits by identity count it by.
+        prices: of its items, by sku, as far as they have changed.
+    """
+
+    fingerprint: int = 0
+    revision: int = 0
+    places: tuple[tuple[Any, ...], ...] = ()
+    reference: str | None = None
+    """For an order from a hold that memory and ledger lost. It gets no metadata: they are up to 10,000
+    characters."""
+    identities: dict[str, str] | None = None
+    prices: dict[str, int] | None = None
+
+    @property
+    def takes(self) -> list[Any]:
+        """What the lines took at locations, flat: counter, units, …"""
+        return [
+            value
+            for (sku, _), (_, *at) in zip(self.lines, self.places, strict=bool(self.places))
+            for location, units in zip(at[::2], at[1::2], strict=True)
+            for value in (counter_at(sku, location), units)
+        ]
+
+    @property
+    def pick_up(self) -> list[str]:
+        """The lines that name a location, flat: sku, location, …"""
+        return [
+            text
+            for (sku, _), (is_named, *at) in zip(self.lines, self.places, strict=bool(self.places))
+            if is_named
+            for text in (sku, at[0])
+        ]
+
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Receipt).decode
+_decode = msgspec.json.Decoder(AmendedReceipt).decode
 
 
 class Signer:
@@ -81,15 +127,21 @@ class Signer:
         """Return the id of a customer's ticket for a sale's waiting room. It can't be guessed."""
         return _text(self._digest(IdKind.TICKET, sale, customer))
 
+    def identity(self, by: str, text: str) -> str:
+        """Return what an identity is counted by, in hex: it can't be told from whom without the secret."""
+        return self._digest(IdKind.IDENTITY, by, text).hex()
+
     def _digest(self, kind: IdKind, *scope: object) -> bytes:
         """JSON of the scope says where each of its values ends: two scopes never have the same bytes."""
         digest = self._of_kind[kind].copy()  # keyed once: a third less than a new one
         digest.update(_encode(scope))
         return digest.digest()
 
-    def token_id(self, sale: SaleId, customer: str, seconds: float, key: str) -> str:
+    def token_id(
+        self, sale: SaleId, customer: str, seconds: float, key: str, more: Mapping[str, Any] | None = None
+    ) -> str:
         """Return the id of a buyer's token, derived from an idempotency key: the same for a retry."""
-        text = f"{sale}\0{customer}\0{seconds:g}\0{key}".encode()
+        text = f"{sale}\0{customer}\0{seconds:g}\0{key}".encode() + (_encode(more) if more else b"")
         return hashlib.blake2b(text, digest_size=ID_BYTES, key=self._key, person=b"token").hexdigest()
 
     def secret_for(self, purpose: str) -> bytes:
@@ -105,16 +157,35 @@ class Signer:
         self,
         id_: ReservationId,
         customer: CustomerId,
-        lines: Iterable[Line],
+        lines: Sequence[Line],
         created_ms: int,
         expires_ms: int,
+        amended: Sequence[Any] | None = None,
+        pick_up: Sequence[str] = (),
+        reference: str | UnsetType | None = None,
+        identities: dict[str, str] | None = None,
+        prices: dict[str, int] | None = None,
     ) -> str:
-        """Return the signed receipt of a hold."""
+        """Return the signed receipt of a hold.
+
+        Parameters:
+            amended: fingerprint and revision of a hold that was amended, or has a reference, metadata,
+                identities, prices to show, or units of locations.
+            pick_up: the lines that name a location, flat: sku, location, …
+            identities: what limits by identity count it by.
+            prices: of its items, as far as they have changed.
+        """
         pairs = tuple([(line.sku, line.quantity) for line in lines])
+        if amended is not None:
+            first, revision = amended[:2]
+            places, name = _places(lines, pick_up[::2]), None if reference is UNSET else reference
+            what = (id_, customer, pairs, created_ms, expires_ms, first, revision, places, name)
+            return self.sign(AmendedReceipt(*what, identities, prices or None))
         return self.sign(Receipt(id_, customer, pairs, created_ms, expires_ms))
 
-    def verify(self, text: str) -> Receipt | None:
-        """Return the receipt; None where the text was not signed by this installation."""
+    def verify(self, text: str) -> AmendedReceipt | None:
+        """Return the receipt; None where the text was not signed by this installation. Its revision is 0
+        where the hold was not amended."""
         try:
             head, _, tail = text.partition(".")
             payload, signature = _bytes(head), _bytes(tail)
@@ -128,6 +199,18 @@ class Signer:
         digest = self._of_receipts.copy()
         digest.update(payload)
         return digest.digest()
+
+
+def _places(lines: Sequence[Line], named: Sequence[str]) -> tuple[tuple[Any, ...], ...]:
+    """Return where the units of each line are, as `AmendedReceipt` has it."""
+    if all(line.allocations is UNSET for line in lines):
+        return ()
+    return tuple(
+        (0,)
+        if line.allocations is UNSET
+        else (int(line.sku in named), *(value for each in line.allocations for value in astuple(each)))
+        for line in lines
+    )
 
 
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")

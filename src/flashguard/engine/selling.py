@@ -5,15 +5,18 @@ A basket becomes a request of the kernel's next batch (`prepare`), and the decis
 A spread sale's baskets come here with their shard: see flashguard.spread.routing.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from flashguard.errors import Code
 from flashguard.kernel.results import Bought, Held, Refusal, Result, Spread
 from flashguard.kernel.verbs import Verb
-from flashguard.ledger import RecordedReservation
+from flashguard.ledger import RecordedReservation, UnreadableRow
 from flashguard.model import (
     Durability,
     Granted,
+    Line,
     Outcome,
     Refused,
     Reservation,
@@ -21,15 +24,18 @@ from flashguard.model import (
     ReservationStatus,
     SaleId,
     from_millis,
+    priced,
     public_sale,
 )
+from flashguard.model.attached import NAMES as ATTACHED
 from flashguard.model.fingerprints import request_fingerprint
+from flashguard.model.locations import allocated
 
 from .baskets import Basket
 from .decision import Decision, DecisionStatus, PendingDecision
 from .decisions import Decisions
 from .durability import DurabilityWaiter
-from .fallback import Fallback
+from .fallback import RECOVERING, Fallback
 from .outcomes import (
     IN_FLIGHT_RETRY_SECONDS,
     has_been,
@@ -80,7 +86,9 @@ class Sell(PendingDecision):
     def __init__(self, basket: Basket, short: str, body: int, shard: Shard | None) -> None:
         flat = [value for line in basket.lines for value in (line.sku, line.quantity)]
         request: tuple[object, ...] = (short, body, basket.customer, flat, basket.buy)
-        if shard is not None:
+        if basket.details is not None:
+            request += (basket.admitted_until, None if shard is None else shard.shards, basket.details)
+        elif shard is not None:
             request += (basket.admitted_until, shard.shards)
         elif basket.admitted_until:
             request += (basket.admitted_until,)
@@ -122,7 +130,8 @@ class Selling:
             short = self._signer.short_id(IdKind.RESERVATION, basket.sale, basket.key)
         else:
             short = self._signer.short_id(IdKind.RESERVATION, shard.id, basket.key, customer=basket.customer)
-        body = request_fingerprint("buy" if basket.buy else "hold", basket.customer, basket.lines)
+        verb = "buy" if basket.buy else "hold"
+        body = request_fingerprint(verb, basket.customer, basket.lines, basket.details)
         return Sell(basket, short, body, shard)
 
     def outcome(self, asked: Sell, decision: Decision) -> Outcome | None:
@@ -132,10 +141,11 @@ class Selling:
             return None if ledger_knows else refused_by_status(decision)
         result = decision.result
         if isinstance(result, Bought):
-            in_ledger = not (result.replayed and result.seq)
+            in_ledger = not (result.replayed and (result.seq or result.prices)) and result.takes != []
             return self._granted(asked, result) if in_ledger else None
         if isinstance(result, Held):
-            return self._granted(asked, result) if self._has_durability(asked.sale, result) else None
+            is_known = result.takes != [] and self._has_durability(asked.sale, result)
+            return self._granted(asked, result) if is_known else None
         if isinstance(result, Refusal) and result.code not in ASKS_ELSEWHERE:
             return refusal(result)
         return None
@@ -147,9 +157,13 @@ class Selling:
             return await self._fallback.refused_by_ledger(sale, short, body)
         result = decision.result
         match result:
+            case Held(takes=[]) | Bought(takes=[]):
+                return await self._ended_at_locations(asked, result)
             case Bought():
                 found = await self._fallback.ended(sale, short, ReservationStatus.CONFIRMED, wait=False)
-                return found if isinstance(found, Refused) else self._granted(asked, result)
+                if isinstance(found, Refused) or not result.prices:
+                    return found if isinstance(found, Refused) else self._granted(asked, result)
+                return Granted(found, True)
             case Held():
                 durable = await self._is_durable(sale, short, result)
                 return self._granted(asked, result) if durable else NOT_DURABLE_IN_TIME
@@ -169,32 +183,49 @@ class Selling:
         decision = await self._decisions.decide(asked)
         return self.outcome(asked, decision) or await self.outcome_elsewhere(asked, decision)
 
-    def _granted(self, asked: Sell, result: Held | Bought) -> Granted:
+    async def _ended_at_locations(self, asked: Sell, result: Held | Bought) -> Outcome:
+        """Return the outcome of a key whose reservation has ended: the ledger alone has its locations."""
+        try:
+            found = await self._fallback.recorded(asked.sale, asked.id)
+        except UnreadableRow:
+            found = None
+        return RECOVERING if found is None else self._granted(asked, result, found.items)
+
+    def _granted(self, asked: Sell, result: Held | Bought, lines: tuple[Line, ...] | None = None) -> Granted:
         basket, sale = asked.basket, asked.sale
         id_, created_ms = ReservationId(f"{sale}.{asked.id}"), result.created_ms
+        prices = result.prices if isinstance(result.prices, dict) else None
+        if lines is None:
+            lines = basket.lines if result.takes is None else allocated(basket.lines, result.takes)
+            lines = priced(lines, prices) if prices else lines
         if isinstance(result, Bought):
             reservation = Reservation(
                 id=id_,
                 sale_id=public_sale(sale),
                 customer=basket.customer,
                 status=ReservationStatus.CONFIRMED,
-                items=basket.lines,
+                items=lines,
                 created_at=from_millis(created_ms),
                 confirmed_at=from_millis(result.ended_ms),
             )
-            return Granted(reservation, result.replayed)
+            return Granted(_with(basket.details, reservation), result.replayed)
         expires_ms = created_ms + result.hold_ms
         reservation = Reservation(
             id=id_,
             sale_id=public_sale(sale),
             customer=basket.customer,
             status=ReservationStatus.HELD,
-            items=basket.lines,
+            items=lines,
             created_at=from_millis(created_ms),
             expires_at=from_millis(expires_ms),
-            receipt=self._signer.receipt(id_, basket.customer, basket.lines, created_ms, expires_ms),
-        )
-        return Granted(reservation, result.replayed)
+            receipt=self._signer.receipt(
+                id_, basket.customer, lines, created_ms, expires_ms,
+                (asked.body, 0) if basket.details or result.takes or prices else None,
+                (basket.details or {}).get("pick_up", ()), (basket.details or {}).get("reference"),
+                (basket.details or {}).get("identities"), prices,
+            ),
+        )  # fmt: skip
+        return Granted(_with(basket.details, reservation), result.replayed)
 
     def _has_durability(self, sale: SaleId, hold: Held) -> bool:
         """Return whether it is known without asking that a hold has the durability that its sale demands. A
@@ -211,3 +242,11 @@ class Selling:
             return await self._fallback.is_recorded(sale, short)
         demanded = Durability(hold.durability or Durability.DISK)
         return await self._durability.reach(demanded, self._decisions.partition(sale))
+
+
+def _with(details: dict[str, Any] | None, reservation: Reservation) -> Reservation:
+    """Return the reservation with the reference and the metadata that its request has."""
+    if details is None:
+        return reservation
+    given = {name: details[name] for name in ATTACHED if name in details}
+    return msgspec.structs.replace(reservation, **given)

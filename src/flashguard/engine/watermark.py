@@ -31,6 +31,7 @@ class Watermark:
 
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Future[Recorded]] = {}
+        self._next: asyncio.Future[None] | None = None
         self.announcements = 0
 
     def expect(self, token: str) -> "asyncio.Future[Recorded]":
@@ -43,9 +44,19 @@ class Watermark:
         """Stop waiting for this token."""
         self._waiting.pop(token, None)
 
+    def next_announcement(self) -> "asyncio.Future[None]":
+        """Return a future that is done when any commit is announced. Do not cancel it: others may wait for
+        it."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        return self._next
+
     def announced(self, message: bytes) -> None:
         """Read one message of a partition's channel."""
         self.announcements += 1
+        if self._next is not None:
+            self._next.set_result(None)
+            self._next = None
         waiting = self._waiting
         if not waiting:
             return

@@ -260,14 +260,25 @@ class Kernel:
 
     async def counters(self, partition: int, sale: SaleId) -> dict[str, tuple[int, int, int]]:
         """Return stock, held and sold of each item, past a fence: for an operator."""
+        items = await self._fields(partition, sale, "item:")
+        return {sku: cast("tuple[int, int, int]", tuple(map(int, v.split()[:3]))) for sku, v in items.items()}
+
+    async def terms(self, partition: int, sale: SaleId) -> dict[str, tuple[int | None, bool]]:
+        """Return each item's price since it was changed, and whether it is on sale, past a fence: for an
+        operator. See scripts/lib/prices.lua."""
+        words = {sku: v.split() for sku, v in (await self._fields(partition, sale, "item:")).items()}
+        price_of = {sku: int(w[5]) for sku, w in words.items() if w[5:6] > [b"-"]}  # '-': never changed
+        return {sku: (price_of.get(sku), w[6:7] != [b"off"]) for sku, w in words.items()}
+
+    async def recipes(self, partition: int, sale: SaleId) -> dict[str, Any]:
+        """Return what each counter of a sale with pools or locations draws, past a fence: for an operator.
+        See scripts/lib/pools.lua; empty for another sale."""
+        recipes = await self._fields(partition, sale, "recipe:")
+        return {name: msgspec.msgpack.decode(value) for name, value in recipes.items()}
+
+    async def _fields(self, partition: int, sale: SaleId, kind: str) -> dict[str, bytes]:
         raw = cast("dict[bytes, bytes]", await self._ask("HGETALL", keys.sale(partition, sale).sale))
-        return {
-            name.decode().removeprefix("item:"): cast(
-                "tuple[int, int, int]", tuple(map(int, value.split()[:3]))
-            )
-            for name, value in raw.items()
-            if name.startswith(b"item:")
-        }
+        return {name.decode()[len(kind) :]: v for name, v in raw.items() if name.startswith(kind.encode())}
 
     async def sale_config(self, partition: int, sale: SaleId) -> ConfigRecord | None:
         """Return a sale's rules, past a fence: for an operator. None where memory has none."""

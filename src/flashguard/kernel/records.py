@@ -4,7 +4,7 @@ The recorder writes records when it loads a sale; an operator's commands read th
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ class RecordStatus(IntEnum):
 
 
 class HoldRecord(Struct, array_like=True, frozen=True):
-    """A live hold. `extensions`: key fingerprint, expires_ms, key fingerprint, …"""
+    """A live hold. `extensions`: key fingerprint, expires_ms, key fingerprint, …; `kept`: see `kept_of`."""
 
     status: int
     fingerprint: int
@@ -40,6 +40,7 @@ class HoldRecord(Struct, array_like=True, frozen=True):
     customer: CustomerId
     lines: FlatLines
     extensions: list[int] = []
+    kept: dict[str, Any] | None = None
 
     @property
     def expires_ms(self) -> int:
@@ -47,7 +48,8 @@ class HoldRecord(Struct, array_like=True, frozen=True):
 
 
 class EndedRecord(Struct, array_like=True, frozen=True):
-    """A reservation that has ended. `seq`: the journal entry that ended it."""
+    """A reservation that has ended. `seq`: the journal entry that wrote the record; `revision`: how often it
+    was amended."""
 
     status: int
     fingerprint: int
@@ -55,6 +57,7 @@ class EndedRecord(Struct, array_like=True, frozen=True):
     hold_ms: int
     lasted_ms: int
     seq: int = 0
+    revision: int = 0
 
     @property
     def ended_ms(self) -> int:
@@ -81,6 +84,18 @@ class ChangeRecord(Struct, array_like=True, frozen=True, tag="sale-change"):
     seq: int = 0
 
 
+class AmendRecord(Struct, array_like=True, frozen=True, tag="amend"):
+    """What the amend of a key made of a reservation."""
+
+    fingerprint: int
+    id: str
+    revision: int
+    seq: int
+    customer: CustomerId
+    lines: FlatLines
+    details: dict[str, Any] | None = None
+
+
 class MovedRecord(Struct, array_like=True, frozen=True, tag="moved"):
     """An item's transfers from and to a shard."""
 
@@ -102,6 +117,7 @@ class EntryRecord(Struct, array_like=True, frozen=True, tag="waiting"):
     sku: Sku
     quantity: int
     admitted: bool = False
+    identities: dict[str, str] | None = None
 
 
 class PlaceRecord(Struct, array_like=True, frozen=True, tag="place"):
@@ -130,22 +146,32 @@ class ConfigRecord(Struct, array_like=True, frozen=True):
 
 
 Record = (
-    HoldRecord | EndedRecord | RestockRecord | ChangeRecord | MovedRecord | EntryRecord | PlaceRecord
-    | WaitsRecord
+    HoldRecord | EndedRecord | RestockRecord | ChangeRecord | AmendRecord | MovedRecord | EntryRecord
+    | PlaceRecord | WaitsRecord
 )  # fmt: skip
 BY_KIND: Final[dict[str, type[Record]]] = {
     "restock": RestockRecord,
     "sale-change": ChangeRecord,
+    "amend": AmendRecord,
     "moved": MovedRecord,
     "waiting": EntryRecord,
     "place": PlaceRecord,
 }
-LENGTHS: Final = (6, 7, 8, 10, 5, 2, 1, 9)
+LENGTHS: Final = (6, 7, 9, 8, 10, 5, 2, 1, 11)
 """Numbers of values that a record may have, the most frequent first."""
 CONFIG_LENGTHS: Final = (6, 7, 8)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+def kept_of(details: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a hold's record keeps of its details, as kept_of in lib/records.lua does; None: nothing."""
+    names = ("takes", "pick_up", "prices", "identities", "revision")
+    kept = {name: details[name] for name in names if name in details}
+    if "reference" in details or "metadata" in details:
+        kept["more"] = True
+    return kept or None
 
 
 def read_record(blob: bytes) -> Record:
@@ -176,7 +202,11 @@ def read_config(blob: bytes) -> ConfigRecord:
 
 def record_blob(record: Record) -> bytes:
     """Return a record as the scripts pack it: the values one after the other, without an array's head."""
-    return _encode(record)[1:]
+    blob = _encode(record)[1:]
+    lacks_last = (isinstance(record, EndedRecord) and not record.revision) or (
+        isinstance(record, EntryRecord) and record.identities is None
+    )
+    return blob[:-1] if lacks_last else blob
 
 
 def _unpacked(blob: bytes, lengths: Sequence[int]) -> list[Any]:

@@ -11,10 +11,13 @@ from msgspec import Struct
 
 from flashguard.model import CustomerId, ReservationStatus, SaleStatus, Sku
 
+from .room_results import AdmissionsGranted, Admitted, InRoom, Issued, LetIn, Reported, RoomLeft, RoomNow
 from .verbs import Verb
 
 FlatLines = list[Any]
 """sku, quantity, sku, quantity, …"""
+Prices = dict[str, int]
+"""The prices that a reservation has of its own, by sku: see scripts/lib/prices.lua."""
 
 
 class Refusal(Struct, frozen=True):
@@ -29,6 +32,7 @@ class Held(Struct, frozen=True):
 
     Parameters:
         durability: what the sale demands before the hold is answered; empty for the disk.
+        takes: in a sale with locations, what it moves; empty where the ledger alone has it. Else None.
     """
 
     replayed: bool
@@ -37,6 +41,8 @@ class Held(Struct, frozen=True):
     ended_ms: int
     seq: int
     durability: str = ""
+    takes: FlatLines | None = None
+    prices: Prices | None = None
 
 
 class Bought(Struct, frozen=True):
@@ -44,6 +50,8 @@ class Bought(Struct, frozen=True):
 
     Parameters:
         seq: the order's journal entry while the ledger may lack it, else 0.
+        takes: as in `Held`.
+        prices: True: the ledger has them.
     """
 
     replayed: bool
@@ -51,6 +59,8 @@ class Bought(Struct, frozen=True):
     hold_ms: int
     ended_ms: int
     seq: int
+    takes: FlatLines | None = None
+    prices: Prices | bool | None = None
 
 
 class Spread(Struct, frozen=True):
@@ -60,7 +70,13 @@ class Spread(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """A hold that this request confirmed or released."""
+    """A hold that this request confirmed or released.
+
+    Parameters:
+        more: the ledger has a reference or metadata of it.
+        takes: what it moves, where units of locations are among it.
+        prices: where prices of its items have changed.
+    """
 
     customer: CustomerId
     lines: FlatLines
@@ -69,6 +85,9 @@ class Ended(Struct, frozen=True):
     expires_ms: int
     ended_ms: int
     seq: int
+    more: bool = False
+    takes: FlatLines | None = None
+    prices: Prices | None = None
 
 
 class Cancelled(Struct, frozen=True):
@@ -76,6 +95,34 @@ class Cancelled(Struct, frozen=True):
 
     cancelled_ms: int
     seq: int
+
+
+class Amended(Struct, frozen=True):
+    """A hold or an order that this request amended.
+
+    Parameters:
+        expires_ms: 0 of an order.
+        revision: how often it was amended, with this time.
+        durability: of a hold, as in `Held`.
+        more, takes, prices: of a hold, as in `Ended`.
+        pick_up: the lines of it that name a location, flat: sku, location, …
+        identities: of a hold, what limits by identity count it by.
+    """
+
+    customer: CustomerId
+    lines: FlatLines
+    created_ms: int
+    hold_ms: int
+    expires_ms: int
+    fingerprint: int
+    revision: int
+    seq: int
+    durability: str = ""
+    more: bool = False
+    takes: FlatLines | None = None
+    pick_up: FlatLines | None = None
+    identities: dict[str, str] | None = None
+    prices: Prices | None = None
 
 
 class AsItIs(Struct, frozen=True):
@@ -89,7 +136,12 @@ class AsItIs(Struct, frozen=True):
 
 
 class Extended(Struct, frozen=True):
-    """A live hold, extended now or before under the same key."""
+    """A live hold, extended now or before under the same key.
+
+    Parameters:
+        amended: its fingerprint and revision, where it was amended; then `more`, `takes`, `pick_up`,
+            `identities` and `prices` as in `Amended`.
+    """
 
     replayed: bool
     customer: CustomerId
@@ -97,10 +149,11 @@ class Extended(Struct, frozen=True):
     created_ms: int
     hold_ms: int
     expires_ms: int
+    amended: list[Any] | None = None
 
 
 class HoldNow(Struct, frozen=True):
-    """A hold as memory has it: held, or expired because it is past its end."""
+    """A hold as memory has it: held, or expired because it is past its end. `amended`: as in `Extended`."""
 
     status: ReservationStatus
     customer: CustomerId
@@ -108,6 +161,7 @@ class HoldNow(Struct, frozen=True):
     created_ms: int
     hold_ms: int
     expires_ms: int
+    amended: list[Any] | None = None
 
 
 class EndedBefore(Struct, frozen=True):
@@ -197,63 +251,19 @@ class EntryNow(Struct, frozen=True):
     seq: int
 
 
-class Admitted(Struct, frozen=True):
-    """A ticket whose turn it is."""
-
-    until_ms: float
-
-
-class InRoom(Struct, frozen=True):
-    """A ticket that waits.
-
-    Parameters:
-        position: 0 before the lottery is drawn.
-        wait_ms: -1 where the wait depends on holds that expire.
-        opens_ms: 0 once the sale is open.
-    """
-
-    place: float
-    position: int
-    waiting: int
-    wait_ms: float
-    outlook: str
-    opens_ms: int
-    poll_ms: float
-
-
-class Issued(Struct, frozen=True):
-    """A ticket, issued now or before."""
-
-    known: bool
-    epoch: int
-    standing: Admitted | InRoom
-
-
-class RoomLeft(Struct, frozen=True):
-    """The room does not have the ticket now."""
-
-
-class RoomNow(Struct, frozen=True):
-    """The counts of a waiting room, and a page of its lottery."""
-
-    opened_ms: int
-    waiting: int
-    active: int
-    admitted: int
-    tickets: int
-    page: list[str]
-
-
 Result = (
-    Refusal | Held | Bought | Spread | Ended | Cancelled | AsItIs | Extended | HoldNow | EndedBefore | SaleNow
-    | SaleChanged | Restocked | Surveyed | EntryNow | Admitted | InRoom | Issued | RoomLeft | RoomNow
+    Refusal | Held | Bought | Spread | Ended | Cancelled | Amended | AsItIs | Extended | HoldNow | EndedBefore
+    | SaleNow | SaleChanged | Restocked | Surveyed | EntryNow | Admitted | InRoom | Issued | RoomLeft
+    | RoomNow | Reported | AdmissionsGranted | LetIn
 )  # fmt: skip
 
 
 def _get(values: list[Any]) -> Result:
     match values:
-        case ["held" | "expired" as status, customer, lines, created_ms, hold_ms, expires_ms]:
-            return HoldNow(ReservationStatus(status), customer, lines, created_ms, hold_ms, expires_ms)
+        case ["held" | "expired" as status, customer, lines, created_ms, hold_ms, expires_ms, *amended]:
+            return HoldNow(
+                ReservationStatus(status), customer, lines, created_ms, hold_ms, expires_ms, *amended
+            )
         case ["confirmed" | "released" | "expired" | "cancelled" as status, seq]:
             return EndedBefore(ReservationStatus(status), seq)
         case [status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, counters, *away]:
@@ -300,15 +310,18 @@ BY_WORD: Final[Mapping[Verb, Mapping[str, Callable[..., Result]]]] = {
     Verb.CONFIRM: {"confirmed": Ended, "as-it-is": AsItIs},
     Verb.RELEASE: {"released": Ended, "as-it-is": AsItIs},
     Verb.CANCEL: {"cancelled": Cancelled, "as-it-is": AsItIs},
+    Verb.AMEND: {"amended": Amended, "as-it-is": AsItIs},
     Verb.EXTEND: {"held": Extended},
     Verb.RESTOCK: {"restocked": Restocked},
     Verb.POLL_TICKET: {"admitted": Admitted, "waiting": InRoom},
     Verb.LEAVE_ROOM: {"left": RoomLeft, "unknown-ticket": RoomLeft},
+    Verb.ADMIT: {"reported": Reported, "granted": AdmissionsGranted, "let-in": LetIn},
 }
 """Verbs whose results begin with a word: the struct of each word; any other word is a refusal."""
 BY_SHAPE: Final[Mapping[Verb, Callable[[list[Any]], Result]]] = {
     Verb.GET: _get,
     Verb.CHANGE_SALE: _change,
+    Verb.CHANGE_ITEM: _change,
     Verb.SURVEY: _survey,
     Verb.WAITING_LIST: _entry,
     Verb.ISSUE_TICKET: _ticket,

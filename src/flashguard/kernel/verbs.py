@@ -18,10 +18,12 @@ class Verb(StrEnum):
     CONFIRM = "confirm"
     RELEASE = "release"
     CANCEL = "cancel"
+    AMEND = "amend"
     EXTEND = "extend"
     EXPIRE = "expire"
     RESTOCK = "restock"
     CHANGE_SALE = "change_sale"
+    CHANGE_ITEM = "change_item"
     LOAD = "load"
     FENCE = "fence"
     UNFENCE = "unfence"
@@ -33,12 +35,21 @@ class Verb(StrEnum):
     POLL_TICKET = "look_at_ticket"
     LEAVE_ROOM = "leave_room"
     GET_ROOM = "look_at_room"
+    ADMIT = "admit"
     SPEND_TOKENS = "take_tokens"
     SURVEY = "survey"
 
 
 IN_THE_ROOM: Final = frozenset(
-    (Verb.ISSUE_TICKET, Verb.POLL_TICKET, Verb.LEAVE_ROOM, Verb.GET_ROOM, Verb.EXPIRE)
+    (
+        Verb.ISSUE_TICKET,
+        Verb.POLL_TICKET,
+        Verb.LEAVE_ROOM,
+        Verb.GET_ROOM,
+        Verb.ADMIT,
+        Verb.EXPIRE,
+        Verb.CHANGE_SALE,
+    )
 )
 """Verbs whose scripts also need the keys of waiting rooms."""
 OF_ONE_REQUEST: Final = frozenset((Verb.LOAD, Verb.FENCE, Verb.UNFENCE, Verb.ANNOUNCE))

@@ -54,8 +54,10 @@ async def missing_ranges(connections: Connections) -> list[str]:
 
 
 async def unreadable_rows(connections: Connections, limit: int) -> list[asyncpg.Record]:
-    """Return sales, reservations and webhook messages with unreadable values, at most `limit` of each."""
+    """Return sales, reservations, webhook messages and facts with unreadable values, at most `limit` of
+    each."""
     async with connections.connection() as connection:
         rows = await connection.fetch(query("unreadable_sales"), limit)
         rows += await connection.fetch(query("unreadable_reservations"), limit)
-        return rows + await connection.fetch(query("unreadable_deliveries"), limit)
+        rows += await connection.fetch(query("unreadable_deliveries"), limit)
+        return rows + await connection.fetch(query("unreadable_facts"), limit)

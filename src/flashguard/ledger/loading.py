@@ -67,6 +67,10 @@ class SaleRows:
         """Return the ids under which nothing may be granted or ended."""
         return await self._all("parked_to_load")
 
+    async def amendments(self) -> list[asyncpg.Record]:
+        """Return the amends, each with its key and what it made of the reservation."""
+        return await self._all("amendments_to_load")
+
     async def changes(self) -> list[asyncpg.Record]:
         """Return the changes of the sale, each with its key and outcome."""
         return await self._all("sale_changes_to_load")
@@ -79,6 +83,10 @@ class SaleRows:
         """Yield the units that each customer has used of the limit."""
         return self._pages("used_to_load", self._sale_id)
 
+    def limits_used(self) -> AsyncGenerator[list[asyncpg.Record], None]:
+        """Yield what limits by item and by identity count, by the names of memory's fields."""
+        return self._pages("limits_used_to_load", self._sale_id)
+
     def holds(self) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Yield the live holds."""
         return self._pages("holds_to_load", self._sale_id)
@@ -88,7 +96,7 @@ class SaleRows:
         return self._pages("waiting_to_load", self._sale_id)
 
     def hold_history(self, since_ms: int) -> AsyncGenerator[list[asyncpg.Record], None]:
-        """Yield what each customer did with holds since this time."""
+        """Yield what each customer, and each identity that counts, did with holds since this time."""
         return self._pages("hold_history_to_load", self._sale_id, since_ms)
 
     def reserved(self) -> AsyncGenerator[list[asyncpg.Record], None]:

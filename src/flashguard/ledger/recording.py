@@ -1,6 +1,7 @@
 """What the recorder writes: one group of the journal, in one transaction that also moves the position."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 
 import asyncpg
 
@@ -36,6 +37,25 @@ async def record_group(
     return row["applied"], list(row["drift"])
 
 
+async def record_groups(
+    connection: Connection, moves: Sequence[Mapping[str, object]], rows: tuple[str, str, str]
+) -> tuple[bool, list[str]]:
+    """Apply the groups of several partitions and move all their positions, or none: compare-and-set.
+
+    Parameters:
+        moves: per partition where it must stand, and where it stands afterwards; see `record_groups` in
+            schema.sql for the names.
+        rows: as in `record_group`, of all groups.
+
+    Returns:
+        as `record_group` does. False: a position was not the one given, or another transaction has it locked.
+    """
+    row = await connection.fetchrow(query("record_groups"), json.dumps(moves), *rows)
+    if row is None:
+        raise AssertionError("record_groups always answers")
+    return row["applied"], list(row["drift"])
+
+
 async def write_rare_events(connection: Connection, late_confirms: str, sale_turns: str) -> None:
     """Write the events of late confirms and of changed sales; both are JSON."""
     await connection.execute(query("write_rare_events"), late_confirms, sale_turns)
@@ -58,14 +78,35 @@ async def record_change_keys(connection: Connection, columns: Columns) -> None:
     await connection.execute(query("record_change_keys"), *columns)
 
 
+async def record_amends(connection: Connection, amends: str) -> None:
+    """Amend holds and orders, given as JSON."""
+    await connection.execute(query("record_amends"), amends)
+
+
 async def record_cancels(connection: Connection, cancels: str) -> None:
     """Cancel orders, given as JSON."""
     await connection.execute(query("record_cancels"), cancels)
 
 
 async def describe_sales(connection: Connection, columns: Columns) -> None:
-    """Write names and waiting rooms that changed: sale, name, room."""
+    """Write names and waiting rooms that changed: sale, name, room, its lottery's seed."""
     await connection.execute(query("describe_sales"), *columns)
+
+
+async def replace_items(connection: Connection, sale: str, definition: str) -> None:
+    """Give a draft the items of this JSON."""
+    await connection.execute(query("remove_items"), sale)
+    await connection.execute(query("insert_items"), sale, definition)
+
+
+async def change_items(connection: Connection, changes: str) -> None:
+    """Add, change and remove items, given as JSON."""
+    await connection.execute(query("change_items"), changes)
+
+
+async def delete_drafts(connection: Connection, sales: Collection[str]) -> None:
+    """Delete these drafts, and all that is kept under their ids."""
+    await connection.execute(query("delete_drafts"), list(sales))
 
 
 async def restore_sales(connection: Connection, creations: str) -> str | None:
@@ -92,7 +133,15 @@ async def reservation_statuses(
     connection: Connection, ids: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
     """Return the status of each of these reservations, named by sale and short id, that the ledger has."""
+    return {id_: status for id_, (status, _) in (await known_reservations(connection, ids)).items()}
+
+
+async def known_reservations(
+    connection: Connection, ids: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str, int]]:
+    """Return status and revision of each of these reservations, named by sale and short id, that the ledger
+    has."""
     rows = await connection.fetch(
         query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
     )
-    return {(row["sale_id"], row["id"]): row["status"] for row in rows}
+    return {(row["sale_id"], row["id"]): (row["status"], row["revision"]) for row in rows}

@@ -1,6 +1,7 @@
 """What an operator's choice for memory writes: a ledger that fell back gets what memory still has."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from .connections import Connection
@@ -16,12 +17,30 @@ class FromMemory(StrEnum):
     HELD = "held_as_in_memory"
     RESTOCKS = "restocks_as_in_memory"
     CHANGES = "changes_as_in_memory"
+    AMENDMENTS = "amendments_as_in_memory"
 
 
-async def add_sale(connection: Connection, sale: str, partition: int, skus: Sequence[str]) -> None:
-    """Insert a sale and items that only memory has left; the ledger's own rows stay."""
+async def add_sale(
+    connection: Connection,
+    sale: str,
+    partition: int,
+    counters: Sequence[str],
+    recipes: Mapping[str, object],
+) -> None:
+    """Insert a sale with its items and pools that only memory has left; the ledger's own rows stay.
+
+    Parameters:
+        recipes: of a sale with pools, each counter's, as memory has it: see lib/pools.lua.
+    """
     await connection.execute(query("sale_from_memory"), sale, partition)
-    await connection.execute(query("items_from_memory"), sale, list(skus))
+    known = [recipes.get(counter) for counter in counters]
+    await connection.execute(
+        query("items_from_memory"),
+        sale,
+        list(counters),
+        [recipe if isinstance(recipe, str) else "item" for recipe in known],
+        [json.dumps(recipe) if isinstance(recipe, list) and recipe else None for recipe in known],
+    )
 
 
 async def raise_stock(connection: Connection, sales: Sequence[str]) -> None:
@@ -48,6 +67,16 @@ async def write_used_limits(
 ) -> None:
     """Write the units that customers have by memory and by no reservation of the ledger."""
     await connection.execute(query("used_as_in_memory"), sale, list(customers), list(units))
+
+
+async def write_terms(
+    connection: Connection, sale: str, terms: Mapping[str, tuple[int | None, bool]]
+) -> None:
+    """Write each item's price since it was changed, and whether it is on sale; remove the items that memory
+    does not have, as far as nothing of them is held or sold."""
+    prices, on_sale = ([each[at] for each in terms.values()] for at in range(2))
+    await connection.execute(query("terms_as_in_memory"), sale, list(terms), prices, on_sale)
+    await connection.execute(query("items_not_in_memory"), sale, list(terms))
 
 
 async def write_counters(

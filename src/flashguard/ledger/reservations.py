@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from flashguard.model import (
+    AmendedOrder,
     CancelledOrder,
     CustomerId,
     Line,
@@ -18,9 +20,12 @@ from flashguard.model import (
     SaleId,
     Sku,
     invalid_time,
+    priced,
     public_sale,
 )
 from flashguard.model.arguments import NAME, is_text, must
+from flashguard.model.attached import NAMES as ATTACHED
+from flashguard.model.locations import allocated
 
 from .connections import Connections
 from .unreadable import all_readable, check_times, readable_row, sound_lines
@@ -35,6 +40,7 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
     status: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -43,7 +49,7 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
             ValueError: a time has no offset from UTC, or is outside the years 2000 to 9998, or another
                 value is of another type.
         """
-        for name in ("customer", "short_id", "status"):
+        for name in ("customer", "short_id", "status", "reference"):
             text = getattr(self, name)
             must((text is None or is_text(text), f"{name}: {NAME}"))
         must((isinstance(self.newest, bool), "newest: must be True or False"))
@@ -54,6 +60,36 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
 
 
 ALL_ORDERS = OrderFilter()
+PAGES_OF_ORDERS: Final = {
+    (False, False): "orders_page",
+    (True, False): "newest_orders_page",
+    (False, True): "orders_page_of_reference",
+    (True, True): "newest_orders_page_of_reference",
+}
+"""The query, by whether the newest come first, and whether they have one reference."""
+
+
+class ReservationFilter(Struct, frozen=True, kw_only=True):
+    """Which reservations of a sale to list."""
+
+    customer: str | None = None
+    status: ReservationStatus | None = None
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: a value is of another type.
+        """
+        must(
+            (self.customer is None or is_text(self.customer), f"customer: {NAME}"),
+            (self.reference is None or is_text(self.reference), f"reference: {NAME}"),
+            (
+                self.status is None or isinstance(self.status, ReservationStatus),
+                "status: must be a ReservationStatus",
+            ),
+        )
 
 
 class RecordedReservation(Struct, frozen=True):
@@ -63,6 +99,27 @@ class RecordedReservation(Struct, frozen=True):
     customer: str
     lines: list[Any]
     status: ReservationStatus
+    details: dict[str, Any] = {}
+
+    @property
+    def takes(self) -> list[Any] | None:
+        """What it moves, flat, where that is not its lines."""
+        return self.details.get("takes")
+
+    @property
+    def identities(self) -> dict[str, str] | None:
+        """What limits by identity count it by, where it has any."""
+        return self.details.get("identities")
+
+    @property
+    def revision(self) -> int:
+        """How often it was amended."""
+        return int(self.details.get("revision", 0))
+
+    @property
+    def cancelled(self) -> list[Any]:
+        """The items of it that were cancelled, flat as its lines."""
+        return list(self.details.get("cancelled", ()))
 
 
 class Reservations:
@@ -77,9 +134,18 @@ class Reservations:
         Raises:
             UnreadableRow: its values can't be read.
         """
+        found = await self.get_with_fingerprint(sale_id, id_)
+        return None if found is None else found[0]
+
+    async def get_with_fingerprint(self, sale_id: SaleId, id_: str) -> tuple[Reservation, int] | None:
+        """Return a reservation, and the fingerprint of the request that made it; None when there is none.
+
+        Raises:
+            UnreadableRow: its values can't be read.
+        """
         with readable_row("reservation", f"{sale_id}.{id_}"):
             row = await self._connections.row("reservation", sale_id, id_)
-            return None if row is None else _reservation(row)
+            return None if row is None else (_reservation(row), row["fingerprint"])
 
     async def recorded(self, ids: Sequence[tuple[SaleId, str]]) -> dict[tuple[str, str], RecordedReservation]:
         """Return those of these reservations, named by sale and short id, that the ledger has."""
@@ -90,6 +156,7 @@ class Reservations:
                 row["customer"],
                 json.loads(row["lines"]),
                 ReservationStatus(row["status"]),
+                json.loads(row["details"] or "{}"),
             )
             for row in rows
         }
@@ -104,7 +171,7 @@ class Reservations:
         """Return a page of orders of a sale, or of the shards of one, oldest first unless the filter says
         otherwise. Unreadable rows are left out."""
         at, id_ = after or (None, "")
-        name = "newest_orders_page" if which.newest else "orders_page"
+        name = PAGES_OF_ORDERS[which.newest, which.reference is not None]
         found: list[Reservation] = []
         while len(found) < limit:
             rows = await self._connections.rows(name, list(sale_ids), at, _short(id_), limit, *_where(which))
@@ -114,6 +181,54 @@ class Reservations:
                 break
             at, id_ = last
         return found[:limit]
+
+    async def page(
+        self,
+        sale_ids: Sequence[SaleId],
+        after: tuple[datetime, str] | None,
+        limit: int,
+        which: ReservationFilter,
+        now: datetime,
+    ) -> list[Reservation]:
+        """Return a page of reservations of a sale, or of the shards of one, by their ids. Unreadable rows are
+        left out.
+
+        Parameters:
+            now: by memory's clock: a hold past its end counts as expired.
+        """
+        shard, _, id_ = ("", "", "") if after is None else after[1].rpartition(".")
+        name = "reservations_page"
+        where: tuple[object, ...] = (which.customer, which.status)
+        if which.reference is not None:
+            name, where = "reservations_of_reference_page", (*where, which.reference)
+        elif which.status is ReservationStatus.HELD and which.customer is not None:
+            name, where = "holds_of_customer_page", (which.customer,)
+        found: list[Reservation] = []
+        while len(found) < limit:
+            rows = await self._connections.rows(name, list(sale_ids), id_, shard, limit, now, *where)
+            found += all_readable("reservation", rows, _reservation)
+            if len(rows) < limit:
+                break
+            id_, shard = rows[-1]["id"], rows[-1]["sale_id"]
+        return found[:limit]
+
+    async def amendment(self, sale_id: SaleId, key: str) -> tuple[int, str] | None:
+        """Return the fingerprint and the reservation's short id of the amend with this key; None where the
+        ledger does not have it."""
+        row = await self._connections.row("amendment", sale_id, key)
+        return None if row is None else (row["fingerprint"], row["id"])
+
+    async def cancel_items_archived(self, amend: dict[str, Any], *, closed_seconds: float) -> bool:
+        """Cancel items of an order of a sale that closed at least this long ago, so that no memory has it.
+
+        Parameters:
+            amend: what `record_amends` takes.
+
+        Returns:
+            False when the ledger does not have the order at the revision before, or the sale is not so old.
+        """
+        text = msgspec.json.encode(amend).decode()
+        return bool(await self._connections.value("cancel_items_archived", text, closed_seconds))
 
     async def cancel_archived(
         self, sale_id: SaleId, id_: str, *, restock: bool, reason: str, closed_seconds: float
@@ -130,12 +245,21 @@ def lines_from_flat(flat: Sequence[Any]) -> tuple[Line, ...]:
     return tuple(Line(Sku(sku), quantity) for sku, quantity in zip(flat[::2], flat[1::2], strict=True))
 
 
+def _prices(first: str | None, details: dict[str, Any]) -> dict[str, int]:
+    """Return the prices of a reservation: its own, or the first ones of items that have others now."""
+    own = details.get("prices", {})
+    if not isinstance(own, dict) or not all(type(price) is int for price in own.values()):
+        raise ValueError(f"its prices are {str(own)[:100]}")
+    return {**json.loads(first), **own} if first else own
+
+
 def _short(id_: str) -> str:
     return id_.rsplit(".", 1)[-1]
 
 
 def _where(which: OrderFilter) -> tuple[object, ...]:
-    return which.customer, which.short_id, which.status, which.since, which.until
+    where = which.customer, which.short_id, which.status, which.since, which.until
+    return where if which.reference is None else (*where, which.reference)
 
 
 def _reservation(row: asyncpg.Record) -> Reservation:
@@ -145,16 +269,26 @@ def _reservation(row: asyncpg.Record) -> Reservation:
         kind = CancelledOrder
         more = {"restocked": row["restocked"], "cancel_reason": row["cancel_reason"]}
         more["cancelled_at"] = row["ended_at"]
+    details: dict[str, Any] = json.loads(row["details"]) if row["details"] else {}
+    more |= {name: details[name] for name in ATTACHED if name in details}
+    cancelled = details.get("cancelled", [])
+    if cancelled:
+        if not sound_lines(cancelled):
+            raise ValueError(f"its details are {row['details'][:100]}")
+        kind = kind if kind is CancelledOrder else AmendedOrder
+        more["cancelled_items"] = lines_from_flat(cancelled)
     check_times(row["created_at"], row["expires_at"], row["confirmed_at"], row["ended_at"])
-    lines = json.loads(row["lines"])
+    lines, takes = json.loads(row["lines"]), details.get("takes")
     if not sound_lines(lines):
         raise ValueError(f"its lines are {row['lines'][:100]}")
+    if takes is not None and not sound_lines(takes):
+        raise ValueError(f"its details are {row['details'][:100]}")
     return kind(
         id=ReservationId(f"{row['sale_id']}.{row['id']}"),
         sale_id=public_sale(row["sale_id"]),
         customer=CustomerId(row["customer"]),
         status=ReservationStatus(row["status"]),
-        items=lines_from_flat(lines),
+        items=priced(allocated(lines_from_flat(lines), takes), _prices(row["first_prices"], details)),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         confirmed_at=row["confirmed_at"],

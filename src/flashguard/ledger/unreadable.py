@@ -48,6 +48,11 @@ def sound_lines(lines: object) -> bool:
     )
 
 
+def sound_details(details: object) -> bool:
+    """Return whether these can be a reservation's details: a map whose takes are as `sound_lines` says."""
+    return isinstance(details, dict) and ("takes" not in details or sound_lines(details["takes"]))
+
+
 class Unreadable:
     """The rows that this process could not read, by kind and id."""
 

@@ -22,7 +22,7 @@ async def waiting_entry(connections: Connections, sale: str, short_id: str) -> a
 
 async def record_joins(connection: Connection, columns: Sequence[list[object]]) -> None:
     """Write entries that joined, given as columns: sale, id, place, customer, sku, units, fingerprint, time
-    in Unix milliseconds, admitted."""
+    in Unix milliseconds, admitted, identities as JSON."""
     await connection.execute(query("record_joins"), *columns)
 
 

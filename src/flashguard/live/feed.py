@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from flashguard.errors import FlashGuardError
-from flashguard.journal import Entry, SaleChange, decode_entry
+from flashguard.journal import Entry, ItemChange, SaleChange, decode_entry
 from flashguard.model import Position, SaleId
 
 from .source import Source
@@ -24,6 +24,8 @@ PAGES_PER_EVENT: Final = 20
 BLOCK_MS: Final = 1000
 SNAPSHOT_SECONDS: Final = 3.0
 """How often a sale is compared with a fresh snapshot: only a snapshot has a new name."""
+ITEM_SECONDS: Final = 0.2
+"""From the journal's entry about a changed item to the snapshot that has it."""
 SPREAD_SNAPSHOT_SECONDS: Final = 0.2
 """The same for a spread sale: its stock is in several journals, so all its shards are read."""
 TURN_SECONDS: Final = 0.1
@@ -138,10 +140,12 @@ class Feed:
             if topic is not None:
                 topic.take(entry.epoch, entry.seq, counters)
         for transition in entry.body.transitions:
-            if isinstance(transition, SaleChange):
+            if isinstance(transition, SaleChange | ItemChange):
                 topic = self.topics.get(transition.sale)
-                if topic is not None:
+                if topic is not None and isinstance(transition, SaleChange):
                     topic.take(entry.epoch, entry.seq, transition)
+                elif topic is not None:  # the ledger has the item soon
+                    topic.snapshot_due_at = _clock() + ITEM_SECONDS
 
     def _flush(self, position: Position) -> None:
         for topic in self.topics.values():

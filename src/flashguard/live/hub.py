@@ -37,7 +37,7 @@ class Hub:
 
     Parameters:
         sale_view: shows a sale as the API does.
-        max_viewers: open streams at most, of sales and of simulations together.
+        max_viewers: open streams at most, of sales, tickets and simulations together.
     """
 
     def __init__(self, source: Source, sale_view: SaleView, *, max_viewers: int) -> None:
@@ -71,7 +71,7 @@ class Hub:
             Full, Ending: not now.
             FlashGuardError: neither memory nor ledger answers.
         """
-        self._check_room()
+        self.check_room()
         feed = self._feed(self._source.partition(sale_id))
         topic = feed.topics.get(sale_id)
         if topic is None or not topic.loaded:
@@ -95,7 +95,7 @@ class Hub:
         Raises:
             Full, Ending: not now.
         """
-        self._check_room()
+        self.check_room()
         self._channels.add(channel)
         return self._enter(channel, channel.snapshot())
 
@@ -114,14 +114,19 @@ class Hub:
         for feed in self._feeds.values():
             feed.stop()
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Check that one more viewer may come.
+
+        Raises:
+            Full, Ending: not now.
+        """
         if self.ended:
             raise Ending
         if self.viewers >= self._max_viewers:
             raise Full
 
     def _enter(self, channel: Channel, first: bytes) -> Viewer:
-        self._check_room()
+        self.check_room()
         self.viewers += 1
         return Viewer(channel, sse.RETRY + first, self._left)
 

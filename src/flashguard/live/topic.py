@@ -2,13 +2,26 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from flashguard.errors import Code
 from flashguard.journal import Counters, SaleChange
-from flashguard.model import Durability, Item, Sale, SaleId, SaleStatus, Sku, from_millis, to_millis
+from flashguard.model import (
+    Durability,
+    Item,
+    LocationStock,
+    Pool,
+    Sale,
+    SaleId,
+    SaleStatus,
+    Sku,
+    from_millis,
+    to_millis,
+)
+from flashguard.model.locations import item_and_location
+from flashguard.model.pools import drawn, located, own_stock
 from flashguard.model.rules import from_kernel
 
 from . import sse
@@ -20,6 +33,7 @@ AWAY_DETAIL: Final = "Memory does not answer now; the numbers are those last kno
 SaleView = Callable[[Sale], dict[str, Any]]
 """A sale as the API shows it."""
 News = Counters | SaleChange
+Counted = TypeVar("Counted", Item, Pool)
 
 
 class Topic:
@@ -40,6 +54,7 @@ class Topic:
         self._view = sale_view
         self._sale: Sale | None = None
         self._items: dict[Sku, Item] = {}
+        self._pools: dict[Sku, Pool] = {}
         self._since = 0
         self._sale_seq = 0
         self._changed_at: dict[Sku, int] = {}
@@ -69,13 +84,16 @@ class Topic:
         self._skew_ms = snapshot.now_ms - local_ms
         if fresh:
             self.away, self.epoch, self._since, self._changed_at = False, snapshot.epoch, snapshot.seq, {}
-            self._items = {}
+            self._items, self._pools = {}, {}
         self.seq = snapshot.seq
         if fresh or before is None or _face(before) != _face(after):
-            # What the clock or a new name changed has no journal entry: no viewer resumes from before it.
+            # What the clock, a name or an item's terms changed has no news: no viewer resumes from before it.
             self._renew(after, snapshot.seq if fresh else snapshot.seq + 1)
+        self._items = {item.sku: self._items[item.sku] for item in after.items if item.sku in self._items}
+        for pool in after.pools:
+            self._put(pool.id, pool, self._pools, snapshot.seq)
         for item in after.items:
-            self._put(item, snapshot.seq)
+            self._put(item.sku, item, self._items, snapshot.seq)
         early, self._early = self._early, {}
         for epoch, seq, news in early.values():
             self.take(epoch, seq, news)
@@ -87,6 +105,7 @@ class Topic:
         """Take the ledger's sale, for viewers that come while memory is away."""
         self._sale = sale
         self._items = {item.sku: item for item in sale.items}
+        self._pools = {pool.id: pool for pool in sale.pools}
         self._encoded = None
 
     def take(self, epoch: int, seq: int, news: News) -> None:
@@ -99,9 +118,28 @@ class Topic:
             changed = _changed(self._sale, news)
             if _face(changed) != _face(self._sale):  # the clock's change may be known before it is journalled
                 self._renew(changed, seq)
-        elif not self.spread and (item := self._items.get(news.sku)):
-            counted = msgspec.structs.replace(item, stock=news.stock, held=news.held, sold=news.sold)
-            self._put(counted, seq)
+        elif not self.spread:
+            self._count(news, seq)
+
+    def _count(self, news: Counters, seq: int) -> None:
+        """Take the counters of an item, a pool, or an item at a location; those of a pool change what its
+        items have available."""
+        replace = msgspec.structs.replace
+        if item := self._items.get(news.sku):
+            stock = own_stock(item, news.stock)
+            self._put(item.sku, replace(item, stock=stock, held=news.held, sold=news.sold), self._items, seq)
+        elif pool := self._pools.get(news.sku):
+            counted = replace(pool, stock=news.stock, held=news.held, sold=news.sold)
+            self._put(pool.id, counted, self._pools, seq)
+            drawing = [item for item in self._items.values() if any(use.pool == pool.id for use in item.uses)]
+            for item in drawn(drawing, self._pools.values()):
+                self._put(item.sku, item, self._items, seq)
+        else:
+            sku, location = item_and_location(news.sku)
+            if location is not None and (item := self._items.get(sku)):
+                counters = {news.sku: (news.stock, news.held, news.sold)}
+                places = located(item, counters)
+                self._put(sku, replace(item, locations=places), self._items, seq)
 
     def lose(self) -> None:
         """Tell viewers once that memory is away, and apply no entry until the next snapshot."""
@@ -128,7 +166,8 @@ class Topic:
         """Return the whole sale, encoded once per change."""
         if self._encoded is None:
             assert self._sale is not None
-            sale = msgspec.structs.replace(self._sale, items=tuple(self._items.values()))
+            items, pools = tuple(self._items.values()), tuple(self._pools.values())
+            sale = msgspec.structs.replace(self._sale, items=items, pools=pools)
             if self.away:
                 self._encoded = sse.event("sale", self._view(sale)) + _away_event()
             else:
@@ -168,27 +207,34 @@ class Topic:
     def _renew(self, sale: Sale, seq: int) -> None:
         self._sale, self._sale_seq, self._sale_dirty, self._encoded = sale, seq, True, None
 
-    def _put(self, item: Item, seq: int) -> None:
-        if self._items.get(item.sku) != item:
-            self._items[item.sku] = item
-            self._changed_at[item.sku] = seq
-            self._dirty.add(item.sku)
+    def _put(self, name: Sku, counted: Counted, known: dict[Sku, Counted], seq: int) -> None:
+        if known.get(name) != counted:
+            known[name] = counted
+            self._changed_at[name] = seq
+            self._dirty.add(name)
             self._encoded = None
 
-    def _stock_event(self, skus: list[Sku]) -> bytes:
-        items = [
-            {"sku": i.sku, "stock": i.stock, "available": i.available, "held": i.held, "sold": i.sold}
-            for i in (self._items[sku] for sku in skus)
-        ]
-        data = {"sale_id": self.sale_id, "at": datetime.now(UTC), "items": items}
+    def _stock_event(self, names: list[Sku]) -> bytes:
+        items = [{"sku": name, **_counters(self._items[name])} for name in names if name in self._items]
+        pools = [{"id": name, **_counters(self._pools[name])} for name in names if name in self._pools]
+        data = {"sale_id": self.sale_id, "at": datetime.now(UTC), "items": items, "pools": pools}
         return sse.event("stock", data, self._id)
+
+
+def _counters(of: Item | Pool | LocationStock) -> dict[str, Any]:
+    counters = {"available": of.available, "held": of.held, "sold": of.sold}
+    if not isinstance(of, Item):
+        return {"stock": of.stock, **counters}
+    places = {"locations": [{"id": at.id, **_counters(at)} for at in of.locations]} if of.locations else {}
+    return {"stock": of.stock_in_all, **counters, **places}
 
 
 def _face(sale: Sale) -> tuple[object, ...]:
     """Return what of a sale is not its stock."""
     times = sale.starts_at, sale.ends_at, sale.hold_seconds
     durability = sale.hold_durability, sale.effective_hold_durability
-    return sale.name, sale.status, times, sale.limit_per_customer, sale.waiting_room, durability
+    items = [(i.sku, i.name, i.price_minor, i.currency, i.limit_per_customer, i.on_sale) for i in sale.items]
+    return sale.name, sale.status, times, sale.limit_per_customer, sale.waiting_room, durability, items
 
 
 def _changed(sale: Sale, change: SaleChange) -> Sale:

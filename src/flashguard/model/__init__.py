@@ -1,5 +1,6 @@
 """The nouns of FlashGuard, without I/O: sale, item, reservation, outcome, names and times."""
 
+from .fact import Fact, FactPage
 from .names import (
     MAX_KEY,
     MAX_NAME,
@@ -21,6 +22,7 @@ from .names import (
 )
 from .outcome import (
     KINDS_WITH_IDS,
+    AmendedOrder,
     Amount,
     CancelledOrder,
     Granted,
@@ -40,14 +42,20 @@ from .sale import (
     MAX_QUANTITY,
     MAX_STOCK,
     Durability,
+    IdentityLimit,
     Item,
     Line,
+    Location,
+    LocationStock,
+    Pool,
     RoomMode,
     Sale,
     SaleStatus,
+    Use,
     WaitingRoom,
     invalid_basket,
     merge_lines,
+    priced,
 )
 from .times import EARLIEST_TIME_MS, LATEST_TIME_MS, from_millis, invalid_time, rounded_time, to_millis
 
@@ -61,18 +69,25 @@ __all__ = [
     "MAX_PRICE_MINOR",
     "MAX_QUANTITY",
     "MAX_STOCK",
+    "AmendedOrder",
     "Amount",
     "CancelledOrder",
     "CustomerId",
     "Durability",
+    "Fact",
+    "FactPage",
     "Granted",
+    "IdentityLimit",
     "Item",
     "Key",
     "KeyScope",
     "Line",
+    "Location",
+    "LocationStock",
     "Millis",
     "MinorUnits",
     "Outcome",
+    "Pool",
     "Position",
     "RateKind",
     "Refund",
@@ -86,6 +101,7 @@ __all__ = [
     "SaleStatus",
     "ScopedKey",
     "Sku",
+    "Use",
     "WaitingRoom",
     "from_millis",
     "invalid_basket",
@@ -96,6 +112,7 @@ __all__ = [
     "is_str",
     "merge_lines",
     "partition_of",
+    "priced",
     "public_sale",
     "rounded_time",
     "split_reservation_id",

@@ -14,6 +14,7 @@ from typing import Final
 SEED_BYTES: Final = 32
 NUMBER_HEX_DIGITS: Final = 12
 """48 bits: exact as a score in Valkey, and smaller than every score made from a time."""
+MOST_NUMBER: Final = 16**NUMBER_HEX_DIGITS - 1
 
 
 def new_seed() -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from flashguard.errors import Code
 
@@ -34,15 +34,25 @@ class Reservation(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     confirmed_at: datetime | None = None
     receipt: str | None = None
+    reference: str | UnsetType = UNSET
+    """The shop's own; like the metadata UNSET, and in no answer, where it gave none."""
+    metadata: dict[str, str] | UnsetType = UNSET
+
+
+class AmendedOrder(Reservation, frozen=True, kw_only=True):
+    """An order of which some items were cancelled; `items` are those that are left."""
+
+    cancelled_items: tuple[Line, ...]
 
 
 class CancelledOrder(Reservation, frozen=True, kw_only=True):
     """A cancelled order. `restocked`: True when its units are on sale again, False when they left the
-    stock."""
+    stock; `cancelled_items`: those that were cancelled before the rest of it, where there were any."""
 
     cancelled_at: datetime
     restocked: bool
     cancel_reason: str
+    cancelled_items: tuple[Line, ...] | UnsetType = UNSET
 
 
 class Amount(Struct, frozen=True):
@@ -75,7 +85,10 @@ class Refused(Struct, frozen=True, kw_only=True):
     detail: str = ""
     sku: str | None = None
     available: int | None = None
+    pool: str | None = None
     limit: int | None = None
+    used: int | None = None
+    by: str | None = None
     retry_after_seconds: float | None = None
     refund: Refund | None = None
 

@@ -1,6 +1,6 @@
 """A waiting room's rules, as the ledger and the kernel store them."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -28,14 +28,18 @@ def stored_room(text: str | None, seed: str | None) -> WaitingRoom | None:
     return msgspec.structs.replace(_decode(text), commitment=commitment(seed))
 
 
-def room_rule(room: WaitingRoom, *, opened: bool) -> dict[str, Any]:
-    """Return the rules as the kernel stores them: see scripts/lib/room.lua.
+NEITHER: Final = {"room": False, "doors": False}
+"""The change of a sale's rules that ends its waiting room."""
+
+
+def room_rules(room: WaitingRoom, *, opened: bool) -> dict[str, Any]:
+    """Return the rules as the kernel stores them, by name: see scripts/lib/room.lua.
 
     Parameters:
         opened: the lottery's seed may be public, so the lottery accepts no more tickets, also after a
             rebuild.
     """
-    return {
+    rule = {
         "mode": room.mode,
         "rate": room.admit_per_second,
         "most": room.max_active,
@@ -44,3 +48,4 @@ def room_rule(room: WaitingRoom, *, opened: bool) -> dict[str, Any]:
         "proof": room.proof_of_work,
         "opened": opened,
     }
+    return {"doors" if room.open_to_all else "room": rule}

@@ -1,11 +1,12 @@
 """A sale, its items, its waiting room, and the lines of a buyer's basket."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from .names import MAX_NAME, MinorUnits, SaleId, Sku, is_name, is_sale_id, is_str
 from .rules import NO_RULES, Rules
@@ -56,24 +57,50 @@ class WaitingRoom(Struct, frozen=True, kw_only=True):
     session_seconds: int = 300
     max_waiting: int = 1_000_000
     proof_of_work: bool = False
+    proof_tries: int = 256
+    """Keys that a solution takes on average; at most twice as many."""
+    proof_harder_at: int | None = None
+    """Waiting buyers from which a proof takes more tries, in proportion to the crowd; None: never."""
+    open_to_all: bool = False
+    """The doors are open: no buyer needs an admission. They are never closed again."""
     commitment: str | None = None
     """SHA-256 of the lottery's seed, in hex."""
 
 
-class Line(Struct, frozen=True, forbid_unknown_fields=True):
-    """A quantity of one item."""
+class Allocation(Struct, frozen=True):
+    """Units of a reservation's line at one location."""
 
-    sku: Sku
+    location: str
     quantity: int
 
 
-class Item(Struct, frozen=True, kw_only=True):
-    """An item on sale. Always `stock = available + held + sold`."""
+class Line(Struct, frozen=True, forbid_unknown_fields=True):
+    """A quantity of one item.
+
+    Parameters:
+        location: of a request, where it must be taken, for example because it is picked up there.
+        allocations: of a reservation, where its units are; UNSET of an item that has none at locations.
+        price_minor: of a reservation: the price of one unit at its hold, once the item's price was changed.
+    """
 
     sku: Sku
+    quantity: int
+    location: str | UnsetType = UNSET
+    allocations: tuple[Allocation, ...] | UnsetType = UNSET
+    price_minor: MinorUnits | UnsetType = UNSET
+
+
+class Location(Struct, frozen=True, kw_only=True):
+    """A place where units of items are: a warehouse, a shop."""
+
+    id: str
     name: str
-    price_minor: MinorUnits
-    currency: str
+
+
+class LocationStock(Struct, frozen=True, kw_only=True):
+    """An item's units at a location. Always `stock = available + held + sold`."""
+
+    id: str
     stock: int
     held: int = 0
     sold: int = 0
@@ -81,6 +108,77 @@ class Item(Struct, frozen=True, kw_only=True):
     @property
     def available(self) -> int:
         return self.stock - self.held - self.sold
+
+
+class Use(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one unit of an item draws from a pool."""
+
+    pool: Sku
+    quantity: int = 1
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    """Units that several items draw from. Always `stock = available + held + sold`."""
+
+    id: Sku
+    name: str
+    stock: int
+    held: int = 0
+    sold: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.stock - self.held - self.sold
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """An item on sale. Always `stock = available + held + sold`, of an item that draws from no pool.
+
+    Parameters:
+        stock: its own; None of an item that draws from pools alone, or has its units at locations.
+        in_pools: how many of it its pools have available; None of an item that draws from none.
+        locations: its units at each location of the sale; empty of an item without.
+        limit_per_customer: the most units of it that one customer gets, beside the sale's own limit.
+        on_sale: False: no new holds; what is held goes on.
+    """
+
+    sku: Sku
+    name: str
+    price_minor: MinorUnits
+    currency: str
+    stock: int | None = None
+    held: int = 0
+    sold: int = 0
+    uses: tuple[Use, ...] = ()
+    in_pools: int | None = None
+    locations: tuple[LocationStock, ...] = ()
+    limit_per_customer: int | None = None
+
+    @property
+    def stock_in_all(self) -> int | None:
+        """Its own stock, or that of all its locations; None of an item that draws from pools alone."""
+        return sum(each.stock for each in self.locations) if self.locations else self.stock
+
+    on_sale: bool = True
+
+    @property
+    def available(self) -> int:
+        if self.locations:
+            return sum(each.available for each in self.locations)
+        if self.stock is None:
+            return self.in_pools or 0
+        own = self.stock - self.held - self.sold
+        return own if self.in_pools is None else min(own, self.in_pools)
+
+
+class IdentityLimit(Struct, frozen=True, forbid_unknown_fields=True):
+    """At most `units` for each identity of the name `by`; of these items, or of all where `skus` is None."""
+
+    by: str
+    units: int
+    skus: tuple[Sku, ...] | None = None
+    hold_rules: bool = False
+    """Whether the sale's budget of held units and its cool-down count for each such identity, too."""
 
 
 class Sale(Struct, frozen=True, kw_only=True):
@@ -102,16 +200,36 @@ class Sale(Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
     spread: int = 1
     """The number of shards, each on its own partition, that share the stock and the buyers."""
+    pools: tuple[Pool, ...] = ()
+    locations: tuple[Location, ...] = ()
+    """In the order in which units are taken from them."""
+    split: bool = False
+    """Whether a basket that no location has all of is taken from several."""
+    limits: tuple[IdentityLimit, ...] = ()
+
+
+def is_plain(line: Line) -> bool:
+    """Return whether a line is a quantity and nothing else."""
+    return line.location is UNSET and line.allocations is UNSET and line.price_minor is UNSET
 
 
 def merge_lines(lines: list[Line] | tuple[Line, ...]) -> tuple[Line, ...]:
-    """Return one line per item, with the sum of its quantities, in the order in which items first appear."""
-    if len(lines) == 1:
+    """Return one line per item, with the sum of its quantities and nothing else, in the order in which items
+    first appear."""
+    if len(lines) == 1 and is_plain(lines[0]):
         return tuple(lines)
     quantities: dict[Sku, int] = {}
     for line in lines:
         quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
     return tuple(Line(sku, quantity) for sku, quantity in quantities.items())
+
+
+def priced(lines: Sequence[Line], prices: Mapping[str, int]) -> tuple[Line, ...]:
+    """Return these lines with their prices, as far as they are known."""
+    return tuple(
+        replace(line, price_minor=MinorUnits(prices[line.sku])) if line.sku in prices else line
+        for line in lines
+    )
 
 
 _LISTS: Final = (list, tuple)
@@ -125,6 +243,7 @@ def invalid_basket(sale: str, customer: str, lines: Sequence[Line]) -> str | Non
         return f"customer: 1 to {MAX_NAME} printable characters"
     if not isinstance(lines, _LISTS) or not 1 <= len(lines) <= MAX_LINES:
         return f"items: 1 to {MAX_LINES} lines"
+    located = False
     for line in lines:
         if type(line) is not Line:
             return "items: each must be a Line"
@@ -133,4 +252,10 @@ def invalid_basket(sale: str, customer: str, lines: Sequence[Line]) -> str | Non
             return f"sku: 1 to {MAX_NAME} printable characters"
         if type(quantity) is not int or not 1 <= quantity <= MAX_QUANTITY:
             return f"quantity: a whole number from 1 to {MAX_QUANTITY}"
+        if line.location is not UNSET:
+            located = True
+            if not is_str(line.location) or not is_name(line.location):
+                return f"location: 1 to {MAX_NAME} printable characters"
+    if located and len({(line.sku, line.location) for line in lines}) > len({line.sku for line in lines}):
+        return "location: the lines of one sku name one location"
     return None

@@ -7,14 +7,17 @@ idempotency stay exact.
 """
 
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
-from . import CustomerId, Item, SaleId
+from . import CustomerId, Item, Pool, SaleId, Sku
+from .pools import UNCAPPED, Counters
 
-LARGEST_STOCK = 2**50
+Stocked = TypeVar("Stocked", Item, Pool)
+
+LARGEST_STOCK = UNCAPPED
 """The largest stock of one shard: above the largest stock of a sale, so no shard refuses arriving units."""
 
 
@@ -38,31 +41,26 @@ def home_shard(customer: CustomerId, spread: int) -> int:
     return zlib.crc32(customer.encode()) % spread
 
 
-def split_items(items: Sequence[Item], spread: int, number: int) -> tuple[Item, ...]:
-    """Return the items of a new shard: an equal share of each stock, the first shards one unit more for the
-    remainder."""
+def split_stock(stocked: Sequence[Stocked], spread: int, number: int) -> tuple[Stocked, ...]:
+    """Return the items or the pools of a new shard: an equal share of each stock, the first shards one unit
+    more for the remainder. An item without a stock of its own has none on any shard."""
     return tuple(
-        msgspec.structs.replace(item, stock=item.stock // spread + (number < item.stock % spread))
-        for item in items
+        one
+        if one.stock is None
+        else msgspec.structs.replace(one, stock=one.stock // spread + (number < one.stock % spread))
+        for one in stocked
     )
 
 
-def sum_items(shards: Sequence[Sequence[Item]], in_transit: dict[str, int]) -> tuple[Item, ...]:
-    """Return the items of a sale from those of its shards; units in transit between shards are available."""
-    sums: dict[str, list[int]] = {}
-    for items in shards:
-        for item in items:
-            totals = sums.setdefault(item.sku, [0, 0, 0])
-            totals[0] += item.stock
-            totals[1] += item.held
-            totals[2] += item.sold
-    return tuple(
-        msgspec.structs.replace(
-            item, stock=sums[item.sku][0] + max(0, in_transit.get(item.sku, 0)),
-            held=sums[item.sku][1], sold=sums[item.sku][2],
-        )
-        for item in shards[0]
-    )  # fmt: skip
+def sum_counters(shards: Iterable[Counters], in_transit: Mapping[str, int]) -> Counters:
+    """Return the counters of a sale from those of its shards; units in transit between shards are
+    available."""
+    sums: dict[Sku, tuple[int, int, int]] = {}
+    for shard in shards:
+        for name, (stock, held, sold) in shard.items():
+            before = sums.get(name, (max(0, in_transit.get(name, 0)), 0, 0))
+            sums[name] = (before[0] + stock, before[1] + held, before[2] + sold)
+    return sums
 
 
 def transfer_keys(id_: str) -> tuple[str, str]:

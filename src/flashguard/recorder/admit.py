@@ -11,15 +11,19 @@ from msgspec import Struct
 
 from flashguard.errors import FlashGuardError
 from flashguard.journal import (
+    Amend,
     Buy,
     Cancel,
     Confirm,
     Create,
+    Delete,
     Describe,
     Entry,
     Expire,
     Extend,
     Hold,
+    ItemChange,
+    Items,
     Join,
     LateConfirm,
     Leave,
@@ -28,12 +32,16 @@ from flashguard.journal import (
     Restock,
     SaleChange,
     Transition,
+    takes_of,
 )
 
+from .fold import fewer
 from .refuse import TransitionRefusal, is_sound
 
 _LIVE = "the ledger has no such hold, or it has ended there"
 _ORDER = "the ledger has no such order"
+_AMENDED_OTHERWISE = "amended otherwise"
+"""The status of a reservation whose amend was refused: no transition is of it."""
 _ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
 
 
@@ -58,6 +66,7 @@ def admit(
     entries: Iterable[Entry],
     counts: dict[tuple[str, str], Counts],
     known: dict[tuple[str, str], str],
+    revisions: dict[tuple[str, str], int] | None = None,
 ) -> tuple[list[Transition], list[TransitionRefusal]]:
     """Split a run of entries into what the ledger accepts and what it refuses.
 
@@ -65,14 +74,17 @@ def admit(
         counts: the counters of every item in the run, by (sale, sku); changed in place.
         known: the status of every reservation in the run that the ledger has, by (sale, id); changed in
             place.
+        revisions: how often a reservation was amended, by (sale, id); changed in place.
 
     Returns:
         the transitions to apply, and the refused ones: grants, confirms and releases without a live hold,
-        cancels without an order, restocks below what is held and sold, and unreadable transitions.
+        amends and cancels of what the ledger has otherwise, restocks below what is held and sold, and
+        unreadable transitions. What follows a refused amend is refused too: its basket is another.
 
     Raises:
         Unreplayable: the ledger does not have an item of the run.
     """
+    revisions = {} if revisions is None else revisions
     accepted: list[Transition] = []
     refused: list[TransitionRefusal] = []
     not_given: set[tuple[str, str]] = set()
@@ -93,7 +105,7 @@ def admit(
                     sold = not isinstance(transition, Hold)
                     _move(
                         transition.sale,
-                        transition.lines,
+                        takes_of(transition),
                         counts,
                         held=0 if sold else 1,
                         sold=1 if sold else 0,
@@ -107,15 +119,34 @@ def admit(
                         continue
                     if not isinstance(transition, Extend):
                         sold = isinstance(transition, Confirm)
-                        _move(transition.sale, transition.lines, counts, held=-1, sold=1 if sold else 0)
+                        takes = takes_of(transition)
+                        _move(transition.sale, takes, counts, held=-1, sold=1 if sold else 0)
                         known[key] = _ENDED[type(transition)]
+                case Amend():
+                    reason = _why_not_amended(transition, counts, known, revisions)
+                    key = (transition.sale, transition.id)
+                    if reason:
+                        refused.append(TransitionRefusal(transition, reason))
+                        known[key] = _AMENDED_OTHERWISE
+                        continue
+                    is_order = transition.is_order
+                    _move(
+                        transition.sale,
+                        transition.moves,
+                        counts,
+                        held=0 if is_order else 1,
+                        sold=1 if is_order else 0,
+                    )
+                    if not transition.restock:
+                        _move(transition.sale, fewer(transition.moves), counts, stock=1)
+                    revisions[key] = transition.revision
                 case Cancel():
                     key = (transition.sale, transition.id)
                     if known.get(key) != "confirmed":
                         refused.append(TransitionRefusal(transition, _ORDER))
                         continue
                     stock = 0 if transition.restock else -1
-                    _move(transition.sale, transition.lines, counts, sold=-1, stock=stock)
+                    _move(transition.sale, takes_of(transition), counts, sold=-1, stock=stock)
                     known[key] = "cancelled"
                 case Leave() if (transition.sale, transition.id) in not_given:
                     continue  # it was not offered what the ledger refused: it keeps its place
@@ -126,8 +157,10 @@ def admit(
                         refused.append(TransitionRefusal(transition, reason))
                         continue
                     item.stock += transition.lines[1]
-                case Leave() | Join() | SaleChange() | Create() | Describe() | Rebuilt():
+                case Leave() | Join() | SaleChange() | Create() | Describe() | Delete() | Rebuilt():
                     pass  # no counter of the ledger can refuse it
+                case Items() | ItemChange():
+                    pass  # the ledger itself refuses it
                 case _:
                     assert_never(transition)
             accepted.append(transition)
@@ -140,10 +173,29 @@ def _why_not(
     status = known.get((grant.sale, grant.id))
     if status is not None and not (isinstance(grant, LateConfirm) and status == "expired"):
         return "this id is taken in the ledger"
-    for at in range(0, len(grant.lines), 2):
-        item = _item(counts, grant.sale, grant.lines[at])
-        if item.available < grant.lines[at + 1]:
-            return f"the ledger has {item.available} of {grant.lines[at]} left"
+    takes = takes_of(grant)
+    for at in range(0, len(takes), 2):
+        item = _item(counts, grant.sale, takes[at])
+        if item.available < takes[at + 1]:
+            return f"the ledger has {item.available} of {takes[at]} left"
+    return None
+
+
+def _why_not_amended(
+    amend: Amend,
+    counts: dict[tuple[str, str], Counts],
+    known: dict[tuple[str, str], str],
+    revisions: dict[tuple[str, str], int],
+) -> str | None:
+    key = (amend.sale, amend.id)
+    if known.get(key) != ("confirmed" if amend.is_order else "held"):
+        return _ORDER if amend.is_order else _LIVE
+    if revisions.get(key, 0) != amend.revision - 1:
+        return f"the ledger has it amended {revisions.get(key, 0)} times"
+    for at in range(0, len(amend.moves), 2):
+        item = _item(counts, amend.sale, amend.moves[at])
+        if item.available < amend.moves[at + 1]:
+            return f"the ledger has {item.available} of {amend.moves[at]} left"
     return None
 
 
@@ -156,16 +208,16 @@ def _item(counts: dict[tuple[str, str], Counts], sale: str, sku: str) -> Counts:
 
 def _move(
     sale: str,
-    lines: list[object],
+    takes: list[object],
     counts: dict[tuple[str, str], Counts],
     *,
     held: int = 0,
     sold: int = 0,
     stock: int = 0,
 ) -> None:
-    for at in range(0, len(lines), 2):
-        item = counts[sale, str(lines[at])]
-        quantity = int(str(lines[at + 1]))
+    for at in range(0, len(takes), 2):
+        item = counts[sale, str(takes[at])]
+        quantity = int(str(takes[at + 1]))
         item.stock += stock * quantity
         item.held += held * quantity
         item.sold += sold * quantity

@@ -9,12 +9,12 @@ from typing import Final
 from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
-from flashguard.ledger.loading import sales_in_memory
+from flashguard.ledger.loading import sale_to_load, sales_in_memory
 from flashguard.ledger.unreadable import TIMES_UNREADABLE, UNREADABLE
 from flashguard.model import SaleId, SaleStatus
 from flashguard.settings import Settings
 
-from .load import Unloadable, drop_sale, load_sale
+from .load import Unloadable, bury_draft, drop_sale, load_sale
 from .rounds import Suspect, one_round
 
 log = logging.getLogger("flashguard.recorder")
@@ -50,39 +50,59 @@ async def compare_sales(
         again = await kernel.run(Verb.VERIFY, partition, [], [])
         if first.status or again.status or first.epoch != again.epoch:
             return  # memory is being rebuilt
+        position = await ledger.positions.get(partition)
+        is_behind = (position.epoch, position.seq) < (first.epoch, first.seq)
         for sale in wanted:
             if not sale["readable"]:
                 UNREADABLE.note("sale", sale["id"], TIMES_UNREADABLE)
                 continue  # where memory has it, it goes on selling as before
             if sale["id"] in present or UNREADABLE.waits(sale["id"]):
                 continue
+            if sale["status"] == SaleStatus.DRAFT and is_behind:
+                continue  # memory may have deleted it
             if sale["status"] == SaleStatus.DRAFT:
                 with contextlib.suppress(Unloadable):
-                    await load_sale(kernel, connection, partition, sale)
+                    now = await sale_to_load(connection, sale["id"])
+                    if now is not None:
+                        await load_sale(kernel, connection, partition, now)
             else:  # only memory opens a sale: it was there
                 suspect(f"memory has forgotten sale {sale['id']}")
                 return
     keep = {SaleId(sale["id"]) for sale in wanted}
-    lost = await ledger.sales.unknown(before - keep)
+    unknown = await ledger.sales.unknown(before - keep)
+    lost = [sale_id for sale_id in unknown if not await bury_draft(kernel, partition, sale_id)]
     if lost:
-        position = await ledger.positions.get(partition)
-        if (position.epoch, position.seq) >= (first.epoch, first.seq):  # else the journal restores it first
+        lost = await _still_lost(kernel, ledger, partition, lost)
+        if lost:
             suspect(f"the ledger has no sale {lost[0]}")
         return
-    for sale_id in before - keep:
+    for sale_id in before - keep - {*unknown}:
         if await drop_sale(kernel, partition, sale_id):
             log.info("partition %d: sale %s closed long ago and is no longer in memory", partition, sale_id)
-    items = {SaleId(sale["id"]): int(sale["items"]) for sale in wanted}
-    await _verify(kernel, partition, [(id_, items[id_]) for id_ in sorted(before & keep)], suspect)
+    missing = await _missing(kernel, partition, sorted(before & keep))
+    if missing and not await ledger.sales.unknown([missing[0]]):  # else it was a draft, deleted since
+        suspect(f"memory has lost {missing[1]} of sale {missing[0]}")
 
 
-async def _verify(kernel: Kernel, partition: int, sales: list[tuple[SaleId, int]], suspect: Suspect) -> None:
-    """Check that memory has all keys of these sales, and this number of items of each."""
+async def _still_lost(kernel: Kernel, ledger: Ledger, partition: int, lost: list[SaleId]) -> list[SaleId]:
+    """Return those of these sales that the ledger lacks although it has all that memory has journalled.
+
+    The two were read one after the other: since then a sale may have been created, or deleted and created.
+    """
+    head = await kernel.run(Verb.VERIFY, partition, [], [])
+    position = await ledger.positions.get(partition)
+    if head.status or (position.epoch, position.seq) < (head.epoch, head.seq):
+        return []  # the journal restores it first
+    unknown = await ledger.sales.unknown(lost)
+    return [sale_id for sale_id in unknown if not await bury_draft(kernel, partition, sale_id)]
+
+
+async def _missing(kernel: Kernel, partition: int, sales: list[SaleId]) -> tuple[SaleId, str] | None:
+    """Return the first of these sales that lacks a key or an item, and what it lacks."""
     for at in range(0, len(sales), SALES_PER_CALL):
-        some = [sale for sale, _ in sales[at : at + SALES_PER_CALL]]
-        counts = [(index, items) for index, (_, items) in enumerate(sales[at : at + SALES_PER_CALL])]
-        reply = await kernel.run(Verb.VERIFY, partition, some, counts)
+        some = sales[at : at + SALES_PER_CALL]
+        reply = await kernel.run(Verb.VERIFY, partition, some, [(index,) for index in range(len(some))])
         for sale, (missing,) in zip(some, reply.results, strict=False):  # empty while memory recovers
             if missing:
-                suspect(f"memory has lost {missing} of sale {sale}")
-                return
+                return sale, str(missing)
+    return None

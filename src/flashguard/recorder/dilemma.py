@@ -9,7 +9,8 @@ from msgspec import Struct
 from flashguard.journal import Entry, decode_sound
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
-from flashguard.model import Position, ReservationStatus, SaleId
+from flashguard.model import Position, ReservationStatus, SaleId, Sku
+from flashguard.model.pools import UNCAPPED, counters_of
 
 from .rebuild import Memory, inspect
 
@@ -19,7 +20,7 @@ IDS_SHOWN = 10_000
 
 
 class ItemGap(Struct, frozen=True):
-    """An item whose counters the ledger has lost track of."""
+    """An item or a pool whose counters the ledger has lost track of."""
 
     sale: str
     sku: str
@@ -60,10 +61,11 @@ async def dilemma(kernel: Kernel, ledger: Ledger, partition: int) -> Dilemma | N
     lost: list[str] = []
     for sale_id in sorted(await kernel.sales(partition)):
         stored = await ledger.sales.get(sale_id)
-        known = {} if stored is None else {item.sku: item for item in stored.sale.items}
+        known = {} if stored is None else counters_of(stored.sale.items, stored.sale.pools)
         for sku, counters in (await kernel.counters(partition, sale_id)).items():
-            item = known.get(sku)  # type: ignore[call-overload]
-            theirs = (0, 0, 0) if item is None else (item.stock, item.held, item.sold)
+            theirs = known.get(Sku(sku), (0, 0, 0))
+            if theirs[0] == UNCAPPED:
+                theirs = (counters[0], *theirs[1:])
             if counters != theirs:
                 gaps.append(ItemGap(sale_id, sku, counters, theirs))
         lost += await _lost_orders(kernel, ledger, partition, sale_id, IDS_SHOWN - len(lost))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from flashguard.kernel.errors import MemoryBroken
@@ -16,6 +16,8 @@ from .rounds import Suspect, one_round
 
 log = logging.getLogger("flashguard.recorder")
 
+NoteRoom = Callable[[SaleId, int], None]
+
 SALES_PER_CALL: Final = 100
 CALLS_PER_TURN: Final = 20
 """Script calls for the same sales before the next partition's turn; the rest comes without a pause."""
@@ -24,13 +26,19 @@ SKIP_SECONDS_MOST: Final = 60.0
 """How long a sale whose holds can't be expired is skipped, at first and at most."""
 
 
-async def expire_holds(kernel: Kernel, settings: Settings, partitions: Mapping[int, Suspect]) -> None:
-    """Expire the holds of these partitions until cancelled."""
+async def expire_holds(
+    kernel: Kernel, settings: Settings, partitions: Mapping[int, Suspect], note_room: NoteRoom
+) -> None:
+    """Expire the holds of these partitions until cancelled.
+
+    Parameters:
+        note_room: told of each spread sale that has a waiting room, with the number of its shards.
+    """
     skipped = SkippedSales()
 
     async def turn(partition: int, suspect: Suspect) -> bool:
         sales = skipped.without(partition, await kernel.sales(partition))
-        return await _expire(kernel, partition, sorted(sales), skipped, suspect)
+        return await _expire(kernel, partition, sorted(sales), skipped, suspect, note_room)
 
     while True:
         behind = any(await one_round("expiry", partitions, turn))
@@ -72,7 +80,12 @@ class SkippedSales:
 
 
 async def _expire(
-    kernel: Kernel, partition: int, sales: list[SaleId], skipped: SkippedSales, suspect: Suspect
+    kernel: Kernel,
+    partition: int,
+    sales: list[SaleId],
+    skipped: SkippedSales,
+    suspect: Suspect,
+    note_room: NoteRoom,
 ) -> bool:
     """Expire the holds of all these sales, one by one where one of them is broken; return whether more are
     due than one turn takes."""
@@ -80,21 +93,24 @@ async def _expire(
     for at in range(0, len(sales), SALES_PER_CALL):
         some = sales[at : at + SALES_PER_CALL]
         try:
-            behind |= await _expire_some(kernel, partition, some)
+            behind |= await _expire_some(kernel, partition, some, note_room)
         except MemoryBroken:
             for sale in some:
                 try:
-                    behind |= await _expire_some(kernel, partition, [sale])
+                    behind |= await _expire_some(kernel, partition, [sale], note_room)
                 except MemoryBroken as error:
                     skipped.add(partition, sale, error, suspect)
     return behind
 
 
-async def _expire_some(kernel: Kernel, partition: int, sales: list[SaleId]) -> bool:
+async def _expire_some(kernel: Kernel, partition: int, sales: list[SaleId], note_room: NoteRoom) -> bool:
     """Expire holds and serve waiting lists; return whether more are due than one turn takes."""
     for _ in range(CALLS_PER_TURN):
         reply = await kernel.run(Verb.EXPIRE, partition, sales, [(index,) for index in range(len(sales))])
-        sales = [sale for sale, (_, more) in zip(sales, reply.results, strict=False) if more]
+        for sale, (_, _, *shards) in zip(sales, reply.results, strict=False):
+            if shards:
+                note_room(sale, *shards)
+        sales = [sale for sale, (_, more, *_) in zip(sales, reply.results, strict=False) if more]
         if not sales:  # the results are empty while memory recovers
             return False
     return True

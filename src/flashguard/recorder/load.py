@@ -16,14 +16,18 @@ from flashguard.ledger import Connection
 from flashguard.ledger.loading import SaleRows
 from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE
 from flashguard.model import Durability, SaleId
+from flashguard.model.limits import LIMIT_RULES
 from flashguard.model.rules import from_kernel, keeps_hold_history
 
 from .load_records import (
+    amend_records,
     change_record,
     ended_records,
     hold_history,
     hold_records,
+    item_text,
     parked_record,
+    recipes_of,
     restock_record,
     sale_config,
     waiting_records,
@@ -94,7 +98,7 @@ async def load_sale(
         the number of reservations that were loaded.
 
     Raises:
-        LoadRefused: the partition is not open, or not fenced by us.
+        LoadRefused: the partition is not open, or not fenced by us, or the draft was deleted.
         Unloadable: what the ledger has of it can't be read. Under a fence memory may have a part of it.
     """
     sale_id = SaleId(sale["id"])
@@ -145,11 +149,9 @@ class SaleLoad:
 
     async def run(self) -> int:
         """Load the sale; return the number of its reservations."""
-        items = [
-            value
-            for row in await self._rows.items()
-            for value in (f"item:{row['sku']}", f"{row['stock']} {row['held']} {row['sold']}")
-        ]
+        rows = await self._rows.items()
+        items = [value for row in rows for value in (f"item:{row['sku']}", item_text(row))]
+        recipes = recipes_of(rows) if self._rules.get("pools") else []
         loaded = 0
         if self._fence:
             await self._send()
@@ -159,7 +161,7 @@ class SaleLoad:
                 await self._load_customers()
             await self._load_keys()
             await self._calls.all_done()
-        await self._finish(items)
+        await self._finish(items, recipes)
         return loaded
 
     async def _load_ended(self) -> int:
@@ -172,11 +174,15 @@ class SaleLoad:
                 page = self._stage(ended_key, [row[0] for row in rows], ended_records(rows))
                 await self._calls.add(page)
                 ended += len(rows)
-        async with aclosing(self._rows.used()) as pages:
-            async for rows in pages:
-                page = self._stage(used_key, [row[0] for row in rows], [row[1] for row in rows])
-                await self._calls.add(page)
-                customers += len(rows)
+        used = [self._rows.used()]
+        if self._rules.keys() & LIMIT_RULES:
+            used.append(self._rows.limits_used())
+        for each in used:
+            async with aclosing(each) as pages:
+                async for rows in pages:
+                    page = self._stage(used_key, [row[0] for row in rows], [row[1] for row in rows])
+                    await self._calls.add(page)
+                    customers += len(rows)
         await self._calls.all_done()
         await self._send(staged=(ended, customers), staged_keys=staged_keys)
         return ended
@@ -222,9 +228,12 @@ class SaleLoad:
             )
         await self._send_records([parked_record(row) for row in await self._rows.parked()])
         await self._send_records([change_record(row) for row in await self._rows.changes()])
+        await self._send_records(amend_records(self._sale_id, await self._rows.amendments()))
 
-    async def _finish(self, items: list[Any]) -> None:
+    async def _finish(self, items: list[Any], recipes: list[Any]) -> None:
         """Load stock and rules; with the last call the sale is open to decisions."""
+        for at in range(0, len(recipes), PAGE):
+            await self._send(recipes=recipes[at : at + PAGE])
         for at in range(0, max(0, len(items) - 2 * PAGE), 2 * PAGE):
             await self._send(items=items[at : at + 2 * PAGE])
         rest = items[(max(0, len(items) - 1) // (2 * PAGE)) * 2 * PAGE :]
@@ -253,6 +262,7 @@ class SaleLoad:
         queue: list[Any] = NOTHING,
         definition: str | None = None,
         reserved: list[Any] = NOTHING,
+        recipes: list[Any] = NOTHING,
         staged_keys: tuple[str, ...] = (),
     ) -> None:
         """Call load.lua.
@@ -266,19 +276,32 @@ class SaleLoad:
             [self._sale_id],
             (
                 *("adopt" if staged else self._step, self._fence, config, items, records),
-                *(deadlines, used, staged, history, queue, definition, reserved),
+                *(deadlines, used, staged, history, queue, definition, reserved, recipes),
             ),
             more_keys=more_keys(self._partition, self._sale_id) + staged_keys,
         )
-        if reply.status or reply.results[0] == "incomplete":
+        if reply.status or reply.results[0] in ("incomplete", "deleted"):
             raise LoadRefused(f"sale {self._sale_id}: memory is {reply.status or reply.results[0]}")
         if self._fence:
             self._step = "more"
 
 
+async def bury_draft(kernel: Kernel, partition: int, sale_id: SaleId) -> bool:
+    """Remove what memory keeps of a deleted draft once the ledger has deleted it; return False where memory
+    has not deleted such a sale.
+
+    Raises:
+        LoadRefused: the partition is not open.
+    """
+    return await _remove(kernel, partition, sale_id, "bury", "")
+
+
 async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:
     """Remove a sale that memory need not have; return False when it still has live holds."""
-    step = "drop" if fence else "unload"
+    return await _remove(kernel, partition, sale_id, "drop" if fence else "unload", fence)
+
+
+async def _remove(kernel: Kernel, partition: int, sale_id: SaleId, step: str, fence: str) -> bool:
     reply = await kernel.run(
         Verb.LOAD,
         partition,

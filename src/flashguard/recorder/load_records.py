@@ -6,6 +6,7 @@ from typing import Any, Final
 import asyncpg
 
 from flashguard.kernel.records import (
+    AmendRecord,
     ChangeRecord,
     EndedRecord,
     EntryRecord,
@@ -14,11 +15,13 @@ from flashguard.kernel.records import (
     RecordStatus,
     RestockRecord,
     WaitsRecord,
+    kept_of,
     record_blob,
 )
-from flashguard.ledger.unreadable import UNREADABLE, sound_lines
+from flashguard.ledger.unreadable import UNREADABLE, sound_details, sound_lines
 from flashguard.model import CustomerId, Durability, Sku, to_millis
-from flashguard.model.room import decode_room, room_rule
+from flashguard.model.locations import item_and_location
+from flashguard.model.room import decode_room, room_rules
 
 NO_FINGERPRINT: Final = -1
 """Fingerprints of requests are never below zero."""
@@ -37,7 +40,7 @@ def waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any], 
         entry = EntryRecord(
             fingerprint=row["fingerprint"], state=row["state"], created_ms=row["created_ms"],
             place=row["place"], seq=0, customer=row["customer"], sku=row["sku"], quantity=row["quantity"],
-            admitted=admitted,
+            admitted=admitted, identities=json.loads(row["identities"]) if row["identities"] else None,
         )  # fmt: skip
         records.append((f"waiting:{row['id']}", entry))
         if row["state"] == "waiting":
@@ -47,8 +50,8 @@ def waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any], 
 
 
 def hold_history(rows: list[asyncpg.Record]) -> list[Any]:
-    """Return the customers, each followed by what memory counts of their holds."""
-    return [value for customer, *counts in rows for value in (customer, " ".join(map(str, counts)))]
+    """Return the customers and identities, each followed by what memory counts of their holds."""
+    return [value for holder, *counts in rows for value in (holder, " ".join(map(str, counts)))]
 
 
 def sale_config(sale: asyncpg.Record) -> list[Any]:
@@ -71,15 +74,51 @@ def _options(sale: asyncpg.Record) -> list[Any]:
     rules: dict[str, Any] = json.loads(sale["rules"])
     if sale["waiting_room"] is not None:
         room = decode_room(sale["waiting_room"])
-        rules["room"] = room_rule(room, opened=sale["room_opened_at"] is not None)
+        rules |= room_rules(room, opened=sale["room_opened_at"] is not None)
     if rules:
         return [durability, rules]
     return [durability] if durability else []
 
 
+def item_text(row: asyncpg.Record) -> str:
+    """Return an item's counters as memory keeps them, and its terms where it has some of its own: see
+    lib/prices.lua."""
+    counters, price = f"{row['stock']} {row['held']} {row['sold']}", row["price_now_minor"]
+    if price is None and row["on_sale"]:
+        return counters
+    on_sale = "on" if row["on_sale"] else "off"
+    return f"{counters} 0 0 {'-' if price is None else price} {on_sale} {row['price_minor']}"
+
+
+def recipes_of(rows: list[asyncpg.Record]) -> list[Any]:
+    """Return the recipe of every counter of a sale with pools or locations, each after its field: see
+    lib/pools.lua and lib/locations.lua."""
+    located = {item_and_location(row["sku"])[0] for row in rows if row["kind"] == "location"}
+
+    def recipe(row: asyncpg.Record) -> Any:
+        if row["kind"] != "item":
+            return row["kind"]
+        return {"at": True} if row["sku"] in located else json.loads(row["uses"] or "[]")
+
+    return [value for row in rows for value in (f"recipe:{row['sku']}", recipe(row))]
+
+
 def restock_record(row: asyncpg.Record) -> tuple[str, Record]:
     """Return the record that makes a restock with the same key change nothing."""
     return row["key"], RestockRecord(row["fingerprint"], row["stock"], row["held"], row["sold"])
+
+
+def amend_records(sale_id: str, rows: list[asyncpg.Record]) -> list[tuple[str, Record]]:
+    """Return the records that make amends with the same keys change nothing."""
+    records: list[tuple[str, Record]] = []
+    for row in rows:
+        lines, details = json.loads(row["lines"]), json.loads(row["details"] or "null")
+        if not sound_lines(lines) or not sound_details(details or {}):
+            UNREADABLE.note("amendment", f"{sale_id}.{row['key']}", f"its lines are {row['lines'][:100]}")
+            lines, details = [], None
+        what = (row["fingerprint"], row["id"], row["revision"], 0, row["customer"], lines, details)
+        records.append((row["key"], AmendRecord(*what)))
+    return records
 
 
 def change_record(row: asyncpg.Record) -> tuple[str, Record]:
@@ -105,7 +144,8 @@ def hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], l
     records: list[Any] = []
     deadlines: list[Any] = []
     for row in rows:
-        if not sound_lines(json.loads(row["lines"])):
+        lines, details = json.loads(row["lines"]), json.loads(row["details"] or "{}")
+        if not sound_lines(lines) or not sound_details(details):
             UNREADABLE.note("reservation", f"{sale_id}.{row['id']}", f"its lines are {row['lines'][:100]}")
             continue
         created_ms, expires_ms = row["created_ms"], row["expires_ms"]
@@ -113,7 +153,7 @@ def hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], l
         hold = HoldRecord(
             status=RecordStatus.HELD, fingerprint=row["fingerprint"], created_ms=created_ms,
             hold_ms=row["hold_ms"], lasts_ms=expires_ms - created_ms, customer=row["customer"],
-            lines=json.loads(row["lines"]), extensions=extensions,
+            lines=lines, extensions=extensions, kept=kept_of(details),
         )  # fmt: skip
         records.append((row["id"], hold))
         deadlines += (expires_ms, row["id"])
@@ -122,4 +162,4 @@ def hold_records(sale_id: str, rows: list[asyncpg.Record]) -> tuple[list[Any], l
 
 def ended_records(rows: list[asyncpg.Record]) -> list[bytes]:
     """Pack orders and ended holds as the kernel does."""
-    return [record_blob(EndedRecord(*values)) for _, *values in rows]
+    return [record_blob(EndedRecord(*[*values[:5], 0, *values[5:]])) for _, *values in rows]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import msgspec
 
-from flashguard.journal import Announcement, Entry, decode_sound, encode_announcement, last_position
+from flashguard.journal import Announcement, Entry, decode_sound, encode_announcement
 from flashguard.kernel import keys
 from flashguard.kernel.errors import MemoryAway, MemoryBroken
 from flashguard.kernel.kernel import Kernel
@@ -26,7 +26,7 @@ from flashguard.settings import Settings
 from .admit import Unreplayable
 from .meters import Meters
 from .rebuild import Memory, Overtaken, close_for_operator, inspect, note_rebuild, rebuild
-from .refuse import REFUSALS
+from .runs import next_group
 from .states import (
     Away,
     Defect,
@@ -49,7 +49,7 @@ from .states import (
     pause_of,
     work_of,
 )
-from .write import write_doubtful_group, write_group
+from .together import Together
 
 if TYPE_CHECKING:
     from flashguard.telemetry.tracing.otel import Traces
@@ -75,6 +75,7 @@ class PartitionRecorder:
         ledger: Ledger,
         settings: Settings,
         meters: Meters | None = None,
+        together: Together | None = None,
         traces: "Traces | None" = None,
     ) -> None:
         self.partition = partition
@@ -85,6 +86,7 @@ class PartitionRecorder:
         self._ledger = ledger
         self._settings = settings
         self._meters = meters or Meters()
+        self._together = together or Together(ledger)
         self._traces = traces
         self._pace = Pace()
         self._tail: deque[tuple[float, int]] = deque()
@@ -222,7 +224,7 @@ class PartitionRecorder:
             raw = await self._kernel.entries(
                 self.partition, position.epoch, position.seq + 1, count=self._settings.group_entries
             )
-            run, end, _ = last_position(decode_sound(raw)[0], position)
+            run, end, _ = next_group(decode_sound(raw)[0], position)
             if not run:
                 return count
             await self._write(run, position, end)
@@ -245,7 +247,7 @@ class PartitionRecorder:
                 continue
             self._pace.begin()
             entries, broken = decode_sound(raw)
-            run, end, whole = last_position(entries, position)
+            run, end, whole = next_group(entries, position)
             if run:
                 if self._traces is None:
                     refused = await self._write(run, position, end)
@@ -298,14 +300,7 @@ class PartitionRecorder:
         self, run: Sequence[Entry], position: Position, end: Position
     ) -> Sequence[ReservationId]:
         started = time.perf_counter()
-        async with self._ledger.connection() as connection:
-            try:
-                applied, drift = await write_group(connection, self.partition, run, position, end)
-                refused: Sequence[ReservationId] = ()
-            except REFUSALS as error:
-                log.error("partition %d: the ledger refuses a group: %s", self.partition, error)
-                applied, refused = await write_doubtful_group(connection, self.partition, run, position, end)
-                drift = []
+        applied, drift, refused = await self._together.write(self.partition, run, position, end)
         if not applied:
             raise Overtaken
         self._meters.note_group(run, refused, time.perf_counter() - started)

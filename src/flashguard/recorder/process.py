@@ -16,12 +16,14 @@ from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position
 from flashguard.settings import Settings
 
+from .admission import Admission
 from .catalogue import keep_catalogue
 from .expiry import expire_holds
 from .meters import Meters
 from .partition import PartitionRecorder
 from .shares import Roll, share
 from .states import Fenced
+from .together import Together
 from .transfers import repair_spread_sales
 from .watchdog import NEXT_STEP, Stalls, marks_of
 
@@ -63,6 +65,7 @@ class Recorder:
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.meters = Meters()
+        self._together = Together(ledger)
         self._claimed: dict[int, PartitionRecorder] = {}
         self._suspects: dict[int, Callable[[str], None]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -76,6 +79,7 @@ class Recorder:
         self._doubted: set[int] = set()
         """As read before: a partition's own recorder rebuilds it before they are read again."""
         self._leaving = asyncio.Event()
+        self._admission = Admission(kernel, partitions)
 
     @property
     def partitions(self) -> list[PartitionRecorder]:
@@ -100,7 +104,8 @@ class Recorder:
             roles = [tasks.create_task(role) for role in (self._send_heartbeats(), self._claim_shares(tasks))]
             duties = (
                 self._watch_ledger(tasks),
-                expire_holds(self._kernel, self._settings, self._suspects),
+                expire_holds(self._kernel, self._settings, self._suspects, self._admission.note),
+                self._admission.run(),
                 keep_catalogue(self._kernel, self._ledger, self._settings, self._suspects),
                 repair_spread_sales(self._kernel, self._ledger),
             )
@@ -137,7 +142,7 @@ class Recorder:
     def _claim(self, numbers: frozenset[int], tasks: asyncio.TaskGroup) -> None:
         for number in sorted(numbers):
             recorder = PartitionRecorder(
-                number, self._kernel, self._ledger, self._settings, self.meters, self._traces
+                number, self._kernel, self._ledger, self._settings, self.meters, self._together, self._traces
             )
             self._claimed[number], self._suspects[number] = recorder, recorder.suspect
             self._tasks[number] = tasks.create_task(recorder.run())

@@ -14,6 +14,7 @@ from flashguard.journal import Create, Entry
 from flashguard.kernel.errors import MemoryBroken
 from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.records import (
+    AmendRecord,
     ChangeRecord,
     EndedRecord,
     EntryRecord,
@@ -39,12 +40,14 @@ from flashguard.model import Position, SaleId, public_sale
 from .dilemma import PAGE, Dilemma, journal_tail
 from .fold import Group
 from .rebuild import close_for_operator
+from .runs import first_run
 from .write import write_doubtful_group
 
 AFTER_THE_LIST: Final = (
     FromMemory.OFFERS, FromMemory.ENDED, FromMemory.HELD, FromMemory.RESTOCKS, FromMemory.CHANGES,
 )  # fmt: skip
-"""An ended hold that the ledger lacks has its content in the waiting list, where it came from there."""
+"""An ended hold that the ledger lacks has its content in the waiting list, where it came from there. The
+amendments come last: they are of reservations."""
 _json = msgspec.json.Encoder().encode
 
 
@@ -130,15 +133,18 @@ async def _have_sales(
         await restore_sales(connection, group.creations_argument())
     for sale in sales:
         counters = await kernel.counters(choice.partition, sale)
-        await recovering.add_sale(connection, sale, choice.partition, list(counters))
+        recipes = await kernel.recipes(choice.partition, sale)
+        await recovering.add_sale(connection, sale, choice.partition, list(counters), recipes)
     await recovering.raise_stock(connection, sales)
 
 
 async def _write_tail(connection: Connection, choice: Dilemma, tail: Sequence[Entry]) -> list[str]:
     refused: list[str] = []
     position = await lock_position(connection, choice.partition)
-    for at in range(0, len(tail), PAGE):
-        run = [_without_creations(entry) for entry in tail[at : at + PAGE]]
+    at = 0
+    while at < len(tail):
+        run = [_without_creations(entry) for entry in first_run(tail[at : at + PAGE])]
+        at += len(run)
         end = Position(position.epoch, run[-1].seq, run[-1].token)
         applied, names = await write_doubtful_group(connection, choice.partition, run, position, end)
         if not applied:
@@ -152,13 +158,17 @@ def _without_creations(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, body=msgspec.structs.replace(entry.body, transitions=rest))
 
 
+OF_THE_ROOM: Final = ("room", "doors")
+"""Rules that the ledger makes from the sale's waiting room."""
+
+
 async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma, sale: SaleId) -> None:
     """Make the ledger's rows of a sale those of memory, as far as memory has their content."""
     partition = choice.partition
     config = await kernel.sale_config(partition, sale)
     if config is None:
         raise MemoryBroken(f"memory has lost the rules of sale {sale}")
-    of_ledger = {name: rule for name, rule in config.rules.items() if name != "room"}
+    of_ledger = {name: rule for name, rule in config.rules.items() if name not in OF_THE_ROOM}
     await recovering.write_rules(
         connection,
         sale,
@@ -173,13 +183,14 @@ async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma,
         ),
         _json(of_ledger).decode(),
     )
-    for kinds in ((FromMemory.WAITING,), AFTER_THE_LIST):
+    for kinds in ((FromMemory.WAITING,), AFTER_THE_LIST, (FromMemory.AMENDMENTS,)):
         async for page in kernel.records(partition, sale):
             rows = _rows(page)
             for kind in kinds:
                 await recovering.write_records(connection, kind, sale, rows[kind])
     async for customers in kernel.used(partition, sale):
         await recovering.write_used_limits(connection, sale, list(customers), list(customers.values()))
+    await recovering.write_terms(connection, sale, await kernel.terms(partition, sale))
     counters = await kernel.counters(partition, sale)
     stock, held, sold = ([three[at] for three in counters.values()] for at in range(3))
     await recovering.write_counters(connection, sale, list(counters), stock, held, sold, choice.memory_epoch)
@@ -193,6 +204,7 @@ def _rows(page: dict[str, Record]) -> dict[FromMemory, list[tuple[Any, ...]]]:
     waiting: list[tuple[Any, ...]] = []
     restocks: list[tuple[Any, ...]] = []
     changes: list[tuple[Any, ...]] = []
+    amendments: list[tuple[Any, ...]] = []
     for name, record in page.items():
         match record:
             case EndedRecord() as r:
@@ -201,18 +213,25 @@ def _rows(page: dict[str, Record]) -> dict[FromMemory, list[tuple[Any, ...]]]:
             case HoldRecord() as r:
                 times = (r.created_ms, r.hold_ms, r.expires_ms)
                 more = _json(r.extensions).decode() if r.extensions else None
-                held.append((name, r.customer, _json(r.lines).decode(), r.fingerprint, *times, more))
+                kept = _json(r.kept).decode() if r.kept else None
+                held.append((name, r.customer, _json(r.lines).decode(), r.fingerprint, *times, more, kept))
             case EntryRecord() as r:
                 basket = (r.customer, r.sku, r.quantity, r.fingerprint)
                 id_ = name.removeprefix("waiting:")
-                waiting.append((id_, r.place, *basket, r.state, r.created_ms, r.admitted))
+                who = _json(r.identities).decode() if r.identities else None
+                waiting.append((id_, r.place, *basket, r.state, r.created_ms, r.admitted, who))
             case RestockRecord() as r if not name.startswith("transfer:"):
                 restocks.append((name, r.fingerprint, r.stock, r.held, r.sold))
             case ChangeRecord() as r:
                 changes.append((name, r.verb, r.status))
+            case AmendRecord() as r:
+                more = _json(r.details).decode() if r.details else None
+                what = (r.fingerprint, r.id, r.revision, r.customer, _json(r.lines).decode(), more)
+                amendments.append((name, *what))
     return {
         FromMemory.WAITING: waiting, FromMemory.OFFERS: offers, FromMemory.ENDED: ended,
         FromMemory.HELD: held, FromMemory.RESTOCKS: restocks, FromMemory.CHANGES: changes,
+        FromMemory.AMENDMENTS: amendments,
     }  # fmt: skip
 
 

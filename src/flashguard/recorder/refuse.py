@@ -14,20 +14,31 @@ import asyncpg
 from msgspec import Struct
 
 from flashguard.journal import (
+    Amend,
+    Buy,
+    Cancel,
+    Confirm,
     Create,
+    Delete,
     Describe,
+    Expire,
     Extend,
     Hold,
+    ItemChange,
+    Items,
     Join,
+    LateConfirm,
     Leave,
     Rebuilt,
+    Release,
     Restock,
     SaleChange,
     Transition,
+    takes_of,
 )
 from flashguard.ledger import Connection
 from flashguard.ledger.refusals import RefusedTransition, count_refused, end_parked_entries
-from flashguard.ledger.unreadable import sound_lines
+from flashguard.ledger.unreadable import sound_details, sound_lines
 
 log = logging.getLogger("flashguard.recorder")
 
@@ -71,9 +82,13 @@ def name_of(transition: Transition) -> tuple[str, str, str]:
     match transition:
         case Restock():
             id_: str = transition.key
+        case Amend():
+            id_ = transition.key
         case SaleChange():
             id_ = transition.key or transition.verb or CLOCK
-        case Create() | Describe() | Rebuilt():
+        case ItemChange():
+            id_ = transition.key or transition.sku
+        case Create() | Describe() | Items() | Delete() | Rebuilt():
             id_ = ""
         case _:
             id_ = transition.id
@@ -82,8 +97,18 @@ def name_of(transition: Transition) -> tuple[str, str, str]:
 
 def is_sound(transition: Transition) -> bool:
     """Return whether its lines are names and whole numbers, as every reader expects."""
-    without = isinstance(transition, SaleChange | Create | Describe | Extend | Rebuilt)
-    return without or sound_lines(transition.lines)
+    match transition:
+        case SaleChange() | Create() | Describe() | Items() | ItemChange() | Delete() | Extend() | Rebuilt():
+            return True
+        case Hold() | Buy() | LateConfirm() | Confirm() | Release() | Expire() | Cancel():
+            return sound_lines(transition.lines) and sound_lines(takes_of(transition))
+        case Amend(details=details):
+            return (
+                sound_lines(transition.lines)
+                and (transition.moves == [] or sound_lines(transition.moves))
+                and sound_details(details or {})
+            )
+    return sound_lines(transition.lines)
 
 
 def units(transitions: Iterable[Transition]) -> list[list[Transition]]:

@@ -14,6 +14,7 @@ from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_that_differ, transfers_to_complete
 from flashguard.model import Durability, SaleId, to_millis
+from flashguard.model.room import NEITHER, decode_room, room_rules
 from flashguard.model.shards import arrival
 
 log = logging.getLogger("flashguard.recorder")
@@ -82,6 +83,9 @@ async def shards_behind(
 def _change_of(row: asyncpg.Record) -> tuple[Any, ...]:
     rules: dict[str, Any] = dict.fromkeys(json.loads(row["had"]), False) | json.loads(row["rules"])
     rules.pop("counted_since_ms", None)
+    rules |= NEITHER
+    if row["waiting_room"] is not None:
+        rules |= room_rules(decode_room(row["waiting_room"]), opened=row["room_opened_at"] is not None)
     disk = row["hold_durability"] == Durability.DISK
     changes = {
         "status": row["status"],

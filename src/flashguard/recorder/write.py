@@ -1,9 +1,12 @@
 """Writes one group of journal entries into the ledger, in one transaction that also moves the position."""
 
 import json
+import logging
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from flashguard.journal import (
+    Amend,
     Buy,
     Cancel,
     Confirm,
@@ -14,20 +17,51 @@ from flashguard.journal import (
     Release,
     Restock,
     Transition,
+    takes_of,
 )
-from flashguard.ledger import Connection, recording
-from flashguard.ledger.positions import doubt
+from flashguard.ledger import Connection, Ledger, recording
+from flashguard.ledger.positions import doubt, lock_position
 from flashguard.ledger.refusals import RefusedGrant, record_grants
 from flashguard.ledger.waiting import record_joins, record_leaves
 from flashguard.model import Position, ReservationId
 
 from .admit import Counts, Unreplayable, admit
-from .fold import Group, fold
+from .fold import Group, arguments_of, fold, groups_of
 from .refuse import REFUSALS, Parked, TransitionRefusal, count_refusals, is_sound, log_parked, name_of, units
+
+log = logging.getLogger("flashguard.recorder")
+
+
+class Written(NamedTuple):
+    """What became of a group."""
+
+    applied: bool
+    """Whether the position was still the group's; else nothing is applied."""
+    drift: Sequence[str] = ()
+    """The items whose counters differ from memory's."""
+    refused: Sequence[ReservationId] = ()
+    """The ids of what the ledger refused: reservations, keys, entries."""
 
 
 class _NotApplied(Exception):
     """Rolls a transaction back: another recorder has moved the position."""
+
+
+async def write_alone(
+    ledger: Ledger, partition: int, run: Sequence[Entry], position: Position, end: Position
+) -> Written:
+    """Apply a run of entries in a transaction of its own, without what the ledger refuses.
+
+    Raises:
+        Unreplayable: the ledger lacks a sale or an item of the run; nothing is applied.
+    """
+    async with ledger.connection() as connection:
+        try:
+            return Written(*await write_group(connection, partition, run, position, end))
+        except REFUSALS as error:
+            log.error("partition %d: the ledger refuses a group: %s", partition, error)
+            applied, refused = await write_doubtful_group(connection, partition, run, position, end)
+            return Written(applied, refused=refused)
 
 
 async def write_group(
@@ -42,18 +76,35 @@ async def write_group(
         REFUSALS: the ledger refuses a transition of it; nothing is applied.
         Unreplayable: the ledger lacks a sale of the run; nothing is applied.
     """
-    return await _apply(connection, partition, fold(run), position, end)
+    return await _apply_all(connection, partition, fold(run), position, end)
+
+
+async def _apply_all(
+    connection: Connection, partition: int, groups: Sequence[Group], position: Position, end: Position
+) -> tuple[bool, list[str]]:
+    first, *later = groups
+    if not later:
+        return await _apply(connection, partition, first, position, end)
+    async with connection.transaction():
+        applied, drift = await _apply(connection, partition, first, position, end)
+        for group in later if applied else ():
+            await _apply(connection, partition, group, end, end)
+    return applied, drift
 
 
 async def _apply(
     connection: Connection, partition: int, group: Group, position: Position, end: Position
 ) -> tuple[bool, list[str]]:
-    rows, rare = group.arguments(), group.rare_arguments()
+    rows, rare = arguments_of([group]), group.rare_arguments()
     if rare is None:
         return await recording.record_group(connection, partition, position, end, rows)
     try:
         async with connection.transaction():
             await _know_the_sales(connection, group, group.sales_to_find)
+            if group.item_changes:  # before the counters: an item may be new
+                if await lock_position(connection, partition) != position:
+                    raise _NotApplied
+                await recording.change_items(connection, group.item_changes_argument())
             applied, drift = await recording.record_group(connection, partition, position, end, rows)
             if not applied:
                 raise _NotApplied
@@ -63,6 +114,10 @@ async def _apply(
                 await recording.record_sale_rules(connection, group.rule_arguments())
             if group.descriptions:
                 await recording.describe_sales(connection, group.description_arguments())
+            for sale, items in group.item_lists.items():
+                await recording.replace_items(connection, sale, items.definition)
+            if group.amends:
+                await recording.record_amends(connection, group.amends_argument())
             if group.cancels:
                 await recording.record_cancels(connection, group.cancels_argument())
             if group.joins or group.leaves:
@@ -71,6 +126,8 @@ async def _apply(
                 await record_leaves(connection, ended)
             if group.keyed_changes:
                 await recording.record_change_keys(connection, group.key_arguments())
+            if group.deletions:
+                await recording.delete_drafts(connection, group.deletions)
     except _NotApplied:
         return False, []
     return applied, drift
@@ -106,20 +163,24 @@ async def write_doubtful_group(
     transitions = [t for entry in run for t in entry.body.transitions if is_sound(t)]
     ids = [(t.sale, t.id) for t in transitions if not isinstance(t, Restock) and hasattr(t, "id")]
     items = {
-        (t.sale, sku)
+        (t.sale, counter)
         for t in transitions
-        if isinstance(t, Hold | Buy | LateConfirm | Confirm | Release | Expire | Cancel | Restock)
-        for sku in t.lines[::2]
+        if isinstance(t, Hold | Buy | LateConfirm | Confirm | Release | Expire | Amend | Cancel | Restock)
+        for counter in (t.lines if isinstance(t, Restock) else takes_of(t))[::2]
     }
     try:
         async with connection.transaction():
-            await _know_the_sales(connection, _group(transitions), {t.sale for t in transitions} - {""})
+            for group in groups_of(transitions):
+                await _know_the_sales(connection, group, ())
+            await _know_the_sales(connection, Group(), {t.sale for t in transitions} - {""})
             counts = {
                 (row["sale_id"], row["sku"]): Counts(row["stock"], row["held"], row["sold"])
                 for row in await recording.lock_counters(connection, items)
             }
-            known = await recording.reservation_statuses(connection, ids)
-            accepted, refused = admit(run, counts, known)
+            found = await recording.known_reservations(connection, ids)
+            known = {id_: status for id_, (status, _) in found.items()}
+            revisions = {id_: revision for id_, (_, revision) in found.items()}
+            accepted, refused = admit(run, counts, known, revisions)
             if not (await _apply(connection, partition, Group(), position, end))[0]:
                 raise _NotApplied
             refused += await _apply_each(connection, partition, units(accepted), end)
@@ -128,13 +189,6 @@ async def write_doubtful_group(
         return False, []
     log_parked(partition, parked)
     return True, [ReservationId(f"{sale}.{id_}") for sale, _, id_ in map(name_of, _named(refused))]
-
-
-def _group(transitions: Iterable[Transition]) -> Group:
-    group = Group()
-    for transition in transitions:
-        group.add(transition)
-    return group
 
 
 async def _apply_each(
@@ -146,8 +200,8 @@ async def _apply_each(
     """
     try:
         async with connection.transaction():
-            group = _group(transition for part in parts for transition in part)
-            await _apply(connection, partition, group, end, end)
+            groups = groups_of(transition for part in parts for transition in part)
+            await _apply_all(connection, partition, groups, end, end)
         return []
     except REFUSALS as error:
         if len(parts) == 1:

@@ -16,7 +16,8 @@ from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.ledger import lines_from_flat
 from flashguard.ledger.shadow import ShadowAttempt, ShadowBook
-from flashguard.model import Granted, KeyScope, Line, Outcome, Refused, SaleId, ScopedKey
+from flashguard.model import Granted, KeyScope, Line, Outcome, Refused, SaleId, ScopedKey, Sku
+from flashguard.model.pools import takes_of
 
 CONFIRMED: Final = "confirmed"
 MOST_DIFFERENCES: Final = 200
@@ -36,6 +37,7 @@ class ShopAttempt(Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     shop: ShopDecision
     reference: str | None = None
+    identities: dict[str, str] | None = None
 
 
 class Comparison(Struct, frozen=True):
@@ -47,7 +49,8 @@ class Comparison(Struct, frozen=True):
 
 
 class ShadowItem(Struct, frozen=True, kw_only=True):
-    """An item, as shop and FlashGuard sold it. `shop_oversold`: units that the shop sold beyond its stock."""
+    """An item with a stock of its own, or a pool, as shop and FlashGuard sold it. `shop_oversold`: units that
+    the shop sold beyond its stock."""
 
     sku: str
     stock: int
@@ -142,19 +145,33 @@ class ShadowMode:
 
     async def _buy(self, sale: SaleId, attempt: ShopAttempt) -> Outcome:
         key = ScopedKey(KeyScope.SHADOW, (attempt.key,))
-        return await self._guard.buy(sale, attempt.customer, attempt.lines, key=key)
+        return await self._guard.buy(
+            sale, attempt.customer, attempt.lines, key=key, identities=attempt.identities
+        )
 
     async def _restock(self, sale: SaleId, keys: Sequence[str]) -> Refused | None:
         """Restock the returned units that FlashGuard sold too, then note the returns: a crash in between
         repeats the restock, which has a key and so takes effect once."""
+        stored = await self._guard.ledger.sales.get(sale)
+        items = () if stored is None else stored.sale.items
+        recipes = {item.sku: item.uses for item in items}
+        uncapped = {item.sku for item in items if item.stock is None and not item.locations}
+        places = {item.sku: item.locations[0].id for item in items if item.locations}
+        shop = self._guard.shop
         for row in await self._book.to_return(sale, keys):
             if row["returned"] or row["ours"] != CONFIRMED:
                 continue
-            for line in lines_from_flat(msgspec.json.decode(row["lines"])):
-                outcome = await self._guard.shop.restock(
-                    sale, line.sku, line.quantity, "returned in the shop",
-                    key=ScopedKey(KeyScope.SHADOW, (row["key"], line.sku)),
-                )  # fmt: skip
+            lines = lines_from_flat(msgspec.json.decode(row["lines"]))
+            for counter, units in takes_of(lines, recipes).items():
+                if counter in uncapped:
+                    continue
+                what = (sale, counter, units, "returned in the shop")
+                key = ScopedKey(KeyScope.SHADOW, (row["key"], counter))
+                outcome = await (
+                    shop.restock(*what, location=places.get(Sku(counter)), key=key)
+                    if counter in recipes
+                    else shop.restock_pool(*what, key=key)
+                )
                 if isinstance(outcome, Refused) and outcome.code in TRANSIENT:
                     return outcome
         await self._book.note_returned(sale, keys)

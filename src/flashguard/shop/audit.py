@@ -16,6 +16,8 @@ from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger
 from flashguard.ledger.audit import audited_sale
 from flashguard.model import SaleId, SaleStatus
+from flashguard.model.locations import item_and_location
+from flashguard.model.pools import CAPPED_MOST
 from flashguard.recorder.fold import fold
 
 TRIES: Final = 50
@@ -26,11 +28,15 @@ TAIL_ENTRIES_MOST: Final = 20_000
 
 
 class ItemAudit(Struct, frozen=True, kw_only=True):
-    """The audit of one item. `held` and `sold` are the ledger's; memory includes the journal's tail."""
+    """The audit of one item, of an item at one location, or of one pool. `held` and `sold` are the ledger's;
+    memory includes the journal's tail. `stock` and `available` are None for an item without a stock of its
+    own."""
 
     sku: str
-    stock: int
-    available: int
+    kind: str
+    location: str | None = None
+    stock: int | None
+    available: int | None
     held: int
     sold: int
     memory_stock: int | None
@@ -90,7 +96,7 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
     now = read_result(Verb.GET, reply.results[0])
     loaded = isinstance(now, SaleNow)
     memory = now.items if isinstance(now, SaleNow) else {}
-    deltas = {sku: item for (of_sale, sku), item in fold(tail).items.items() if of_sale == sale}
+    deltas = {sku: item for (of_sale, sku), item in fold(tail)[0].items.items() if of_sale == sale}
     items = []
     for row in recorded.items:
         differences = []
@@ -117,17 +123,20 @@ async def audit_sale(kernel: Kernel, ledger: Ledger, sale: SaleId, partition: in
             differences.append(
                 f"{row['returning']} units are in holds that expired {late:.0f} s ago; does a recorder run?"
             )
+        uncapped = row["stock"] > CAPPED_MOST
         stock, held, sold = in_memory or ledger_side
         if stock - held - sold < 0:
             differences.append("available is below zero")
         items.append(
             ItemAudit(
-                sku=row["sku"],
-                stock=row["stock"],
-                available=row["stock"] - row["held"] - row["sold"],
+                sku=item_and_location(row["sku"])[0],
+                location=item_and_location(row["sku"])[1],
+                kind=row["kind"],
+                stock=None if uncapped else row["stock"],
+                available=None if uncapped else row["stock"] - row["held"] - row["sold"],
                 held=row["held"],
                 sold=row["sold"],
-                memory_stock=in_memory and in_memory[0],
+                memory_stock=None if uncapped else in_memory and in_memory[0],
                 memory_held=in_memory and in_memory[1],
                 memory_sold=in_memory and in_memory[2],
                 tail_entries=len(tail),

@@ -18,13 +18,13 @@ from flashguard.model import (
     Durability,
     Item,
     Key,
+    Pool,
     Refused,
     Sale,
     SaleId,
     SaleStatus,
     ScopedKey,
     Sku,
-    is_name,
     is_str,
     to_millis,
     unknown_sale,
@@ -32,9 +32,9 @@ from flashguard.model import (
 from flashguard.model.arguments import (
     KEY,
     NAME,
+    ONE_OF_BOTH,
     SALE,
     first_wrong,
-    invalid_changes,
     is_key,
     is_sale,
     is_text,
@@ -42,12 +42,25 @@ from flashguard.model.arguments import (
     to_refusal,
 )
 from flashguard.model.fingerprints import fingerprint
-from flashguard.model.room import encode_room, room_rule
+from flashguard.model.locations import counter_at
+from flashguard.model.pools import with_counters
 from flashguard.model.rules import changes_to_kernel
+from flashguard.model.sale_arguments import invalid_changes
 from flashguard.settings import Settings
 from flashguard.spread import NO_LIST, ShardRouter, Whole
 
+from .drafts import (
+    KEPT_WHILE_SPREAD,
+    KEPT_WITH_POOLS,
+    LIMITS_FIXED,
+    change_room,
+    changed_limits,
+    kernel_items,
+    not_counted,
+    not_draft,
+)
 from .new_sale import ENDED, ENDS_FIRST, wrong_times
+from .restocks import not_restockable
 
 MAX_STOCK: Final = 1_000_000_000
 """Units of one item."""
@@ -56,6 +69,15 @@ ENDED_BEFORE_IT_OPENED: Final = Refused(
 )
 RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=RETRY_SECONDS)
 IN_FLIGHT: Final = Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=RETRY_SECONDS)
+
+
+def item_after(done: tuple[Sale, bool] | Refused, sku: str) -> tuple[Item, bool] | Refused:
+    """Return the item in a sale after its change, and whether it is a replay; or the refusal."""
+    if isinstance(done, Refused):
+        return done
+    sale, replayed = done
+    item = next((item for item in sale.items if item.sku == sku), None)
+    return Refused(code=Code.UNKNOWN_ITEM, sku=sku) if item is None else (item, replayed)
 
 
 class SaleChanges:
@@ -125,21 +147,33 @@ class SaleChanges:
             asked["durability"] = "" if wanted is Durability.DISK else wanted
         if "limit_per_customer" in changes:
             asked["limit"] = changes["limit_per_customer"] or 0
+        limits = changed_limits(changes, stored.sale)
+        if isinstance(limits, Refused):
+            return limits
+        if limits:
+            asked["rules"] = asked.get("rules", {}) | limits
         if stored.sale.spread > 1 and changes.get("waiting_list") is not None:
             return NO_LIST
+        if "items" in changes:
+            if stored.sale.spread > 1:
+                return KEPT_WHILE_SPREAD
+            drawing = any(item.uses or item.locations for item in changes["items"])
+            if stored.sale.pools or stored.sale.locations or drawing:
+                return KEPT_WITH_POOLS
+            asked["items"], asked["only"] = kernel_items(changes["items"]), [SaleStatus.DRAFT]
         starts_at = changes.get("starts_at", stored.sale.starts_at)
         ends_at = changes.get("ends_at", stored.sale.ends_at)
         if starts_at and ends_at and ends_at <= starts_at:
             return ENDS_FIRST
         described = [changes.get("name") or "", ""]
         if "waiting_room" in changes:
-            if stored.sale.waiting_room is None:
-                return Refused(
-                    code=Code.INVALID_REQUEST, detail="waiting_room: the sale was created without one"
-                )
-            room = msgspec.structs.replace(stored.sale.waiting_room, **changes["waiting_room"])
-            asked.setdefault("rules", {})["room"] = room_rule(room, opened=False)
-            described[1] = encode_room(room)
+            room = change_room(stored.sale, changes["waiting_room"])
+            if isinstance(room, Refused):
+                return room
+            asked["rules"] = asked.get("rules", {}) | room.rules
+            if room.only:
+                asked.setdefault("only", room.only)
+            described[1:] = room.described
         if any(described):
             asked["describe"] = described
         return asked
@@ -153,6 +187,10 @@ class SaleChanges:
                 return await self._change_closed(stored.sale, verb, field)
             case Refusal("sale-not-open", (status, *_)):
                 return not_open(status)
+            case Refusal("sale-not-draft", (status, *_)):
+                return not_draft(status)
+            case Refusal("limit-not-counted", (sku,)):
+                return LIMITS_FIXED if not sku else not_counted(sku)
             case Refusal("ended"):
                 return ENDED if verb == "patch" else ENDED_BEFORE_IT_OPENED
         if not isinstance(result, SaleChanged):
@@ -179,30 +217,84 @@ class SaleChanges:
             return msgspec.structs.replace(sale, status=earlier[1]), True
         return (sale, False) if verb == "close" else not_open(SaleStatus.CLOSED)
 
+    async def delete(self, sale_id: SaleId) -> Refused | None:
+        """Delete a draft, and wait until the ledger has done it; return the refusal otherwise."""
+        if not is_sale(sale_id):
+            return Refused(code=Code.INVALID_REQUEST, detail=SALE)
+        stored = await self._ledger.sales.get(sale_id)
+        if stored is None:
+            return unknown_sale(sale_id)
+        if stored.sale.spread > 1:
+            return KEPT_WHILE_SPREAD
+        decision = await self._decisions.ask(
+            Verb.CHANGE_SALE, sale_id, ("delete", {}, ""), name="delete", durable=newly_done
+        )
+        refused = refused_by_status(decision)
+        if refused is None and not isinstance(decision.result, SaleChanged):
+            match decision.result:
+                case Refusal("sale-not-draft", (status, *_)):
+                    return not_draft(status)
+                case Refusal("unknown-sale"):  # closed long ago; or deleted, or not loaded, a moment ago
+                    closed = stored.sale.status is SaleStatus.CLOSED
+                    return not_draft(SaleStatus.CLOSED) if closed else RECOVERING
+            return refusal(decision.result)
+        return refused
+
     async def restock(
-        self, sale_id: SaleId, sku: str, delta: int, reason: str, key: Key | None
-    ) -> tuple[Item, bool] | Refused:
+        self, sale_id: SaleId, sku: str, delta: int | None, reason: str, stock: int | None, key: Key | None,
+        location: str | None = None,
+    ) -> tuple[Item, bool] | Refused:  # fmt: skip
         """Return the item after the change, and whether it is a replay: see `Shop.restock`."""
+        done = await self._restock(sale_id, sku, delta, reason, stock, key, pool=False, location=location)
+        return item_after(done, sku)
+
+    async def restock_pool(
+        self, sale_id: SaleId, pool: str, delta: int | None, reason: str, stock: int | None, key: Key | None
+    ) -> tuple[Pool, bool] | Refused:
+        """Return the pool after the change, and whether it is a replay: see `Shop.restock_pool`."""
+        done = await self._restock(sale_id, pool, delta, reason, stock, key, pool=True)
+        if isinstance(done, Refused):
+            return done
+        sale, replayed = done
+        return next(each for each in sale.pools if each.id == pool), replayed
+
+    async def _restock(
+        self, sale_id: SaleId, sku: str, delta: int | None, reason: str, stock: int | None, key: Key | None,
+        *, pool: bool, location: str | None = None,
+    ) -> tuple[Sale, bool] | Refused:  # fmt: skip
+        """Return the sale after the change, and whether it is a replay.
+
+        Parameters:
+            sku: of an item, or the id of a pool.
+        """
         wrong = first_wrong(
             (is_sale(sale_id), SALE),
             (is_str(sku), f"sku: {NAME}"),
+            ((delta is None) != (stock is None), ONE_OF_BOTH),
             (
-                is_whole(delta, -MAX_STOCK, MAX_STOCK),
+                delta is None or is_whole(delta, -MAX_STOCK, MAX_STOCK),
                 f"delta: a whole number of at most {MAX_STOCK}",
             ),
+            (stock is None or is_whole(stock, 0, MAX_STOCK), f"stock: 0 to {MAX_STOCK}"),
             (is_text(reason), f"reason: {NAME}"),
+            (location is None or is_text(location), f"location: {NAME}"),
             (key is None or is_key(key), KEY),
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        if not is_name(sku):  # no item has such a name
-            known = await self._ledger.sales.get(sale_id)
-            return unknown_sale(sale_id) if known is None else Refused(code=Code.UNKNOWN_ITEM)
+        known = await self._ledger.sales.get(sale_id)
+        if known is None:
+            return unknown_sale(sale_id)
+        refused = not_restockable(known.sale, sku, pool, location)
+        if refused:
+            return refused
+        counter = sku if location is None else counter_at(sku, location)
         field = restock_field(key)
-        request = (sku, delta, reason, field, fingerprint("restock", sku, delta, reason), MAX_STOCK)
+        body = fingerprint("restock", counter, delta, reason, *(() if stock is None else (stock,)))
+        request = (counter, delta, reason, field, body, MAX_STOCK)
         if key is not None and await self._ledger.refusals.is_parked(sale_id, "restock", field):
             return Refused(code=Code.LEDGER_REFUSED)
-        decision = await self._spread.restock(sale_id, request)
+        decision = await self._spread.restock(sale_id, request, stock)
         if isinstance(decision, Refused):
             return decision
         refused = refused_by_status(decision)
@@ -213,23 +305,18 @@ class SaleChanges:
             return unknown_sale(sale_id)
         result = decision.result
         if not isinstance(result, Restocked):
-            return _not_restocked(stored.sale, sku, result)
+            return _not_restocked(stored.sale, sku, stock, result)
         replayed = result.replayed
         unsure = replayed and result.seq  # memory alone may have it, and lose it
         if unsure and not await self._ledger.sales.has_restock(sale_id, field):
             return IN_FLIGHT
         if stored.sale.spread > 1:
-            whole = await self._whole.live(stored.sale)
-            return next(item for item in whole.items if item.sku == sku), replayed
-        item = next(item for item in stored.sale.items if item.sku == sku)
-        after = Item(
-            sku=item.sku, name=item.name, price_minor=item.price_minor, currency=item.currency,
-            stock=result.stock, held=result.held, sold=result.sold,
-        )  # fmt: skip
-        return after, replayed
+            return await self._whole.live(stored.sale), replayed
+        counters = {Sku(counter): (result.stock, result.held, result.sold)}
+        return with_counters(stored.sale, counters), replayed
 
 
-def _not_restocked(sale: Sale, sku: str, result: Result | None) -> Refused:
+def _not_restocked(sale: Sale, sku: str, counted: int | None, result: Result | None) -> Refused:
     match result:
         case Refusal("unknown-sale"):
             return not_open(SaleStatus.CLOSED) if sale.status is SaleStatus.CLOSED else RECOVERING
@@ -237,12 +324,11 @@ def _not_restocked(sale: Sale, sku: str, result: Result | None) -> Refused:
             return Refused(code=Code.UNKNOWN_ITEM, sku=Sku(sku))
         case Refusal("recovering"):
             return RECOVERING
-        case Refusal("invalid-request", (available,)):
-            return Refused(
-                code=Code.INVALID_REQUEST,
-                detail=f"delta: {available} units are available, and stock is at most {MAX_STOCK}",
-                available=available,
-            )
+        case Refusal("invalid-request", (available, delta)):
+            detail = f"delta: {available} units are available, and stock is at most {MAX_STOCK}"
+            if counted is not None:
+                detail = f"stock: {counted - delta - available} units are held or sold"
+            return Refused(code=Code.INVALID_REQUEST, detail=detail, available=available)
     return refusal(result)
 
 

@@ -3,15 +3,21 @@
 import dataclasses
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from flashguard.errors import Code
 from flashguard.ledger import StoredSale
 from flashguard.model import (
     Durability,
+    IdentityLimit,
     Item,
+    Location,
+    Pool,
     Refused,
     Sale,
     SaleId,
@@ -20,11 +26,13 @@ from flashguard.model import (
     invalid_time,
     rounded_time,
 )
-from flashguard.model.arguments import invalid_new_sale, is_sale, to_refusal
+from flashguard.model.arguments import is_sale, to_refusal
 from flashguard.model.fingerprints import fingerprint
+from flashguard.model.locations import at_all
 from flashguard.model.lottery import new_seed
 from flashguard.model.rules import NO_RULES, Rules
-from flashguard.spread import unfit
+from flashguard.model.sale_arguments import invalid_new_sale
+from flashguard.spread import NO_LOCATIONS, unfit
 
 ENDS_FIRST: Final = Refused(code=Code.INVALID_REQUEST, detail="ends_at: must be after starts_at")
 ENDED: Final = Refused(
@@ -47,6 +55,10 @@ class NewSale:
     waiting_room: WaitingRoom | None = None
     rules: Rules = NO_RULES
     spread: int = 1
+    pools: tuple[Pool, ...] = ()
+    locations: tuple[Location, ...] = ()
+    split: bool = False
+    limits: tuple[IdentityLimit, ...] = ()
 
     def has_ended(self) -> bool:
         """Return whether its end has passed: such a sale can never open."""
@@ -68,7 +80,9 @@ def refused_sale(new: object, partitions: int) -> Refused | None:
         return wrong
     if new.starts_at and new.ends_at and new.ends_at <= new.starts_at:
         return ENDS_FIRST
-    return unfit(new.spread, partitions, has_room=new.waiting_room is not None, rules=new.rules)
+    if new.locations and new.spread > 1:
+        return NO_LOCATIONS
+    return unfit(new.spread, partitions, rules=new.rules, limits=new.limits)
 
 
 def wrong_times(starts_at: object, ends_at: object) -> Refused | None:
@@ -92,7 +106,7 @@ def draft(new: NewSale, sale_id: SaleId, creation_key: str | None, max_hold_seco
             id=sale_id,
             name=new.name,
             status=SaleStatus.DRAFT,
-            items=new.items,
+            items=tuple(_at_all_locations(item, new.locations) for item in new.items),
             starts_at=rounded_time(new.starts_at),
             ends_at=rounded_time(new.ends_at),
             hold_seconds=new.hold_seconds,
@@ -101,6 +115,10 @@ def draft(new: NewSale, sale_id: SaleId, creation_key: str | None, max_hold_seco
             waiting_room=new.waiting_room,
             rules=new.rules,
             spread=new.spread,
+            pools=tuple(new.pools),
+            locations=tuple(new.locations),
+            split=new.split,
+            limits=tuple(new.limits),
         ),
         max(new.hold_seconds, max_hold_seconds),
         creation_key,
@@ -109,10 +127,28 @@ def draft(new: NewSale, sale_id: SaleId, creation_key: str | None, max_hold_seco
     )
 
 
+def _at_all_locations(item: Item, locations: Iterable[Location]) -> Item:
+    return msgspec.structs.replace(item, locations=at_all(item, locations)) if item.locations else item
+
+
 def _creation_body(new: NewSale) -> int:
-    """Return the fingerprint of a creation; of an unspread sale, as before sales could be spread."""
-    *values, spread = dataclasses.astuple(new)
-    return fingerprint("create", *values, *((spread,) if spread > 1 else ()))
+    """Return the fingerprint of a creation; of an unspread sale, as before sales could be spread, and of one
+    without pools, locations or limits, as before there were any."""
+    *values, spread, pools, locations, split, limits = dataclasses.astuple(new)
+    values[1] = [item_body(item) for item in new.items]
+    more = ((spread,) if spread > 1 else ()) + ((pools,) if pools else ())
+    more += ((locations, split) if locations else ()) + ((limits,) if limits else ())
+    return fingerprint("create", *values, *more)
+
+
+def item_body(item: Item) -> dict[str, Any]:
+    """Return what tells an item to create from another; of one without recipe, as before there were any."""
+    body = msgspec.structs.asdict(item)
+    del body["in_pools"], body["on_sale"]
+    for name in ("uses", "locations", "limit_per_customer"):
+        if not body[name]:
+            del body[name]
+    return body
 
 
 def slug(name: str) -> str:

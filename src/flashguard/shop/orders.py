@@ -1,8 +1,7 @@
 """Orders after the sale: cancelled, when the shop refunds them."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
 
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import RETRY_SECONDS, newly_done, refused_by_status
@@ -12,6 +11,8 @@ from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, RecordedReservation
 from flashguard.model import (
     Granted,
+    Key,
+    Line,
     Outcome,
     Refused,
     ReservationStatus,
@@ -24,12 +25,8 @@ from flashguard.model import (
 from flashguard.model.arguments import NAME, first_wrong, is_text
 from flashguard.settings import Settings
 
-POLL_SECONDS: Final = 0.02
-_OF_ANOTHER_HISTORY: Final = Refused(
-    code=Code.RECOVERING,
-    detail="Memory does not have this order as the ledger has it and is about to be rebuilt. Retry.",
-    retry_after_seconds=RETRY_SECONDS,
-)
+from .amend_request import IN_FLIGHT, OF_ANOTHER_HISTORY, POLL_SECONDS, order_of
+from .amending import Amending
 
 
 class Orders:
@@ -40,20 +37,36 @@ class Orders:
     """
 
     def __init__(
-        self, ledger: Ledger, decisions: Decisions, settings: Settings, changed: Callable[[SaleId], None]
+        self,
+        ledger: Ledger,
+        decisions: Decisions,
+        amending: Amending,
+        settings: Settings,
+        changed: Callable[[SaleId], None],
     ) -> None:
+        self._amending = amending
         self._ledger = ledger
         self._decisions = decisions
         self._settings = settings
         self._changed = changed
 
-    async def cancel(self, id_: str, *, restock: bool, reason: str) -> Outcome:
-        """Cancel an order; the answer waits until the ledger has it. A second cancel returns the first
-        outcome.
+    async def cancel(
+        self,
+        id_: str,
+        *,
+        restock: bool,
+        reason: str,
+        items: Sequence[Line] | None = None,
+        key: Key | None = None,
+    ) -> Outcome:
+        """Cancel an order, or items of it; the answer waits until the ledger has it. A second cancel of an
+        order returns the first outcome.
 
         Parameters:
             restock: make its units available again; else they leave the stock. Either way they no longer
                 count for the customer's limit.
+            items: cancel these only. The order stays confirmed until nothing is left.
+            key: an idempotency key: the same key again cancels no more items.
         """
         name = split_reservation_id(id_)
         if name is None:
@@ -64,8 +77,19 @@ class Orders:
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        if items is not None:
+            return await self._amending.cancel_items(id_, items, restock=restock, reason=reason, key=key)
         sale, short = name
-        order = (await self._ledger.reservations.recorded([name])).get((sale, short))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.record_timeout_seconds
+        while True:
+            outcome = await self._cancel(sale, short, restock=restock, reason=reason)
+            if outcome is not IN_FLIGHT or loop.time() >= deadline:
+                return outcome
+            await asyncio.sleep(POLL_SECONDS)  # until the ledger has the amends that memory has
+
+    async def _cancel(self, sale: SaleId, short: str, *, restock: bool, reason: str) -> Outcome:
+        order = (await self._ledger.reservations.recorded([(sale, short)])).get((sale, short))
         if order is None or order.status is ReservationStatus.HELD:
             return await self._no_order_yet(sale, short, order)
         if order.status is ReservationStatus.CANCELLED:
@@ -77,7 +101,7 @@ class Orders:
         decision = await self._decisions.ask(
             Verb.CANCEL,
             sale,
-            (short, order.fingerprint, order.customer, order.lines, restock, reason),
+            (short, order_of(order), restock, reason),
             id_=short,
             durable=newly_done,
             same=lambda _, found: found.status is ReservationStatus.CANCELLED,
@@ -85,16 +109,18 @@ class Orders:
         self._changed(public_sale(sale))
         refused = refused_by_status(decision)
         if refused:
-            return _OF_ANOTHER_HISTORY if refused.code is Code.LEDGER_REFUSED else refused
+            return OF_ANOTHER_HISTORY if refused.code is Code.LEDGER_REFUSED else refused
         match decision.result:
             case Cancelled():
                 found = await self._ledger.reservations.get(sale, short)
-                return _OF_ANOTHER_HISTORY if found is None else Granted(found)
+                return OF_ANOTHER_HISTORY if found is None else Granted(found)
             case AsItIs(seq):
                 return await self._as_it_is(sale, short, wait=bool(seq))
+            case Refusal("amended-since"):
+                return IN_FLIGHT
             case Refusal("unknown-sale"):
                 return await self._cancel_archived(sale, short, restock=restock, reason=reason)
-        return _OF_ANOTHER_HISTORY
+        return OF_ANOTHER_HISTORY
 
     async def _no_order_yet(self, sale: SaleId, short: str, order: RecordedReservation | None) -> Refused:
         """Return the refusal where the ledger has a hold or nothing; memory may be ahead of it."""

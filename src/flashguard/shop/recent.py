@@ -65,6 +65,10 @@ class RecentSales:
         reading = self._readings.get(sale)
         return None if reading is None or reading.began <= _clock() - MAX_AGE_SECONDS else reading
 
+    async def sale(self, sale: SaleId) -> Sale | None:
+        """Return a sale as it was at most 100 ms ago; None where there is none."""
+        return (await self.read(sale)).sale
+
     async def read(self, sale: SaleId, *, newest: bool = False) -> Reading:
         """Return a reading that began at most 100 ms ago.
 

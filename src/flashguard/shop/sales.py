@@ -1,6 +1,7 @@
 """The operator's side of FlashGuard: sales, stock, orders, audits."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +22,7 @@ from flashguard.ledger.loading import sale_to_load
 from flashguard.model import (
     Item,
     Key,
+    Pool,
     Refused,
     Reservation,
     Sale,
@@ -43,14 +45,16 @@ from flashguard.model.arguments import (
     must,
 )
 from flashguard.model.shards import shard_ids
-from flashguard.recorder.load import LoadRefused, Unloadable, load_sale
+from flashguard.recorder.load import LoadRefused, Unloadable, bury_draft, load_sale
 from flashguard.settings import Settings
 from flashguard.spread import ShardRouter, Whole, shard_drafts, with_memory_state
 
 from .audit import SaleAudit, audit_sale
 from .changes import SaleChanges
+from .items import SaleItems
 from .new_sale import ENDED, NewSale, draft, refused_sale, slug
 from .recent import RecentSales
+from .reservations import SaleReservations
 from .spread_audit import audit_spread_sale
 
 NOT_IN_MEMORY: Final = Refused(
@@ -75,12 +79,13 @@ class Shop:
         self._durability = durability
         self._spread = spread
         self._whole = Whole(kernel, ledger, decisions)
-        self._kernel = kernel
-        self._ledger = ledger
-        self._decisions = decisions
+        self._kernel, self._ledger, self._decisions = kernel, ledger, decisions
         self._settings = settings
         self._changes = SaleChanges(ledger, decisions, settings, spread, self._whole, self.sale)
         self.recent = RecentSales(self.sale)
+        self.items = SaleItems(ledger, decisions, self.sale, self.recent.forget)
+        seconds = settings.record_timeout_seconds
+        self.reservations = SaleReservations(kernel, ledger, decisions, spread, seconds)
 
     async def create_sale(self, new: NewSale, *, key: str | None = None) -> tuple[Sale, bool] | Refused:
         """Write a draft sale into the ledger, then into memory and its journal.
@@ -256,7 +261,8 @@ class Shop:
             key: an idempotency key; the same key again changes nothing and returns the status of then.
             changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears it),
                 hold_durability, waiting_room (the fields to change), and the fields of `Rules` (None ends a
-                rule).
+                rule). Of a draft also items (all of them), and a waiting_room that it did not have (None
+                takes it away).
 
         Returns:
             the sale after the change, and whether the same key had made it before; or a refusal.
@@ -266,32 +272,58 @@ class Shop:
         finally:
             self.recent.forget(sale_id)
 
+    async def delete_sale(self, sale_id: SaleId) -> Refused | None:
+        """Delete a draft; its id can be used again. Answers when the ledger has deleted it.
+
+        Returns:
+            None, or the refusal: `sale-not-draft` of a sale that was opened or closed.
+        """
+        try:
+            refused = await self._changes.delete(sale_id)
+        finally:
+            self.recent.forget(sale_id)
+        if refused is None:
+            with contextlib.suppress(MemoryAway, LoadRefused):  # a recorder does it within seconds
+                await bury_draft(self._kernel, self._decisions.partition(sale_id), sale_id)
+        return refused
+
     async def restock(
-        self, sale_id: SaleId, sku: str, delta: int, reason: str, *, key: Key | None = None
-    ) -> tuple[Item, bool] | Refused:
-        """Change an item's stock by a signed number of units, never below held + sold.
+        self, sale_id: SaleId, sku: str, delta: int | None, reason: str, *,
+        stock: int | None = None, location: str | None = None, key: Key | None = None,
+    ) -> tuple[Item, bool] | Refused:  # fmt: skip
+        """Change an item's stock by some units, or to what was counted; never below held + sold.
+
+        Parameters:
+            delta: units to add; None with `stock`.
+            stock: the units that were counted, held and sold ones among them.
+            location: where, of an item that has its stock at locations.
 
         Returns:
             the item after the change, and whether the same key had made it before; or a refusal.
         """
         try:
-            return await self._changes.restock(sale_id, sku, delta, reason, key)
+            return await self._changes.restock(sale_id, sku, delta, reason, stock, key, location)
+        finally:
+            self.recent.forget(sale_id)
+
+    async def restock_pool(
+        self, sale_id: SaleId, pool: str, delta: int | None, reason: str, *,
+        stock: int | None = None, key: Key | None = None,
+    ) -> tuple[Pool, bool] | Refused:  # fmt: skip
+        """Change a pool's stock, as `restock` changes an item's."""
+        try:
+            return await self._changes.restock_pool(sale_id, pool, delta, reason, stock, key)
         finally:
             self.recent.forget(sale_id)
 
     async def orders(
-        self,
-        sale_id: SaleId,
-        after: tuple[datetime, str] | None,
-        limit: int,
-        which: OrderFilter = ALL_ORDERS,
+        self, sale_id: SaleId, after: tuple[datetime, str] | None, limit: int, which: OrderFilter = ALL_ORDERS
     ) -> list[Reservation] | None:
         """Return a page of orders, oldest first by default; None where there is no such sale.
 
         Raises:
             ValueError: `after` is not a time and an id, `limit` not from 1 to 10,000, or `which` asks for
-            what no
-                order can have.
+                what no order can have.
         """
         must(
             (is_cursor(after), CURSOR),

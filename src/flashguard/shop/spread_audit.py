@@ -86,8 +86,8 @@ def _item(shards: list[ItemAudit], transit: tuple[int, float] | None) -> ItemAud
     ]
     return msgspec.structs.replace(
         shards[0],
-        stock=sum(shard.stock for shard in shards) + units,
-        available=sum(shard.available for shard in shards) + units,
+        stock=None if shards[0].stock is None else sum(shard.stock or 0 for shard in shards) + units,
+        available=None if shards[0].stock is None else sum(shard.available or 0 for shard in shards) + units,
         held=sum(shard.held for shard in shards),
         sold=sum(shard.sold for shard in shards),
         memory_stock=memory[0], memory_held=memory[1], memory_sold=memory[2],

@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from flashguard.simulator.strategies.base import Servers, sql
+from flashguard.simulator.goods import stocks_of
+from flashguard.simulator.strategies.base import BasketStrategy, Servers, sql
 
 from .rival_memory import connect_rival
 from .strategies import BASELINES
@@ -30,6 +31,7 @@ WORKER_VARIABLE = "FLASHGUARD_BASELINE"
 
 class Click(BaseModel):
     customer: str
+    wanted: list[str] | None = None
 
 
 @asynccontextmanager
@@ -61,7 +63,7 @@ async def remove_tables(servers: Servers, schema: str) -> None:
         await servers.redis.unlink(key)
 
 
-def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = True) -> FastAPI:
+def create_app(strategy_name: str, stocks: dict[str, int], schema: str, *, alone: bool = True) -> FastAPI:
     """Return the service of one strategy, with its own tables, which it drops when it stops.
 
     Parameters:
@@ -75,7 +77,7 @@ def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = Tru
             try:
                 if alone:
                     await make_tables(servers, schema)
-                    await app.state.strategy.set_up(stock)
+                    await app.state.strategy.set_up(stocks)
                 # From here on the simulator counts faults as answers; a traceback for each is not needed.
                 logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
                 yield
@@ -88,7 +90,11 @@ def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = Tru
     @app.post("/buy", status_code=201)
     async def buy(click: Click) -> Response:
         try:
-            order = await app.state.strategy.buy(click.customer)
+            strategy = app.state.strategy
+            if click.wanted and isinstance(strategy, BasketStrategy):
+                order = await strategy.take(click.customer, click.wanted)
+            else:
+                order = await strategy.buy(click.customer)
         except (TimeoutError, asyncpg.PostgresError, RedisError) as error:
             return JSONResponse({"code": "overloaded", "detail": str(error)}, 503, {"Retry-After": "1"})
         if order is None:
@@ -96,9 +102,9 @@ def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = Tru
         return JSONResponse({"order": order}, 201)
 
     @app.get("/truth")
-    async def truth() -> dict[str, int]:
-        orders, available = await app.state.strategy.truth()
-        return {"orders": orders, "available": available}
+    async def truth() -> dict[str, object]:
+        stocks: dict[str, tuple[int, int]] = await app.state.strategy.truth()
+        return {"orders": sum(units for units, _ in stocks.values()), "stocks": stocks}
 
     return app
 
@@ -106,7 +112,7 @@ def create_app(strategy_name: str, stock: int, schema: str, *, alone: bool = Tru
 def create_worker() -> FastAPI:
     """Return one of several workers; the process that starts them sets the variable."""
     strategy_name, schema = os.environ[WORKER_VARIABLE].split()
-    return create_app(strategy_name, 0, schema, alone=False)
+    return create_app(strategy_name, {}, schema, alone=False)
 
 
 async def around_workers(options: argparse.Namespace, *, before: bool) -> None:
@@ -114,7 +120,7 @@ async def around_workers(options: argparse.Namespace, *, before: bool) -> None:
     async with connected(options.schema) as servers:
         if before:
             await make_tables(servers, options.schema)
-            await BASELINES[options.strategy](servers).set_up(options.stock)
+            await BASELINES[options.strategy](servers).set_up(stocks_of(options.stock, pools=options.pools))
         else:
             await remove_tables(servers, options.schema)
 
@@ -134,12 +140,14 @@ def main(
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--strategy", required=True, choices=sorted(BASELINES))
     parser.add_argument("--stock", type=int, required=True)
+    parser.add_argument("--pools", action="store_true", help="two stocks, of which a buyer wants one or both")
     parser.add_argument("--schema", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     if options.workers == 1:
-        serve(wrapped(create_app(options.strategy, options.stock, options.schema)), options.port, protocol)
+        stocks = stocks_of(options.stock, pools=options.pools)
+        serve(wrapped(create_app(options.strategy, stocks, options.schema)), options.port, protocol)
         return
     os.environ[WORKER_VARIABLE] = f"{options.strategy} {options.schema}"
     asyncio.run(around_workers(options, before=True))

@@ -23,7 +23,7 @@ from flashguard.valkey.client import ValkeyClient
 
 from .board import Board
 from .follow import Follow
-from .job import Order
+from .order import Order
 from .plan import LogLine, environment
 from .progress import Progress, RunEnded
 

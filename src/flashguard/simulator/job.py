@@ -14,16 +14,16 @@ from typing import Final
 
 import msgspec
 import uvloop
-from msgspec import Struct
 
 from flashguard.errors import FlashGuardError
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import Ledger, LedgerAway
-from flashguard.ledger.simulations import SimulationBook, StoredSimulation
+from flashguard.ledger.simulations import SimulationBook
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 
 from .board import CLAIM_MS, Board
+from .order import Order
 from .plan import Event, LogLine, Plan
 from .progress import BoardEvent, Progress, RunEnded
 from .run import run_simulation
@@ -38,13 +38,6 @@ REPORT_ATTEMPTS: Final = 30
 """Attempts, one per second, to write the report while the ledger does not answer."""
 MAX_UNWRITTEN: Final = 5_000
 """Events kept while Valkey/Redis does not answer; more drop the oldest. The report has them all."""
-
-
-class Order(Struct, frozen=True):
-    """What the API orders from this process. Keys and addresses are in its environment."""
-
-    simulation: StoredSimulation
-    url: str
 
 
 class Job:

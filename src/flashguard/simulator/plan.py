@@ -20,6 +20,8 @@ RIVALS: Final = (
 STRATEGIES: Final = (*RIVALS, "flashguard")
 LANE: Final = "+lane"
 """What the name of a rival ends with that stands behind FlashGuard's lane, and not behind a framework."""
+SELLING_POOLS: Final = ("naive", "row-lock", "conditional-update", "flashguard")
+"""Those that can sell from several stocks at once, behind a framework."""
 ALL_STRATEGIES: Final = (*STRATEGIES, *(f"{rival}{LANE}" for rival in RIVALS))
 MAX_BUYERS: Final = 20_000
 MAX_STOCK: Final = 1_000_000
@@ -34,10 +36,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     buyers: int
     stock: int
     strategies: tuple[str, ...]
-    url: str
-    admin_key: str
-    redis_url: str
-    database_url: str
+    url: str = ""
+    admin_key: str = ""
+    redis_url: str = ""
+    database_url: str = ""
+    pools: bool = False
+    """Sell two days of a festival from a pool each, half of the buyers a pass for both: see goods.py."""
     run_seconds: float = 180.0
     """A longer run is ended; its buyers without an answer count as errors."""
 
@@ -49,6 +53,12 @@ class Plan(Struct, frozen=True, kw_only=True):
         unknown = set(self.strategies) - set(ALL_STRATEGIES)
         if unknown or not self.strategies:
             raise ValueError(f"strategies: choose from {', '.join(ALL_STRATEGIES)}")
+        without_pools = [name for name in self.strategies if name not in SELLING_POOLS]
+        if self.pools and without_pools:
+            raise ValueError(
+                f"strategies: {', '.join(without_pools)} can't sell from pools; "
+                f"with pools choose from {', '.join(SELLING_POOLS)}"
+            )
 
 
 def with_lane(strategies: Sequence[str]) -> tuple[str, ...]:
@@ -87,6 +97,18 @@ class LogLine(Struct, frozen=True, kw_only=True, tag="log"):
     level: str = "info"
 
 
+class SoldStock(Struct, frozen=True, kw_only=True):
+    """What a strategy sold from one stock: the item, or a pool."""
+
+    name: str
+    stock: int
+    sold: int
+    oversold: int
+    """Units that were sold and did not exist."""
+    leaked: int
+    """Units that are neither sold nor left."""
+
+
 class RunResult(Struct, frozen=True, kw_only=True):
     """One strategy's figures, named as in the contract."""
 
@@ -107,6 +129,8 @@ class RunResult(Struct, frozen=True, kw_only=True):
     """(upper edge in ms, requests), edges doubling from 1 ms."""
     behind: str | None = None
     """See `stands_behind`; None in a report from before it was noted."""
+    stocks: tuple[SoldStock, ...] = ()
+    """Each stock's part of `inventory_oversold` and `units_leaked`; empty in a report from before."""
 
 
 class RunFinished(Struct, frozen=True, kw_only=True, tag="run"):

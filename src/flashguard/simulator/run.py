@@ -15,9 +15,10 @@ import aiohttp
 import msgspec
 
 from flashguard.errors import FlashGuardError
-from flashguard.simulator.strategies.flashguard import FlashGuardSale, basket_of
+from flashguard.simulator.strategies.flashguard import FlashGuardSale, baskets
 
 from .buyers import BuyTarget, connections_possible, press_together
+from .goods import sold_stocks, stocks_of, wanted_by
 from .plan import (
     LANE,
     Event,
@@ -39,8 +40,8 @@ STOP_SECONDS: Final = 10.0
 SERVICES: Final = {"framework": "flashguard.simulator.baseline", "lane": "flashguard.api.rivals"}
 """The program of a rival, by what it stands behind."""
 
-Truth = Callable[[], Awaitable[tuple[int, int]]]
-"""Returns the orders in the database and the units that can still be sold."""
+Truth = Callable[[], Awaitable[dict[str, tuple[int, int]]]]
+"""Returns, by stock, the units that the orders in the database took and those that can still be sold."""
 
 
 class Simulation:
@@ -50,6 +51,7 @@ class Simulation:
         self._plan = plan
         self._on_event = on_event
         self._stop = stop
+        self._stocks = stocks_of(plan.stock, pools=plan.pools)
         self._started = time.perf_counter()
 
     def say(self, text: str, level: str = "info") -> None:
@@ -89,22 +91,22 @@ class Simulation:
                 )  # fmt: skip
             finally:
                 ticker.cancel()
-            orders, available = await truth()
-        oversold = max(0, orders - self._plan.stock)
-        leaked = max(0, self._plan.stock - orders - max(0, available))
-        self._count(strategy, tally, tally, oversold)
+            found = await truth()
+        result = tally.result(strategy, seconds, sold_stocks(self._stocks, found))
+        too_many, lost = result.inventory_oversold, result.units_leaked
+        self._count(strategy, tally, tally, too_many)
+        sold = ", ".join(f"{stock.sold:,} of {stock.stock:,} {stock.name}" for stock in result.stocks)
         self.say(
-            f"{strategy}: {orders:,} orders for {self._plan.stock:,} units, {oversold:,} oversold, "
-            f"{leaked:,} leaked, {tally.errors:,} errors",
-            "error" if oversold or leaked or tally.errors else "info",
+            f"{strategy}: sold {sold}; {too_many:,} oversold, {lost:,} leaked, {tally.errors:,} errors",
+            "error" if too_many or lost or tally.errors else "info",
         )
-        return tally.result(strategy, seconds, oversold, leaked)
+        return result
 
     async def _tick(self, strategy: str, tally: Tally) -> None:
         before, sold_out = Tally(), False
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._count(strategy, tally, before, max(0, tally.locks - self._plan.stock))
+            self._count(strategy, tally, before, max(0, tally.locks - sum(self._stocks.values())))
             before.requests, before.locks = tally.requests, tally.locks
             if tally.sold_out and not sold_out:
                 sold_out = True
@@ -129,9 +131,9 @@ class Simulation:
         plan = self._plan
         for name, part in (await _components(plan.url)).items():
             self.say(f"{name} {part.get('version', '')} {part['status']}".replace("  ", " "))
-        sale = FlashGuardSale(plan.url, plan.admin_key, plan.stock)
+        sale = FlashGuardSale(plan.url, plan.admin_key, plan.stock, pools=plan.pools)
         target = await sale.open()
-        self.say(f"sale {sale.id} opened with {plan.stock:,} units")
+        self.say(f"sale {sale.id} opened with {sum(self._stocks.values()):,} units")
         try:
             yield target, sale.truth
         finally:
@@ -139,18 +141,19 @@ class Simulation:
 
     @asynccontextmanager
     async def _baseline(self, strategy: str) -> AsyncIterator[tuple[BuyTarget, Truth]]:
+        plan = self._plan
         async with baseline_service(
-            strategy, self._plan.stock, self._plan.redis_url, self._plan.database_url, self._plan.admin_key
+            strategy, plan.stock, plan.redis_url, plan.database_url, plan.admin_key, pools=plan.pools
         ) as url:
             behind = "FlashGuard's lane" if stands_behind(strategy) == "lane" else "FastAPI"
             self.say(f"{strategy}: service started behind {behind} at {url}")
 
-            async def truth() -> tuple[int, int]:
+            async def truth() -> dict[str, tuple[int, int]]:
                 async with aiohttp.ClientSession() as http, http.get(f"{url}/truth") as response:
-                    answer = await response.json()
-                    return answer["orders"], answer["available"]
+                    stocks = (await response.json())["stocks"]
+                    return {name: (units, left) for name, (units, left) in stocks.items()}
 
-            yield rival_target(strategy, url, self._plan.admin_key), truth
+            yield rival_target(strategy, url, plan.admin_key, pools=plan.pools), truth
 
 
 async def _components(url: str) -> dict[str, dict[str, str]]:
@@ -162,17 +165,22 @@ async def _components(url: str) -> dict[str, dict[str, str]]:
         raise FlashGuardError(f"No FlashGuard answers at {url}: {error}") from error
 
 
-def rival_target(strategy: str, url: str, admin_key: str) -> BuyTarget:
+def rival_target(strategy: str, url: str, admin_key: str, *, pools: bool = False) -> BuyTarget:
     """Return the call that buyers make to a rival: behind the lane, that of FlashGuard's own buys."""
-    if stands_behind(strategy) == "framework":
-        return BuyTarget(url, "/buy", lambda number: msgspec.json.encode({"customer": f"buyer-{number}"}))
-    headers = (("Authorization", f"Bearer {admin_key}"),) if admin_key else ()
-    return BuyTarget(url, "/v1/sales/rival/orders", basket_of, headers)
+    if stands_behind(strategy) == "lane":
+        headers = (("Authorization", f"Bearer {admin_key}"),) if admin_key else ()
+        return BuyTarget(url, "/v1/sales/rival/orders", baskets(pools=False), headers)
+
+    def click(number: int) -> bytes:
+        wanted = {"wanted": wanted_by(number, pools=True)} if pools else {}
+        return msgspec.json.encode({"customer": f"buyer-{number}", **wanted})
+
+    return BuyTarget(url, "/buy", click)
 
 
 @asynccontextmanager
 async def baseline_service(
-    strategy: str, stock: int, redis_url: str, database_url: str, admin_key: str
+    strategy: str, stock: int, redis_url: str, database_url: str, admin_key: str, *, pools: bool = False
 ) -> AsyncIterator[str]:
     """Run a rival as a child process on a free port of 127.0.0.1; yield its address.
 
@@ -191,7 +199,8 @@ async def baseline_service(
     schema = f"flashguard_simulation_{secrets.token_hex(6)}"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", SERVICES[stands_behind(strategy)], "--strategy", strategy.removesuffix(LANE),
-        "--stock", str(stock), "--schema", schema, "--port", str(port), env=env,
+        "--stock", str(stock), "--schema", schema, "--port", str(port), *(("--pools",) if pools else ()),
+        env=env,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:

@@ -1,6 +1,6 @@
 """Counts answers and computes the result of a run."""
 
-from .plan import RunResult, stands_behind
+from .plan import RunResult, SoldStock, stands_behind
 
 
 class Tally:
@@ -32,15 +32,15 @@ class Tally:
     def avg_latency_ms(self) -> float:
         return round(self._sum_ms / len(self.latencies_ms), 2) if self.latencies_ms else 0.0
 
-    def result(self, strategy: str, seconds: float, oversold: int, leaked: int) -> RunResult:
+    def result(self, strategy: str, seconds: float, stocks: tuple[SoldStock, ...]) -> RunResult:
         """Return the run's figures; percentiles by nearest rank."""
         ordered = sorted(self.latencies_ms)
         return RunResult(
             strategy=strategy,
             total_requests=self.requests,
             successful_locks=self.locks,
-            inventory_oversold=oversold,
-            units_leaked=leaked,
+            inventory_oversold=sum(stock.oversold for stock in stocks),
+            units_leaked=sum(stock.leaked for stock in stocks),
             avg_latency_ms=self.avg_latency_ms,
             p50_ms=percentile(ordered, 0.50),
             p99_ms=percentile(ordered, 0.99),
@@ -51,6 +51,7 @@ class Tally:
             retries=self.retries,
             latency_histogram=histogram(ordered),
             behind=stands_behind(strategy),
+            stocks=stocks,
         )
 
 

@@ -22,6 +22,9 @@ class BasketRequest(Struct, frozen=True):
     lines: Sequence[Line]
     key: Key | None = None
     admitted_until: int = 0
+    reference: str | None = None
+    metadata: dict[str, str] | None = None
+    identities: dict[str, str] | None = None
 
 
 class BatchSelling:
@@ -63,7 +66,15 @@ class BatchSelling:
         )
         baskets = [
             self._basket(
-                sale, each.customer, each.lines, each.key, buy=buy, admitted_until=each.admitted_until
+                sale,
+                each.customer,
+                each.lines,
+                each.key,
+                buy=buy,
+                admitted_until=each.admitted_until,
+                reference=each.reference,
+                metadata=each.metadata,
+                identities=each.identities,
             )
             for each in requests
         ]

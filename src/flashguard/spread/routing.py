@@ -1,7 +1,8 @@
 """Routes each buyer of a spread sale to the home shard, and brings units there."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from flashguard.engine.baskets import Basket
@@ -15,16 +16,28 @@ from flashguard.engine.selling import NotHere, Sell, Selling, Shard
 from flashguard.errors import Code
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
-from flashguard.kernel.results import Refusal
+from flashguard.kernel.results import Refusal, SaleNow
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_of
-from flashguard.model import Key, Line, Outcome, Refused, SaleId, public_sale, split_reservation_id, unknown
-from flashguard.model.shards import home_shard, shard_id, shard_number
+from flashguard.model import (
+    Key,
+    Line,
+    Outcome,
+    Refused,
+    SaleId,
+    Sku,
+    public_sale,
+    split_reservation_id,
+    unknown,
+)
+from flashguard.model.pools import takes_of
+from flashguard.model.shards import home_shard, shard_id, shard_ids, shard_number
 from flashguard.recorder.transfers import complete_transfers
 from flashguard.settings import Settings
 
 from .rebalancer import OVERLOADED, RECOVERING, Rebalancer
+from .recipes import Recipes, of_item
 
 MOST_KNOWN: Final = 4096
 """Most spread sales that a process remembers; a forgotten one is looked up again."""
@@ -59,6 +72,7 @@ class ShardRouter:
         self._fallback = fallback
         self._settings = settings
         self._rebalancers: dict[tuple[SaleId, str], Rebalancer] = {}
+        self._recipes = Recipes(ledger)
 
     def note(self, sale: SaleId, shards: int) -> None:
         """Remember a sale's number of shards."""
@@ -164,10 +178,12 @@ class ShardRouter:
                 return RECOVERING
             if not isinstance(outcome, Refused) or outcome.code is not Code.SOLD_OUT or outcome.sku is None:
                 return outcome
-            units = sum(line.quantity for line in basket.lines if line.sku == outcome.sku)
-            refused = await self.bring(sale, home, outcome.sku, units, deadline)
+            recipes = {} if outcome.pool is None else await self._recipes.of(sale, basket.lines)
+            counter = outcome.pool or outcome.sku
+            units = takes_of(basket.lines, recipes).get(counter, 0)
+            refused = await self.bring(sale, home, counter, units, deadline)
             if refused is not None:
-                return refused
+                return of_item(refused, outcome, recipes)
         return OVERLOADED
 
     async def confirm(self, id_: str, receipt_text: str | None) -> Outcome:
@@ -180,21 +196,45 @@ class ShardRouter:
         if ids is None:
             return unknown(Code.UNKNOWN_RESERVATION, id_)
         shard, short = ids
-        decision = await self._holding.ask_confirm(shard, short, receipt)
-        if receipt is not None and _is_short(decision):
-            deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
-            for _ in range(MOST_TRIES):
-                refused = await self._bring_all(shard, lines_of(receipt), deadline)
-                if refused is not None and refused.code is not Code.SOLD_OUT:
-                    return refused
-                if refused is not None:
-                    break
-                decision = await self._holding.ask_confirm(shard, short, receipt)
-                if not _is_short(decision):
-                    break
-            else:
-                return OVERLOADED
+
+        async def wanted() -> tuple[Line, ...]:
+            return () if receipt is None else lines_of(receipt)
+
+        ask = partial(self._holding.ask_confirm, shard, short, receipt)
+        decision = await self.ask_with_units(shard, ask, wanted)
+        if isinstance(decision, Refused):
+            return decision
         return await self._holding.confirm_outcome(shard, short, decision, receipt)
+
+    async def ask_with_units(
+        self,
+        shard: SaleId,
+        ask: Callable[[], Awaitable[Decision]],
+        wanted: Callable[[], Awaitable[Sequence[Line]]],
+    ) -> Decision | Refused:
+        """Return the decision on a request about a reservation, which stays on its shard. Where the shard is
+        short of units that others have, they are brought and it is asked again.
+
+        Parameters:
+            wanted: returns the units that the request takes.
+        """
+        decision = await ask()
+        deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
+        for _ in range(MOST_TRIES):
+            if not _is_short(decision):
+                return decision
+            refused = await self._bring_all(shard, await wanted(), deadline)
+            if refused is None:
+                decision = await ask()
+            elif refused.code is not Code.SOLD_OUT:
+                return refused
+            else:
+                match decision.result:
+                    case Refusal("sold-out", (sku, _)) if sku == refused.sku:  # what all shards have of it
+                        short = Refusal("sold-out", (sku, refused.available))
+                        return Decision(DecisionStatus.DECIDED, short, decision.now_ms)
+                return decision
+        return OVERLOADED
 
     async def bring(self, sale: SaleId, home: int, sku: str, units: int, deadline: float) -> Refused | None:
         """Bring units to a shard: None when the caller should ask the shard again, else the refusal.
@@ -202,6 +242,7 @@ class ShardRouter:
         Parameters:
             sale: a sale that is in `known`.
             home: the shard's number.
+            sku: an item or a pool.
         """
         rebalancer = self._rebalancers.get((sale, sku))
         if rebalancer is None:
@@ -218,36 +259,61 @@ class ShardRouter:
         try:
             if await self.shards_of(sale) == 1:
                 return Refused(code=Code.SOLD_OUT)
+            takes = takes_of(lines, await self._recipes.of(sale, lines))
         except LedgerAway:
             return RECOVERING
-        for line in lines:
-            refused = await self.bring(sale, shard_number(shard), line.sku, line.quantity, deadline)
+        for counter, units in takes.items():
+            refused = await self.bring(sale, shard_number(shard), counter, units, deadline)
             if refused is not None:
                 return refused
         return None
 
-    async def restock(self, sale: SaleId, request: tuple[Any, ...]) -> Decision | Refused:
+    async def restock(
+        self, sale: SaleId, request: tuple[Any, ...], counted: int | None
+    ) -> Decision | Refused:
         """Return the decision on a shop's change of stock. It is one step at the sale's first shard: the
-        rebalancer moves new units on, and units to remove are first brought there."""
+        rebalancer moves new units on, and units to remove are first brought there.
+
+        Parameters:
+            counted: what the stock of all shards becomes, in place of the request's delta.
+        """
         deadline = asyncio.get_running_loop().time() + self._settings.record_timeout_seconds
-        sku, delta = request[0], request[1]
         for _ in range(MOST_TRIES):
+            elsewhere = 0 if counted is None else await self._stock_elsewhere(sale, request[0])
+            if elsewhere is None:
+                return RECOVERING
             decision = await self._decisions.ask(
                 Verb.RESTOCK,
                 sale,
-                request,
+                request if counted is None else (*request, counted - elsewhere),
                 name=request[3],
                 durable=newly_done,
             )
-            is_short = decision.code == Code.INVALID_REQUEST and delta < 0
-            if not is_short or await self.shards_of(sale) == 1:
-                return decision
-            refused = await self.bring(sale, 0, sku, -delta, deadline)
+            match decision.result:
+                case Refusal("invalid-request", (_, delta)) if delta < 0 and await self.shards_of(sale) > 1:
+                    refused = await self.bring(sale, 0, request[0], -delta, deadline)
+                case _:
+                    return decision
             if refused is not None and refused.code is Code.SOLD_OUT:
-                return Decision(DecisionStatus.DECIDED, Refusal("invalid-request", (refused.available,)))
+                return Decision(
+                    DecisionStatus.DECIDED, Refusal("invalid-request", (refused.available, delta))
+                )
             if refused is not None:
                 return refused
         return OVERLOADED
+
+    async def _stock_elsewhere(self, sale: SaleId, sku: str) -> int | None:
+        """Return the stock of a sale's other shards, with the units that left each and without those that
+        arrived: transfers don't change it. None where a shard is not in memory."""
+        stock = 0
+        others = shard_ids(sale, await self.shards_of(sale))[1:]
+        for shard in await asyncio.gather(*(self._decisions.ask(Verb.GET, other, ("",)) for other in others)):
+            now = shard.result
+            if not isinstance(now, SaleNow):
+                return None
+            moved = dict(zip(now.moved_away[::2], now.moved_away[1::2], strict=True))
+            stock += now.items.get(Sku(sku), (0, 0, 0))[0] + moved.get(sku, 0)
+        return stock
 
     async def _complete(self, sale: SaleId) -> None:
         """Complete the transfers of this sale whose process died."""
@@ -261,7 +327,7 @@ class ShardRouter:
 
 
 def _is_short(decision: Decision) -> bool:
-    """Return True for a late confirm that was refused because of a shortage of units."""
+    """Return True for a late confirm or an amend that was refused because of a shortage of units."""
     match decision.result:
         case Refusal("sold-out") | Refusal("reservation-expired", ("sold-out", *_)):
             return True

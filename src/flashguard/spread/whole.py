@@ -1,6 +1,7 @@
 """A spread sale as the shop sees it: one sale, whose shards the shop need not know."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -12,10 +13,11 @@ from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.results import SaleNow, read_result
 from flashguard.kernel.verbs import Verb
-from flashguard.ledger import Ledger, StoredSale
-from flashguard.model import Item, Refused, Sale, SaleId, SaleStatus, from_millis
+from flashguard.ledger import Goods, Ledger, StoredSale
+from flashguard.model import IdentityLimit, Refused, Sale, SaleId, SaleStatus, from_millis
+from flashguard.model.pools import Counters, counters_of, with_counters
 from flashguard.model.rules import Rules
-from flashguard.model.shards import shard_ids, split_items, sum_items
+from flashguard.model.shards import shard_ids, split_stock, sum_counters
 from flashguard.recorder.transfers import shards_behind
 
 ALIGN_TRIES: Final = 3
@@ -28,19 +30,30 @@ NOT_ALL: Final = Refused(
 NO_LIST: Final = Refused(
     code=Code.INVALID_REQUEST, detail="spread: a sale with a waiting list can't be spread"
 )
+NO_LOCATIONS: Final = Refused(
+    code=Code.INVALID_REQUEST, detail="spread: a sale with locations can't be spread"
+)
 
 
-def unfit(spread: int, partitions: int, *, has_room: bool, rules: Rules) -> Refused | None:
+NO_IDENTITIES: Final = Refused(
+    code=Code.INVALID_REQUEST,
+    detail="spread: a sale with limits by identity can't be spread: one identity's units are on many shards",
+)
+
+
+def unfit(
+    spread: int, partitions: int, *, rules: Rules, limits: Sequence[IdentityLimit] = ()
+) -> Refused | None:
     """Return the refusal of a sale that can't be spread like this; None when it can."""
     if spread == 1:
         return None
     fault = None
     if not 1 <= spread <= partitions:
         fault = f"spread: 1 to {partitions}, the number of partitions of this installation"
-    elif has_room:
-        fault = "spread: a sale with a waiting room can't be spread"
     elif rules.waiting_list is not None:
         return NO_LIST
+    elif limits:
+        return NO_IDENTITIES
     return None if fault is None else Refused(code=Code.INVALID_REQUEST, detail=fault)
 
 
@@ -51,8 +64,10 @@ def shard_drafts(stored: StoredSale) -> list[StoredSale]:
         return [stored]
     drafts = []
     for number, shard in enumerate(shard_ids(sale.id, sale.spread)):
-        items = split_items(sale.items, sale.spread, number)
-        draft = msgspec.structs.replace(stored, sale=msgspec.structs.replace(sale, id=shard, items=items))
+        items = split_stock(sale.items, sale.spread, number)
+        pools = split_stock(sale.pools, sale.spread, number)
+        of_shard = msgspec.structs.replace(sale, id=shard, items=items, pools=pools)
+        draft = msgspec.structs.replace(stored, sale=of_shard)
         if number:  # the idempotency key belongs to the first shard, which has the sale's id
             draft = msgspec.structs.replace(draft, creation_key=None, creation_body=None)
         drafts.append(draft)
@@ -62,22 +77,13 @@ def shard_drafts(stored: StoredSale) -> list[StoredSale]:
 def with_memory_state(sale: Sale, now: SaleNow) -> Sale:
     """Return the ledger's sale with memory's status, rules and counters."""
     return msgspec.structs.replace(
-        sale,
+        with_counters(sale, now.items),
         status=now.status,
-        items=_counted(sale.items, now),
         starts_at=from_millis(now.starts_ms) if now.starts_ms else None,
         ends_at=from_millis(now.ends_ms) if now.ends_ms else None,
         hold_seconds=now.hold_ms // 1000,
         limit_per_customer=now.limit or None,
     )
-
-
-def _counted(items: tuple[Item, ...], now: SaleNow) -> tuple[Item, ...]:
-    counters, counted = now.items, []
-    for item in items:
-        stock, held, sold = counters.get(item.sku, (item.stock, item.held, item.sold))
-        counted.append(msgspec.structs.replace(item, stock=stock, held=held, sold=sold))
-    return tuple(counted)
 
 
 class Whole:
@@ -125,15 +131,15 @@ class Whole:
 
     async def _whole(self, sale: Sale, in_memory: list[SaleNow | None]) -> Sale:
         shards = shard_ids(sale.id, sale.spread)
-        items = await self._ledger.sales.items(shards)
+        goods = await self._ledger.sales.goods(shards)
         in_transit: dict[str, int] = {}
-        shard_items: list[tuple[Item, ...]] = []
+        counters: list[Counters] = []
         for shard, now in zip(shards, in_memory, strict=True):
-            stored = items.get(shard, ())
+            stored = goods.get(shard, Goods())
+            counted = counters_of(stored.items, stored.pools)
+            counters.append(counted if now is None else counted | now.items)
             if now is None:
-                shard_items.append(stored)
                 continue
-            shard_items.append(_counted(stored, now))
             moving = now.moved_away
             for sku, units in zip(moving[::2], moving[1::2], strict=True):
                 in_transit[sku] = in_transit.get(sku, 0) + units
@@ -142,7 +148,7 @@ class Whole:
         first, *_ = in_memory
         if first is not None:
             sale = with_memory_state(sale, first)
-        return msgspec.structs.replace(sale, items=sum_items(shard_items, in_transit))
+        return with_counters(sale, sum_counters(counters, in_transit))
 
     async def align(self, sale: SaleId) -> Refused | None:
         """Change all shards to match the first one, and wait until the ledger has it; return the refusal if

@@ -1,7 +1,9 @@
 """Where a ticket stands in a waiting room, as its buyer sees it."""
 
 import zlib
+from collections.abc import Iterable
 from datetime import datetime
+from typing import cast
 
 from msgspec import Struct
 
@@ -13,6 +15,7 @@ class Place(Struct, frozen=True, kw_only=True):
 
     Parameters:
         position: how many admissions until its turn, itself included; None before a lottery is drawn.
+        about: the position is an estimate: the sale is spread, and the turn is not near.
         waiting: how many tickets wait.
         expected_wait_seconds: None where it depends on returned units, or on the opening.
         outlook: the chance of units: likely, possible (if units that others hold come back), unlikely,
@@ -26,6 +29,7 @@ class Place(Struct, frozen=True, kw_only=True):
     sale_id: SaleId
     status: str
     position: int | None = None
+    about: bool = False
     waiting: int | None = None
     expected_wait_seconds: float | None = None
     outlook: str | None = None
@@ -37,7 +41,11 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Drawing(Struct, frozen=True, kw_only=True):
-    """The public view of a room and, once drawn, of its lottery: a page of the tickets in their order."""
+    """The public view of a room and, once drawn, of its lottery: a page of the tickets in their order.
+
+    Parameters:
+        next_start: the number with which the next page begins; None after the last one.
+    """
 
     mode: RoomMode
     commitment: str
@@ -48,6 +56,24 @@ class Drawing(Struct, frozen=True, kw_only=True):
     admitted: int
     tickets: int
     page: list[str]
+    next_start: int | None
+
+
+def merged_page(pages: Iterable[list[str | int]], count: int) -> tuple[list[str], int | None]:
+    """Return the first tickets of these pages by number, then by id, and the number with which the next page
+    begins. Tickets with the same number are on one page.
+
+    Parameters:
+        pages: of each shard: its tickets, each before its number.
+    """
+    rows: list[tuple[int, str]] = []
+    for page in pages:
+        rows += zip(cast("list[int]", page[1::2]), cast("list[str]", page[::2]), strict=True)
+    rows.sort()
+    end = min(count, len(rows))
+    while 0 < end < len(rows) and rows[end][0] == rows[end - 1][0]:
+        end += 1
+    return [ticket for _, ticket in rows[:end]], rows[end][0] if end < len(rows) else None
 
 
 def poll_after_seconds(id_: str, look_ms: float, left_ms: float) -> float:

@@ -1,59 +1,135 @@
 """Proof of work before a ticket: challenges of the ALTCHA kind, signed here, and each solution good once.
 
-A challenge costs a browser about a second, and this process a few hashes. Nothing is stored of a challenge
-until it is solved; the kernel sees to it that a solution counts once.
+A challenge hides a number. To find it, a browser derives one key after another with scrypt, which is bound by
+memory: a bot in C gains little over WebAssembly. This process derives one key, in a thread, to make the
+challenge, and none to verify a solution: the challenge has a signature of the key that solves it. Nothing is
+stored of a challenge until it is solved; the kernel sees to it that a solution counts once.
 """
 
+import asyncio
+import secrets
 import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from flashguard.engine.decisions import Decisions
+from flashguard.engine.outcomes import refused_by_status
 from flashguard.engine.receipts import Signer
-from flashguard.model import SaleId
+from flashguard.errors import Code
+from flashguard.kernel.room_results import RoomNow
+from flashguard.kernel.verbs import Verb
+from flashguard.model import Refused, Sale, SaleId, SaleStatus, WaitingRoom, unknown_sale
 
-ALGORITHM: Final = "SHA-256"
-PREFIX: Final = "0000"
-"""What the hash must start with, in hex: 65,536 tries on average."""
+ALGORITHM: Final = "SCRYPT"
+COST: Final = 2048
+BLOCK_SIZE: Final = 8
+"""With COST: 2 MiB for each key, more than a core of a graphics card has at hand. What this costs a bot:
+docs/explanation/fairness.md."""
+HARDEST: Final = 16
+"""A crowd makes a challenge at most this many times as hard."""
 SOLVE_SECONDS: Final = 300
 """Lifetime of a challenge."""
 MAX_PROOF: Final = 4096
 """Characters of a solution."""
+MAX_CHALLENGES: Final = 128
+"""Challenges that are being made or wait for it in one process: half a second of one core."""
+RETRY_SECONDS: Final = 1.0
 
 NO_PROOF: Final = ("", 0)
+NO_ROOM: Final = Refused(code=Code.INVALID_REQUEST, detail="The sale has no waiting room: buy directly.")
+NONE_DEMANDED: Final = Refused(code=Code.INVALID_REQUEST, detail="The waiting room demands no proof of work.")
+TOO_MANY: Final = Refused(
+    code=Code.OVERLOADED, detail="Too many challenges are asked for.", retry_after_seconds=RETRY_SECONDS
+)
 
 
 class Proofs:
-    """Makes challenges, and verifies their solutions."""
+    """Makes challenges, and verifies their solutions.
 
-    def __init__(self, signer: Signer) -> None:
+    Parameters:
+        read: returns a sale as it was at most 100 ms ago; None where there is none.
+    """
+
+    def __init__(
+        self, signer: Signer, decisions: Decisions, read: Callable[[SaleId], Awaitable[Sale | None]]
+    ) -> None:
         self._secret = signer.secret_for("altcha")
+        self._key_secret = signer.secret_for("altcha key")
+        self._decisions = decisions
+        self._read = read
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="challenges")
+        self._making = 0
 
-    def challenge(self, sale: SaleId) -> dict[str, Any]:
-        """Return a challenge for this sale's waiting room."""
+    def close(self) -> None:
+        """Make no more challenges."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def challenge(self, sale: SaleId) -> dict[str, Any] | Refused:
+        """Return a challenge for this sale's waiting room, as hard as the sale demands it now."""
+        found = await self._read(sale)
+        if found is None or found.status is SaleStatus.DRAFT:
+            return unknown_sale(sale)
+        room = found.waiting_room
+        if room is None:
+            return NO_ROOM
+        if not room.proof_of_work:
+            return NONE_DEMANDED
+        waiting = 0
+        if room.proof_harder_at is not None:
+            decision = await self._decisions.ask(Verb.GET_ROOM, sale, (0, 0))
+            refused = refused_by_status(decision)
+            if refused:
+                return refused
+            of_first_shard = decision.result.waiting if isinstance(decision.result, RoomNow) else 0
+            waiting = of_first_shard * found.spread
+        if self._making >= MAX_CHALLENGES:
+            return TOO_MANY
+        self._making += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._make, sale, tries(room, waiting)
+            )
+        finally:
+            self._making -= 1
+
+    def _make(self, sale: SaleId, average: int) -> dict[str, Any]:
         import altcha  # imported here: few sales demand proofs
 
         made: dict[str, Any] = altcha.create_challenge(
             ALGORITHM,
-            1,
-            key_prefix=PREFIX,
+            COST,
+            memory_cost=BLOCK_SIZE,
+            parallelism=1,
+            counter=secrets.randbelow(2 * average),
             expires_at=int(time.time()) + SOLVE_SECONDS,
-            data={"sale": sale},
+            data={"sale": sale, "tries": average},
             hmac_secret=self._secret,
+            hmac_key_secret=self._key_secret,
         ).to_dict()
         return made
 
     def verify(self, sale: SaleId, text: str) -> tuple[str, int]:
         """Return the name of the solved challenge and its end in milliseconds; `NO_PROOF` where the solution
-        is wrong, too late, or another sale's."""
+        is wrong, too late, or another sale's. It costs a few hashes, whatever a stranger sends."""
         if len(text) > MAX_PROOF:
             return NO_PROOF
         import altcha
 
         try:
             payload = altcha.Payload.from_base64(text)
-            good = altcha.verify_solution(payload, self._secret).verified
+            asked = payload.challenge.parameters
+            if (asked.data or {}).get("sale") != sale or not asked.expires_at or not asked.key_signature:
+                return NO_PROOF
+            good = altcha.verify_solution(payload, self._secret, hmac_key_secret=self._key_secret).verified
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             return NO_PROOF  # a stranger may send anything
-        asked = payload.challenge.parameters
-        if not good or asked.data != {"sale": sale} or not asked.expires_at:
-            return NO_PROOF
-        return f"proof {asked.nonce}", int(asked.expires_at) * 1000
+        return (f"proof {asked.nonce}", int(asked.expires_at) * 1000) if good else NO_PROOF
+
+
+def tries(room: WaitingRoom, waiting: int) -> int:
+    """Return how many keys a solution takes on average while this many buyers wait."""
+    if room.proof_harder_at is None:
+        return room.proof_tries
+    crowd = min(max(1.0, waiting / room.proof_harder_at), HARDEST)
+    return round(room.proof_tries * crowd)

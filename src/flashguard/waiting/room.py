@@ -6,25 +6,27 @@ loss of memory, a buyer who shows it gets that place back.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
-from flashguard.access.tokens import MAX_TOKEN_SECONDS, KeyRing, TokenKind
+from flashguard.access.tokens import KeyRing
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import refusal, refused_by_status
 from flashguard.engine.receipts import Signer
 from flashguard.errors import Code
-from flashguard.kernel.results import Admitted, InRoom, Issued, Refusal, Result, RoomLeft, RoomNow
+from flashguard.kernel.results import Refusal, Result
+from flashguard.kernel.room_results import Admitted, InRoom, Issued, RoomLeft, RoomNow
 from flashguard.kernel.verbs import Verb
-from flashguard.ledger import Ledger
+from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import (
     MAX_LINES,
     MAX_QUANTITY,
     CustomerId,
     Refused,
+    Sale,
     SaleId,
     SaleStatus,
     from_millis,
@@ -32,18 +34,18 @@ from flashguard.model import (
     unknown_sale,
 )
 from flashguard.model.arguments import MAX_PAGE, SALE, first_wrong, is_ascii, is_sale, is_text, is_whole, must
-from flashguard.model.lottery import number
+from flashguard.model.lottery import MOST_NUMBER, number
+from flashguard.model.shards import shard_ids, shard_number
 
-from .place import Drawing, Place, poll_after_seconds
-from .proof_of_work import NO_PROOF, Proofs
+from .place import Drawing, Place, merged_page, poll_after_seconds
+from .proof_of_work import NO_PROOF, NO_ROOM, Proofs
+from .tickets import Tickets, shard_of
 
 MOST_SEEDS: Final = 1024
 """Sales whose seeds a process caches; a seed never changes."""
+SPARE: Final = 8
+"""Tickets beyond a page of the lottery that are read, to keep those with one number together."""
 FULL_RETRY_SECONDS: Final = 10.0
-LOTTERY: Final = 0
-"""On a ticket, stands for the place that the seed gives it."""
-TOKEN_SLACK_SECONDS: Final = 60
-"""A token outlives its session by this: the kernel ends the session by its own clock."""
 RECOVERING_RETRY_SECONDS: Final = 1.0
 MOST_DEPARTURES: Final = 10_000
 """Buyers who have bought and are leaving the room in the background, at once. Further sessions end by
@@ -51,8 +53,6 @@ time."""
 
 MOST_UNITS: Final = MAX_LINES * MAX_QUANTITY
 """Units of the largest basket."""
-MOST_TICKETS: Final = 10_000_000
-"""Tickets of one room."""
 TICKET: Final = "id: must be a ticket's"
 UNITS: Final = "units: must be a number of units"
 
@@ -61,7 +61,6 @@ NO_KEY_YET: Final = Refused(
     detail="No signing key is loaded yet. Retry.",
     retry_after_seconds=RECOVERING_RETRY_SECONDS,
 )
-NO_ROOM: Final = Refused(code=Code.INVALID_REQUEST, detail="The sale has no waiting room: buy directly.")
 
 
 class WaitingRooms:
@@ -71,6 +70,7 @@ class WaitingRooms:
         ring: signs tickets and admissions, and verifies them.
         customer_of: returns the spelling of a customer's id that limits count by; None where it can't be an
             id.
+        read: returns a sale as it was at most 100 ms ago; None where there is none.
     """
 
     def __init__(
@@ -80,24 +80,24 @@ class WaitingRooms:
         signer: Signer,
         ring: KeyRing,
         customer_of: Callable[[str], CustomerId | None],
+        read: Callable[[SaleId], Awaitable[Sale | None]],
     ) -> None:
         self._decisions = decisions
         self._ledger = ledger
-        self._signer = signer
-        self.ring = ring
         self._customer_of = customer_of
-        self._seeds: dict[SaleId, str] = {}
+        self._tickets = Tickets(signer, ring, customer_of)
+        self._seeds: dict[SaleId, tuple[str, int]] = {}
         self._departures: set[asyncio.Task[None]] = set()
-        self.proofs = Proofs(signer)
+        self.proofs = Proofs(signer, decisions, read)
 
-    def ticket_of(self, sale: SaleId, customer: str) -> str:
-        """Return the id of this customer's ticket, whether it was issued or not.
+    def is_ticket_of(self, sale: SaleId, customer: str, id_: str) -> bool:
+        """Return whether a ticket with this id can only be this customer's, whether it was issued or not.
 
         Raises:
-            ValueError: the sale's or the customer's id is invalid.
+            ValueError: an id is invalid.
         """
-        must((is_sale(sale), SALE), (is_str(customer), WHAT_IT_IS))
-        return self._signer.ticket_id(sale, self._customer_of(customer) or customer)
+        must((is_sale(sale), SALE), (is_str(customer), WHAT_IT_IS), (is_text(id_), TICKET))
+        return self._tickets.is_of(sale, customer, id_)
 
     async def issue(
         self, sale: SaleId, customer: CustomerId, *, shown: str | None = None, proof: str | None = None
@@ -121,14 +121,17 @@ class WaitingRooms:
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        seed = await self._seed(sale)
-        if isinstance(seed, Refused):
-            return seed
-        id_ = self.ticket_of(sale, customer)
+        lottery = await self._lottery(sale)
+        if isinstance(lottery, Refused):
+            return lottery
+        seed, spread = lottery
+        id_ = self._tickets.id_of(sale, customer, spread)
         drawn = number(seed, id_)
         solved = NO_PROOF if proof is None else self.proofs.verify(sale, proof)
         decision = await self._decisions.ask(
-            Verb.ISSUE_TICKET, sale, (id_, drawn, self._read(sale, id_, drawn, shown), *solved, one)
+            Verb.ISSUE_TICKET,
+            shard_of(sale, id_),
+            (id_, drawn, self._tickets.read(sale, id_, drawn, shown), *solved, one),
         )
         refused = refused_by_status(decision)
         if refused:
@@ -140,7 +143,8 @@ class WaitingRooms:
         try:
             place = self._place(sale, id_, standing, decision.now_ms)
             if isinstance(standing, InRoom):
-                signed = self._ticket(sale, id_, int(standing.place), drawn, decision.now_ms, issued.epoch)
+                place_then = int(standing.place)
+                signed = self._tickets.signed(sale, id_, place_then, drawn, decision.now_ms, issued.epoch)
                 place = msgspec.structs.replace(place, ticket=signed)
             return place, issued.known
         except LookupError:
@@ -148,19 +152,44 @@ class WaitingRooms:
 
     async def poll(self, sale: SaleId, id_: str) -> Place | Refused:
         """Return where a ticket stands now; an admitted one comes with its admission."""
+        standing = await self.standing(sale, id_)
+        return standing if isinstance(standing, Refused) else standing[0]
+
+    async def standing(self, sale: SaleId, id_: str) -> tuple[Place, float] | Refused:
+        """Return where a ticket stands now, and its place in the order of the room, 0 once it is admitted.
+        The place is for this process alone: a lottery's is secret until it is drawn."""
         wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        decision = await self._decisions.ask(Verb.POLL_TICKET, sale, (id_,))
+        decision = await self._decisions.ask(Verb.POLL_TICKET, shard_of(sale, id_), (id_,))
         refused = refused_by_status(decision)
         if refused:
             return refused
-        if not isinstance(decision.result, Admitted | InRoom):
-            return await self._refused(sale, decision.result)
+        result = decision.result
+        if not isinstance(result, Admitted | InRoom):
+            return await self._refused(sale, result, id_)
         try:
-            return self._place(sale, id_, decision.result, decision.now_ms)
+            place = self._place(sale, id_, result, decision.now_ms)
         except LookupError:
             return NO_KEY_YET
+        return place, result.place if isinstance(result, InRoom) else 0.0
+
+    async def first_place(self, sale: SaleId, id_: str) -> float | Refused:
+        """Return the first place that waits where this ticket is; every ticket before it was admitted, or is
+        gone."""
+        wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
+        if wrong:
+            return Refused(code=Code.INVALID_REQUEST, detail=wrong)
+        now = await self._now(sale, shard_of(sale, id_), 0, 0)
+        return now if isinstance(now, Refused) else now.first_place
+
+    async def _now(self, sale: SaleId, shard: SaleId, start: int, count: int) -> RoomNow | Refused:
+        decision = await self._decisions.ask(Verb.GET_ROOM, shard, (start, count))
+        refused = refused_by_status(decision)
+        if refused:
+            return refused
+        result = decision.result
+        return result if isinstance(result, RoomNow) else await self._refused(sale, result)
 
     async def leave(self, sale: SaleId, id_: str, *, units: int = 0) -> Refused | None:
         """Give up a ticket's place, to the buyers who wait.
@@ -173,12 +202,12 @@ class WaitingRooms:
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        decision = await self._decisions.ask(Verb.LEAVE_ROOM, sale, (id_, units))
+        decision = await self._decisions.ask(Verb.LEAVE_ROOM, shard_of(sale, id_), (id_, units))
         refused = refused_by_status(decision)
         if refused:
             return refused
         if not isinstance(decision.result, RoomLeft):
-            return await self._refused(sale, decision.result)
+            return await self._refused(sale, decision.result, id_)
         return None  # to leave twice is to leave
 
     def bought(self, sale: SaleId, customer: str, units: int) -> None:
@@ -198,31 +227,33 @@ class WaitingRooms:
             task.add_done_callback(self._departures.discard)
 
     async def _leave_after_buying(self, sale: SaleId, customer: str, units: int) -> None:
-        await self.leave(sale, self.ticket_of(sale, customer), units=units)
+        try:
+            lottery = await self._lottery(sale)
+        except LedgerAway:
+            return  # the session ends by time
+        if not isinstance(lottery, Refused):
+            await self.leave(sale, self._tickets.id_of(sale, customer, lottery[1]), units=units)
 
     def admitted_until(self, sale: SaleId, customer: str, admission: str) -> int:
         """Return until when this admission is valid for this customer in this sale, in milliseconds by
         memory's clock; 0 where it is not. The kernel compares it with its own clock.
         """
-        if not (is_sale(sale) and is_str(customer) and is_ascii(admission)):
-            return 0
-        claims = self.ring.verify(TokenKind.ADMISSION, admission.encode())
-        if isinstance(claims, Refused) or claims.sale != sale:
-            return 0
-        until_ms = claims.more.get("until_ms")
-        mine = claims.subject == self.ticket_of(sale, customer)
-        return until_ms if mine and isinstance(until_ms, int) else 0
+        return self._tickets.admitted_until(sale, customer, admission)
 
     async def drawing(self, sale: SaleId, start: int, count: int) -> Drawing | Refused:
         """Return the public view of a room. It has the seed only once the ledger knows that the lottery is
         over: from then on, no loss of memory can reopen the lottery.
+
+        Parameters:
+            start: the number of the lottery with which the page begins.
+            count: tickets of the page; those that have the number of its last one are on it, too.
 
         Raises:
             LedgerAway: PostgreSQL does not answer.
         """
         wrong = first_wrong(
             (is_sale(sale), SALE),
-            (is_whole(start, 0, MOST_TICKETS), f"start: 0 to {MOST_TICKETS}"),
+            (is_whole(start, 0, MOST_NUMBER), f"start: 0 to {MOST_NUMBER}"),
             (is_whole(count, 1, MAX_PAGE), f"count: 1 to {MAX_PAGE}"),
         )
         if wrong:
@@ -233,23 +264,27 @@ class WaitingRooms:
         room, seed = stored.sale.waiting_room, stored.room_seed
         if room is None or room.commitment is None or seed is None:
             return NO_ROOM
-        decision = await self._decisions.ask(Verb.GET_ROOM, sale, (start, count))
-        refused = refused_by_status(decision)
-        if refused:
-            return refused
-        now = decision.result
-        if not isinstance(now, RoomNow):
-            return await self._refused(sale, now)
-        opened_ms = now.opened_ms
-        if opened_ms:
+        shards = shard_ids(sale, stored.sale.spread)
+        asked = (self._now(sale, shard, start, count + SPARE) for shard in shards)
+        rooms: list[RoomNow] = []
+        for now in await asyncio.gather(*asked):
+            if isinstance(now, Refused):
+                return now
+            rooms.append(now)
+        opened = all(now.opened_ms for now in rooms)
+        if opened:
             await self._ledger.sales.note_room_opened(sale)
+        page, next_start = merged_page([now.page for now in rooms] if opened else [], count)
         return Drawing(
-            mode=room.mode, commitment=room.commitment, seed=seed if opened_ms else None,
-            drawn_at=from_millis(int(opened_ms)) if opened_ms else None,
-            waiting=now.waiting, active=now.active, admitted=now.admitted, tickets=now.tickets, page=now.page,
+            mode=room.mode, commitment=room.commitment, seed=seed if opened else None,
+            drawn_at=from_millis(max(int(now.opened_ms) for now in rooms)) if opened else None,
+            waiting=sum(now.waiting for now in rooms), active=sum(now.active for now in rooms),
+            admitted=sum(now.admitted for now in rooms), tickets=sum(now.tickets for now in rooms),
+            page=page, next_start=next_start,
         )  # fmt: skip
 
-    async def _seed(self, sale: SaleId) -> str | Refused:
+    async def _lottery(self, sale: SaleId) -> tuple[str, int] | Refused:
+        """Return the seed of a sale's lottery, and the number of the sale's shards."""
         known = self._seeds.get(sale)
         if known is not None:
             return known
@@ -260,44 +295,26 @@ class WaitingRooms:
             return NO_ROOM
         if len(self._seeds) >= MOST_SEEDS:
             self._seeds.clear()
-        return self._seeds.setdefault(sale, stored.room_seed)
-
-    def _ticket(self, sale: SaleId, id_: str, place: int, drawn: int, now_ms: int, epoch: int) -> str:
-        """Return the signed ticket. Its buyer can read it, so it must not name a number of the lottery
-        early."""
-        says = {"place": LOTTERY if place == drawn else place, "at_ms": now_ms, "epoch": epoch}
-        return self.ring.sign(TokenKind.TICKET, id_, sale, MAX_TOKEN_SECONDS, says).token
-
-    def _read(self, sale: SaleId, id_: str, drawn: int, shown: str | None) -> list[int]:
-        """Return what a signed ticket says: place, time of signing in milliseconds, epoch; nothing where it
-        is not this ticket's."""
-        if shown is None:
-            return []
-        claims = self.ring.verify(TokenKind.TICKET, shown.encode())
-        if isinstance(claims, Refused) or (claims.sale, claims.subject) != (sale, id_):
-            return []
-        place = claims.more["place"]
-        return [drawn if place == LOTTERY else place, claims.more["at_ms"], claims.more["epoch"]]
+        return self._seeds.setdefault(sale, (stored.room_seed, stored.sale.spread))
 
     def _place(self, sale: SaleId, id_: str, standing: Admitted | InRoom, now_ms: int) -> Place:
         if isinstance(standing, Admitted):
             until_ms = int(standing.until_ms)
-            seconds = min((until_ms - now_ms) / 1000 + TOKEN_SLACK_SECONDS, MAX_TOKEN_SECONDS)
-            signed = self.ring.sign(TokenKind.ADMISSION, id_, sale, seconds, {"until_ms": until_ms})
             return Place(
                 id=id_, sale_id=sale, status="admitted", outlook="likely",
-                admission=signed.token, admitted_until=from_millis(until_ms),
+                admission=self._tickets.admission(sale, id_, until_ms, now_ms),
+                admitted_until=from_millis(until_ms),
             )  # fmt: skip
         wait_ms, opens_ms = standing.wait_ms, standing.opens_ms
         return Place(
             id=id_, sale_id=sale, status="waiting",
-            position=standing.position or None, waiting=standing.waiting,
+            position=standing.position or None, about=standing.about, waiting=standing.waiting,
             expected_wait_seconds=None if wait_ms < 0 else round(wait_ms / 1000, 1), outlook=standing.outlook,
             opens_at=from_millis(opens_ms) if opens_ms else None,
             poll_after_seconds=poll_after_seconds(id_, standing.poll_ms, opens_ms - now_ms),
         )  # fmt: skip
 
-    async def _refused(self, sale: SaleId, result: Result | None) -> Refused:
+    async def _refused(self, sale: SaleId, result: Result | None, id_: str = "") -> Refused:
         match result:
             case Refusal("no-room"):
                 return NO_ROOM
@@ -311,6 +328,8 @@ class WaitingRooms:
                 stored = await self._ledger.sales.get(sale)
                 if stored is None:
                     return unknown_sale(sale)
+                if shard_number(shard_of(sale, id_)) >= stored.sale.spread:
+                    return Refused(code=Code.UNKNOWN_TICKET)
                 if stored.sale.status is not SaleStatus.CLOSED:
                     return Refused(code=Code.RECOVERING, retry_after_seconds=RECOVERING_RETRY_SECONDS)
                 return Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed.")

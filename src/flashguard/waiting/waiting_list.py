@@ -4,13 +4,14 @@ An entry is for units of one item. When its turn comes, it is offered them: an o
 own id, which its customer confirms, releases, or lets expire. Then the next entry is offered them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct
 
+from flashguard.engine.baskets import hashed_identities
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import IN_FLIGHT_RETRY_SECONDS, newly_done, refusal, refused_by_status
@@ -94,12 +95,14 @@ class WaitingList:
         *,
         key: Key | None = None,
         admitted_until: int = 0,
+        identities: Mapping[str, str] | None = None,
     ) -> tuple[WaitingEntry, bool] | Refused:
         """Join the list for units of an item; the answer waits until the ledger has the entry.
 
         Parameters:
             key: an idempotency key; the same key again returns the same entry, as it is now.
             admitted_until: as in `FlashGuard.reserve`; matters only where units are available at once.
+            identities: as in `FlashGuard.reserve`; of its offer, too.
 
         Returns:
             the entry, and whether the same key had made it before; or a refusal.
@@ -115,8 +118,15 @@ class WaitingList:
         if more:
             return Refused(code=Code.INVALID_REQUEST, detail=more)
         short = self._signer.short_id(IdKind.WAITING_ENTRY, SaleId(sale), key)
-        body = request_fingerprint("hold", one, (line,))  # an offer's receipt is one of a hold
-        return await self._ask(SaleId(sale), short, "join", body, one, sku, quantity, admitted_until)
+        details = None
+        if identities is not None:
+            hashed = hashed_identities(identities, self._signer.identity)
+            if isinstance(hashed, Refused):
+                return hashed
+            details = {"identities": hashed}
+        body = request_fingerprint("hold", one, (line,), details)  # an offer's receipt is one of a hold
+        asked = (one, sku, quantity, admitted_until, *([details] if details else []))
+        return await self._ask(SaleId(sale), short, "join", body, *asked)
 
     async def see(self, id_: str) -> WaitingEntry | Refused:
         """Return an entry as it is now, with its place."""

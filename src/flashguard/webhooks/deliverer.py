@@ -14,6 +14,7 @@ import asyncpg
 from msgspec import Struct
 
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger.facts import FactBook
 from flashguard.ledger.unreadable import CANT_BE_READ, UNREADABLE
 from flashguard.ledger.webhooks import Settlement, WebhookBook
 from flashguard.settings import Settings
@@ -47,6 +48,7 @@ class Deliverer:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._book = WebhookBook(ledger)
+        self._facts = FactBook(ledger)
         self._settings = settings
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
 
@@ -88,11 +90,15 @@ class Deliverer:
                 self._couriers[id_] = courier, asyncio.create_task(courier.run())
 
     async def _forget(self) -> None:
-        """Delete the log's oldest lines, some rows at a time."""
+        """Delete the log's oldest lines and the feed's oldest facts, some rows at a time."""
         seconds = self._settings.webhook_log_days * DAY_SECONDS
         while await self._book.forget_deliveries(seconds, FORGET_ROWS) == FORGET_ROWS:
             pass
         while await self._book.forget_orphans(FORGET_ROWS) == FORGET_ROWS:
+            pass
+        seconds = self._settings.fact_days * DAY_SECONDS
+        await self._facts.end_unread(seconds)
+        while await self._facts.forget(seconds, FORGET_ROWS) == FORGET_ROWS:
             pass
 
 

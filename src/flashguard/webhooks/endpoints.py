@@ -8,8 +8,9 @@ from msgspec import Struct
 from .addresses import wrong_url
 
 EventType = Literal[
-    "reservation.held", "reservation.released", "reservation.expired", "order.confirmed", "order.cancelled",
-    "sale.opened", "sale.sold_out", "sale.closed", "ledger.refused",
+    "reservation.held", "reservation.amended", "reservation.released", "reservation.expired",
+    "order.confirmed", "order.amended", "order.cancelled", "sale.opened", "sale.sold_out", "sale.closed",
+    "ledger.refused", "payment.refunded", "payment.refund_failed",
 ]  # fmt: skip
 EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
 TEST_EVENT: Final = "webhook.test"

@@ -11,8 +11,9 @@ from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 from yarl import URL
 
-from .addresses import CheckedResolver, ForbiddenAddress, wrong_url
+from .addresses import wrong_url
 from .messages import Message
+from .resolver import CheckedResolver, ForbiddenAddress
 from .signing import signed_headers
 
 MAX_ANSWER: Final = 16 * 1024

@@ -4,12 +4,14 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 PREFIX: Final = "whsec_"
 SECRET_BYTES: Final = 32
 """The specification asks for 24 to 64."""
+TOLERANCE_SECONDS: Final = 300
+"""How far the time of a message may be from ours: an older one may be a replay by a stranger."""
 
 
 def new_secret() -> str:
@@ -29,6 +31,20 @@ def signed_headers(id_: str, at_seconds: int, body: bytes, signers: Iterable[str
         "webhook-timestamp": str(at_seconds),
         "webhook-signature": " ".join(f"v1,{_signature(secret, content)}" for secret in signers),
     }
+
+
+def is_signed(headers: Mapping[str, str], body: bytes, secret: str, now_seconds: float) -> bool:
+    """Return whether a message was signed with this secret, and not long ago.
+
+    Parameters:
+        headers: by their names in lower case.
+    """
+    id_, at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not (id_ and at.isascii() and at.isdecimal() and abs(now_seconds - int(at)) <= TOLERANCE_SECONDS):
+        return False
+    expected = f"v1,{_signature(secret, b'%s.%d.%s' % (id_.encode(), int(at), body))}".encode()
+    given = headers.get("webhook-signature", "").encode().split()
+    return any(hmac.compare_digest(expected, each) for each in given)
 
 
 def _signature(secret: str, content: bytes) -> str:

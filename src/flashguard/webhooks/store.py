@@ -14,7 +14,7 @@ from flashguard.model import Refused, public_sale, unknown
 from flashguard.model.fingerprints import fingerprint
 
 from .endpoints import MAX_ENDPOINTS, TEST_EVENT, Endpoint, EventType, NewEndpoint
-from .messages import message_id
+from .messages import id_of
 from .signing import new_secret
 
 MAX_REPLAY: Final = 10_000
@@ -194,7 +194,7 @@ def _delivery(row: asyncpg.Record) -> Delivery:
     pending = row["state"] == "pending"
     return Delivery(
         id=row["id"],
-        message_id=message_id(row["type"], row["sale_id"], row["reservation"], row["at"]),
+        message_id=id_of(row),
         type=row["type"], sale_id=public_sale(row["sale_id"]),
         reservation_id=f"{row['sale_id']}.{row['reservation']}" if row["reservation"] else None,
         at=row["at"], written_at=row["written_at"], state=row["state"], attempts=row["attempts"],

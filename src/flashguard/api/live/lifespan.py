@@ -14,6 +14,8 @@ from starlette.responses import Response
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.views import sale_view
 from flashguard.errors import Code
+from flashguard.facts import FactFeed
+from flashguard.garbage import collect_rarely
 from flashguard.guard import FlashGuard
 from flashguard.live import Ending, Full, Hub
 from flashguard.model import MAX_NAME, Refused
@@ -21,8 +23,8 @@ from flashguard.settings import Settings
 from flashguard.simulator.desk import Desk, NotStarted, UnknownSimulation
 from flashguard.valkey.connect import connect_kernel
 
-from .garbage import collect_rarely
 from .source import GuardSource
+from .tickets import TicketStreams
 
 STREAM_RETRY_SECONDS: Final = 2.0
 
@@ -30,6 +32,11 @@ STREAM_RETRY_SECONDS: Final = 2.0
 def hub_of(request: Request) -> Hub:
     hub: Hub = request.app.state.hub
     return hub
+
+
+def ticket_streams_of(request: Request) -> TicketStreams:
+    streams: TicketStreams = request.app.state.ticket_streams
+    return streams
 
 
 def install(app: FastAPI) -> None:
@@ -42,19 +49,29 @@ def install(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def watching(app: FastAPI, guard: FlashGuard, settings: Settings) -> AsyncIterator[None]:
-    """Give the app its hub and its desk.
+    """Give the app its hub, its streams of tickets, its desk and its feed of facts.
 
-    A server that is asked to stop waits for open responses, so the streams end when the signal arrives.
+    A server that is asked to stop waits for open responses, so the streams end, and the readers of facts are
+    woken, when the signal arrives.
     """
     hub = Hub(GuardSource(guard), sale_view, max_viewers=settings.max_viewers)
     desk = Desk(guard.ledger, connect_kernel(settings.redis_url or "", settings), hub, settings)
-    app.state.hub, app.state.desk = hub, desk
+    facts = FactFeed(guard.ledger, guard.partitions, guard.watermark.next_announcement)
+    tickets = TicketStreams(guard.rooms, hub)
+    app.state.hub, app.state.desk, app.state.facts, app.state.ticket_streams = hub, desk, facts, tickets
+
+    def end() -> None:
+        hub.end()
+        facts.new_facts.end()
+
     collect_rarely()
     try:
-        with on_stop_signal(hub.end):
+        with on_stop_signal(end):
             yield
     finally:
         await hub.close()
+        await tickets.close()
+        await facts.new_facts.close()
         await desk.close()
 
 

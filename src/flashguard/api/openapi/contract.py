@@ -115,12 +115,9 @@ def _link(paths: dict[str, Any], path: str, parameters: dict[str, str], about: s
 
 def methods_of(app: FastAPI, path: str) -> list[str]:
     """Return the methods of all routes of a path; the framework's own `Allow` names those of one route."""
-    return sorted(
-        method.upper()
-        for template, methods in app.openapi()["paths"].items()
-        if _pattern(template).fullmatch(path)
-        for method in methods
-    )
+    paths = app.openapi()["paths"]
+    fitting = [template for template in paths if _pattern(template).fullmatch(path)]
+    return sorted(method.upper() for method in paths[max(fitting, key=len)]) if fitting else []
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,8 @@ field needs only one entry in `vocabulary`.
 
 from typing import Any, Final
 
-from .vocabulary import IN_SCHEMA, LATER, NOW, PARAMETERS, WORDS
+from .in_schemas import IN_SCHEMA
+from .vocabulary import LATER, NOW, PARAMETERS, WORDS
 
 JSON: Final = "application/json"
 TEXTS: Final = {

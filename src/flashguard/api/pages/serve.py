@@ -37,6 +37,9 @@ SAFE: Final = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+WORKER_POLICY: Final = "default-src 'none'; script-src 'wasm-unsafe-eval'; frame-ancestors 'none'"
+"""Of scripts, for which it counts only where one runs as a worker: ALTCHA's, which solves proofs of work, is
+WebAssembly. The pages themselves may run none."""
 
 
 class Pages:
@@ -94,6 +97,8 @@ def _serve(request: Request, asset: Asset, build: Export, status: int) -> Respon
     headers = SAFE | {"Cache-Control": asset.cache, "ETag": asset.etag, "Vary": "Accept-Encoding"}
     if asset.page:
         headers["Content-Security-Policy"] = build.policy
+    elif "javascript" in asset.kind:
+        headers["Content-Security-Policy"] = WORKER_POLICY
     if status == 200 and asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     body = asset.body

@@ -63,7 +63,7 @@ def _problem(refused: Refused, status: int | None, more: dict[str, Any]) -> Enco
         "detail": _detail(refused, kind.title),
         "code": refused.code,
     }
-    for name in ("sku", "available", "limit", "retry_after_seconds", "refund"):
+    for name in ("sku", "available", "pool", "limit", "used", "by", "retry_after_seconds", "refund"):
         value = getattr(refused, name)
         if value is not None:
             body[name] = value

@@ -15,8 +15,14 @@ from flashguard.api.middleware.strict_json import NOT_UTF_8, first_repeated, num
 from flashguard.api.responses.encoded import Encoded
 from flashguard.api.responses.problems import RefusedError, invalid_body, problem
 from flashguard.api.schemas.answers import problems
-from flashguard.api.schemas.batches import BatchBody, BatchView, PlainRequest, batch_schema
-from flashguard.api.schemas.bodies import BasketBody
+from flashguard.api.schemas.batches import (
+    BatchBody,
+    BatchView,
+    DetailedRequest,
+    PlainRequest,
+    batch_schema,
+)
+from flashguard.api.schemas.bodies import BasketBody, DetailedBasket
 from flashguard.api.schemas.idempotency import valid_key
 from flashguard.api.security import requires
 from flashguard.errors import Code
@@ -95,6 +101,11 @@ def _read(fields: Any) -> PlainRequest | Encoded:
         plain = BasketBody.model_validate(fields).plain()
         key = valid_key(key if isinstance(key, str) else "")
         assert key is not None
+        if isinstance(plain, DetailedBasket):
+            return DetailedRequest(
+                plain.customer, plain.items, plain.admission, key=key, reference=plain.reference,
+                metadata=plain.metadata, identities=plain.identities,
+            )  # fmt: skip
         return PlainRequest(plain.customer, plain.items, plain.admission, key=key)
     except ValidationError as error:
         refused = _invalid(error)

@@ -77,9 +77,13 @@ async def mint(
     if customer is None:
         return problem(Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS))
     await request.app.state.known_sales.check(request, sale_id)
+    signer = guard_of(request).signer
+    more = None
+    if body.identities is not None:
+        more = {"identities": {by: signer.identity(by, text) for by, text in sorted(body.identities.items())}}
     try:
-        id_ = None if key is None else guard_of(request).signer.token_id(sale_id, customer, seconds, key)
-        signed = identities.ring.sign(TokenKind.BUYER, customer, sale_id, seconds, id_=id_)
+        id_ = None if key is None else signer.token_id(sale_id, customer, seconds, key, more)
+        signed = identities.ring.sign(TokenKind.BUYER, customer, sale_id, seconds, more, id_=id_)
     except LookupError as error:
         detail = f"Cannot sign tokens: {error}."
         return problem(

@@ -9,12 +9,16 @@ from flashguard.api.access import Caller, Right
 from flashguard.api.hot_calls import HotCall
 from flashguard.api.responses.problems import RefusedError
 from flashguard.api.security import requires
+from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import (
     MAX_KEY,
+    MAX_NAME,
+    Refused,
     Sale,
     SaleId,
     SaleStatus,
+    is_name,
     is_sale_id,
     unknown_sale,
 )
@@ -48,6 +52,10 @@ SaleParam = Annotated[str, Path(max_length=64, description="The sale's id")]
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 
+Reference = Annotated[
+    str | None, Query(min_length=1, max_length=MAX_NAME, description="Only those with this reference")
+]
+
 Cursor = Annotated[str | None, Query(max_length=300)]
 
 
@@ -74,6 +82,17 @@ def known(sale: str) -> SaleId:
     if not is_sale_id(sale):
         raise RefusedError(unknown_sale(sale))
     return SaleId(sale)
+
+
+def printable(text: str | None, name: str) -> str | None:
+    """Return the value of a filter.
+
+    Raises:
+        RefusedError: it has a character that no name has.
+    """
+    if text is not None and not is_name(text):
+        raise RefusedError(Refused(code=Code.INVALID_REQUEST, detail=f"{name}: must be printable"))
+    return text
 
 
 async def visible_sale(guard: FlashGuard, caller: Caller, sale: SaleId) -> Sale | None:

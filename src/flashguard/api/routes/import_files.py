@@ -27,9 +27,20 @@ SALE_COLUMNS: Final = {
 """Columns about the sale: filled in its first row; empty or equal in its other rows."""
 ITEM_COLUMNS: Final = {
     "sku": "sku", "name": "name", "price_minor": "price_minor", "currency": "currency", "stock": "stock",
+    "uses": "uses", "stock_by_location": "stock_by_location", "item_limit": "limit_per_customer",
 }  # fmt: skip
+POOL: Final = "pool"
+"""The column of a pool's id. A line that has one is about that pool, and needs a stock only."""
+LOCATION: Final = "location"
+"""The column of a location's id. A line that has one is about that location, and needs nothing else."""
 NEEDED: Final = ("sale", "sku", "price_minor", "currency", "stock")
-NUMBERS: Final = frozenset({"hold_seconds", "limit_per_customer", "spread", "price_minor", "stock"})
+NO_POOL_HAS: Final = ("sku", "price_minor", "currency", "uses", "stock_by_location", "item_limit")
+NO_LOCATION_HAS: Final = (*NO_POOL_HAS, "stock", POOL)
+USE: Final = re.compile(r"(.*?)(?::([0-9]{1,18}))?")
+"""A pool, and how many units of it an item draws, 1 where it does not say; or a location and a stock."""
+NUMBERS: Final = frozenset(
+    {"hold_seconds", "limit_per_customer", "spread", "price_minor", "stock", "item_limit"}
+)
 
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -52,14 +63,18 @@ class SaleInFile(Struct):
     where: str
     fields: dict[str, Any]
     items_at: list[str] = field(default_factory=list)
+    pools_at: list[str] = field(default_factory=list)
+    locations_at: list[str] = field(default_factory=list)
     skus: dict[str, str] = field(default_factory=dict)
     """By sku: the place of its first line."""
     body: SaleBody | None = None
 
     def place(self, loc: tuple[int | str, ...]) -> str:
         """Return the place in the file of a field that pydantic names."""
-        if loc[:1] == ("items",) and len(loc) > 1 and isinstance(loc[1], int) and loc[1] < len(self.items_at):
-            return ": ".join((self.items_at[loc[1]], *map(str, loc[2:])))
+        of = {"items": self.items_at, "pools": self.pools_at, "locations": self.locations_at}
+        places = of.get(str(loc[0]), []) if loc else []
+        if len(loc) > 1 and isinstance(loc[1], int) and loc[1] < len(places):
+            return ": ".join((places[loc[1]], *map(str, loc[2:])))
         return ": ".join((self.where, *map(str, loc)))
 
 
@@ -111,7 +126,7 @@ def read_csv(text: str) -> list[SaleInFile]:
 
 
 def _check_header(header: list[str]) -> None:
-    known = SALE_COLUMNS.keys() | ITEM_COLUMNS.keys()
+    known = SALE_COLUMNS.keys() | ITEM_COLUMNS.keys() | {POOL, LOCATION}
     wrong = [f"unknown column {name!r}" for name in header if name not in known]
     wrong += [f"the column {name!r} appears twice" for name in sorted(set(header)) if header.count(name) > 1]
     wrong += [f"the column {name!r} is missing" for name in NEEDED if name not in header]
@@ -144,8 +159,29 @@ def _sales_of(reader: Any, header: list[str]) -> list[SaleInFile]:
                 for name, value in about.items()
                 if sale.fields.get(name) != value
             ]
+        if row.get(LOCATION):
+            wrong += [(where, f"{name}: a location has none") for name in NO_LOCATION_HAS if row.get(name)]
+            place = {"id": row[LOCATION], "name": row.get("name") or row[LOCATION]}
+            sale.fields.setdefault("locations", []).append(place)
+            sale.locations_at.append(where)
+            continue
+        if row.get(POOL):
+            wrong += [(where, f"{name}: a pool has none") for name in NO_POOL_HAS if row.get(name)]
+            name, stock = row.get("name") or row[POOL], _value("stock", row["stock"])
+            sale.fields.setdefault("pools", []).append({"id": row[POOL], "name": name, "stock": stock})
+            sale.pools_at.append(where)
+            continue
         item = {ITEM_COLUMNS[name]: _value(name, cell) for name, cell in row.items() if name in ITEM_COLUMNS}
         item["name"] = item.get("name") or item["sku"]
+        if not item.get("limit_per_customer"):
+            item.pop("limit_per_customer", None)
+        uses, places = item.pop("uses", ""), item.pop("stock_by_location", "")
+        if uses:
+            item["uses"] = [{"pool": pool, "quantity": 1 if n is None else n} for pool, n in _parts(uses)]
+        if places:
+            item["stock_by_location"] = {place: "" if n is None else n for place, n in _parts(places)}
+        if (uses or places) and not row["stock"]:
+            del item["stock"]
         before = sale.skus.setdefault(item["sku"], where)
         if before != where:
             wrong.append((where, f"sku {item['sku']!r} is already in {before}"))
@@ -154,6 +190,12 @@ def _sales_of(reader: Any, header: list[str]) -> list[SaleInFile]:
     if wrong:
         raise InvalidFile(wrong)
     return list(sales.values())
+
+
+def _parts(cell: str) -> list[tuple[str, int | None]]:
+    """Return the names and numbers of `friday|saturday:2`; None where there is no number."""
+    found = [USE.fullmatch(part.strip()) for part in cell.split("|")]
+    return [(use[1], int(use[2]) if use[2] else None) for use in found if use]
 
 
 def _number(digits: str) -> int | float:

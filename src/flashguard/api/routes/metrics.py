@@ -16,6 +16,8 @@ from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.ledger.stock import items_on_sale, units_out
 from flashguard.live import Hub
+from flashguard.model.locations import AT
+from flashguard.model.pools import CAPPED_MOST
 from flashguard.settings import Settings
 from flashguard.telemetry.metrics import Answers, Family, counter, gauge
 from flashguard.telemetry.metrics.exposition import exposition
@@ -98,7 +100,7 @@ async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
         return []
     recovering = len(recorder.get("recovering_partitions", ()))
     shown = items[:most_items]
-    stock = {
+    units = {
         (row["sale_id"], row["sku"], state): float(units)
         for row in shown
         for state, units in (
@@ -106,7 +108,13 @@ async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
             ("held", row["held"]),
             ("sold", row["sold"]),
         )
+        if state != "available" or (row["uses"] is None and row["stock"] <= CAPPED_MOST)  # its own
     }
+    kinds = {(row["sale_id"], row["sku"]): row["kind"] for row in shown}
+
+    def of_kind(kind: str) -> dict[tuple[str, ...], float]:
+        return {labels: value for labels, value in units.items() if kinds[labels[:2]] == kind}
+
     hidden = items[0]["items"] - len(shown) if items else 0
     return [
         gauge("recorders", "Recorders that run.", recorder["recorders"]),
@@ -123,7 +131,25 @@ async def _installation(guard: FlashGuard, most_items: int) -> list[Family]:
             recorder["parked_transitions"],
         ),
         gauge(
-            "item_units", "Units of running sales, as the ledger has them.", stock, ("sale", "sku", "state")
+            "item_units",
+            "Units of running sales, as the ledger has them; available only of items with their own stock.",
+            of_kind("item"),
+            ("sale", "sku", "state"),
+        ),
+        gauge(
+            "pool_units",
+            "Units of the pools of running sales, as the ledger has them.",
+            of_kind("pool"),
+            ("sale", "pool", "state"),
+        ),
+        gauge(
+            "location_units",
+            "Units of running sales at their locations, as the ledger has them.",
+            {
+                (sale, sku.partition(AT)[0], sku.partition(AT)[2], state): value
+                for (sale, sku, state), value in of_kind("location").items()
+            },
+            ("sale", "sku", "location", "state"),
         ),
         gauge("items_not_shown", "Items of running sales beyond FLASHGUARD_METRICS_MAX_ITEMS.", hidden),
         gauge("units_returning", "Units of expired holds that are not back in stock yet.", out["returning"]),

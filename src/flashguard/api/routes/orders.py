@@ -6,7 +6,9 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, Literal
 
+import msgspec
 from fastapi import APIRouter, Path, Query, Request
+from msgspec import UNSET
 from starlette.responses import Response, StreamingResponse
 
 from flashguard.api.access import Caller, Right
@@ -16,7 +18,7 @@ from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import PageView, problems
 from flashguard.api.schemas.bodies import BasketBody
 from flashguard.api.schemas.idempotency import valid_key
-from flashguard.api.schemas.orders import CancelBody, ReservationView
+from flashguard.api.schemas.orders import CancelBody, ReservationView, lines_of
 from flashguard.api.schemas.sales import Time
 from flashguard.api.schemas.views import decode_cursor, encode_cursor, json_response, outcome_response, page
 from flashguard.api.security import requires
@@ -28,22 +30,35 @@ from flashguard.model import (
     MAX_NAME,
     CancelledOrder,
     Item,
+    Line,
     Refused,
     Reservation,
+    ReservationStatus,
     SaleId,
     public_sale,
     split_reservation_id,
     unknown_sale,
 )
 
-from .dependencies import Cursor, IdempotencyKey, Limit, SaleParam, guard_of, known, route_of
+from .dependencies import (
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    Reference,
+    SaleParam,
+    guard_of,
+    known,
+    printable,
+    route_of,
+)
 
 router = APIRouter(prefix="/v1")
 
+CONFIRMED, CANCELLED = ReservationStatus.CONFIRMED, ReservationStatus.CANCELLED
 CSV_PAGE: Final = 500
 COLUMNS: Final = (
     "order_id", "customer", "confirmed_at", "sku", "quantity", "status", "price_minor", "currency",
-    "cancelled_at", "restocked", "cancel_reason",
+    "cancelled_at", "restocked", "cancel_reason", "reference", "metadata", "allocations",
 )  # fmt: skip
 FORMULA: Final = re.compile(r"""((?:^|[,;|\t\r\n])[\s"']*)([=+\-@＝＋－＠﹦﹢﹣﹫])""")
 """A character that starts a formula, also in full width, at the start of a text or after a possible
@@ -90,6 +105,7 @@ async def list_orders(
     status: Annotated[Literal["confirmed", "cancelled"] | None, Query()] = None,
     since: Annotated[Time | None, Query(description="Confirmed at this time or later")] = None,
     until: Annotated[Time | None, Query(description="Confirmed before this time")] = None,
+    reference: Reference = None,
 ) -> Response:
     """List orders, oldest first: a JSON page, or with `format=csv` (or `Accept: text/csv`) all of them as
     CSV."""
@@ -106,7 +122,7 @@ async def list_orders(
         return json_response({"data": [], "next_cursor": None})
     which = OrderFilter(
         newest=newest, customer=customer, short_id=order[1] if order else None, status=status, since=since,
-        until=until,
+        until=until, reference=printable(reference, "reference"),
     )  # fmt: skip
     rows = await guard.shop.orders(
         sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1, which
@@ -156,13 +172,22 @@ def _csv_rows(order: Reservation, items: dict[str, Item]) -> list[list[object]]:
     if isinstance(order, CancelledOrder):
         restocked = "true" if order.restocked else "false"
         cancelled = [order.cancelled_at.isoformat(), restocked, _plain(order.cancel_reason)]
+    reference = _plain(order.reference) if order.reference else ""
+    attached = [reference, _plain(msgspec.json.encode(order.metadata).decode()) if order.metadata else ""]
     rows: list[list[object]] = []
     for line in order.items:
         item = items.get(line.sku)
-        price = ["", ""] if item is None else [item.price_minor, item.currency]
+        price: list[object] = ["", ""] if item is None else [item.price_minor, item.currency]
+        if line.price_minor is not UNSET:
+            price[0] = line.price_minor
         head = [order.id, _plain(order.customer), at, _plain(line.sku), line.quantity, order.status]
-        rows.append([*head, *price, *cancelled])
+        rows.append([*head, *price, *cancelled, *attached, _allocations(line)])
     return rows
+
+
+def _allocations(line: Line) -> str:
+    """Return where the units of a line are, as JSON; '' of an item that has no locations."""
+    return "" if line.allocations is UNSET else _plain(msgspec.json.encode(line.allocations).decode())
 
 
 def _plain(text: str) -> str:
@@ -171,17 +196,44 @@ def _plain(text: str) -> str:
     return f"'{quoted}" if quoted[:1] in ("\t", "\r", "\n") else quoted
 
 
+OrderId = Annotated[str, Path(max_length=100, description="The order's id")]
+
+
+@router.get(
+    "/orders/{id}",
+    response_model=ReservationView,
+    responses=problems(401, 403, 404, 409, 503),
+    dependencies=[requires(Right.READ_ORDERS)],
+    tags=["orders"],
+)
+async def read_order(request: Request, id: OrderId) -> Response:
+    """Read an order, confirmed or cancelled. Of a hold, live or ended, the problem says what it is."""
+    found = await guard_of(request).reservation(id)
+    if not isinstance(found, Refused) and found.status not in (CONFIRMED, CANCELLED):
+        return problem(Refused(code=Code(f"reservation-{found.status}")))
+    return outcome_response(found)
+
+
 @router.post(
     "/orders/{id}/cancel",
     response_model=ReservationView,
     responses=problems(401, 403, 404, 409, 422, 503),
-    dependencies=[requires(Right.CANCEL_ORDERS)],
+    dependencies=[requires(Right.CHANGE_ORDERS)],
     tags=["orders"],
 )
 async def cancel_order(
-    request: Request, id: Annotated[str, Path(max_length=100, description="The order's id")], body: CancelBody
+    request: Request,
+    id: OrderId,
+    body: CancelBody,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Cancel a confirmed order. A second cancel returns the same order and changes nothing."""
+    """Cancel a confirmed order, or with `items` a part of it.
+
+    A second cancel of an order returns the same order and changes nothing; so does the same key with `items`.
+    """
+    items = lines_of(body.items) or None
     return outcome_response(
-        await guard_of(request).orders.cancel(id, restock=body.restock, reason=body.reason)
+        await guard_of(request).orders.cancel(
+            id, restock=body.restock, reason=body.reason, items=items, key=valid_key(idempotency_key)
+        )
     )

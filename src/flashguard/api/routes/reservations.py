@@ -1,18 +1,20 @@
 """What a buyer does with a reservation: make, read, confirm, release and extend it. Hot calls, so the lane
-answers most of these requests."""
+answers most of these requests. And, seldom, amend and transfer it."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from flashguard.api.access import Caller
+from flashguard.api import buyer_calls
+from flashguard.api.access import Caller, Right
 from flashguard.api.hot_calls import CONFIRM, EXTEND, READ, RELEASE, RESERVE
 from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.bodies import BasketBody, ConfirmBody
 from flashguard.api.schemas.idempotency import valid_key
-from flashguard.api.schemas.orders import ReservationView
+from flashguard.api.schemas.orders import AmendBody, ReservationView, TransferBody
+from flashguard.api.schemas.views import outcome_response
 from flashguard.api.security import requires
 
 from .dependencies import IdempotencyKey, SaleParam, guard_of, known, route_of
@@ -82,3 +84,38 @@ async def extend(
 ) -> Response:
     """Give a live hold more time, up to the sale's absolute hold limit."""
     return await EXTEND.handle(guard_of(request), caller, id, valid_key(idempotency_key))
+
+
+@router.post(
+    "/reservations/{id}/amend",
+    response_model=ReservationView,
+    responses=problems(401, 403, 404, 409, 422, 429, 503),
+)
+async def amend(
+    request: Request,
+    caller: Annotated[Caller, requires(Right.SELL)],
+    id: IdParam,
+    body: AmendBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Replace the basket of a hold or of an order, in one step. A refusal leaves everything as it was.
+
+    A hold keeps its `expires_at`. Only the shop's keys may amend an order: of its units, those that it has
+    fewer go on sale again, or leave the stock.
+    """
+    return await buyer_calls.amend(guard_of(request), caller, id, body.plain(), valid_key(idempotency_key))
+
+
+@router.post(
+    "/reservations/{id}/transfer",
+    response_model=ReservationView,
+    responses=problems(401, 403, 404, 409, 422, 429, 503),
+    dependencies=[requires(Right.TRANSFER)],
+)
+async def transfer(
+    request: Request, id: IdParam, body: TransferBody, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Give a live hold to another customer: a guest who signs in. The limits of that customer count."""
+    return outcome_response(
+        await guard_of(request).transfer(id, body.customer, key=valid_key(idempotency_key))
+    )

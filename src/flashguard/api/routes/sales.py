@@ -1,5 +1,6 @@
 """Sales, their stock and audit."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -11,25 +12,38 @@ from flashguard.api.hot_calls import READ_SALE
 from flashguard.api.responses.problems import problem
 from flashguard.api.sale_reads import conditions_of
 from flashguard.api.schemas.answers import ETAG, NOT_MODIFIED, PageView, problems
+from flashguard.api.schemas.audit import SaleAuditView
+from flashguard.api.schemas.goods import ItemBody, ItemRestockBody, ItemView, PoolView, RestockBody
 from flashguard.api.schemas.idempotency import valid_key
+from flashguard.api.schemas.limits import LimitBody
 from flashguard.api.schemas.rooms import room_of
-from flashguard.api.schemas.sales import ItemView, RestockBody, SaleAuditView, SaleBody, SalePatch, SaleView
+from flashguard.api.schemas.sales import (
+    SaleBody,
+    SalePatch,
+    SaleView,
+)
 from flashguard.api.schemas.views import (
     decode_cursor,
     encode_cursor,
     item_view,
     json_response,
     page,
+    pool_view,
     sale_view,
 )
 from flashguard.api.security import requires
 from flashguard.model import (
     Durability,
+    IdentityLimit,
     Item,
+    Location,
+    LocationStock,
     MinorUnits,
+    Pool,
     Refused,
     Sale,
     Sku,
+    Use,
     unknown_sale,
 )
 from flashguard.model.rules import Rules
@@ -46,21 +60,42 @@ def _changed(answer: tuple[Sale, bool] | Refused) -> Response:
     return json_response(sale_view(answer[0]), replayed=answer[1])
 
 
-def new_sale(body: SaleBody) -> NewSale:
-    """Return the sale that a valid body describes."""
-    items = tuple(
+def items_of(bodies: Sequence[ItemBody]) -> tuple[Item, ...]:
+    """Return the items that valid bodies describe."""
+    return tuple(
         Item(
             sku=Sku(item.sku),
             name=item.name,
             price_minor=MinorUnits(item.price_minor),
             currency=item.currency,
             stock=item.stock,
+            uses=tuple(Use(Sku(use.pool), use.quantity) for use in item.uses),
+            locations=tuple(
+                LocationStock(id=location, stock=stock) for location, stock in item.stock_by_location.items()
+            ),
+            limit_per_customer=item.limit_per_customer,
         )
-        for item in body.items
+        for item in bodies
     )
+
+
+def _limits(bodies: Sequence[LimitBody]) -> tuple[IdentityLimit, ...]:
+    return tuple(
+        IdentityLimit(
+            each.by,
+            each.units,
+            None if each.skus is None else tuple(map(Sku, each.skus)),
+            hold_rules=each.hold_rules,
+        )
+        for each in bodies
+    )
+
+
+def new_sale(body: SaleBody) -> NewSale:
+    """Return the sale that a valid body describes."""
     return NewSale(
         name=body.name,
-        items=items,
+        items=items_of(body.items),
         id=body.id,
         starts_at=body.starts_at,
         ends_at=body.ends_at,
@@ -70,6 +105,10 @@ def new_sale(body: SaleBody) -> NewSale:
         rules=Rules(**{name: getattr(body, name) for name in Rules.__struct_fields__}),
         waiting_room=room_of(body.waiting_room),
         spread=body.spread,
+        pools=tuple(Pool(id=Sku(pool.id), name=pool.name, stock=pool.stock) for pool in body.pools),
+        locations=tuple(Location(id=each.id, name=each.name) for each in body.locations),
+        split=body.split,
+        limits=_limits(body.limits),
     )
 
 
@@ -123,11 +162,29 @@ async def read_sale(
     dependencies=[requires(Right.MANAGE_SALES)],
 )
 async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
-    """Change a sale's name, times or rules. Existing holds keep theirs."""
+    """Change a sale's name, times or rules. Existing holds keep theirs. Only of a draft: its items, and by
+    which identities it limits what. Only a draft or a scheduled sale gets a waiting room."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
+    if body.items is not None:
+        changes["items"] = items_of(body.items)
+    if body.limits is not None:
+        changes["limits"] = _limits(body.limits)
     if body.waiting_room is not None:
         changes["waiting_room"] = body.waiting_room.model_dump(exclude_unset=True)
     return _changed(await guard_of(request).shop.change(known(sale), "patch", **changes))
+
+
+@router.delete(
+    "/{sale}",
+    status_code=204,
+    response_model=None,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[requires(Right.MANAGE_SALES)],
+)
+async def delete_sale(request: Request, sale: SaleParam) -> Response:
+    """Delete a draft; its id can be used again. A sale that was opened or closed stays."""
+    refused = await guard_of(request).shop.delete_sale(known(sale))
+    return Response(status_code=204) if refused is None else problem(refused)
 
 
 @router.post(
@@ -176,16 +233,39 @@ async def restock(
     request: Request,
     sale: SaleParam,
     sku: Annotated[str, Path(max_length=128)],
-    body: RestockBody,
+    body: ItemRestockBody,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Change an item's stock; a negative delta never goes below held + sold."""
+    """Change an item's stock by `delta`, or to the `stock` that was counted; never below held + sold."""
     answer = await guard_of(request).shop.restock(
-        known(sale), sku, body.delta, body.reason, key=valid_key(idempotency_key)
-    )
+        known(sale), sku, body.delta, body.reason,
+        stock=body.stock, location=body.location, key=valid_key(idempotency_key),
+    )  # fmt: skip
     if isinstance(answer, Refused):
         return problem(answer)
     return json_response(item_view(answer[0]), replayed=answer[1])
+
+
+@router.post(
+    "/{sale}/pools/{pool:path}/restock",
+    response_model=PoolView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+    dependencies=[requires(Right.MANAGE_SALES)],
+)
+async def restock_pool(
+    request: Request,
+    sale: SaleParam,
+    pool: Annotated[str, Path(max_length=128)],
+    body: RestockBody,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Change a pool's stock by `delta`, or to the `stock` that was counted; never below held + sold."""
+    answer = await guard_of(request).shop.restock_pool(
+        known(sale), pool, body.delta, body.reason, stock=body.stock, key=valid_key(idempotency_key)
+    )
+    if isinstance(answer, Refused):
+        return problem(answer)
+    return json_response(pool_view(answer[0]), replayed=answer[1])
 
 
 @router.get(

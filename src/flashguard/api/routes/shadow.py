@@ -10,7 +10,7 @@ from starlette.responses import Response
 from flashguard.api.access import Right
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
-from flashguard.api.schemas.bodies import Customer, LineBody, Name, RequestBody
+from flashguard.api.schemas.bodies import IDENTITIES, Customer, Identities, LineBody, Name, RequestBody
 from flashguard.api.schemas.views import json_response
 from flashguard.api.security import requires
 from flashguard.errors import Code
@@ -39,6 +39,7 @@ class AttemptBody(RequestBody):
         description="`returned`: the units sold under this key are back in the shop's stock"
     )
     reference: Name | None = Field(None, description="The shop's own order number, to find it by")
+    identities: Identities | None = Field(None, description=IDENTITIES)
 
 
 class AttemptsBody(RequestBody):
@@ -137,6 +138,7 @@ async def tell(request: Request, sale: SaleParam, body: AttemptsBody) -> Respons
             lines=tuple(Line(Sku(line.sku), line.quantity) for line in each.items),
             shop=each.shop,
             reference=each.reference,
+            identities=each.identities,
         )
         for each in body.attempts
     ]

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from flashguard import __version__
 from flashguard.api.access import Right
 from flashguard.api.components import components_of
 from flashguard.api.live.lifespan import hub_of
@@ -24,20 +25,18 @@ router = APIRouter(
     prefix="/v1", tags=["system"], dependencies=[requires(Right.READ_SYSTEM)], responses=problems(401, 403)
 )
 
-VERSION = "0.1.0"
-
 
 @router.get("/system", response_model=SystemView)
 async def system(request: Request) -> Response:
     """Read the version, the environment and every component's state. Always 200: each component has its own
     status."""
     guard, settings = guard_of(request), request.app.state.settings
-    components = {"api": {"status": "ok", "version": VERSION}} | await components_of(
+    components = {"api": {"status": "ok", "version": __version__}} | await components_of(
         guard, request.app.state.journal_watch
     )
     return json_response(
         {
-            "version": VERSION,
+            "version": __version__,
             "mode": settings.mode,
             "environment": environment(settings.embedded),
             "partitions": guard.partitions,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from flashguard.api.access import Caller
-from flashguard.api.buyer_calls import NOT_THEIRS, key_of, may_act_for
+from flashguard.api.buyer_calls import NOT_THEIRS, TOKEN_NAMES_THEM, key_of, may_act_for
 from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
@@ -67,6 +67,8 @@ async def join(
     await count_customer(request, guard, caller, body.customer)
     if not may_act_for(guard, caller, sale_id, body.customer):
         return problem(NOT_THEIRS)
+    if caller.customer is not None and body.identities is not None:
+        return problem(TOKEN_NAMES_THEM)
     admitted_until = 0
     if body.admission is not None:
         admitted_until = guard.rooms.admitted_until(SaleId(sale_id), body.customer, body.admission)
@@ -74,6 +76,7 @@ async def join(
     answer = await guard.waiting.join(
         sale_id, body.customer, line.sku, line.quantity,
         key=key_of(caller, valid_key(idempotency_key)), admitted_until=admitted_until,
+        identities=caller.identities or body.identities,
     )  # fmt: skip
     if isinstance(answer, Refused):
         return problem(answer)

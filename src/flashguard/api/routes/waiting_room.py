@@ -11,13 +11,19 @@ from starlette.responses import Response
 from flashguard.api.access import Caller
 from flashguard.api.buyer_calls import NOT_THEIRS, may_act_for, ticket_refusal
 from flashguard.api.hot_calls import READ_TICKET
+from flashguard.api.live.lifespan import ticket_streams_of
 from flashguard.api.middleware.rate_limit import count_customer
+from flashguard.api.responses.event_stream import EventStream
 from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.bodies import Customer, RequestBody
+from flashguard.api.schemas.live import TicketEvents, event_stream
+from flashguard.api.schemas.rooms import PlaceView
 from flashguard.api.schemas.views import json_response
 from flashguard.api.security import requires
-from flashguard.model import CustomerId, Refused, SaleId, unknown_sale
+from flashguard.errors import Code
+from flashguard.model import CustomerId, Refused, SaleId, unknown, unknown_sale
+from flashguard.model.lottery import MOST_NUMBER
 
 from .dependencies import Reader, SaleParam, Seller, guard_of, known, route_of, visible_sale
 
@@ -27,9 +33,11 @@ TicketParam = Annotated[str, Path(max_length=100, description="The ticket's id")
 MAX_PAGE = 5_000
 CHALLENGE = {
     "parameters": {
-        "algorithm": "SHA-256", "cost": 1, "keyLength": 32, "keyPrefix": "0000",
+        "algorithm": "SCRYPT", "cost": 2048, "memoryCost": 8, "parallelism": 1, "keyLength": 32,
+        "keyPrefix": "0f1a35c28d9be07745f5f2b0c6a1d93e",
+        "keySignature": "b5c2fd5e8f0a41d36b7790d51a4e2c1de8b7a09f6653d7c1c0c7b4a8e2f19d60",
         "nonce": "11d1006bc38b93f9a202be314af1e08f", "salt": "1f7bfa147aa76c757c15f703667be990",
-        "expiresAt": 1809345600, "data": {"sale": "demo"},
+        "expiresAt": 1809345600, "data": {"sale": "demo", "tries": 256},
     },
     "signature": "3ce25494caeccebb34546a9cb46ba0121f0f95a866de1d79a19692ac766faa6f",
 }  # fmt: skip
@@ -46,27 +54,6 @@ class TicketBody(RequestBody):
     )
     proof: str | None = Field(
         None, max_length=4096, description="The solved challenge in base64, where the room requires one"
-    )
-
-
-class PlaceView(BaseModel):
-    id: str
-    sale_id: str
-    status: Literal["waiting", "admitted"]
-    position: int | None = Field(
-        description="Number of buyers admitted before this one; null before a lottery is drawn"
-    )
-    waiting: int | None
-    expected_wait_seconds: float | None = Field(
-        description="Null before the drawing, and where it depends on returned units"
-    )
-    outlook: Literal["likely", "possible", "unlikely", "sold-out"] | None
-    opens_at: datetime | None
-    poll_after_seconds: float | None = Field(description="Seconds after which to poll again")
-    admission: str | None = Field(description="What reserve and buy require, valid until `admitted_until`")
-    admitted_until: datetime | None
-    ticket: str | None = Field(
-        description="The signed ticket: keep it, and send it if the ticket becomes unknown"
     )
 
 
@@ -150,6 +137,30 @@ async def look_at_ticket(
     return await READ_TICKET.handle(guard_of(request), caller, known(sale), ticket)
 
 
+@router.get(
+    "/tickets/{ticket}/events",
+    status_code=200,
+    response_class=EventStream,
+    responses=event_stream(TicketEvents) | problems(401, 403, 404, 409, 422, 503),
+)
+async def ticket_events(
+    request: Request,
+    caller: Annotated[Caller, requires(READ_TICKET.right)],
+    sale: SaleParam,
+    ticket: TicketParam,
+) -> Response:
+    """Stream the place of a ticket as Server-Sent Events: `place` now and at each change.
+
+    The stream ends after the `place` with the `admission`, or after a `problem`. After `away` the place is
+    stale until the next `place`; `ping` is sent every 5 s.
+    """
+    sale_id = _ticket(request, caller, sale, ticket)
+    viewer = await ticket_streams_of(request).watch(sale_id, ticket)
+    if isinstance(viewer, Refused):
+        return problem(unknown(viewer.code, ticket) if viewer.code is Code.UNKNOWN_TICKET else viewer)
+    return EventStream(viewer)
+
+
 @router.post(
     "/tickets/{ticket}/leave", response_model=LeftView, responses=problems(401, 403, 404, 409, 422, 503)
 )
@@ -163,11 +174,14 @@ async def leave_room(request: Request, caller: Seller, sale: SaleParam, ticket: 
 @router.get(
     "/challenge",
     response_model=dict[str, Any],
-    responses=problems(401, 403, 404, 503) | {200: {"content": {"application/json": {"example": CHALLENGE}}}},
+    responses=problems(401, 403, 404, 422, 503)
+    | {200: {"content": {"application/json": {"example": CHALLENGE}}}},
 )
 async def challenge(request: Request, caller: Reader, sale: SaleParam) -> Response:
-    """Get an ALTCHA challenge. Its solution is valid once, as the `proof` of a ticket."""
-    return json_response(guard_of(request).rooms.proofs.challenge(_room(caller, sale)))
+    """Get an ALTCHA challenge (scrypt), where the room requires one. Its solution is valid once, as the
+    `proof` of a ticket."""
+    answer = await guard_of(request).rooms.proofs.challenge(_room(caller, sale))
+    return problem(answer) if isinstance(answer, Refused) else json_response(answer)
 
 
 @router.get("/lottery", response_model=DrawingView, responses=problems(401, 403, 404, 422, 503))
@@ -175,7 +189,7 @@ async def lottery(
     request: Request,
     caller: Reader,
     sale: SaleParam,
-    cursor: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MOST_NUMBER)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 500,
 ) -> Response:
     """Read the waiting room and the order of its lottery. With the seed, anyone can repeat the drawing."""
@@ -186,7 +200,7 @@ async def lottery(
     if isinstance(answer, Refused):
         return problem(answer)
     view = msgspec.structs.asdict(answer)
-    view["data"] = page = view.pop("page")
-    end = cursor + len(page)
-    view["next_cursor"] = str(end) if page and end < answer.tickets else None
+    view["data"] = view.pop("page")
+    next_start = view.pop("next_start")
+    view["next_cursor"] = None if next_start is None else str(next_start)
     return json_response(view)

@@ -2,9 +2,7 @@
 
 from typing import Any, Final, Generic, TypeVar
 
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel, Field
 
 from .orders import LineView
 
@@ -62,7 +60,10 @@ class ProblemView(BaseModel):
     code: str
     sku: str | None = None
     available: int | None = None
+    pool: str | None = None
     limit: int | None = None
+    used: int | None = Field(None, description="Units that count for the limit already", examples=[2])
+    by: str | None = Field(None, description="The identity that the limit counts by", examples=["card"])
     retry_after_seconds: float | None = None
     refund: RefundView | None = None
     errors: list[FieldError] | None = None

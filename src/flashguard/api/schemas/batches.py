@@ -24,6 +24,14 @@ class PlainRequest(PlainBasket, kw_only=True, forbid_unknown_fields=True):
     key: Annotated[str, Meta(min_length=1, max_length=MAX_KEY)]
 
 
+class DetailedRequest(PlainRequest, kw_only=True):
+    """A request with what the shop attaches to it: see `DetailedBasket`."""
+
+    reference: str | None
+    metadata: dict[str, str] | None
+    identities: dict[str, str] | None
+
+
 class _PlainBatch(Struct, forbid_unknown_fields=True):
     requests: Annotated[list[PlainRequest], Meta(min_length=1, max_length=MAX_REQUESTS)]
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from flashguard.access.tokens import MAX_TOKEN_SECONDS
 from flashguard.api.access import Scope
 
-from .bodies import Customer, Name, RequestBody
+from .bodies import IDENTITIES, Customer, Identities, Name, RequestBody
 
 DAY_SECONDS: Final = 86_400
 LONGEST_KEY_SECONDS: Final = 10 * 366 * DAY_SECONDS
@@ -77,6 +77,7 @@ class BuyerTokenBody(RequestBody):
         le=MAX_TOKEN_SECONDS,
         description="At most FLASHGUARD_BUYER_TOKEN_SECONDS, which is also the default",
     )
+    identities: Identities | None = Field(None, description=IDENTITIES)
 
 
 class BuyerTokenView(BaseModel):

@@ -3,13 +3,27 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from .answers import ProblemView
+from .goods import LocationStockView
+from .rooms import PlaceView
 from .sales import SaleView
 
 
 class StockItemView(BaseModel):
     sku: str
+    stock: int | None
+    available: int
+    held: int
+    sold: int
+    locations: list[LocationStockView] | None = Field(
+        None, description="Its units at each location; only of an item that has its stock at locations"
+    )
+
+
+class StockPoolView(BaseModel):
+    id: str
     stock: int
     available: int
     held: int
@@ -17,11 +31,12 @@ class StockItemView(BaseModel):
 
 
 class StockEvent(BaseModel):
-    """The items that changed, with their current counters."""
+    """The items and pools that changed, with their current counters."""
 
     sale_id: str
     at: datetime
     items: list[StockItemView]
+    pools: list[StockPoolView]
 
 
 class AwayEvent(BaseModel):
@@ -41,6 +56,15 @@ class SaleEvents(BaseModel):
     sale: SaleView
     stock: StockEvent
     away: AwayEvent
+    ping: PingEvent
+
+
+class TicketEvents(BaseModel):
+    """The `data` of each event, by the event's name."""
+
+    place: PlaceView
+    away: AwayEvent
+    problem: ProblemView
     ping: PingEvent
 
 

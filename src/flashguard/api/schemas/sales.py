@@ -14,10 +14,15 @@ from pydantic import (
     model_validator,
 )
 
-from flashguard.model import MAX_PRICE_MINOR, MAX_STOCK, invalid_time, is_sale_id
+from flashguard.model import invalid_time, is_sale_id
 from flashguard.model.arguments import MAX_ITEMS
+from flashguard.model.limits import MAX_LIMITS
+from flashguard.model.locations import MAX_LOCATIONS
+from flashguard.model.pools import MAX_POOLS
 
 from .bodies import Name, RequestBody, never_null
+from .goods import ItemBody, ItemView, LocationBody, LocationView, PoolBody, PoolView
+from .limits import Limit, LimitBody, Limits, LimitView
 
 
 def _sale_id(text: str) -> str:
@@ -56,23 +61,6 @@ SaleSlug = Annotated[
 ]
 HoldSeconds = Annotated[int, Field(ge=1, le=86_400)]
 HoldDurability = Literal["memory", "disk", "replicated", "ledger"]
-Limit = Annotated[int, Field(ge=1, le=MAX_STOCK)]
-
-
-def _sku(text: str) -> str:
-    if text in (".", ".."):
-        raise ValueError("must not be . or .., which clients remove from an address")
-    return text
-
-
-class ItemBody(RequestBody):
-    """An item to sell."""
-
-    sku: Annotated[Name, AfterValidator(_sku)]
-    name: Name
-    price_minor: int = Field(ge=0, le=MAX_PRICE_MINOR, description="Price in the currency's minor unit")
-    currency: str = Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])
-    stock: int = Field(ge=0, le=MAX_STOCK)
 
 
 class RulesBody(RequestBody):
@@ -95,6 +83,17 @@ class RulesBody(RequestBody):
     )
 
 
+ProofHarderAt = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=10_000_000,
+        description="Waiting buyers from which a proof takes more tries, in proportion to the crowd, up to "
+        "16 times as many; null: never",
+    ),
+]
+
+
 class WaitingRoomBody(RequestBody):
     """How a sale admits its buyers."""
 
@@ -108,16 +107,30 @@ class WaitingRoomBody(RequestBody):
     proof_of_work: bool = Field(
         False, description="Whether a ticket requires the solution of an ALTCHA challenge"
     )
+    proof_tries: int = Field(
+        256, ge=1, le=4_096, description="Keys that a solution takes on average, of 2 MiB of memory each"
+    )
+    proof_harder_at: ProofHarderAt | None = None
 
 
 class WaitingRoomPatch(RequestBody):
-    """How buyers are admitted from now on; omitted fields stay unchanged."""
+    """How buyers are admitted from now on; omitted fields stay unchanged. Only a draft changes the mode.
 
+    A draft or scheduled sale that has no room gets one.
+    """
+
+    mode: Literal["lottery", "fifo"] = "lottery"
     admit_per_second: float = Field(50.0, ge=0.01, le=100_000)
     max_active: int = Field(1_000, ge=1, le=1_000_000)
     session_seconds: int = Field(300, ge=1, le=86_000)
     max_waiting: int = Field(1_000_000, ge=1, le=10_000_000)
     proof_of_work: bool = False
+    proof_tries: int = Field(256, ge=1, le=4_096)
+    proof_harder_at: ProofHarderAt | None = None
+    open_to_all: bool = Field(
+        False,
+        description="True opens the doors for good: all are admitted, and no buyer needs an admission",
+    )
 
 
 class WaitingRoomView(BaseModel):
@@ -127,7 +140,15 @@ class WaitingRoomView(BaseModel):
     session_seconds: int
     max_waiting: int
     proof_of_work: bool
+    proof_tries: int
+    proof_harder_at: int | None
+    open_to_all: bool = Field(description="Whether the doors are open: no buyer needs an admission any more")
     commitment: str = Field(description="SHA-256 of the lottery's seed, which is published after the opening")
+
+
+def _each_once(items: list[ItemBody]) -> None:
+    if len({item.sku for item in items}) < len(items):
+        raise ValueError("items: every sku may appear only once")
 
 
 class SaleBody(RulesBody):
@@ -136,10 +157,18 @@ class SaleBody(RulesBody):
     id: SaleSlug | None = None
     name: Name
     items: list[ItemBody] = Field(min_length=1, max_length=MAX_ITEMS)
+    pools: list[PoolBody] = Field([], max_length=MAX_POOLS)
+    locations: list[LocationBody] = Field(
+        [], max_length=MAX_LOCATIONS, description="In the order in which units are taken from them"
+    )
+    split: bool = Field(
+        False, description="Whether a basket that no location has all of is taken from several locations"
+    )
     starts_at: Time | None = None
     ends_at: Time | None = None
     hold_seconds: HoldSeconds = 120
     limit_per_customer: Limit | None = None
+    limits: list[LimitBody] = Field([], max_length=MAX_LIMITS)
     hold_durability: HoldDurability = "disk"
     waiting_room: WaitingRoomBody | None = None
     spread: int = Field(
@@ -151,26 +180,44 @@ class SaleBody(RulesBody):
 
     @model_validator(mode="after")
     def _consistent(self) -> "SaleBody":
-        if len({item.sku for item in self.items}) < len(self.items):
-            raise ValueError("items: every sku may appear only once")
+        _each_once(self.items)
+        known = {pool.id for pool in self.pools}
+        if len(known | {item.sku for item in self.items}) < len(self.pools) + len(self.items):
+            raise ValueError("pools: every id may appear only once, and no sku may have it")
+        for item in self.items:
+            unknown = next((use.pool for use in item.uses if use.pool not in known), None)
+            if unknown is not None:
+                raise ValueError(f"uses: there is no pool {unknown}")
+            if len({use.pool for use in item.uses}) < len(item.uses):
+                raise ValueError("uses: every pool may appear only once in an item")
+        places = {location.id for location in self.locations}
+        if len(places) < len(self.locations):
+            raise ValueError("locations: every id may appear only once")
+        for item in self.items:
+            unknown = next((place for place in item.stock_by_location if place not in places), None)
+            if unknown is not None:
+                raise ValueError(f"stock_by_location: there is no location {unknown}")
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
             raise ValueError("ends_at must be after starts_at")
         return self
 
 
-NEVER_NULL: Final = ("name", "hold_seconds", "hold_durability", "waiting_room")
+NEVER_NULL: Final = ("name", "items", "limits", "hold_seconds", "hold_durability")
 
 
 class SalePatch(RulesBody):
-    """What to change; null clears a time, the limit or an optional rule."""
+    """What to change; null clears a time, the limit or an optional rule. `items`, and a waiting room that
+    comes, goes or changes its mode: only of a draft. `limits` of another sale keep all but their units."""
 
     model_config = ConfigDict(json_schema_extra=never_null(*NEVER_NULL))
 
     name: Name | None = None
+    items: Annotated[list[ItemBody], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
     starts_at: Time | None = None
     ends_at: Time | None = None
     hold_seconds: HoldSeconds | None = None
     limit_per_customer: Limit | None = None
+    limits: Limits | None = None
     hold_durability: HoldDurability | None = None
     waiting_room: WaitingRoomPatch | None = None
 
@@ -179,25 +226,8 @@ class SalePatch(RulesBody):
         for name in NEVER_NULL:
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} can't be null")
+        _each_once(self.items or [])
         return self
-
-
-class RestockBody(RequestBody):
-    """A signed change of stock."""
-
-    delta: int = Field(ge=-MAX_STOCK, le=MAX_STOCK)
-    reason: Name
-
-
-class ItemView(BaseModel):
-    sku: str
-    name: str
-    price_minor: int
-    currency: str
-    stock: int
-    available: int
-    held: int
-    sold: int
 
 
 class SaleView(BaseModel):
@@ -208,6 +238,7 @@ class SaleView(BaseModel):
     ends_at: datetime | None
     hold_seconds: int
     limit_per_customer: int | None
+    limits: list[LimitView]
     hold_durability: HoldDurability
     effective_hold_durability: HoldDurability | None = Field(
         description="The durability that an answered hold reaches with the current configuration of "
@@ -223,33 +254,6 @@ class SaleView(BaseModel):
     waiting_room: WaitingRoomView | None
     created_at: datetime | None
     items: list[ItemView]
-
-
-class ItemAuditView(BaseModel):
-    sku: str
-    stock: int
-    available: int
-    held: int
-    sold: int
-    memory_stock: int | None
-    memory_held: int | None
-    memory_sold: int | None
-    tail_entries: int
-    returning: int = Field(description="Units of expired holds that are not back in stock yet")
-    returning_seconds: float = Field(description="Seconds since the oldest of them expired")
-    oversold: int
-    differences: list[str]
-    ok: bool
-    in_transit: int = Field(
-        description="Units moving between shards of a spread sale: in stock and available"
-    )
-
-
-class SaleAuditView(BaseModel):
-    sale_id: str
-    ok: bool
-    orders: int
-    refused: int
-    differences: list[str]
-    items: list[ItemAuditView]
-    parts: list["SaleAuditView"] = Field(description="Of a spread sale: the audits of its shards")
+    pools: list[PoolView]
+    locations: list[LocationView]
+    split: bool

@@ -44,6 +44,16 @@ class SimulationBody(BaseModel):
     strategies: list[StrategyName] = Field(min_length=1, max_length=len(ALL_STRATEGIES))
 
 
+class SoldStockView(BaseModel):
+    """What a strategy sold from one stock."""
+
+    name: str
+    stock: int
+    sold: int
+    oversold: int
+    leaked: int
+
+
 class RunResultView(BaseModel):
     """One strategy's figures."""
 
@@ -64,6 +74,7 @@ class RunResultView(BaseModel):
     behind: Literal["framework", "lane"] | None = Field(
         description="What answers its HTTP requests: FastAPI, or FlashGuard's lane; null if it was not noted"
     )
+    stocks: list[SoldStockView] = Field(description="What was sold from each stock: the item, or each pool")
 
 
 class CountersView(BaseModel):

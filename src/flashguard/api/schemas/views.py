@@ -10,7 +10,7 @@ import msgspec
 from flashguard.api.responses.encoded import Encoded, Head
 from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.errors import Code
-from flashguard.model import Granted, Item, Outcome, Refused, Reservation, Sale
+from flashguard.model import Granted, Item, LocationStock, Outcome, Pool, Refused, Reservation, Sale
 from flashguard.model.rules import fields
 
 _encode = msgspec.json.Encoder().encode
@@ -31,10 +31,29 @@ def item_view(item: Item) -> dict[str, Any]:
         "name": item.name,
         "price_minor": item.price_minor,
         "currency": item.currency,
-        "stock": item.stock,
+        "stock": item.stock_in_all,
         "available": item.available,
         "held": item.held,
         "sold": item.sold,
+        "uses": item.uses,
+        "locations": [location_stock(each) for each in item.locations],
+        "limit_per_customer": item.limit_per_customer,
+        "on_sale": item.on_sale,
+    }
+
+
+def location_stock(at: LocationStock) -> dict[str, Any]:
+    return {"id": at.id, "stock": at.stock, "available": at.available, "held": at.held, "sold": at.sold}
+
+
+def pool_view(pool: Pool) -> dict[str, Any]:
+    return {
+        "id": pool.id,
+        "name": pool.name,
+        "stock": pool.stock,
+        "available": pool.available,
+        "held": pool.held,
+        "sold": pool.sold,
     }
 
 
@@ -47,6 +66,7 @@ def sale_view(sale: Sale) -> dict[str, Any]:
         "ends_at": sale.ends_at,
         "hold_seconds": sale.hold_seconds,
         "limit_per_customer": sale.limit_per_customer,
+        "limits": sale.limits,
         "hold_durability": sale.hold_durability,
         "effective_hold_durability": sale.effective_hold_durability,
         "spread": sale.spread,
@@ -54,6 +74,9 @@ def sale_view(sale: Sale) -> dict[str, Any]:
         "waiting_room": sale.waiting_room,
         "created_at": sale.created_at,
         "items": [item_view(item) for item in sale.items],
+        "pools": [pool_view(pool) for pool in sale.pools],
+        "locations": sale.locations,
+        "split": sale.split,
     }
 
 

@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from .bodies import Customer, LineBody, RequestBody
+from .bodies import IDENTITIES, Customer, Identities, LineBody, RequestBody
 from .orders import LineView, ReservationView
 
 
@@ -22,6 +22,7 @@ class WaitingBody(RequestBody):
         max_length=4096,
         description="The admission from the sale's waiting room; required only while units are available",
     )
+    identities: Identities | None = Field(None, description=IDENTITIES)
 
 
 class WaitingView(BaseModel):

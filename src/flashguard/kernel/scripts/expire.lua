@@ -1,26 +1,27 @@
 #!lua
--- expire: expires holds past their end, opens and closes sales by the clock, and serves the waiting list as far as no
--- request did. The recorder calls it at a fixed pace, and again at once while there is more to do.
+-- expire: expires holds past their end, opens and closes sales by the clock, serves the waiting list as far as no request
+-- did, and admits the buyers whose turn it is while none of them polls. The recorder calls it at a fixed pace, and again at
+-- once while there is more to do.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per waiting room (see lib/)
 -- requests  {{sale index}, ...}
--- results   {holds expired, whether there is more to do}
+-- results   {holds expired, whether there is more to do}, and of a spread sale's first shard the number of its shards, while
+--           it has a waiting room: see admit.lua
 
 --@include lib/partition.lua
 --@include lib/sales.lua
 --@include lib/batch.lua
 --@include lib/journal_sale.lua
-
-local ROOM_KEYS = 5
-local SALE_COUNT = (#KEYS - 2) / (KEYS_PER_SALE + ROOM_KEYS)
+--@include lib/room.lua
 
 -- room_is_empty(sale): whether the sale has a waiting room, with no ticket that waits or is admitted.
 local function room_is_empty(sale)
-  if not sale.config.rules.room then return false end
-  local at = 3 + SALE_COUNT * KEYS_PER_SALE + sale.index * ROOM_KEYS
-  return redis.call('ZCARD', KEYS[at + 1]) == 0 and redis.call('ZCOUNT', KEYS[at + 2], '(' .. NOW, '+inf') == 0
+  if not sale.config.rules.room then return sale.config.rules.doors ~= nil end
+  local _, waiting_key, active_key = room_keys(sale)
+  return redis.call('ZCARD', waiting_key) == 0 and redis.call('ZCOUNT', active_key, '(' .. NOW, '+inf') == 0
 end
 
+local has_room_open = {scheduled = true, open = true, paused = true}
 local looked_at = 0 -- deadlines, of all sales of this call
 local function decide(sale)
   local config = sale.config
@@ -35,7 +36,20 @@ local function decide(sale)
   while looked_at + sale.looked_at < EXPIRE_MOST and expire_page(sale) do end
   looked_at = looked_at + sale.looked_at
   if sale.touched then serve_waiting(sale, room_is_empty(sale)) end
-  return {sale.expired_count, not sale.drained or sale.behind == true}
+  local rules = config.rules
+  local shards = rules.room and has_room_open[config.status] and not string.find(sale.id, '~', 1, true) and rules.spread or nil
+  return {sale.expired_count, not sale.drained or sale.behind == true, shards}
 end
 
-return run_batch(decide)
+-- save(): the rooms come after the sales, whose units they count.
+local function save()
+  flush()
+  for _, sale in pairs(SALES) do
+    local _, waiting_key = room_keys(sale)
+    local rules = sale.config and sale.config.rules or NO_RULES
+    if rules.room and not rules.spread and redis.call('ZCARD', waiting_key) > 0 then room_of(sale) end
+  end
+  save_rooms()
+end
+
+return run_batch(decide, nil, save)

@@ -5,13 +5,14 @@
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, id, key fingerprint}, ...}
--- results   {'held', replayed, customer, lines, created_ms, hold_ms, expires_ms}
+-- results   {'held', replayed, customer, lines, created_ms, hold_ms, expires_ms, {fingerprint, revision, more, prices} as amended_of}
 --           {'limit-reached', most extensions} {'sale-not-open', status, starts_ms}
 --           {'reservation-confirmed'} {'reservation-released'} {'reservation-cancelled'} {'reservation-expired'}
 --           {'unknown-reservation'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/told.lua
 --@include lib/batch.lua
 --@include lib/refusals.lua
 
@@ -28,7 +29,9 @@ local function decide(sale, id, key)
     return {REFUSAL[EXPIRED]}
   end
   for i = 1, #extensions, 2 do
-    if extensions[i] == key then return {'held', true, customer, lines, created_ms, hold_ms, extensions[i + 1]} end
+    if extensions[i] == key then
+      return {'held', true, customer, lines, created_ms, hold_ms, extensions[i + 1], amended_of(sale, record)}
+    end
   end
   local status = status_now(sale.config)
   if status ~= 'open' then return {'sale-not-open', status, sale.config.starts_ms} end
@@ -39,10 +42,11 @@ local function decide(sale, id, key)
   local longer = {unpack(extensions)}
   longer[#longer + 1] = key
   longer[#longer + 1] = until_ms
-  put_blob(sale, id, pack(HELD, record.fingerprint, created_ms, hold_ms, until_ms - created_ms, customer, lines, longer))
+  record.expires_ms, record.extensions = until_ms, longer
+  put_blob(sale, id, hold_blob(record))
   add_deadline(sale, until_ms, id)
   note(pack({'extend', sale.id, id, {}, NOW, key, '', until_ms}))
-  return {'held', false, customer, lines, created_ms, hold_ms, until_ms}
+  return {'held', false, customer, lines, created_ms, hold_ms, until_ms, amended_of(sale, record)}
 end
 
 return run_batch(decide, {name = 3})

@@ -14,6 +14,7 @@ local function decide(sale, id, units)
   if not sale.config then return {'unknown-sale'} end
   local room = room_of(sale)
   if not room then return {'no-room'} end
+  if room.doors then return {'left'} end
   if units > 0 then
     put(room, 'taken', room.taken + units)
     put(room, 'recount_ms', 0) -- the counts from before these units were reserved are out of date

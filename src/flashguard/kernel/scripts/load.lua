@@ -4,13 +4,14 @@
 --
 -- KEYS      partition, journal, then the six of the one sale (see lib/), then the set of sales, then the keys of
 --           its waiting room (see lib/room.lua); to adopt, then the staged reservations and used
--- requests  {step, fence, config, items, records, deadlines, used, staged, history, queue, definition, reserved}
+-- requests  {step, fence, config, items, records, deadlines, used, staged, history, queue, definition, reserved, recipes}
 --             step      new     writes a sale that memory does not have, on an open partition
 --                       first   of a rebuild, under its fence: removes the sale from memory and writes the first page
 --                       more    of a rebuild: writes another page
 --                       adopt   of a rebuild: renames the staged hashes to the sale's own, if they are complete
 --                       drop    of a rebuild: removes a sale that does not belong into memory
 --                       unload  removes a closed sale without live holds, on an open partition
+--                       bury    removes what is left of a deleted draft that the ledger does not have, on an open partition
 --             config    {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, durability unless it is the
 --                       disk, rules unless it has none}, or {} in a call that is not the last
 --             items     {field, "stock held sold", ...}    records   {{id, {value, value, ...}}, ...}
@@ -20,13 +21,14 @@
 --             queue     {sku, place, id, quantity, admitted, ...} of the entries that wait, or nothing
 --             definition  of a new sale: what restores it in a ledger that lost it, for the journal; or nothing
 --             reserved  {customer, created_ms of their newest hold or order, ...} of a sale with a waiting room, or nothing
--- results   {'loaded'} {'exists'} {'busy'} {'incomplete'}; status 'recovering' when another fence stands
+--             recipes   {field, recipe, ...} of a sale with pools, see lib/pools.lua, or nothing
+-- results   {'loaded'} {'exists'} {'busy'} {'incomplete'} {'deleted'}; status 'recovering' when another fence stands
 
 --@include lib/partition.lua
 --@include lib/queue.lua
 
-local STEP, FENCE_OF_BUILDER, CONFIG, ITEMS, RECORDS, DEADLINES, USED, STAGED, HISTORY, QUEUE, DEFINITION, RESERVED =
-  unpack(REQUESTS, 1, 12)
+local STEP, FENCE_OF_BUILDER, CONFIG, ITEMS, RECORDS, DEADLINES, USED, STAGED, HISTORY, QUEUE, DEFINITION, RESERVED, RECIPES =
+  unpack(REQUESTS, 1, 13)
 local TICKET_MS = 86400000 -- no signed ticket counts for longer; see lib/room.lua
 local SALE = string.match(KEYS[3], 'sale:(.+)$')
 local SALE_KEY, RESERVATIONS_KEY, DEADLINES_KEY, USED_KEY, HISTORY_KEY, QUEUE_KEY, SALES_KEY = unpack(KEYS, 3, 9)
@@ -70,6 +72,12 @@ local function write_reserved()
   call('ZADD', SPENT_KEY, spent)
 end
 
+local function write_recipes()
+  local recipes, fields = RECIPES or {}, {}
+  for i = 1, #recipes, 2 do fields[i], fields[i + 1] = recipes[i], pack(recipes[i + 1]) end
+  call('HSET', SALE_KEY, fields)
+end
+
 -- write_marks(): an entry '' in each key. A key that was deleted or evicted, and written again by later requests, lacks it.
 local function write_marks()
   redis.call('HSET', RESERVATIONS_KEY, '', '')
@@ -82,6 +90,7 @@ end
 -- write_page(): writes what this call brings. The config comes last, and makes the sale complete.
 local function write_page()
   call('HSET', SALE_KEY, ITEMS)
+  write_recipes()
   write_records()
   call('ZADD', DEADLINES_KEY, DEADLINES)
   call('HSET', USED_KEY, USED)
@@ -99,6 +108,7 @@ end
 
 local function new()
   if redis.call('HEXISTS', SALE_KEY, 'config') == 1 then return 'exists' end
+  if redis.call('HEXISTS', SALE_KEY, 'deleted') == 1 then return 'deleted' end
   write_page()
   if #CONFIG > 0 then
     local rules = CONFIG[8]
@@ -145,9 +155,15 @@ local function unload()
   return drop()
 end
 
-local STEPS = {new = new, first = first, more = write_page, adopt = adopt, drop = drop, unload = unload}
+local function bury()
+  if redis.call('EXISTS', SALE_KEY) == 1 and redis.call('HEXISTS', SALE_KEY, 'deleted') == 0 then return 'busy' end
+  return drop() -- another may have removed it in the meantime
+end
 
-if STEP == 'new' or STEP == 'unload' then
+local STEPS = {new = new, first = first, more = write_page, adopt = adopt, drop = drop, unload = unload, bury = bury}
+local ON_AN_OPEN_PARTITION = {new = true, unload = true, bury = true}
+
+if ON_AN_OPEN_PARTITION[STEP] then
   local refusal = closed()
   if refusal then return answer(refusal) end
 elseif FENCE ~= FENCE_OF_BUILDER then

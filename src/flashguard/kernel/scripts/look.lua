@@ -5,12 +5,14 @@
 -- requests  {{sale index, reservation id or ''}, ...}
 -- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}; a shard
 --           of a spread sale also {sku, units out - units in, ...} where units moved, see lib/moved.lua
---           a reservation: {'held' | 'expired', customer, lines, created_ms, hold_ms, expires_ms}
+--           a reservation: {'held' | 'expired', customer, lines, created_ms, hold_ms, expires_ms,
+--                           {fingerprint, revision, ...} as amended_of}
 --                          {'confirmed' | 'released' | 'expired' | 'cancelled', seq}: the ledger has its content
 --           {'unknown-sale'} {'unknown-reservation'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
+--@include lib/told.lua
 --@include lib/reading.lua
 --@include lib/moved.lua
 
@@ -38,7 +40,7 @@ local function whole(sale)
   for i = 1, #all, 2 do
     if all[i] == 'config' then
       config = read_config(all[i + 1])
-    elseif all[i] ~= 'items' then
+    elseif string.sub(all[i], 1, 5) == 'item:' then
       local item, n = read_item(all[i + 1]), #counters
       counters[n + 1], counters[n + 2] = string.sub(all[i], 6), item.stock
       counters[n + 3], counters[n + 4] = item.held, item.sold
@@ -55,7 +57,7 @@ local function reservation(sale, id)
   if record.status ~= HELD then return {WORD[record.status], unrecorded(record)} end
   local expires_ms = record.expires_ms
   return {NOW < expires_ms and 'held' or 'expired', record.customer, record.lines, record.created_ms, record.hold_ms,
-    expires_ms}
+    expires_ms, amended_of(sale, record)}
 end
 
 return read_batch(function(sale, id)

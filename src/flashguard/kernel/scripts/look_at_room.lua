@@ -2,8 +2,9 @@
 -- look_at_room: returns how many buyers wait, and the order of the lottery once it is drawn.
 --
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
--- requests  {{sale index, from, count}, ...}: which page of the lottery; count 0 for none
--- results   {opened_ms or 0, waiting, active, admitted, tickets of the lottery, {ticket, ...}}
+-- requests  {{sale index, from, count}, ...}: the tickets of the lottery from this number on; count 0 for none
+-- results   {opened_ms or 0, waiting, active, admitted, tickets of the lottery, {ticket, number, ...}, first}
+--             first  the lowest place that waits; above every place where no ticket waits
 --           {'unknown-sale'} {'no-room'}
 
 --@include lib/partition.lua
@@ -16,8 +17,14 @@ local function decide(sale, from, count)
   local room = room_of(sale)
   if not room then return {'no-room'} end
   local page = {}
-  if room.opened_ms and count > 0 then page = redis.call('ZRANGE', room.lottery_key, from, from + count - 1) end
-  return {room.opened_ms or 0, room.total, room.active, room.admitted, redis.call('ZCARD', room.lottery_key), page}
+  if room.opened_ms and count > 0 then
+    page = redis.call('ZRANGEBYSCORE', room.lottery_key, from, '+inf', 'WITHSCORES', 'LIMIT', 0, count)
+    for i = 2, #page, 2 do page[i] = tonumber(page[i]) end
+  end
+  if room.shards then count_active(sale, room) end
+  local first = redis.call('ZRANGE', room.waiting_key, 0, 0, 'WITHSCORES')[2]
+  return {room.opened_ms or 0, room.total, room.active, room.admitted, redis.call('ZCARD', room.lottery_key), page,
+    tonumber(first or 2 ^ 53)}
 end
 
 return run_batch(decide, nil, save_rooms)

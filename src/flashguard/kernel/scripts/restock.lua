@@ -1,10 +1,12 @@
 #!lua
--- restock: changes an item's stock by a signed number of units, never below held + sold.
+-- restock: changes an item's stock by a signed number of units, or to what was counted, never below held + sold.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, sku, delta, reason, key field, fingerprint, most stock}, ...}
+-- requests  {{sale index, sku, delta, reason, key field, fingerprint, most stock, count}, ...}
+--             count  the stock as it was counted, in place of delta. Of a shard: its part, with the units that left it and without
+--                    those that arrived, so that transfers under way change nothing
 -- results   {'restocked', replayed, stock, held, sold, seq}
---           {'invalid-request', available} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'recovering'}
+--           {'invalid-request', available, delta} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'recovering'}
 --
 -- A transfer between the shards of a spread sale is two restocks: transfer:<id>:out, later transfer:<id>:in on another shard.
 
@@ -13,7 +15,13 @@
 --@include lib/batch.lua
 --@include lib/moved.lua
 
-local function decide(sale, sku, delta, reason, key, fingerprint, most)
+-- delta_to(sale, sku, count): how many units the stock has too few; below zero, too many.
+local function delta_to(sale, sku, count)
+  local moved = moved_of(sale, sku)
+  return count - (item_of(sale, sku).stock + moved.units_out - moved.units_in)
+end
+
+local function decide(sale, sku, delta, reason, key, fingerprint, most, count)
   if not sale.config then return {'unknown-sale'} end
   local record = record_of(sale, key)
   if record then
@@ -22,9 +30,10 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most)
   end
   local item = item_of(sale, sku)
   if not item then return unknown_item(sale, sku) end
+  if count then delta = delta_to(sale, sku, count) end
   local available = free_units(item)
   while available + delta < 0 and sale.looked_at < EXPIRE_MOST and expire_page(sale) do available = free_units(item) end
-  if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available} end
+  if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available, delta} end
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
   if sale.touched then touch(sale, sku) end

@@ -41,7 +41,7 @@ local function decide(sale, id, number, shown, proof, proof_until_ms, customer)
   put(room, 'newest_ms', NOW)
   local known = standing(sale, room, id)
   if known then return {true, EPOCH, unpack(known)} end
-  if room.total >= room.rule.waiting then return {'overloaded'} end
+  if room.all.total >= room.rule.waiting then return {'overloaded'} end
 
   local drawing = room.rule.mode == 'lottery' and not room.opened_ms
   local place = place_lost(room, id, shown, customer)
@@ -54,6 +54,7 @@ local function decide(sale, id, number, shown, proof, proof_until_ms, customer)
   if room.rule.mode == 'lottery' and place == number then redis.call('ZADD', room.lottery_key, number, id) end
   redis.call('ZADD', room.waiting_key, place, id)
   room.total = room.total + 1
+  if room.shards then room.all.total = room.all.total + 1 end
   return {false, EPOCH, unpack(standing(sale, room, id))}
 end
 

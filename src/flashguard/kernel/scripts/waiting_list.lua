@@ -2,16 +2,18 @@
 -- waiting_list: adds entries to the waiting list of a sale, removes them, and returns their places.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admitted_until_ms},
+-- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admitted_until_ms, details},
 --           {sale index, 'leave' | 'see', id}, ...}
---           admitted_until_ms: until when the sale's waiting room admits the customer, 0: not at all
+--           admitted_until_ms: until when the sale's waiting room admits the customer, 0: not at all; details: {identities =}
+--           where there are any
 -- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place
 --           counts the entries served before it and itself, 0 when it does not wait. A joining entry whose units are free
 --           is offered them at once.
 --           {'sale-not-open', status, starts_ms} {'unknown-sale'} {'unknown-item', sku} {'unknown-entry'} {'recovering'}
 --           {'idempotency-mismatch'} {'no-waiting-list'} {'waiting-list-full', most} {'already-waiting', id}
---           {'limit-reached', limit, used} {'hold-budget-reached', most, held} {'cooling-down', wait_ms}
---           {'queue-required'} {'overloaded'}
+--           {'limit-reached', limit, used, sku, by} {'hold-budget-reached', most, held, by} {'cooling-down', wait_ms, by}
+--           {'identity-required', by} {'unknown-identity', by}
+--           {'queue-required'} {'overloaded'} {'item-not-on-sale', sku}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -28,7 +30,7 @@ local function seen(sale, id, as_it_was)
   return {state, as_it_was, entry.customer, entry.sku, entry.quantity, entry.created_ms, place, unrecorded(entry)}
 end
 
-local function join(sale, id, fingerprint, customer, sku, quantity, admitted_until_ms)
+local function join(sale, id, fingerprint, customer, sku, quantity, admitted_until_ms, details)
   local config, rules = sale.config, sale.config.rules
   local entry = record_of(sale, 'waiting:' .. id)
   if entry then
@@ -39,14 +41,18 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   if status ~= 'open' and status ~= 'paused' then return {'sale-not-open', status, config.starts_ms} end
   if (rules.waiting_most or 0) == 0 then return {'no-waiting-list'} end
   if record_of(sale, id) then return {'idempotency-mismatch'} end
-  if not item_of(sale, sku) then return unknown_item(sale, sku) end
+  if not item_of(sale, sku) or (rules.pools and not pools.drawn_by(sale, sku)) then return unknown_item(sale, sku) end
+  if item_of(sale, sku).off then return {'item-not-on-sale', sku} end
   local admitted = not rules.room or NOW < (admitted_until_ms or 0)
-  if not admitted and not short_line(sale, {sku, 1}) then
+  if not admitted and free_of(sale, sku) - (item_of(sale, sku).set_aside or 0) >= 1 then
     return {'queue-required'} -- the free units are for buyers whom the room admits
   end
-  local no = cooling_down(sale, customer) or over_limit(sale, customer, quantity, true)
-  while no and no[1] ~= 'cooling-down' and no[1] ~= 'overloaded' and sale.looked_at < EXPIRE_MOST and expire_page(sale) do
-    no = over_limit(sale, customer, quantity, true)
+  local counts, no = counted_for(sale, customer, {sku, quantity}, details)
+  no = no or details and details.identities and learn_limits().unknown(sale, details) or cooling_down(sale, customer, counts)
+  if no then return no end
+  no = over_limit(sale, customer, quantity, true, counts)
+  while no and sale.looked_at < EXPIRE_MOST and expire_page(sale) do
+    no = over_limit(sale, customer, quantity, true, counts)
   end
   if no then return no end
   local other = record_of(sale, 'waits:' .. customer)
@@ -57,7 +63,8 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   local place = (last and last.newest or 0) + 1
   put_record(sale, 'waiting-place', {kind = 'place', newest = place})
   begin_waiting(sale, id, {kind = 'waiting', fingerprint = fingerprint, state = 'waiting', created_ms = NOW, place = place,
-    seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity, admitted = admitted})
+    seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity, admitted = admitted,
+    identities = details and details.identities})
   touch(sale, sku)
   serve_waiting(sale)
   return seen(sale, id, false)

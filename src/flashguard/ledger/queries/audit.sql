@@ -4,17 +4,18 @@ SELECT status FROM flashguard.sales WHERE id = $1;
 -- name: audit_items
 -- What the rows of orders and holds add up to, beside the counters.
 WITH units AS (
-    SELECT r.lines ->> (2 * n) AS sku,
-           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'confirmed') AS sold,
-           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'held') AS held,
-           sum(flashguard.line_units(r.lines, n)) FILTER (WHERE r.status = 'held' AND r.expires_at < now()) AS returning,
+    SELECT takes ->> (2 * n) AS sku,
+           sum(flashguard.line_units(takes, n)) FILTER (WHERE r.status = 'confirmed') AS sold,
+           sum(flashguard.line_units(takes, n)) FILTER (WHERE r.status = 'held') AS held,
+           sum(flashguard.line_units(takes, n)) FILTER (WHERE r.status = 'held' AND r.expires_at < now()) AS returning,
            max(date_part('epoch', now() - flashguard.clamped(r.expires_at))) FILTER (WHERE r.status = 'held') AS returning_seconds
     FROM flashguard.reservations r
-    CROSS JOIN LATERAL generate_series(0, flashguard.line_count(r.lines) - 1) AS n
+    CROSS JOIN LATERAL (SELECT coalesce(r.details -> 'takes', r.lines)) AS t (takes)
+    CROSS JOIN LATERAL generate_series(0, flashguard.line_count(takes) - 1) AS n
     WHERE r.sale_id = $1 AND r.status IN ('confirmed', 'held')
     GROUP BY 1
 )
-SELECT i.sku, i.stock, i.held, i.sold, coalesce(u.held, 0)::bigint AS held_by_rows, coalesce(u.sold, 0)::bigint AS sold_by_rows,
+SELECT i.sku, i.kind, i.uses, i.stock, i.held, i.sold, coalesce(u.held, 0)::bigint AS held_by_rows, coalesce(u.sold, 0)::bigint AS sold_by_rows,
        coalesce(u.returning, 0)::bigint AS returning, greatest(u.returning_seconds, 0) AS returning_seconds
 FROM flashguard.items i LEFT JOIN units u USING (sku)
 WHERE i.sale_id = $1 ORDER BY i.ordinal;

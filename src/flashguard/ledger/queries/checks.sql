@@ -61,6 +61,7 @@ WHERE NOT flashguard.readable(starts_at, ends_at, created_at, room_opened_at) OR
                     WHEN 'number' THEN value::numeric < 0 OR value::numeric <> trunc(value::numeric)
                                        OR value::numeric > CASE name WHEN 'spread' THEN 256 ELSE 9007199254740992 END
                     ELSE jsonb_typeof(value) NOT IN ('boolean', 'null') END)
+   OR jsonb_typeof(rules -> 'limits') <> 'array' OR jsonb_typeof(rules -> 'holds_by') <> 'array' OR jsonb_typeof(rules -> 'item_limits') <> 'object'
 ORDER BY id LIMIT $1;
 
 -- name: unreadable_reservations
@@ -86,4 +87,12 @@ SELECT 'webhook message ' || id AS id,
 FROM flashguard.webhook_deliveries
 WHERE state = 'pending' AND NOT (flashguard.readable(at, created_at, expires_at, confirmed_at, first_at)
                                  AND flashguard.readable(due_at))
+LIMIT $1;
+
+-- name: unreadable_facts
+-- Facts with unreadable times: the feed leaves them out.
+SELECT 'fact ' || id AS id,
+       concat_ws(', ', 'at ' || at, 'created ' || created_at, 'expires ' || expires_at, 'confirmed ' || confirmed_at) AS what
+FROM flashguard.facts
+WHERE NOT flashguard.readable(at, created_at, expires_at, confirmed_at, written_at)
 LIMIT $1;

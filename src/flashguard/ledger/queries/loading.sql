@@ -4,8 +4,7 @@
 -- end. The times of a row that is not `readable` are clamped: it must not be loaded.
 SELECT id, status, flashguard.readable(starts_at, ends_at, room_opened_at) AS readable,
        flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at, hold_seconds, max_hold_seconds,
-       limit_per_customer, hold_durability, waiting_room, flashguard.clamped(room_opened_at) AS room_opened_at, rules,
-       (SELECT count(*) FROM flashguard.items i WHERE i.sale_id = sales.id) AS items
+       limit_per_customer, hold_durability, waiting_room, flashguard.clamped(room_opened_at) AS room_opened_at, rules
 FROM flashguard.sales
 WHERE partition = $1 AND (status <> 'closed' OR closed_at > now() - make_interval(secs => $2)
                           OR id IN (SELECT receiver FROM flashguard.transfers_under_way))
@@ -42,6 +41,14 @@ LEFT JOIN flashguard.reservations r ON r.sale_id = $1 AND r.id = p.id
 WHERE (p.entry AND NOT EXISTS (SELECT FROM flashguard.waiting_list w WHERE w.sale_id = $1 AND w.id = p.id))
    OR (p.grants AND r.id IS NULL) OR (p.ends AND r.status = 'held');
 
+-- name: amendments_to_load
+-- The keys of amends, and those of parked ones, which no request matches.
+SELECT key, fingerprint, id, revision, customer, lines, details FROM flashguard.amendments WHERE sale_id = $1
+UNION ALL
+SELECT id, -1, '', 0, '', '["", 0]', NULL FROM flashguard.refused_transitions
+WHERE sale_id = $1 AND kind = 'amend' AND times > 1
+ORDER BY key;
+
 -- name: sale_changes_to_load
 SELECT key, verb, status FROM flashguard.sale_changes WHERE sale_id = $1 ORDER BY key;
 
@@ -51,7 +58,7 @@ SELECT key, verb, status FROM flashguard.sale_changes WHERE sale_id = $1 ORDER B
 -- keys stay known.
 SELECT id, CASE status WHEN 'confirmed' THEN 2 WHEN 'released' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END,
        fingerprint, flashguard.to_millis(created_at), hold_ms,
-       flashguard.to_millis(ended_at) - flashguard.to_millis(created_at)
+       flashguard.to_millis(ended_at) - flashguard.to_millis(created_at), flashguard.revision_of(details)
 FROM flashguard.reservations WHERE sale_id = $1 AND status <> 'held';
 
 -- name: used_to_load
@@ -62,12 +69,21 @@ FROM (SELECT customer, CASE flashguard.line_count(lines) WHEN 1 THEN flashguard.
                              FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) END AS units
       FROM flashguard.reservations WHERE sale_id = $1 AND status IN ('held', 'confirmed')
       UNION ALL
-      SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1) AS used
+      SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1 AND strpos(customer, E'\x1f') = 0) AS used
 GROUP BY customer;
+
+-- name: limits_used_to_load
+-- What limits by item and by identity count, for a cursor, including units of orders that the ledger lost: their fields are no
+-- customer's id.
+SELECT field, sum(units)::bigint
+FROM (SELECT field, units FROM flashguard.limits_used($1)
+      UNION ALL
+      SELECT customer, units FROM flashguard.lost_units WHERE sale_id = $1 AND strpos(customer, E'\x1f') > 0) AS used
+GROUP BY field;
 
 -- name: holds_to_load
 -- A sale's live holds, for a cursor; not those whose end is parked, see parked_to_load.
-SELECT id, customer, lines, fingerprint, hold_ms, extensions,
+SELECT id, customer, lines, fingerprint, hold_ms, extensions, details,
        flashguard.to_millis(created_at) AS created_ms, flashguard.to_millis(expires_at) AS expires_ms
 FROM flashguard.reservations r WHERE sale_id = $1 AND status = 'held'
   AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t WHERE t.sale_id = $1 AND t.id = r.id AND t.times > 1
@@ -75,25 +91,33 @@ FROM flashguard.reservations r WHERE sale_id = $1 AND status = 'held'
 
 -- name: waiting_to_load
 -- A sale's entries, for a cursor.
-SELECT id, place, customer, sku, quantity, fingerprint, state, admitted,
+SELECT id, place, customer, sku, quantity, fingerprint, state, admitted, identities,
        flashguard.to_millis(created_at) AS created_ms
 FROM flashguard.waiting_list WHERE sale_id = $1 ORDER BY place;
 
 -- name: hold_history_to_load
--- What memory counts of each customer of a sale, for a cursor: units in live holds; holds without an order that ended after
--- $2, by memory's clock in ms; and the last of those.
-SELECT customer, held, expired_holds, last_ms
-FROM (SELECT customer, count(*) FILTER (WHERE without_order) AS expired_holds,
+-- What memory counts of each customer of a sale, and of each identity by the rule holds_by, for a cursor: units in live holds;
+-- holds without an order that ended after $2, by memory's clock in ms; and the last of those.
+SELECT holder, held, expired_holds, last_ms
+FROM (SELECT holder, count(*) FILTER (WHERE without_order) AS expired_holds,
              coalesce(max(ended_ms) FILTER (WHERE without_order), 0) AS last_ms,
              coalesce(sum((SELECT sum(flashguard.line_units(lines, n))
                            FROM generate_series(0, flashguard.line_count(lines) - 1) AS n))
                       FILTER (WHERE status = 'held'), 0)::bigint AS held
-      FROM (SELECT customer, status, lines, ended_ms,
+      FROM (SELECT holder, status, lines, ended_ms,
                    status IN ('expired', 'released') AND ended_ms >= $2::bigint AS without_order
-            FROM (SELECT customer, status, lines, flashguard.to_millis(ended_at) AS ended_ms
-                  FROM flashguard.reservations
-                  WHERE sale_id = $1 AND status IN ('held', 'expired', 'released')) AS known) AS judged
-      GROUP BY customer) AS customers
+            FROM (SELECT h.holder, r.status, r.lines, flashguard.to_millis(r.ended_at) AS ended_ms
+                  FROM flashguard.reservations r
+                  CROSS JOIN (SELECT CASE jsonb_typeof(rules -> 'holds_by') WHEN 'array' THEN rules -> 'holds_by' ELSE '[]' END
+                                     AS names
+                              FROM flashguard.sales WHERE id = $1) AS rule
+                  CROSS JOIN LATERAL (
+                      SELECT r.customer AS holder
+                      UNION ALL
+                      SELECT E'\x1f' || by || E'\x1f' || (r.details -> 'identities' ->> by)
+                      FROM jsonb_array_elements_text(rule.names) AS by WHERE r.details -> 'identities' ? by) AS h
+                  WHERE r.sale_id = $1 AND r.status IN ('held', 'expired', 'released')) AS known) AS judged
+      GROUP BY holder) AS holders
 WHERE held > 0 OR expired_holds > 0;
 
 -- name: reserved_to_load

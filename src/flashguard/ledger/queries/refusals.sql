@@ -34,6 +34,5 @@ WITH refused AS (
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS r (sale_id, id, customer, lines, reason)
     RETURNING sale_id, id, customer, lines, reason, at
 )
-INSERT INTO flashguard.webhook_deliveries (endpoint, type, sale_id, reservation, at, customer, lines, detail)
-SELECT w.id, 'ledger.refused', r.sale_id, r.id, r.at, r.customer, r.lines, r.reason
-FROM refused r JOIN flashguard.webhook_endpoints w ON w.enabled AND 'ledger.refused' = ANY (w.events);
+SELECT flashguard.write_fact(s.partition, 'ledger.refused', r.sale_id, r.id, r.at, r.customer, r.lines, p_detail => r.reason)
+FROM refused r JOIN flashguard.sales s ON s.id = r.sale_id;

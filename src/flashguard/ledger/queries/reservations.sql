@@ -1,11 +1,11 @@
 -- name: reservation
 SELECT sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at, confirmed_at, ended_at,
-       restocked, cancel_reason
+       restocked, cancel_reason, details, flashguard.first_prices(sale_id, lines) AS first_prices
 FROM flashguard.reservations WHERE sale_id = $1 AND id = $2;
 
 -- name: recorded
 -- Those of these ids that the ledger has, with what identifies their content.
-SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines, r.status FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
+SELECT r.sale_id, r.id, r.fingerprint, r.customer, r.lines, r.status, r.details FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
 JOIN flashguard.reservations r USING (sale_id, id);
 
 -- name: orders_page
@@ -13,10 +13,11 @@ JOIN flashguard.reservations r USING (sale_id, id);
 -- customer, id, status or time where given. Unreadable times are clamped, and the row says so.
 SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
-       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason,
-       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
 FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
-    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
+    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
+           details
     FROM flashguard.reservations r
     WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL
       AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
@@ -29,10 +30,11 @@ ORDER BY o.confirmed_at, id LIMIT $4;
 -- The same, newest first.
 SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
-       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason,
-       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
 FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
-    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason
+    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
+           details
     FROM flashguard.reservations r
     WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL
       AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
@@ -40,6 +42,85 @@ FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
       AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
     ORDER BY confirmed_at DESC, id DESC LIMIT $4) AS o
 ORDER BY o.confirmed_at DESC, id DESC LIMIT $4;
+
+-- name: reservations_page
+-- Reservations of a sale, or of all its shards, by their ids, after the id $2 of the shard $3; of one customer or status where
+-- given. A hold past its end at $5 counts as expired. Unreadable times are clamped, and the row says so.
+SELECT sale_id, id, customer, now_status AS status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM unnest($1::text[]) AS shard (of_sale) CROSS JOIN LATERAL (
+    SELECT r.*, now_status FROM flashguard.reservations r
+    CROSS JOIN LATERAL (SELECT CASE WHEN status = 'held' AND expires_at <= $5 THEN 'expired' ELSE status END) AS s (now_status)
+    WHERE r.sale_id = of_sale AND id >= $2 AND (id, sale_id) > ($2, $3)
+      AND ($6::text IS NULL OR customer = $6) AND ($7::text IS NULL OR now_status = $7)
+    ORDER BY id LIMIT $4) AS o
+ORDER BY id, sale_id LIMIT $4;
+
+-- name: holds_of_customer_page
+-- The same of one customer's live holds: by the index of live holds.
+SELECT sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, confirmed_at, ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM flashguard.reservations
+WHERE sale_id = ANY ($1::text[]) AND customer = $6 AND status = 'held' AND expires_at > $5 AND (id, sale_id) > ($2, $3)
+ORDER BY id, sale_id LIMIT $4;
+
+-- name: amendment
+-- The request of this key, once the ledger has it.
+SELECT fingerprint, id FROM flashguard.amendments WHERE sale_id = $1 AND key = $2;
+
+-- name: cancel_items_archived
+SELECT flashguard.cancel_items_archived($1::text::jsonb, $2);
+
+-- name: orders_page_of_reference
+-- The same of one reference: by its index.
+SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
+    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
+           details
+    FROM flashguard.reservations r
+    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND details ->> 'reference' = $10
+      AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
+      AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
+      AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
+    ORDER BY confirmed_at, id LIMIT $4) AS o
+ORDER BY o.confirmed_at, id LIMIT $4;
+
+-- name: newest_orders_page_of_reference
+-- The same of one reference: by its index.
+SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
+    SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
+           details
+    FROM flashguard.reservations r
+    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND details ->> 'reference' = $10
+      AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
+      AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
+      AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
+    ORDER BY confirmed_at DESC, id DESC LIMIT $4) AS o
+ORDER BY o.confirmed_at DESC, id DESC LIMIT $4;
+
+-- name: reservations_of_reference_page
+-- The same of one reference: by its index.
+SELECT sale_id, id, customer, now_status AS status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM unnest($1::text[]) AS shard (of_sale) CROSS JOIN LATERAL (
+    SELECT r.*, now_status FROM flashguard.reservations r
+    CROSS JOIN LATERAL (SELECT CASE WHEN status = 'held' AND expires_at <= $5 THEN 'expired' ELSE status END) AS s (now_status)
+    WHERE r.sale_id = of_sale AND details ->> 'reference' = $8 AND id >= $2 AND (id, sale_id) > ($2, $3)
+      AND ($6::text IS NULL OR customer = $6) AND ($7::text IS NULL OR now_status = $7)
+    ORDER BY id LIMIT $4) AS o
+ORDER BY id, sale_id LIMIT $4;
 
 -- name: cancel_archived
 SELECT flashguard.cancel_archived($1, $2, $3, $4, $5);

@@ -8,10 +8,10 @@ WITH sale AS (
     ON CONFLICT DO NOTHING
     RETURNING id
 )
-INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock)
-SELECT sale.id, i.sku, i.ordinal, i.name, i.price_minor, i.currency, i.stock
-FROM sale, unnest($11::text[], $12::text[], $13::bigint[], $14::text[], $15::bigint[])
-     WITH ORDINALITY AS i (sku, name, price_minor, currency, stock, ordinal);
+INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock, kind, uses)
+SELECT sale.id, i.sku, i.ordinal, i.name, i.price_minor, i.currency, i.stock, i.kind, i.uses::jsonb
+FROM sale, unnest($11::text[], $12::text[], $13::bigint[], $14::text[], $15::bigint[], $20::text[], $21::text[])
+     WITH ORDINALITY AS i (sku, name, price_minor, currency, stock, kind, uses, ordinal);
 
 -- name: sale_by_id
 SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
@@ -32,7 +32,8 @@ WHERE id = public_id AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
 ORDER BY sales.created_at DESC, id DESC LIMIT $3;
 
 -- name: items_of
-SELECT sale_id, sku, name, price_minor, currency, stock, held, sold
+-- The items and pools of these sales.
+SELECT sale_id, sku, name, price_minor, price_now_minor, currency, stock, held, sold, kind, uses, on_sale
 FROM flashguard.items WHERE sale_id = ANY($1::text[]) ORDER BY sale_id, ordinal;
 
 -- name: unknown_sales
@@ -42,10 +43,18 @@ ORDER BY id;
 
 -- name: note_room_opened
 -- The lottery takes no more tickets: its seed may be published from now on.
-UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now()) WHERE id = $1 AND waiting_room IS NOT NULL;
+UPDATE flashguard.sales SET room_opened_at = coalesce(room_opened_at, now())
+WHERE public_id = $1 AND waiting_room IS NOT NULL;
 
 -- name: restock_recorded
 SELECT 1 FROM flashguard.restocks WHERE sale_id = $1 AND key = $2;
 
 -- name: sale_change
 SELECT verb, status FROM flashguard.sale_changes WHERE sale_id = $1 AND key = $2;
+
+-- name: item_history
+-- Whether a reservation ever had this item, and the position of the sale's partition at which that holds.
+SELECT p.epoch, p.seq,
+       EXISTS (SELECT FROM flashguard.reservations r WHERE r.sale_id = s.id AND r.lines ? $2)
+       OR EXISTS (SELECT FROM flashguard.items i WHERE i.sale_id = s.id AND i.sku = $2 AND i.was_held) AS used
+FROM flashguard.sales s JOIN flashguard.partitions p USING (partition) WHERE s.id = $1;

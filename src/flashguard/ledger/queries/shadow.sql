@@ -35,18 +35,30 @@ FROM flashguard.shadow_sales s LEFT JOIN flashguard.shadow_attempts a USING (sal
 WHERE s.sale_id = $1 GROUP BY s.sale_id;
 
 -- name: shadow_items
--- Per item: its stock without the units that returns put back, and what each side sold and did not get back.
-WITH units AS (
-    SELECT a.lines ->> (2 * n) AS sku,
-           sum((a.lines ->> (2 * n + 1))::bigint) FILTER (WHERE shop = 'sold' AND returned_at IS NULL) AS shop,
-           sum((a.lines ->> (2 * n + 1))::bigint) FILTER (WHERE ours = 'confirmed' AND returned_at IS NOT NULL) AS back
+-- Per item and pool: its stock, at all locations, without the units that returns put back, and what each side sold and did not
+-- get back. An item without a stock of its own is left out: its pools show what was sold.
+WITH lines AS (
+    SELECT a.lines ->> (2 * n) AS sku, (a.lines ->> (2 * n + 1))::bigint AS units,
+           shop = 'sold' AND returned_at IS NULL AS by_shop, ours = 'confirmed' AND returned_at IS NOT NULL AS is_back
     FROM flashguard.shadow_attempts a
     CROSS JOIN LATERAL generate_series(0, jsonb_array_length(a.lines) / 2 - 1) AS n
-    WHERE a.sale_id = $1 GROUP BY 1
+    WHERE a.sale_id = $1
+), taken AS (
+    SELECT * FROM lines
+    UNION ALL
+    SELECT i.uses ->> (2 * n), l.units * flashguard.line_units(i.uses, n), by_shop, is_back
+    FROM lines l JOIN flashguard.items i ON i.sale_id = $1 AND i.sku = l.sku
+    CROSS JOIN LATERAL generate_series(0, flashguard.line_count(i.uses) - 1) AS n
+), units AS (
+    SELECT sku, sum(units) FILTER (WHERE by_shop) AS shop, sum(units) FILTER (WHERE is_back) AS back FROM taken GROUP BY 1
+), located AS (
+    SELECT split_part(sku, E'\x1f', 1) AS sku, sum(stock)::bigint AS stock
+    FROM flashguard.items WHERE sale_id = $1 AND kind = 'location' GROUP BY 1
 )
-SELECT i.sku, i.stock - coalesce(u.back, 0)::bigint AS stock, coalesce(u.shop, 0)::bigint AS shop_sold,
+SELECT i.sku, coalesce(at.stock, i.stock) - coalesce(u.back, 0)::bigint AS stock, coalesce(u.shop, 0)::bigint AS shop_sold,
        i.held + i.sold - coalesce(u.back, 0)::bigint AS flashguard_sold
-FROM flashguard.items i LEFT JOIN units u USING (sku) WHERE i.sale_id = $1 ORDER BY i.ordinal;
+FROM flashguard.items i LEFT JOIN units u USING (sku) LEFT JOIN located at USING (sku)
+WHERE i.sale_id = $1 AND i.kind <> 'location' AND coalesce(at.stock, i.stock) <= (2::bigint ^ 49)::bigint ORDER BY i.ordinal;
 
 -- name: shadow_reasons
 -- Why FlashGuard refused what the shop sold.

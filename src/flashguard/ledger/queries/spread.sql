@@ -6,7 +6,7 @@ SELECT coalesce((rules ->> 'spread')::integer, 1) AS shards FROM flashguard.sale
 -- Shards of spread sales, or of this one, whose status or rules are not the first shard's; and the first shard's status and
 -- rules. Each shard has its own time from which the hold history counts.
 SELECT p.id, p.partition, p.rules AS had, s.status, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds,
-       s.limit_per_customer, s.hold_durability, s.rules
+       s.limit_per_customer, s.hold_durability, s.rules, s.waiting_room, s.room_opened_at
 FROM flashguard.sales p JOIN flashguard.sales s ON s.id = p.public_id
 WHERE p.id <> p.public_id AND p.status <> 'closed' AND ($1::text IS NULL OR p.public_id = $1)
   AND flashguard.readable(s.starts_at, s.ends_at)

@@ -1,18 +1,19 @@
 -- name: items_on_sale
--- The stock of running sales, the newest sale first, at most $1 items; and the number of all items.
-SELECT s.public_id AS sale_id, i.sku, sum(i.stock)::bigint AS stock, sum(i.held)::bigint AS held,
+-- The stock of running sales, the newest sale first, at most $1 items and pools; and the number of all.
+SELECT s.public_id AS sale_id, i.sku, i.kind, i.uses, sum(i.stock)::bigint AS stock, sum(i.held)::bigint AS held,
        sum(i.sold)::bigint AS sold, count(*) OVER () AS items
 FROM flashguard.items i JOIN flashguard.sales s ON s.id = i.sale_id
 WHERE s.status IN ('open', 'paused')
-GROUP BY s.public_id, i.sku ORDER BY max(s.created_at) DESC, s.public_id, min(i.ordinal) LIMIT $1;
+GROUP BY s.public_id, i.sku, i.kind, i.uses ORDER BY max(s.created_at) DESC, s.public_id, min(i.ordinal) LIMIT $1;
 
 -- name: units_out
 -- Units that are neither sold, nor rightly held, nor available: those of ended holds that have not expired yet, with the
 -- oldest's age, and those of no hold at all.
 WITH held AS (
-    SELECT flashguard.clamped(expires_at) AS expires_at, (SELECT sum(flashguard.line_units(lines, n))
-                        FROM generate_series(0, flashguard.line_count(lines) - 1) AS n) AS units
-    FROM flashguard.reservations WHERE status = 'held'
+    SELECT flashguard.clamped(expires_at) AS expires_at, (SELECT sum(flashguard.line_units(takes, n))
+                        FROM generate_series(0, flashguard.line_count(takes) - 1) AS n) AS units
+    FROM flashguard.reservations CROSS JOIN LATERAL (SELECT coalesce(details -> 'takes', lines)) AS t (takes)
+    WHERE status = 'held'
 )
 SELECT coalesce(sum(units) FILTER (WHERE expires_at < now()), 0)::bigint AS returning,
        greatest(max(date_part('epoch', now() - expires_at)), 0) AS oldest_seconds,

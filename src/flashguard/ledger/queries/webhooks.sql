@@ -55,7 +55,7 @@ SELECT secret FROM flashguard.webhook_endpoints WHERE id = $1;
 -- name: webhook_deliveries_page
 -- The delivery log, newest first. Times that can't be read are clamped.
 SELECT id, type, sale_id, reservation, flashguard.clamped(at) AS at, flashguard.clamped(written_at) AS written_at, state, attempts,
-       flashguard.clamped(due_at) AS due_at, flashguard.clamped(last_at) AS last_at, status, error, took_ms
+       flashguard.clamped(due_at) AS due_at, flashguard.clamped(last_at) AS last_at, status, error, took_ms, details
 FROM flashguard.webhook_deliveries
 WHERE endpoint = $1 AND ($2::bigint IS NULL OR id < $2) AND ($3::text IS NULL OR state = $3)
 ORDER BY id DESC LIMIT $4;
@@ -66,7 +66,8 @@ SELECT enabled FROM flashguard.webhook_endpoints WHERE id = $1 FOR UPDATE;
 
 -- name: test_event_of_key
 -- The test event that an idempotency key asked for. Only the newest $4 lines of the log are read, because it may be long.
-SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
+SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms,
+       details
 FROM (SELECT * FROM flashguard.webhook_deliveries WHERE endpoint = $1 ORDER BY id DESC LIMIT $4) AS newest
 WHERE type = $2 AND detail = $3 LIMIT 1;
 
@@ -81,7 +82,8 @@ WITH waiting AS (
     INSERT INTO flashguard.webhook_deliveries (endpoint, type, sale_id, at, detail)
     SELECT $1, $2, '', clock_timestamp(), $3 WHERE NOT EXISTS (SELECT FROM waiting) RETURNING *
 )
-SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms
+SELECT id, type, sale_id, reservation, at, written_at, state, attempts, due_at, last_at, status, error, took_ms,
+       details
 FROM (SELECT * FROM waiting UNION ALL SELECT * FROM written) AS either;
 
 -- name: replay_deliveries
@@ -117,7 +119,8 @@ UPDATE flashguard.webhook_deliveries d
 SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3), first_at = coalesce(first_at, now())
 FROM due WHERE d.endpoint = due.endpoint AND d.id = due.id
 RETURNING d.endpoint, d.id, type, sale_id, reservation, at, customer, lines, created_at, expires_at, confirmed_at, restocked, detail,
-          attempts, date_part('epoch', now() - first_at) AS trying_seconds;
+          details, (SELECT r.details FROM flashguard.reservations r WHERE r.sale_id = d.sale_id AND r.id = d.reservation) AS attached,
+          flashguard.first_prices(d.sale_id, d.lines, true) AS first_prices, attempts, date_part('epoch', now() - first_at) AS trying_seconds;
 
 -- name: settle_deliveries
 -- The outcome of claimed messages. When another deliverer has claimed a message since, its row stays unchanged.

@@ -1,15 +1,18 @@
 """Read, check and write without a lock: two buyers who read the same stock both get the unit."""
 
-from .base import SKU, Strategy, sql
+from collections.abc import Sequence
+
+from .base import BasketStrategy, sql
 
 
-class Naive(Strategy):
+class Naive(BasketStrategy):
     name = "naive"
 
-    async def buy(self, customer: str) -> str | None:
+    async def take(self, customer: str, wanted: Sequence[str]) -> str | None:
         async with self.pool.acquire() as connection:
-            stock = await connection.fetchval(sql("read_stock"), SKU)
-            if stock < 1:
+            stocks = [await connection.fetchval(sql("read_stock"), name) for name in wanted]
+            if min(stocks) < 1:
                 return None
-            await connection.execute(sql("write_stock"), SKU, stock - 1)
-            return str(await connection.fetchval(sql("insert_order"), SKU, customer))
+            for name, stock in zip(wanted, stocks, strict=True):
+                await connection.execute(sql("write_stock"), name, stock - 1)
+            return await self.insert_order(connection, customer, wanted)

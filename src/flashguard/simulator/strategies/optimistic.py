@@ -3,7 +3,9 @@
 import asyncio
 import random
 
-from .base import SKU, Strategy, sql
+from flashguard.simulator.goods import SKU
+
+from .base import Strategy, sql
 
 MAX_ATTEMPTS = 200
 BACK_OFF_SECONDS = 0.005

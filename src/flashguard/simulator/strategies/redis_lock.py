@@ -6,7 +6,9 @@ Buyers of one process queue, so that only one of them at a time asks Redis for t
 import asyncio
 import secrets
 
-from .base import SKU, Servers, Strategy, lua, sql
+from flashguard.simulator.goods import SKU
+
+from .base import Servers, Strategy, lua, sql
 
 LOCK_MS = 10_000
 WAIT_SECONDS = 30.0

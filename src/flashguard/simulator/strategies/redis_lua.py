@@ -1,6 +1,10 @@
 """The textbook: a script reads the stock and decrements it if it is above zero; then one INSERT per order."""
 
-from .base import SKU, Servers, Strategy, lua, sql
+from collections.abc import Mapping
+
+from flashguard.simulator.goods import SKU
+
+from .base import Servers, Strategy, lua, sql
 
 
 class RedisLua(Strategy):
@@ -10,8 +14,8 @@ class RedisLua(Strategy):
         super().__init__(servers)
         self._take = self.redis.register_script(lua("take"))
 
-    async def set_up(self, stock: int) -> None:
-        await self.redis.set(f"{self.prefix}stock", stock)
+    async def set_up(self, stocks: Mapping[str, int]) -> None:
+        await self.redis.set(f"{self.prefix}stock", stocks[SKU])
 
     async def buy(self, customer: str) -> str | None:
         if not await self._take(keys=[f"{self.prefix}stock"]):
@@ -19,5 +23,5 @@ class RedisLua(Strategy):
         async with self.pool.acquire() as connection:
             return str(await connection.fetchval(sql("insert_order"), SKU, customer))
 
-    async def available(self) -> int:
-        return int(await self.redis.get(f"{self.prefix}stock") or 0)
+    async def available(self) -> dict[str, int]:
+        return {SKU: int(await self.redis.get(f"{self.prefix}stock") or 0)}

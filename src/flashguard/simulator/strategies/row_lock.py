@@ -1,15 +1,19 @@
 """`SELECT … FOR UPDATE`: correct, and all buyers queue for one row."""
 
-from .base import SKU, Strategy, sql
+from collections.abc import Sequence
+
+from .base import BasketStrategy, sql
 
 
-class RowLock(Strategy):
+class RowLock(BasketStrategy):
     name = "row-lock"
 
-    async def buy(self, customer: str) -> str | None:
+    async def take(self, customer: str, wanted: Sequence[str]) -> str | None:
         async with self.pool.acquire() as connection, connection.transaction():
-            stock = await connection.fetchval(sql("lock_stock"), SKU)
-            if stock < 1:
+            # All buyers lock the rows in the same order: two that want both never wait for each other.
+            stocks = [await connection.fetchval(sql("lock_stock"), name) for name in wanted]
+            if min(stocks) < 1:
                 return None
-            await connection.execute(sql("write_stock"), SKU, stock - 1)
-            return str(await connection.fetchval(sql("insert_order"), SKU, customer))
+            for name, stock in zip(wanted, stocks, strict=True):
+                await connection.execute(sql("write_stock"), name, stock - 1)
+            return await self.insert_order(connection, customer, wanted)

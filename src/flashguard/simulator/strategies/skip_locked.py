@@ -1,13 +1,17 @@
 """One row per unit, `FOR UPDATE SKIP LOCKED`: buyers take different rows and do not queue."""
 
-from .base import SKU, Strategy, sql
+from collections.abc import Mapping
+
+from flashguard.simulator.goods import SKU
+
+from .base import Strategy, sql
 
 
 class SkipLocked(Strategy):
     name = "skip-locked"
 
-    async def set_up(self, stock: int) -> None:
-        await self.pool.execute(sql("put_units"), SKU, stock)
+    async def set_up(self, stocks: Mapping[str, int]) -> None:
+        await self.pool.execute(sql("put_units"), SKU, stocks[SKU])
 
     async def buy(self, customer: str) -> str | None:
         async with self.pool.acquire() as connection, connection.transaction():
@@ -16,5 +20,5 @@ class SkipLocked(Strategy):
                 return None
             return str(await connection.fetchval(sql("insert_order"), SKU, customer))
 
-    async def available(self) -> int:
-        return int(await self.pool.fetchval(sql("count_free_units"), SKU))
+    async def available(self) -> dict[str, int]:
+        return {SKU: await self.pool.fetchval(sql("count_free_units"), SKU)}

@@ -3,8 +3,9 @@
 import asyncio
 
 from flashguard.kernel.coalescer import Coalescer
+from flashguard.simulator.goods import SKU
 
-from .base import SKU, Servers, Strategy, sql
+from .base import Servers, Strategy, sql
 
 MAX_BATCH = 512
 MAX_QUEUE = 50_000

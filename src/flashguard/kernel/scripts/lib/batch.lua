@@ -14,7 +14,7 @@ local function picked(column, numbers)
   return values
 end
 
--- prefetch(sale, reads, numbers): the sale's config, and what these requests name, in four commands at most. numbers: as above.
+-- prefetch(sale, reads, numbers): the sale's config, and what these requests name, in few commands. numbers: as above.
 local function prefetch(sale, reads, numbers)
   local items, records, used, fields, n = sale.items, sale.records, sale.used, {'config'}, 1
   local lines = picked(REQUESTS[reads.lines], numbers)
@@ -37,6 +37,11 @@ local function prefetch(sale, reads, numbers)
     local rules = sale.config.rules
     if rules ~= NO_RULES then
       if rules.room then sale.single = {} end
+      if rules.pools then
+        learn_pools()
+        pools.prefetch(sale)
+      end
+      find_limits(sale)
       count_history(sale)
       if rules.waiting_most then
         learn_waiting()
@@ -83,11 +88,11 @@ local function run_batch(decide, reads, save)
 
   local count, indexes = REQUESTS[1], REQUESTS[2]
   local a, b, c, d = REQUESTS[3] or NO_FIELD, REQUESTS[4] or NO_FIELD, REQUESTS[5] or NO_FIELD, REQUESTS[6] or NO_FIELD
-  local e, f, g = REQUESTS[7] or NO_FIELD, REQUESTS[8] or NO_FIELD, REQUESTS[9] or NO_FIELD
+  local e, f, g, h = REQUESTS[7] or NO_FIELD, REQUESTS[8] or NO_FIELD, REQUESTS[9] or NO_FIELD, REQUESTS[10] or NO_FIELD
   local results, numbers, n, last = {}, {}, 0, nil
   for i = 1, count do
     local sale = SALES[indexes[i]]
-    local result = decide(sale, a[i], b[i], c[i], d[i], e[i], f[i], g[i])
+    local result = decide(sale, a[i], b[i], c[i], d[i], e[i], f[i], g[i], h[i])
     if result ~= last then
       n = n + 1
       results[n], last = result, result

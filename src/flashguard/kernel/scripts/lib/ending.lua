@@ -6,13 +6,16 @@
 -- late(sale, id, record, grant) may answer first for a hold that expired or that memory does not have; nil: it does not.
 --@include lib/refusals.lua
 
-local function ended_result(word, customer, lines, created_ms, hold_ms, expires_ms)
-  return {word, customer, lines, created_ms, hold_ms, expires_ms, NOW, SEQ + 1}
+local function ended_result(word, customer, lines, created_ms, hold_ms, expires_ms, more, takes, prices)
+  takes = allocated(takes)
+  return {word, customer, lines, created_ms, hold_ms, expires_ms, NOW, SEQ + 1, more or (takes or prices) and false,
+    takes or prices and false, prices}
 end
 
 local function end_now(sale, id, record, status, word)
   end_hold(sale, id, record, status, NOW)
-  return ended_result(word, record.customer, record.lines, record.created_ms, record.hold_ms, record.expires_ms)
+  return ended_result(word, record.customer, record.lines, record.created_ms, record.hold_ms, record.expires_ms,
+    record.kept and record.kept.more, record.takes, terms_seen and learn_prices().of(sale, record) or nil)
 end
 
 local function end_each(status, word, late)

@@ -1,6 +1,6 @@
 -- The waiting rooms of the sales that a batch touches: which tickets wait, in which order, and which are admitted.
 --
--- After the keys of all sales, five keys per sale, in the same order of sales:
+-- The five keys per sale, see room_keys.lua:
 --   room     hash   born_ms            when memory first had the room
 --                   epoch, newest_ms   the epoch of the last call, and when the newest ticket was signed
 --                   lost_ms            newest_ms when that epoch began: tickets of older epochs that were signed later are lost
@@ -12,6 +12,7 @@
 --                   free, held, sold, recount_ms   the sale's units, and when to count them again
 --                   taken, base        units that admitted buyers reserved; those held or sold when memory first had the room
 --                   admitted           admissions in all
+--                   granted, whole, grants   of a shard of a spread sale: see admit.lua
 --   waiting  zset   ticket -> place; the lowest place is next
 --   active   zset   ticket -> when its turn ends; plus a half while the buyer has not polled since the admission
 --   lottery  zset   ticket -> number, of every ticket that takes part
@@ -20,13 +21,20 @@
 --
 -- Places: a number of the lottery (below 2^48); for later tickets the server's time in 1/1024 ms, which is above every such
 -- number and below 2^53. None of this is journalled: a signed ticket has its own place, see take_ticket.
+--
+-- The room of a spread sale is on all its shards: a ticket is on its customer's. Its tickets are admitted by admit.lua alone, in
+-- the order of the whole sale; and where a ticket stands follows from what the last beat told of the whole room: room.all.
+--
+-- Rules: room, and in its place doors once the doors are open to all: no ticket waits then, and each is admitted.
 
-local ROOM_KEYS, PLACES_PER_MS = 5, 1024
+--@include lib/room_keys.lua
+
+local PLACES_PER_MS = 1024
 local POLL_LEAST_MS, POLL_MS = 1000, 10000 -- between two polls of one buyer, as the buyer is told
 local POLLS_PER_MS = 3 -- a larger crowd is told to poll less often: all its polls together stay below this
 local PICKUP_POLLS, SETTLE_MS = 1.5, 15000 -- how long an admission waits for its buyer, in polls
-local BURST_SECONDS = 2 -- of the rate, kept for later while no ticket is polled
-local ADMIT_MOST = 1000 -- by one call
+local BURST_SECONDS = 1 -- of the rate, kept for later while no call admits: four beats of the recorder
+local admits_left = 1000 -- by one call
 local COUNT_MS, COUNTED_PER_MS = 100, 10 -- between two counts of the units; longer where there are many items
 local PACE_MS = 10000 -- over which the pace is smoothed
 local TICKET_MS = 86400000 -- a signed ticket counts for no longer
@@ -34,7 +42,6 @@ local FORGET_MOST = 1000 -- entries of spent that are out of date, by one call
 local FIRMNESS = 10 -- orders assumed on top of those seen, before holds are expected to expire
 local FIELDS = {'born_ms', 'epoch', 'newest_ms', 'lost_ms', 'opened_ms', 'settle_ms', 'last', 'credit', 'credit_ms',
   'pace', 'pace_ms', 'free', 'held', 'sold', 'recount_ms', 'taken', 'base', 'admitted'}
-local SALE_COUNT = (#KEYS - 2) / (KEYS_PER_SALE + ROOM_KEYS)
 
 -- put(room, field, value): changes a field; save_rooms writes the changed fields.
 local function put(room, field, value)
@@ -42,14 +49,16 @@ local function put(room, field, value)
   room.changed[field] = value
 end
 
+local CAPPED_MOST = 2 ^ 49 -- an item of which the stock is more draws from pools only, and these are counted
+
 -- count_stock(sale, room): counts the sale's units again when that is due.
 local function count_stock(sale, room)
   if NOW < (room.recount_ms or 0) then return end
   local free, held, sold, items = 0, 0, 0, 0
   local all = redis.call('HGETALL', sale.key)
   for i = 1, #all, 2 do
-    if all[i] ~= 'config' and all[i] ~= 'items' then
-      local item = read_item(all[i + 1])
+    local item = string.sub(all[i], 1, 5) == 'item:' and read_item(all[i + 1])
+    if item and item.stock <= CAPPED_MOST then
       free, held, sold, items = free + free_units(item), held + item.held, sold + item.sold, items + 1
     end
   end
@@ -68,46 +77,98 @@ local function expiring_soon(sale, room)
   return soon * expired / (expired + room.sold + FIRMNESS)
 end
 
--- admit(sale, room): admits as many as the rate, the free places and the units allow.
-local function admit(sale, room)
+-- count_active(sale, room): ends the turns that are over.
+local function count_active(sale, room)
   redis.call('ZREMRANGEBYSCORE', room.active_key, '-inf', NOW)
   count_stock(sale, room)
-  local rule = room.rule
   room.active = redis.call('ZCARD', room.active_key)
-  room.full = room.active >= rule.most
-  if room.status ~= 'open' or NOW < room.settle_ms then return end
+end
+
+-- allowed(room, active, units): how many the rate, the free places and the units allow to admit now; and the credit.
+local function allowed(room, active, units)
+  local rule = room.rule
   local credit = math.min(math.max(1, rule.rate * BURST_SECONDS),
     room.credit + math.max(0, NOW - room.credit_ms) * rule.rate / 1000)
-  local units = room.free + expiring_soon(sale, room)
-  local most = math.floor(math.min(credit, rule.most - room.active, units - room.active, ADMIT_MOST))
+  return math.max(0, math.floor(math.min(credit, rule.most - active, units - active, admits_left))), credit
+end
+
+-- spend(room, credit, count): takes admissions from the credit.
+local function spend(room, credit, count)
+  admits_left = admits_left - count
+  put(room, 'credit', credit - count)
+  put(room, 'credit_ms', NOW)
+  local kept = math.exp(-math.max(0, NOW - room.pace_ms) / PACE_MS)
+  put(room, 'pace', room.pace * kept + count * 1000 / PACE_MS)
+  put(room, 'pace_ms', NOW)
+end
+
+-- let_in(room, most): admits the first tickets that wait, and returns their number.
+local function let_in(room, most)
   local admitted = most >= 1 and redis.call('ZPOPMIN', room.waiting_key, most) or {}
-  if #admitted == 0 then return end
+  if #admitted == 0 then return 0 end
   local turns = {}
   for i = 1, #admitted, 2 do
     turns[i], turns[i + 1] = NOW + math.ceil(room.poll_ms * PICKUP_POLLS) + 0.5, admitted[i]
   end
   call('ZADD', room.active_key, turns)
   local count = #turns / 2
-  room.active = room.active + count
-  room.full = room.active >= rule.most
-  put(room, 'credit', credit - count)
-  put(room, 'credit_ms', NOW)
+  room.active, room.total = room.active + count, room.total - count
   put(room, 'admitted', room.admitted + count)
-  room.total = room.total - count
-  local kept = math.exp(-math.max(0, NOW - room.pace_ms) / PACE_MS)
-  put(room, 'pace', room.pace * kept + count * 1000 / PACE_MS)
-  put(room, 'pace_ms', NOW)
+  return count
+end
+
+-- admit(sale, room): admits as many as the rate, the free places and the units allow.
+local function admit(sale, room)
+  count_active(sale, room)
+  if not room.doors and room.status == 'open' and NOW >= room.settle_ms then
+    local most, credit = allowed(room, room.active, room.free + expiring_soon(sale, room))
+    local count = let_in(room, most)
+    if count > 0 then spend(room, credit, count) end
+  end
+  room.full = room.active >= room.rule.most
+end
+
+-- shard_number(sale): of a spread sale.
+local function shard_number(sale)
+  return tonumber(string.match(sale.id, '~(%d+)$') or 0)
+end
+
+-- whole_of(room): what a shard was told of the whole room, with its own changes since then.
+local function whole_of(room)
+  local packed = redis.call('HGET', room.key, 'whole')
+  if not packed then
+    return {total = room.total * room.shards, active = 0, free = CAPPED_MOST, held = 0, pace = 0, pace_ms = NOW, known = 0,
+      front = ''}
+  end
+  local total, mine, active, free, held, full, pace, front, known, pace_ms = cmsgpack.unpack(packed)
+  return {total = math.max(room.total, total + room.total - mine), active = active, free = free, held = held, full = full,
+    pace = pace, pace_ms = pace_ms, front = front, known = known}
+end
+
+-- place_in_whole(sale, room, rank): the position in the whole room of the ticket with this rank on its shard, and whether
+-- that is an estimate. The front of the whole room is known: of each place, on which shard it is. Behind it, the shards'
+-- tickets are taken to alternate evenly.
+local function place_in_whole(sale, room, rank)
+  local all, at = room.all, 0
+  local behind = rank - all.known
+  if behind > 0 then
+    local waiting, mine = all.total - #all.front, math.max(rank, room.total) - all.known
+    return #all.front + math.max(behind, math.ceil(behind * waiting / mine)), true
+  end
+  local me = string.char(shard_number(sale))
+  for _ = 1, rank do at = string.find(all.front, me, at + 1, true) end
+  return at, false
 end
 
 -- room_of(sale): the sale's waiting room, after admitting; nil when it has none.
 local function room_of(sale)
   if sale.room ~= nil then return sale.room or nil end
-  local rule = sale.config and sale.config.rules.room
-  sale.room = rule and {rule = rule, changed = {}} or false
+  local rules = sale.config and sale.config.rules or NO_RULES
+  local rule = rules.room or rules.doors
+  sale.room = rule and {rule = rule, doors = rules.doors, shards = rules.spread, changed = {}} or false
   if not rule then return nil end
-  local room, at = sale.room, 3 + SALE_COUNT * KEYS_PER_SALE + sale.index * ROOM_KEYS
-  room.key, room.waiting_key, room.active_key = KEYS[at], KEYS[at + 1], KEYS[at + 2]
-  room.lottery_key, room.spent_key = KEYS[at + 3], KEYS[at + 4]
+  local room = sale.room
+  room.key, room.waiting_key, room.active_key, room.lottery_key, room.spent_key = room_keys(sale)
   local values = redis.call('HMGET', room.key, unpack(FIELDS))
   for i = 1, #FIELDS do room[FIELDS[i]] = tonumber(values[i]) end
   room.status = status_now(sale.config)
@@ -128,8 +189,9 @@ local function room_of(sale)
   room.pace, room.pace_ms = room.pace or 0, room.pace_ms or NOW
   room.taken, room.admitted, room.last = room.taken or 0, room.admitted or 0, room.last or 0
   room.total = redis.call('ZCARD', room.waiting_key)
-  room.poll_ms = math.max(POLL_MS, math.ceil(room.total / POLLS_PER_MS))
-  admit(sale, room)
+  room.all = room.shards and whole_of(room) or room
+  room.poll_ms = math.max(POLL_MS, math.ceil(room.all.total / POLLS_PER_MS))
+  if not room.shards then admit(sale, room) end
   return room
 end
 
@@ -154,19 +216,20 @@ end
 
 -- outlook(room, position): the chance to get a unit at this position, if every buyer before it reserves one.
 local function outlook(room, position)
-  local before = position + room.active
-  if room.free == 0 and room.held == 0 then return 'sold-out' end
-  if before <= room.free then return 'likely' end
-  return before <= room.free + room.held and 'possible' or 'unlikely'
+  local all = room.all
+  local before = position + all.active
+  if all.free == 0 and all.held == 0 then return 'sold-out' end
+  if before <= all.free then return 'likely' end
+  return before <= all.free + all.held and 'possible' or 'unlikely'
 end
 
 -- wait_ms(sale, room, position): the time until this position is admitted; -1 where it depends on holds that expire.
 local function wait_ms(sale, room, position)
-  local rule = room.rule
-  if position + room.active > room.free then return -1 end
+  local rule, all = room.rule, room.all
+  if position + all.active > all.free then return -1 end
   local speed = rule.rate
-  if room.full then
-    local pace = room.pace * math.exp(-math.max(0, NOW - room.pace_ms) / PACE_MS)
+  if all.full then
+    local pace = all.pace * math.exp(-math.max(0, NOW - all.pace_ms) / PACE_MS)
     speed = math.min(speed, math.max(pace, rule.most * 1000 / rule.session_ms))
   end
   local opens_ms = room.status == 'scheduled' and sale.config.starts_ms or 0
@@ -175,14 +238,16 @@ end
 
 -- poll_ms(room, position): when a waiting buyer should poll again: before it can be their turn at the sale's rate.
 local function poll_ms(room, position)
-  if room.free == 0 or room.status ~= 'open' then return room.poll_ms end
+  if room.all.free == 0 or room.status ~= 'open' then return room.poll_ms end
   return math.max(POLL_LEAST_MS, math.min(room.poll_ms, position * 500 / room.rule.rate))
 end
 
 -- standing(sale, room, id): where a ticket stands, as a result; nil when the room does not have it.
 --   {'admitted', until_ms}
---   {'waiting', place, position (0: not drawn yet), number of tickets, wait_ms or -1, outlook, opens_ms or 0, poll_ms}
+--   {'waiting', place, position (0: not drawn yet), number of tickets, wait_ms or -1, outlook, opens_ms or 0, poll_ms,
+--   whether the position is an estimate}
 local function standing(sale, room, id)
+  if room.doors then return {'admitted', NOW + room.rule.session_ms} end
   local ends = tonumber(redis.call('ZSCORE', room.active_key, id) or nil)
   if ends then
     if ends % 1 ~= 0 then -- polled for the first time since the admission
@@ -195,12 +260,13 @@ local function standing(sale, room, id)
   if not place then return nil end
   local opens_ms = room.status == 'scheduled' and sale.config.starts_ms or 0
   if room.rule.mode == 'lottery' and not room.opened_ms then
-    local hope = outlook(room, room.total)
-    return {'waiting', place, 0, room.total, -1, hope == 'unlikely' and 'possible' or hope, opens_ms, room.poll_ms}
+    local hope = outlook(room, room.all.total)
+    return {'waiting', place, 0, room.all.total, -1, hope == 'unlikely' and 'possible' or hope, opens_ms, room.poll_ms, false}
   end
-  local position = redis.call('ZRANK', room.waiting_key, id) + 1
-  return {'waiting', place, position, room.total, wait_ms(sale, room, position), outlook(room, position), opens_ms,
-    poll_ms(room, position)}
+  local position, about = redis.call('ZRANK', room.waiting_key, id) + 1, false
+  if room.shards then position, about = place_in_whole(sale, room, position) end
+  return {'waiting', place, position, room.all.total, wait_ms(sale, room, position), outlook(room, position), opens_ms,
+    poll_ms(room, position), about}
 end
 
 -- save_rooms(): writes the changed fields of every room.

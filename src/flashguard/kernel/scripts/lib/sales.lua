@@ -1,20 +1,20 @@
 -- The sales a batch touches: each key is read once and written once, however many requests name it.
 --
 -- From KEYS[3] on, six keys per sale, in this order:
---   sale          hash   config and item:<sku>: see records.lua
---                        items  -> number of its items, so that a lost item is not refused as unknown
+--   sale          hash   config and item:<sku>: see records.lua; recipe:<sku>: see pools.lua
+--                        items  -> number of its items and recipes, so that a lost one is not refused as unknown
 --   reservations  hash   the records: see records.lua
 --   deadlines     zset   ids of holds, up to BUCKET_MOST with a space between them, scored by expires_ms; one each in a sale
 --                        with a waiting room, which counts them. An id stays until then, whatever became of the hold: its
 --                        record counts.
---   used          hash   customer -> units held or bought
+--   used          hash   customer -> units held or bought; in some sales more: see limits.lua
 --   habits        hash   customer -> hold history: see history.lua
 --   line          zset   the queue of the waiting list: see waiting.lua
 --
 -- All but the first have one entry named '', which load writes; see verify.
 --
--- Optional rules: room, for a sale with a waiting room, where a buyer must have been admitted; spread, of a shard, the number
--- of the sale's shards; others in history.lua and waiting.lua.
+-- Optional rules: room, for a sale with a waiting room, where a buyer must have been admitted, or doors, see room.lua; spread, of a shard, the number
+-- of the sale's shards; others in history.lua, limits.lua, pools.lua and waiting.lua.
 
 --@include lib/records.lua
 --@include lib/history.lua
@@ -39,7 +39,7 @@ local function sale_at(index)
     id = string.sub(KEYS[at], ID_AT),
     items = {}, records = {}, used = {}, -- what has been read, by sku, id and customer; a record may still be packed
     items_changed = {}, blobs = {}, used_changed = {}, -- see move, put_blob and add_used
-    heads = {}, set_aside_changed = {}, deadlines = {}, -- expires_ms -> ids of holds
+    heads = {}, items_rewritten = {}, deadlines = {}, -- by sku, where more than counters changed; expires_ms -> ids of holds
     single = nil, -- ids of holds that ended, in a sale that counts deadlines
     due = NOTHING_DUE, looked_at = 0, expired_count = 0, drained = false, -- see expire_page
   }
@@ -47,15 +47,15 @@ local function sale_at(index)
   return sale
 end
 
--- has_items(sale, count): whether memory has this number of the sale's items.
-local function has_items(sale, count)
-  return redis.call('HLEN', sale.key) - 2 >= count -- config and items are fields as well
+-- has_items(sale): whether memory has as many of the sale's items and recipes as it must.
+local function has_items(sale)
+  local count = tonumber(redis.call('HGET', sale.key, 'items'))
+  return count and redis.call('HLEN', sale.key) - 2 >= count -- config and items are fields as well
 end
 
 -- unknown_item(sale, sku): the refusal for an item that memory does not have, and may have lost.
 local function unknown_item(sale, sku)
-  local count = tonumber(redis.call('HGET', sale.key, 'items'))
-  if not count or not has_items(sale, count) then return {'recovering'} end
+  if not has_items(sale) then return {'recovering'} end
   return {'unknown-item', sku}
 end
 
@@ -138,6 +138,8 @@ local function put_record(sale, name, record)
   sale.records[name] = record
 end
 
+--@include lib/limits.lua
+
 -- packed_lines(lines): packed once for all requests that want as many of the same item.
 local PACKED_NOW = pack(NOW)
 local packed_by_sku = {}
@@ -154,25 +156,44 @@ local function packed_lines(lines)
   return blob
 end
 
--- over_limit(sale, customer, units, hold): why this customer may not have these units too, as a result; nil when they may.
-local function over_limit(sale, customer, units, hold)
+-- over_limit(sale, customer, units, hold, counts): why this customer may not have these units too, as a result; nil when they
+-- may. counts: of counted_for.
+local function over_limit(sale, customer, units, hold, counts)
   local config = sale.config
-  if config.limit > 0 and used_by(sale, customer) + units > config.limit then
+  local takes_more = units > 0 -- else an amend: a limit may have been lowered since
+  if takes_more and config.limit > 0 and used_by(sale, customer) + units > config.limit then
     return {'limit-reached', config.limit, used_by(sale, customer)}
   end
+  local no = counts and limits.over(sale, counts)
+  if no then return no end
   local most = hold and config.rules.max_held
-  if most and history_of(sale, customer).held + units > most then
+  if not most then return nil end
+  if takes_more and history_of(sale, customer).held + units > most then
     return {'hold-budget-reached', most, history_of(sale, customer).held}
+  end
+  local holders, more = counts and counts.holders or NO_HOLDERS, counts and counts.more or units
+  for i = 1, #holders do
+    local held = history_of(sale, holders[i].field).held
+    if more > 0 and held + more > most then return {'hold-budget-reached', most, held, holders[i].by} end
   end
   return nil
 end
 
--- cooling_until(sale, customer): until when this customer may hold nothing, by their history so far; 0 when they may.
-local function cooling_until(sale, customer)
+-- cooling_until(sale, customer, counts): until when this customer, or an identity of the hold, may hold nothing, by their
+-- history so far, and the identity's name; 0 when they may. counts: of counted_for.
+local function cooling_until(sale, customer, counts)
   local rules = sale.config.rules
   if not rules.cool_down_ms then return 0 end
-  local history = history_of(sale, customer)
-  return history.expired >= (rules.cool_down_after or COOL_DOWN_AFTER) and history.last_ms + rules.cool_down_ms or 0
+  local function until_of(holder)
+    local history = history_of(sale, holder)
+    return history.expired >= (rules.cool_down_after or COOL_DOWN_AFTER) and history.last_ms + rules.cool_down_ms or 0
+  end
+  local latest, by, holders = until_of(customer), nil, counts and counts.holders or NO_HOLDERS
+  for i = 1, #holders do
+    local until_ms = until_of(holders[i].field)
+    if until_ms > latest then latest, by = until_ms, holders[i].by end
+  end
+  return latest, by
 end
 
 -- start_of(sale, verb, size): the start of a packed transition {verb, sale, ...} of this size; the sale keeps it by the verb.
@@ -182,17 +203,25 @@ local function start_of(sale, verb, size)
   return start
 end
 
--- put_new(sale, verb, id, fingerprint, customer, lines, hold_ms): the record and the transition of a new hold, or of a new
--- order (hold_ms 0). What both have in common is packed once; what all requests have in common, once per call.
+-- put_new(sale, verb, id, fingerprint, customer, lines, hold_ms, details): the record and the transition of a new hold, or of
+-- a new order (hold_ms 0). What both have in common is packed once; what all requests have in common, once per call.
 local times, packed_ms = {}, {} -- by hold_ms
-local function put_new(sale, verb, id, fingerprint, customer, lines, hold_ms)
+local function put_new(sale, verb, id, fingerprint, customer, lines, hold_ms, details)
   if not times[hold_ms] then
     times[hold_ms] = hold_ms > 0 and pack(NOW, hold_ms, hold_ms) or pack(NOW, 0, 0, SEQ + 1)
     packed_ms[hold_ms] = pack(hold_ms)
   end
   local when, print, what, who = times[hold_ms], pack(fingerprint), packed_lines(lines), string_head(customer)
-  put_blob(sale, id, hold_ms > 0 and HELD_BYTE .. print .. when .. who .. customer .. what or CONFIRMED_BYTE .. print .. when)
-  note(start_of(sale, verb, 8) .. string_head(id) .. id .. what .. PACKED_NOW .. print .. who .. customer .. packed_ms[hold_ms])
+  local record = hold_ms > 0 and HELD_BYTE .. print .. when .. who .. customer .. what or CONFIRMED_BYTE .. print .. when
+  local start, rest = nil, ''
+  if details then
+    local kept = hold_ms > 0 and kept_of(details)
+    record = kept and record .. pack({}, kept) or record
+    start, rest = array_head(9) .. pack(verb, sale.id), pack(details)
+  end
+  put_blob(sale, id, record)
+  note((start or start_of(sale, verb, 8)) .. string_head(id) .. id .. what .. PACKED_NOW .. print .. who .. customer
+    .. packed_ms[hold_ms] .. rest)
 end
 
 local function add_deadline(sale, expires_ms, id)
@@ -201,13 +230,12 @@ local function add_deadline(sale, expires_ms, id)
   ids[#ids + 1] = id
 end
 
--- hold_units(sale, id, fingerprint, customer, lines, hold_ms): makes a hold of units that are available.
-local function hold_units(sale, id, fingerprint, customer, lines, hold_ms)
-  local units = units_of(lines)
-  add_used(sale, customer, units)
-  move(sale, lines, 'held', 1)
-  if sale.history then count_held(sale, customer, units) end
-  put_new(sale, 'hold', id, fingerprint, customer, lines, hold_ms)
+-- hold_units(sale, id, fingerprint, customer, lines, hold_ms, details): makes a hold of units that are available.
+local function hold_units(sale, id, fingerprint, customer, lines, hold_ms, details)
+  count_used(sale, customer, lines, details, 1)
+  move(sale, details and details.takes or lines, 'held', 1)
+  if sale.history then count_held_by(sale, customer, details, units_of(lines)) end
+  put_new(sale, 'hold', id, fingerprint, customer, lines, hold_ms, details)
   add_deadline(sale, NOW + hold_ms, id)
 end
 
@@ -215,20 +243,22 @@ local END_VERB = {[CONFIRMED] = 'confirm', [RELEASED] = 'release', [EXPIRED] = '
 
 -- end_hold(sale, id, record, status, ended_ms): ends a live hold; its units are sold, or available again.
 local function end_hold(sale, id, record, status, ended_ms)
-  local customer, lines = record.customer, record.lines
-  move(sale, lines, 'held', -1)
-  if sale.history then count_held(sale, customer, -units_of(lines)) end
+  local customer, lines, takes = record.customer, record.lines, record.takes
+  move(sale, takes or lines, 'held', -1)
+  if sale.history then count_held_by(sale, customer, record.kept, -units_of(lines)) end
   if status == CONFIRMED then
-    move(sale, lines, 'sold', 1)
+    move(sale, takes or lines, 'sold', 1)
   else
-    add_used(sale, customer, -units_of(lines))
-    if sale.history then count_expired(sale, customer, ended_ms, 1) end
+    count_used(sale, customer, lines, record.kept, -1)
+    if sale.history then count_expired_by(sale, customer, record.kept, ended_ms, 1) end
   end
   if sale.touched then wake(sale, customer) end
-  put_blob(sale, id, ended_blob(status, record.fingerprint, record.created_ms, record.hold_ms, ended_ms, SEQ + 1))
-  local start = start_of(sale, END_VERB[status], 5)
+  put_blob(sale, id, ended_blob(status, record.fingerprint, record.created_ms, record.hold_ms, ended_ms, SEQ + 1,
+    record.kept and record.kept.revision))
   if sale.single then sale.single[#sale.single + 1] = id end
-  note(start .. string_head(id) .. id .. packed_lines(lines) .. (ended_ms == NOW and PACKED_NOW or pack(ended_ms)))
+  local start = takes and array_head(6) .. pack(END_VERB[status], sale.id) or start_of(sale, END_VERB[status], 5)
+  note(start .. string_head(id) .. id .. packed_lines(lines) .. (ended_ms == NOW and PACKED_NOW or pack(ended_ms))
+    .. (takes and pack(takes) or ''))
 end
 
 -- read_due(sale): appends the ids of the next deadlines that are over, in the order of the deadlines, then of the ids. Each knows
@@ -308,7 +338,7 @@ local function flush()
       fields[#fields + 1] = item_text(item)
       counters[#counters + 1] = {sale.id, sku, item.stock, item.held, item.sold}
     end
-    for sku, item in pairs(sale.set_aside_changed) do
+    for sku, item in pairs(sale.items_rewritten) do
       if not sale.items_changed[sku] then
         fields[#fields + 1] = 'item:' .. sku
         fields[#fields + 1] = item_text(item)
@@ -330,4 +360,6 @@ local function flush()
   if noted > 0 then append(counters) end
 end
 
+--@include lib/pools.lua
+--@include lib/prices.lua
 --@include lib/waiting.lua

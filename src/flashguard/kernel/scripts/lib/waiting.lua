@@ -18,9 +18,15 @@
 --   5. An entry whose customer the sale's waiting room did not admit is offered units by `expire` alone, only while the room
 --      is empty, and only units that came back while none was free. Nothing is set aside for it.
 --
+-- Items that draw from pools share what is free, so their entries share one order: of those that want no more than is free,
+-- the one with the lowest place is offered its units. Nothing is set aside for an entry that wants more. The same goes for items
+-- with locations.
+--
+-- An item that is off sale is passed over: its entries keep their places until it is on sale again.
+--
 -- One call serves, ends or puts to sleep at most SERVE_MOST entries. What is left is set aside, and the item is due again:
 -- the recorder serves the rest by `expire`. Of the quantities that entries for one item want, the SIZES_MOST smallest are
--- considered.
+-- considered; of the items that draw from pools and have entries, the first DRAWING_MOST.
 --
 -- State: waiting, then offered, left, limit-reached, or ended (it can't be offered). Rules: waiting_most, the most entries
 -- that wait; waiting_hold_ms, how long an offer lasts.
@@ -28,12 +34,12 @@
 local SERVE_MOST = 50
 local serves_left = SERVE_MOST -- by this call; expire divides them among its sales
 
-local waiting_count, ahead_of, begin_waiting, end_waiting
+local waiting_count, ahead_of, begin_waiting, end_waiting, free_of
 
 -- learn_waiting(): makes the functions below in calls about a sale with a list, so that others do not pay for them.
 function learn_waiting()
   if waiting_count then return end
-  local SIZES_MOST = 100
+  local SIZES_MOST, DRAWING_MOST = 100, 50
 
 --@include lib/queue.lua
 
@@ -47,6 +53,12 @@ function learn_waiting()
   function waiting_count(sale)
     if not sale.waiting then sale.waiting = redis.call('ZLEXCOUNT', sale.queue_key, '[p', '(q') end
     return sale.waiting
+  end
+
+  -- free_of(sale, sku): how many units of an item no hold and no order has, including those set aside.
+  function free_of(sale, sku)
+    local free = free_units(item_of(sale, sku))
+    return sale.config.rules.pools and math.min(free, pools.in_pools(sale, sku)) or free
   end
 
   -- ahead_of(sale, id, entry): the number of entries that wait for the same item before this one.
@@ -124,7 +136,7 @@ function learn_waiting()
     redis.call('ZADD', sale.queue_key, 0, place_member(entry.sku, entry.place, id))
     add_size(sale, id, entry)
     note(pack({'join', sale.id, id, {entry.sku, entry.quantity}, NOW, entry.fingerprint, entry.customer,
-      entry.place, entry.admitted}))
+      entry.place, entry.admitted, entry.identities}))
   end
 
   -- end_waiting(sale, id, entry, state): removes an entry from the list.
@@ -143,7 +155,7 @@ function learn_waiting()
     sale.records['waits:' .. customer] = false
     put_record(sale, 'waiting:' .. id, {kind = 'waiting', fingerprint = entry.fingerprint, state = state,
       created_ms = entry.created_ms, place = place, seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity,
-      admitted = entry.admitted})
+      admitted = entry.admitted, identities = entry.identities})
     note(pack({'leave', sale.id, id, {sku, quantity}, NOW, state}))
   end
 
@@ -169,7 +181,10 @@ function learn_waiting()
 
   -- offer(sale, id, entry): holds its units: an ordinary hold, under the entry's own id.
   local function offer(sale, id, entry)
-    hold_units(sale, id, entry.fingerprint, entry.customer, {entry.sku, entry.quantity}, offer_ms(sale))
+    local lines, details = {entry.sku, entry.quantity}, entry.identities and {identities = entry.identities}
+    if sale.config.rules.pools then details = pools.with_takes(sale, lines, details) end
+    if terms_seen then details = learn_prices().with(sale, lines, details) end
+    hold_units(sale, id, entry.fingerprint, entry.customer, lines, offer_ms(sale), details)
     end_waiting(sale, id, entry, 'offered')
   end
 
@@ -181,8 +196,9 @@ function learn_waiting()
       return 'limit-reached'
     end
     if record_of(sale, id) then return 'ended' end -- a reservation has this id
-    if over_limit(sale, customer, quantity, true) then return NOW + offer_ms(sale) end
-    local until_ms = cooling_until(sale, customer)
+    local counts = counted_for(sale, customer, {entry.sku, quantity}, entry)
+    if over_limit(sale, customer, quantity, true, counts) then return NOW + offer_ms(sale) end
+    local until_ms = cooling_until(sale, customer, counts)
     return until_ms > NOW and until_ms or nil
   end
 
@@ -220,23 +236,36 @@ function learn_waiting()
       redis.call('ZREM', sale.queue_key, due_member(item.until_ms, sku))
     end
     item.set_aside, item.until_ms = set_aside, until_ms
-    sale.set_aside_changed[sku] = item
+    sale.items_rewritten[sku] = item
+  end
+
+  -- next_head(sale, sku, most): the head to serve next of those that want no more than these units, and its kind; or nil.
+  local function next_head(sale, sku, most)
+    local head, kind = first_within(heads_of(sale, 'q', sku), most), 'q'
+    if not sale.config.rules.room then -- in a sale without a room all entries are alike
+      local other = first_within(heads_of(sale, 'r', sku), most)
+      if other and (not head or other.place < head.place) then head, kind = other, 'r' end
+    end
+    return head, kind
+  end
+
+  -- draws(sale, name): whether this is an item that draws from pools or locations, or one of these.
+  local function draws(sale, name)
+    if not sale.config.rules.pools then return false end
+    local recipe = pools.drawn_by(sale, name)
+    return not recipe or recipe.at or #recipe > 0
   end
 
   -- serve(sale, sku): gives an item's free units to the entries that wait for it.
   local function serve(sale, sku)
     local item = item_of(sale, sku)
-    if not item or (not item.set_aside and not item.until_ms and waiting_count(sale) == 0) then return end
+    if not item or item.off or draws(sale, sku) or (not item.set_aside and not item.until_ms and waiting_count(sale) == 0) then return end
     local room, set_aside, until_ms = sale.config.rules.room, nil, item.until_ms
     local free = free_units(item)
     while free > 0 and waiting_count(sale) > 0 do
-      local passing, kind = until_ms and NOW >= until_ms, 'q'
+      local passing = until_ms and NOW >= until_ms
       local most = passing and free or item.stock - item.sold
-      local head = first_within(heads_of(sale, 'q', sku), most)
-      if not room then -- in a sale without a room all entries are alike
-        local other = first_within(heads_of(sale, 'r', sku), most)
-        if other and (not head or other.place < head.place) then head, kind = other, 'r' end
-      end
+      local head, kind = next_head(sale, sku, most)
       if not head then break end
       local entry = entry_of(sale, kind, sku, head)
       if entry and entry.quantity > free and not put_off(sale, head.id, entry) then
@@ -260,12 +289,53 @@ function learn_waiting()
     end
   end
 
+  -- drawing_items(sale): the items that draw from pools and have entries that wait.
+  local function drawing_items(sale)
+    local skus, from, looked_at = {}, '[p', 0
+    while looked_at < DRAWING_MOST do
+      local member = redis.call('ZRANGEBYLEX', sale.queue_key, from, '(q', 'LIMIT', 0, 1)[1]
+      if not member then break end
+      local sku = string.match(member, '^p([^%z]*)%z')
+      local item = item_of(sale, sku)
+      if item and not item.off and pools.drawn_by(sale, sku) and draws(sale, sku) then skus[#skus + 1] = sku end
+      from, looked_at = '[p' .. sku .. '\1', looked_at + 1
+    end
+    return skus
+  end
+
+  -- serve_drawing(sale): gives what is free of items that draw from pools to the entries that wait for them.
+  local function serve_drawing(sale)
+    local skus = drawing_items(sale)
+    while true do
+      local first, kind, sku
+      for i = 1, #skus do
+        local head, of = next_head(sale, skus[i], free_of(sale, skus[i]))
+        if head and (not first or head.place < first.place) then first, kind, sku = head, of, skus[i] end
+      end
+      if not first then break end
+      local entry = entry_of(sale, kind, sku, first)
+      if entry and not serve_one(sale, first, entry) then
+        later(sale, NOW, sku)
+        sale.behind = true
+        break
+      end
+    end
+    for i = 1, sale.config.rules.room and #skus or 0 do
+      local item, free = item_of(sale, skus[i]), free_of(sale, skus[i])
+      if free == 0 then
+        keep_aside(sale, skus[i], item, nil, nil)
+      elseif not item.until_ms and #heads_of(sale, 'r', skus[i]) > 0 then
+        redis.call('ZADD', sale.queue_key, 0, 'e' .. skus[i])
+      end
+    end
+  end
+
   -- serve_unadmitted(sale, sku): gives units that no admitted buyer wants to the other entries, while the room is empty.
   local function serve_unadmitted(sale, sku)
     local item = item_of(sale, sku)
     redis.call('ZREM', sale.queue_key, 'e' .. sku)
-    if not item or item.set_aside or item.until_ms then return end
-    local free = free_units(item)
+    if not item or item.off or item.set_aside or item.until_ms then return end
+    local free = free_of(sale, sku)
     while free > 0 do
       local head = first_within(heads_of(sale, 'r', sku), free)
       if not head then break end
@@ -275,7 +345,7 @@ function learn_waiting()
         sale.behind = true
         return
       end
-      free = free_units(item)
+      free = free_of(sale, sku)
     end
     if free > 0 and #heads_of(sale, 'r', sku) > 0 then keep_aside(sale, sku, item, nil, NOW) end
   end
@@ -315,6 +385,7 @@ function learn_waiting()
     while touched[at] do
       serve(sale, touched[at])
       at = at + 1
+      if not touched[at] and sale.config.rules.pools and waiting_count(sale) > 0 then serve_drawing(sale) end
     end
     if room_is_empty then
       local skus = redis.call('ZRANGEBYLEX', sale.queue_key, '[e', '(f', 'LIMIT', 0, SERVE_MOST)

@@ -1,0 +1,192 @@
+"""Payments: begin one for a hold, take the providers' events, and list them. The room `payments` is imported
+only where providers are configured."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from fastapi import APIRouter, FastAPI, Path, Query, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from flashguard.api import buyer_calls
+from flashguard.api.access import Caller, Right
+from flashguard.api.responses.problems import problem
+from flashguard.api.schemas.answers import PageView, problems
+from flashguard.api.schemas.bodies import RequestBody
+from flashguard.api.schemas.views import decode_cursor, encode_cursor, json_response, page
+from flashguard.api.security import requires
+from flashguard.errors import Code
+from flashguard.guard import FlashGuard
+from flashguard.model import Refused, unknown_sale
+from flashguard.settings import Settings
+
+from .dependencies import Cursor, Limit, SaleParam, guard_of, known
+
+if TYPE_CHECKING:
+    from flashguard.payments import Payments
+
+router = APIRouter(prefix="/v1", tags=["payments"])
+
+IdParam = Annotated[str, Path(max_length=100, description="The reservation's id")]
+ProviderParam = Annotated[str, Path(max_length=64, description="The provider's name")]
+Url = Annotated[
+    str | None, Field(max_length=2048, json_schema_extra={"format": "uri"}, pattern=r"^https?://[!-~]+$")
+]
+Status = Literal["open", "paid", "order", "refused", "ended"]
+
+
+class PaymentBody(RequestBody):
+    """Where the buyer pays, and where the provider sends the buyer afterwards."""
+
+    provider: Annotated[str, Field(min_length=1, max_length=64)]
+    success_url: Url = Field(
+        None, description="Of `stripe`: omitted, the answer has a client secret for your own form"
+    )
+    cancel_url: Url = None
+
+
+class PaymentRefundView(BaseModel):
+    """Money of a payment that goes back."""
+
+    id: str
+    status: Literal["pending", "done", "failed"]
+    amount_minor: int
+    currency: str
+    reason: str
+    created_at: datetime
+    ended_at: datetime | None
+    error: str | None
+
+
+class PaymentView(BaseModel):
+    id: str
+    reservation_id: str
+    provider: str
+    status: Status
+    amount_minor: int
+    currency: str
+    url: str | None
+    client_secret: str | None
+    created_at: datetime
+    paid_at: datetime | None
+    paid_minor: int
+    why: str | None
+    refunds: list[PaymentRefundView]
+
+
+class TakenView(BaseModel):
+    """Whether an event is about a payment here."""
+
+    taken: bool
+
+
+@asynccontextmanager
+async def offered(app: FastAPI, guard: FlashGuard, settings: Settings) -> AsyncIterator[None]:
+    """Offer the providers of the settings, if there are any."""
+    app.state.payments = None
+    if not settings.payment_providers:
+        yield
+        return
+    from flashguard.payments import Payments
+
+    app.state.payments = payments = Payments(guard, settings)
+    try:
+        yield
+    finally:
+        await payments.close()
+
+
+def _payments(request: Request) -> "Payments | None":
+    found: Payments | None = request.app.state.payments
+    return found
+
+
+@router.post(
+    "/reservations/{id}/payment",
+    response_model=PaymentView,
+    responses=problems(401, 403, 404, 409, 422, 503),
+)
+async def begin_payment(
+    request: Request, caller: Annotated[Caller, requires(Right.SELL)], id: IdParam, body: PaymentBody
+) -> Response:
+    """Begin the payment of a live hold, at the sale's prices. The hold gets its time again, and the payment
+    ends with it. When it is paid, the hold is confirmed, or the money goes back.
+
+    A second call returns the same payment while the buyer can pay. Another provider, or an amended hold, gets
+    a new one, and the old one ends.
+    """
+    refused = await buyer_calls.refusal_of(guard_of(request), caller, id)
+    if refused is not None:
+        return refused
+    payments = _payments(request)
+    if payments is None:
+        return _unknown(body.provider)
+    answer = await payments.begin(id, body.provider, body.success_url, body.cancel_url)
+    return problem(answer) if isinstance(answer, Refused) else json_response(answer)
+
+
+@router.post(
+    "/payments/{provider}/webhook",
+    response_model=TakenView,
+    responses=problems(401, 404, 503),
+)
+async def take_payment_event(request: Request, provider: ProviderParam) -> Response:
+    """Take a provider's event, as the provider sends and signs it. Each counts once, in any order."""
+    payments = _payments(request)
+    if payments is None:
+        return _unknown(provider)
+    from flashguard.payments import Forged
+
+    try:
+        taken = await payments.take(provider, request.headers, await request.body())
+    except Forged as error:
+        return problem(Refused(code=Code.UNAUTHENTICATED, detail=str(error)))
+    return problem(taken) if isinstance(taken, Refused) else json_response({"taken": taken})
+
+
+@router.get(
+    "/reservations/{id}/payments",
+    response_model=PageView[PaymentView],
+    responses=problems(401, 403, 404, 503),
+)
+async def list_payments_of_reservation(
+    request: Request, caller: Annotated[Caller, requires(Right.READ_SALES)], id: IdParam
+) -> Response:
+    """List the payments for a hold or an order, the oldest first, with their refunds."""
+    refused = await buyer_calls.refusal_of(guard_of(request), caller, id)
+    if refused is not None:
+        return refused
+    payments = _payments(request)
+    found = [] if payments is None else await payments.of_reservation(id)
+    return json_response({"data": found, "next_cursor": None})
+
+
+@router.get(
+    "/sales/{sale}/payments",
+    response_model=PageView[PaymentView],
+    responses=problems(401, 403, 404, 422, 503),
+    dependencies=[requires(Right.READ_ORDERS)],
+)
+async def list_payments(
+    request: Request,
+    sale: SaleParam,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    status: Annotated[Status | None, Query()] = None,
+) -> Response:
+    """List the payments of a sale, newest first."""
+    payments, sale_id = _payments(request), known(sale)
+    if await guard_of(request).ledger.sales.get(sale_id) is None:
+        return problem(unknown_sale(sale_id))
+    before = decode_cursor(cursor)
+    rows = [] if payments is None else await payments.page(sale_id, before, limit + 1, status)
+    return json_response(
+        page(rows, limit, lambda row: encode_cursor(row.created_at, row.id), lambda row: row)
+    )
+
+
+def _unknown(provider: str) -> Response:
+    detail = f"There is no payment provider {provider!r} here."
+    return problem(Refused(code=Code.UNKNOWN_PROVIDER, detail=detail))

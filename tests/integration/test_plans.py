@@ -1,0 +1,65 @@
+"""How the ledger runs the statements of the recorders, in a database that was never analyzed."""
+
+import json
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from flashguard.embedded import EmbeddedServers
+from flashguard.ledger import Ledger
+from flashguard.ledger.sql import query
+from tests.support.service import unique
+
+HOLDS = 5_000
+
+
+@pytest.fixture
+async def ledger(servers: EmbeddedServers) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A fresh ledger in which a sale has many live holds; no autovacuum analyzes it."""
+    name = unique("plans").replace("-", "_")
+    owner = await asyncpg.connect(servers.database_url)
+    await owner.execute(f"CREATE DATABASE {name}")
+    url = servers.database_url.replace("/flashguard?", f"/{name}?")
+    migrating = await Ledger.connect(url)
+    await migrating.migrate(1)
+    await migrating.close()
+    connection = await asyncpg.connect(url)
+    await connection.execute("ALTER TABLE flashguard.reservations SET (autovacuum_enabled = false)")
+    await connection.execute(
+        "INSERT INTO flashguard.sales (id, name, partition, hold_seconds, max_hold_seconds) "
+        "VALUES ('rush', 'Rush', 0, 60, 60)"
+    )
+    await connection.execute(
+        "INSERT INTO flashguard.reservations "
+        "(sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at) "
+        "SELECT 'rush', lpad(n::text, 24, '0'), 'c', 'held', '[]', n, now(), 60000, now() + interval '1 min' "
+        "FROM generate_series(1, $1) AS n",
+        HOLDS,
+    )
+    yield connection
+    await connection.close()
+    await owner.execute(f"DROP DATABASE {name}")
+    await owner.close()
+
+
+async def test_a_hold_that_ends_is_found_without_reading_the_others_of_its_sale(
+    ledger: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    changed = [
+        {"sale": "rush", "id": f"{n:024}", "status": "released", "ended_ms": 1_800_000_000_000}
+        for n in range(1, 9)
+    ]
+    await ledger.fetchrow(query("record_group"), 0, 0, 0, "", 1, "t", "[]", json.dumps(changed), "[]")
+    await ledger.execute("SELECT pg_stat_force_next_flush()")
+    read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = $1"
+    assert await ledger.fetchval(read, "reservations_held") == 0
+    assert await ledger.fetchval(read, "reservations_pkey") == len(changed)
+
+
+async def test_telling_of_a_group_is_planned_once_for_all_groups(
+    ledger: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    """What it costs more is planning: see migration 0021."""
+    settings = "SELECT proconfig FROM pg_proc WHERE oid = 'flashguard.write_events'::regproc"
+    assert "plan_cache_mode=force_generic_plan" in await ledger.fetchval(settings)

@@ -1,0 +1,39 @@
+"""A process imports what it runs: its start and its memory do not pay for the other commands."""
+
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from flashguard.cli import app
+from flashguard.cli.commands import COMMANDS
+
+OF_OTHERS = (
+    "aiohttp", "redis", "psutil", "opentelemetry.sdk", "rich", "flashguard.recorder.process",
+    "flashguard.simulator.run", "flashguard.webhooks.deliverer", "flashguard.payments", "stripe",
+)  # fmt: skip
+"""What other commands have and the API's process needs not."""
+FRAMEWORK = ("fastapi", "flashguard.api.app", "flashguard.api.routes")
+
+
+@pytest.mark.parametrize(
+    ("module", "never"),
+    [
+        ("flashguard.cli", (*OF_OTHERS, *FRAMEWORK, "uvicorn", "flashguard.doctor.examine")),
+        ("flashguard.cli.api", (*OF_OTHERS, *FRAMEWORK)),
+        ("flashguard.cli.recorder", ("uvicorn", "redis", "rich", *FRAMEWORK)),
+        ("flashguard.api.app", OF_OTHERS),
+        ("flashguard.cli.deliverer", ("flashguard.payments", "stripe")),
+    ],
+)
+def test_a_process_imports_only_what_it_runs(module: str, never: tuple[str, ...]):
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert sorted(set(never) & set(done.stdout.split())) == []
+
+
+def test_every_command_is_found_by_its_name_and_a_mistyped_one_is_not():
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert [commands[name].name for name in COMMANDS] == list(COMMANDS)
+    assert commands.get("recordr") is None

@@ -5,9 +5,16 @@ type Schemas = components["schemas"];
 export type Reservation = Schemas["ReservationView"];
 export type Sale = Schemas["SaleView"];
 export type Item = Schemas["ItemView"];
+export type ItemChanges = Schemas["ItemPatch"];
+export type ItemToAdd = Schemas["ItemBody"];
+export type Pool = Schemas["PoolView"];
+export type Place = Schemas["PlaceView"];
 export type Problem = Schemas["ProblemView"];
 export type BuyerToken = Schemas["BuyerTokenView"];
+export type FactPage = Schemas["FactsView"];
+export type Fact = FactPage["data"][number];
 export type SaleToCreate = Schemas["SaleBody"];
+export type SaleChanges = Schemas["SalePatch"];
 
 /** The request took effect. `replayed`: an earlier request with the same key had done so. */
 export interface Granted {
@@ -80,12 +87,23 @@ export function dataOf<T>(response: Response, data: T | undefined, error: unknow
   return data;
 }
 
+/** Return if the service did what was asked. */
+export function doneOr(response: Response, error: unknown): void {
+  if (!response.ok) throw errorOf(response, error);
+}
+
+/** Return if there is no such sale any longer: 404 may be the answer to a repeated request. */
+export function deletedOr(response: Response, error: unknown): void {
+  if (response.ok || (isProblem(error) && error.code === "unknown-sale")) return;
+  throw errorOf(response, error);
+}
+
 function errorOf(response: Response, error: unknown): ProblemError {
   const [code, detail] = isProblem(error) ? [error.code, error.detail] : ["", `HTTP ${response.status}`];
   return new ProblemError(response.status, code, detail, response.headers.get("X-Request-Id"));
 }
 
-function isProblem(value: unknown): value is Problem {
+export function isProblem(value: unknown): value is Problem {
   return typeof value === "object" && value !== null && "code" in value && "detail" in value;
 }
 

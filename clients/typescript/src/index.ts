@@ -1,22 +1,45 @@
 /** A client of FlashGuard for browsers, with a buyer's token, and for servers, with an API key. */
 import createClient, { type Client } from "openapi-fetch";
-import { dataOf, outcomeOf, outcomesOf } from "./answers.js";
-import type { BuyerToken, Outcome, Reservation, Sale, SaleToCreate } from "./answers.js";
+import { dataOf, deletedOr, doneOr, isProblem, outcomeOf, outcomesOf } from "./answers.js";
+import type {
+  BuyerToken,
+  FactPage,
+  Item,
+  ItemChanges,
+  ItemToAdd,
+  Outcome,
+  Place,
+  Pool,
+  Reservation,
+  Sale,
+  SaleChanges,
+  SaleToCreate,
+} from "./answers.js";
+import type { Challenge, Solver } from "./proof.js";
 import { newKey, retrying, type ClientOptions } from "./retry.js";
 import type { paths } from "./schema.js";
 
 export { NoAnswer, ProblemError } from "./answers.js";
 export type {
   BuyerToken,
+  Fact,
+  FactPage,
   Granted,
   Item,
+  ItemChanges,
+  ItemToAdd,
   Outcome,
+  Place,
+  Pool,
   Problem,
   Refused,
   Reservation,
   Sale,
+  SaleChanges,
   SaleToCreate,
 } from "./answers.js";
+export { solveWith } from "./proof.js";
+export type { Challenge, Solver } from "./proof.js";
 export type { ClientOptions, Retry } from "./retry.js";
 
 /** Quantities by SKU. */
@@ -28,6 +51,34 @@ export interface CallOptions {
   key?: string;
   /** The admission of the sale's waiting room, if the sale has one. */
   admission?: string;
+  /** The shop's own name of it, to find it by. */
+  reference?: string;
+  /** The shop's own texts, by name. */
+  metadata?: Record<string, string>;
+  /** Where items must be taken, for example because they are picked up there: a location by SKU. */
+  locations?: Readonly<Record<string, string>>;
+  /** What the sale's limits by identity count by, by name. */
+  identities?: Record<string, string>;
+}
+
+/** Options of one `amend`. */
+export interface AmendOptions {
+  /** Your own idempotency key. Without it the client makes one. */
+  key?: string;
+  /** Whether units that an order has fewer go on sale again (they do unless this is false). */
+  restock?: boolean;
+  reason?: string;
+  /** Where items must be taken: a location by SKU. */
+  locations?: Readonly<Record<string, string>>;
+}
+
+/** Options of one `cancel`. */
+export interface CancelOptions {
+  /** Your own idempotency key. Without it the client makes one. */
+  key?: string;
+  /** Cancel only these. */
+  items?: Basket;
+  reason?: string;
 }
 
 /** What one customer of a batch wants. */
@@ -36,16 +87,27 @@ export interface BatchItem extends CallOptions {
   items: Basket;
 }
 
+/** Which reservations to list. */
+export interface ReservationFilter {
+  customer?: string;
+  status?: Reservation["status"];
+  reference?: string;
+}
+
 const PAGE = 500;
+/** The most seconds that one request waits for a fact. */
+const MOST_WAIT_SECONDS = 30;
 
 /** A client of one FlashGuard service. */
 export class FlashGuard {
   /** All calls of the HTTP contract, typed from its OpenAPI document, with the same keys and retries. */
   readonly api: Client<paths>;
+  readonly #mostWaitSeconds: number;
 
   constructor(url: string, options: ClientOptions = {}) {
     if (url !== "" && !/^(https?:\/\/|\/)/.test(url))
       throw new TypeError(`"${url}" is not a URL. Write it in full, as in http://127.0.0.1:8000.`);
+    this.#mostWaitSeconds = Math.min(MOST_WAIT_SECONDS, (options.timeoutSeconds ?? 10) / 2);
     this.api = createClient<paths>({ baseUrl: url.replace(/\/$/, ""), fetch: retrying(options), pathSerializer });
   }
 
@@ -113,9 +175,63 @@ export class FlashGuard {
     return outcomeOf(response, data, error);
   }
 
+  /** Replace the basket of a hold or of an order. Only the shop's keys may amend an order. */
+  async amend(id: string, items: Basket, options: AmendOptions = {}): Promise<Outcome> {
+    const { key, locations, ...more } = options;
+    const { response, data, error } = await this.api.POST("/v1/reservations/{id}/amend", {
+      params: { path: { id }, header: keyed(key) },
+      body: { items: linesOf(items, locations), ...more },
+    });
+    return outcomeOf(response, data, error);
+  }
+
+  /** Give a hold to another customer. */
+  async transfer(id: string, customer: string, key?: string): Promise<Outcome> {
+    const { response, data, error } = await this.api.POST("/v1/reservations/{id}/transfer", {
+      params: { path: { id }, header: keyed(key) },
+      body: { customer },
+    });
+    return outcomeOf(response, data, error);
+  }
+
+  /** Cancel an order, or with `items` a part of it. `restock`: whether its units go on sale again. */
+  async cancel(id: string, restock: boolean, options: CancelOptions = {}): Promise<Outcome> {
+    const { key, items, ...more } = options;
+    const { response, data, error } = await this.api.POST("/v1/orders/{id}/cancel", {
+      params: { path: { id }, header: keyed(key) },
+      body: { restock, ...more, ...(items === undefined ? {} : { items: linesOf(items) }) },
+    });
+    return outcomeOf(response, data, error);
+  }
+
   /** Return a reservation in its current state. */
   async reservation(id: string): Promise<Reservation> {
     const { response, data, error } = await this.api.GET("/v1/reservations/{id}", { params: { path: { id } } });
+    return dataOf(response, data, error);
+  }
+
+  /**
+   * Take a place in the sale's waiting room, or return the one that this customer has. A room that demands a proof of
+   * work needs `solve`: on Node that of `@flashguard/client/node`, in browsers `solveWith(…)`.
+   */
+  async ticket(sale: string, customer: string, options: { ticket?: string; solve?: Solver } = {}): Promise<Place> {
+    const { ticket, solve } = options;
+    const path = { params: { path: { sale } } };
+    const body = { customer, ...(ticket === undefined ? {} : { ticket }) };
+    let answer = await this.api.POST("/v1/sales/{sale}/tickets", { ...path, body });
+    if (solve && isProblem(answer.error) && answer.error.code === "proof-required") {
+      const { response, data, error } = await this.api.GET("/v1/sales/{sale}/challenge", path);
+      const proof = await solve(dataOf(response, data, error) as unknown as Challenge);
+      answer = await this.api.POST("/v1/sales/{sale}/tickets", { ...path, body: { ...body, proof } });
+    }
+    return dataOf(answer.response, answer.data, answer.error);
+  }
+
+  /** Return where a ticket stands. Once admitted, its `admission` is what `reserve` and `buy` need. */
+  async place(sale: string, ticket: string): Promise<Place> {
+    const { response, data, error } = await this.api.GET("/v1/sales/{sale}/tickets/{ticket}", {
+      params: { path: { sale, ticket } },
+    });
     return dataOf(response, data, error);
   }
 
@@ -129,6 +245,21 @@ export class FlashGuard {
   async createSale(body: SaleToCreate, key?: string): Promise<Sale> {
     const { response, data, error } = await this.api.POST("/v1/sales", { params: { header: keyed(key) }, body });
     return dataOf(response, data, error);
+  }
+
+  /** Change a sale's name, times or rules; its `items`, all of them, only while it is a draft. */
+  async changeSale(sale: string, changes: SaleChanges): Promise<Sale> {
+    const { response, data, error } = await this.api.PATCH("/v1/sales/{sale}", {
+      params: { path: { sale } },
+      body: changes,
+    });
+    return dataOf(response, data, error);
+  }
+
+  /** Delete a draft. Its id can be used again. One that is gone already is no error. */
+  async deleteSale(sale: string): Promise<void> {
+    const { response, error } = await this.api.DELETE("/v1/sales/{sale}", { params: { path: { sale } } });
+    deletedOr(response, error);
   }
 
   async openSale(sale: string, key?: string): Promise<Sale> {
@@ -152,11 +283,70 @@ export class FlashGuard {
     return dataOf(response, data, error);
   }
 
-  /** Return all orders of a sale, oldest first. The client reads them page by page. */
-  async *orders(sale: string): AsyncGenerator<Reservation> {
+  /** Add an item to a sale that is not closed. Return the item. */
+  async addItem(sale: string, item: ItemToAdd, key?: string): Promise<Item> {
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/items", {
+      params: { path: { sale }, header: keyed(key) },
+      body: item,
+    });
+    return dataOf(response, data, error);
+  }
+
+  /** Change an item's name, price or limit, or take it off sale (no new holds). Return the item after the change. */
+  async changeItem(sale: string, sku: string, changes: ItemChanges, key?: string): Promise<Item> {
+    const { response, data, error } = await this.api.PATCH("/v1/sales/{sale}/items/{sku}", {
+      params: { path: { sale, sku }, header: keyed(key) },
+      body: changes,
+    });
+    return dataOf(response, data, error);
+  }
+
+  /** Remove an item of which nothing was ever held or sold. */
+  async removeItem(sale: string, sku: string, key?: string): Promise<void> {
+    const { response, error } = await this.api.DELETE("/v1/sales/{sale}/items/{sku}", {
+      params: { path: { sale, sku }, header: keyed(key) },
+    });
+    doneOr(response, error);
+  }
+
+  /**
+   * Add `delta` units to an item's stock, or set it to `stock`: the units that were counted, with those held and sold.
+   * `location`: where, of an item that has its stock at locations. Return the item after the change.
+   */
+  async restock(
+    sale: string,
+    sku: string,
+    change: ({ delta: number } | { stock: number }) & { location?: string },
+    reason: string,
+    key?: string,
+  ): Promise<Item> {
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/items/{sku}/restock", {
+      params: { path: { sale, sku }, header: keyed(key) },
+      body: { ...change, reason },
+    });
+    return dataOf(response, data, error);
+  }
+
+  /** Change a pool's stock, as `restock` changes an item's. Return the pool after the change. */
+  async restockPool(
+    sale: string,
+    pool: string,
+    change: { delta: number } | { stock: number },
+    reason: string,
+    key?: string,
+  ): Promise<Pool> {
+    const { response, data, error } = await this.api.POST("/v1/sales/{sale}/pools/{pool}/restock", {
+      params: { path: { sale, pool }, header: keyed(key) },
+      body: { ...change, reason },
+    });
+    return dataOf(response, data, error);
+  }
+
+  /** Return the orders of a sale, all or those of a reference, oldest first. The client reads them page by page. */
+  async *orders(sale: string, which: { reference?: string } = {}): AsyncGenerator<Reservation> {
     let cursor: string | null | undefined;
     do {
-      const query = { limit: PAGE, ...(cursor ? { cursor } : {}) };
+      const query = { limit: PAGE, ...which, ...(cursor ? { cursor } : {}) };
       const { response, data, error } = await this.api.GET("/v1/sales/{sale}/orders", {
         params: { path: { sale }, query },
       });
@@ -166,12 +356,71 @@ export class FlashGuard {
     } while (cursor);
   }
 
+  /**
+   * Return the feed of facts page by page, also pages without facts. Each has the cursor of what follows: keep
+   * `next_cursor` once the facts of the page are dealt with, and give it as `after` when you start again. `after: "now"`
+   * skips what happened before; without `after` the feed begins with the oldest fact that is kept. With `waitSeconds` (at
+   * most half of `timeoutSeconds`) each request waits for a fact, and the pages go on for ever; without it, they end
+   * where the feed ends. A `ProblemError` with the code `cursor-expired`: facts after the cursor are gone.
+   */
+  async *facts(after?: string, options: { waitSeconds?: number } = {}): AsyncGenerator<FactPage> {
+    const wait = Math.max(0, Math.min(options.waitSeconds ?? 0, this.#mostWaitSeconds));
+    for (let cursor = after; ;) {
+      const query = { limit: PAGE, wait, ...(cursor === undefined ? {} : { after: cursor }) };
+      const { response, data, error } = await this.api.GET("/v1/facts", { params: { query } });
+      const page = dataOf(response, data, error);
+      yield page;
+      if (page.next_cursor === cursor && wait === 0) return;
+      cursor = page.next_cursor;
+    }
+  }
+
+  /** Return an order, confirmed or cancelled. */
+  async order(id: string): Promise<Reservation> {
+    const { response, data, error } = await this.api.GET("/v1/orders/{id}", { params: { path: { id } } });
+    return dataOf(response, data, error);
+  }
+
+  /** Return a sale's holds, orders and ended holds, by their ids: all that was answered before the call. */
+  async *reservations(sale: string, which: ReservationFilter = {}): AsyncGenerator<Reservation> {
+    let cursor: string | null | undefined;
+    do {
+      const query = { limit: PAGE, ...which, ...(cursor ? { cursor } : {}) };
+      const { response, data, error } = await this.api.GET("/v1/sales/{sale}/reservations", {
+        params: { path: { sale }, query },
+      });
+      const page = dataOf(response, data, error);
+      yield* page.data;
+      cursor = page.next_cursor;
+    } while (cursor);
+  }
+
+  /**
+   * Return the customer's live holds, newest first: what to offer a buyer who is refused with `sold-out` and lost the id
+   * of a hold. A buyer's token may ask for its own.
+   */
+  async held(sale: string, customer: string): Promise<Reservation[]> {
+    const holds: Reservation[] = [];
+    for await (const hold of this.reservations(sale, { customer, status: "held" })) holds.push(hold);
+    return holds.sort((one, other) => (one.created_at < other.created_at ? 1 : -1));
+  }
+
   /** Issue a short-lived token. It lets a browser act as this customer in this sale, and nothing else. */
-  async buyerToken(sale: string, customer: string, seconds?: number, key?: string): Promise<BuyerToken> {
+  async buyerToken(
+    sale: string,
+    customer: string,
+    seconds?: number,
+    key?: string,
+    identities?: Record<string, string>,
+  ): Promise<BuyerToken> {
     const { response, data, error } = await this.api.POST("/v1/sales/{sale}/buyer-tokens", {
       params: { path: { sale } },
       headers: keyed(key),
-      body: { customer, ...(seconds === undefined ? {} : { expires_in_seconds: seconds }) },
+      body: {
+        customer,
+        ...(seconds === undefined ? {} : { expires_in_seconds: seconds }),
+        ...(identities === undefined ? {} : { identities }),
+      },
     });
     return dataOf(response, data, error);
   }
@@ -194,7 +443,21 @@ function keyedBasket(one: BatchItem) {
   return { key: one.key ?? newKey(), ...basket(one.customer, one.items, one) };
 }
 
+function linesOf(items: Basket, locations: Readonly<Record<string, string>> = {}) {
+  return Object.entries(items).map(([sku, quantity]) => {
+    const location = locations[sku];
+    return location === undefined ? { sku, quantity } : { sku, quantity, location };
+  });
+}
+
 function basket(customer: string, items: Basket, options: CallOptions) {
-  const lines = Object.entries(items).map(([sku, quantity]) => ({ sku, quantity }));
-  return { customer, items: lines, ...(options.admission === undefined ? {} : { admission: options.admission }) };
+  const { admission, reference, metadata, identities, locations } = options;
+  return {
+    customer,
+    items: linesOf(items, locations),
+    ...(admission === undefined ? {} : { admission }),
+    ...(reference === undefined ? {} : { reference }),
+    ...(metadata === undefined ? {} : { metadata }),
+    ...(identities === undefined ? {} : { identities }),
+  };
 }

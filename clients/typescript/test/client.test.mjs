@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, beforeEach, describe, test } from "node:test";
 import { FlashGuard, NoAnswer, ProblemError } from "../dist/index.js";
+import { solve } from "../dist/node.js";
 
 const url = process.env.FLASHGUARD_URL;
 const bearer = process.env.FLASHGUARD_KEY;
@@ -45,6 +46,48 @@ test("a buyer gets from a hold to an order", async () => {
   assert.deepEqual(orders, [held.reservation.id]);
   const [item] = (await flashguard.sale(sale)).items;
   assert.deepEqual([item.available, item.held, item.sold], [1, 0, 2]);
+});
+
+test("the feed of facts is read page by page, to its end or for ever", async () => {
+  let cursor;
+  for await (const page of flashguard.facts("now")) cursor = page.next_cursor;
+  const sale = await openSale(3);
+  assert.ok((await flashguard.buy(sale, "ada", { unit: 1 })).granted);
+  const types = [];
+  let pages = 0;
+  for await (const page of flashguard.facts(cursor)) {
+    types.push(...page.data.filter((fact) => fact.data.sale_id === sale).map((fact) => fact.type));
+    pages += 1;
+  }
+  assert.deepEqual(types, ["sale.opened", "order.confirmed"]);
+  assert.ok(pages >= 2);
+  const following = flashguard.facts("now", { waitSeconds: 30 });
+  await following.next();
+  const next = following.next();
+  const order = await flashguard.buy(sale, "bob", { unit: 1 });
+  assert.ok((await next).value.data.some((fact) => fact.data.id === order.reservation.id));
+  await following.return();
+  await assert.rejects(flashguard.facts("no cursor").next(), { code: "invalid-request" });
+});
+
+test("what is held or bought is changed once", async () => {
+  const sale = await openSale(9);
+  const held = await flashguard.reserve(sale, "guest", { unit: 1 });
+  await nextRequestsMeet("cut-after", "502");
+  const amended = await flashguard.amend(held.reservation.id, { unit: 3 });
+  assert.deepEqual(amended.reservation.items, [{ sku: "unit", quantity: 3 }]);
+  assert.equal((await flashguard.transfer(held.reservation.id, "ada")).reservation.customer, "ada");
+  const order = (await flashguard.confirm(held.reservation.id)).reservation;
+  await nextRequestsMeet("cut-after", "cut-after");
+  const part = (await flashguard.cancel(order.id, true, { items: { unit: 1 }, reason: "too small" })).reservation;
+  assert.equal(part.status, "confirmed");
+  assert.deepEqual(part.cancelled_items, [{ sku: "unit", quantity: 1 }]);
+  await nextRequestsMeet();
+  const short = await flashguard.amend(order.id, { unit: 10 }, { key: "mine", restock: false });
+  assert.equal(short.granted, false);
+  assert.equal(short.code, "sold-out");
+  assert.equal((await seen())[0][2], "mine");
+  assert.equal((await flashguard.cancel(order.id, false)).reservation.status, "cancelled");
 });
 
 test("each change keeps its key over all tries", async () => {
@@ -142,6 +185,68 @@ describe("a buy takes effect once, whatever fails on the connection", () => {
   }
 });
 
+test("a shop adds units, and says what it counted", async () => {
+  const sale = await openSale(5);
+  assert.equal((await flashguard.restock(sale, "unit", { delta: 2 }, "found")).stock, 7);
+  assert.equal((await flashguard.restock(sale, "unit", { stock: 4 }, "counted")).stock, 4);
+});
+
+test("a shop adds, changes and removes items of an open sale", async () => {
+  const sale = await openSale(5);
+  const cap = { sku: "cap", name: "Cap", price_minor: 500, currency: "EUR", stock: 3 };
+  assert.equal((await flashguard.addItem(sale, cap)).available, 3);
+  assert.equal((await flashguard.changeItem(sale, "cap", { price_minor: 700 })).price_minor, 700);
+  const outcome = await flashguard.buy(sale, "ada", { cap: 1 });
+  assert.ok(outcome.granted);
+  assert.equal(outcome.reservation.items[0].price_minor, 700);
+  await assert.rejects(flashguard.removeItem(sale, "cap"), { code: "item-in-use" });
+  await flashguard.removeItem(sale, "unit");
+  assert.deepEqual(
+    (await flashguard.sale(sale)).items.map(({ sku }) => sku),
+    ["cap"],
+  );
+});
+
+test("a shop edits and deletes a draft", async () => {
+  const item = { sku: "unit", name: "Unit", price_minor: 100, currency: "EUR", stock: 2 };
+  const { id } = await flashguard.createSale({ name: "A draft", items: [item] });
+  const edited = await flashguard.changeSale(id, { name: "Edited", items: [{ ...item, sku: "cap" }] });
+  assert.deepEqual([edited.name, edited.items[0].sku], ["Edited", "cap"]);
+  await flashguard.deleteSale(id);
+  await flashguard.deleteSale(id);
+  await assert.rejects(flashguard.sale(id), { code: "unknown-sale" });
+  await assert.rejects(flashguard.deleteSale(await openSale(1)), { code: "sale-not-draft" });
+});
+
+test("a hold whose id was lost is found, and an order is read", async () => {
+  const sale = await openSale(2);
+  const first = await flashguard.reserve(sale, "ada", { unit: 1 });
+  const second = await flashguard.reserve(sale, "ada", { unit: 1 });
+  assert.equal((await flashguard.reserve(sale, "ada", { unit: 1 })).code, "sold-out");
+  const held = await flashguard.held(sale, "ada");
+  assert.deepEqual(
+    held.map(({ id }) => id),
+    [second.reservation.id, first.reservation.id],
+  );
+  await assert.rejects(flashguard.order(held[0].id), { code: "reservation-held" });
+  await flashguard.confirm(held[0].id);
+  assert.equal((await flashguard.order(held[0].id)).status, "confirmed");
+  assert.equal((await flashguard.held(sale, "ada")).length, 1);
+});
+
+test("an order is found by its reference", async () => {
+  const sale = await openSale(2);
+  const attached = { reference: "cart 7", metadata: { channel: "app" } };
+  const bought = await flashguard.buy(sale, "ada", { unit: 1 }, attached);
+  await flashguard.buy(sale, "bob", { unit: 1 });
+  const found = [];
+  for await (const order of flashguard.orders(sale, { reference: "cart 7" })) found.push(order);
+  assert.deepEqual(
+    found.map(({ id, reference, metadata }) => ({ id, reference, metadata })),
+    [{ id: bought.reservation.id, ...attached }],
+  );
+});
+
 test("each request gets a key of its own, and a given key is kept", async () => {
   const sale = await openSale(5);
   await nextRequestsMeet();
@@ -191,4 +296,14 @@ test("a rejected bearer is renewed once", async () => {
   const old = ["fg_live_old", "fg_live_older"];
   const rejected = new FlashGuard(url, { bearer: () => old.shift(), retry: quick });
   await assert.rejects(rejected.buy(sale, "ada", { unit: 1 }), { code: "unauthenticated" });
+});
+
+test("a ticket of a room that demands a proof of work is taken with one", async () => {
+  const sale = await openSale(2, { waiting_room: { mode: "fifo", proof_of_work: true, proof_tries: 9 } });
+  await assert.rejects(flashguard.ticket(sale, "ada"), { code: "proof-required" });
+  const taken = await flashguard.ticket(sale, "ada", { solve });
+  assert.equal((await flashguard.ticket(sale, "ada", { ticket: taken.ticket })).id, taken.id);
+  const { status, admission } = await flashguard.place(sale, taken.id);
+  assert.equal(status, "admitted");
+  assert.ok((await flashguard.buy(sale, "ada", { unit: 1 }, { admission })).granted);
 });

@@ -4,6 +4,7 @@ import Link from "next/link";
 import { useEffect, useState } from "react";
 import { api, bearer, detailOf, exact, type Sale } from "@/lib/api/client";
 import { count } from "@/lib/format";
+import { unitsIn } from "@/lib/stock";
 import { Empty, Pill, Text, type Tone } from "./ui";
 
 export const SALE_TONES: Record<Sale["status"], Tone> = {
@@ -98,8 +99,8 @@ export function SaleList({
                 <td>
                   <Pill tone={SALE_TONES[sale.status]}>{sale.status}</Pill>
                 </td>
-                <td className="num">{count(sale.items.reduce((sum, item) => sum + item.available, 0))}</td>
-                <td className="num">{count(sale.items.reduce((sum, item) => sum + item.sold, 0))}</td>
+                <td className="num">{count(unitsIn(sale, "available"))}</td>
+                <td className="num">{count(unitsIn(sale, "sold"))}</td>
               </tr>
             ))}
           </tbody>

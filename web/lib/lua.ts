@@ -77,7 +77,7 @@ export const RULES: Rule[] = [
     text: "A sale opens and ends by the clock of the Valkey server, whatever a client's clock says.",
   },
   {
-    at: "add_used(",
+    at: "count_used(sale",
     title: "Check passed: decrement",
     text: "A buy moves units to sold; a hold moves them to held, with a deadline. Both join the batch's journal entry.",
   },

@@ -1,22 +1,32 @@
-/** An ALTCHA challenge (version 2, SHA-256): find the counter whose hash starts with `keyPrefix`. */
-export type Challenge = {
-  parameters: { nonce: string; salt: string; keyPrefix: string; keyLength: number };
-  signature?: string;
-};
+/** An ALTCHA challenge (version 2): it hides a number, from which scrypt derives a key that begins with `keyPrefix`. */
+export type Challenge = { parameters: { keyPrefix: string }; signature?: string };
 
-const bytes = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
-const hex = (data: Uint8Array) => Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
+type Solution = { counter: number; derivedKey: string };
 
-/** Return the solution as the API expects it. Needs HTTPS or localhost: elsewhere browsers have no `crypto.subtle`. */
+/** ALTCHA's own worker, as a file of its own: the browser loads it when a proof is asked for. */
+const WORKER = new URL("altcha/workers/scrypt", import.meta.url);
+/** Start a worker. In a function: else the bundler starts a script that imports this one, which its policy forbids. */
+const started = (address: URL) => new Worker(address);
+const MOST_WORKERS = 4;
+const SOLVE_MS = 120_000;
+
+/** Return the solution as the API expects it: several workers share the numbers to try. */
 export async function solve(challenge: Challenge): Promise<string> {
-  const { nonce, salt, keyPrefix, keyLength } = challenge.parameters;
-  const head = bytes(salt + nonce);
-  const tried = new Uint8Array(head.length + 4);
-  tried.set(head);
-  const counters = new DataView(tried.buffer);
-  for (let counter = 0; ; counter++) {
-    counters.setUint32(head.length, counter);
-    const derivedKey = hex(new Uint8Array(await crypto.subtle.digest("SHA-256", tried)).slice(0, keyLength));
-    if (derivedKey.startsWith(keyPrefix)) return btoa(JSON.stringify({ challenge, solution: { counter, derivedKey } }));
+  const count = Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 1);
+  const workers = Array.from({ length: count }, () => started(WORKER));
+  try {
+    const solution = await Promise.race(
+      workers.map(
+        (worker, counterStart) =>
+          new Promise<Solution>((resolve, reject) => {
+            worker.onmessage = ({ data }) => (data?.derivedKey ? resolve(data) : reject(new Error("no solution")));
+            worker.onerror = () => reject(new Error("the solver can't be loaded"));
+            worker.postMessage({ type: "work", challenge, counterStart, counterStep: count, timeout: SOLVE_MS });
+          }),
+      ),
+    );
+    return btoa(JSON.stringify({ challenge, solution }));
+  } finally {
+    workers.forEach((worker) => worker.terminate());
   }
 }

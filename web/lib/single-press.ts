@@ -1,7 +1,11 @@
 import type { KeyboardEvent, MouseEvent } from "react";
 
-/** Return the button of an event, unless it is a toggle: two quick presses of a toggle undo each other. */
-const button = (target: EventTarget) => (target as Element).closest("button:not([aria-pressed])");
+const SINGLE = "button:not([aria-pressed], [data-step])";
+/**
+ * Return the button of an event, unless every press counts: two quick presses of a toggle undo each other, those of a
+ * stepper (`data-step`) add up.
+ */
+const button = (target: EventTarget) => (target as Element).closest(SINGLE);
 
 /**
  * Handlers for a page's root: they stop the second click of a double click and the repeats of a key held down. Another

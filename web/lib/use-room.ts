@@ -66,11 +66,10 @@ export function useRoom(sale: Sale | null): Room {
       if ((answer.error as Problem | undefined)?.code === "proof-required") {
         setMessage("One moment: your browser is solving a challenge against bots.");
         const challenge = await api.GET("/v1/sales/{sale}/challenge", path);
-        if (challenge.data)
-          answer = await api.POST("/v1/sales/{sale}/tickets", {
-            ...path,
-            body: { ...body, proof: await solve(challenge.data as Challenge) },
-          });
+        if (!challenge.data) return setMessage(detailOf(challenge.error));
+        const proof = await solve(challenge.data as Challenge).catch(() => null);
+        if (!proof) return setMessage("Your browser could not solve the challenge. Try again.");
+        answer = await api.POST("/v1/sales/{sale}/tickets", { ...path, body: { ...body, proof } });
         setMessage("");
       }
       if (answer.data) update(answer.data);

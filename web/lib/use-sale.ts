@@ -41,9 +41,13 @@ export function useSale(id: string | null, key = ""): WatchedSale {
           (old) =>
             old && {
               ...old,
-              items: old.items.map((item) => ({
-                ...item,
-                ...change.items.find((changed) => changed.sku === item.sku),
+              items: old.items.map((item) => {
+                const changed = change.items.find((each) => each.sku === item.sku);
+                return { ...item, ...changed, locations: changed?.locations ?? item.locations };
+              }),
+              pools: old.pools.map((pool) => ({
+                ...pool,
+                ...change.pools.find((changed) => changed.id === pool.id),
               })),
             },
         ),

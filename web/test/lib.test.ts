@@ -96,6 +96,7 @@ test("a report is well-formed XML, whatever its texts contain", () => {
     retries: 0,
     latency_histogram: [],
     behind: "lane" as const,
+    stocks: [],
   };
   const svg = reportSvg({
     id: "a1",

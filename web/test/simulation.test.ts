@@ -42,6 +42,7 @@ const run: RunResult = {
     [2, 500],
   ],
   behind: "framework",
+  stocks: [],
 };
 const fresh: Simulation = {
   id: "a1",

@@ -5,7 +5,7 @@ import { POLL_MS, useSale } from "@/lib/use-sale";
 import { FakeSource } from "./fake-source";
 
 const newest = () => FakeSource.all.at(-1)!;
-const sale = (available: number) => ({ id: "drop", items: [{ sku: "unit", available }] });
+const sale = (available: number) => ({ id: "drop", items: [{ sku: "unit", available }], pools: [] });
 
 function refuse() {
   newest().readyState = FakeSource.CLOSED;

@@ -8,7 +8,10 @@ export type Audited = { report: Audit; at: string };
 /** Return whether the units of the sale have moved since the audit. */
 export function isOutdated(report: Audit, sale: Sale): boolean {
   return report.items.some((row) => {
-    const now = sale.items.find((item) => item.sku === row.sku);
+    const now =
+      row.kind === "pool"
+        ? sale.pools.find((pool) => pool.id === row.sku)
+        : sale.items.find((item) => item.sku === row.sku);
     const [stock, held, sold] = [
       row.memory_stock ?? row.stock,
       row.memory_held ?? row.held,
@@ -51,9 +54,10 @@ export function AuditTable({ audited: { report, at }, old }: { audited: Audited;
               <tr key={row.sku}>
                 <td>
                   <Text>{row.sku}</Text>
+                  {row.kind === "pool" && <span className="text-soft"> (pool)</span>}
                 </td>
-                <td>{count(row.stock)}</td>
-                <td>{count(row.available)}</td>
+                <td>{row.stock === null ? "none" : count(row.stock)}</td>
+                <td>{row.available === null ? "" : count(row.available)}</td>
                 <td>{count(row.held)}</td>
                 <td>{count(row.sold)}</td>
                 <td>{count(row.oversold)}</td>

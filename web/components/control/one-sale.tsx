@@ -3,18 +3,23 @@
 import Link from "next/link";
 import { useState } from "react";
 import { Download, Pause, Play, RotateCw, ShieldCheck } from "lucide-react";
-import { api, bearer, exact, type Audit, type Item, type Sale } from "@/lib/api/client";
+import { api, bearer, exact, type Audit, type Item, type Pool, type Sale } from "@/lib/api/client";
 import { download } from "@/lib/download";
-import { count } from "@/lib/format";
 import { useAction, type KeyedRequest } from "@/lib/use-action";
 import type { WatchedSale } from "@/lib/use-sale";
 import { Curl } from "../curl";
 import { ActionMessage, Banner, Empty, Panel, Pill, Text } from "../ui";
 import { SALE_TONES } from "../sale-list";
 import { AuditTable, isOutdated, type Audited } from "./audit-table";
+import { Draft } from "./draft";
+import { AddItem, EditItem } from "./items";
 import { Orders } from "./orders";
+import { Restocked, RestockForm, type Restock } from "./restock-form";
 import { SaleFigures } from "./sale-figures";
 import { StockBar } from "./stock-bar";
+
+/** A bar, and beside it the form that restocks it. */
+const ROW = "grid items-end gap-x-6 gap-y-2 md:grid-cols-[minmax(0,1fr)_16.5rem]";
 
 type StatusChange = "open" | "pause" | "close";
 
@@ -93,24 +98,26 @@ export function OneSale({
         return "Orders downloaded.";
       },
     });
-  const restock = (item: Item, form: HTMLFormElement) => {
-    const body = { delta: Number(new FormData(form).get("delta")), reason: "control room" };
-    return act({
-      name: `restock:${id}:${item.sku}`,
+  const restock = (item: Item | Pool, change: Restock, form: HTMLFormElement, location?: string) => {
+    const body = { ...change, reason: "control room", ...(location !== undefined && { location }) };
+    return act<Item | Pool>({
+      name: `restock:${id}:${"sku" in item ? item.sku : item.id}`,
       content: body,
       call: (request) =>
-        api.POST("/v1/sales/{sale}/items/{sku}/restock", {
-          params: { path: { sale: id, sku: item.sku } },
-          ...headersOf(request),
-          body,
-        }),
+        "sku" in item
+          ? api.POST("/v1/sales/{sale}/items/{sku}/restock", {
+              params: { path: { sale: id, sku: item.sku } },
+              ...headersOf(request),
+              body,
+            })
+          : api.POST("/v1/sales/{sale}/pools/{pool}/restock", {
+              params: { path: { sale: id, pool: item.id } },
+              ...headersOf(request),
+              body,
+            }),
       done: (now) => {
         form.reset();
-        return (
-          <>
-            Restocked <Text>{now.name}</Text> by {count(body.delta)}: its stock is {count(now.stock)}.
-          </>
-        );
+        return <Restocked change={change} item={now} />;
       },
     });
   };
@@ -137,12 +144,45 @@ export function OneSale({
           )
         }
       >
-        <div className="grid gap-4">
+        <ul className="grid gap-4">
           {sale?.items.map((item) => (
-            <StockBar key={item.sku} item={item} live={live} />
+            <li key={item.sku} className="grid gap-3">
+              <div className={ROW}>
+                <StockBar item={item} live={live} />
+                {item.stock !== null && item.locations.length === 0 && (
+                  <RestockForm item={item} busy={busy} restock={(...form) => void restock(...form)} />
+                )}
+              </div>
+              {item.locations.length > 0 && (
+                <ul aria-label={`${item.name} at its locations`} className="grid gap-3 border-l border-line pl-4">
+                  {item.locations.map((at) => {
+                    const name = sale.locations.find((each) => each.id === at.id)?.name ?? at.id;
+                    const place = { ...at, name };
+                    return (
+                      <li key={at.id} className={ROW}>
+                        <StockBar item={place} kind="location" live={live} />
+                        <RestockForm
+                          item={{ ...place, name: `${item.name} at ${name}` }}
+                          busy={busy}
+                          restock={(_, change, form) => void restock(item, change, form, at.id)}
+                        />
+                      </li>
+                    );
+                  })}
+                </ul>
+              )}
+              {sale.status !== "draft" && <EditItem sale={sale} item={item} admin={admin} />}
+            </li>
           ))}
-        </div>
+          {sale?.pools.map((pool) => (
+            <li key={pool.id} className={ROW}>
+              <StockBar item={pool} kind="pool" live={live} />
+              <RestockForm item={pool} busy={busy} restock={(...form) => void restock(...form)} />
+            </li>
+          ))}
+        </ul>
         {!sale && <p className="text-soft">Loading…</p>}
+        {sale && sale.status !== "closed" && <AddItem sale={sale} admin={admin} />}
         <div className="mt-4 flex flex-wrap items-end gap-x-6 gap-y-3 border-t border-line pt-4">
           <div className="flex flex-wrap gap-2">
             <button className="btn" disabled={busy || !allowed.open} onClick={() => void changeStatus("open")}>
@@ -173,32 +213,15 @@ export function OneSale({
               Orders as CSV
             </button>
           </div>
-          {sale?.items.map((item) => (
-            <form
-              key={item.sku}
-              className="flex min-w-0 flex-wrap items-end gap-2"
-              onSubmit={(event) => {
-                event.preventDefault();
-                void restock(item, event.currentTarget);
-              }}
-            >
-              <label className="label min-w-0 text-xs">
-                <span>
-                  Restock <Text>{item.name}</Text> by
-                </span>
-                <input className="field !min-h-8 !w-28" name="delta" type="number" placeholder="10, or −10" required />
-              </label>
-              <button className="btn" disabled={busy}>
-                Restock
-              </button>
-            </form>
-          ))}
         </div>
         <ActionMessage result={result} />
         <Curl path={`/v1/sales/${id}/audit`} admin />
       </Panel>
+      {sale?.status === "draft" && sale.spread === 1 && (
+        <Draft sale={sale} admin={admin} replace={replace} changed={changed} />
+      )}
       {audited && <AuditTable audited={audited} old={sale !== null && isOutdated(audited.report, sale)} />}
-      <Orders id={id} admin={admin} changed={sale?.items} />
+      <Orders id={id} admin={admin} items={sale?.items} />
     </>
   );
 }

@@ -1,10 +1,11 @@
 "use client";
 
 import { useEffect, useRef, useState } from "react";
-import { api, bearer, detailOf, exact, type Reservation } from "@/lib/api/client";
+import { api, bearer, detailOf, exact, type Item, type Reservation } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
 import { Copy } from "../curl";
 import { Empty, Panel, Pill, Text } from "../ui";
+import { ChangeOrder } from "./order-change";
 
 /** A sale under load changes ten times a second; the orders are read about twice a second. */
 const READ_MS = 400;
@@ -12,18 +13,18 @@ const READ_MS = 400;
 const AGAIN_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 
-export function Orders({ id, admin, changed }: { id: string; admin: string; changed: unknown }) {
+export function Orders({ id, admin, items = [] }: { id: string; admin: string; items: Item[] | undefined }) {
   const [orders, setOrders] = useState<Reservation[] | null>(null);
   const [search, setSearch] = useState("");
   const [error, setError] = useState("");
   const due = useRef<number[]>([]); // when to read, in Unix milliseconds
   useEffect(() => {
     due.current = [Date.now(), Date.now() + AGAIN_MS];
-  }, [changed, search]);
+  }, [items, search]);
   useEffect(() => {
     let cancelled = false;
     let reading = false;
-    const ask = (filter: { customer?: string; id?: string }) =>
+    const ask = (filter: { customer?: string; id?: string; reference?: string }) =>
       api.GET("/v1/sales/{sale}/orders", {
         params: { path: { sale: id }, query: { newest: true, limit: 20, ...filter } },
         headers: bearer(admin),
@@ -32,13 +33,13 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
     const read = async () => {
       reading = true;
       due.current = due.current.filter((at) => at > Date.now());
-      const answers = await Promise.all(search ? [ask({ customer: search }), ask({ id: search })] : [ask({})]).catch(
-        () => [],
-      );
+      const filters = search ? [{ customer: search }, { id: search }, { reference: search }] : [{}];
+      const answers = await Promise.all(filters.map(ask)).catch(() => []);
       if (cancelled) return;
       reading = false;
       const good = answers.filter((answer) => answer.data);
-      if (good.length) setOrders(exact<Reservation[]>(good.flatMap((answer) => answer.data?.data ?? [])));
+      const found = exact<Reservation[]>(good.flatMap((answer) => answer.data?.data ?? []));
+      if (good.length) setOrders([...new Map(found.map((order) => [order.id, order])).values()]);
       else due.current.push(Date.now() + AGAIN_MS);
       setError(good.length ? "" : detailOf(answers[0]?.error));
     };
@@ -55,7 +56,7 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
       title="Newest orders"
       aside={
         <label className="flex flex-wrap items-center gap-2 text-soft">
-          Customer or order id
+          Customer, order id or reference
           <input
             className="field !min-h-8 !w-56 text-ink"
             type="search"
@@ -75,7 +76,7 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
         !error && <p className="text-soft">Loading…</p>
       ) : !orders.length ? (
         <Empty title={search ? "No order matches." : "No order yet"}>
-          {search ? "Enter a complete customer or a complete order id." : "Open the sale and buy in its storefront."}
+          {search ? "Enter a complete customer, order id or reference." : "Open the sale and buy in its storefront."}
         </Empty>
       ) : (
         <div className={`overflow-x-auto ${error ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Orders">
@@ -91,7 +92,13 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
             </thead>
             <tbody>
               {orders.map((order) => (
-                <OrderRow key={order.id} order={order} />
+                <OrderRow
+                  key={order.id}
+                  order={order}
+                  items={items}
+                  admin={admin}
+                  changed={() => due.current.push(Date.now(), Date.now() + AGAIN_MS)}
+                />
               ))}
             </tbody>
           </table>
@@ -101,27 +108,75 @@ export function Orders({ id, admin, changed }: { id: string; admin: string; chan
   );
 }
 
-function OrderRow({ order }: { order: Reservation }) {
+function OrderRow({
+  order,
+  items,
+  admin,
+  changed,
+}: {
+  order: Reservation;
+  items: Item[];
+  admin: string;
+  changed: () => void;
+}) {
+  const [open, setOpen] = useState(false);
   const cancelled = order.status === "cancelled";
   return (
-    <tr className={cancelled ? "text-soft" : ""}>
-      <td>{cancelled ? <Cancelled order={order} /> : <Pill tone="good">{order.status}</Pill>}</td>
-      <td>
-        <Text>{order.customer}</Text>
-      </td>
-      <td className={`num ${cancelled ? "line-through" : ""}`}>
-        {count(order.items.reduce((sum, line) => sum + line.quantity, 0))}
-      </td>
-      <td>{order.confirmed_at && time(order.confirmed_at)}</td>
-      <td>
-        <span className="flex items-center gap-2">
-          <code>{order.id}</code>
-          <Copy text={order.id} />
-        </span>
-      </td>
-    </tr>
+    <>
+      <tr className={cancelled ? "text-soft" : ""}>
+        <td>
+          {cancelled ? (
+            <Cancelled order={order} />
+          ) : (
+            <span className="flex items-center gap-2">
+              <Pill tone="good">{order.status}</Pill>
+              <button type="button" className="btn btn-small" aria-expanded={open} onClick={() => setOpen(!open)}>
+                Change
+              </button>
+            </span>
+          )}
+        </td>
+        <td>
+          <Text>{order.customer}</Text>
+        </td>
+        <td className={`num ${cancelled ? "line-through" : ""}`}>
+          {count(units(order.items))}
+          {items.length > 1 && <Lines lines={order.items} />}
+          {!cancelled && order.cancelled_items?.length ? (
+            <span className="block text-xs text-soft">{count(units(order.cancelled_items))} cancelled</span>
+          ) : null}
+        </td>
+        <td>{order.confirmed_at && time(order.confirmed_at)}</td>
+        <td>
+          <span className="flex items-center gap-2">
+            <code>{order.id}</code>
+            <Copy text={order.id} />
+          </span>
+          {order.reference && (
+            <span className="block text-xs text-soft">
+              <Text>{order.reference}</Text>
+            </span>
+          )}
+        </td>
+      </tr>
+      {open && (
+        <tr>
+          <td colSpan={5} className="!whitespace-normal">
+            <ChangeOrder order={order} items={items} admin={admin} done={changed} />
+          </td>
+        </tr>
+      )}
+    </>
   );
 }
+
+const Lines = ({ lines }: { lines: Reservation["items"] }) => (
+  <span className="block text-xs text-soft">
+    <Text>{lines.map(({ sku, quantity }) => `${count(quantity)} × ${sku}`).join(", ")}</Text>
+  </span>
+);
+
+const units = (lines: Reservation["items"]) => lines.reduce((sum, line) => sum + line.quantity, 0);
 
 function Cancelled({ order: { cancelled_at, cancel_reason, restocked } }: { order: Reservation }) {
   return (

@@ -2,6 +2,7 @@
 
 import type { Sale } from "@/lib/api/client";
 import { count, rate as shown } from "@/lib/format";
+import { unitsIn } from "@/lib/stock";
 import { CHART_SECONDS, FIGURE_SECONDS, useRate } from "@/lib/use-rate";
 import { useSystem } from "@/lib/use-system";
 import { Stat } from "../ui";
@@ -9,8 +10,7 @@ import { Stat } from "../ui";
 /** How fast a sale sells, and how far the ledger lags behind. */
 export function SaleFigures({ sale, live }: { sale: Sale; live: boolean }) {
   const { system, lost } = useSystem();
-  const total = (name: "stock" | "available" | "held" | "sold") =>
-    sale.items.reduce((sum, item) => sum + item[name], 0);
+  const total = (name: "stock" | "held" | "sold") => unitsIn(sale, name);
   const { steps, rate } = useRate(total("sold"), live);
   const recorder = system?.components.recorder;
   const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });

@@ -1,4 +1,4 @@
-import type { Item } from "@/lib/api/client";
+import type { Item, Pool } from "@/lib/api/client";
 import { count } from "@/lib/format";
 import { Pill, Text } from "../ui";
 
@@ -8,10 +8,10 @@ const PARTS = [
   ["sold", "info"],
 ] as const;
 
-/** An item's units: available, held and sold. */
-export function StockBar({ item, live }: { item: Item; live: boolean }) {
+/** The units of an item, of a pool or of a location: available, held and sold. `kind`: what it is, if not an item. */
+export function StockBar({ item, kind = "", live }: { item: Item | Pool; kind?: string; live: boolean }) {
   return (
-    <div className={live ? "" : "stale"}>
+    <div className={`min-w-0 ${live ? "" : "stale"}`}>
       <div className="flex flex-wrap items-center gap-x-4 gap-y-1">
         <strong className="font-semibold">
           <Text>{item.name}</Text>
@@ -24,7 +24,16 @@ export function StockBar({ item, live }: { item: Item; live: boolean }) {
             </span>
           </span>
         ))}
-        <span className="ml-auto text-soft">stock {count(item.stock)}</span>
+        {"sku" in item && item.uses.length > 0 && (
+          <span className="text-soft">
+            uses <Text>{item.uses.map((use) => `${count(use.quantity)} × ${use.pool}`).join(", ")}</Text>
+          </span>
+        )}
+        {"sku" in item && !item.on_sale && <Pill tone="warn">not on sale</Pill>}
+        <span className="ml-auto text-soft">
+          {kind && `${kind}, `}
+          {item.stock === null ? "no stock of its own" : `stock ${count(item.stock)}`}
+        </span>
         {!live && <Pill tone="warn">stale</Pill>}
       </div>
       <div aria-hidden className="mt-2 flex h-2.5 gap-px overflow-hidden rounded-sm bg-raised">

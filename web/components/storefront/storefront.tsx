@@ -7,7 +7,7 @@ import { useRoom } from "@/lib/use-room";
 import { useSale } from "@/lib/use-sale";
 import { SALE_TONES, SaleList } from "../sale-list";
 import { Banner, Empty, PageHeader, Panel, Pill, Text } from "../ui";
-import { Offer } from "./offer";
+import { Shop } from "./shop";
 import { WaitingRoom } from "./waiting-room";
 
 export function Storefront() {
@@ -55,9 +55,7 @@ export function Storefront() {
         !sale && <Empty title="Loading…" />
       )}
       {sale?.waiting_room && <WaitingRoom sale={sale} room={room} now={now} />}
-      {sale?.items.map((item) => (
-        <Offer key={`${sale.id} ${item.sku}`} sale={sale} item={item} connection={connection} room={room} />
-      ))}
+      {sale && <Shop key={sale.id} sale={sale} connection={connection} room={room} now={now} />}
     </div>
   );
 }

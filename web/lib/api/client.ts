@@ -25,6 +25,7 @@ api.use({
 type Schemas = components["schemas"];
 export type Sale = Schemas["SaleView"];
 export type Item = Schemas["ItemView"];
+export type Pool = Schemas["PoolView"];
 export type Reservation = Schemas["ReservationView"];
 export type Place = Schemas["PlaceView"];
 export type System = Schemas["SystemView"];

@@ -29,42 +29,35 @@ FSYNC_CLOUD, NETWORK_CLOUD = 0.001, 0.0002
 LOADS: Final = (64, 256, 1000)
 
 
-def calibrated(rows: Sequence[Row], scenario: str = "buy", target: str = "flashguard") -> Costs:
-    """Return costs per request and per batch, by least squares over the loads.
+def fitted(rows: Sequence[Row], part: str) -> tuple[float, float]:
+    """Return a part's CPU per answer and per batch, by least squares over the loads.
 
     With C connections half of them are in one batch while the other half is on its way, so CPU per answer is
     `each + batch / (C / 2)`.
     """
+    points = [(2 / row.connections, row.cpu_us[part] * MICRO) for row in rows if part in row.cpu_us]
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    batch = max(slope, 0.0)
+    return max(mean_y - batch * mean_x, 0.0), batch
 
-    def fit(part: str) -> tuple[float, float]:
-        points = [
-            (2 / row.connections, row.cpu_us[part])
-            for row in rows
-            if (row.scenario, row.target) == (scenario, target) and part in row.cpu_us
-        ]
-        mean_x = sum(x for x, _ in points) / len(points)
-        mean_y = sum(y for _, y in points) / len(points)
-        slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum(
-            (x - mean_x) ** 2 for x, _ in points
-        )
-        return max(mean_y - slope * mean_x, 0.0), max(slope, 0.0)
 
-    def middle_cpu(part: str) -> float:
-        return (
-            middle(row.cpu_us[part] for row in rows if (row.scenario, row.target) == (scenario, target))
-            or 0.0
-        )
-
-    decide, batch = fit("valkey")
+def calibrated(rows: Sequence[Row], scenario: str = "buy", target: str = "flashguard") -> Costs:
+    """Return costs per request and per batch."""
+    measured = [row for row in rows if (row.scenario, row.target) == (scenario, target)]
+    api, turn = fitted(measured, "api")
+    decide, batch = fitted(measured, "valkey")
     # One per call, 16 in flight (`small`): call + read / 8 beside the request's own; `batch` is call + read.
-    alone = (middle(row.cpu_us["valkey"] for row in select(rows, "small", "library", 16)) or 0.0) - decide
+    small = select(rows, "small", "library", 16)
+    alone = (middle(row.cpu_us["valkey"] for row in small) or 0.0) * MICRO - decide
     read = max((batch - alone) / (1 - 1 / 8), 0.0)
-    fold, group = fit("recorder")
-    row_cost, transaction = fit("postgres")
+    fold, group = fitted(measured, "recorder")
+    row_cost, transaction = fitted(measured, "postgres")
     return Costs(
-        client=middle_cpu("client") * MICRO, api=middle_cpu("api") * MICRO,
-        call=max(batch - read, 0.0) * MICRO, decide=decide * MICRO, read=read * MICRO,
-        group=group * MICRO, fold=fold * MICRO, transaction=transaction * MICRO, row=row_cost * MICRO,
+        client=(middle(row.cpu_us["client"] for row in measured) or 0.0) * MICRO, api=api, turn=turn,
+        call=max(batch - read, 0.0), decide=decide, read=read,
+        group=group, fold=fold, transaction=transaction, row=row_cost,
         fsync=FSYNC_HERE, network=0.0,
     )  # fmt: skip
 
@@ -72,11 +65,11 @@ def calibrated(rows: Sequence[Row], scenario: str = "buy", target: str = "flashg
 def refusing(rows: Sequence[Row], costs: Costs) -> Costs:
     """Return the costs for a sold-out crowd: cheaper to decide, nothing to record."""
     measured = [row for row in rows if (row.scenario, row.target) == ("sold-out", "sold-out")]
-    api, valkey, client = (
-        middle(row.cpu_us[part] for row in measured) or 0.0 for part in ("api", "valkey", "client")
+    api, turn = fitted(measured, "api")
+    valkey, client = (
+        (middle(row.cpu_us[part] for row in measured) or 0.0) * MICRO for part in ("valkey", "client")
     )
-    decide = max(valkey * MICRO - costs.call / 128, MICRO)
-    return replace(costs, api=api * MICRO, decide=decide, client=client * MICRO)
+    return replace(costs, api=api, turn=turn, decide=max(valkey - costs.call / 128, MICRO), client=client)
 
 
 def validated(rows: Sequence[Row], costs: Costs, seconds: float, seed: int) -> list[dict[str, Any]]:
@@ -109,9 +102,10 @@ def validated(rows: Sequence[Row], costs: Costs, seconds: float, seed: int) -> l
 
 def parts_for(offered: float, costs: Costs, partitions: int, *, recorded: bool) -> Plan:
     """Return a plan with the workers and PostgreSQL cores that `FULL` requires."""
-    workers = math.ceil(offered * costs.api / FULL)
+    # Calls and groups of 64 or more, usually.
+    workers = math.ceil(offered * (costs.api + costs.turn / 64) / FULL)
     workers = math.ceil(workers / partitions) * partitions
-    cores = math.ceil(offered * (costs.row + costs.transaction / 64) / FULL)  # groups of 64 or more, usually
+    cores = math.ceil(offered * (costs.row + costs.transaction / 64) / FULL)
     return Plan(workers, partitions, offered=offered, durable=recorded, recorded=recorded, ledger_cores=cores)
 
 

@@ -47,13 +47,15 @@ def plot(rows: Sequence[Row], note: str) -> str:
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, list[Bar]]]:
-    """Return the panels in order; a scenario that was not measured is left out."""
+    """Return the panels in order; what was not measured is left out."""
     found: list[tuple[str, list[Bar]]] = []
     for scenario, title in (("buy", "Durable buy of one hot item"), ("hold", "Hold of one hot item")):
         for connections in sorted(
             {row.connections for row in rows if row.scenario == scenario}, reverse=True
         ):
-            names = dict.fromkeys(row.target for row in rows if row.scenario == scenario)
+            names = dict.fromkeys(
+                row.target for row in rows if (row.scenario, row.connections) == (scenario, connections)
+            )
             bars = [
                 bar(rows, scenario, name, connections, name, ours=name.startswith("flashguard"))
                 for name in names

@@ -15,9 +15,9 @@ import simpy
 Steps = Generator[simpy.Event, Any, None]
 MAX_BATCH: Final = 512
 GROUP_ENTRIES: Final = 256
-TURN: Final = 32
+TURN: Final = 64
 """Requests that a worker's loop reads at a time."""
-PRESS: Final = 4
+PRESS: Final = 32
 """Answers that the client reads before it sends again."""
 SLICE: Final = 0.0002
 """Seconds after which a part that shares cores yields to others."""
@@ -29,6 +29,9 @@ class Costs:
 
     client: float
     api: float
+    """The API's per request."""
+    turn: float
+    """The API's per script call: to send it, and to read its answers."""
     call: float
     """Valkey's per script call, whatever its size."""
     decide: float
@@ -216,6 +219,8 @@ class Worker:
         self.inbox: list[float] = []
         self.queues: dict[int, list[float]] = {home: [] for home in self.homes}
         self.under_way: set[int] = set()
+        self.turns = 0
+        """Calls sent, whose own cost the next turn pays: a worker has one thread."""
         self.woken = self.env.event()
         self.env.process(self._turns())
 
@@ -226,7 +231,8 @@ class Worker:
             self.woken.succeed()
 
     def _turns(self) -> Steps:
-        plan, rate = self.place.plan, self.place.plan.offered / self.place.plan.workers
+        plan, costs = self.place.plan, self.place.costs
+        rate = plan.offered / plan.workers
         came = self.env.now
         while True:
             if plan.connections and not self.inbox:
@@ -241,7 +247,8 @@ class Worker:
                 else:
                     came = self.env.now
             some, self.inbox = self.inbox[:TURN], self.inbox[TURN:]
-            yield from self.place.work("api", self.place.costs.api * len(some))
+            turns, self.turns = self.turns, 0
+            yield from self.place.work("api", costs.api * len(some) + costs.turn * turns)
             for sent in some:
                 home = self.homes[0] if len(self.homes) == 1 else self.place.random.choice(self.homes)
                 self.queues[home].append(sent)
@@ -255,6 +262,7 @@ class Worker:
         yield self.env.timeout(0)  # requests of the same turn go into the same call
         while self.queues[home]:
             batch, self.queues[home] = self.queues[home][:MAX_BATCH], self.queues[home][MAX_BATCH:]
+            self.turns += 1
             yield self.env.timeout(costs.network)
             yield place.parts[home].call(costs.call + costs.decide * len(batch))
             yield self.env.timeout(costs.network)

@@ -15,7 +15,8 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,9 @@ async def measure(guard: FlashGuard, people: int, mode: RoomMode) -> dict[str, A
     }
 
 
-async def run(folder: Path, people: int) -> dict[str, Any]:
+@asynccontextmanager
+async def serving(folder: Path, connections: int = 1) -> AsyncIterator[list[FlashGuard]]:
+    """Run servers and a recorder, and yield this many FlashGuards on them."""
     async with EmbeddedServers(folder / "data") as servers:
         ledger = await Ledger.connect(servers.database_url, prepared=True)
         await ledger.migrate(1)
@@ -148,19 +151,28 @@ async def run(folder: Path, people: int) -> dict[str, Any]:
         recorder = asyncio.create_task(Recorder(Kernel(client), ledger, settings, 1).run())
         identities = Identities()
         try:
-            async with (
-                await FlashGuard.connect(settings, ring=identities.ring) as guard,
-                identities.following(guard.ledger),
-            ):
-                while not (await guard.kernel.head(0)).get("epoch"):
+            async with AsyncExitStack() as open_now:
+                guards = [
+                    await open_now.enter_async_context(
+                        await FlashGuard.connect(settings, ring=identities.ring)
+                    )
+                    for _ in range(connections)
+                ]
+                await open_now.enter_async_context(identities.following(guards[0].ledger))
+                while not (await guards[0].kernel.head(0)).get("epoch"):
                     await asyncio.sleep(0.1)
-                return {mode.value: await measure(guard, people, mode) for mode in RoomMode}
+                yield guards
         finally:
             recorder.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await recorder
             await client.aclose()
             await ledger.close()
+
+
+async def run(folder: Path, people: int) -> dict[str, Any]:
+    async with serving(folder) as [guard]:
+        return {mode.value: await measure(guard, people, mode) for mode in RoomMode}
 
 
 def main() -> None:

@@ -39,7 +39,9 @@ BLOCK: Final = re.compile(r"(<!-- from the (?:code|bench): (\w+) -->\n).*?(<!-- 
 
 WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.SOLD_OUT: "Try again when a hold may have expired; `sku` and `available` say what is short.",
-    Code.LIMIT_REACHED: "`limit` is the sale's. Expired and released holds do not count.",
+    Code.LIMIT_REACHED: "`sku` says of which item, `by` by which identity; neither: of the customer. "
+    "Expired and released holds do not count.",
+    Code.IDENTITY_REQUIRED: "Name `by` in `identities`, or in those of the buyer's token.",
     Code.HOLD_BUDGET_REACHED: "Confirm or release one; `limit` is the sale's. A direct order stays possible.",
     Code.COOLING_DOWN: "Hold again after `retry_after_seconds`. A direct order stays possible.",
     Code.NO_WAITING_LIST: "The shop can set `waiting_list`.",
@@ -47,16 +49,27 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.ALREADY_WAITING: "`detail` names the entry; leave it to join for another item.",
     Code.UNKNOWN_ENTRY: "Check the id.",
     Code.SALE_NOT_OPEN: "`detail` names the sale's status. Wait for `starts_at`, or give up.",
+    Code.SALE_NOT_DRAFT: "pause it and restock, or close it and create another",
     Code.RESERVATION_EXPIRED: "Reserve again, with a new key.",
     Code.RESERVATION_RELEASED: "Reserve again, with a new key.",
     Code.RESERVATION_CONFIRMED: "It is an order; read it.",
     Code.RESERVATION_CANCELLED: "Reserve again, with a new key, while units are left.",
     Code.RESERVATION_HELD: "Release it; only an order can be cancelled.",
+    Code.RESERVATION_AMENDED: "Read it, amend it again, then confirm.",
     Code.REQUEST_IN_FLIGHT: "Send the same request with the same key after `retry_after_seconds`.",
     Code.UNKNOWN_SALE: "Check the sale's id.",
     Code.UNKNOWN_ITEM: "`sku` names what the sale does not have.",
+    Code.UNKNOWN_POOL: "Use a pool of the sale.",
+    Code.UNKNOWN_LOCATION: "Use a location of the sale, for an item that has its stock at locations.",
+    Code.ITEM_NOT_ON_SALE: "Tell the customer; holds of it can still be confirmed.",
+    Code.ITEM_EXISTS: "Use another sku, or change the item.",
+    Code.ITEM_IN_USE: "Take the item off sale instead.",
     Code.UNKNOWN_RESERVATION: "Check the id.",
     Code.UNKNOWN_WEBHOOK: "Check the endpoint's id.",
+    Code.UNKNOWN_PROVIDER: "Use a provider of FLASHGUARD_PAYMENT_PROVIDERS.",
+    Code.PROVIDER_AWAY: "Nothing is lost: send the same request after `retry_after_seconds`.",
+    Code.CURSOR_EXPIRED: "`detail` says why. Read what you need from the orders, then read the feed "
+    "without a cursor.",
     Code.IDEMPOTENCY_MISMATCH: "Correct the caller: use one key for one request.",
     Code.INVALID_REQUEST: "`errors` says where and what. Also the code of unknown calls (404), wrong methods "
     "(405) and bodies that are too large (413).",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpx2
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT: Final = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def main() -> None:
     words = (ROOT / ".venv/bin/flashguard", "up", "--port", str(PORT), "--data-dir", folder / "data")
     up = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=URL, timeout=30) as http, sync_playwright() as playwright:
+        with httpx2.Client(base_url=URL, timeout=30) as http, sync_playwright() as playwright:
             until(lambda: is_open(http))
             key = (folder / "data" / "admin.key").read_text().strip()
             http.headers["Authorization"] = f"Bearer {key}"
@@ -71,14 +71,14 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
-def is_open(http: httpx.Client) -> bool:
+def is_open(http: httpx2.Client) -> bool:
     try:
         return bool(http.get("/v1/sales/demo").json().get("status") == "open")
-    except httpx.TransportError:
+    except httpx2.TransportError:
         return False
 
 
-def simulated(http: httpx.Client) -> str:
+def simulated(http: httpx2.Client) -> str:
     """Run the simulation that the README shows; return its id once it is over."""
     plan = {"buyers": 10_000, "stock": 100, "strategies": ["naive", "flashguard"]}
     id_ = str(http.post("/v1/simulations", json=plan).raise_for_status().json()["id"])
@@ -86,7 +86,7 @@ def simulated(http: httpx.Client) -> str:
     return id_
 
 
-def sell(http: httpx.Client) -> None:
+def sell(http: httpx2.Client) -> None:
     """Sell seven units of the demo sale, cancel one order, and hold two."""
     ids = [order(http, "orders", f"buyer-{number}") for number in range(1, 8)]
     http.post(
@@ -96,7 +96,7 @@ def sell(http: httpx.Client) -> None:
         order(http, "reservations", f"buyer-{number}")
 
 
-def order(http: httpx.Client, noun: str, customer: str) -> str:
+def order(http: httpx2.Client, noun: str, customer: str) -> str:
     body = {"customer": customer, "items": [{"sku": "sneaker", "quantity": 1}]}
     return str(http.post(f"/v1/sales/demo/{noun}", json=body).raise_for_status().json()["id"])
 

@@ -22,6 +22,7 @@ async def export(tmp_path: Path) -> Path:
         "404.html": "<!doctype html><title>not here</title>",
         "sale/index.html": "<!doctype html><title>sale</title>",
         "_next/static/chunks/main-abc.js": "console.log(1);" * 200,
+        "_next/static/flashguard/_buildManifest.js": "self.__BUILD_MANIFEST={}",
         "csp.json": json.dumps({"script_hashes": [SCRIPT]}),
         "icon.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
     }
@@ -50,6 +51,8 @@ async def test_pages_are_checked_each_time_and_hashed_files_live_for_ever(served
     script = await served.call("GET", "/_next/static/chunks/main-abc.js")
     assert script.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert script.headers["Content-Type"].startswith("text/javascript")
+    manifest = await served.call("GET", "/_next/static/flashguard/_buildManifest.js")
+    assert manifest.headers["Cache-Control"] == "no-cache", "its name stays the same in the next build"
     assert (await served.call("GET", "/icon.svg")).headers["Content-Type"] == "image/svg+xml"
     head = await served.call("HEAD", "/")
     assert (head.status, head.headers["ETag"]) == (200, home.headers["ETag"])

@@ -34,7 +34,7 @@ ON_THE_WIRE = re.compile(
 """Lines whose word is a key or a byte of the journal, which stay, or the account that PostgreSQL runs as."""
 FOLDERS = {
     "src/flashguard": ("*.py", "*.lua", "*.sql", "*.md"),
-    "web/app": ("*.ts", "*.tsx"),
+    "web/pages": ("*.ts", "*.tsx"),
     "web/components": ("*.ts", "*.tsx"),
     "web/lib": ("*.ts", "*.tsx"),
     "clients/typescript/src": ("*.ts",),

@@ -1,7 +1,8 @@
 "use client";
 
 import Link from "next/link";
-import { usePathname } from "next/navigation";
+import Head from "next/head";
+import { useRouter } from "next/router";
 import { useSyncExternalStore } from "react";
 import { Monitor, Moon, Sun, Zap } from "lucide-react";
 import { API_URL } from "@/lib/api/client";
@@ -72,10 +73,14 @@ function Health() {
 }
 
 export function Shell({ children }: { children: React.ReactNode }) {
-  const path = usePathname();
+  const path = useRouter().pathname.replace(/\/?$/, "/");
+  const title = PAGES.find(([href]) => href === path && href !== "/")?.[1];
   useKeyFromAddress();
   return (
     <div className="flex min-h-dvh flex-col">
+      <Head>
+        <title>{title ? `${title} · FlashGuard` : "FlashGuard"}</title>
+      </Head>
       <a href="#main" className="btn sr-only focus:not-sr-only focus:absolute focus:top-2 focus:left-2 focus:z-20">
         Skip to content
       </a>

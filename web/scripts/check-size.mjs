@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-const MOST_KB = 200;
+const MOST_KB = 150;
 let tooLarge = false;
 for (const name of readdirSync("out", { recursive: true })
   .map(String)

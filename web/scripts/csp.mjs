@@ -7,7 +7,8 @@ const hashes = new Set();
 for (const name of names.filter((name) => name.endsWith(".html"))) {
   const html = readFileSync(`out/${name}`, "utf8");
   for (const [, attributes, body] of html.matchAll(/<script\b([^>]*)>([\s\S]*?)<\/script>/g)) {
-    if (!/\bsrc=/.test(attributes) && body) hashes.add(`sha256-${createHash("sha256").update(body).digest("base64")}`);
+    if (!/\bsrc=|application\/json/.test(attributes) && body)
+      hashes.add(`sha256-${createHash("sha256").update(body).digest("base64")}`);
   }
 }
 writeFileSync("out/csp.json", `${JSON.stringify({ script_hashes: [...hashes].sort() }, null, 1)}\n`);

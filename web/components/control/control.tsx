@@ -1,8 +1,8 @@
 "use client";
 
-import { useSearchParams } from "next/navigation";
 import { useState } from "react";
 import { useAdminKey } from "@/lib/key-store";
+import { useQuery } from "@/lib/use-address";
 import { useSale } from "@/lib/use-sale";
 import { AdminKey, ForgetKey } from "../admin-key";
 import { PageHeader, Panel } from "../ui";
@@ -11,7 +11,7 @@ import { Create } from "./create";
 import { OneSale } from "./one-sale";
 
 export function Control() {
-  const id = useSearchParams().get("id");
+  const id = useQuery("id") ?? null;
   const key = useAdminKey();
   const [changes, setChanges] = useState(0);
   const watched = useSale(key ? id : null, key);

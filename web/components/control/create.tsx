@@ -1,6 +1,6 @@
 "use client";
 
-import { useRouter } from "next/navigation";
+import { useRouter } from "next/router";
 import { useState } from "react";
 import { api, bearer } from "@/lib/api/client";
 import { useAction } from "@/lib/use-action";

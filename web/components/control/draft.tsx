@@ -1,6 +1,6 @@
 "use client";
 
-import { useRouter } from "next/navigation";
+import { useRouter } from "next/router";
 import { useState } from "react";
 import { Trash2 } from "lucide-react";
 import { api, bearer, exact, type Sale } from "@/lib/api/client";

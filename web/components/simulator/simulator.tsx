@@ -1,10 +1,10 @@
 "use client";
 
-import { useSearchParams } from "next/navigation";
 import { useState } from "react";
 import { bearer, api, type Simulation } from "@/lib/api/client";
 import { currentOf, isOver } from "@/lib/simulation";
 import { useSimulation } from "@/lib/use-simulation";
+import { useQuery } from "@/lib/use-address";
 import { useSystem } from "@/lib/use-system";
 import { useAdminKey } from "@/lib/key-store";
 import { useAction } from "@/lib/use-action";
@@ -22,7 +22,7 @@ import { Timeline } from "./timeline";
 import { SIMULATION_TONES } from "./tones";
 
 export function Simulator() {
-  const id = useSearchParams().get("id");
+  const id = useQuery("id") ?? null;
   const { system, lost } = useSystem();
   const { simulation, missing, connection } = useSimulation(id);
   const key = useAdminKey();

@@ -1,7 +1,7 @@
 "use client";
 
 import Link from "next/link";
-import { useSearchParams } from "next/navigation";
+import { useQuery } from "@/lib/use-address";
 import { useNow } from "@/lib/use-now";
 import { useRoom } from "@/lib/use-room";
 import { useSale } from "@/lib/use-sale";
@@ -11,10 +11,11 @@ import { Shop } from "./shop";
 import { WaitingRoom } from "./waiting-room";
 
 export function Storefront() {
-  const id = useSearchParams().get("id");
-  const { sale, connection, missing, retry } = useSale(id);
+  const id = useQuery("id");
+  const { sale, connection, missing, retry } = useSale(id ?? null);
   const room = useRoom(sale);
   const now = useNow();
+  if (id === undefined) return null;
   if (!id)
     return (
       <>

@@ -13,8 +13,8 @@ import flashguard
 MAX_BYTES: Final = 64 * 1024 * 1024
 """The export has about 1 MB; a far larger folder is not an export."""
 MIN_GZIP_BYTES: Final = 1024
-IMMUTABLE_PREFIX: Final = "/_next/static/"
-"""File names below it contain a hash of their content."""
+IMMUTABLE_PREFIXES: Final = ("/_next/static/chunks/", "/_next/static/media/")
+"""File names below them contain a hash of their content; those of Next.js's manifests beside them do not."""
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 COMPRESSIBLE: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
 
@@ -32,7 +32,7 @@ class Asset:
         self.kind = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         self.body = body
         self.etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        self.cache = IMMUTABLE if name.startswith(IMMUTABLE_PREFIX) else "no-cache"
+        self.cache = IMMUTABLE if name.startswith(IMMUTABLE_PREFIXES) else "no-cache"
         self._compressible = kind.startswith(COMPRESSIBLE) and len(body) >= MIN_GZIP_BYTES
         self._compressed: bytes | None = None
 

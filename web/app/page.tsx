@@ -1,4 +1,0 @@
-import { Home } from "@/components/home/home";
-export default function Page() {
-  return <Home />;
-}

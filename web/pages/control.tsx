@@ -1,0 +1,1 @@
+export { Control as default } from "@/components/control/control";

@@ -1,0 +1,1 @@
+export { Storefront as default } from "@/components/storefront/storefront";

@@ -1,0 +1,1 @@
+export { Simulator as default } from "@/components/simulator/simulator";

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from flashguard.ledger import Ledger
 from tests.campaign.failovers import Sentinel
 from tests.campaign.lab_stack import PARTITIONS, LedgerNode, MemoryNode
 from tests.campaign.processes import clean_env, hit
+from tests.support.forked import run_flashguard
 
 PATIENCE_SECONDS = 40.0
 Row = tuple[str, str]
@@ -35,10 +34,7 @@ class Servers:
             "FLASHGUARD_REDIS_URL": memory_url or self.memory.url,
             "FLASHGUARD_DATABASE_URL": database_url or self.ledger.url,
         }
-        command = [sys.executable, "-m", "flashguard", "doctor", "--json"]
-        ran = await asyncio.to_thread(
-            subprocess.run, command, env=clean_env(**where), capture_output=True, text=True, timeout=60
-        )
+        ran = await asyncio.to_thread(run_flashguard, "doctor", "--json", env=clean_env(**where))
         found: list[dict[str, Any]] = json.loads(ran.stdout)["findings"]
         failed = any(each["state"] == "failed" for each in found)
         assert ran.returncode == (1 if failed else 0)

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from flashguard.kernel import keys
 from tests.support.eventually import eventually
+from tests.support.forked import run_flashguard
 from tests.support.real_stack import Stack, started
 from tests.support.service import ADMIN_KEY, clean_env
 
@@ -36,8 +36,7 @@ def run(stack: Stack, *words: str, **env: str) -> "subprocess.CompletedProcess[s
         "FLASHGUARD_DATABASE_URL": stack.servers.database_url,
         "FLASHGUARD_PORT": "0",
     }
-    command = [sys.executable, "-m", "flashguard", *words]
-    return subprocess.run(command, env=clean_env(**(where | env)), capture_output=True, text=True, timeout=60)
+    return run_flashguard(*words, env=clean_env(**(where | env)))
 
 
 async def test_a_sound_deployment_passes_with_a_row_for_each_thing(stack: Stack) -> None:

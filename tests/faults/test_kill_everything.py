@@ -4,8 +4,6 @@ import asyncio
 import itertools
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from tests.support.forked import run_flashguard
 from tests.support.service import clean_env
 from tests.support.up import READY, Up, alive, wait_until
 
@@ -78,13 +77,7 @@ async def in_ledger(database_url: str, sale: str) -> Counter[str]:
 
 def audit(data_dir: Path) -> None:
     """`flashguard audit` must find no difference."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flashguard", "audit", "--data-dir", str(data_dir), "--json"],
-        env=clean_env(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_flashguard("audit", "--data-dir", str(data_dir), "--json", env=clean_env())
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)
 

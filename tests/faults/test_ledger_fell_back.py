@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from flashguard.recorder import load
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 from tests.support.eventually import eventually
+from tests.support.forked import run_flashguard
 from tests.support.real_stack import PARTITIONS, Stack, started
 from tests.support.service import clean_env, unique
 
@@ -44,8 +44,7 @@ def told(stack: Stack, *words: str) -> tuple[int, str]:
     env = clean_env(
         FLASHGUARD_REDIS_URL=stack.servers.redis_url, FLASHGUARD_DATABASE_URL=stack.servers.database_url
     )
-    command = [sys.executable, "-m", "flashguard", "recover", *words]
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    ran = run_flashguard("recover", *words, env=env)
     assert ran.stdout, ran.stderr
     return ran.returncode, ran.stdout
 

@@ -5,8 +5,6 @@ import contextlib
 import itertools
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -28,6 +26,7 @@ from flashguard.recorder.states import OTHER_RECORDER_SECONDS
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 from tests.support.eventually import eventually
+from tests.support.forked import Flashguard
 from tests.support.ports import free_port
 from tests.support.service import Service, clean_env, migrated_servers, serving, stop
 from tests.support.stacks import Stack
@@ -46,7 +45,7 @@ class Recorders:
     def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
         self._stack = stack
         self._http = http
-        self.running: dict[int, subprocess.Popen[bytes]] = {}
+        self.running: dict[int, Flashguard] = {}
 
     def start(self) -> int:
         port = free_port()
@@ -56,7 +55,7 @@ class Recorders:
             FLASHGUARD_RECORDER_METRICS_PORT=str(port),
             FLASHGUARD_LOG_LEVEL="info",
         )
-        self.running[port] = subprocess.Popen([sys.executable, "-m", "flashguard", "recorder"], env=env)
+        self.running[port] = Flashguard("recorder", env=env)
         return port
 
     async def taken(self, port: int) -> set[int]:

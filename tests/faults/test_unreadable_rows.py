@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import asyncpg
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.forked import Flashguard, run_flashguard
 from tests.support.real_stack import Stack, started
 from tests.support.service import clean_env, unique
 
@@ -75,8 +74,7 @@ def doctor(stack: Stack) -> tuple[int, dict[str, dict[str, Any]]]:
         FLASHGUARD_DATABASE_URL=stack.servers.database_url,
         FLASHGUARD_PORT="0",
     )
-    words = [sys.executable, "-m", "flashguard", "doctor", "--json"]
-    ran = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
+    ran = run_flashguard("doctor", "--json", env=env)
     return ran.returncode, {finding["name"]: finding for finding in json.loads(ran.stdout)["findings"]}
 
 
@@ -85,9 +83,7 @@ async def log_to(stack: Stack, log: Path) -> None:
     for name in ("recorder", "api"):
         await stack.end(name)
         with log.open("ab") as file:
-            stack.children[name] = subprocess.Popen(
-                [sys.executable, "-m", "flashguard", name], env=stack._env, stderr=file
-            )
+            stack.children[name] = Flashguard(name, env=stack._env, stderr=file.fileno())
     await stack.ready()
 
 

@@ -25,7 +25,7 @@ def parsed(output: str) -> list[dict[str, Any]]:
 
 def test_every_line_of_up_is_json_from_its_start_over_a_crash_to_its_end(folder: Path) -> None:
     more = {"FLASHGUARD_ACCESS_LOG": "true", "FLASHGUARD_LOG_LEVEL": "debug"}
-    with Up(folder, "--port", "0", **JSON, **more) as up:
+    with Up(folder, "--port", "0", fresh=True, **JSON, **more) as up:
         up.wait_for(READY)
         for name in ("deliverer", "valkey"):
             os.kill(up.run().pids[name], signal.SIGKILL)

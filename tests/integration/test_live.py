@@ -5,8 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger
+from tests.support.forked import Flashguard
 from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 from tests.support.streams import another_api, metric, stream
 
@@ -229,7 +228,7 @@ async def test_while_memory_is_away_viewers_are_told_and_then_get_the_sale_afres
             env = clean_env(
                 FLASHGUARD_REDIS_URL=servers.redis_url, FLASHGUARD_DATABASE_URL=servers.database_url
             )
-            recorder = subprocess.Popen([sys.executable, "-m", "flashguard", "recorder"], env=env)
+            recorder = Flashguard("recorder", env=env)
             async with another_api(servers, http) as own:
                 await _until_ready(own)
                 await _away_and_back(own, servers)

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -24,6 +23,7 @@ from flashguard.ledger import Ledger
 from flashguard.recorder import Recorder
 from flashguard.settings import Mode, Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.forked import Flashguard
 from tests.support.ports import free_port
 from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 
@@ -60,7 +60,7 @@ def lint(text: str) -> None:
 class Api(Service):
     """An API of its own, with its settings."""
 
-    process: "subprocess.Popen[bytes]"
+    process: Flashguard
 
     def workers(self) -> list[int]:
         """Its worker processes: uvicorn's children that are not its resource tracker."""
@@ -83,7 +83,7 @@ async def api(servers: EmbeddedServers, http: aiohttp.ClientSession, **settings:
         FLASHGUARD_LOG_LEVEL="warning",
         **settings,
     )
-    running.process = subprocess.Popen([sys.executable, "-m", "flashguard", "api"], env=env)
+    running.process = Flashguard("api", env=env)
     try:
         async with asyncio.timeout(READY_SECONDS):
             while not await running.ready():

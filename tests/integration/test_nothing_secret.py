@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from tests.support.forked import Flashguard
 from tests.support.ports import free_port
 from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop, unique
 
@@ -36,7 +35,7 @@ async def test_nothing_secret_is_printed_counted_or_answered(servers, service, h
         PYTHONUNBUFFERED="1",
     )
     with output.open("wb") as file:
-        api = subprocess.Popen([sys.executable, "-m", "flashguard", "api"], env=env, stdout=file, stderr=file)
+        api = Flashguard("api", env=env, stdout=file.fileno(), stderr=file.fileno())
     shop = Service(f"http://127.0.0.1:{port}", servers, http)
     shop.admin_key = ADMIN
     answers: list[str] = []

@@ -86,7 +86,7 @@ def bin_folder(place: Path, built: Path) -> Path:
 @pytest.fixture(scope="module")
 def up(place: Path, bin_folder: Path) -> Iterator[Up]:
     """The product, as the wheel brings it."""
-    with Up(place, "--port", "0", python=str(bin_folder / "python")) as running:
+    with Up(place, "--port", "0", fresh=True, python=str(bin_folder / "python")) as running:
         running.wait_for(READY)
         yield running
 

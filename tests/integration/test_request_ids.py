@@ -3,14 +3,13 @@
 import asyncio
 import json
 import logging.config
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flashguard.telemetry.logs import REQUEST_ID, log_config
+from tests.support.forked import Flashguard
 from tests.support.ports import free_port
 from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 
@@ -59,7 +58,7 @@ async def test_the_log_is_json_by_setting_and_names_requests(servers, service, h
     )
     logging_one = Service(f"http://127.0.0.1:{port}", servers, http)
     with written.open("w") as output:
-        child = subprocess.Popen([sys.executable, "-m", "flashguard", "api"], env=env, stderr=output)
+        child = Flashguard("api", env=env, stderr=output.fileno())
     try:
         async with asyncio.timeout(READY_SECONDS):
             while not await logging_one.ready():

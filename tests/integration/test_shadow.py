@@ -16,6 +16,7 @@ from aiohttp import web
 
 from flashguard.client import Shadow
 from tests.support.faulty import FaultyLine
+from tests.support.forked import run_flashguard
 from tests.support.ports import free_port
 from tests.support.service import ADMIN_KEY, Service, clean_env, stop
 
@@ -176,8 +177,7 @@ async def test_the_command_line_begins_and_reports(service):
 
 async def flashguard(service: Service, *words: str) -> str:
     where = ("--url", service.url, "--admin-key", ADMIN_KEY)
-    command = [sys.executable, "-m", "flashguard", *words, *where]
-    done = await asyncio.to_thread(subprocess.run, command, env=clean_env(), capture_output=True, text=True)
+    done = await asyncio.to_thread(run_flashguard, *words, *where, env=clean_env())
     assert done.returncode == 0, done.stderr
     return done.stdout
 

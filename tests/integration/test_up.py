@@ -33,6 +33,7 @@ from flashguard.embedded.supervisor import PartFailedError, Supervisor
 from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.kernel import keys
 from flashguard.settings import reachable_host
+from tests.support.forked import run_flashguard
 from tests.support.service import clean_env
 from tests.support.up import READY, START_TIMEOUT_SECONDS, Up, alive, sh, wait_until
 
@@ -52,7 +53,7 @@ def taken_port() -> socket.socket:
 
 
 def test_one_command_brings_everything_up_and_the_next_one_finds_it_again(folder: Path) -> None:
-    with Up(folder, "--port", "0") as up:
+    with Up(folder, "--port", "0", fresh=True) as up:
         output = up.wait_for(READY)
         run = up.run()
         pids = run.pids
@@ -123,10 +124,8 @@ async def test_a_partition_that_waits_for_a_decision_does_not_end_it(folder: Pat
             await ledger.close()
     with Up(folder, "--port", "0") as again:
         again.wait_for("not ready: recorder is recovering (the ledger had entry ")
-        flashguard = [sys.executable, "-m", "flashguard", "recover", "--data-dir", str(again.data_dir)]
-        taken = subprocess.run(
-            [*flashguard, "--take", "memory"], env=clean_env(), capture_output=True, text=True
-        )
+        words = ("recover", "--data-dir", str(again.data_dir), "--take", "memory")
+        taken = run_flashguard(*words, env=clean_env())
         assert taken.returncode == 0, taken.stderr
         again.wait_for(READY)
         assert available(again.run().url) == 100
@@ -206,13 +205,7 @@ def test_a_setting_that_makes_no_sense_ends_it_with_a_sentence(
 ) -> None:
     commands = [["up", "--data-dir", str(folder / "data")], ["migrate"], ["sale", "list"], ["simulate"]]
     for command in commands:
-        ended = subprocess.run(
-            [sys.executable, "-m", "flashguard", *command],
-            env=clean_env(**{f"FLASHGUARD_{name}": value}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ended = run_flashguard(*command, env=clean_env(**{f"FLASHGUARD_{name}": value}))
         assert ended.returncode == 1
         assert ended.stderr.startswith(sentence)
         assert len(ended.stderr.splitlines()) == 1

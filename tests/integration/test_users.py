@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +17,7 @@ from flashguard.valkey.address import Address
 from flashguard.valkey.connection import ServerClient
 from tests.support import stacks
 from tests.support.eventually import eventually
+from tests.support.forked import run_flashguard
 from tests.support.ports import free_ports
 from tests.support.service import Service, clean_env, serving
 from tests.support.stacks import Stack
@@ -39,10 +38,8 @@ class Served:
 
     async def cli(self, *words: str) -> Any:
         """A command of the operator's, as JSON."""
-        ran = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-m", "flashguard", *words, "--json"],
-            env=self.env | {"FLASHGUARD_ADMIN_KEY": self.service.admin_key}, capture_output=True, text=True,
-        )  # fmt: skip
+        env = self.env | {"FLASHGUARD_ADMIN_KEY": self.service.admin_key}
+        ran = await asyncio.to_thread(run_flashguard, *words, "--json", env=env)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return json.loads(ran.stdout)
 
@@ -121,10 +118,7 @@ async def test_in_production_no_part_starts_whose_scripts_would_be_refused_halfw
             "FLASHGUARD_ADMIN_KEY": served.service.admin_key,
         }
         try:
-            ran = await asyncio.to_thread(
-                subprocess.run, [sys.executable, "-m", "flashguard", part],
-                env=env, capture_output=True, text=True, timeout=60,
-            )  # fmt: skip
+            ran = await asyncio.to_thread(run_flashguard, part, env=env)
         finally:
             await served.node.ask("ACL", "SETUSER", f"flashguard-{part}", "+xadd")
         assert ran.returncode != 0

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import random
-import sys
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ from redis.asyncio import Redis
 
 from flashguard.cli.room import differences
 from flashguard.model.lottery import commitment, order
+from tests.support.forked import run_flashguard
 from tests.support.service import Answer, Service, clean_env, unique
 from tests.support.streams import stream
 
@@ -168,12 +168,9 @@ async def verified(service: Service, sale: str, *options: str) -> dict[str, Any]
         "--json",
         *options,
     ]
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "flashguard", *words, env=clean_env(), stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await child.communicate()
-    said: dict[str, Any] = json.loads(out)
-    assert child.returncode == (0 if said["ok"] else 1)
+    ran = await asyncio.to_thread(run_flashguard, *words, env=clean_env())
+    said: dict[str, Any] = json.loads(ran.stdout)
+    assert ran.returncode == (0 if said["ok"] else 1)
     return said
 
 

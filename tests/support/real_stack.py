@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,10 +21,10 @@ from flashguard.kernel import keys
 from flashguard.ledger import Ledger
 from flashguard.model import SaleId, partition_of
 from tests.support.eventually import eventually
+from tests.support.forked import Flashguard
+from tests.support.ledgers import PARTITIONS, put_ledger
 from tests.support.ports import free_port
 from tests.support.service import ADMIN_KEY, READY_SECONDS, Answer, Service, clean_env, stop
-
-PARTITIONS = 16
 
 
 class Stack:
@@ -38,7 +36,7 @@ class Stack:
         self.port = free_port()
         self.service = Service(f"http://127.0.0.1:{self.port}", servers, http)
         self.memory = Redis.from_url(servers.redis_url)
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.children: dict[str, Flashguard] = {}
         self._env = clean_env(
             FLASHGUARD_REDIS_URL=servers.redis_url,
             FLASHGUARD_DATABASE_URL=servers.database_url,
@@ -51,8 +49,7 @@ class Stack:
 
     def start(self, name: str, command: str | None = None, **more: str) -> None:
         """Starts `flashguard <command>` as the child of this name."""
-        words = [sys.executable, "-m", "flashguard", command or name]
-        self.children[name] = subprocess.Popen(words, env=self._env | more)
+        self.children[name] = Flashguard(command or name, env=self._env | more)
 
     async def end(self, name: str, number: int = signal.SIGKILL) -> None:
         """Ends a child with this signal."""
@@ -173,10 +170,8 @@ async def started(http: aiohttp.ClientSession, **settings: str) -> AsyncIterator
     folder = Path(tempfile.mkdtemp(prefix="fg-fault-", dir="/tmp"))
     folder.chmod(0o755)
     try:
+        put_ledger(folder / "data")
         async with EmbeddedServers(folder / "data") as servers:
-            ledger = await Ledger.connect(servers.database_url)
-            await ledger.migrate(PARTITIONS)
-            await ledger.close()
             stack = Stack(servers, http, **settings)
             stack.start("recorder")
             stack.start("api")

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +17,8 @@ from typing import Any
 import aiohttp
 
 from flashguard.embedded import EmbeddedServers
-from flashguard.ledger import Ledger
+from tests.support.forked import Flashguard
+from tests.support.ledgers import put_ledger
 from tests.support.ports import free_port
 from tests.support.stacks import Stack
 
@@ -189,10 +189,8 @@ async def migrated_servers() -> AsyncIterator[EmbeddedServers]:
     folder = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
     folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
     try:
+        put_ledger(folder / "data")
         async with EmbeddedServers(folder / "data") as started:
-            ledger = await Ledger.connect(started.database_url)
-            await ledger.migrate(16)
-            await ledger.close()
             yield started
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -211,7 +209,7 @@ async def serving(stack: Stack, http: aiohttp.ClientSession) -> AsyncIterator[Se
         PYTHONUNBUFFERED="1",
     ) | dict(stack.env)
     api = stack.api or api_as_a_child
-    recorder = subprocess.Popen([sys.executable, "-m", "flashguard", "recorder"], env=env)
+    recorder = Flashguard("recorder", env=env)
     try:
         async with api(env) as url:
             running = Service(url, stack, http)
@@ -230,9 +228,7 @@ async def serving(stack: Stack, http: aiohttp.ClientSession) -> AsyncIterator[Se
 async def api_as_a_child(env: Mapping[str, str]) -> AsyncIterator[str]:
     """`flashguard api` as a child; its address."""
     port = free_port()
-    api = subprocess.Popen(
-        [sys.executable, "-m", "flashguard", "api"], env={**env, "FLASHGUARD_PORT": str(port)}
-    )
+    api = Flashguard("api", env={**env, "FLASHGUARD_PORT": str(port)})
     try:
         async with asyncio.timeout(READY_SECONDS):
             while not await listens(port):
@@ -255,7 +251,7 @@ async def listens(port: int) -> bool:
     return True
 
 
-async def stop(child: "subprocess.Popen[bytes]") -> None:
+async def stop(child: "Flashguard | subprocess.Popen[bytes]") -> None:
     """Waits for a child that was told to end; kills it when it doesn't."""
     try:
         await asyncio.to_thread(child.wait, STOP_SECONDS)

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.forked import Flashguard
 from tests.support.ports import free_port
 from tests.support.service import ADMIN_KEY, READY_SECONDS, Service, clean_env, stop
 
@@ -93,8 +92,8 @@ async def another_api(
 ) -> AsyncIterator[Service]:
     """One more API process on a running service's servers (or anything with their URLs); `.process` is it."""
     port = port or free_port()
-    started = subprocess.Popen(
-        [sys.executable, "-m", "flashguard", "api"],
+    started = Flashguard(
+        "api",
         env=clean_env(
             FLASHGUARD_REDIS_URL=service.redis_url,
             FLASHGUARD_DATABASE_URL=service.database_url,

@@ -1,5 +1,6 @@
 """A `flashguard up` in another process, for tests that start, kill and start it again."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from flashguard.embedded.run_file import Run, find_run
-from tests.support.forked import run_forked
+from tests.support.forked import Flashguard, run_flashguard
+from tests.support.ledgers import put_ledger
 
 READY = "Ctrl-C stops it"
 START_TIMEOUT_SECONDS = 60.0
@@ -46,25 +48,44 @@ class Ran:
 async def run_cli(*words: str, cwd: Path, stdin: int | None = None, **env: str) -> Ran:
     """Runs `flashguard ...` in an environment without our settings, but these."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
-    return Ran(*await run_forked(words, cwd, clean | {"COLUMNS": "200"} | env, stdin))
+    ran = await asyncio.to_thread(
+        run_flashguard, *words, cwd=cwd, stdin=stdin, env=clean | {"COLUMNS": "200"} | env
+    )
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
 class Up:
-    """A `flashguard up` in another process, by this Python or another; its output is in a file."""
+    """A `flashguard up` in another process, by this Python or another; its output is in a file.
+
+    Parameters:
+        fresh: it makes its ledger itself; else a data directory that is not there gets one that is migrated.
+    """
 
     def __init__(
-        self, folder: Path, *options: str, data: str = "data", python: str = sys.executable, **env: str
+        self,
+        folder: Path,
+        *options: str,
+        data: str = "data",
+        python: str = sys.executable,
+        fresh: bool = False,
+        **env: str,
     ) -> None:
         self.data_dir = folder / data
+        if not (fresh or "FLASHGUARD_DATABASE_URL" in env or self.data_dir.exists()):
+            put_ledger(self.data_dir)
         self._output = folder / f"output-{time.monotonic_ns()}"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FLASHGUARD_")}
         with self._output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [python, "-m", "flashguard", "up", "--data-dir", str(self.data_dir), *options],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=clean | env,
-            )
+            words = ("up", "--data-dir", str(self.data_dir), *options)
+            out = output.fileno()
+            self.process = (
+                Flashguard(*words, env=clean | env, stdout=out, stderr=out)
+                if python == sys.executable
+                else subprocess.Popen(
+                    [python, "-m", "flashguard", *words],
+                    stdout=out, stderr=subprocess.STDOUT, env=clean | env,
+                )
+            )  # fmt: skip
 
     def __enter__(self) -> "Up":
         return self

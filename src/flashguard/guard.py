@@ -71,7 +71,7 @@ class FlashGuard:
         self.orders = Orders(ledger, decisions, amending, settings, self.shop.recent.forget)
         self.basket = partial(checked_basket, fold_case=settings.folds_case, identity=signer.identity)
         self.batch = BatchSelling(self.spread, self.basket)
-        self.waiting = WaitingList(decisions, ledger, signer, self.customer_of)
+        self.waiting = WaitingList(decisions, ledger, signer, self.customer_of, self.spread)
         circuits, ring, recent = decisions.circuits, ring or KeyRing(), self.shop.recent
         self.rooms = WaitingRooms(decisions, ledger, signer, ring, self.customer_of, recent.sale)
         self.rates = RateLimits(kernel, circuits.limits, settings, owns_circuit=circuits.apart)

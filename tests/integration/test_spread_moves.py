@@ -12,9 +12,8 @@ from flashguard.engine.outcomes import newly_done
 from flashguard.kernel.results import Restocked
 from flashguard.kernel.verbs import Verb
 from flashguard.model import Granted, Refused, SaleId, Sku
-from flashguard.model.shards import LARGEST_STOCK, arrival, home_shard, shard_id, transfer_keys
+from flashguard.model.shards import LARGEST_STOCK, arrival, home_shard, plan, shard_id, transfer_keys
 from flashguard.recorder.transfers import complete_transfers
-from flashguard.spread.rebalancer import plan
 from flashguard.spread.survey import nothing_hidden, survey_of
 from tests.support.service import Service, unique
 

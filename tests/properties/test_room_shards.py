@@ -155,7 +155,7 @@ class Crowd:
                 assert self._admit(shard, request) == LetIn(0)
             return None if step == "grant" and hazard == "grant" else result
 
-        asyncio.run(beat(SALE, SHARDS, ask))
+        asyncio.run(beat(ask, SALE, SHARDS))
         for shard, request in late:
             self._admit(shard, request)
         self._compare()

@@ -4,12 +4,12 @@ import math
 from typing import Final
 
 from flashguard.errors import Code
+from flashguard.kernel.list_results import EntryNow
 from flashguard.kernel.results import (
     Amended,
     Bought,
     Cancelled,
     Ended,
-    EntryNow,
     Held,
     Refusal,
     Restocked,

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from flashguard.model import CustomerId, ReservationStatus, SaleStatus, Sku
 
+from .list_results import Closed, Counted, Done, Entries, EntryNow, ListReported, OffersMade
 from .room_results import AdmissionsGranted, Admitted, InRoom, Issued, LetIn, Reported, RoomLeft, RoomNow
 from .verbs import Verb
 
@@ -232,29 +233,11 @@ class Surveyed(Struct, frozen=True):
     settled: bool
 
 
-class EntryNow(Struct, frozen=True):
-    """A waiting list's entry.
-
-    Parameters:
-        as_it_was: this request changed nothing.
-        place: the number of entries served before it, and itself; 0 when it does not wait.
-        seq: the journal entry that wrote it while the ledger may lack it, else 0.
-    """
-
-    state: str
-    as_it_was: bool
-    customer: CustomerId
-    sku: Sku
-    quantity: int
-    created_ms: int
-    place: int
-    seq: int
-
-
 Result = (
     Refusal | Held | Bought | Spread | Ended | Cancelled | Amended | AsItIs | Extended | HoldNow | EndedBefore
-    | SaleNow | SaleChanged | Restocked | Surveyed | EntryNow | Admitted | InRoom | Issued | RoomLeft
-    | RoomNow | Reported | AdmissionsGranted | LetIn
+    | SaleNow | SaleChanged | Restocked | Surveyed | Admitted | InRoom | Issued | RoomLeft | RoomNow
+    | Reported | AdmissionsGranted | LetIn | EntryNow | ListReported | Entries | Closed | OffersMade | Done
+    | Counted
 )  # fmt: skip
 
 
@@ -285,7 +268,9 @@ def _survey(values: list[Any]) -> Result:
 
 
 def _entry(values: list[Any]) -> Result:
-    return EntryNow(*values) if len(values) == len(EntryNow.__struct_fields__) else _refusal(values)
+    if values[0] == "spread":
+        return Spread(values[1])
+    return EntryNow(*values) if len(values) >= 8 else _refusal(values)
 
 
 def _ticket(values: list[Any]) -> Result:
@@ -316,6 +301,15 @@ BY_WORD: Final[Mapping[Verb, Mapping[str, Callable[..., Result]]]] = {
     Verb.POLL_TICKET: {"admitted": Admitted, "waiting": InRoom},
     Verb.LEAVE_ROOM: {"left": RoomLeft, "unknown-ticket": RoomLeft},
     Verb.ADMIT: {"reported": Reported, "granted": AdmissionsGranted, "let-in": LetIn},
+    Verb.SERVE_LIST: {
+        "reported": ListReported,
+        "entries": Entries,
+        "closed": Closed,
+        "served": OffersMade,
+        "settled": Done,
+        "marked": Done,
+        "counted": Counted,
+    },
 }
 """Verbs whose results begin with a word: the struct of each word; any other word is a refusal."""
 BY_SHAPE: Final[Mapping[Verb, Callable[[list[Any]], Result]]] = {

@@ -38,6 +38,7 @@ class Verb(StrEnum):
     ADMIT = "admit"
     SPEND_TOKENS = "take_tokens"
     SURVEY = "survey"
+    SERVE_LIST = "serve_list"
 
 
 IN_THE_ROOM: Final = frozenset(
@@ -47,6 +48,7 @@ IN_THE_ROOM: Final = frozenset(
         Verb.LEAVE_ROOM,
         Verb.GET_ROOM,
         Verb.ADMIT,
+        Verb.SERVE_LIST,
         Verb.EXPIRE,
         Verb.CHANGE_SALE,
     )

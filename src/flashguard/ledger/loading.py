@@ -95,6 +95,10 @@ class SaleRows:
         """Yield the waiting list's entries, by place."""
         return self._pages("waiting_to_load", self._sale_id)
 
+    async def waited_for(self) -> list[asyncpg.Record]:
+        """Return the items for which entries wait on any shard of this shard's sale."""
+        return await self._all("waited_for_to_load")
+
     def hold_history(self, since_ms: int) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Yield what each customer, and each identity that counts, did with holds since this time."""
         return self._pages("hold_history_to_load", self._sale_id, since_ms)

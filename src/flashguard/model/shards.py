@@ -68,7 +68,37 @@ def transfer_keys(id_: str) -> tuple[str, str]:
     return f"transfer:{id_}:out", f"transfer:{id_}:in"
 
 
+def departure(sku: str, units: int, receiver: str, id_: str, fingerprint: int) -> tuple[Any, ...]:
+    """Return the donor's restock as the kernel expects it."""
+    return (sku, -units, receiver, transfer_keys(id_)[0], fingerprint, LARGEST_STOCK)
+
+
 def arrival(sku: str, units: int, donor: str, id_: str, fingerprint: int) -> tuple[Any, ...]:
     """Return the receiver's restock as the kernel expects it; the same whichever process completes the
     transfer."""
     return (sku, units, donor, transfer_keys(id_)[1], fingerprint, LARGEST_STOCK)
+
+
+def plan(
+    available: Sequence[int], needed: Sequence[int], *, exact: bool = False
+) -> list[tuple[int, int, int]]:
+    """Return the transfers (donor, receiver, units) that cover every need; the total must suffice.
+
+    Parameters:
+        available, needed: units by shard.
+        exact: no more units than are needed; otherwise half of a donor's, so that the next buyers at the
+            receiver find units too.
+    """
+    spare = [units - min(units, need) for units, need in zip(available, needed, strict=True)]
+    moves: list[tuple[int, int, int]] = []
+    for home, need in enumerate(needed):
+        shortage = need - available[home]
+        while shortage > 0:
+            donor = max(range(len(spare)), key=spare.__getitem__)
+            units = min(spare[donor], shortage if exact else max(shortage, spare[donor] // 2))
+            if units <= 0:
+                raise AssertionError("the shards need more units than there are")
+            moves.append((donor, home, units))
+            spare[donor] -= units
+            shortage -= units
+    return moves

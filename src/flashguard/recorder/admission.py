@@ -7,91 +7,25 @@ the order of the whole room, and each shard hears of the whole room, for the pla
 
 import asyncio
 import heapq
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from flashguard.kernel.errors import MemoryAway
-from flashguard.kernel.kernel import Kernel
-from flashguard.kernel.results import Result, read_result
 from flashguard.kernel.room_results import AdmissionsGranted, LetIn, Reported
-from flashguard.kernel.verbs import Verb
-from flashguard.model import SaleId, partition_of
+from flashguard.model import SaleId
 from flashguard.model.shards import shard_ids
 
-log = logging.getLogger("flashguard.recorder")
+from .beats import Ask
 
-BEAT_SECONDS: Final = 0.25
-SHARD_SECONDS: Final = 1.0
-"""A shard that does not report within this time is left out of the beat."""
 GRANT_SECONDS: Final = 1.0
 """A grant that is older is void: used later, it would hurry the pace."""
 FRONT: Final = 256
 """Places of the whole room that its buyers are told exactly: see scripts/admit.lua."""
 ADMIT_MOST: Final = 1_000
 """Admissions of a beat: see scripts/lib/room.lua."""
-ROOMS_MOST: Final = 1_000
-"""Rooms with a beat at the same time; others have none until one of these ends."""
-
-Ask = Callable[[SaleId, tuple[object, ...]], Awaitable[Result | None]]
 
 
-class Admission:
-    """The beats of the rooms of spread sales whose first shard this process records.
-
-    Parameters:
-        partitions: of the installation.
-    """
-
-    def __init__(self, kernel: Kernel, partitions: int) -> None:
-        self._kernel = kernel
-        self._partitions = partitions
-        self._rooms: dict[SaleId, int] = {}
-        self._tasks: dict[SaleId, asyncio.Task[None]] = {}
-
-    def note(self, sale: SaleId, shards: int) -> None:
-        """Remember a sale whose room needs its next beat."""
-        if len(self._rooms) < ROOMS_MOST:
-            self._rooms[sale] = shards
-
-    async def run(self) -> None:
-        """Give the rooms their beats until cancelled. A room waits only for its own shards."""
-        try:
-            while True:
-                await asyncio.sleep(BEAT_SECONDS)
-                rooms, self._rooms = self._rooms, {}
-                for sale, shards in rooms.items():
-                    if sale not in self._tasks:
-                        task = self._tasks[sale] = asyncio.create_task(self._beat(sale, shards))
-                        task.add_done_callback(partial(self._done, sale))
-        finally:
-            for task in self._tasks.values():
-                task.cancel()
-
-    def _done(self, sale: SaleId, _: asyncio.Task[None]) -> None:
-        del self._tasks[sale]
-
-    async def _beat(self, sale: SaleId, shards: int) -> None:
-        try:
-            await beat(sale, shards, self._ask)
-        except Exception:
-            log.exception("room of sale %s: next try in the next beat", sale)
-
-    async def _ask(self, shard: SaleId, request: tuple[object, ...]) -> Result | None:
-        try:
-            async with asyncio.timeout(SHARD_SECONDS):
-                reply = await self._kernel.run(
-                    Verb.ADMIT, partition_of(shard, self._partitions), [shard], [(0, *request)]
-                )
-        except (MemoryAway, TimeoutError) as error:
-            log.debug("room of %s: next try in the next beat: %s", shard, error)
-            return None
-        return None if reply.status else read_result(Verb.ADMIT, reply.results[0])
-
-
-async def beat(sale: SaleId, shards: int, ask: Ask) -> int:
+async def beat(ask: Ask, sale: SaleId, shards: int) -> int:
     """Admit those whose turn it is; return how many.
 
     Parameters:

@@ -16,7 +16,9 @@ from .rounds import Suspect, one_round
 
 log = logging.getLogger("flashguard.recorder")
 
-NoteRoom = Callable[[SaleId, int], None]
+NoteSale = Callable[[SaleId, int], None]
+Note = Callable[[SaleId, int, bool, bool], None]
+"""Told of a spread sale: the number of its shards, and whether it has a waiting room, and a waiting list."""
 
 SALES_PER_CALL: Final = 100
 CALLS_PER_TURN: Final = 20
@@ -27,18 +29,29 @@ SKIP_SECONDS_MOST: Final = 60.0
 
 
 async def expire_holds(
-    kernel: Kernel, settings: Settings, partitions: Mapping[int, Suspect], note_room: NoteRoom
+    kernel: Kernel,
+    settings: Settings,
+    partitions: Mapping[int, Suspect],
+    note_room: NoteSale,
+    note_list: NoteSale,
 ) -> None:
     """Expire the holds of these partitions until cancelled.
 
     Parameters:
-        note_room: told of each spread sale that has a waiting room, with the number of its shards.
+        note_room, note_list: told of each spread sale that has a waiting room, or a waiting list, with the
+            number of its shards.
     """
     skipped = SkippedSales()
 
+    def note(sale: SaleId, shards: int, has_room: bool, has_list: bool) -> None:
+        if has_room:
+            note_room(sale, shards)
+        if has_list:
+            note_list(sale, shards)
+
     async def turn(partition: int, suspect: Suspect) -> bool:
         sales = skipped.without(partition, await kernel.sales(partition))
-        return await _expire(kernel, partition, sorted(sales), skipped, suspect, note_room)
+        return await _expire(kernel, partition, sorted(sales), skipped, suspect, note)
 
     while True:
         behind = any(await one_round("expiry", partitions, turn))
@@ -85,7 +98,7 @@ async def _expire(
     sales: list[SaleId],
     skipped: SkippedSales,
     suspect: Suspect,
-    note_room: NoteRoom,
+    note: Note,
 ) -> bool:
     """Expire the holds of all these sales, one by one where one of them is broken; return whether more are
     due than one turn takes."""
@@ -93,23 +106,23 @@ async def _expire(
     for at in range(0, len(sales), SALES_PER_CALL):
         some = sales[at : at + SALES_PER_CALL]
         try:
-            behind |= await _expire_some(kernel, partition, some, note_room)
+            behind |= await _expire_some(kernel, partition, some, note)
         except MemoryBroken:
             for sale in some:
                 try:
-                    behind |= await _expire_some(kernel, partition, [sale], note_room)
+                    behind |= await _expire_some(kernel, partition, [sale], note)
                 except MemoryBroken as error:
                     skipped.add(partition, sale, error, suspect)
     return behind
 
 
-async def _expire_some(kernel: Kernel, partition: int, sales: list[SaleId], note_room: NoteRoom) -> bool:
+async def _expire_some(kernel: Kernel, partition: int, sales: list[SaleId], note: Note) -> bool:
     """Expire holds and serve waiting lists; return whether more are due than one turn takes."""
     for _ in range(CALLS_PER_TURN):
         reply = await kernel.run(Verb.EXPIRE, partition, sales, [(index,) for index in range(len(sales))])
-        for sale, (_, _, *shards) in zip(sales, reply.results, strict=False):
-            if shards:
-                note_room(sale, *shards)
+        for sale, (_, _, *spread) in zip(sales, reply.results, strict=False):
+            if spread:
+                note(sale, *spread)
         sales = [sale for sale, (_, more, *_) in zip(sales, reply.results, strict=False) if more]
         if not sales:  # the results are empty while memory recovers
             return False

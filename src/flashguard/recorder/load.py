@@ -30,6 +30,7 @@ from .load_records import (
     recipes_of,
     restock_record,
     sale_config,
+    waited_counters,
     waiting_records,
 )
 
@@ -150,7 +151,11 @@ class SaleLoad:
     async def run(self) -> int:
         """Load the sale; return the number of its reservations."""
         rows = await self._rows.items()
-        items = [value for row in rows for value in (f"item:{row['sku']}", item_text(row))]
+        waited = await self._waited(rows)
+        texts = [item_text(row, waited=row["sku"] in waited) for row in rows]
+        items = [
+            value for row, text in zip(rows, texts, strict=True) for value in (f"item:{row['sku']}", text)
+        ]
         recipes = recipes_of(rows) if self._rules.get("pools") else []
         loaded = 0
         if self._fence:
@@ -163,6 +168,12 @@ class SaleLoad:
             await self._calls.all_done()
         await self._finish(items, recipes)
         return loaded
+
+    async def _waited(self, rows: list[asyncpg.Record]) -> set[str]:
+        """Return the items and pools of a shard that entries of any shard may wait for."""
+        if not self._fence or not {"spread", "waiting_most"} <= self._rules.keys():
+            return set()
+        return waited_counters(rows, {row["sku"] for row in await self._rows.waited_for()})
 
     async def _load_ended(self) -> int:
         """Stage the orders, the ended holds and the limits used, and adopt them when all are there."""

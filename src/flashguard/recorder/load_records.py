@@ -80,14 +80,29 @@ def _options(sale: asyncpg.Record) -> list[Any]:
     return [durability] if durability else []
 
 
-def item_text(row: asyncpg.Record) -> str:
+def waited_counters(rows: list[asyncpg.Record], skus: set[Sku]) -> set[str]:
+    """Return these items, and the pools that they draw from.
+
+    Parameters:
+        rows: all items and pools of the sale.
+    """
+    drawn = (json.loads(row["uses"] or "[]")[::2] for row in rows if row["sku"] in skus)
+    return set(skus).union(*drawn)
+
+
+def item_text(row: asyncpg.Record, *, waited: bool = False) -> str:
     """Return an item's counters as memory keeps them, and its terms where it has some of its own: see
-    lib/prices.lua."""
+    lib/prices.lua.
+
+    Parameters:
+        waited: of a shard: entries wait for it, so its units are set aside; see lib/shard_list.lua.
+    """
     counters, price = f"{row['stock']} {row['held']} {row['sold']}", row["price_now_minor"]
+    aside = f"{max(0, row['stock'] - row['held'] - row['sold'])} 1" if waited else "0 0"
     if price is None and row["on_sale"]:
-        return counters
+        return f"{counters} {aside}" if waited else counters
     on_sale = "on" if row["on_sale"] else "off"
-    return f"{counters} 0 0 {'-' if price is None else price} {on_sale} {row['price_minor']}"
+    return f"{counters} {aside} {'-' if price is None else price} {on_sale} {row['price_minor']}"
 
 
 def recipes_of(rows: list[asyncpg.Record]) -> list[Any]:

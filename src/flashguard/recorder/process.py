@@ -5,26 +5,31 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
+from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Position
 from flashguard.settings import Settings
 
-from .admission import Admission
+from .admission import beat
+from .beats import Beats, asking
 from .catalogue import keep_catalogue
 from .expiry import expire_holds
 from .meters import Meters
 from .partition import PartitionRecorder
+from .shared_list import SharedLists
 from .shares import Roll, share
 from .states import Fenced
 from .together import Together
-from .transfers import repair_spread_sales
+from .transfers import Transfers, repair_spread_sales
 from .watchdog import NEXT_STEP, Stalls, marks_of
 
 if TYPE_CHECKING:
@@ -79,7 +84,13 @@ class Recorder:
         self._doubted: set[int] = set()
         """As read before: a partition's own recorder rebuilds it before they are read again."""
         self._leaving = asyncio.Event()
-        self._admission = Admission(kernel, partitions)
+        lists = SharedLists(
+            asking(kernel, partitions, Verb.SERVE_LIST),
+            Transfers(kernel, ledger, partitions).move,
+            time.monotonic,
+        )
+        self._rooms = Beats("room", partial(beat, asking(kernel, partitions, Verb.ADMIT)))
+        self._lists = Beats("waiting list", lists.serve)
 
     @property
     def partitions(self) -> list[PartitionRecorder]:
@@ -104,8 +115,11 @@ class Recorder:
             roles = [tasks.create_task(role) for role in (self._send_heartbeats(), self._claim_shares(tasks))]
             duties = (
                 self._watch_ledger(tasks),
-                expire_holds(self._kernel, self._settings, self._suspects, self._admission.note),
-                self._admission.run(),
+                expire_holds(
+                    self._kernel, self._settings, self._suspects, self._rooms.note, self._lists.note
+                ),
+                self._rooms.run(),
+                self._lists.run(),
                 keep_catalogue(self._kernel, self._ledger, self._settings, self._suspects),
                 repair_spread_sales(self._kernel, self._ledger),
             )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import secrets
 from typing import Any, Final
 
 import asyncpg
@@ -13,15 +14,21 @@ from flashguard.kernel.results import Restocked, read_result
 from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_that_differ, transfers_to_complete
-from flashguard.model import Durability, SaleId, to_millis
+from flashguard.model import Durability, SaleId, partition_of, to_millis
+from flashguard.model.fingerprints import fingerprint
 from flashguard.model.room import NEITHER, decode_room, room_rules
-from flashguard.model.shards import arrival
+from flashguard.model.shards import arrival, departure, transfer_keys
 
 log = logging.getLogger("flashguard.recorder")
 
 ROUND_SECONDS: Final = 1.0
 IN_HAND_SECONDS: Final = 2.0
 """How long a transfer is left to the process that began it; completing it twice changes nothing."""
+SHARD_SECONDS: Final = 1.0
+"""How long a transfer waits for a shard's memory."""
+POLL_SECONDS: Final = 0.005
+POLLS: Final = 200
+"""How often a transfer asks the ledger for its departure; after that, a round of repair completes it."""
 AT_ONCE: Final = 500
 """Transfers or shards that one round completes."""
 
@@ -38,6 +45,43 @@ async def repair_spread_sales(kernel: Kernel, ledger: Ledger) -> None:
             log.debug("spread sales: next try in the next round: %s", error)
         except Exception:
             log.exception("spread sales: next try in the next round")
+
+
+class Transfers:
+    """Moves units between shards for the duties of a recorder."""
+
+    def __init__(self, kernel: Kernel, ledger: Ledger, partitions: int) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._partitions = partitions
+
+    async def move(self, counter: str, units: int, donor: SaleId, receiver: SaleId) -> bool:
+        """Transfer units: they leave, the ledger commits that, and only then do they arrive. Return whether
+        they arrived; units that left and did not are brought by `complete_transfers`."""
+        id_ = secrets.token_hex(12)
+        body = fingerprint("transfer", id_, counter, units, donor, receiver)
+        try:
+            if not await self._restock(donor, departure(counter, units, receiver, id_, body)):
+                return False
+            if not await self._recorded(donor, transfer_keys(id_)[0]):
+                return False
+            return await self._restock(receiver, arrival(counter, units, donor, id_, body))
+        except (MemoryAway, LedgerAway, TimeoutError, asyncpg.PostgresError) as error:
+            log.info("%d units of %s, from %s to %s: %s", units, counter, donor, receiver, error or "not yet")
+            return False
+
+    async def _recorded(self, shard: SaleId, key: str) -> bool:
+        for _ in range(POLLS):
+            if await self._ledger.sales.has_restock(shard, key):
+                return True
+            await asyncio.sleep(POLL_SECONDS)
+        return False
+
+    async def _restock(self, shard: SaleId, request: tuple[Any, ...]) -> bool:
+        partition = partition_of(shard, self._partitions)
+        async with asyncio.timeout(SHARD_SECONDS):
+            reply = await self._kernel.run(Verb.RESTOCK, partition, [shard], [(0, *request)])
+        return not reply.status and isinstance(read_result(Verb.RESTOCK, reply.results[0]), Restocked)
 
 
 async def complete_transfers(

@@ -47,7 +47,7 @@ from flashguard.model.pools import with_counters
 from flashguard.model.rules import changes_to_kernel
 from flashguard.model.sale_arguments import invalid_changes
 from flashguard.settings import Settings
-from flashguard.spread import NO_LIST, ShardRouter, Whole
+from flashguard.spread import ShardRouter, Whole
 
 from .drafts import (
     KEPT_WHILE_SPREAD,
@@ -152,8 +152,6 @@ class SaleChanges:
             return limits
         if limits:
             asked["rules"] = asked.get("rules", {}) | limits
-        if stored.sale.spread > 1 and changes.get("waiting_list") is not None:
-            return NO_LIST
         if "items" in changes:
             if stored.sale.spread > 1:
                 return KEPT_WHILE_SPREAD

@@ -82,7 +82,7 @@ def refused_sale(new: object, partitions: int) -> Refused | None:
         return ENDS_FIRST
     if new.locations and new.spread > 1:
         return NO_LOCATIONS
-    return unfit(new.spread, partitions, rules=new.rules, limits=new.limits)
+    return unfit(new.spread, partitions, limits=new.limits)
 
 
 def wrong_times(starts_at: object, ends_at: object) -> Refused | None:

@@ -2,11 +2,10 @@
 
 from .batch import BasketRequest, BatchSelling
 from .routing import ShardRouter
-from .whole import NO_IDENTITIES, NO_LIST, NO_LOCATIONS, Whole, shard_drafts, unfit, with_memory_state
+from .whole import NO_IDENTITIES, NO_LOCATIONS, Whole, shard_drafts, unfit, with_memory_state
 
 __all__ = [
     "NO_IDENTITIES",
-    "NO_LIST",
     "NO_LOCATIONS",
     "BasketRequest",
     "BatchSelling",

@@ -27,7 +27,7 @@ from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.model import Refused, SaleId
 from flashguard.model.fingerprints import fingerprint
-from flashguard.model.shards import LARGEST_STOCK, arrival, shard_ids, transfer_keys
+from flashguard.model.shards import arrival, departure, plan, shard_ids, transfer_keys
 
 from .survey import Survey, nothing_hidden, survey_of
 
@@ -191,13 +191,13 @@ class Rebalancer:
         id_, source, target = secrets.token_hex(12), self._shards[donor], self._shards[home]
         out, _ = transfer_keys(id_)
         body = fingerprint("transfer", id_, self._sku, units, source, target)
-        departure = await self._decisions.ask(
+        left = await self._decisions.ask(
             Verb.RESTOCK,
             source,
-            (self._sku, -units, target, out, body, LARGEST_STOCK),
+            departure(self._sku, units, target, id_, body),
             durable=newly_done,
         )
-        if refused_by_status(departure) or not isinstance(departure.result, Restocked):
+        if refused_by_status(left) or not isinstance(left.result, Restocked):
             return False
         if not await self._ledger.sales.has_restock(source, out):
             return False  # memory granted the departure and the ledger refused it
@@ -205,27 +205,6 @@ class Rebalancer:
             Verb.RESTOCK, target, arrival(self._sku, units, source, id_, body)
         )
         return isinstance(arrived.result, Restocked)
-
-
-def plan(available: list[int], needed: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Return the transfers (donor, receiver, units) that cover every need; the total must suffice.
-
-    Parameters:
-        available, needed: units by shard.
-    """
-    spare = [units - min(units, need) for units, need in zip(available, needed, strict=True)]
-    moves: list[tuple[int, int, int]] = []
-    for home, need in enumerate(needed):
-        shortage = need - available[home]
-        while shortage > 0:
-            donor = max(range(len(spare)), key=spare.__getitem__)
-            units = min(spare[donor], max(shortage, spare[donor] // 2))
-            if units <= 0:
-                raise AssertionError("the shards need more units than there are")
-            moves.append((donor, home, units))
-            spare[donor] -= units
-            shortage -= units
-    return moves
 
 
 def _settle(requests: Sequence[UnitsRequest], refusal: Refused | None) -> None:

@@ -16,7 +16,6 @@ from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Goods, Ledger, StoredSale
 from flashguard.model import IdentityLimit, Refused, Sale, SaleId, SaleStatus, from_millis
 from flashguard.model.pools import Counters, counters_of, with_counters
-from flashguard.model.rules import Rules
 from flashguard.model.shards import shard_ids, split_stock, sum_counters
 from flashguard.recorder.transfers import shards_behind
 
@@ -26,9 +25,6 @@ NOT_ALL: Final = Refused(
     code=Code.RECOVERING,
     detail="Not all shards of the sale have changed yet; the change completes by itself.",
     retry_after_seconds=RETRY_SECONDS,
-)
-NO_LIST: Final = Refused(
-    code=Code.INVALID_REQUEST, detail="spread: a sale with a waiting list can't be spread"
 )
 NO_LOCATIONS: Final = Refused(
     code=Code.INVALID_REQUEST, detail="spread: a sale with locations can't be spread"
@@ -41,17 +37,13 @@ NO_IDENTITIES: Final = Refused(
 )
 
 
-def unfit(
-    spread: int, partitions: int, *, rules: Rules, limits: Sequence[IdentityLimit] = ()
-) -> Refused | None:
+def unfit(spread: int, partitions: int, *, limits: Sequence[IdentityLimit] = ()) -> Refused | None:
     """Return the refusal of a sale that can't be spread like this; None when it can."""
     if spread == 1:
         return None
     fault = None
     if not 1 <= spread <= partitions:
         fault = f"spread: 1 to {partitions}, the number of partitions of this installation"
-    elif rules.waiting_list is not None:
-        return NO_LIST
     elif limits:
         return NO_IDENTITIES
     return None if fault is None else Refused(code=Code.INVALID_REQUEST, detail=fault)

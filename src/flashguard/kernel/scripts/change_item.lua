@@ -76,7 +76,7 @@ function do_change.set(sale, sku, change, opened)
   if opened and change.price then item.price, item.first = change.price, item.first or change.first end
   if change.on_sale ~= nil then item.off = not change.on_sale or nil end
   sale.items_rewritten[sku], terms_seen = item, true
-  if sale.touched then touch(sale, sku) end
+  if sale.touched then touch(sale, sku, 1) end -- as if a unit came back: the item may be on sale again
 end
 
 local HELD_BY = {hold = true, buy = true, ["honour"] = true, amend = true}

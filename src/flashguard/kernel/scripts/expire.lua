@@ -5,8 +5,8 @@
 --
 -- KEYS      partition, journal, then the six of each sale, then five per waiting room (see lib/)
 -- requests  {{sale index}, ...}
--- results   {holds expired, whether there is more to do}, and of a spread sale's first shard the number of its shards, while
---           it has a waiting room: see admit.lua
+-- results   {holds expired, whether there is more to do}; of the first shard of a spread sale that has not closed also the number
+--           of its shards, whether it has a waiting room (see admit.lua), and whether it has a waiting list (see serve_list.lua)
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -36,9 +36,11 @@ local function decide(sale)
   while looked_at + sale.looked_at < EXPIRE_MOST and expire_page(sale) do end
   looked_at = looked_at + sale.looked_at
   if sale.touched then serve_waiting(sale, room_is_empty(sale)) end
-  local rules = config.rules
-  local shards = rules.room and has_room_open[config.status] and not string.find(sale.id, '~', 1, true) and rules.spread or nil
-  return {sale.expired_count, not sale.drained or sale.behind == true, shards}
+  local rules, more = config.rules, not sale.drained or sale.behind == true
+  if not rules.spread or not has_room_open[config.status] or string.find(sale.id, '~', 1, true) then
+    return {sale.expired_count, more}
+  end
+  return {sale.expired_count, more, rules.spread, rules.room ~= nil, rules.waiting_most ~= nil}
 end
 
 -- save(): the rooms come after the sales, whose units they count.

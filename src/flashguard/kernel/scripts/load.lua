@@ -78,6 +78,16 @@ local function write_recipes()
   call('HSET', SALE_KEY, fields)
 end
 
+-- write_aside(): units of a spread sale that are set aside for entries of other shards, see lib/shard_list.lua.
+local function write_aside()
+  local members = {}
+  for i = 1, #ITEMS, 2 do
+    local set_aside = string.match(ITEMS[i + 1], '^%d+ %d+ %d+ (%d+)')
+    if set_aside and set_aside ~= '0' then members[#members + 1], members[#members + 2] = 0, 'w' .. string.sub(ITEMS[i], 6) end
+  end
+  call('ZADD', QUEUE_KEY, members)
+end
+
 -- write_marks(): an entry '' in each key. A key that was deleted or evicted, and written again by later requests, lacks it.
 local function write_marks()
   redis.call('HSET', RESERVATIONS_KEY, '', '')
@@ -96,6 +106,7 @@ local function write_page()
   call('HSET', USED_KEY, USED)
   call('HSET', HISTORY_KEY, HISTORY or {})
   write_queue()
+  write_aside()
   write_reserved()
   if #CONFIG > 0 then
     redis.call('HSET', SALE_KEY, 'items', redis.call('HLEN', SALE_KEY)) -- all of them are loaded

@@ -36,7 +36,7 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most, count)
   if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available, delta} end
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
-  if sale.touched then touch(sale, sku) end
+  if sale.touched then touch(sale, sku, delta) end
   if is_transfer(key) then count_moved(sale, sku, delta) end
   put_record(sale, key, {kind = 'restock', fingerprint = fingerprint, stock = item.stock, held = item.held, sold = item.sold,
     seq = SEQ + 1})

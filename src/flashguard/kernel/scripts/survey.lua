@@ -1,6 +1,6 @@
 #!lua
--- survey: returns what a shard of a spread sale has of an item for buyers of other shards. Holds past their end expire
--- first.
+-- survey: returns what a shard of a spread sale has of an item for buyers of other shards: not what is set aside for its
+-- waiting list. Holds past their end expire first.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, sku}, ...}
@@ -19,7 +19,7 @@ local function decide(sale, sku)
   if not item then return unknown_item(sale, sku) end
   while sale.looked_at < EXPIRE_MOST and expire_page(sale) do end
   local moved = moved_of(sale, sku)
-  return {free_units(item), moved.outs, moved.ins, sale.drained}
+  return {free_units(item) - (item.set_aside or 0), moved.outs, moved.ins, sale.drained}
 end
 
 return run_batch(decide)

@@ -5,10 +5,13 @@
 -- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admitted_until_ms, details},
 --           {sale index, 'leave' | 'see', id}, ...}
 --           admitted_until_ms: until when the sale's waiting room admits the customer, 0: not at all; details: {identities =}
---           where there are any
+--           where there are any; to a shard of a spread sale with {spread =, elsewhere =}: the number of its shards, and how
+--           many entries wait on the others
 -- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place
 --           counts the entries served before it and itself, 0 when it does not wait. A joining entry whose units are free
---           is offered them at once.
+--           is offered them at once. Of a shard: place counts the entries of this shard alone, and two more: the place in the
+--           order of the whole sale, and whether units are set aside for it; there a round serves it, see serve_list.lua
+--           {'spread', number of the sale's shards}: the request was routed by another number
 --           {'sale-not-open', status, starts_ms} {'unknown-sale'} {'unknown-item', sku} {'unknown-entry'} {'recovering'}
 --           {'idempotency-mismatch'} {'no-waiting-list'} {'waiting-list-full', most} {'already-waiting', id}
 --           {'limit-reached', limit, used, sku, by} {'hold-budget-reached', most, held, by} {'cooling-down', wait_ms, by}
@@ -27,11 +30,14 @@ local function seen(sale, id, as_it_was)
   local state, place = entry.state, 0
   if state == 'waiting' and status_now(sale.config) == 'closed' then state = 'ended' end
   if state == 'waiting' then place = ahead_of(sale, id, entry) + 1 end
-  return {state, as_it_was, entry.customer, entry.sku, entry.quantity, entry.created_ms, place, unrecorded(entry)}
+  local result = {state, as_it_was, entry.customer, entry.sku, entry.quantity, entry.created_ms, place, unrecorded(entry)}
+  if sale.config.rules.spread then result[9], result[10] = entry.place, entry.admitted end
+  return result
 end
 
 local function join(sale, id, fingerprint, customer, sku, quantity, admitted_until_ms, details)
-  local config, rules = sale.config, sale.config.rules
+  local config, rules, elsewhere = sale.config, sale.config.rules, details and details.elsewhere or 0
+  if rules.spread ~= (details and details.spread) then return {'spread', rules.spread or 1} end
   local entry = record_of(sale, 'waiting:' .. id)
   if entry then
     if entry.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end
@@ -57,14 +63,17 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   if no then return no end
   local other = record_of(sale, 'waits:' .. customer)
   if other then return {'already-waiting', other.id} end
-  if waiting_count(sale) >= rules.waiting_most then return {'waiting-list-full', rules.waiting_most} end
+  if waiting_count(sale) + elsewhere >= rules.waiting_most then return {'waiting-list-full', rules.waiting_most} end
 
   local last = record_of(sale, 'waiting-place')
   local place = (last and last.newest or 0) + 1
+  if rules.spread then place = shard_list.next_place(sale, place - 1) end
   put_record(sale, 'waiting-place', {kind = 'place', newest = place})
-  begin_waiting(sale, id, {kind = 'waiting', fingerprint = fingerprint, state = 'waiting', created_ms = NOW, place = place,
+  entry = {kind = 'waiting', fingerprint = fingerprint, state = 'waiting', created_ms = NOW, place = place,
     seq = SEQ + 1, customer = customer, sku = sku, quantity = quantity, admitted = admitted,
-    identities = details and details.identities})
+    identities = details and details.identities}
+  begin_waiting(sale, id, entry)
+  if rules.spread then shard_list.joined(sale, entry) end
   touch(sale, sku)
   serve_waiting(sale)
   return seen(sale, id, false)

@@ -95,6 +95,11 @@ SELECT id, place, customer, sku, quantity, fingerprint, state, admitted, identit
        flashguard.to_millis(created_at) AS created_ms
 FROM flashguard.waiting_list WHERE sale_id = $1 ORDER BY place;
 
+-- name: waited_for_to_load
+-- The items for which entries wait on any shard of this shard's sale. Those that wait behind a waiting room set nothing aside.
+SELECT DISTINCT w.sku FROM flashguard.waiting_list w JOIN flashguard.sales s ON s.id = w.sale_id
+WHERE s.public_id = split_part($1, '~', 1) AND w.state = 'waiting' AND w.admitted;
+
 -- name: hold_history_to_load
 -- What memory counts of each customer of a sale, and of each identity by the rule holds_by, for a cursor: units in live holds;
 -- holds without an order that ended after $2, by memory's clock in ms; and the last of those.

@@ -7,6 +7,7 @@
 --   p<sku>\0<place>\0<id>                 every entry that waits, by place
 --   q<sku>\0<quantity>\0<place>\0<id>     an entry that can be served, by quantity, then by place
 --   r<sku>\0<quantity>\0<place>\0<id>     the same, where the sale's waiting room did not admit the customer
+--   w<sku>                                of a spread sale: an item, a pool, that the next round must see: see shard_list.lua
 --
 -- <entry> is <quantity>\0<place>\0<id>. Numbers have leading zeros.
 

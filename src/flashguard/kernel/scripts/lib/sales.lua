@@ -103,7 +103,7 @@ local function move(sale, lines, field, sign)
     local item = item_of(sale, lines[i])
     item[field] = item[field] + sign * lines[i + 1]
     sale.items_changed[lines[i]] = item
-    if sale.touched then touch(sale, lines[i]) end
+    if sale.touched then touch(sale, lines[i], (field == 'stock' and sign or -sign) * lines[i + 1]) end
   end
 end
 

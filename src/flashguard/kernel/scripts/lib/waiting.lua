@@ -28,6 +28,8 @@
 -- the recorder serves the rest by `expire`. Of the quantities that entries for one item want, the SIZES_MOST smallest are
 -- considered; of the items that draw from pools and have entries, the first DRAWING_MOST.
 --
+-- In a spread sale an entry is on its customer's home shard, and no shard knows who comes first: see shard_list.lua.
+--
 -- State: waiting, then offered, left, limit-reached, or ended (it can't be offered). Rules: waiting_most, the most entries
 -- that wait; waiting_hold_ms, how long an offer lasts.
 
@@ -35,6 +37,7 @@ local SERVE_MOST = 50
 local serves_left = SERVE_MOST -- by this call; expire divides them among its sales
 
 local waiting_count, ahead_of, begin_waiting, end_waiting, free_of
+local shard_list = {} -- what shards of spread sales do: see shard_list.lua
 
 -- learn_waiting(): makes the functions below in calls about a sale with a list, so that others do not pay for them.
 function learn_waiting()
@@ -43,10 +46,11 @@ function learn_waiting()
 
 --@include lib/queue.lua
 
-  -- touch(sale, sku): marks an item, to be served once the request is decided.
-  function touch(sale, sku)
+  -- touch(sale, sku, gained): marks an item, to be served once the request is decided. gained: how many of its units came back.
+  function touch(sale, sku, gained)
     local touched = sale.touched
-    if not touched[sku] then touched[#touched + 1], touched[sku] = sku, true end
+    if not touched[sku] then touched[#touched + 1], touched[sku] = sku, 0 end
+    touched[sku] = touched[sku] + (gained or 0)
   end
 
   -- waiting_count(sale): the number of entries that wait, for any item.
@@ -175,6 +179,7 @@ function learn_waiting()
     put_record(sale, 'waits:' .. customer, {kind = 'waits', id = id})
     add_size(sale, id, entry)
     touch(sale, entry.sku)
+    if sale.config.rules.spread then shard_list.attend(sale, entry.sku) end
   end
 
   local function offer_ms(sale) return sale.config.rules.waiting_hold_ms or sale.config.hold_ms end
@@ -363,14 +368,18 @@ function learn_waiting()
       local entry = id and record_of(sale, 'waiting:' .. id)
       if entry and entry.state == 'waiting' then wake(sale, entry.customer) end
       touch(sale, sku)
+      if sale.config.rules.spread then shard_list.attend(sale, sku) end
     end
   end
+
+--@include lib/shard_list.lua
 
   -- serve_waiting(sale, room_is_empty): serves the items that the last request touched.
   -- room_is_empty: nil except in `expire`, which also serves what is due, whatever was touched.
   function serve_waiting(sale, room_is_empty)
     local touched = sale.touched
     if not touched or sale.serving or (#touched == 0 and room_is_empty == nil) then return end
+    if sale.config.rules.spread then return shard_list.set_aside(sale) end
     if status_now(sale.config) ~= 'open' then
       for i = 1, waiting_count(sale) > 0 and #touched or 0 do later(sale, 0, touched[i]) end
       sale.touched = {}

@@ -21,7 +21,7 @@ SPREAD_OUT := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
-  test pytest lint coverage vitest tsclient programs contracts contract-spread schemathesis image-check \
+  test pytest lint django coverage vitest tsclient programs contracts contract-spread schemathesis image-check \
   bench bench-quick grow load chaos failovers soak docs site figures pin dist release
 
 help: ## List the targets
@@ -73,6 +73,17 @@ schemathesis: $(DEV) ## Send thousands of requests that the OpenAPI contract all
 image-check: $(DEV) ## Run the Dockerfile's steps in clean roots, then every part of the image; needs root, takes minutes
 	@scripts/need --or-stop debootstrap
 	$(BIN)/python -m tests.image.check
+
+DJANGOS := .venv/django
+NEWER_PYTHON = $(firstword $(foreach each,python3.14 python3.13 python3.12,$(shell command -v $(each) 2>/dev/null)))
+
+django: $(DEV) ## Test the app for Django on its long-term release and on the current one, which needs Python 3.12: NEWER_PYTHON=…
+	$(BIN)/pytest -q tests/integration/test_django.py
+	@test -n "$(NEWER_PYTHON)" || { echo "Django 6 needs Python 3.12 or newer: make django NEWER_PYTHON=/path/to/python3.12"; exit 1; }
+	$(NEWER_PYTHON) -m venv $(DJANGOS)
+	$(DJANGOS)/bin/pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements/dev.txt
+	$(DJANGOS)/bin/pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
+	DJANGO_PYTHON=$(DJANGOS)/bin/python $(BIN)/pytest -q tests/integration/test_django.py
 
 ##@ Measure
 

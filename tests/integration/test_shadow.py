@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,12 +13,12 @@ import pytest
 from aiohttp import web
 
 from flashguard.client import Shadow
+from tests.support.django_shop import DjangoShop
 from tests.support.faulty import FaultyLine
 from tests.support.forked import run_flashguard
 from tests.support.ports import free_port
-from tests.support.service import ADMIN_KEY, Service, clean_env, stop
+from tests.support.service import ADMIN_KEY, Service, clean_env
 
-SHOP = Path(__file__).parents[2] / "examples" / "django_shop" / "shop.py"
 AT_ONCE = 6
 WAIT_SECONDS = 30.0
 
@@ -213,31 +211,15 @@ async def slow_payments() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def shop(service, http: aiohttp.ClientSession, tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
-    """The example shop, running, with 4 units; its address and its shadow sale."""
-    sale, port = await shadow_sale(service, stock=4), free_port()
+    """The example shop, running, with 4 units of its own; its address and its shadow sale."""
+    sale = await shadow_sale(service, stock=4)
     async with slow_payments() as payments:
-        env = clean_env(
-            FLASHGUARD_URL=service.url, FLASHGUARD_KEY=ADMIN_KEY, FLASHGUARD_SALE=sale,
-            SHOP_DATABASE=str(tmp_path / "shop.sqlite3"), SHOP_PAYMENT_URL=payments,
+        example = DjangoShop(
+            tmp_path, FLASHGUARD_URL=service.url, SHOP_KEY=ADMIN_KEY, SHOP_SHADOW=sale,
+            SHOP_PAYMENT_URL=payments,
         )  # fmt: skip
-        await asyncio.to_thread(subprocess.run, [sys.executable, SHOP, "fill", "unit=4"], env=env, check=True)
-        with (tmp_path / "log").open("w") as log:
-            command = [sys.executable, SHOP, "runserver", "--noreload", f"127.0.0.1:{port}"]
-            child = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                while True:
-                    assert child.poll() is None, (tmp_path / "log").read_text()
-                    try:
-                        async with http.get(f"http://127.0.0.1:{port}/") as answer:
-                            if answer.status == 404:
-                                break
-                    except aiohttp.ClientError:
-                        await asyncio.sleep(0.1)
-            yield f"http://127.0.0.1:{port}", sale
-        finally:
-            child.terminate()
-            await stop(child)
+        async with example.serving(http, "--own", "unit=4") as url:
+            yield url, sale
 
 
 async def test_a_django_shop_sees_what_its_own_stock_oversells(service, http, shop):
@@ -245,7 +227,7 @@ async def test_a_django_shop_sees_what_its_own_stock_oversells(service, http, sh
 
     async def check_out(customer: str) -> int:
         body = {"customer": customer, "sku": "unit", "quantity": 1}
-        async with http.post(f"{url}/checkout", json=body) as answer:
+        async with http.post(f"{url}/own/checkout", json=body) as answer:
             return answer.status
 
     statuses = await asyncio.gather(*(check_out(f"c{number}") for number in range(AT_ONCE)))
@@ -257,7 +239,7 @@ async def test_a_django_shop_sees_what_its_own_stock_oversells(service, http, sh
     assert (item["shop_sold"], item["flashguard_sold"], item["shop_oversold"]) == (6, 4, 2)
     assert said["reasons"] == {"sold-out": 2}
     order = said["differences"][0]["reference"].removeprefix("order-")
-    async with http.post(f"{url}/orders/{order}/return") as answer:
+    async with http.post(f"{url}/own/orders/{order}/return") as answer:
         assert answer.status == 200
     async with asyncio.timeout(WAIT_SECONDS):
         while (said := await report(service, sale))["returned"] < 1:

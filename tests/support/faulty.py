@@ -29,9 +29,11 @@ class FaultyLine:
         self.seen: list[tuple[str, str, str | None]] = []
         self._service = service
         self._faults: deque[str] = deque()
+        self._closes = asyncio.Event()
 
     def next_requests_meet(self, *faults: str) -> None:
-        """502, 503-now, 503-later, 429-…, 409-… (in flight), cut-before or cut-after the service did it."""
+        """502, 503-now, 503-later, 429-…, 409-… (in flight), cut-before or cut-after the service did it, or
+        silent: no answer while the line is open."""
         self.seen.clear()
         self._faults = deque(faults)
 
@@ -48,6 +50,7 @@ class FaultyLine:
                 self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
                 yield self
             finally:
+                self._closes.set()
                 await runner.cleanup()
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
@@ -62,7 +65,9 @@ class FaultyLine:
             return _problem(*(SHORT | LONG)[fault])
         if fault == "502":
             return web.Response(status=502, text="<html>Bad gateway</html>", content_type="text/html")
-        if fault == "cut-before":
+        if fault == "silent":
+            await self._closes.wait()
+        if fault in ("cut-before", "silent"):
             return _cut(request)
         answer = await self._ask(request)
         return _cut(request) if fault == "cut-after" else answer

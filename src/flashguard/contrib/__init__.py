@@ -1,0 +1,1 @@
+"""Adapters for shops: each connects one web framework to a running FlashGuard."""

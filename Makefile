@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 PIN := uv pip compile --generate-hashes -q --universal --python-version 3.11 --custom-compile-command "make pin"
 
 # Packages of the service that a Lambda function never runs: the server and the terminal output.
-NOT_ON_LAMBDA := uvicorn h11 typer rich click shellingham markdown-it-py mdurl pygments psutil colorama
+NOT_ON_LAMBDA := uvicorn h11 typer rich click shellingham markdown-it-py mdurl pygments colorama
 
 SEED ?= $(shell date +%s)
 ROUNDS ?= 43

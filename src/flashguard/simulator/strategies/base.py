@@ -5,12 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from redis.asyncio import Redis
-
 from flashguard.simulator.goods import SKU
 
 if TYPE_CHECKING:
     import asyncpg
+    from redis.asyncio import Redis
 
 FOLDER = Path(__file__).parent
 

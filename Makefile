@@ -21,7 +21,7 @@ SPREAD_OUT := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
-  test pytest lint django coverage vitest tsclient programs contracts contract-spread schemathesis image-check \
+  test pytest lint django coverage vitest tsclient programs helm contracts contract-spread schemathesis image-check \
   bench bench-quick grow load chaos failovers soak docs site figures pin dist release
 
 help: ## List the targets
@@ -145,8 +145,13 @@ release: $(BIN)/pip ## Try a release in a copy of the repository: VERSION=…; w
 # What the targets above are made of.
 
 # Beside it, `make test` runs the contract on one stack after the other.
-pytest: $(DEV)
+pytest: $(DEV) helm
 	$(BIN)/pytest $(SPREAD_OUT)
+
+# The chart is tested with the real helm; without it, its tests are skipped.
+helm: $(DEV)
+	@test -x $(BIN)/helm || command -v helm >/dev/null || $(BIN)/python scripts/get_helm.py $(BIN)/helm || \
+	  echo "There is no helm here: the chart in deploy/helm is not tested."
 
 # What the machine may have besides Python and Node; the tests that need a missing program are skipped.
 programs:

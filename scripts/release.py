@@ -29,6 +29,7 @@ PLACES: Final = {
         r'(\A\{\n  "name": "[^"]+",\n  "version": "|^      "version": ")[^"]+', 2,
     ),
     "deploy/kubernetes/example/kustomization.yaml": (r'(newTag: ")[^"]+', 1),
+    "deploy/helm/flashguard/Chart.yaml": (r'(^version: |^appVersion: ")[^"\n]+', 2),
 }  # fmt: skip
 """By file: what stands before the version, and how often, counted from the top."""
 

@@ -253,7 +253,7 @@ few_units = any_of(
 one_sku = [["a", units] for units in (1, 1, 2, 3)] + [["b", 1], ["b", 1, "a", 1]]
 waits = any_of(
     SALES,
-    ["join"] * 6 + ["leave", "see"],
+    ["join"] * 6 + ["leave"] * 3 + ["see"],
     [None] * 6 + [0, 1],
     [1],
     "uvwxyz",
@@ -543,7 +543,7 @@ def test_the_kernel_decides_as_its_model_whether_batched_or_one_by_one(wire: Wir
 
 @pytest.mark.timeout(7200 if LONG else 180)
 def test_the_waiting_list_is_served_as_its_model_whether_batched_or_one_by_one(wire: Wire) -> None:
-    reached = play_many(wire, settings(MANY, max_examples=SEQUENCES // 3), waiting_plays)
+    reached = play_many(wire, settings(MANY, max_examples=SEQUENCES // 4), waiting_plays)
     assert not [what for what in DONE_BY_WHO_WAIT if not reached[what]]
 
 

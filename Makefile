@@ -16,8 +16,8 @@ ROUNDS ?= 43
 MIXED ?= 18
 MINUTES ?= 30
 EXAMPLES ?= 60
-# Of 2 cores: a test waits for half of its time. tests/conftest.py says which files come first.
-SPREAD_OUT := -n 3 --dist loadfile --no-loadscope-reorder
+# Of 2 cores: a test waits for more than half of its time. tests/conftest.py says which files come first.
+SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \

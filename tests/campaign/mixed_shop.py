@@ -32,9 +32,9 @@ RULES: Final[dict[str, dict[str, Any]]] = {
         "limit_per_customer": 5, "waiting_list": 10, "waiting_list_hold_seconds": 1,
         "waiting_room": {"mode": "fifo", "admit_per_second": 1000, "max_active": 4, "session_seconds": 3},
     },
-    WIDE: {"limit_per_customer": 4, "spread": 3},
+    WIDE: {"limit_per_customer": 4, "spread": 3, "waiting_list": 10, "waiting_list_hold_seconds": 1},
 }  # fmt: skip
-"""A sale with hold rules and a list, one with a room and a list, and one over three partitions."""
+"""A sale with hold rules and a list, one with a room and a list, one with a list over three partitions."""
 
 TAKING: Final = {
     "sold-out", "limit-reached", "hold-budget-reached", "cooling-down", "sale-not-open", "queue-required",

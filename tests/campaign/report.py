@@ -37,7 +37,7 @@ cards, and compares each restock with its request.
 MIXED = """## The mixed load
 
 `make chaos` then runs `tests/campaign/mixed.py`: clients send every verb at random to three sales (hold
-budget, cool-down and waiting list; room and list; spread over three partitions) while a server is killed
+budget, cool-down and waiting list; room and list; list over three partitions) while a server is killed
 or memory loses a key. The top of `tests/campaign/mixed_check.py` states what must hold. During its
 development it found that an item that memory had lost was answered `unknown-item` (now `recovering`). Of
 47 rounds after that (seeds `a`, `b`, `c`; 45,000 answers), none broke a promise.

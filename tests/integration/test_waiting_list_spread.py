@@ -14,7 +14,7 @@ from tests.integration.test_waiting_list_rules import ROOM, admission, buy_with,
 from tests.support.service import Service, unique
 
 SPREAD = 3
-IDLE_SECONDS = 2.0
+IDLE_SECONDS = 5.0
 """No unit idles longer while an entry for it waits: see docs/how-to/waiting-list.md."""
 
 

@@ -48,7 +48,7 @@ async def repair_spread_sales(kernel: Kernel, ledger: Ledger) -> None:
 
 
 class Transfers:
-    """Moves units between shards for the duties of a recorder."""
+    """Moves units between shards for the waiting list."""
 
     def __init__(self, kernel: Kernel, ledger: Ledger, partitions: int) -> None:
         self._kernel = kernel
@@ -58,7 +58,7 @@ class Transfers:
     async def move(self, counter: str, units: int, donor: SaleId, receiver: SaleId) -> bool:
         """Transfer units: they leave, the ledger commits that, and only then do they arrive. Return whether
         they arrived; units that left and did not are brought by `complete_transfers`."""
-        id_ = secrets.token_hex(12)
+        id_ = f"list-{secrets.token_hex(12)}"  # scripts/lib/moved.lua tells it from one for a buyer
         body = fingerprint("transfer", id_, counter, units, donor, receiver)
         try:
             if not await self._restock(donor, departure(counter, units, receiver, id_, body)):

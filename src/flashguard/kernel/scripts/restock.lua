@@ -8,7 +8,8 @@
 -- results   {'restocked', replayed, stock, held, sold, seq}
 --           {'invalid-request', available, delta} {'unknown-sale'} {'unknown-item', sku} {'idempotency-mismatch'} {'recovering'}
 --
--- A transfer between the shards of a spread sale is two restocks: transfer:<id>:out, later transfer:<id>:in on another shard.
+-- A transfer between the shards of a spread sale is two restocks: transfer:<id>:out, later transfer:<id>:in on another shard. What
+-- is set aside for the waiting list leaves only for the list; what arrives for a buyer is not set aside.
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -31,12 +32,14 @@ local function decide(sale, sku, delta, reason, key, fingerprint, most, count)
   local item = item_of(sale, sku)
   if not item then return unknown_item(sale, sku) end
   if count then delta = delta_to(sale, sku, count) end
-  local available = free_units(item)
-  while available + delta < 0 and sale.looked_at < EXPIRE_MOST and expire_page(sale) do available = free_units(item) end
+  local for_buyer = is_transfer(key) and not is_for_list(key)
+  local function available_now() return free_units(item) - (for_buyer and delta < 0 and item.set_aside or 0) end
+  local available = available_now()
+  while available + delta < 0 and sale.looked_at < EXPIRE_MOST and expire_page(sale) do available = available_now() end
   if available + delta < 0 or item.stock + delta > most then return {'invalid-request', available, delta} end
   item.stock = item.stock + delta
   sale.items_changed[sku] = item
-  if sale.touched then touch(sale, sku, delta) end
+  if sale.touched then touch(sale, sku, for_buyer and 0 or delta) end
   if is_transfer(key) then count_moved(sale, sku, delta) end
   put_record(sale, key, {kind = 'restock', fingerprint = fingerprint, stock = item.stock, held = item.held, sold = item.sold,
     seq = SEQ + 1})

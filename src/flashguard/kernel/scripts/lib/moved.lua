@@ -5,6 +5,9 @@
 
 local function is_transfer(key) return string.sub(key, 1, 9) == 'transfer:' end
 
+-- is_for_list(key): whether units are moved for the waiting list, not for a buyer.
+local function is_for_list(key) return string.sub(key, 1, 14) == 'transfer:list-' end
+
 local function moved_of(sale, sku)
   return record_of(sale, 'moved:' .. sku) or {kind = 'moved', outs = 0, ins = 0, units_out = 0, units_in = 0}
 end

@@ -67,6 +67,7 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.UNKNOWN_RESERVATION: "Check the id.",
     Code.UNKNOWN_WEBHOOK: "Check the endpoint's id.",
     Code.UNKNOWN_PROVIDER: "Use a provider of FLASHGUARD_PAYMENT_PROVIDERS.",
+    Code.UNKNOWN_PAYMENT: "Take the id from `GET /v1/payments`.",
     Code.PROVIDER_AWAY: "Nothing is lost: send the same request after `retry_after_seconds`.",
     Code.CURSOR_EXPIRED: "`detail` says why. Read what you need from the orders, then read the feed "
     "without a cursor.",

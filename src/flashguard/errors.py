@@ -41,6 +41,7 @@ class Code(StrEnum):
     UNKNOWN_RESERVATION = "unknown-reservation"
     UNKNOWN_WEBHOOK = "unknown-webhook"
     UNKNOWN_PROVIDER = "unknown-provider"
+    UNKNOWN_PAYMENT = "unknown-payment"
     CURSOR_EXPIRED = "cursor-expired"
     IDEMPOTENCY_MISMATCH = "idempotency-mismatch"
     INVALID_REQUEST = "invalid-request"
@@ -92,6 +93,7 @@ OUTCOMES: Final[dict[Code, Problem]] = {
     Code.UNKNOWN_RESERVATION: Problem(404, "There is no such reservation."),
     Code.UNKNOWN_WEBHOOK: Problem(404, "There is no such webhook endpoint."),
     Code.UNKNOWN_PROVIDER: Problem(404, "There is no such payment provider here."),
+    Code.UNKNOWN_PAYMENT: Problem(404, "There is no such payment."),
     Code.LEDGER_REFUSED: Problem(409, "The ledger refused this order; nothing was sold."),
     Code.QUEUE_REQUIRED: Problem(403, "The sale has a waiting room, and it has not admitted this buyer."),
     Code.UNKNOWN_TICKET: Problem(404, "There is no such ticket in the waiting room."),

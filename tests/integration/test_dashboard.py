@@ -89,29 +89,55 @@ def test_promtool_finds_nothing_wrong_with_the_alerts():
     assert "SUCCESS" in found.stdout
 
 
+def raised(tmp_path: Path, name: str, series: dict[str, str]) -> bool:
+    """Whether Prometheus raises this alarm three minutes after these samples began."""
+    lines = [f"      - {{series: '{each}', values: '{values}'}}" for each, values in series.items()]
+    tried = tmp_path / "tried.yaml"
+    tried.write_text(
+        f"rule_files: [{ALERTS}]\nevaluation_interval: 5s\ntests:\n  - interval: 5s\n    input_series:\n"
+        + "\n".join(lines)
+        + f"\n    alert_rule_test: [{{eval_time: 3m, alertname: {name}, exp_alerts: []}}]\n"
+    )
+    return subprocess.run(["promtool", "test", "rules", str(tried)], capture_output=True).returncode != 0
+
+
 @PROMTOOL
 def test_a_ledger_that_is_away_raises_an_alarm_and_so_do_retries_that_wait_for_it(tmp_path):
     """Both were found silent when somebody stopped PostgreSQL during a sale."""
-
-    def raised(name: str, series: dict[str, str]) -> bool:
-        lines = [f"      - {{series: '{each}', values: '{values}'}}" for each, values in series.items()]
-        tried = tmp_path / "tried.yaml"
-        tried.write_text(
-            f"rule_files: [{ALERTS}]\nevaluation_interval: 5s\ntests:\n  - interval: 5s\n    input_series:\n"
-            + "\n".join(lines)
-            + f"\n    alert_rule_test: [{{eval_time: 3m, alertname: {name}, exp_alerts: []}}]\n"
-        )
-        return subprocess.run(["promtool", "test", "rules", str(tried)], capture_output=True).returncode != 0
-
     lag = "flashguard_recorder_lag_seconds"
-    assert raised("FlashGuardLedgerAway", {lag: "0x10 stale"})
-    assert not raised("FlashGuardLedgerAway", {lag: "0x60"})
+    assert raised(tmp_path, "FlashGuardLedgerAway", {lag: "0x10 stale"})
+    assert not raised(tmp_path, "FlashGuardLedgerAway", {lag: "0x60"})
     sold, waiting = (
         f'flashguard_outcomes_total{{verb="buy",outcome="{each}"}}'
         for each in ("confirmed", "request-in-flight")
     )
-    assert raised("FlashGuardRefusesForLoad", {sold: "0+100x60", waiting: "0+5x60"})
-    assert not raised("FlashGuardRefusesForLoad", {sold: "0+100x60", waiting: "0x60"})
+    assert raised(tmp_path, "FlashGuardRefusesForLoad", {sold: "0+100x60", waiting: "0+5x60"})
+    assert not raised(tmp_path, "FlashGuardRefusesForLoad", {sold: "0+100x60", waiting: "0x60"})
+
+
+@PROMTOOL
+def test_refunds_that_wait_or_failed_and_payments_without_a_deliverer_raise_alarms(tmp_path):
+    oldest = "flashguard_payment_refund_oldest_seconds"
+    raised_by = {
+        "FlashGuardPaymentsUndecided": (
+            {"flashguard_payment_undecided_seconds": "0+5x60"},
+            {f'{oldest}{{provider="signed",status="waiting"}}': "0+5x60"},
+        ),
+        "FlashGuardRefundsFail": ({f'{oldest}{{provider="signed",status="failing"}}': "1000x60"},),
+        "FlashGuardRefundFailed": (
+            {'flashguard_payment_refunds{provider="signed",status="failed"}': "1x60"},
+        ),
+    }
+    quiet = {
+        "flashguard_payment_undecided_seconds": "1x60",
+        f'{oldest}{{provider="signed",status="pending"}}': "100000x60",
+        f'{oldest}{{provider="signed",status="failing"}}': "10x60",
+        'flashguard_payment_refunds{provider="signed",status="done"}': "9x60",
+    }
+    for name, alarms in raised_by.items():
+        assert not raised(tmp_path, name, quiet), name
+        for series in alarms:
+            assert raised(tmp_path, name, series), (name, series)
 
 
 @PROMTOOL

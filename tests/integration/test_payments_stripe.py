@@ -255,6 +255,28 @@ async def test_money_that_was_given_back_by_hand_is_not_given_back_again(till: S
     assert till.provider.kept(session) == 0
 
 
+@pytest.mark.parametrize("kind", ["refund.failed", "charge.refund.updated"])
+async def test_a_refund_that_fails_after_it_was_done_is_failed_and_is_retried(
+    till: StripeTill, kind: str
+) -> None:
+    hold = await till.hold(await till.service.create_sale())
+    begun, session = await till.session(hold)
+    assert await till.send(till.provider.pay(session))
+    await till.until(hold, "order")
+    (await cancel(till.service, hold)).ok()
+    await till.until(hold, "order", "done")
+    refund = next(
+        each for each in till.provider.refunds.values()
+        if each["metadata"]["flashguard_refund"] == f"{begun['id']}-1"
+    )  # fmt: skip
+    refund |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
+    assert await till.send(till.provider.event(kind, refund))
+    failed = await till.until(hold, "order", "failed")
+    assert failed["refunds"][0]["error"] == "lost_or_stolen_card"
+    (await till.service.call("POST", f"/v1/payments/{begun['id']}/refund", admin=True)).ok()
+    await till.until(hold, "order", "failed", "done")
+
+
 async def test_events_of_others_and_forged_ones_change_nothing(
     till: StripeTill, http: aiohttp.ClientSession
 ) -> None:

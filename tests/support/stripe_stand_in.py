@@ -260,7 +260,8 @@ class StripeStandIn:
                 ]
                 return 200, {"object": "list", "data": of, "has_more": False, "url": "/v1/refunds"}
             case "GET", ["refunds", id_]:
-                self.refunds[id_]["status"] = "succeeded"
+                if self.refunds[id_]["status"] == "pending":
+                    self.refunds[id_]["status"] = "succeeded"
                 return 200, self.refunds[id_]
         return 404, _error(f"Unrecognized request URL ({method}: {path})")
 
@@ -297,6 +298,7 @@ class StripeStandIn:
         intent, amount = self.intents[asked["payment_intent"]], int(asked["amount"])
         check_amount(asked["amount"], intent["currency"])
         of = [each for each in self.refunds.values() if each["payment_intent"] == intent["id"]]
+        of = [each for each in of if each["status"] != "failed"]
         if sum(each["amount"] for each in of) + amount > intent["amount_received"]:
             return 400, _error("Charge has already been refunded.", "charge_already_refunded")
         made = checked(

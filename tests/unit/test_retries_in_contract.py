@@ -5,6 +5,7 @@ from flashguard.api.app import create_app
 WITHOUT_KEY = {
     "POST /v1/buyer-tokens/{id}/revoke": "what is revoked stays revoked",
     "POST /v1/keys/{id}/revoke": "what is revoked stays revoked, since the first time",
+    "POST /v1/payments/{id}/refund": "a refund that is under way or done is not made a second time",
     "POST /v1/payments/{provider}/webhook": "a provider's event counts once, by its id",
     "POST /v1/reservations/{id}/payment": "the same hold and provider have the same payment",
     "POST /v1/reservations/{id}/confirm": "a confirmed reservation is answered as it is",

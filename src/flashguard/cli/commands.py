@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 COMMANDS: Final = (
     "up", "api", "recorder", "deliverer", "migrate", "simulate", "audit", "doctor", "recover", "bench",
-    "sale", "orders", "facts", "room", "shadow", "webhooks", "keys",
+    "sale", "orders", "payments", "facts", "room", "shadow", "webhooks", "keys",
 )  # fmt: skip
 """Each is the file of this name, whose `app` is one command of the same name, or a group."""
 

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from .connections import Connections
 
+COUNTED_MOST: Final = 100_000
+"""Payments, and refunds, that are counted for metrics: a read of them must stay short."""
 SHORT: Final = "short"
 AGAIN: Final = "again"
 UNDO: Final = "undo"
@@ -29,6 +31,15 @@ class NewPayment(Struct, frozen=True, kw_only=True):
     receipt: str
     request: dict[str, Any]
     due_at: datetime
+
+
+class PaymentFilter(Struct, frozen=True, kw_only=True):
+    """Which payments to list; None: all. `sales`: of one, all shards; `refund`: the state of a refund."""
+
+    sales: Sequence[str] | None = None
+    states: Sequence[str] | None = None
+    reservation: str | None = None
+    refund: str | None = None
 
 
 class PaymentBook:
@@ -52,18 +63,25 @@ class PaymentBook:
         """Return the payments for a reservation, the oldest first."""
         return await self._connections.rows("payments_of_reservation", sale, reservation)
 
+    async def of_reservations(self, names: Sequence[tuple[str, str]]) -> list[asyncpg.Record]:
+        """Return the payments for these reservations; of each, the one to show comes last."""
+        sales, ids = [sale for sale, _ in names], [id_ for _, id_ in names]
+        return await self._connections.rows("payments_of_reservations", sales, ids) if names else []
+
+    async def get(self, id_: str) -> asyncpg.Record | None:
+        """Return a payment."""
+        return await self._connections.row("payment", id_)
+
     async def page(
-        self,
-        sales: Sequence[str],
-        before: tuple[datetime, str] | None,
-        states: Sequence[str] | None,
-        limit: int,
+        self, before: tuple[datetime, str] | None, limit: int, which: PaymentFilter
     ) -> list[asyncpg.Record]:
-        """Return a page of payments of a sale, or of the shards of one, newest first."""
+        """Return a page of payments, newest first."""
         at, id_ = before or (None, "")
+        sales, states = which.sales, which.states
         return await self._connections.rows(
-            "payments_page", list(sales), at, id_, None if states is None else list(states), limit
-        )
+            "payments_page", None if sales is None else list(sales), at, id_,
+            None if states is None else list(states), which.reservation, which.refund, limit,
+        )  # fmt: skip
 
     async def refunds(self, payments: Sequence[str]) -> list[asyncpg.Record]:
         """Return the refunds of these payments."""
@@ -138,13 +156,34 @@ class PaymentBook:
         await self._connections.run("postpone_refund", payment, number, attempts, seconds, error, provider_id)
 
     async def end_refund(
-        self, payment: str, number: int, state: str, provider_id: str | None, error: str | None
+        self,
+        payment: str,
+        number: int,
+        attempts: int,
+        state: str,
+        provider_id: str | None,
+        error: str | None,
     ) -> None:
         """Note that the provider has done a refund (`done`), or never will (`failed`), with its fact."""
-        await self._connections.value("end_refund", payment, number, state, provider_id, error)
+        await self._connections.value("end_refund", payment, number, attempts, state, provider_id, error)
 
-    async def waiting(self) -> asyncpg.Record:
-        """Return how many payments and refunds are not finished."""
-        row = await self._connections.row("payments_waiting")
-        assert row is not None
-        return row
+    async def retry_refunds(self, payment: str) -> bool:
+        """Make the refunds that are not done due now, one that failed as a new one; return whether there is
+        such a payment."""
+        return bool(await self._connections.value("retry_refunds", payment))
+
+    async def figures(self) -> "PaymentFigures":
+        """Return how many payments and refunds there are, and how long the oldest unfinished ones wait."""
+        return PaymentFigures(
+            payments=await self._connections.rows("payments_counted", COUNTED_MOST),
+            refunds=await self._connections.rows("refunds_counted", COUNTED_MOST),
+            undecided_seconds=float(await self._connections.value("oldest_undecided_payment")),
+        )
+
+
+class PaymentFigures(Struct, frozen=True, kw_only=True):
+    """What is counted of payments: rows of provider, status and number."""
+
+    payments: list[asyncpg.Record]
+    refunds: list[asyncpg.Record]
+    undecided_seconds: float

@@ -183,15 +183,17 @@ CREATE TABLE payment_refunds (
     created_at   timestamptz NOT NULL DEFAULT now(),
     asked_at     timestamptz,                         -- from then on the provider may have it
     ended_at     timestamptz,
-    due_at       timestamptz NOT NULL,
+    due_at       timestamptz,                         -- when the provider is to be asked; NULL: no longer
     attempts     integer NOT NULL DEFAULT 0,
+    retried_as   integer,                             -- of a failed one: the number of the refund that takes its place
     PRIMARY KEY (payment, number),
     FOREIGN KEY (payment) REFERENCES payments(id),
     CONSTRAINT payment_refunds_amount_minor_check CHECK (amount_minor > 0),
     CONSTRAINT payment_refunds_state_check CHECK (state = ANY (ARRAY['pending', 'done', 'failed', 'void']))
 );
-CREATE INDEX payment_refunds_due ON payment_refunds (due_at) WHERE state = 'pending';
-CREATE INDEX payment_refunds_failed ON payment_refunds (ended_at) WHERE state = 'failed';
+CREATE INDEX payment_refunds_due ON payment_refunds (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX payment_refunds_newest ON payment_refunds (created_at);
+CREATE INDEX payment_refunds_open ON payment_refunds (created_at) WHERE state = 'pending' OR state = 'failed' AND retried_as IS NULL;
 
 -- A payment for a hold at a provider. Its states: new (the provider may not have it yet), open (the buyer can pay), paid (money
 -- was taken, nothing is decided), order (it paid for an order), refused (the money goes back), ended (no money was taken).
@@ -224,7 +226,9 @@ CREATE TABLE payments (
 );
 CREATE UNIQUE INDEX one_payment_per_order ON payments (sale_id, reservation) WHERE state = 'order';
 CREATE INDEX payments_due ON payments (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX payments_newest ON payments (created_at, id);
 CREATE INDEX payments_of_reservation ON payments (sale_id, reservation);
+CREATE INDEX payments_of_sale ON payments (sale_id, created_at, id);
 
 -- Every rebuild of a partition's memory from the ledger, its reason, and how long the partition sold nothing.
 CREATE TABLE recoveries (
@@ -738,7 +742,7 @@ BEGIN
     IF p.state = 'refused' AND r.status = 'confirmed' AND p.why NOT IN ('too-little', 'wrong-currency', 'paid-twice', 'amended')
        AND NOT EXISTS (SELECT FROM payments other WHERE other.sale_id = p.sale_id AND other.reservation = p.reservation
                        AND other.state = 'order') THEN
-        UPDATE payment_refunds SET state = 'void', ended_at = clock_timestamp()
+        UPDATE payment_refunds SET state = 'void', ended_at = clock_timestamp(), due_at = NULL
         WHERE payment = p_payment AND number = p_number AND state = 'pending' AND asked_at IS NULL;
         IF FOUND THEN
             UPDATE payments SET state = 'paid', why = NULL, due_at = clock_timestamp(), attempts = attempts + 1,
@@ -980,8 +984,9 @@ AS $$
     DELETE FROM sales USING gone WHERE sales.id = gone.id
 $$;
 
--- end_refund: note that the provider has done a refund, or that it never will, and write the fact of it.
-CREATE FUNCTION end_refund(p_payment text, p_number integer, p_state text, p_provider_id text, p_error text) RETURNS void
+-- end_refund: note that the provider has done a refund, or that it never will, and write the fact of it. One that was done can
+-- fail later. An event that came after the provider was asked (p_attempts) keeps the refund due: it is asked once more.
+CREATE FUNCTION end_refund(p_payment text, p_number integer, p_attempts integer, p_state text, p_provider_id text, p_error text) RETURNS void
 LANGUAGE plpgsql
 SET search_path = flashguard, pg_temp
 AS $$
@@ -994,9 +999,10 @@ BEGIN
     SELECT * INTO p FROM payments WHERE id = p_payment;
     SELECT partition INTO home FROM sales WHERE id = p.sale_id;
     PERFORM FROM partitions WHERE partition = home FOR NO KEY UPDATE; -- as every writer of a fact
+    UPDATE payment_refunds SET due_at = NULL WHERE payment = p_payment AND number = p_number AND attempts = p_attempts;
     UPDATE payment_refunds SET state = p_state, ended_at = clock_timestamp(), error = p_error,
                                provider_id = coalesce(p_provider_id, provider_id)
-    WHERE payment = p_payment AND number = p_number AND state = 'pending'
+    WHERE payment = p_payment AND number = p_number AND (state = 'pending' OR (state = 'done' AND p_state = 'failed'))
     RETURNING * INTO refund;
     IF FOUND THEN
         SELECT * INTO r FROM reservations WHERE sale_id = p.sale_id AND id = p.reservation;
@@ -1428,6 +1434,33 @@ BEGIN
 END
 $$;
 
+-- retry_refunds: ask for the refunds of a payment now that are not done. One that failed gets a new one in its place, with an id
+-- of its own, because a provider answers the old id as before. Returns whether there is such a payment.
+CREATE FUNCTION retry_refunds(p_payment text) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = flashguard, pg_temp
+AS $$
+DECLARE
+    failed payment_refunds;
+    next integer;
+BEGIN
+    PERFORM FROM payments WHERE id = p_payment FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE payment_refunds SET due_at = clock_timestamp()
+    WHERE payment = p_payment AND state = 'pending' AND asked_at IS NOT NULL;
+    FOR failed IN SELECT * FROM payment_refunds WHERE payment = p_payment AND state = 'failed' AND retried_as IS NULL ORDER BY number
+    LOOP
+        SELECT count(*) + 1 INTO next FROM payment_refunds WHERE payment = p_payment;
+        INSERT INTO payment_refunds (payment, number, amount_minor, currency, reason, due_at)
+        VALUES (p_payment, next, failed.amount_minor, failed.currency, failed.reason, clock_timestamp());
+        UPDATE payment_refunds SET retried_as = next WHERE payment = p_payment AND number = failed.number;
+    END LOOP;
+    RETURN true;
+END
+$$;
+
 -- revision_of: return how often a reservation with these details was amended.
 CREATE FUNCTION revision_of(details jsonb) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1503,8 +1536,9 @@ BEGIN
     ELSIF FOUND AND p_kind = 'ended' THEN
         UPDATE payments SET why = 'said-ended', due_at = clock_timestamp(), attempts = attempts + 1
         WHERE id = p_payment AND state IN ('new', 'open');
-    ELSIF FOUND AND p_kind = 'refund' THEN -- the provider is asked how it stands
-        UPDATE payment_refunds SET due_at = clock_timestamp() WHERE payment = p_payment AND number = p_refund AND state = 'pending';
+    ELSIF FOUND AND p_kind = 'refund' THEN -- the provider is asked how it stands: one that was done can still fail
+        UPDATE payment_refunds SET due_at = clock_timestamp(), attempts = attempts + 1
+        WHERE payment = p_payment AND number = p_refund AND asked_at IS NOT NULL AND state IN ('pending', 'done');
     END IF;
     RETURN (SELECT state FROM payments WHERE id = p_payment);
 END

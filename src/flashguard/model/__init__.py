@@ -35,6 +35,7 @@ from .outcome import (
     unknown_sale,
 )
 from .partition import Position, partition_of
+from .payment import Payment, PaymentRefund, PaymentStatus, RefundStatus
 from .rate_kind import RateKind
 from .sale import (
     MAX_LINES,
@@ -87,10 +88,14 @@ __all__ = [
     "Millis",
     "MinorUnits",
     "Outcome",
+    "Payment",
+    "PaymentRefund",
+    "PaymentStatus",
     "Pool",
     "Position",
     "RateKind",
     "Refund",
+    "RefundStatus",
     "Refused",
     "Reservation",
     "ReservationId",

@@ -106,6 +106,7 @@ KINDS_WITH_IDS: Final = {
     Code.UNKNOWN_ENTRY: "waiting list entry",
     Code.UNKNOWN_WEBHOOK: "webhook endpoint",
     Code.UNKNOWN_TICKET: "ticket",
+    Code.UNKNOWN_PAYMENT: "payment",
 }
 
 

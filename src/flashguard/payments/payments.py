@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import asyncpg
 from msgspec import UNSET, Struct
@@ -13,11 +13,15 @@ from flashguard.engine.outcomes import RETRY_SECONDS
 from flashguard.engine.receipts import IdKind
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.ledger.payments import END_NOW, NewPayment, PaymentBook
+from flashguard.ledger.payments import END_NOW, NewPayment, PaymentBook, PaymentFigures, PaymentFilter
 from flashguard.model import (
     Granted,
     Item,
     Line,
+    Payment,
+    PaymentRefund,
+    PaymentStatus,
+    RefundStatus,
     Refused,
     Reservation,
     ReservationStatus,
@@ -40,39 +44,6 @@ SESSION_SECONDS_LEAST: Final = 1800
 """Stripe's least for a Checkout Session; we end it with the hold."""
 SESSION_SECONDS_MOST: Final = 24 * 3600 - 60
 """Stripe's most, less a minute for the clocks."""
-
-PaymentStatus = Literal["open", "paid", "order", "refused", "ended"]
-
-
-class PaymentRefund(Struct, frozen=True, kw_only=True):
-    """Money of a payment that goes back."""
-
-    id: str
-    status: Literal["pending", "done", "failed"]
-    amount_minor: int
-    currency: str
-    reason: str
-    created_at: datetime
-    ended_at: datetime | None
-    error: str | None
-
-
-class Payment(Struct, frozen=True, kw_only=True):
-    """A payment for a hold. `url` and `client_secret` are set while the buyer can pay."""
-
-    id: str
-    reservation_id: str
-    provider: str
-    status: PaymentStatus
-    amount_minor: int
-    currency: str
-    url: str | None
-    client_secret: str | None
-    created_at: datetime
-    paid_at: datetime | None
-    paid_minor: int
-    why: str | None
-    refunds: tuple[PaymentRefund, ...]
 
 
 class Payments:
@@ -214,17 +185,47 @@ class Payments:
         name = split_reservation_id(id_)
         return [] if name is None else await self._shown(await self._book.of_reservation(*name))
 
+    async def get(self, id_: str) -> Payment | Refused:
+        """Return a payment."""
+        row = await self._book.get(id_)
+        return unknown(Code.UNKNOWN_PAYMENT, id_) if row is None else (await self._shown([row]))[0]
+
     async def page(
         self,
-        sale: SaleId,
         before: tuple[datetime, str] | None,
         limit: int,
+        *,
+        sale: SaleId | None = None,
+        reservation: str | None = None,
         status: PaymentStatus | None = None,
+        refund: RefundStatus | None = None,
     ) -> list[Payment]:
-        """Return a page of a sale's payments, newest first."""
-        shards = shard_ids(sale, await self._guard.spread.shards_of(sale))
-        states = None if status is None else ("new", "open") if status == "open" else (status,)
-        return await self._shown(await self._book.page(shards, before, states, limit))
+        """Return a page of payments, newest first: of a sale, for a reservation, in a state, or with a refund
+        in a state."""
+        shards = None if sale is None else shard_ids(sale, await self._guard.spread.shards_of(sale))
+        name = None if reservation is None else split_reservation_id(reservation)
+        if reservation is not None and name is None:
+            return []
+        if name is not None:
+            if shards is not None and name[0] not in shards:
+                return []
+            shards = [name[0]]
+        which = PaymentFilter(
+            sales=shards,
+            states=None if status is None else ("new", "open") if status == "open" else (status,),
+            reservation=None if name is None else name[1],
+            refund=refund,
+        )
+        return await self._shown(await self._book.page(before, limit, which))
+
+    async def retry_refunds(self, id_: str) -> Payment | Refused:
+        """Ask for a payment's refunds now that are not done, also for those that failed; return it."""
+        await self._book.retry_refunds(id_)
+        return await self.get(id_)
+
+    async def figures(self) -> PaymentFigures:
+        """Return what is counted of payments."""
+        return await self._book.figures()
 
     async def _shown(self, rows: list[asyncpg.Record]) -> list[Payment]:
         refunds: dict[str, list[PaymentRefund]] = {}
@@ -289,6 +290,7 @@ def _refund(row: asyncpg.Record) -> PaymentRefund:
     return PaymentRefund(
         id=refund_id(row), status=row["state"], amount_minor=row["amount_minor"], currency=row["currency"],
         reason=row["reason"], created_at=row["created_at"], ended_at=row["ended_at"], error=row["error"],
+        retried_as=None if row["retried_as"] is None else f"{row['payment']}-{row['retried_as']}",
     )  # fmt: skip
 
 

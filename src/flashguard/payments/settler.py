@@ -185,10 +185,13 @@ class Settler:
             )  # fmt: skip
             provider_id = now.provider_id or provider_id
             if now.status == "pending":
-                raise _NotYet("the provider has not done it yet")
+                await self._book.postpone_refund(
+                    payment, number, row["attempts"], _wait_seconds(row), None, provider_id
+                )
+                return
             if now.status == "failed":
                 log.error("refund %s failed at the provider: %s", refund_id(row), now.error)
-            await self._book.end_refund(payment, number, now.status, provider_id, now.error)
+            await self._book.end_refund(payment, number, row["attempts"], now.status, provider_id, now.error)
         except (_NotYet, ProviderAway, ProviderRefused, LedgerAway) as error:
             log.warning("refund %s waits: %s", refund_id(row), error)
             with contextlib.suppress(LedgerAway):

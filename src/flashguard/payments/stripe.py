@@ -83,6 +83,7 @@ _KINDS: Final[dict[str, Literal["paid", "ended", "refund"]]] = {
     "refund.created": "refund",
     "refund.updated": "refund",
     "refund.failed": "refund",
+    "charge.refund.updated": "refund",
 }
 _OF_REFUNDS: Final[dict[str, Literal["done", "failed"]]] = {
     "succeeded": "done",

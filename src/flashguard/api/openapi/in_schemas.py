@@ -18,6 +18,7 @@ IN_SCHEMA: Final[dict[str, tuple[str, Any]]] = {
     "PaymentView.id": ("The payment's id", "pay_5f0c7a1e9b3d4c2f8a6e1b7d"),
     "PaymentRefundView.id": ("The refund's id, its key at the provider", "pay_5f0c7a1e9b3d4c2f8a6e1b7d-1"),
     "PaymentRefundView.status": ("`failed`: the provider will never make it", "done"),
+    "PaymentRefundView.retried_as": ("The refund in place of this failed one; null: there is none", None),
     "PaymentRefundView.reason": ("Why the money goes back", "reservation-expired"),
     "AttemptBody.items": ("What the customer tried to buy", None),
     "AwayEvent.code": ("The problem's code", "recovering"),

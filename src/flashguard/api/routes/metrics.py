@@ -24,6 +24,7 @@ from flashguard.telemetry.metrics.exposition import exposition
 from flashguard.telemetry.metrics.siblings import Siblings
 
 from .dependencies import guard_of
+from .payment_metrics import payment_families
 
 router = APIRouter(tags=["operations"])
 
@@ -57,6 +58,7 @@ async def metrics(request: Request) -> Response:
     siblings: Siblings | None = app.state.siblings
     processes = _own(app) if siblings is None else siblings.all()
     families = processes + await _installation(guard_of(request), app.state.settings.metrics_max_items)
+    families += await payment_families(app.state.payments)
     body, media_type = exposition(families, request.headers.get("accept", ""))
     return Response(body, headers={"content-type": media_type})
 

@@ -4,7 +4,7 @@ only where providers are configured."""
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -19,10 +19,10 @@ from flashguard.api.schemas.views import decode_cursor, encode_cursor, json_resp
 from flashguard.api.security import requires
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.model import Refused, unknown_sale
+from flashguard.model import PaymentStatus, RefundStatus, Refused, unknown, unknown_sale
 from flashguard.settings import Settings
 
-from .dependencies import Cursor, Limit, SaleParam, guard_of, known
+from .dependencies import Cursor, Limit, guard_of, known
 
 if TYPE_CHECKING:
     from flashguard.payments import Payments
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/v1", tags=["payments"])
 
 IdParam = Annotated[str, Path(max_length=100, description="The reservation's id")]
+PaymentId = Annotated[str, Path(max_length=100, description="The payment's id")]
 ProviderParam = Annotated[str, Path(max_length=64, description="The provider's name")]
 Url = Annotated[
     str | None, Field(max_length=2048, json_schema_extra={"format": "uri"}, pattern=r"^https?://[!-~]+$")
 ]
-Status = Literal["open", "paid", "order", "refused", "ended"]
 
 
 class PaymentBody(RequestBody):
@@ -51,20 +51,21 @@ class PaymentRefundView(BaseModel):
     """Money of a payment that goes back."""
 
     id: str
-    status: Literal["pending", "done", "failed"]
+    status: RefundStatus
     amount_minor: int
     currency: str
     reason: str
     created_at: datetime
     ended_at: datetime | None
     error: str | None
+    retried_as: str | None
 
 
 class PaymentView(BaseModel):
     id: str
     reservation_id: str
     provider: str
-    status: Status
+    status: PaymentStatus
     amount_minor: int
     currency: str
     url: str | None
@@ -164,27 +165,64 @@ async def list_payments_of_reservation(
 
 
 @router.get(
-    "/sales/{sale}/payments",
+    "/payments",
     response_model=PageView[PaymentView],
     responses=problems(401, 403, 404, 422, 503),
     dependencies=[requires(Right.READ_ORDERS)],
 )
 async def list_payments(
     request: Request,
-    sale: SaleParam,
     cursor: Cursor = None,
     limit: Limit = 50,
-    status: Annotated[Status | None, Query()] = None,
+    sale: Annotated[str | None, Query(max_length=64, description="Only this sale's")] = None,
+    status: Annotated[PaymentStatus | None, Query()] = None,
+    reservation: Annotated[
+        str | None, Query(max_length=100, description="Only those for this hold or order")
+    ] = None,
+    refund: Annotated[
+        RefundStatus | None,
+        Query(description="Only those with a refund in this state, not retried"),
+    ] = None,
 ) -> Response:
-    """List the payments of a sale, newest first."""
-    payments, sale_id = _payments(request), known(sale)
-    if await guard_of(request).ledger.sales.get(sale_id) is None:
+    """List payments, newest first: of all sales or of one."""
+    payments, sale_id = _payments(request), None if sale is None else known(sale)
+    if sale_id is not None and await guard_of(request).ledger.sales.get(sale_id) is None:
         return problem(unknown_sale(sale_id))
-    before = decode_cursor(cursor)
-    rows = [] if payments is None else await payments.page(sale_id, before, limit + 1, status)
+    before, rows = decode_cursor(cursor), []
+    if payments is not None:
+        rows = await payments.page(
+            before, limit + 1, sale=sale_id, reservation=reservation, status=status, refund=refund
+        )
     return json_response(
         page(rows, limit, lambda row: encode_cursor(row.created_at, row.id), lambda row: row)
     )
+
+
+@router.get(
+    "/payments/{id}",
+    response_model=PaymentView,
+    responses=problems(401, 403, 404, 503),
+    dependencies=[requires(Right.READ_ORDERS)],
+)
+async def read_payment(request: Request, id: PaymentId) -> Response:
+    """Read a payment with its refunds."""
+    payments = _payments(request)
+    found = unknown(Code.UNKNOWN_PAYMENT, id) if payments is None else await payments.get(id)
+    return problem(found) if isinstance(found, Refused) else json_response(found)
+
+
+@router.post(
+    "/payments/{id}/refund",
+    response_model=PaymentView,
+    responses=problems(401, 403, 404, 503),
+    dependencies=[requires(Right.CHANGE_ORDERS)],
+)
+async def retry_refunds(request: Request, id: PaymentId) -> Response:
+    """Ask the provider now for the refunds of a payment that are not done. In place of one that failed, a new
+    one is asked for; money that went back never goes back again. Cancel the order to refund an order."""
+    payments = _payments(request)
+    found = unknown(Code.UNKNOWN_PAYMENT, id) if payments is None else await payments.retry_refunds(id)
+    return problem(found) if isinstance(found, Refused) else json_response(found)
 
 
 def _unknown(provider: str) -> Response:

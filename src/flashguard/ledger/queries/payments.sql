@@ -19,11 +19,24 @@ SELECT * FROM flashguard.payments WHERE sale_id = $1 AND reservation = $2 ORDER 
 -- name: refunds_of_payments
 SELECT * FROM flashguard.payment_refunds WHERE payment = ANY ($1::text[]) ORDER BY payment, number;
 
+-- name: payments_of_reservations
+-- The payments of these reservations, given as sales and ids; an order's own, and the newest, last.
+SELECT p.* FROM unnest($1::text[], $2::text[]) AS of (sale_id, reservation)
+JOIN flashguard.payments p ON p.sale_id = of.sale_id AND p.reservation = of.reservation
+ORDER BY (p.state = 'order'), p.created_at, p.id;
+
+-- name: payment
+SELECT * FROM flashguard.payments WHERE id = $1;
+
 -- name: payments_page
--- Payments of a sale, or of all its shards, newest first, after the cursor (created_at, id); in one state where given.
-SELECT * FROM flashguard.payments
-WHERE sale_id = ANY ($1::text[]) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3)) AND ($4::text[] IS NULL OR state = ANY ($4))
-ORDER BY created_at DESC, id DESC LIMIT $5;
+-- Payments, newest first, after the cursor (created_at, id). Each filter may be NULL: sales (one, or all shards of one), states, a
+-- reservation, the state of a refund that no other replaces.
+SELECT * FROM flashguard.payments p
+WHERE ($1::text[] IS NULL OR sale_id = ANY ($1)) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
+  AND ($4::text[] IS NULL OR state = ANY ($4)) AND ($5::text IS NULL OR reservation = $5)
+  AND ($6::text IS NULL OR EXISTS (SELECT FROM flashguard.payment_refunds r
+                                   WHERE r.payment = p.id AND r.state = $6 AND r.retried_as IS NULL))
+ORDER BY created_at DESC, id DESC LIMIT $7;
 
 -- name: take_payment_event
 SELECT flashguard.take_payment_event($1, $2, $3, $4, $5, $6, $7, $8);
@@ -57,7 +70,7 @@ SELECT flashguard.decide_payment($1, $2, $3, $4);
 -- name: claim_refunds
 -- Refunds that are due, leased for $2 seconds, with their payments.
 WITH due AS (
-    SELECT payment, number FROM flashguard.payment_refunds WHERE state = 'pending' AND due_at <= clock_timestamp()
+    SELECT payment, number FROM flashguard.payment_refunds WHERE due_at <= clock_timestamp()
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 UPDATE flashguard.payment_refunds r SET attempts = r.attempts + 1, due_at = clock_timestamp() + make_interval(secs => $2)
@@ -71,17 +84,34 @@ SELECT flashguard.begin_refund($1, $2);
 -- name: postpone_refund
 UPDATE flashguard.payment_refunds
 SET due_at = clock_timestamp() + make_interval(secs => $4), error = $5, provider_id = coalesce($6, provider_id)
-WHERE payment = $1 AND number = $2 AND attempts = $3 AND state = 'pending';
+WHERE payment = $1 AND number = $2 AND attempts = $3 AND due_at IS NOT NULL;
 
 -- name: end_refund
-SELECT flashguard.end_refund($1, $2, $3, $4, $5);
+SELECT flashguard.end_refund($1, $2, $3, $4, $5, $6);
 
--- name: payments_waiting
--- What is not finished, for metrics: up to 100,000 of each are counted.
-SELECT (SELECT count(*) FROM (SELECT FROM flashguard.payments WHERE due_at IS NOT NULL AND state = 'paid' LIMIT 100000) AS x) AS paid,
-       (SELECT count(*) FROM (SELECT FROM flashguard.payments WHERE due_at IS NOT NULL AND state IN ('new', 'open') LIMIT 100000) AS x)
-           AS open,
-       (SELECT count(*) FROM (SELECT FROM flashguard.payment_refunds WHERE state = 'pending' LIMIT 100000) AS x) AS pending,
-       (SELECT count(*) FROM flashguard.payment_refunds WHERE state = 'failed') AS failed,
-       (SELECT coalesce(date_part('epoch', now() - min(created_at)), 0) FROM flashguard.payment_refunds WHERE state = 'pending')
-           AS oldest_seconds;
+-- name: retry_refunds
+SELECT flashguard.retry_refunds($1);
+
+-- name: payments_counted
+-- Payments of the last 24 hours for metrics, of the newest $1 of them.
+SELECT provider, CASE state WHEN 'new' THEN 'open' ELSE state END AS status, count(*) AS payments
+FROM (SELECT provider, state FROM flashguard.payments WHERE created_at > now() - interval '24 hours'
+      ORDER BY created_at DESC, id DESC LIMIT $1) AS newest
+GROUP BY 1, 2;
+
+-- name: refunds_counted
+-- Refunds for metrics, of at most $1: those that are not done, and those of the last 24 hours that are.
+SELECT p.provider, r.status, count(*) AS refunds, date_part('epoch', now() - min(r.created_at)) AS oldest_seconds
+FROM (SELECT payment, created_at, CASE WHEN state = 'failed' THEN 'failed' WHEN asked_at IS NULL THEN 'waiting'
+                                       WHEN error IS NOT NULL THEN 'failing' ELSE 'pending' END AS status
+      FROM (SELECT * FROM flashguard.payment_refunds WHERE state = 'pending' OR (state = 'failed' AND retried_as IS NULL)
+            ORDER BY created_at LIMIT $1) AS unfinished
+      UNION ALL
+      (SELECT payment, created_at, 'done' FROM flashguard.payment_refunds
+       WHERE state = 'done' AND created_at > now() - interval '24 hours' ORDER BY created_at DESC LIMIT $1)) AS r
+JOIN flashguard.payments p ON p.id = r.payment
+GROUP BY 1, 2;
+
+-- name: oldest_undecided_payment
+-- Seconds that the oldest payment whose money was taken has waited for its decision.
+SELECT coalesce(date_part('epoch', now() - min(paid_at)), 0) FROM flashguard.payments WHERE due_at IS NOT NULL AND state = 'paid';

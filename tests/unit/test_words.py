@@ -37,6 +37,7 @@ FOLDERS = {
     "web/pages": ("*.ts", "*.tsx"),
     "web/components": ("*.ts", "*.tsx"),
     "web/lib": ("*.ts", "*.tsx"),
+    "web/messages": ("*.ts", "*.tsx"),
     "clients/typescript/src": ("*.ts",),
     "docs": ("*.md",),
 }

@@ -50,7 +50,9 @@ async def with_key(visit: Visit, service: Service, path: str) -> Visitor:
     return visitor
 
 
-@pytest.mark.parametrize("path", ["/", "/simulator/", "/sale/", "/control/", "/sale/?id=there-is-none"])
+@pytest.mark.parametrize(
+    "path", ["/", "/simulator/", "/sale/", "/control/", "/script/", "/order/", "/sale/?id=there-is-none"]
+)
 async def test_a_page_has_no_violation(visit, service, path):
     await service.create_sale()
     visitor = await visit(path)
@@ -80,6 +82,9 @@ async def test_a_storefront_has_no_violation_in_any_of_a_buyers_states(visit, se
     await is_clean(other)
     await buyer.button("Confirm").click()
     await buyer.sees("yours")
+    await is_clean(buyer)
+    await buyer.page.locator("a", has=buyer.page.locator("code")).click()
+    await buyer.sees("These units are yours.")
     await is_clean(buyer)
 
 

@@ -1,5 +1,8 @@
 """The waiting room as a buyer sees it: a ticket, a place that a reload keeps, and the turn to buy."""
 
+import re
+from datetime import UTC, datetime, timedelta
+
 from playwright.async_api import expect
 
 from tests.support.browser import Visit, Visitor
@@ -8,6 +11,10 @@ from tests.web.test_accessible import is_clean
 ROOM = {"mode": "fifo", "admit_per_second": 1000.0, "max_active": 1, "session_seconds": 600}
 
 LATER = "2040-01-01T00:00:00Z"
+
+
+def in_an_hour() -> str:
+    return (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="milliseconds")
 
 
 async def at(visit: Visit, sale: str) -> Visitor:
@@ -21,11 +28,14 @@ async def test_a_buyer_takes_a_ticket_waits_is_let_in_and_buys(visit, service):
     buyer = await at(visit, sale)
     await buyer.button("Get a ticket").click()
     await buyer.sees("You are in the draw.")
+    await buyer.sees(re.compile(r"Opens\s*Jan 1, 2040"))
     await is_clean(buyer)
+    await service.admin("PATCH", f"/v1/sales/{sale}", {"starts_at": in_an_hour()})
+    await buyer.sees(re.compile(r"Opens in\s*59:"))
     await service.admin("PATCH", f"/v1/sales/{sale}", {"starts_at": None})
     await service.admin("POST", f"/v1/sales/{sale}/open")
-    await buyer.page.reload()
     await buyer.sees("It is your turn")
+    await buyer.sees(re.compile(r"Your turn lasts\s*(10:00|9:)"))
     await is_clean(buyer)
     await buyer.button("Buy").click()
     await buyer.sees("held for you")
@@ -77,3 +87,42 @@ async def test_a_browser_solves_the_challenge_that_a_room_asks_for(visit, servic
     buyer.expect_complaints("status of 403 .*/tickets")
     await buyer.button("Get a ticket").click()
     await buyer.sees("It is your turn")
+
+
+async def test_a_turn_that_is_over_is_said_and_a_new_ticket_can_be_taken(visit, service):
+    sale = await service.create_sale(stock=3, waiting_room=ROOM | {"session_seconds": 10})
+    buyer = await at(visit, sale)
+    buyer.expect_complaints("status of 404 .*/tickets/")
+    await buyer.button("Get a ticket").click()
+    await buyer.sees("It is your turn")
+    await buyer.sees("Your turn is over.")
+    await expect(buyer.button("Wait for your turn")).to_be_disabled()
+    await buyer.button("Get a ticket").click()
+    await buyer.sees("It is your turn")
+
+
+async def test_a_buyer_hears_of_the_turn_by_the_stream_by_polls_without_it_and_of_open_doors(visit, service):
+    sale = await service.create_sale(stock=9, waiting_room=ROOM)
+    first, streamed, polled = [await at(visit, sale) for _ in range(3)]
+    polled.expect_complaints("status of 503|answered 503|ERR_FAILED")
+    await polled.page.route("**/tickets/*/events*", lambda route: route.fulfill(status=503))
+    polls: list[str] = []
+    streamed.page.on("request", lambda request: polls.append(request.url))
+    await first.button("Get a ticket").click()
+    await first.sees("It is your turn")
+    for waiting in (streamed, polled):
+        await waiting.button("Get a ticket").click()
+        await waiting.sees("You are in the queue.")
+    await first.button("Leave").click()
+    await streamed.sees("It is your turn")
+    assert any(url.endswith("/events") and "/tickets/" in url for url in polls)
+    assert not any(re.search(r"/tickets/[^/]+$", url) for url in polls), "the stream is enough"
+    await streamed.button("Leave").click()
+    await polled.sees("It is your turn")
+    late = await at(visit, sale)
+    await expect(late.button("Wait for your turn")).to_be_disabled()
+    await service.admin("PATCH", f"/v1/sales/{sale}", {"waiting_room": {"open_to_all": True}})
+    await late.sees("The doors are open to all")
+    await is_clean(late)
+    await late.button("Buy").click()
+    await late.sees("held for you")

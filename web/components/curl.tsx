@@ -3,11 +3,13 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { Check, Copy as CopyIcon, Terminal } from "lucide-react";
 import { API_URL } from "@/lib/api/client";
+import { useMessages } from "@/lib/language";
 import { curlOf, type Call } from "@/lib/curl";
 
 const SHOWN_MS = 1500;
 
-export function Copy({ text, label = "Copy" }: { text: string; label?: string }) {
+export function Copy({ text, label }: { text: string; label?: string }) {
+  const t = useMessages().common;
   const [done, setDone] = useState(false);
   useEffect(() => {
     if (!done) return;
@@ -17,7 +19,7 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
   return (
     <button type="button" className="btn btn-small" onClick={() => void copy(text).then(setDone)}>
       {done ? <Check size={13} aria-hidden /> : <CopyIcon size={13} aria-hidden />}
-      {done ? "Copied" : label}
+      {done ? t.copied : (label ?? t.copy)}
     </button>
   );
 }
@@ -48,12 +50,13 @@ export function Curl(call: Call) {
     () => API_URL || window.location.origin,
     () => API_URL,
   );
+  const t = useMessages().common;
   const text = curlOf(origin, call);
   return (
     <details className="mt-3 border-t border-line pt-2">
       <summary className="flex w-fit cursor-pointer items-center gap-1.5 text-xs text-soft hover:text-ink">
         <Terminal size={13} aria-hidden />
-        Show as curl
+        {t.asCurl}
       </summary>
       <div className="mt-2 flex items-start gap-2 rounded-md bg-raised p-2">
         <pre className="min-w-0 flex-1 break-all whitespace-pre-wrap">{text}</pre>

@@ -1,10 +1,11 @@
 "use client";
 
-import Link from "next/link";
 import { useEffect, useState } from "react";
 import { api, bearer, detailOf, exact, type Sale } from "@/lib/api/client";
 import { count } from "@/lib/format";
+import { useMessages } from "@/lib/language";
 import { unitsIn } from "@/lib/stock";
+import { Link } from "./link";
 import { Empty, Pill, Text, type Tone } from "./ui";
 
 export const SALE_TONES: Record<Sale["status"], Tone> = {
@@ -33,6 +34,7 @@ export function SaleList({
   admin?: string;
   live?: Sale | null;
 }) {
+  const { sales: t, common } = useMessages();
   const [read, setRead] = useState<{ sales: Sale[]; more: boolean } | null>(null);
   const [error, setError] = useState("");
   useEffect(() => {
@@ -58,19 +60,19 @@ export function SaleList({
   const problem = error && (
     <p className="mb-2 text-bad" role="alert">
       {error}
-      {read && " The list is stale."}
+      {read && t.staleList}
     </p>
   );
-  if (!read) return problem || <p className="text-soft">Loading…</p>;
+  if (!read) return problem || <p className="text-soft">{common.loading}</p>;
   if (!read.sales.length)
     return (
       problem || (
-        <Empty title="No sales yet">
-          Create one in the{" "}
-          <Link className="link" href="/control/">
-            control room
-          </Link>
-          .
+        <Empty title={t.none}>
+          {t.createOne((text) => (
+            <Link className="link" href="/control/">
+              {text}
+            </Link>
+          ))}
         </Empty>
       )
     );
@@ -78,14 +80,14 @@ export function SaleList({
   return (
     <>
       {problem}
-      <div className={`overflow-x-auto ${error ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Sales">
+      <div className={`overflow-x-auto ${error ? "stale" : ""}`} tabIndex={0} role="region" aria-label={t.list}>
         <table className="table">
           <thead>
             <tr>
-              <th>Sale</th>
-              <th>Status</th>
-              <th className="num">Available</th>
-              <th className="num">Sold</th>
+              <th>{t.sale}</th>
+              <th>{t.status}</th>
+              <th className="num">{t.available}</th>
+              <th className="num">{t.sold}</th>
             </tr>
           </thead>
           <tbody>
@@ -97,7 +99,7 @@ export function SaleList({
                   </Link>
                 </td>
                 <td>
-                  <Pill tone={SALE_TONES[sale.status]}>{sale.status}</Pill>
+                  <Pill tone={SALE_TONES[sale.status]}>{t.statuses[sale.status]}</Pill>
                 </td>
                 <td className="num">{count(unitsIn(sale, "available"))}</td>
                 <td className="num">{count(unitsIn(sale, "sold"))}</td>
@@ -106,7 +108,7 @@ export function SaleList({
           </tbody>
         </table>
       </div>
-      {read.more && <p className="mt-2 text-xs text-soft">The newest {count(shown.length)} sales.</p>}
+      {read.more && <p className="mt-2 text-xs text-soft">{t.newest(count(shown.length))}</p>}
     </>
   );
 }

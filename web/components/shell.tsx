@@ -1,21 +1,27 @@
 "use client";
 
-import Link from "next/link";
 import Head from "next/head";
 import { useRouter } from "next/router";
 import { useSyncExternalStore } from "react";
-import { Monitor, Moon, Sun, Zap } from "lucide-react";
+import { Languages, Monitor, Moon, Sun, Zap } from "lucide-react";
 import { API_URL } from "@/lib/api/client";
+import { choose, LANGUAGES, useLanguage, useMessages, type Language } from "@/lib/language";
 import { singlePress } from "@/lib/single-press";
 import { useSystem } from "@/lib/use-system";
+import { Link } from "./link";
 import { useKeyFromAddress } from "./admin-key";
 import { Pill } from "./ui";
 
 const PAGES = [
-  ["/", "Home"],
-  ["/simulator/", "Simulator"],
-  ["/sale/", "Storefront"],
-  ["/control/", "Control room"],
+  ["/", "home"],
+  ["/simulator/", "simulator"],
+  ["/sale/", "storefront"],
+  ["/control/", "control"],
+] as const;
+/** Pages without a tab: others lead to them. */
+const OTHERS = [
+  ["/order/", "order"],
+  ["/script/", "script"],
 ] as const;
 const CURRENT_PAGE = "border-ink font-medium";
 const OTHER_PAGE = "border-transparent text-soft hover:text-ink";
@@ -37,13 +43,14 @@ function ThemeSwitch() {
     () => THEMES.find((name) => name === localStorage.getItem("theme")) ?? "system",
     () => "system",
   );
+  const t = useMessages().shell;
   const Icon = ICONS[theme];
   return (
     <label className="relative flex items-center">
-      <span className="sr-only">Theme</span>
+      <span className="sr-only">{t.theme}</span>
       <Icon size={13} aria-hidden className="pointer-events-none absolute left-2.5" />
       <select
-        className="btn btn-small appearance-none !pl-7"
+        className="btn btn-small appearance-none !pl-7 max-sm:w-8 max-sm:text-transparent"
         value={theme}
         onChange={(event) => {
           localStorage.setItem("theme", event.target.value);
@@ -53,7 +60,30 @@ function ThemeSwitch() {
         }}
       >
         {THEMES.map((name) => (
-          <option key={name}>{name}</option>
+          <option key={name} value={name}>
+            {t.themes[name]}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function LanguageSwitch() {
+  const t = useMessages().shell;
+  return (
+    <label className="relative flex items-center">
+      <span className="sr-only">{t.language}</span>
+      <Languages size={13} aria-hidden className="pointer-events-none absolute left-2.5" />
+      <select
+        className="btn btn-small appearance-none !pl-7"
+        value={useLanguage()}
+        onChange={(event) => choose(event.target.value as Language)}
+      >
+        {Object.entries(LANGUAGES).map(([code, name]) => (
+          <option key={code} value={code} lang={code} title={name}>
+            {code.toUpperCase()}
+          </option>
         ))}
       </select>
     </label>
@@ -63,18 +93,19 @@ function ThemeSwitch() {
 /** The state of the installation in a few words. The home page shows each component. */
 function Health() {
   const { system, lost, locked } = useSystem();
-  if (locked) return <Pill tone="soft">needs a key</Pill>;
-  if (lost) return <Pill tone="bad">no answer</Pill>;
-  if (!system) return <Pill tone="soft">connecting</Pill>;
+  const t = useMessages().shell;
+  if (locked) return <Pill tone="soft">{t.needsKey}</Pill>;
+  if (lost) return <Pill tone="bad">{t.noAnswer}</Pill>;
+  if (!system) return <Pill tone="soft">{t.connecting}</Pill>;
   const bad = Object.values(system.components).filter((part) => part.status !== "ok").length;
-  return (
-    <Pill tone={bad ? "warn" : "good"}>{bad ? `${bad} ${bad > 1 ? "parts" : "part"} not ready` : "all parts ok"}</Pill>
-  );
+  return <Pill tone={bad ? "warn" : "good"}>{bad ? t.notReady(bad) : t.allOk}</Pill>;
 }
 
 export function Shell({ children }: { children: React.ReactNode }) {
   const path = useRouter().pathname.replace(/\/?$/, "/");
-  const title = PAGES.find(([href]) => href === path && href !== "/")?.[1];
+  const { shell: t, pages } = useMessages();
+  const page = [...PAGES, ...OTHERS].find(([href]) => href === path && href !== "/")?.[1];
+  const title = page && pages[page];
   useKeyFromAddress();
   return (
     <div className="flex min-h-dvh flex-col">
@@ -82,7 +113,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
         <title>{title ? `${title} · FlashGuard` : "FlashGuard"}</title>
       </Head>
       <a href="#main" className="btn sr-only focus:not-sr-only focus:absolute focus:top-2 focus:left-2 focus:z-20">
-        Skip to content
+        {t.skip}
       </a>
       <header className="sticky top-0 z-10 border-b border-line bg-panel">
         <div className={`${WIDTH} flex flex-wrap items-center gap-x-6`}>
@@ -90,12 +121,13 @@ export function Shell({ children }: { children: React.ReactNode }) {
             <Zap size={16} aria-hidden className="fill-current" />
             FlashGuard
           </Link>
-          <div className="ml-auto flex items-center gap-3 py-2 md:order-last">
+          <div className="ml-auto flex items-center gap-2 py-2 sm:gap-3 md:order-last">
             <Health />
+            <LanguageSwitch />
             <ThemeSwitch />
           </div>
           <nav
-            aria-label="Pages"
+            aria-label={t.nav}
             className="-mx-4 flex basis-[calc(100%+2rem)] overflow-x-auto px-2 md:mx-0 md:basis-auto md:px-0"
           >
             {PAGES.map(([href, name]) => (
@@ -105,7 +137,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
                 aria-current={path === href ? "page" : undefined}
                 className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${path === href ? CURRENT_PAGE : OTHER_PAGE}`}
               >
-                {name}
+                {pages[name]}
               </Link>
             ))}
           </nav>
@@ -125,6 +157,7 @@ export function Shell({ children }: { children: React.ReactNode }) {
 }
 
 function Footer() {
+  const t = useMessages().shell;
   const { system } = useSystem();
   return (
     <footer className="border-t border-line">
@@ -136,7 +169,7 @@ function Footer() {
           </span>
         )}
         <a className="link ml-auto" href={`${API_URL}/docs`}>
-          API documentation
+          {t.apiDocs}
         </a>
         <a className="link" href={`${API_URL}/openapi.json`}>
           OpenAPI

@@ -3,6 +3,7 @@
 import { RotateCw } from "lucide-react";
 import type { ActionResult } from "@/lib/use-action";
 import type { Connection } from "@/lib/use-events";
+import { useMessages } from "@/lib/language";
 import { visible } from "@/lib/visible";
 
 const TONES = { good: "text-good", warn: "text-warn", bad: "text-bad", info: "text-info", soft: "text-soft" };
@@ -114,13 +115,14 @@ export function Stat({
   big?: boolean;
   children?: React.ReactNode;
 }) {
+  const t = useMessages().common;
   const color = tone ? TONES[tone] : "";
   const size = big ? "text-3xl sm:text-4xl" : "text-2xl";
   return (
     <div role="group" aria-label={label} className="panel flex flex-col gap-1">
       <p className="flex min-h-6 items-center justify-between gap-2 text-soft">
         {label}
-        {stale && <Pill tone="warn">stale</Pill>}
+        {stale && <Pill tone="warn">{t.stale}</Pill>}
       </p>
       <p className={`leading-tight font-semibold tracking-tight ${size} ${color} ${stale ? "stale" : ""}`}>{value}</p>
       {hint && <p className="text-xs text-soft">{hint}</p>}
@@ -129,14 +131,21 @@ export function Stat({
   );
 }
 
+/** One figure in a `dl`, in large type. */
+export const Fact = ({ name, children }: { name: string; children: React.ReactNode }) => (
+  <div>
+    <dt className="text-soft">{name}</dt>
+    <dd className="text-xl font-semibold tracking-tight tabular-nums">{children}</dd>
+  </div>
+);
+
 /** The lost connection. Screen readers announce it, but not the numbers that change. */
 export function Banner({ connection }: { connection: Connection }) {
+  const t = useMessages().common;
   return (
     <div role="status" className="empty:hidden">
       {connection === "lost" && (
-        <p className="rounded-lg border border-current bg-panel px-4 py-2 font-medium text-warn">
-          Connection lost: trying again. The numbers below are stale.
-        </p>
+        <p className="rounded-lg border border-current bg-panel px-4 py-2 font-medium text-warn">{t.lost}</p>
       )}
     </div>
   );

@@ -1,10 +1,11 @@
 "use client";
 
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { api, type Problem, type Reservation, type Sale } from "./api/client";
 import { basketOf, EMPTY, isSame, linesOf, withQuantity, type Basket, type Line } from "./basket";
 import { customer } from "./buyer";
 import { intentDone, intentKey } from "./intent";
+import { messages } from "./language";
 import { remember, remembered } from "./remember";
 import { backoff_ms, RETRYABLE } from "./retry";
 import { QUIET_MS, type Answer } from "./use-action";
@@ -44,6 +45,17 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
       );
   }, [holdName]);
 
+  /** Continue with a reservation that came from elsewhere: one found again, or the offer of the waiting list. */
+  const adopt = useCallback(
+    (held: Reservation) => {
+      remember(holdName, held.id);
+      setEdited(null);
+      setReservation(held);
+      setMessage("");
+    },
+    [holdName],
+  );
+
   function choose(sku: string, quantity: number) {
     const changed = withQuantity(basket, sku, quantity);
     setMessage("");
@@ -63,12 +75,12 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
         const answer = await call().catch((): Answer<Reservation> => ({ error: { code: "recovering" } }));
         const problem = answer.error as Problem | undefined;
         if (answer.data || !problem || !RETRYABLE.has(problem.code)) return answer;
-        setMessage("FlashGuard is busy. Repeating the same request…");
+        setMessage(messages().basket.busy);
         await new Promise((done) =>
           setTimeout(done, Math.max(backoff_ms(attempt), (problem.retry_after_seconds ?? 0) * 1000)),
         );
       }
-      setMessage("FlashGuard is still busy. Press the button again: it repeats the same request.");
+      setMessage(messages().basket.stillBusy);
       return null;
     } finally {
       // Other buttons now stand in this one's place: the second click of a double click must not press them.
@@ -108,7 +120,7 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
     setBusy(true);
     const held = await ownHold(customer());
     if (held) offer(held);
-    else setMessage("You hold none of these.");
+    else setMessage(messages().basket.none);
     setTimeout(() => {
       working.current = false;
       setBusy(false);
@@ -116,9 +128,8 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
   }
 
   function offer(held: Reservation) {
-    remember(holdName, held.id);
-    setReservation(held);
-    setMessage("You hold this already: confirm it, or release it.");
+    adopt(held);
+    setMessage(messages().basket.heldAlready);
   }
 
   /** Return the newest live hold that the customer has, of these items: its id may be lost, or in another browser. */
@@ -150,12 +161,14 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
     );
   }
 
-  async function end(by: "confirm" | "release") {
+  async function end(by: "confirm" | "release" | "extend") {
     if (!reservation) return;
     await settle(reservation.id, (path) =>
       by === "confirm"
         ? api.POST("/v1/reservations/{id}/confirm", { params: { path } })
-        : api.POST("/v1/reservations/{id}/release", { params: { path } }),
+        : by === "extend"
+          ? api.POST("/v1/reservations/{id}/extend", { params: { path } })
+          : api.POST("/v1/reservations/{id}/release", { params: { path } }),
     );
   }
 
@@ -201,6 +214,8 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
     undo: () => setEdited(null),
     confirm: () => void end("confirm"),
     release: () => void end("release"),
+    extend: () => void end("extend"),
+    adopt,
     reset,
   };
 }

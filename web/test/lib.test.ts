@@ -2,8 +2,9 @@ import { beforeEach, expect, test } from "vitest";
 import { remember, rememberedId } from "@/lib/remember";
 import { buyer, buyerOf, customer } from "@/lib/buyer";
 import { curlOf } from "@/lib/curl";
-import { count, countdown, duration, milliseconds, money, rate, seconds, short } from "@/lib/format";
+import { count, countdown, countdownTo, duration, milliseconds, money, rate, seconds, short } from "@/lib/format";
 import { keyInFragment } from "@/lib/fragment";
+import { preferred } from "@/lib/language";
 import { reportSvg } from "@/lib/report-svg";
 import { backoff_ms } from "@/lib/retry";
 
@@ -118,4 +119,15 @@ test("a report is well-formed XML, whatever its texts contain", () => {
   expect(svg).not.toContain("<b>");
   expect(svg).toContain("7 oversold");
   expect(svg).toContain("behind FlashGuard");
+});
+
+test("the reader's choice of a language wins over the browser's, and an unknown one is English", () => {
+  expect(preferred(null, ["fr-FR", "de-AT", "en-US"])).toBe("de");
+  expect(preferred("en", ["de-DE"])).toBe("en");
+  expect(preferred("xx", ["fr"])).toBe("en");
+});
+
+test("a moment that is days away has no countdown", () => {
+  expect(countdownTo("2030-01-01T01:00:00Z", Date.parse("2030-01-01T00:58:30Z"))).toBe("1:30");
+  expect(countdownTo("2030-01-09T00:00:00Z", Date.parse("2030-01-01T00:00:00Z"))).toBeNull();
 });

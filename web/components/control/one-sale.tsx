@@ -1,12 +1,12 @@
 "use client";
 
-import Link from "next/link";
 import { useState } from "react";
 import { Download, Pause, Play, RotateCw, ShieldCheck } from "lucide-react";
 import { api, bearer, exact, type Audit, type Item, type Pool, type Sale } from "@/lib/api/client";
 import { download } from "@/lib/download";
 import { useAction, type KeyedRequest } from "@/lib/use-action";
 import type { WatchedSale } from "@/lib/use-sale";
+import { Link } from "../link";
 import { Curl } from "../curl";
 import { ActionMessage, Banner, Empty, Panel, Pill, Text } from "../ui";
 import { SALE_TONES } from "../sale-list";

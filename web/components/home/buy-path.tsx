@@ -3,51 +3,54 @@
 import { ChevronDown, ChevronRight } from "lucide-react";
 import type { Component, System } from "@/lib/api/client";
 import { count, milliseconds } from "@/lib/format";
+import { useMessages } from "@/lib/language";
+import type { Messages } from "@/messages/en";
 import { Curl } from "../curl";
 import { Panel, Pill } from "../ui";
 
 const STATIONS = [
-  ["api", "API", "groups simultaneous requests into batches"],
-  ["memory", "Valkey / Redis", "decides: checks, decrements, writes the journal"],
-  ["recorder", "Recorder", "copies the journal to the ledger, in order"],
-  ["ledger", "PostgreSQL", "the source of truth; refuses to oversell"],
-  ["live", "Live view", "shows every change within 100 ms"],
+  ["api", "API"],
+  ["memory", "Valkey / Redis"],
+  ["recorder", "Recorder"],
+  ["ledger", "PostgreSQL"],
+  ["live", "Live"],
 ] as const;
 
-export function componentFigures(component: Component | undefined): string[] {
+export function componentFigures(component: Component | undefined, t: Messages["home"]): string[] {
   if (!component) return [];
   return [
     component.version,
     component.latency_ms != null && milliseconds(component.latency_ms),
-    component.lag_entries != null && `lag ${count(component.lag_entries)} entries`,
-    component.partitions != null && `${count(component.partitions)} partitions`,
-    component.viewers != null && `${count(component.viewers)} viewers`,
+    component.lag_entries != null && t.lag(count(component.lag_entries)),
+    component.partitions != null && t.partitions(component.partitions, count(component.partitions)),
+    component.viewers != null && t.viewers(count(component.viewers)),
   ].filter((text): text is string => typeof text === "string");
 }
 
 /** The path of a buy through the components, each with its current state and figures. */
 export function BuyPath({ system, lost }: { system: System | null; lost: boolean }) {
+  const t = useMessages().home;
   return (
     <Panel
-      title="The path of a buy, live"
+      title={t.path}
       aside={
         system && (
           <span className="text-xs text-soft">
-            version {system.version} · {system.mode} · {system.environment}
+            {t.version(system.version)} · {system.mode} · {system.environment}
           </span>
         )
       }
     >
       <ol className="grid grid-cols-[minmax(0,1fr)] gap-6 lg:grid-cols-5">
-        {STATIONS.map(([name, title, does], at) => (
+        {STATIONS.map(([name, title], at) => (
           <li key={name} className="relative rounded-md border border-line bg-page p-3">
             <div className="flex items-center justify-between gap-2">
               <strong className="font-semibold">{title}</strong>
               <StatusPill component={system?.components[name]} lost={lost} />
             </div>
-            <p className="mt-1 text-soft">{does}</p>
+            <p className="mt-1 text-soft">{t.stations[name]}</p>
             <p className={`mt-2 min-h-5 font-mono text-xs ${lost ? "stale" : ""}`}>
-              {componentFigures(system?.components[name]).join(" · ")}
+              {componentFigures(system?.components[name], t).join(" · ")}
             </p>
             {system?.components[name].detail && (
               <p className="mt-1 text-xs text-bad">{system.components[name].detail}</p>
@@ -69,16 +72,14 @@ export function BuyPath({ system, lost }: { system: System | null; lost: boolean
           </li>
         ))}
       </ol>
-      <p className="mt-4 text-soft">
-        A buy waits for its own journal entry: once the recorder has committed it to PostgreSQL, the API answers{" "}
-        <strong className="font-medium text-ink">confirmed</strong>. A hold is answered once its entry is on disk.
-      </p>
+      <p className="mt-4 text-soft">{t.answered(<strong className="font-medium text-ink">confirmed</strong>)}</p>
       <Curl path="/v1/system" />
     </Panel>
   );
 }
 
 function StatusPill({ component, lost }: { component: Component | undefined; lost: boolean }) {
+  const t = useMessages().home.componentStates;
   const status = lost ? "stale" : (component?.status ?? "unknown");
-  return <Pill tone={status === "ok" ? "good" : status === "unavailable" ? "bad" : "warn"}>{status}</Pill>;
+  return <Pill tone={status === "ok" ? "good" : status === "unavailable" ? "bad" : "warn"}>{t[status]}</Pill>;
 }

@@ -1,43 +1,55 @@
 "use client";
 
-import Link from "next/link";
 import { ArrowRight } from "lucide-react";
+import { useMessages } from "@/lib/language";
 import { useSystem } from "@/lib/use-system";
+import { Link } from "../link";
 import { AdminKey } from "../admin-key";
-import { Banner } from "../ui";
-import { Approaches } from "./approaches";
+import { Banner, Pill, type Tone } from "../ui";
 import { BuyPath } from "./buy-path";
-import { Layers } from "./layers";
-import { Script } from "./script";
 
+const WAYS: ["race" | "lock" | "flashguard", Tone][] = [
+  ["race", "bad"],
+  ["lock", "warn"],
+  ["flashguard", "good"],
+];
+
+/** What FlashGuard is, and how it is now, in one screen. */
 export function Home() {
+  const t = useMessages().home;
   const { system, lost, locked } = useSystem();
   return (
     <>
-      <div className="grid gap-3 py-2 lg:py-4">
-        <h1 className="!text-2xl sm:!text-3xl">One unit, ten thousand buyers, no overselling</h1>
-        <p className="max-w-2xl text-base text-soft">
-          An inventory engine for the moment when all buyers press Buy. The kernel decides in memory in one atomic step,
-          a journal records each decision, and the answer is “confirmed” only after the commit in PostgreSQL.
-        </p>
+      <div className="grid gap-3">
+        <h1 className="!text-2xl sm:!text-3xl">{t.title}</h1>
+        <p className="max-w-3xl text-base text-soft">{t.intro}</p>
         <div className="flex flex-wrap gap-2">
           <Link className="btn btn-main" href="/simulator/">
-            Run the race yourself
+            {t.race}
             <ArrowRight size={14} aria-hidden />
           </Link>
           <Link className="btn" href="/sale/">
-            Buy in the storefront
+            {t.store}
+          </Link>
+          <Link className="btn" href="/script/">
+            {t.script}
           </Link>
         </div>
       </div>
       <Banner connection={lost ? "lost" : "live"} />
-      {locked && (
-        <AdminKey why="In production you need a key to see the state of the components and the kernel’s scripts." />
-      )}
-      <Approaches />
+      {locked && <AdminKey why={t.why} />}
       <BuyPath system={system} lost={lost} />
-      <Layers system={system} lost={lost} />
-      <Script />
+      <ul className="grid grid-cols-[minmax(0,1fr)] gap-3 lg:grid-cols-3">
+        {WAYS.map(([name, tone]) => (
+          <li key={name} className="panel grid content-start gap-2">
+            <div className="flex items-center justify-between gap-2">
+              <h2>{t.ways[name].title}</h2>
+              <Pill tone={tone}>{t.ways[name].verdict}</Pill>
+            </div>
+            <p className="text-soft">{t.ways[name].text}</p>
+          </li>
+        ))}
+      </ul>
     </>
   );
 }

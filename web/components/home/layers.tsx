@@ -3,6 +3,7 @@
 import { Cpu, Database, Globe, Zap } from "lucide-react";
 import type { System } from "@/lib/api/client";
 import { count } from "@/lib/format";
+import { en } from "@/messages/en";
 import { Panel } from "../ui";
 import { componentFigures } from "./buy-path";
 
@@ -25,7 +26,7 @@ export function Layers({ system, lost }: { system: System | null; lost: boolean 
       with: "Valkey / Redis, Lua",
       does: "Decides a whole batch in one step. Scales by partitions.",
       now: system
-        ? [...componentFigures(components?.memory), plural(system.partitions, "partition", "partitions")]
+        ? [...componentFigures(components?.memory, en.home), plural(system.partitions, "partition", "partitions")]
         : [],
     },
     {
@@ -34,7 +35,7 @@ export function Layers({ system, lost }: { system: System | null; lost: boolean 
       with: "PostgreSQL, or Supabase",
       does: "Stores orders and counters, committed in groups. A constraint refuses to oversell.",
       now: [
-        ...componentFigures(components?.ledger),
+        ...componentFigures(components?.ledger, en.home),
         ...(components?.recorder.lag_entries != null
           ? [`${plural(components.recorder.lag_entries, "entry", "entries")} to write`]
           : []),

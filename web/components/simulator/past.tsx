@@ -1,9 +1,9 @@
 "use client";
 
-import Link from "next/link";
 import { useEffect, useState } from "react";
 import { api, bearer, detailOf, exact, type SimulationSummary } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
+import { Link } from "../link";
 import { Empty, Panel, Pill, Scroll } from "../ui";
 import { SIMULATION_TONES } from "./tones";
 

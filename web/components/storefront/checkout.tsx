@@ -1,8 +1,11 @@
 import type { Problem, Reservation, Sale } from "@/lib/api/client";
 import { basketOf, isLeft, shortageOf, totalsOf, unitsOf, type Basket, type Bound } from "@/lib/basket";
 import { count, countdown, money } from "@/lib/format";
+import { useMessages } from "@/lib/language";
 import type { Connection } from "@/lib/use-events";
 import type { Purchase } from "@/lib/use-purchase";
+import type { Messages } from "@/messages/en";
+import { Link } from "../link";
 import { Pill, Text } from "../ui";
 
 /** The basket, and what the buyer can do with it now: buy it, change, confirm or release its hold, start again. */
@@ -19,20 +22,20 @@ export function Checkout({
   admitted: boolean;
   now: number;
 }) {
+  const { basket: t, common } = useMessages();
+  const working = common.working;
   const { basket, reservation, status, changed, busy } = purchase;
   const held = status === "held";
-  const label = busy ? "Working…" : buyLabel(sale, basket, connection, admitted);
+  const label = buyLabel(sale, basket, connection, admitted);
   const short =
-    (!reservation && label === TOO_MANY) || (held && changed) ? shortageOf(sale, basket, purchase.own) : null;
+    (!reservation && label === "tooMany") || (held && changed) ? shortageOf(sale, basket, purchase.own) : null;
   const left_ms = reservation?.expires_at ? Date.parse(reservation.expires_at) - now : 0;
   return (
-    <section className="panel checkout grid gap-3" aria-label="Basket">
+    <section className="panel checkout grid gap-3" aria-label={t.title}>
       {reservation && !changed && <Lines sale={sale} reservation={reservation} />}
       {(!reservation || changed || reservation.items.length > 1) && (
         <p className="flex flex-wrap items-baseline justify-between gap-x-4">
-          <span className="text-soft">
-            {count(unitsOf(basket))} {unitsOf(basket) === 1 ? "unit" : "units"}
-          </span>
+          <span className="text-soft">{t.units(unitsOf(basket), count(unitsOf(basket)))}</span>
           <span className="text-lg font-semibold tracking-tight">{price(sale, basket, reservation?.items)}</span>
         </p>
       )}
@@ -43,19 +46,23 @@ export function Checkout({
       )}
       <div className="flex flex-wrap items-center gap-3">
         {!reservation && (
-          <button className="btn btn-main min-h-11 w-full text-base" disabled={label !== BUY} onClick={purchase.buy}>
-            {label}
+          <button
+            className="btn btn-main min-h-11 w-full text-base"
+            disabled={busy || label !== "buy"}
+            onClick={purchase.buy}
+          >
+            {busy ? working : t[label]}
           </button>
         )}
-        {!reservation && label === SOLD_OUT && (
+        {!reservation && label === "soldOut" && (
           <button className="link" onClick={purchase.find}>
-            Do you hold one? Find it
+            {t.find}
           </button>
         )}
-        {held && <Pill tone="info">held for you: {countdown(left_ms)}</Pill>}
+        {held && <Pill tone="info">{t.held(countdown(left_ms))}</Pill>}
         {held && !changed && (
           <button className="btn btn-main" disabled={busy} onClick={purchase.confirm}>
-            Confirm
+            {t.confirm}
           </button>
         )}
         {held && changed && (
@@ -65,39 +72,46 @@ export function Checkout({
               disabled={busy || basket.size === 0 || short !== null}
               onClick={purchase.change}
             >
-              Change the hold
+              {t.change}
             </button>
             <button className="btn" disabled={busy} onClick={purchase.undo}>
-              Undo
+              {t.undo}
             </button>
           </>
         )}
         {held && (
-          <button className="btn" disabled={busy} onClick={purchase.release}>
-            Release
-          </button>
+          <>
+            <button className="btn" disabled={busy} onClick={purchase.extend}>
+              {t.extend}
+            </button>
+            <button className="btn" disabled={busy} onClick={purchase.release}>
+              {t.release}
+            </button>
+          </>
         )}
         {status === "confirmed" && (
           <>
-            <Pill tone="good">yours</Pill>
+            <Pill tone="good">{t.yours}</Pill>
             <span>
-              Order <code className="break-all">{reservation?.id}</code>
+              {t.order(
+                <Link className="link" href={`/order/?id=${encodeURIComponent(reservation?.id ?? "")}`}>
+                  <code className="break-all">{reservation?.id}</code>
+                </Link>,
+              )}
             </span>
           </>
         )}
-        {status === "expired" && <Pill tone="warn">your hold expired</Pill>}
+        {status === "expired" && <Pill tone="warn">{t.expired}</Pill>}
         {status === "cancelled" && (
           <>
-            <Pill tone="bad">cancelled</Pill>
-            <span>
-              The shop cancelled order <code className="break-all">{reservation?.id}</code>.
-            </span>
+            <Pill tone="bad">{t.cancelled}</Pill>
+            <span>{t.cancelledBy(<code className="break-all">{reservation?.id}</code>)}</span>
           </>
         )}
-        {status === "released" && <Pill tone="soft">released</Pill>}
+        {status === "released" && <Pill tone="soft">{t.released}</Pill>}
         {status && !held && (
           <button className="btn" disabled={busy} onClick={purchase.reset}>
-            Start again
+            {t.again}
           </button>
         )}
       </div>
@@ -108,27 +122,44 @@ export function Checkout({
   );
 }
 
-const BUY = "Buy";
-const SOLD_OUT = "Sold out";
-const TOO_MANY = "Not enough left";
+type Label = Extract<
+  keyof Messages["basket"],
+  | "buy"
+  | "soldOut"
+  | "tooMany"
+  | "reconnecting"
+  | "connecting"
+  | "paused"
+  | "closed"
+  | "notOpen"
+  | "waitForTurn"
+  | "chooseSome"
+>;
 
 /** Return what the button says: "Buy", or why the buyer cannot buy now. */
-function buyLabel(sale: Sale, basket: Basket, connection: Connection, admitted: boolean): string {
-  if (connection === "lost") return "Reconnecting…";
-  if (connection !== "live") return "Connecting…";
-  if (sale.status === "paused") return "Paused";
-  if (sale.status === "closed") return "Closed";
-  if (sale.status !== "open") return "Not open yet";
-  if (!sale.items.some(isLeft)) return SOLD_OUT;
-  if (sale.waiting_room && !admitted) return "Wait for your turn";
-  if (basket.size === 0) return "Choose what to buy";
-  return shortageOf(sale, basket) ? TOO_MANY : BUY;
+function buyLabel(sale: Sale, basket: Basket, connection: Connection, admitted: boolean): Label {
+  if (connection === "lost") return "reconnecting";
+  if (connection !== "live") return "connecting";
+  if (sale.status === "paused") return "paused";
+  if (sale.status === "closed") return "closed";
+  if (sale.status !== "open") return "notOpen";
+  if (!sale.items.some(isLeft)) return "soldOut";
+  if (!admitted) return "waitForTurn";
+  if (basket.size === 0) return "chooseSome";
+  return shortageOf(sale, basket) ? "tooMany" : "buy";
 }
 
 /** What a reservation has, and what of it the shop cancelled. */
-function Lines({ sale, reservation: { items, status, cancelled_items } }: { sale: Sale; reservation: Reservation }) {
+export function Lines({
+  sale,
+  reservation: { items, status, cancelled_items },
+}: {
+  sale: Sale;
+  reservation: Reservation;
+}) {
+  const t = useMessages().basket;
   return (
-    <ul aria-label="Your items" className="grid gap-1">
+    <ul aria-label={t.yourItems} className="grid gap-1">
       {items.map((line) => (
         <li key={line.sku} className="flex flex-wrap justify-between gap-x-4">
           <span>
@@ -143,7 +174,7 @@ function Lines({ sale, reservation: { items, status, cancelled_items } }: { sale
             <s>
               {count(quantity)} × <Name sale={sale} sku={sku} />
             </s>{" "}
-            cancelled
+            {t.cancelled}
           </li>
         ))}
     </ul>
@@ -151,7 +182,7 @@ function Lines({ sale, reservation: { items, status, cancelled_items } }: { sale
 }
 
 /** Return what a basket costs: one amount per currency. */
-const price = (sale: Sale, basket: Basket, lines?: Reservation["items"]): string =>
+export const price = (sale: Sale, basket: Basket, lines?: Reservation["items"]): string =>
   totalsOf(sale, basket, lines)
     .map(([currency, minor]) => money(minor, currency))
     .join(" + ");
@@ -162,42 +193,22 @@ const Name = ({ sale, sku }: { sale: Sale; sku: string }) => (
 
 /** Why the basket cannot have as many units of an item. */
 function Shortage({ name, bound: { most, by } }: { name: string; bound: Bound }) {
-  if (by === "off")
-    return (
-      <>
-        <Text>{name}</Text> is not on sale now.
-      </>
-    );
-  return (
-    <>
-      {by === "limit" ? "Your limit allows " : "There are only "}
-      {count(most)} × <Text>{name}</Text>
-      {by !== "limit" && " for this basket"}
-      {typeof by === "object" && (
-        <>
-          : {count(by.available)} left of <Text>{by.name}</Text>
-        </>
-      )}
-      .
-    </>
-  );
+  const { basket: t, store } = useMessages();
+  const item = <Text>{name}</Text>;
+  if (by === "off") return t.offNow(item);
+  if (by === "limit") return t.limitAllows(count(most), item);
+  return t.onlyLeft(count(most), item, typeof by === "object" && store.leftOf(count(by.available), by.name));
 }
 
 /** Why FlashGuard refused: the problem's own sentence, or which item and which pool is short. */
 function Refusal({ sale, problem: { code, detail, sku, available, pool } }: { sale: Sale; problem: Problem }) {
+  const t = useMessages().basket;
   if (code !== "sold-out") return detail;
-  if (!sku || (!available && !pool && sale.items.length === 1))
-    return "Sold out: another buyer was faster. You were not charged.";
-  return (
-    <>
-      {available ? "Not enough left" : "Sold out"}: another buyer was faster. Of <Name sale={sale} sku={sku} />,{" "}
-      {count(available ?? 0)} can be had
-      {pool && (
-        <>
-          ; <Text>{sale.pools.find((each) => each.id === pool)?.name ?? pool}</Text> is short
-        </>
-      )}
-      . You were not charged.
-    </>
+  if (!sku || (!available && !pool && sale.items.length === 1)) return t.faster;
+  return t.fasterOf(
+    !!available,
+    <Name sale={sale} sku={sku} />,
+    count(available ?? 0),
+    pool && <Text>{sale.pools.find((each) => each.id === pool)?.name ?? pool}</Text>,
   );
 }

@@ -2,6 +2,7 @@ import { Minus, Plus } from "lucide-react";
 import type { Item, Pool, Sale } from "@/lib/api/client";
 import { isLeft, shortPool, type Bound } from "@/lib/basket";
 import { count, money } from "@/lib/format";
+import { useMessages } from "@/lib/language";
 import { Pill, Text } from "../ui";
 
 /** One item of a sale: its price, what is left of it, what it contains, and how many the buyer wants. */
@@ -10,6 +11,7 @@ export function ItemRow({
   item,
   live,
   quantity,
+  own,
   bound,
   choose,
 }: {
@@ -17,10 +19,13 @@ export function ItemRow({
   item: Item;
   live: boolean;
   quantity: number;
+  /** The units that this buyer holds. */
+  own: number;
   bound: Bound;
   /** Change the quantity; null: nothing can be chosen now. */
   choose: ((quantity: number) => void) | null;
 }) {
+  const { store: t, common } = useMessages();
   const short = shortPool(sale, item);
   const parts = item.uses.map((use) => ({ ...use, name: sale.pools.find((pool) => pool.id === use.pool)?.name }));
   const isKit = parts.length > 1 || parts.some((part) => part.quantity > 1);
@@ -34,7 +39,7 @@ export function ItemRow({
       </div>
       {isKit && (
         <p className="text-soft">
-          Contains{" "}
+          {t.contains}{" "}
           {parts.map((part, at) => (
             <span key={part.pool}>
               {at > 0 && ", "}
@@ -46,8 +51,8 @@ export function ItemRow({
       <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
         <div className="min-w-40 flex-1">
           <p className={live ? "" : "stale"}>
-            {item.on_sale ? <Left item={item} short={short} /> : "Not on sale now"}{" "}
-            {!live && <Pill tone="warn">stale</Pill>}
+            {item.on_sale ? <Left item={item} short={short} own={own} /> : t.notOnSale}{" "}
+            {!live && <Pill tone="warn">{common.stale}</Pill>}
           </p>
           <div aria-hidden className="mt-1.5 h-1.5 overflow-hidden rounded-full bg-raised">
             <div
@@ -69,13 +74,23 @@ function bounds(item: Item, short: Pool | null): short is Pool {
 }
 
 /** What is left of an item: of its own stock, and of the pool that allows no more of it. */
-function Left({ item, short }: { item: Item; short: Pool | null }) {
-  const available = `${count(item.available)} ${item.stock === null ? "" : `of ${count(item.stock)} `}available`;
-  if (!bounds(item, short)) return available;
+function Left({ item, short, own }: { item: Item; short: Pool | null; own: number }) {
+  const t = useMessages().store;
+  const available = t.available(count(item.available), item.stock === null ? null : count(item.stock));
+  const others = item.available > 0 ? 0 : (bounds(item, short) ? short.held : item.held) - own;
+  const returning = others > 0 && `. ${t.mayReturn(others, count(others))}`;
+  if (!bounds(item, short))
+    return (
+      <>
+        {available}
+        {returning}
+      </>
+    );
   return (
     <>
       {(item.stock !== null || item.available !== short.available) && `${available}, `}
-      {count(short.available)} left of <Text>{short.name}</Text>
+      {t.leftOf(count(short.available), <Text>{short.name}</Text>)}
+      {returning}
     </>
   );
 }
@@ -92,13 +107,14 @@ function Stepper({
   most: number;
   choose: (quantity: number) => void;
 }) {
+  const t = useMessages().store;
   return (
-    <div className="flex items-center gap-1" role="group" aria-label={`Quantity of ${name}`}>
+    <div className="flex items-center gap-1" role="group" aria-label={t.quantityOf(name)}>
       <button
         type="button"
         data-step
         className="btn min-h-11 min-w-11 !px-0"
-        aria-label={`One less ${name}`}
+        aria-label={t.oneLess(name)}
         disabled={quantity === 0}
         onClick={() => choose(quantity - 1)}
       >
@@ -110,7 +126,7 @@ function Stepper({
         inputMode="numeric"
         min={0}
         max={Math.max(most, quantity)}
-        aria-label={`Quantity of ${name}`}
+        aria-label={t.quantityOf(name)}
         value={quantity}
         onFocus={(event) => event.target.select()}
         onChange={(event) => choose(Math.max(0, Math.min(MOST_UNITS, Math.trunc(Number(event.target.value)))))}
@@ -119,7 +135,7 @@ function Stepper({
         type="button"
         data-step
         className="btn min-h-11 min-w-11 !px-0"
-        aria-label={`One more ${name}`}
+        aria-label={t.oneMore(name)}
         disabled={quantity >= most}
         onClick={() => choose(quantity + 1)}
       >

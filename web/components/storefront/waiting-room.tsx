@@ -1,83 +1,68 @@
 "use client";
 
-import type { Sale } from "@/lib/api/client";
-import { count, countdown, duration } from "@/lib/format";
+import type { Place, Sale } from "@/lib/api/client";
+import { count, countdown, countdownTo, duration, time } from "@/lib/format";
+import { useMessages } from "@/lib/language";
 import type { Room } from "@/lib/use-room";
-import { Panel, Pill } from "../ui";
+import type { Messages } from "@/messages/en";
+import { Fact, Panel, Pill } from "../ui";
+
+type State = "doors" | "outside" | "waiting" | "admitted" | "over";
 
 /** The buyer's place in the waiting room. Screen readers announce its sentence, but not the changing numbers. */
 export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: number }) {
+  const t = useMessages().room;
   const { place } = room;
   const rules = sale.waiting_room;
   if (!rules) return null;
   const before = sale.status === "draft" || sale.status === "scheduled";
   const soldOut = sale.status === "open" && sale.items.every((item) => item.available + item.held === 0);
   const left_ms = place?.admitted_until ? Date.parse(place.admitted_until) - now : 0;
-  const admitted = place?.status === "admitted" && left_ms > 0;
-  const explanation = !place
-    ? room.message
-    : admitted
-      ? "It is your turn: you can buy now."
-      : soldOut || place.outlook === "sold-out"
-        ? "Sold out. You can stay: if units come back, you keep your place."
-        : place.position === null
-          ? "You are in the draw. Places are drawn at random when the sale opens."
-          : place.outlook === "unlikely"
-            ? "Units may run out before your turn. You can wait for units that come back."
-            : "You are in the queue. This page tells you when it is your turn. A reload keeps your place.";
+  const opens_ms = before && sale.starts_at ? Date.parse(sale.starts_at) - now : 0;
+  const state: State = rules.open_to_all
+    ? "doors"
+    : !place
+      ? "outside"
+      : place.status === "waiting"
+        ? "waiting"
+        : left_ms > 0
+          ? "admitted"
+          : "over";
+  const pill = { doors: t.doorsOpen, outside: t.outside, waiting: t.waiting, admitted: t.yourTurn, over: t.over }[
+    state
+  ];
+  const good = state === "doors" || state === "admitted";
   return (
     <Panel
-      title="Waiting room"
+      title={t.title}
       aside={
-        <Pill tone={admitted ? "good" : place ? "info" : "soft"} busy={!!place && !admitted}>
-          {admitted ? "your turn" : place ? "waiting" : "not in the queue"}
+        <Pill tone={good ? "good" : state === "waiting" ? "info" : "soft"} busy={state === "waiting"}>
+          {pill}
         </Pill>
       }
     >
-      {!place && (
-        <p>
-          {before && rules.mode === "lottery"
-            ? "Get a ticket before the sale opens to be in the draw. It does not matter when you get it."
-            : "Buyers are admitted one after the other: first come, first served."}
-        </p>
-      )}
-      {place && !admitted && place.position !== null && (
-        <dl className="grid gap-2 sm:grid-cols-3">
-          <Fact name="Your place">{count(place.position)}</Fact>
-          <Fact name="In the queue">{count(place.waiting ?? 0)}</Fact>
-          <Fact name="Expected wait">
-            {place.expected_wait_seconds === null
-              ? "not known"
-              : `about ${duration(place.expected_wait_seconds * 1000)}`}
-          </Fact>
-        </dl>
-      )}
-      {place && place.position === null && !admitted && (
-        <dl>
-          <Fact name="In the draw">{count(place.waiting ?? 0)}</Fact>
-        </dl>
-      )}
-      {admitted && (
-        <dl>
-          <Fact name="Your turn lasts">{countdown(left_ms)}</Fact>
-        </dl>
-      )}
+      {state === "outside" && <p>{before && rules.mode === "lottery" ? t.drawBefore : t.queueBefore}</p>}
+      <dl className="mt-2 grid grid-cols-2 gap-2 empty:hidden sm:grid-cols-3">
+        {state !== "doors" && opens_ms > 0 && <Opens at={sale.starts_at!} now={now} t={t} />}
+        {state === "waiting" && place && <Position place={place} t={t} />}
+        {state === "admitted" && <Fact name={t.lasts}>{countdown(left_ms)}</Fact>}
+      </dl>
       <p className="mt-3 empty:hidden" aria-live="polite">
-        {explanation}
+        {state === "doors" ? t.doors : !place ? room.message : explanation(state, place, soldOut, t)}
       </p>
-      <div className="mt-4 flex flex-wrap gap-3">
-        {!place && (
+      <div className="mt-4 flex flex-wrap gap-3 empty:hidden">
+        {state === "outside" && (
           <button
             className="btn btn-main min-h-11"
             disabled={room.busy || sale.status === "closed"}
             onClick={() => void room.requestTicket()}
           >
-            {room.busy ? "Working…" : "Get a ticket"}
+            {room.busy ? "…" : t.getTicket}
           </button>
         )}
-        {place && (
+        {(state === "waiting" || state === "admitted") && (
           <button className="btn" disabled={room.busy} onClick={() => void room.leave()}>
-            Leave
+            {t.leave}
           </button>
         )}
       </div>
@@ -87,16 +72,33 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
         </p>
       )}
       <p className="mt-3 text-xs text-soft">
-        You can verify the order: the seed of the lottery was fixed in advance by this hash:{" "}
-        <code className="break-all">{rules.commitment}</code>
+        {t.verify} <code className="break-all">{rules.commitment}</code>
       </p>
     </Panel>
   );
 }
 
-const Fact = ({ name, children }: { name: string; children: React.ReactNode }) => (
-  <div>
-    <dt className="text-soft">{name}</dt>
-    <dd className="text-xl font-semibold tracking-tight tabular-nums">{children}</dd>
-  </div>
-);
+function explanation(state: State, place: Place, soldOut: boolean, t: Messages["room"]): string {
+  if (state === "admitted") return t.canBuy;
+  if (state === "over") return t.turnOver;
+  if (soldOut || place.outlook === "sold-out") return t.soldOut;
+  if (place.position === null) return t.draw;
+  return place.outlook === "unlikely" ? t.unlikely : t.queue;
+}
+
+function Opens({ at, now, t }: { at: string; now: number; t: Messages["room"] }) {
+  const left = countdownTo(at, now);
+  return <Fact name={left ? t.opensIn : t.opensAt}>{left ?? time(at)}</Fact>;
+}
+
+function Position({ place, t }: { place: Place; t: Messages["room"] }) {
+  if (place.position === null) return <Fact name={t.inDraw}>{count(place.waiting ?? 0)}</Fact>;
+  const wait = place.expected_wait_seconds;
+  return (
+    <>
+      <Fact name={t.place}>{place.about ? t.about(count(place.position)) : count(place.position)}</Fact>
+      <Fact name={t.inQueue}>{count(place.waiting ?? 0)}</Fact>
+      <Fact name={t.wait}>{wait === null ? t.unknown : t.about(duration(wait * 1000))}</Fact>
+    </>
+  );
+}

@@ -1,6 +1,7 @@
 import createClient from "openapi-fetch";
 import { buyer } from "../buyer";
 import { adminKey, signOut } from "../key-store";
+import { messages } from "../language";
 import type { components, paths } from "./schema";
 
 export const API_URL = process.env.NEXT_PUBLIC_API_URL ?? "";
@@ -9,7 +10,7 @@ export const api = createClient<paths>({ baseUrl: API_URL });
 const REFUSED_KEY = "FlashGuard rejected this key. It may be mistyped, expired, revoked, or from another installation.";
 
 /** Calls that carry the buyer's token if this tab has one. */
-const BUYERS_CALLS = /\/v1\/(sales|reservations)\//;
+const BUYERS_CALLS = /\/v1\/(sales|reservations|waiting-list)\//;
 api.use({
   onRequest({ request }) {
     const token = BUYERS_CALLS.test(request.url) && !request.headers.has("Authorization") && buyer()?.token;
@@ -28,6 +29,7 @@ export type Item = Schemas["ItemView"];
 export type Pool = Schemas["PoolView"];
 export type Reservation = Schemas["ReservationView"];
 export type Place = Schemas["PlaceView"];
+export type Entry = Schemas["WaitingView"];
 export type System = Schemas["SystemView"];
 export type Component = Schemas["ComponentView"];
 export type Simulation = Schemas["SimulationView"];
@@ -39,6 +41,7 @@ export type SeriesPoint = Schemas["SeriesPointView"];
 export type Strategy = Schemas["SimulationBody"]["strategies"][number];
 export type Audit = Schemas["SaleAuditView"];
 export type SaleEvents = Schemas["SaleEvents"];
+export type TicketEvents = Schemas["TicketEvents"];
 export type SimulationEvents = Schemas["SimulationEvents"];
 export type Problem = Schemas["ProblemView"];
 
@@ -54,7 +57,7 @@ export const exact = <T>(answer: Loose<T>): T => answer as T;
 /** Return a problem's detail as the API wrote it, or that there was no answer. */
 export function detailOf(error: unknown): string {
   if (error && typeof error === "object" && "detail" in error && typeof error.detail === "string") return error.detail;
-  return "FlashGuard does not answer.";
+  return messages().common.noAnswer;
 }
 
 export const bearer = (key: string) => ({ Authorization: `Bearer ${key}` });

@@ -1,0 +1,70 @@
+"use client";
+
+import { useSyncExternalStore } from "react";
+import { en, type Messages } from "@/messages/en";
+
+export const LANGUAGES = { en: "English", de: "Deutsch" } as const;
+export type Language = keyof typeof LANGUAGES;
+
+const NAME = "language";
+/** The other language is a file of its own, loaded when it is chosen. */
+const LOADERS: Record<Exclude<Language, "en">, () => Promise<Messages>> = {
+  de: () => import("@/messages/de").then((file) => file.de),
+};
+
+type Chosen = { language: Language; messages: Messages };
+const ENGLISH: Chosen = { language: "en", messages: en };
+let current: Chosen = ENGLISH;
+let wanted: Language | null = null;
+const listeners = new Set<() => void>();
+
+/** Return the language that the reader chose, else the first of the browser's that the pages have, else English. */
+export function preferred(chosen: string | null, browsers: readonly string[]): Language {
+  const known = (name: string): name is Language => name in LANGUAGES;
+  if (chosen && known(chosen)) return chosen;
+  return browsers.map((name) => name.slice(0, 2).toLowerCase()).find(known) ?? "en";
+}
+
+/** Show a language once its messages are loaded. If they cannot be loaded, the pages stay as they are. */
+async function show(language: Language): Promise<void> {
+  wanted = language;
+  const messages = language === "en" ? en : await LOADERS[language]().catch(() => null);
+  if (!messages || wanted !== language) return;
+  current = { language, messages };
+  document.documentElement.lang = language;
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void) {
+  listeners.add(listener);
+  if (wanted === null) void show(preferred(localStorage.getItem(NAME), navigator.languages));
+  return () => listeners.delete(listener);
+}
+
+/** Choose a language, and keep the choice in this browser. */
+export function choose(language: Language): void {
+  localStorage.setItem(NAME, language);
+  void show(language);
+}
+
+const useChosen = () =>
+  useSyncExternalStore(
+    subscribe,
+    () => current,
+    () => ENGLISH,
+  );
+
+export const useLanguage = (): Language => useChosen().language;
+/** Return the texts of the pages, in the reader's language. */
+export const useMessages = (): Messages => useChosen().messages;
+/** Return the texts as they are now, for code outside of components. */
+export const messages = (): Messages => current.messages;
+
+/**
+ * Return the locale of numbers, money and times: the browser's own, with its region, where it is of the pages'
+ * language, else the language.
+ */
+export function locale(): string | undefined {
+  if (typeof navigator === "undefined") return undefined;
+  return navigator.languages.find((name) => name.slice(0, 2).toLowerCase() === current.language) ?? current.language;
+}

@@ -1,0 +1,1 @@
+export { Decision as default } from "@/components/home/decision";

@@ -184,11 +184,12 @@ async def play(stack: UpStack, seed: str, number: int, only: str | None, partiti
         stock = rng.randint(6, 20)
         before = await rebuilds(stack)
         for kind in KINDS:
-            await shop.create(kind, f"m{number}-{zlib.crc32(seed.encode()):x}-{kind}", stock)
+            rules = {"spread": 3} if kind == FAIR and number % 2 else {}  # a room and a list over shards
+            await shop.create(kind, f"m{number}-{zlib.crc32(seed.encode()):x}-{kind}", stock, **rules)
         selling = asyncio.create_task(shop.run())
         try:
             await asyncio.sleep(rng.uniform(0.3, 0.7) * SELL_SECONDS)
-            await strike(stack, fault, shop[rng.choice((PLAIN, FAIR))], partitions)
+            await strike(stack, fault, shop[rng.choice(KINDS)], partitions)
             await asyncio.sleep(SELL_SECONDS)
             await until_ready(stack, READY_SECONDS)
             await asyncio.sleep(SELL_SECONDS / 2)

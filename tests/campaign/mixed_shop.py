@@ -111,12 +111,12 @@ class Shop:
     def __getitem__(self, kind: str) -> Known:
         return self.sales[kind]
 
-    async def create(self, kind: str, sale: str, stock: int) -> None:
-        """Create and open one of the three sales."""
+    async def create(self, kind: str, sale: str, stock: int, **rules: Any) -> None:
+        """Create and open one of the three sales, with these rules, too."""
         items = [
             {"sku": sku, "name": sku, "price_minor": 100, "currency": "EUR", "stock": stock} for sku in SKUS
         ]
-        body = {"id": sale, "name": f"{kind} sale", "hold_seconds": 1, "items": items, **RULES[kind]}
+        body = {"id": sale, "name": f"{kind} sale", "hold_seconds": 1, "items": items, **RULES[kind], **rules}
         await self.must("POST", "sales", body)
         await self.must("POST", f"sales/{sale}/open")
         self.sales[kind] = Known(sale)

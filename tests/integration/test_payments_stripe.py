@@ -267,7 +267,7 @@ async def test_a_refund_that_fails_after_it_was_done_is_failed_and_is_retried(
     await till.until(hold, "order", "done")
     refund = next(
         each for each in till.provider.refunds.values()
-        if each["metadata"]["flashguard_refund"] == f"{begun['id']}-1"
+        if (each["metadata"] or {}).get("flashguard_refund") == f"{begun['id']}-1"
     )  # fmt: skip
     refund |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
     assert await till.send(till.provider.event(kind, refund))

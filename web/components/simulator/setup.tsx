@@ -1,5 +1,6 @@
 "use client";
 
+import { useRouter } from "next/router";
 import { useState } from "react";
 import { Play } from "lucide-react";
 import { api, bearer, type Simulation, type System } from "@/lib/api/client";
@@ -20,6 +21,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
   const [strategies, setStrategies] = useState<Plain[]>(last ? plainOf(last.strategies) : USUAL);
   const [lane, setLane] = useState(last?.strategies.some((name) => name.endsWith("+lane")) ?? false);
   const [other, setOther] = useState("");
+  const router = useRouter();
   const { busy, result, act } = useAction();
   const offered = system?.simulations;
   const running = last !== null && !isOver(last);
@@ -44,7 +46,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
       call: ({ headers, signal }) =>
         api.POST("/v1/simulations", { headers: { ...bearer(key), ...headers }, signal, body }),
       done: (simulation) => {
-        history.pushState(null, "", `/simulator/?id=${simulation.id}`);
+        void router.push(`/simulator/?id=${simulation.id}`);
         return "Started.";
       },
       refused: (problem) => {

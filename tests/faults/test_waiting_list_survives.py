@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -88,7 +89,8 @@ async def test_the_waiting_list_keeps_its_order_and_open_sale_stays_behind_it(
 
     await eventually(all_offered, "everybody who waited was offered units")
     assert got == [], "somebody of the open sale was served before who waited"
-    begun = [(await see(stack, entry))["reservation"]["created_at"] for entry in entries]
+    offers = [(await see(stack, entry))["reservation"] for entry in entries]
+    begun = [datetime.fromisoformat(offer["created_at"]) for offer in offers]
     assert spread > 1 or begun == sorted(begun)  # the shards of a round offer at the same time
     done.set()
     await asyncio.gather(*crowd)

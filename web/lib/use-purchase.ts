@@ -139,7 +139,7 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
         params: { path: { sale: sale.id }, query: { customer: buyer, status: "held" } },
       });
       const holds = data?.data.filter((hold) => !of || hold.items.some(({ sku }) => of.has(sku))) ?? [];
-      const newest = holds.sort((one, other) => (one.created_at < other.created_at ? 1 : -1)).at(0);
+      const newest = holds.sort((one, other) => Date.parse(other.created_at) - Date.parse(one.created_at)).at(0);
       if (!newest) return null;
       return (await api.GET("/v1/reservations/{id}", { params: { path: { id: newest.id } } })).data ?? null;
     } catch {

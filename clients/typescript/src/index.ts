@@ -402,7 +402,7 @@ export class FlashGuard {
   async held(sale: string, customer: string): Promise<Reservation[]> {
     const holds: Reservation[] = [];
     for await (const hold of this.reservations(sale, { customer, status: "held" })) holds.push(hold);
-    return holds.sort((one, other) => (one.created_at < other.created_at ? 1 : -1));
+    return holds.sort((one, other) => Date.parse(other.created_at) - Date.parse(one.created_at));
   }
 
   /** Issue a short-lived token. It lets a browser act as this customer in this sale, and nothing else. */

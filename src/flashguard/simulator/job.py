@@ -52,15 +52,15 @@ class Job:
         self._progress = Progress(order.simulation)
         self._unwritten: list[BoardEvent] = []
         self._lost: str | None = None
+        self._simulated = asyncio.Event()
 
     async def run(self) -> None:
         writer = asyncio.create_task(self._write_on())
         try:
             status, detail = await self._simulate()
         finally:
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
+            self._simulated.set()  # not cancelled: a write that is under way would lose its events
+            await writer
         await self._report(status, detail)
 
     async def _simulate(self) -> tuple[str, str | None]:
@@ -106,8 +106,9 @@ class Job:
     async def _write_on(self) -> None:
         """Write events, renew the slot, and check whether to stop, while the simulation runs."""
         renewed_at = answered_at = time.monotonic()
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
+        while not self._simulated.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._simulated.wait(), WRITE_SECONDS)
             now = time.monotonic()
             try:
                 await self._write()

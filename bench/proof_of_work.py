@@ -28,7 +28,7 @@ from playwright.async_api import Page, async_playwright
 
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.receipts import Signer
-from flashguard.model import Refused, SaleId, SaleStatus, WaitingRoom
+from flashguard.model import CustomerId, Refused, SaleId, SaleStatus, WaitingRoom
 from flashguard.waiting.proof_of_work import BLOCK_SIZE, COST, Proofs
 
 ROUNDS = 6
@@ -37,6 +37,7 @@ HASHES = 65_536
 """On average, for a solution of the kind before."""
 WORKER = Path(__file__).parents[1] / "web" / "node_modules" / "altcha" / "dist" / "workers" / "scrypt.js"
 SALE = SaleId("drop")
+ADA = CustomerId("ada")
 CRYPT_DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PAGE = """<!doctype html><script>
 function run(worker, challenge, counterStart, counterStep) {
@@ -133,7 +134,7 @@ async def any_sale(_: SaleId) -> Any:
 
 
 async def challenge_of(proofs: Proofs) -> dict[str, Any]:
-    made = await proofs.challenge(SALE)
+    made = await proofs.challenge(SALE, ADA)
     assert not isinstance(made, Refused)
     return made
 
@@ -149,11 +150,11 @@ async def service(proofs: Proofs) -> tuple[float, float]:
     solution = altcha.solve_challenge(asked)
     assert solution is not None
     text = altcha.Payload(asked, solution).to_base64()
-    return made_ms, quickest(lambda: proofs.verify(SALE, text), 50)
+    return made_ms, quickest(lambda: proofs.verify(SALE, ADA, text), 50)
 
 
 async def measured(page: Page) -> dict[str, Any]:
-    proofs = Proofs(Signer("ab" * 32), cast(Decisions, None), any_sale)
+    proofs = Proofs(Signer("ab" * 32), cast(Decisions, None), CustomerId, any_sale)
     sse2 = libxcrypt()
     challenge = await challenge_of(proofs)
     parameters = challenge["parameters"]

@@ -8,11 +8,13 @@ import pytest
 from flashguard.model.lottery import order
 from tests.integration.test_waiting_room import (
     LATER,
+    PROOF,
     ROOM,
     admitted,
     begin,
     look,
     lottery,
+    solved,
     take,
     take_unit,
     verified,
@@ -93,6 +95,24 @@ async def test_the_room_of_a_spread_sale_is_changed_and_opened_to_all_on_every_s
     for n in range(6):
         (await take_unit(service, "orders", sale, f"stranger{n}", None)).ok(201)
     await service.audit(sale)
+
+
+async def test_over_shards_a_solution_counts_once_and_for_its_customer_alone(service):
+    sale = await spread_room(service, **PROOF)
+    customers = [f"c{n}" for n in range(8)]
+    proof = await solved(service, sale, "c0")
+    refused = [await take(service, sale, customer, proof=proof) for customer in customers[1:]]
+    for answer in refused:
+        answer.problem(403, "proof-required")
+    at_once = await asyncio.gather(*(take(service, sale, "c0", proof=proof) for _ in range(8)))
+    assert sorted(answer.status for answer in at_once) == [200] * 7 + [201]
+    assert len({answer.body["id"] for answer in at_once}) == 1
+    assert (await lottery(service, sale))["waiting"] == 1
+    (await service.call("POST", f"/v1/sales/{sale}/tickets/{at_once[0].body['id']}/leave")).ok()
+    for customer in customers:
+        (await take(service, sale, customer, proof=proof)).problem(403, "proof-required")
+    for customer in customers[1:]:
+        (await take(service, sale, customer, proof=await solved(service, sale, customer))).ok(201)
 
 
 @pytest.mark.parametrize("suffix", ["~3", "~255", "~0", "~x", "~1~1"])

@@ -405,32 +405,42 @@ PROOF = {"proof_of_work": True, "proof_tries": 4}
 async def test_a_room_that_wants_proof_of_work_takes_each_solution_once(service):
     sale = await sale_with_room(service, opened=False, **PROOF)
     (await take(service, sale, "ada")).problem(403, "proof-required")
-    proof = await solved(service, sale)
+    proof = await solved(service, sale, "ada")
     easier, unsolved = json.loads(base64.b64decode(proof)), json.loads(base64.b64decode(proof))
     easier["challenge"]["parameters"]["keyPrefix"] = "0"
     unsolved["solution"]["derivedKey"] = unsolved["challenge"]["parameters"]["keyPrefix"] + "0" * 32
     forged = [base64.b64encode(json.dumps(each).encode()).decode() for each in (easier, unsolved)]
-    others = await solved(service, await sale_with_room(service, **PROOF))
-    for bad in (*forged, "x", "", "bnVsbA==", others):
+    of_bob, of_other = json.loads(base64.b64decode(proof)), await sale_with_room(service, **PROOF)
+    names = (await challenge(service, sale, "bob"))["parameters"]["data"]
+    of_bob["challenge"]["parameters"]["data"] = names
+    forged.append(base64.b64encode(json.dumps(of_bob).encode()).decode())
+    (await take(service, sale, "bob", proof=forged[-1])).problem(403, "proof-required")
+    (await take(service, sale, "bob", proof=proof)).problem(403, "proof-required")
+    others = [await solved(service, of_other, "ada"), await solved(service, sale, "bob")]
+    for bad in (*forged, "x", "", "bnVsbA==", *others):
         (await take(service, sale, "ada", proof=bad)).problem(403, "proof-required")
     place = (await take(service, sale, "ada", proof=proof)).ok(201)
-    (await take(service, sale, "bob", proof=proof)).problem(403, "proof-required")
+    assert (await take(service, sale, "ada", proof=proof)).ok(200)["id"] == place["id"]
     assert (await take(service, sale, "ada")).ok(200)["id"] == place["id"], "who has a ticket needs no more"
+    (await service.call("POST", f"/v1/sales/{sale}/tickets/{place['id']}/leave")).ok()
+    (await take(service, sale, "ada", proof=proof)).problem(403, "proof-required")
 
 
-async def challenge(service: Service, sale: str) -> dict[str, Any]:
-    return (await service.call("GET", f"/v1/sales/{sale}/challenge")).ok()
+async def challenge(service: Service, sale: str, customer: str = "ada") -> dict[str, Any]:
+    return (await service.call("GET", f"/v1/sales/{sale}/challenge?customer={customer}")).ok()
 
 
 async def test_a_proof_is_as_hard_as_the_sale_says_and_harder_in_a_crowd(service):
     sale = await sale_with_room(service, opened=False, **PROOF)
     asked = (await challenge(service, sale))["parameters"]
+    whose = asked["data"].pop("customer")
     assert (asked["algorithm"], asked["data"]) == ("SCRYPT", {"sale": sale, "tries": 4})
+    assert whose != (await challenge(service, sale, "bob"))["parameters"]["data"]["customer"]
     change = {"waiting_room": {"proof_tries": 6, "proof_harder_at": 2}}
     room = (await service.admin("PATCH", f"/v1/sales/{sale}", change))["waiting_room"]
     assert (room["proof_tries"], room["proof_harder_at"]) == (6, 2)
     for waiting, tries in ((1, 6), (2, 6), (3, 9)):
-        proof = await solved(service, sale)
+        proof = await solved(service, sale, f"c{waiting}")
         (await take(service, sale, f"c{waiting}", proof=proof)).ok(201)
         assert (await challenge(service, sale))["parameters"]["data"]["tries"] == tries
     easy = {"waiting_room": {"proof_harder_at": None}}
@@ -441,13 +451,18 @@ async def test_a_proof_is_as_hard_as_the_sale_says_and_harder_in_a_crowd(service
 async def test_only_a_room_that_demands_proofs_makes_challenges(service):
     draft = await service.create_sale(opened=False, waiting_room=ROOM | PROOF)
     for sale in ("nothing-here", draft):
-        (await service.call("GET", f"/v1/sales/{sale}/challenge")).problem(404, "unknown-sale")
+        (await service.call("GET", f"/v1/sales/{sale}/challenge?customer=ada")).problem(404, "unknown-sale")
     for sale in (await service.create_sale(), await sale_with_room(service)):
-        (await service.call("GET", f"/v1/sales/{sale}/challenge")).problem(422, "invalid-request")
+        (await service.call("GET", f"/v1/sales/{sale}/challenge?customer=ada")).problem(
+            422, "invalid-request"
+        )
+    proven = await sale_with_room(service, **PROOF)
+    for query in ("", "?customer=", "?customer=%07", f"?customer={'a' * 129}"):
+        (await service.call("GET", f"/v1/sales/{proven}/challenge{query}")).problem(422, "invalid-request")
 
 
-async def solved(service: Service, sale: str) -> str:
-    asked = altcha.Challenge.from_dict(await challenge(service, sale))
+async def solved(service: Service, sale: str, customer: str) -> str:
+    asked = altcha.Challenge.from_dict(await challenge(service, sale, customer))
     solution = await asyncio.to_thread(altcha.solve_challenge, asked)
     assert solution is not None
     return altcha.Payload(asked, solution).to_base64()

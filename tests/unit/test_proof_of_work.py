@@ -11,11 +11,12 @@ import pytest
 
 from flashguard.engine.receipts import Signer
 from flashguard.errors import Code
-from flashguard.model import Refused, SaleId, SaleStatus, WaitingRoom
+from flashguard.model import CustomerId, Refused, SaleId, SaleStatus, WaitingRoom
 from flashguard.waiting import proof_of_work
 from flashguard.waiting.proof_of_work import HARDEST, MAX_CHALLENGES, NO_PROOF, Proofs, tries
 
 SALE = SaleId("drop")
+ADA = CustomerId("ada")
 
 
 class AnySale:
@@ -29,7 +30,7 @@ def proofs() -> Proofs:
     async def read(_: SaleId) -> Any:
         return AnySale()
 
-    return Proofs(Signer("ab" * 32), None, read)  # type: ignore[arg-type]
+    return Proofs(Signer("ab" * 32), None, CustomerId, read)  # type: ignore[arg-type]
 
 
 def solved(challenge: dict[str, Any], **changed: Any) -> str:
@@ -45,7 +46,7 @@ async def test_a_solution_takes_at_most_twice_the_tries_and_every_number_below()
     mine = proofs()
     counters = set()
     for _ in range(60):
-        asked = altcha.Challenge.from_dict(await mine.challenge(SALE))
+        asked = altcha.Challenge.from_dict(await mine.challenge(SALE, ADA))
         solution = altcha.solve_challenge(asked)
         assert solution is not None
         counters.add(solution.counter)
@@ -54,12 +55,13 @@ async def test_a_solution_takes_at_most_twice_the_tries_and_every_number_below()
 
 async def test_to_verify_derives_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = proofs()
-    challenge = await mine.challenge(SALE)
+    challenge = await mine.challenge(SALE, ADA)
+    assert ADA not in challenge["parameters"]["data"].values(), "a digest: short and plain for any id"
     good, wrong = solved(challenge), solved(challenge, derived_key="00" * 32)
     unsigned = {**challenge["parameters"]}
     del unsigned["keySignature"]
     older = altcha.create_challenge(  # signed here, but without its key's signature
-        "SCRYPT", 1024, memory_cost=8, key_prefix="", data={"sale": SALE},
+        "SCRYPT", 1024, memory_cost=8, key_prefix="", data=mine._names(SALE, ADA),
         expires_at=int(time.time()) + 60, hmac_secret=mine._secret,
     )  # fmt: skip
 
@@ -72,18 +74,19 @@ async def test_to_verify_derives_no_key(monkeypatch: pytest.MonkeyPatch) -> None
     )
     bad = (wrong, payload.to_base64(), altcha.Payload(older, altcha.Solution(1, "00")).to_base64())
     monkeypatch.setattr(hashlib, "scrypt", derive)
-    name, until_ms = mine.verify(SALE, good)
+    name, until_ms = mine.verify(SALE, ADA, good)
     assert name == f"proof {challenge['parameters']['nonce']}"
     assert until_ms == challenge["parameters"]["expiresAt"] * 1000
-    assert mine.verify(SaleId("other"), good) == NO_PROOF
+    assert mine.verify(SaleId("other"), ADA, good) == NO_PROOF
+    assert mine.verify(SALE, CustomerId("bob"), good) == NO_PROOF
     for text in bad:
-        assert mine.verify(SALE, text) == NO_PROOF
+        assert mine.verify(SALE, ADA, text) == NO_PROOF
 
 
 async def test_a_solution_that_comes_too_late_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof_of_work, "SOLVE_SECONDS", -1)
     mine = proofs()
-    assert mine.verify(SALE, solved(await mine.challenge(SALE))) == NO_PROOF
+    assert mine.verify(SALE, ADA, solved(await mine.challenge(SALE, ADA))) == NO_PROOF
 
 
 async def test_challenges_are_made_in_one_thread_and_refused_beyond_the_bound(
@@ -99,9 +102,9 @@ async def test_challenges_are_made_in_one_thread_and_refused_beyond_the_bound(
 
     monkeypatch.setattr(altcha, "create_challenge", slowly)
     mine = proofs()
-    asked = [asyncio.create_task(mine.challenge(SALE)) for _ in range(MAX_CHALLENGES)]
+    asked = [asyncio.create_task(mine.challenge(SALE, ADA)) for _ in range(MAX_CHALLENGES)]
     await asyncio.sleep(0)  # each asks
-    beyond = await mine.challenge(SALE)
+    beyond = await mine.challenge(SALE, ADA)
     assert isinstance(beyond, Refused)
     assert beyond.code is Code.OVERLOADED
     assert beyond.retry_after_seconds
@@ -109,7 +112,7 @@ async def test_challenges_are_made_in_one_thread_and_refused_beyond_the_bound(
     assert not any(isinstance(each, Refused) for each in await asyncio.gather(*asked))
     assert len(makers) == 1
     assert threading.main_thread() not in makers
-    assert not isinstance(await mine.challenge(SALE), Refused)
+    assert not isinstance(await mine.challenge(SALE, ADA), Refused)
     mine.close()
 
 

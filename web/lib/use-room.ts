@@ -62,7 +62,9 @@ export function useRoom(sale: Sale | null): Room {
       let answer = await api.POST("/v1/sales/{sale}/tickets", { ...path, body });
       if ((answer.error as Problem | undefined)?.code === "proof-required") {
         setMessage(messages().room.solving);
-        const challenge = await api.GET("/v1/sales/{sale}/challenge", path);
+        const challenge = await api.GET("/v1/sales/{sale}/challenge", {
+          params: { ...path.params, query: { customer: body.customer } },
+        });
         if (!challenge.data) return setMessage(detailOf(challenge.error));
         const proof = await solve(challenge.data as Challenge).catch(() => null);
         if (!proof) return setMessage(messages().room.notSolved);

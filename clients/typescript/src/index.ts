@@ -220,7 +220,9 @@ export class FlashGuard {
     const body = { customer, ...(ticket === undefined ? {} : { ticket }) };
     let answer = await this.api.POST("/v1/sales/{sale}/tickets", { ...path, body });
     if (solve && isProblem(answer.error) && answer.error.code === "proof-required") {
-      const { response, data, error } = await this.api.GET("/v1/sales/{sale}/challenge", path);
+      const { response, data, error } = await this.api.GET("/v1/sales/{sale}/challenge", {
+        params: { ...path.params, query: { customer } },
+      });
       const proof = await solve(dataOf(response, data, error) as unknown as Challenge);
       answer = await this.api.POST("/v1/sales/{sale}/tickets", { ...path, body: { ...body, proof } });
     }

@@ -298,7 +298,7 @@ class AsyncClient:
         """
         place = await self._do(calls.ticket(sale, customer, ticket))
         if place is None:
-            asked = await self._do(calls.challenge(sale))
+            asked = await self._do(calls.challenge(sale, customer))
             place = await self._do(
                 calls.proven_ticket(sale, customer, ticket, await asyncio.to_thread(solve, asked))
             )

@@ -272,8 +272,8 @@ def place(sale: str, ticket: str) -> Call[Place]:
     return Call("GET", f"/v1/sales/{_safe(sale)}/tickets/{_safe(ticket)}", answers.place)
 
 
-def challenge(sale: str) -> Call[dict[str, Any]]:
-    return Call("GET", f"/v1/sales/{_safe(sale)}/challenge", answers.body)
+def challenge(sale: str, customer: str) -> Call[dict[str, Any]]:
+    return Call("GET", f"/v1/sales/{_safe(sale)}/challenge", answers.body, query={"customer": customer})
 
 
 def tell_shadow(sale: str, attempts: Sequence[Told]) -> Call[dict[str, Any]]:

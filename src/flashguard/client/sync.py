@@ -296,7 +296,7 @@ class Client:
         """
         place = self._do(calls.ticket(sale, customer, ticket))
         if place is None:
-            asked = self._do(calls.challenge(sale))
+            asked = self._do(calls.challenge(sale, customer))
             place = self._do(calls.proven_ticket(sale, customer, ticket, solve(asked)))
         return place
 

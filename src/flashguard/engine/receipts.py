@@ -28,6 +28,7 @@ class IdKind(Enum):
     RESERVATION = b"reservation"
     WAITING_ENTRY = b"waiting entry"
     TICKET = b"ticket"
+    CHALLENGE = b"challenge"
     SIMULATION = b"simulation"
     SIGNING_KEY = b"signing key"
     AMEND = b"amend"
@@ -126,6 +127,11 @@ class Signer:
     def ticket_id(self, sale: SaleId, customer: str) -> str:
         """Return the id of a customer's ticket for a sale's waiting room. It can't be guessed."""
         return _text(self._digest(IdKind.TICKET, sale, customer))
+
+    def challenge_for(self, sale: SaleId, customer: str) -> str:
+        """Return what a challenge says of whose ticket it is for. It is not the ticket's id, which can't be
+        guessed."""
+        return _text(self._digest(IdKind.CHALLENGE, sale, customer))
 
     def identity(self, by: str, text: str) -> str:
         """Return what an identity is counted by, in hex: it can't be told from whom without the secret."""

@@ -2,8 +2,9 @@
 
 A challenge hides a number. To find it, a browser derives one key after another with scrypt, which is bound by
 memory: a bot in C gains little over WebAssembly. This process derives one key, in a thread, to make the
-challenge, and none to verify a solution: the challenge has a signature of the key that solves it. Nothing is
-stored of a challenge until it is solved; the kernel sees to it that a solution counts once.
+challenge, and none to verify a solution: the challenge has a signature of the key that solves it. It also
+signs whose ticket a solution is for, so that all attempts to use it twice meet in one script: the home
+shard's. Nothing is stored of a challenge until it is solved.
 """
 
 import asyncio
@@ -13,13 +14,14 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.outcomes import refused_by_status
 from flashguard.engine.receipts import Signer
 from flashguard.errors import Code
 from flashguard.kernel.room_results import RoomNow
 from flashguard.kernel.verbs import Verb
-from flashguard.model import Refused, Sale, SaleId, SaleStatus, WaitingRoom, unknown_sale
+from flashguard.model import CustomerId, Refused, Sale, SaleId, SaleStatus, WaitingRoom, unknown_sale
 
 ALGORITHM: Final = "SCRYPT"
 COST: Final = 2048
@@ -48,12 +50,20 @@ class Proofs:
     """Makes challenges, and verifies their solutions.
 
     Parameters:
+        customer_of: returns the spelling of a customer's id that limits count by; None where it can't be an
+            id.
         read: returns a sale as it was at most 100 ms ago; None where there is none.
     """
 
     def __init__(
-        self, signer: Signer, decisions: Decisions, read: Callable[[SaleId], Awaitable[Sale | None]]
+        self,
+        signer: Signer,
+        decisions: Decisions,
+        customer_of: Callable[[str], CustomerId | None],
+        read: Callable[[SaleId], Awaitable[Sale | None]],
     ) -> None:
+        self._signer = signer
+        self._customer_of = customer_of
         self._secret = signer.secret_for("altcha")
         self._key_secret = signer.secret_for("altcha key")
         self._decisions = decisions
@@ -65,8 +75,11 @@ class Proofs:
         """Make no more challenges."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def challenge(self, sale: SaleId) -> dict[str, Any] | Refused:
-        """Return a challenge for this sale's waiting room, as hard as the sale demands it now."""
+    async def challenge(self, sale: SaleId, customer: str) -> dict[str, Any] | Refused:
+        """Return a challenge for this customer's ticket, as hard as the sale demands it now."""
+        one = self._customer_of(customer)
+        if one is None:
+            return Refused(code=Code.INVALID_REQUEST, detail=WHAT_IT_IS)
         found = await self._read(sale)
         if found is None or found.status is SaleStatus.DRAFT:
             return unknown_sale(sale)
@@ -88,12 +101,12 @@ class Proofs:
         self._making += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._make, sale, tries(room, waiting)
+                self._thread, self._make, sale, one, tries(room, waiting)
             )
         finally:
             self._making -= 1
 
-    def _make(self, sale: SaleId, average: int) -> dict[str, Any]:
+    def _make(self, sale: SaleId, customer: CustomerId, average: int) -> dict[str, Any]:
         import altcha  # imported here: few sales demand proofs
 
         made: dict[str, Any] = altcha.create_challenge(
@@ -103,15 +116,24 @@ class Proofs:
             parallelism=1,
             counter=secrets.randbelow(2 * average),
             expires_at=int(time.time()) + SOLVE_SECONDS,
-            data={"sale": sale, "tries": average},
+            data={**self._names(sale, customer), "tries": average},
             hmac_secret=self._secret,
             hmac_key_secret=self._key_secret,
         ).to_dict()
         return made
 
-    def verify(self, sale: SaleId, text: str) -> tuple[str, int]:
+    def _names(self, sale: SaleId, customer: CustomerId) -> dict[str, str]:
+        """Return whose a challenge is. The customer as a digest: any id is short then, and plain ASCII."""
+        return {"sale": sale, "customer": self._signer.challenge_for(sale, customer)}
+
+    def verify(self, sale: SaleId, customer: CustomerId, text: str) -> tuple[str, int]:
         """Return the name of the solved challenge and its end in milliseconds; `NO_PROOF` where the solution
-        is wrong, too late, or another sale's. It costs a few hashes, whatever a stranger sends."""
+        is wrong, too late, another sale's or another customer's. It costs a few hashes, whatever a stranger
+        sends.
+
+        Parameters:
+            customer: in the spelling that limits count by.
+        """
         if len(text) > MAX_PROOF:
             return NO_PROOF
         import altcha
@@ -119,7 +141,10 @@ class Proofs:
         try:
             payload = altcha.Payload.from_base64(text)
             asked = payload.challenge.parameters
-            if (asked.data or {}).get("sale") != sale or not asked.expires_at or not asked.key_signature:
+            data, names = asked.data or {}, self._names(sale, customer)
+            if any(data.get(name) != value for name, value in names.items()):
+                return NO_PROOF
+            if not asked.expires_at or not asked.key_signature:
                 return NO_PROOF
             good = altcha.verify_solution(payload, self._secret, hmac_key_secret=self._key_secret).verified
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):

@@ -88,7 +88,7 @@ class WaitingRooms:
         self._tickets = Tickets(signer, ring, customer_of)
         self._seeds: dict[SaleId, tuple[str, int]] = {}
         self._departures: set[asyncio.Task[None]] = set()
-        self.proofs = Proofs(signer, decisions, read)
+        self.proofs = Proofs(signer, decisions, customer_of, read)
 
     def is_ticket_of(self, sale: SaleId, customer: str, id_: str) -> bool:
         """Return whether a ticket with this id can only be this customer's, whether it was issued or not.
@@ -127,7 +127,7 @@ class WaitingRooms:
         seed, spread = lottery
         id_ = self._tickets.id_of(sale, customer, spread)
         drawn = number(seed, id_)
-        solved = NO_PROOF if proof is None else self.proofs.verify(sale, proof)
+        solved = NO_PROOF if proof is None else self.proofs.verify(sale, one, proof)
         decision = await self._decisions.ask(
             Verb.ISSUE_TICKET,
             shard_of(sale, id_),

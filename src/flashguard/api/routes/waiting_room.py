@@ -22,7 +22,7 @@ from flashguard.api.schemas.rooms import PlaceView
 from flashguard.api.schemas.views import json_response
 from flashguard.api.security import requires
 from flashguard.errors import Code
-from flashguard.model import CustomerId, Refused, SaleId, unknown, unknown_sale
+from flashguard.model import MAX_NAME, CustomerId, Refused, SaleId, unknown, unknown_sale
 from flashguard.model.lottery import MOST_NUMBER
 
 from .dependencies import Reader, SaleParam, Seller, guard_of, known, route_of, visible_sale
@@ -37,7 +37,7 @@ CHALLENGE = {
         "keyPrefix": "0f1a35c28d9be07745f5f2b0c6a1d93e",
         "keySignature": "b5c2fd5e8f0a41d36b7790d51a4e2c1de8b7a09f6653d7c1c0c7b4a8e2f19d60",
         "nonce": "11d1006bc38b93f9a202be314af1e08f", "salt": "1f7bfa147aa76c757c15f703667be990",
-        "expiresAt": 1809345600, "data": {"sale": "demo", "tries": 256},
+        "expiresAt": 1809345600, "data": {"sale": "demo", "customer": "zS1hV0kYb2o9cXf3", "tries": 256},
     },
     "signature": "3ce25494caeccebb34546a9cb46ba0121f0f95a866de1d79a19692ac766faa6f",
 }  # fmt: skip
@@ -177,10 +177,18 @@ async def leave_room(request: Request, caller: Seller, sale: SaleParam, ticket: 
     responses=problems(401, 403, 404, 422, 503)
     | {200: {"content": {"application/json": {"example": CHALLENGE}}}},
 )
-async def challenge(request: Request, caller: Reader, sale: SaleParam) -> Response:
+async def challenge(
+    request: Request,
+    caller: Reader,
+    sale: SaleParam,
+    customer: Annotated[str, Query(min_length=1, max_length=MAX_NAME, description="Whose ticket it is for")],
+) -> Response:
     """Get an ALTCHA challenge (scrypt), where the room requires one. Its solution is valid once, as the
-    `proof` of a ticket."""
-    answer = await guard_of(request).rooms.proofs.challenge(_room(caller, sale))
+    `proof` of this customer's ticket."""
+    sale_id = known(sale)
+    if not may_act_for(guard_of(request), caller, sale_id, customer):
+        return problem(NOT_THEIRS)
+    answer = await guard_of(request).rooms.proofs.challenge(sale_id, customer)
     return problem(answer) if isinstance(answer, Refused) else json_response(answer)
 
 

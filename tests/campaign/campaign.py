@@ -17,7 +17,7 @@ from typing import TextIO
 
 import msgspec
 
-from tests.campaign.history import History
+from tests.campaign.history import History, Record
 from tests.campaign.lab_stack import LabStack
 from tests.campaign.lane import Lane, Result, Stack
 from tests.campaign.nemesis import possible
@@ -29,10 +29,13 @@ from tests.campaign.up_stack import UpStack
 class Output:
     """Writes the results file, and prints a line per round."""
 
-    def __init__(self, path: Path | None, keep: Path, *, until_broken: bool) -> None:
+    def __init__(
+        self, path: Path | None, keep: Path, *, until_broken: bool, histories: Path | None = None
+    ) -> None:
         self._until_broken = until_broken
         self._file: TextIO | None = path.open("a") if path else None
         self._keep = keep
+        self._histories = histories
         self.results: list[Result] = []
 
     def write(self, result: Result) -> None:
@@ -63,6 +66,12 @@ class Output:
         """Write the whole history of a round that broke a promise."""
         self._keep.mkdir(exist_ok=True, parents=True)
         (self._keep / f"{the.seed}-{the.number}.json").write_bytes(msgspec.json.encode(history))
+
+    def keep_record(self, the: Plan, record: Record) -> None:
+        """Write what decides about a round, where histories are asked for."""
+        if self._histories is not None:
+            self._histories.mkdir(exist_ok=True, parents=True)
+            (self._histories / f"{the.seed}-{the.number}.json").write_bytes(msgspec.json.encode(record))
 
 
 def commit_of_now() -> str:
@@ -107,6 +116,7 @@ def main() -> int:
     parser.add_argument("--until-broken", action="store_true", help="stop after the first broken promise")
     parser.add_argument("--out", type=Path, help="append each round's result to this file, as JSON lines")
     parser.add_argument("--keep", type=Path, default=Path(".chaos"), help="where histories of violations go")
+    parser.add_argument("--histories", type=Path, help="write each round's history into this folder")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up also when stopped early
     numbers = range(given.first, given.first + given.rounds)
@@ -116,7 +126,7 @@ def main() -> int:
             print(f"left out: {kind}: {why}")
     rounds = [each for each in rounds if possible(each.kind) is None]
     print(f"seed {given.seed}, rounds {given.first} to {given.first + given.rounds - 1}")
-    out = Output(given.out, given.keep, until_broken=given.until_broken)
+    out = Output(given.out, given.keep, until_broken=given.until_broken, histories=given.histories)
     folder = make_folder()
     try:
         asyncio.run(run(rounds, out, folder))
@@ -126,6 +136,8 @@ def main() -> int:
             keep_logs(folder, given.keep / f"logs-{given.seed}-{given.first}")
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{len(out.results)} rounds, {len(bad)} with a broken promise")
+    decided, undecided = (sum(getattr(r, name) for r in out.results) for name in ("decided", "undecided"))
+    print(f"linearizable: {decided} histories of parts of sales; undecided: {undecided}")
     return 1 if bad else 0
 
 

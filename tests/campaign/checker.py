@@ -112,14 +112,14 @@ def _limit(history: History, ledger: Ledger, asks: dict[str, Ask]) -> Found:
     for row in ledger.rows:
         card = asks[row.id].card if row.id in asks else ""
         for sku, units in row.lines if row.status == "confirmed" else ():
-            for limit in _limits_of(history, row.customer, card, sku):
+            for limit in limits_of(history, row.customer, card, sku):
                 bought[limit] += units
     for (who, most), units in bought.items():
         if units > most:
             yield "limit exceeded", f"{who} bought {units} of at most {most}"
 
 
-def _limits_of(history: History, customer: str, card: str, sku: str) -> Iterator[tuple[str, int]]:
+def limits_of(history: History, customer: str, card: str, sku: str) -> Iterator[tuple[str, int]]:
     """Return whom a line counts for, and the most units of each."""
     if history.limit is not None:
         yield customer, history.limit

@@ -16,6 +16,7 @@ def new_history(sale: str, the: Plan) -> History:
     """Return the history of a round before its first request. With pools both items draw from one hall, which
     is scarcer than their stocks. With locations most of one item is north, most of the other south."""
     history = History(sale, the.limit, {SCARCE: the.stock, OTHER: the.stock, PROBE: PLENTY})
+    history.hold_seconds = the.hold_seconds
     if the.goods == "pools":
         history.stock |= {"hall": the.stock + the.stock // 2, "desk": the.stock}
         history.recipes = {SCARCE: {"hall": 1}, OTHER: {"hall": 2, "desk": 1}}

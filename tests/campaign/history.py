@@ -104,6 +104,8 @@ class History(Struct):
     card_limit: int | None = None
     """The most units for one card, of the items in `card_skus`."""
     card_skus: tuple[str, ...] = ()
+    hold_seconds: float = 0.0
+    """No hold ends by itself before."""
 
     @property
     def pools(self) -> set[str]:
@@ -126,3 +128,14 @@ class History(Struct):
             for counter, each in {sku: 1, **self.recipes.get(sku, {})}.items():
                 takes[counter] = takes.get(counter, 0) + each * units
         return takes
+
+
+class Record(Struct, frozen=True):
+    """Everything that decides about a round; `--histories` writes one as a JSON file per round."""
+
+    history: History
+    ledger: Ledger
+    ids: dict[str, str]
+    """The reservation's id of each key that held or bought, without the sale."""
+    memory_forgets: bool
+    """Whether the fault may lose memory's newest entries."""

@@ -21,8 +21,10 @@ from flashguard.model.shards import home_shard, shard_id
 from tests.campaign.buyers import Clients
 from tests.campaign.checker import Violation, check
 from tests.campaign.goods import new_history, sale_body
-from tests.campaign.history import Counters, History, Ledger, Row
+from tests.campaign.history import Counters, History, Ledger, Record, Row
+from tests.campaign.linearize import Verdict
 from tests.campaign.nemesis import KILL, fault_of
+from tests.campaign.operations import decide, failures
 from tests.campaign.plan import MEASURED_FROM_STRIKE, Plan
 from tests.campaign.processes import hit
 from tests.campaign.scene import AnyStack, Scene
@@ -54,6 +56,10 @@ class Result(msgspec.Struct):
     lost_holds: int = 0
     """Allowed losses: memory's newest entries, if the fault loses those."""
     refused_then_sold: int = 0
+    decided: int = 0
+    """The parts of the round's history that a sequential sale explains."""
+    undecided: int = 0
+    """The parts that the search did not decide within its budget."""
     commit: str = ""
 
 
@@ -64,6 +70,7 @@ class Notes(Protocol):
     def enough(self) -> bool: ...
     def write(self, result: Result) -> None: ...
     def keep(self, the: Plan, history: History) -> None: ...
+    def keep_record(self, the: Plan, record: Record) -> None: ...
 
 
 class Lane:
@@ -103,6 +110,9 @@ class Lane:
             await self._sell(the, history, scene, steps, result)
             ledger, short_id = await self._quiet(history, the.spread)
             result.violations += check(history, ledger, short_id, memory_forgets=the.memory_forgets)
+            record = _record(the, history, ledger, short_id)
+            result.violations += await self._decide(record, result)
+            self._notes.keep_record(the, record)
             result.violations += await self._replay(the, history, ledger)
             crashed = ended() - scene.expected
             result.violations += [Violation("crashed", part) for part in sorted(crashed)]
@@ -119,6 +129,16 @@ class Lane:
         if result.violations:
             self._notes.keep(the, history)
         return result
+
+    @staticmethod
+    async def _decide(record: Record, result: Result) -> list[Violation]:
+        """Decide whether a sequential sale explains the round, where memory forgets nothing."""
+        if record.memory_forgets:
+            return []
+        decisions = await asyncio.to_thread(decide, record.history, record.ledger, record.ids.__getitem__)
+        result.decided = sum(decision.verdict is Verdict.LINEARIZABLE for decision in decisions)
+        result.undecided = sum(decision.verdict is Verdict.UNDECIDED for decision in decisions)
+        return [Violation("not linearizable", what) for what in failures(decisions)]
 
     @staticmethod
     async def _put_back(steps: AsyncIterator[None], result: Result) -> None:
@@ -280,6 +300,12 @@ def _short_ids(history: History, signer: Signer, spread: int) -> Callable[[str],
         return signer.short_id(IdKind.RESERVATION, part, key, customer=customer)
 
     return short_id
+
+
+def _record(the: Plan, history: History, ledger: Ledger, short_id: Callable[[str], str]) -> Record:
+    keys = {told.ask.key for told in history.told if told.ask.verb in ("hold", "buy")}
+    ids = {key: short_id(key) for key in sorted(keys)}
+    return Record(history, ledger, ids, the.memory_forgets)
 
 
 def _pairs(flat: list[Any]) -> tuple[tuple[str, int], ...]:

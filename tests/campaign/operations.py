@@ -1,0 +1,214 @@
+"""Makes operations of a round's history, and decides whether a sequential sale explains them.
+
+- All attempts of a key are one operation, from the first request to the first answer that grants it. Without
+  an answer it counts only if the ledger has it, and takes effect at any time after its first attempt.
+- A hold that the ledger says expired has an operation of its own, not before the end that its answers said.
+- The ledger after the round is the last read. It decides every operation that got no answer.
+- Operations that share no counter, reservation and limit are decided apart: linearizability is local.
+
+Of a sale at locations or on several partitions `sold-out` promises less (units may be elsewhere, or on their
+way) and is left out. Rounds in which memory forgets its newest holds are not linearizable, by the guarantees.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from flashguard.model.locations import item_and_location
+from tests.campaign.checker import ENDED
+from tests.campaign.history import Ask, History, Ledger, Row, Told
+from tests.campaign.linearize import BUDGET, NEVER, Decision, Verdict, linearize
+from tests.campaign.sequential import (
+    Amend,
+    End,
+    Grant,
+    LedgerRead,
+    Part,
+    Refusal,
+    Restock,
+    Sale,
+    StatusRead,
+    Step,
+    counts_of,
+)  # fmt: skip
+
+CLOCKS_SECONDS = 0.005
+"""Between the clock that ends a hold and the one that its answer was timed by, on one machine."""
+
+
+def decide(
+    history: History, ledger: Ledger, short_id: Callable[[str], str], *, budget: int = BUDGET
+) -> list[Decision[Sale]]:
+    """Decide about one round: a decision for each part of the sale that shares no counter and no limit."""
+    return [
+        _contradiction(part, history) or linearize(part, Sale(history), budget=budget)
+        for part in parts_of(history, ledger, short_id)
+    ]
+
+
+def _contradiction(part: list[Step], history: History) -> Decision[Sale] | None:
+    """Return the verdict where the ledger contradicts the answers in whatever order: it needs no search."""
+    read = part[-1]
+    if not isinstance(read, LedgerRead):
+        raise TypeError("the last read comes last")
+    changed = {step.about for step in part if isinstance(step, Amend | Part)}
+    free = {counter: history.stock[counter] for counter in read.counters}
+    good = True
+    for step in part:
+        row = read.rows.get(step.about)
+        if isinstance(step, Restock):
+            for sku, units in step.ask.lines:
+                free[sku] = free.get(sku, 0) + units
+        elif isinstance(step, Grant):
+            good &= row is not None and (step.word in ("held", row.status))
+            if row is not None and step.about not in changed:
+                good &= sorted(row.lines) == sorted(step.ask.lines)
+        elif isinstance(step, End) and step.returned < NEVER:
+            good &= row is not None and row.status == step.word
+    for row in read.rows.values():
+        if row.status in ("held", "confirmed"):
+            for counter, units in history.takes(row.lines).items():
+                free[counter] = free.get(counter, 0) - units
+    good &= all(0 <= units == free[counter] for counter, units in read.counters.items())
+    return None if good else Decision(Verdict.NOT, (), read, 0)
+
+
+def parts_of(history: History, ledger: Ledger, short_id: Callable[[str], str]) -> list[list[Step]]:
+    """Return the operations of a round, divided into parts that share no counter and no limit."""
+    return list(_parts(history, ledger, list(_steps(history, ledger, short_id))))
+
+
+def _steps(history: History, ledger: Ledger, short_id: Callable[[str], str]) -> Iterator[Step]:
+    rows = {row.id: row for row in ledger.rows}
+    by_key: dict[str, list[Told]] = defaultdict(list)
+    for told in history.told:
+        by_key[told.ask.key].append(told)
+    holds = {
+        short_id(key): told[0].ask for key, told in by_key.items() if told[0].ask.verb in ("hold", "buy")
+    }
+    ends: dict[str, float] = defaultdict(float)
+    for told in history.told:
+        if told.word == "held":
+            ends[_short(told.id or told.ask.about)] = max(
+                ends[_short(told.id or told.ask.about)], told.ended + told.expires_in
+            )
+    weak = bool(history.located) or any("~" in row.part for row in ledger.rows)
+    recorded = {key for key, _, _ in ledger.restocks}
+    for key, attempts in by_key.items():
+        ask = attempts[0].ask
+        id_ = short_id(key) if ask.verb in ("hold", "buy") else _short(ask.about)
+        hold = holds.get(id_, ask)
+        granted = [told.ended for told in attempts if told.settles and 200 <= told.http < 300]
+        common: dict[str, Any] = {"ask": ask, "hold": hold, "about": id_}
+        if granted or _took_effect(ask, rows.get(id_), key, recorded):
+            call, returned = attempts[0].started, min(granted, default=NEVER)
+            if (effect := EFFECTS.get(ask.verb)) is not None:
+                word = WORDS.get(ask.verb, ask.verb)
+                yield effect(call=call, returned=returned, word=word, **common)
+            else:  # extend
+                yield StatusRead(call=call, returned=returned, word="held", changes=False, **common)
+        for told in attempts:
+            yield from _refusals(told, weak=weak, **common)
+    for id_, row in rows.items():
+        if row.status == "expired" and id_ in holds:
+            ask = Ask(f"expire-{id_}", "expire", about=id_)
+            first = min(told.started for told in by_key[holds[id_].key]) + history.hold_seconds
+            yield End(
+                call=max(first, ends[id_]) - CLOCKS_SECONDS,
+                ask=ask,
+                hold=holds[id_],
+                about=id_,
+                word="expired",
+            )
+
+
+def _refusals(told: Told, *, weak: bool, **common: Any) -> Iterator[Step]:
+    times: dict[str, Any] = {"call": told.started, "returned": told.ended, "changes": False}
+    if told.word in ENDED and told.http >= 400:
+        yield StatusRead(word=ENDED[told.word], **times, **common)
+    elif told.word == "unknown-reservation":
+        yield StatusRead(word="", **times, **common)
+    elif told.word == "limit-reached" or (told.word == "sold-out" and not weak):
+        yield Refusal(word=told.word, **times, **common)
+
+
+EFFECTS: dict[str, type[Step]] = {
+    "hold": Grant, "buy": Grant, "amend": Amend, "part": Part, "confirm": End, "release": End,
+    "restock": Restock,
+}  # fmt: skip
+WORDS = {"hold": "held", "buy": "confirmed", "confirm": "confirmed", "release": "released"}
+
+
+def _took_effect(ask: Ask, row: Row | None, key: str, recorded: set[str]) -> bool:
+    """Return whether a request without an answer may have taken effect, as the ledger tells it."""
+    if ask.verb == "restock":
+        return f"restock:{key}" in recorded
+    if row is None:
+        return False
+    return ask.verb not in ("confirm", "release", "extend") or row.status == WORDS.get(ask.verb)
+
+
+def _short(id_: str) -> str:
+    return id_.rpartition(".")[2]
+
+
+def _parts(history: History, ledger: Ledger, steps: list[Step]) -> Iterator[list[Step]]:
+    """Divide the operations into parts that share no counter and no limit, each with its last read."""
+    groups = _Groups()
+    for counter in history.stock:
+        groups.find(counter)
+    for step in steps:
+        groups.join(_touches(history, step))
+    end = max((told.ended for told in history.told), default=0.0)
+    end = max([end, *(step.call for step in steps)]) + 1.0
+    parts: dict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        parts[groups.find(next(iter(_touches(history, step))))].append(step)
+    rows = {row.id: row for row in ledger.rows}
+    for root, part in parts.items():
+        ids = frozenset(step.about for step in part if step.about)
+        counters = {
+            sku: item.stock - item.held - item.sold
+            for sku, item in ledger.items.items()
+            if groups.find(sku) == root and item_and_location(sku)[1] is None
+        }  # fmt: skip
+        ask = Ask("the ledger after the round", "read")
+        yield [
+            *part,
+            LedgerRead(call=end, returned=end, ask=ask, hold=ask, word="as it is", changes=False,
+                       rows={id_: rows[id_] for id_ in ids if id_ in rows}, ids=ids, counters=counters),
+        ]  # fmt: skip
+
+
+def _touches(history: History, step: Step) -> list[str]:
+    """Return the reservation, counters and limits that an operation reads or changes."""
+    lines = (*step.ask.lines, *step.hold.lines)
+    limits = (f"limit: {who}" for who, _ in counts_of(history, step.hold, lines))
+    about = [f"reservation: {step.about}"] if step.about else []
+    return [*history.takes(lines), *about, *limits]
+
+
+class _Groups:
+    """Disjoint sets of names."""
+
+    def __init__(self) -> None:
+        self._parents: dict[str, str] = {}
+
+    def find(self, name: str) -> str:
+        parent = self._parents.setdefault(name, name)
+        while parent != name:
+            self._parents[name] = self._parents.setdefault(parent, parent)
+            name, parent = parent, self._parents[parent]
+        return name
+
+    def join(self, names: Iterable[str]) -> None:
+        first, *others = names
+        for other in others:
+            self._parents[self.find(other)] = self.find(first)
+
+
+def failures(decisions: Iterable[Decision[Sale]]) -> Iterator[str]:
+    """Yield a sentence for every part that no sequential order explains."""
+    for decision in decisions:
+        if decision.verdict is Verdict.NOT:
+            yield f"behind {len(decision.order)} operations there is no place for {decision.blocked}"

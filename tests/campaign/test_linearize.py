@@ -245,7 +245,7 @@ BREAKS = [
 def test_each_broken_promise_has_no_sequential_order(seed: int, break_it: Callable[[Played], None]) -> None:
     played = play(seed, 300, stock=60, lost=0.0)
     break_it(played)
-    [decision] = decisions_of(played.record, budget=50_000)
+    [decision] = decisions_of(played.record, budget=20_000 if break_it is oversold else 500_000)
     assert decision.verdict is not Verdict.LINEARIZABLE
     if break_it is not oversold:  # for a while only: to refuse every order of it takes more than this budget
         assert decision.verdict is Verdict.NOT, f"{decision.steps} steps, at {decision.blocked}"

@@ -218,7 +218,7 @@ class WaitingRooms:
         """
         must(
             (is_sale(sale), SALE),
-            (is_str(customer), WHAT_IT_IS),
+            (is_str(customer) and self._customer_of(customer) is not None, WHAT_IT_IS),
             (is_whole(units, 0, MOST_UNITS), UNITS),
         )
         if len(self._departures) < MOST_DEPARTURES:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, KeyRing, TokenKind
+from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.receipts import Signer
 from flashguard.model import CustomerId, Refused, SaleId, is_str
 from flashguard.model.arguments import is_ascii, is_sale
@@ -42,13 +43,21 @@ class Tickets:
         self._customer_of = customer_of
 
     def id_of(self, sale: SaleId, customer: str, spread: int) -> str:
-        """Return the id of this customer's ticket, whether it was issued or not."""
-        spelled = self._customer_of(customer) or CustomerId(customer)
+        """Return the id of this customer's ticket, whether it was issued or not.
+
+        Raises:
+            ValueError: the text can't be a customer's id.
+        """
+        spelled = self._customer_of(customer)
+        if spelled is None:
+            raise ValueError(WHAT_IT_IS)
         id_, home = self._signer.ticket_id(sale, spelled), home_shard(spelled, spread)
         return f"{id_}~{home}" if home else id_
 
     def is_of(self, sale: SaleId, customer: str, ticket: str) -> bool:
         """Return whether a ticket with this id can only be this customer's."""
+        if self._customer_of(customer) is None:
+            return False
         return ticket.partition("~")[0] == self.id_of(sale, customer, 1)
 
     def signed(self, sale: SaleId, id_: str, place: int, drawn: int, now_ms: int, epoch: int) -> str:

@@ -161,6 +161,14 @@ async def test_a_page_that_was_read_stays_as_it_was_while_orders_come_in(service
     assert [each["id"] for each in page["data"] + rest["data"]] == first + later
 
 
+async def test_without_providers_an_order_has_no_payment(service: Service) -> None:
+    sale = await service.create_sale()
+    order = (await service.buy(sale, "ann")).ok(201)
+    page = (await service.call("GET", f"/v1/sales/{sale}/orders", admin=True)).ok()["data"]
+    assert page == [order | {"receipt": None, "payment": None}]
+    assert (await service.call("GET", f"/v1/orders/{order['id']}", admin=True)).ok()["payment"] is None
+
+
 async def test_csv_tells_what_was_sold_at_which_price_and_taken_back(service: Service) -> None:
     sale = await service.create_sale(stock=5)
     kept, back = await ordered(service, sale, "ann", 2), await ordered(service, sale, "=cmd()")
@@ -172,6 +180,8 @@ async def test_csv_tells_what_was_sold_at_which_price_and_taken_back(service: Se
         "order_id": kept["id"], "customer": "ann", "confirmed_at": rows[0]["confirmed_at"], "sku": "unit",
         "quantity": "2", "status": "confirmed", "price_minor": "1999", "currency": "EUR", "cancelled_at": "",
         "restocked": "", "cancel_reason": "", "reference": "", "metadata": "", "allocations": "",
+        "payment_id": "", "payment_provider": "", "payment_status": "", "payment_amount_minor": "",
+        "payment_currency": "", "payment_refunded_minor": "",
     }  # fmt: skip
     assert rows[1]["cancelled_at"][:19] == cancelled["cancelled_at"][:19]
     assert (rows[1]["status"], rows[1]["restocked"]) == ("cancelled", "false")

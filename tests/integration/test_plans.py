@@ -63,3 +63,26 @@ async def test_telling_of_a_group_is_planned_once_for_all_groups(
     """What it costs more is planning: see migration 0021."""
     settings = "SELECT proconfig FROM pg_proc WHERE oid = 'flashguard.write_events'::regproc"
     assert "plan_cache_mode=force_generic_plan" in await ledger.fetchval(settings)
+
+
+@pytest.mark.parametrize("are_asked", [False, True])
+@pytest.mark.parametrize("page", ["orders_page", "newest_orders_page"])
+async def test_payments_of_a_page_of_orders_are_read_by_their_index_and_only_where_they_are_asked_for(
+    ledger: "asyncpg.Connection[asyncpg.Record]", page: str, are_asked: bool
+) -> None:
+    await ledger.execute(
+        "UPDATE flashguard.reservations SET status = 'confirmed', confirmed_at = now();"
+        "INSERT INTO flashguard.payments "
+        "(id, sale_id, reservation, provider, amount_minor, currency, receipt, request) SELECT "
+        " 'pay_' || id, 'rush', id, 'signed', 5, 'EUR', '', '{}' FROM flashguard.reservations"
+    )
+    limit = 100
+    nothing = [None] * 5
+    await ledger.execute("SET track_functions = 'all'")
+    rows = await ledger.fetch(query(page), ["rush"], None, "", limit, *nothing, are_asked)
+    assert [row["payment"] is not None for row in rows] == [are_asked] * limit
+    await ledger.execute("SELECT pg_stat_force_next_flush()")
+    called = "SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE funcname = 'payment_of'"
+    read = "SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'payments'"
+    assert await ledger.fetchval(called) == (limit if are_asked else 0)
+    assert await ledger.fetchval(read) == (limit if are_asked else 0)

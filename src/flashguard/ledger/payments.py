@@ -8,7 +8,10 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from flashguard.model import OrderPayment
+
 from .connections import Connections
+from .reservations import order_payment
 
 COUNTED_MOST: Final = 100_000
 """Payments, and refunds, that are counted for metrics: a read of them must stay short."""
@@ -63,10 +66,9 @@ class PaymentBook:
         """Return the payments for a reservation, the oldest first."""
         return await self._connections.rows("payments_of_reservation", sale, reservation)
 
-    async def of_reservations(self, names: Sequence[tuple[str, str]]) -> list[asyncpg.Record]:
-        """Return the payments for these reservations; of each, the one to show comes last."""
-        sales, ids = [sale for sale, _ in names], [id_ for _, id_ in names]
-        return await self._connections.rows("payments_of_reservations", sales, ids) if names else []
+    async def of_order(self, sale: str, order: str) -> OrderPayment | None:
+        """Return the payment to show with an order; None without one."""
+        return order_payment(await self._connections.value("payment_of_order", sale, order))
 
     async def get(self, id_: str) -> asyncpg.Record | None:
         """Return a payment."""

@@ -14,6 +14,7 @@ from flashguard.model import (
     CancelledOrder,
     CustomerId,
     Line,
+    OrderPayment,
     Reservation,
     ReservationId,
     ReservationStatus,
@@ -32,7 +33,8 @@ from .unreadable import all_readable, check_times, readable_row, sound_lines
 
 
 class OrderFilter(Struct, frozen=True, kw_only=True):
-    """Which orders of a sale to list, and in which order. `short_id` is an order's id without its sale."""
+    """Which orders of a sale to list, and in which order. `short_id` is an order's id without its sale;
+    `payments`: with the payment of each."""
 
     newest: bool = False
     customer: str | None = None
@@ -41,6 +43,7 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     reference: str | None = None
+    payments: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -52,7 +55,8 @@ class OrderFilter(Struct, frozen=True, kw_only=True):
         for name in ("customer", "short_id", "status", "reference"):
             text = getattr(self, name)
             must((text is None or is_text(text), f"{name}: {NAME}"))
-        must((isinstance(self.newest, bool), "newest: must be True or False"))
+        for name in ("newest", "payments"):
+            must((isinstance(getattr(self, name), bool), f"{name}: must be True or False"))
         for name, time in (("since", self.since), ("until", self.until)):
             wrong = None if time is None else invalid_time(time)
             if wrong:
@@ -90,6 +94,9 @@ class ReservationFilter(Struct, frozen=True, kw_only=True):
                 "status: must be a ReservationStatus",
             ),
         )
+
+
+_order_payment = msgspec.json.Decoder(OrderPayment)
 
 
 class RecordedReservation(Struct, frozen=True):
@@ -175,7 +182,7 @@ class Reservations:
         found: list[Reservation] = []
         while len(found) < limit:
             rows = await self._connections.rows(name, list(sale_ids), at, _short(id_), limit, *_where(which))
-            found += all_readable("reservation", rows, _reservation)
+            found += all_readable("reservation", rows, _order)
             last = (rows[-1]["confirmed_at"], rows[-1]["id"]) if rows else None
             if last is None or len(rows) < limit or last == (at, id_):
                 break
@@ -258,8 +265,17 @@ def _short(id_: str) -> str:
 
 
 def _where(which: OrderFilter) -> tuple[object, ...]:
-    where = which.customer, which.short_id, which.status, which.since, which.until
+    where = which.customer, which.short_id, which.status, which.since, which.until, which.payments
     return where if which.reference is None else (*where, which.reference)
+
+
+def order_payment(text: str | None) -> OrderPayment | None:
+    """Return the payment of an order from its JSON."""
+    return None if text is None else _order_payment.decode(text)
+
+
+def _order(row: asyncpg.Record) -> Reservation:
+    return msgspec.structs.replace(_reservation(row), payment=order_payment(row["payment"]))
 
 
 def _reservation(row: asyncpg.Record) -> Reservation:

@@ -1147,6 +1147,18 @@ AS $$
             WHERE pool.units < line_units(item.uses, n)))
 $$;
 
+-- payment_of: return the payment to show with an order: the one that pays for it, else the newest whose money was taken, else the
+-- newest; null without one.
+CREATE FUNCTION payment_of(p_sale text, p_reservation text) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = flashguard, pg_temp
+AS $$
+    SELECT jsonb_build_object('id', id, 'provider', provider, 'status', CASE state WHEN 'new' THEN 'open' ELSE state END,
+                              'amount_minor', amount_minor, 'currency', currency, 'refunded_minor', refunded_minor)
+    FROM payments WHERE sale_id = p_sale AND reservation = p_reservation
+    ORDER BY state = 'order' DESC, paid_at IS NOT NULL DESC, created_at DESC, id DESC LIMIT 1
+$$;
+
 -- price_of: return what these lines cost, in minor units, at the prices that their reservation keeps in its details, else at the
 -- items' first; NULL where an item is unknown or the lines can't be read.
 CREATE FUNCTION price_of(p_sale text, p_lines jsonb, p_details jsonb) RETURNS numeric

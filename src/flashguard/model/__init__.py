@@ -35,7 +35,7 @@ from .outcome import (
     unknown_sale,
 )
 from .partition import Position, partition_of
-from .payment import Payment, PaymentRefund, PaymentStatus, RefundStatus
+from .payment import OrderPayment, Payment, PaymentRefund, PaymentStatus, RefundStatus
 from .rate_kind import RateKind
 from .sale import (
     MAX_LINES,
@@ -87,6 +87,7 @@ __all__ = [
     "LocationStock",
     "Millis",
     "MinorUnits",
+    "OrderPayment",
     "Outcome",
     "Payment",
     "PaymentRefund",

@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from flashguard.errors import Code
 
 from .names import MAX_NAME, CustomerId, ReservationId, SaleId, is_str, public_sale
+from .payment import OrderPayment
 from .sale import Line
 
 
@@ -37,6 +38,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
     reference: str | UnsetType = UNSET
     """The shop's own; like the metadata UNSET, and in no answer, where it gave none."""
     metadata: dict[str, str] | UnsetType = UNSET
+    payment: OrderPayment | UnsetType | None = UNSET
+    """Of an order that was listed or read as one: None without a payment; else UNSET."""
 
 
 class AmendedOrder(Reservation, frozen=True, kw_only=True):

@@ -23,6 +23,17 @@ class PaymentRefund(Struct, frozen=True, kw_only=True):
     retried_as: str | None = None
 
 
+class OrderPayment(Struct, frozen=True, kw_only=True):
+    """The payment that is shown with an order. `refunded_minor`: what goes back of it, done or not."""
+
+    id: str
+    provider: str
+    status: PaymentStatus
+    amount_minor: int
+    currency: str
+    refunded_minor: int
+
+
 class Payment(Struct, frozen=True, kw_only=True):
     """A payment for a hold. `url` and `client_secret` are set while the buyer can pay."""
 

@@ -18,6 +18,7 @@ from flashguard.model import (
     Granted,
     Item,
     Line,
+    OrderPayment,
     Payment,
     PaymentRefund,
     PaymentStatus,
@@ -184,6 +185,11 @@ class Payments:
         """Return the payments for a reservation, the oldest first."""
         name = split_reservation_id(id_)
         return [] if name is None else await self._shown(await self._book.of_reservation(*name))
+
+    async def of_order(self, id_: str) -> OrderPayment | None:
+        """Return the payment to show with an order; None without one."""
+        name = split_reservation_id(id_)
+        return None if name is None else await self._book.of_order(*name)
 
     async def get(self, id_: str) -> Payment | Refused:
         """Return a payment."""

@@ -91,6 +91,18 @@ AS $$
                                coalesce((p_details -> 'prices' ->> (p_lines ->> (2 * n)))::numeric, i.price_minor) AS price) AS u
 $$;
 
+-- payment_of: return the payment to show with an order: the one that pays for it, else the newest whose money was taken, else the
+-- newest; null without one.
+CREATE FUNCTION flashguard.payment_of(p_sale text, p_reservation text) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = flashguard, pg_temp
+AS $$
+    SELECT jsonb_build_object('id', id, 'provider', provider, 'status', CASE state WHEN 'new' THEN 'open' ELSE state END,
+                              'amount_minor', amount_minor, 'currency', currency, 'refunded_minor', refunded_minor)
+    FROM payments WHERE sale_id = p_sale AND reservation = p_reservation
+    ORDER BY state = 'order' DESC, paid_at IS NOT NULL DESC, created_at DESC, id DESC LIMIT 1
+$$;
+
 -- ask_refund: write a refund of a payment, whose row the caller has locked.
 CREATE FUNCTION flashguard.ask_refund(p_payment text, p_minor bigint, p_reason text, p_seconds float8) RETURNS void
 LANGUAGE plpgsql

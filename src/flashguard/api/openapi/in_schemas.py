@@ -10,6 +10,9 @@ IN_SCHEMA: Final[dict[str, tuple[str, Any]]] = {
         "for the order; `refused`: the money goes back; `ended`: no money was taken",
         "open",
     ),
+    "OrderPaymentView.id": ("The payment's id", "pay_5f0c7a1e9b3d4c2f8a6e1b7d"),
+    "OrderPaymentView.status": ("See `PaymentView`; `order`: it paid for the order", "order"),
+    "OrderPaymentView.refunded_minor": ("What goes back of it, done or not, in minor units", 0),
     "PaymentView.url": (
         "The provider's page; null: not needed, or it can't be paid",
         "https://pay.example/cs_1",

@@ -1,7 +1,7 @@
 """What several routes share: parameters, headers, rights, hot calls, and the objects of the process."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
 
@@ -24,6 +24,9 @@ from flashguard.model import (
 )
 from flashguard.settings import Mode, Settings
 from flashguard.simulator.plan import MAX_BUYERS, STRATEGIES
+
+if TYPE_CHECKING:
+    from flashguard.payments import Payments
 
 
 def _key(description: str) -> Any:
@@ -71,6 +74,12 @@ def route_of(router: APIRouter, call: HotCall, **document: Any) -> Callable[[Any
 def guard_of(request: Request) -> FlashGuard:
     guard: FlashGuard = request.app.state.guard
     return guard
+
+
+def payments_of(request: Request) -> "Payments | None":
+    """Return the payments of the process; None where no provider is configured."""
+    found: Payments | None = request.app.state.payments
+    return found
 
 
 def known(sale: str) -> SaleId:

@@ -18,7 +18,7 @@ from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import PageView, problems
 from flashguard.api.schemas.bodies import BasketBody
 from flashguard.api.schemas.idempotency import valid_key
-from flashguard.api.schemas.orders import CancelBody, ReservationView, lines_of
+from flashguard.api.schemas.orders import CancelBody, OrderView, ReservationView, lines_of
 from flashguard.api.schemas.sales import Time
 from flashguard.api.schemas.views import decode_cursor, encode_cursor, json_response, outcome_response, page
 from flashguard.api.security import requires
@@ -31,6 +31,7 @@ from flashguard.model import (
     CancelledOrder,
     Item,
     Line,
+    OrderPayment,
     Refused,
     Reservation,
     ReservationStatus,
@@ -48,6 +49,7 @@ from .dependencies import (
     SaleParam,
     guard_of,
     known,
+    payments_of,
     printable,
     route_of,
 )
@@ -59,6 +61,8 @@ CSV_PAGE: Final = 500
 COLUMNS: Final = (
     "order_id", "customer", "confirmed_at", "sku", "quantity", "status", "price_minor", "currency",
     "cancelled_at", "restocked", "cancel_reason", "reference", "metadata", "allocations",
+    "payment_id", "payment_provider", "payment_status", "payment_amount_minor", "payment_currency",
+    "payment_refunded_minor",
 )  # fmt: skip
 FORMULA: Final = re.compile(r"""((?:^|[,;|\t\r\n])[\s"']*)([=+\-@＝＋－＠﹦﹢﹣﹫])""")
 """A character that starts a formula, also in full width, at the start of a text or after a possible
@@ -88,7 +92,7 @@ async def buy(
 
 @router.get(
     "/sales/{sale}/orders",
-    response_model=PageView[ReservationView],
+    response_model=PageView[OrderView],
     responses=problems(401, 403, 404, 422, 503),
     dependencies=[requires(Right.READ_ORDERS)],
     tags=["orders"],
@@ -122,7 +126,7 @@ async def list_orders(
         return json_response({"data": [], "next_cursor": None})
     which = OrderFilter(
         newest=newest, customer=customer, short_id=order[1] if order else None, status=status, since=since,
-        until=until, reference=printable(reference, "reference"),
+        until=until, reference=printable(reference, "reference"), payments=payments_of(request) is not None,
     )  # fmt: skip
     rows = await guard.shop.orders(
         sale_id, decode_cursor(cursor), CSV_PAGE if wants_csv else limit + 1, which
@@ -174,6 +178,9 @@ def _csv_rows(order: Reservation, items: dict[str, Item]) -> list[list[object]]:
         cancelled = [order.cancelled_at.isoformat(), restocked, _plain(order.cancel_reason)]
     reference = _plain(order.reference) if order.reference else ""
     attached = [reference, _plain(msgspec.json.encode(order.metadata).decode()) if order.metadata else ""]
+    payment: list[object] = [""] * 6
+    if isinstance(order.payment, OrderPayment):
+        payment = list(msgspec.structs.astuple(order.payment))
     rows: list[list[object]] = []
     for line in order.items:
         item = items.get(line.sku)
@@ -181,7 +188,7 @@ def _csv_rows(order: Reservation, items: dict[str, Item]) -> list[list[object]]:
         if line.price_minor is not UNSET:
             price[0] = line.price_minor
         head = [order.id, _plain(order.customer), at, _plain(line.sku), line.quantity, order.status]
-        rows.append([*head, *price, *cancelled, *attached, _allocations(line)])
+        rows.append([*head, *price, *cancelled, *attached, _allocations(line), *payment])
     return rows
 
 
@@ -201,7 +208,7 @@ OrderId = Annotated[str, Path(max_length=100, description="The order's id")]
 
 @router.get(
     "/orders/{id}",
-    response_model=ReservationView,
+    response_model=OrderView,
     responses=problems(401, 403, 404, 409, 503),
     dependencies=[requires(Right.READ_ORDERS)],
     tags=["orders"],
@@ -209,9 +216,13 @@ OrderId = Annotated[str, Path(max_length=100, description="The order's id")]
 async def read_order(request: Request, id: OrderId) -> Response:
     """Read an order, confirmed or cancelled. Of a hold, live or ended, the problem says what it is."""
     found = await guard_of(request).reservation(id)
-    if not isinstance(found, Refused) and found.status not in (CONFIRMED, CANCELLED):
+    if isinstance(found, Refused):
+        return problem(found)
+    if found.status not in (CONFIRMED, CANCELLED):
         return problem(Refused(code=Code(f"reservation-{found.status}")))
-    return outcome_response(found)
+    payments = payments_of(request)
+    payment = None if payments is None else await payments.of_order(found.id)
+    return json_response(msgspec.structs.replace(found, payment=payment))
 
 
 @router.post(

@@ -4,7 +4,7 @@ only where providers are configured."""
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from pydantic import BaseModel, Field
@@ -22,10 +22,7 @@ from flashguard.guard import FlashGuard
 from flashguard.model import PaymentStatus, RefundStatus, Refused, unknown, unknown_sale
 from flashguard.settings import Settings
 
-from .dependencies import Cursor, Limit, guard_of, known
-
-if TYPE_CHECKING:
-    from flashguard.payments import Payments
+from .dependencies import Cursor, Limit, guard_of, known, payments_of
 
 router = APIRouter(prefix="/v1", tags=["payments"])
 
@@ -99,11 +96,6 @@ async def offered(app: FastAPI, guard: FlashGuard, settings: Settings) -> AsyncI
         await payments.close()
 
 
-def _payments(request: Request) -> "Payments | None":
-    found: Payments | None = request.app.state.payments
-    return found
-
-
 @router.post(
     "/reservations/{id}/payment",
     response_model=PaymentView,
@@ -121,7 +113,7 @@ async def begin_payment(
     refused = await buyer_calls.refusal_of(guard_of(request), caller, id)
     if refused is not None:
         return refused
-    payments = _payments(request)
+    payments = payments_of(request)
     if payments is None:
         return _unknown(body.provider)
     answer = await payments.begin(id, body.provider, body.success_url, body.cancel_url)
@@ -135,7 +127,7 @@ async def begin_payment(
 )
 async def take_payment_event(request: Request, provider: ProviderParam) -> Response:
     """Take a provider's event, as the provider sends and signs it. Each counts once, in any order."""
-    payments = _payments(request)
+    payments = payments_of(request)
     if payments is None:
         return _unknown(provider)
     from flashguard.payments import Forged
@@ -159,7 +151,7 @@ async def list_payments_of_reservation(
     refused = await buyer_calls.refusal_of(guard_of(request), caller, id)
     if refused is not None:
         return refused
-    payments = _payments(request)
+    payments = payments_of(request)
     found = [] if payments is None else await payments.of_reservation(id)
     return json_response({"data": found, "next_cursor": None})
 
@@ -185,7 +177,7 @@ async def list_payments(
     ] = None,
 ) -> Response:
     """List payments, newest first: of all sales or of one."""
-    payments, sale_id = _payments(request), None if sale is None else known(sale)
+    payments, sale_id = payments_of(request), None if sale is None else known(sale)
     if sale_id is not None and await guard_of(request).ledger.sales.get(sale_id) is None:
         return problem(unknown_sale(sale_id))
     before, rows = decode_cursor(cursor), []
@@ -206,7 +198,7 @@ async def list_payments(
 )
 async def read_payment(request: Request, id: PaymentId) -> Response:
     """Read a payment with its refunds."""
-    payments = _payments(request)
+    payments = payments_of(request)
     found = unknown(Code.UNKNOWN_PAYMENT, id) if payments is None else await payments.get(id)
     return problem(found) if isinstance(found, Refused) else json_response(found)
 
@@ -220,7 +212,7 @@ async def read_payment(request: Request, id: PaymentId) -> Response:
 async def retry_refunds(request: Request, id: PaymentId) -> Response:
     """Ask the provider now for the refunds of a payment that are not done. In place of one that failed, a new
     one is asked for; money that went back never goes back again. Cancel the order to refund an order."""
-    payments = _payments(request)
+    payments = payments_of(request)
     found = unknown(Code.UNKNOWN_PAYMENT, id) if payments is None else await payments.retry_refunds(id)
     return problem(found) if isinstance(found, Refused) else json_response(found)
 

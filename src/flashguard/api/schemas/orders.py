@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from flashguard.model import MAX_LINES, Line, Sku
+from flashguard.model import MAX_LINES, Line, PaymentStatus, Sku
 
 from .bodies import Customer, LineBody, LocatedLineBody, Name, PlainAmend, RequestBody
 
@@ -93,3 +93,20 @@ class ReservationView(BaseModel):
         None, description="Whether its units went on sale again; false: they left the stock"
     )
     cancel_reason: str | None = None
+
+
+class OrderPaymentView(BaseModel):
+    """The payment of an order."""
+
+    id: str
+    provider: str
+    status: PaymentStatus
+    amount_minor: int
+    currency: str
+    refunded_minor: int
+
+
+class OrderView(ReservationView):
+    payment: OrderPaymentView | None = Field(
+        description="The payment for the order, or the newest where none became it; null: there is none"
+    )

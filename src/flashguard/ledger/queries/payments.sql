@@ -19,11 +19,8 @@ SELECT * FROM flashguard.payments WHERE sale_id = $1 AND reservation = $2 ORDER 
 -- name: refunds_of_payments
 SELECT * FROM flashguard.payment_refunds WHERE payment = ANY ($1::text[]) ORDER BY payment, number;
 
--- name: payments_of_reservations
--- The payments of these reservations, given as sales and ids; an order's own, and the newest, last.
-SELECT p.* FROM unnest($1::text[], $2::text[]) AS of (sale_id, reservation)
-JOIN flashguard.payments p ON p.sale_id = of.sale_id AND p.reservation = of.reservation
-ORDER BY (p.state = 'order'), p.created_at, p.id;
+-- name: payment_of_order
+SELECT flashguard.payment_of($1, $2);
 
 -- name: payment
 SELECT * FROM flashguard.payments WHERE id = $1;

@@ -10,11 +10,14 @@ JOIN flashguard.reservations r USING (sale_id, id);
 
 -- name: orders_page
 -- Orders of a sale, or of all its shards, by the time of their confirmation, after the cursor (confirmed_at, id); of one
--- customer, id, status or time where given. Unreadable times are clamped, and the row says so.
+-- customer, id, status or time where given; where $10 says so, with their payments. Unreadable times are clamped, and the row
+-- says so.
 SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
        flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
-       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+       flashguard.first_prices(o.sale_id, lines) AS first_prices,
+       CASE WHEN $10 THEN flashguard.payment_of(o.sale_id, id) END AS payment,
+       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
 FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
            details
@@ -31,7 +34,9 @@ ORDER BY o.confirmed_at, id LIMIT $4;
 SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
        flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
-       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+       flashguard.first_prices(o.sale_id, lines) AS first_prices,
+       CASE WHEN $10 THEN flashguard.payment_of(o.sale_id, id) END AS payment,
+       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
 FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
            details
@@ -79,12 +84,14 @@ SELECT flashguard.cancel_items_archived($1::text::jsonb, $2);
 SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
        flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
-       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+       flashguard.first_prices(o.sale_id, lines) AS first_prices,
+       CASE WHEN $10 THEN flashguard.payment_of(o.sale_id, id) END AS payment,
+       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
 FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
            details
     FROM flashguard.reservations r
-    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND details ->> 'reference' = $10
+    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND details ->> 'reference' = $11
       AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
       AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
       AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
@@ -96,12 +103,14 @@ ORDER BY o.confirmed_at, id LIMIT $4;
 SELECT o.sale_id, id, customer, status, lines, flashguard.clamped(created_at) AS created_at,
        flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
        flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
-       flashguard.first_prices(o.sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+       flashguard.first_prices(o.sale_id, lines) AS first_prices,
+       CASE WHEN $10 THEN flashguard.payment_of(o.sale_id, id) END AS payment,
+       flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
 FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
            details
     FROM flashguard.reservations r
-    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND details ->> 'reference' = $10
+    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND details ->> 'reference' = $11
       AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
       AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
       AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)

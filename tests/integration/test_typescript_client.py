@@ -15,10 +15,13 @@ CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 BUILT = CLIENT / "dist" / "index.js"
 
 
-@pytest.mark.skipif(
+needs_the_built_client = pytest.mark.skipif(
     shutil.which("node") is None or not BUILT.exists(),
     reason="the TypeScript client is not built (make tsclient)",
 )
+
+
+@needs_the_built_client
 async def test_the_typescript_client_keeps_the_same_promises(service):
     async with FaultyLine(service.url).open() as line:
         env = os.environ | {"FLASHGUARD_URL": line.url, "FLASHGUARD_KEY": ADMIN_KEY}

@@ -22,6 +22,8 @@ class StandIn:
     `plan` says what the next calls of a path do, then all is well: "away" (500, nothing is done), "lose" (it
     is done, the answer is lost), "refuse" (422), "slow" (it is done, the answer takes 300 ms), "pending" (a
     refund that is not done yet), "failed" (a refund that never will be).
+
+    Who posts to a session's `url` pays it; the event goes to `webhook_url`, the address of a service.
     """
 
     def __init__(self) -> None:
@@ -89,6 +91,12 @@ class StandIn:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         path = request.path[1:]
         self.calls.append(path)
+        if path.startswith("pay/"):
+            return await self._visited(path.removeprefix("pay/"))
+        if path.startswith("plan/"):  # of a test in another process
+            _, planned, what = path.split("/")
+            self.plan[planned] = [what]
+            return web.Response()
         body = await request.text()
         self._webhook.verify(body, dict(request.headers))  # raises: then it is a 500
         plan = self.plan.get(path)
@@ -104,6 +112,13 @@ class StandIn:
         if what == "slow":
             await asyncio.sleep(0.3)
         return web.json_response(answer)
+
+    async def _visited(self, payment: str) -> web.Response:
+        """The buyer pays on the provider's page: the event is sent before the buyer leaves it."""
+        event = self.pay(payment)
+        async with aiohttp.ClientSession() as http:
+            status, body = await self.send(http, self.webhook_url, event)
+        return web.json_response(body, status=status)
 
     def _sessions(self, asked: dict[str, Any], _: str) -> dict[str, Any]:
         assert asked["amount_minor"] == sum(each["price_minor"] * each["quantity"] for each in asked["lines"])

@@ -3,6 +3,8 @@ import type { components } from "./schema.js";
 
 type Schemas = components["schemas"];
 export type Reservation = Schemas["ReservationView"];
+export type Order = Schemas["OrderView"];
+export type Payment = Schemas["PaymentView"];
 export type Sale = Schemas["SaleView"];
 export type Item = Schemas["ItemView"];
 export type ItemChanges = Schemas["ItemPatch"];
@@ -67,6 +69,11 @@ const OUTCOME_CODES = new Set(["queue-required"]);
 export function outcomeOf(response: Response, data: Reservation | undefined, error: unknown): Outcome {
   if (data !== undefined)
     return { granted: true, reservation: data, replayed: response.headers.get("Idempotent-Replayed") === "true" };
+  return refusedOr(response, error);
+}
+
+/** Return the refusal, or throw a problem that is none. */
+export function refusedOr(response: Response, error: unknown): Refused {
   if (isProblem(error) && (OUTCOME_STATUS.has(response.status) || OUTCOME_CODES.has(error.code)))
     return { granted: false, code: error.code, problem: error };
   throw errorOf(response, error);

@@ -7,6 +7,7 @@ import type {
   Item,
   ItemChanges,
   ItemToAdd,
+  Order,
   Outcome,
   Place,
   Pool,
@@ -15,6 +16,7 @@ import type {
   SaleChanges,
   SaleToCreate,
 } from "./answers.js";
+import { Payments } from "./payments.js";
 import type { Challenge, Solver } from "./proof.js";
 import { newKey, retrying, type ClientOptions } from "./retry.js";
 import type { paths } from "./schema.js";
@@ -28,7 +30,9 @@ export type {
   Item,
   ItemChanges,
   ItemToAdd,
+  Order,
   Outcome,
+  Payment,
   Place,
   Pool,
   Problem,
@@ -38,6 +42,7 @@ export type {
   SaleChanges,
   SaleToCreate,
 } from "./answers.js";
+export type { PaymentBegun, PaymentFilter, PaymentOptions, Payments } from "./payments.js";
 export { solveWith } from "./proof.js";
 export type { Challenge, Solver } from "./proof.js";
 export type { ClientOptions, Retry } from "./retry.js";
@@ -102,6 +107,8 @@ const MOST_WAIT_SECONDS = 30;
 export class FlashGuard {
   /** All calls of the HTTP contract, typed from its OpenAPI document, with the same keys and retries. */
   readonly api: Client<paths>;
+  /** Payments for holds: begin one, read and list them, retry refunds. */
+  readonly payments: Payments;
   readonly #mostWaitSeconds: number;
 
   constructor(url: string, options: ClientOptions = {}) {
@@ -109,6 +116,7 @@ export class FlashGuard {
       throw new TypeError(`"${url}" is not a URL. Write it in full, as in http://127.0.0.1:8000.`);
     this.#mostWaitSeconds = Math.min(MOST_WAIT_SECONDS, (options.timeoutSeconds ?? 10) / 2);
     this.api = createClient<paths>({ baseUrl: url.replace(/\/$/, ""), fetch: retrying(options), pathSerializer });
+    this.payments = new Payments(this.api);
   }
 
   /** Hold units for a customer until `expires_at`. */
@@ -345,7 +353,7 @@ export class FlashGuard {
   }
 
   /** Return the orders of a sale, all or those of a reference, oldest first. The client reads them page by page. */
-  async *orders(sale: string, which: { reference?: string } = {}): AsyncGenerator<Reservation> {
+  async *orders(sale: string, which: { reference?: string } = {}): AsyncGenerator<Order> {
     let cursor: string | null | undefined;
     do {
       const query = { limit: PAGE, ...which, ...(cursor ? { cursor } : {}) };

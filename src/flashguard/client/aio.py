@@ -13,6 +13,7 @@ from flashguard.waiting.place import Place
 from . import calls
 from .answers import Answer, BuyerToken
 from .calls import CONNECTIONS, Basket, BatchItem, Call, Told, checked_url, headers_of
+from .payments import AsyncPaymentCalls
 from .proof import solve
 from .retry import Attempts, Retry
 
@@ -50,6 +51,7 @@ class AsyncClient:
         self._retry = retry or Retry()
         self._timeout_seconds = timeout_seconds
         self._http = httpx2.AsyncClient(base_url=checked_url(url), transport=transport, limits=CONNECTIONS)
+        self.payments = AsyncPaymentCalls(self._do)
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,14 +229,8 @@ class AsyncClient:
 
     async def orders(self, sale: str, *, reference: str | None = None) -> AsyncIterator[Reservation]:
         """Yield the orders of a sale, all or those of a reference, oldest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = await self._do(calls.listed("orders", sale, reference=reference, cursor=cursor))
-            for order in page.data:
-                yield order
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        async for each in self._pages("orders", sale, reference=reference):
+            yield each
 
     async def facts(self, after: str | None = None, *, wait: float = 0.0) -> AsyncIterator[FactPage]:
         """Yield the feed of facts page by page, also empty pages; each has the cursor of what follows.
@@ -270,18 +266,10 @@ class AsyncClient:
     ) -> AsyncIterator[Reservation]:
         """Yield a sale's holds, orders and ended holds, by their ids, page by page: all that was answered
         before the call."""
-        cursor: str | None = None
-        while True:
-            page = await self._do(
-                calls.listed(
-                    "reservations", sale, customer=customer, status=status, reference=reference, cursor=cursor
-                )
-            )
-            for reservation in page.data:
-                yield reservation
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        async for each in self._pages(
+            "reservations", sale, customer=customer, status=status, reference=reference
+        ):
+            yield each
 
     async def held(self, sale: str, customer: str) -> list[Reservation]:
         """Return the customer's live holds, newest first: what to offer a buyer who is refused with
@@ -324,6 +312,16 @@ class AsyncClient:
     async def shadow_report(self, sale: str) -> Mapping[str, Any]:
         """Return where the shop's own stock differed from FlashGuard so far."""
         return await self._do(calls.shadow_report(sale))
+
+    async def _pages(self, noun: str, sale: str, **asked: str | None) -> AsyncIterator[Reservation]:
+        cursor: str | None = None
+        while True:
+            page = await self._do(calls.listed(noun, sale, cursor=cursor, **asked))
+            for each in page.data:
+                yield each
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def _do(self, call: Call[T]) -> T:
         attempts, may_renew = Attempts(self._retry, call.key), self._bearer is not None

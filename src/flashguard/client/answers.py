@@ -98,10 +98,10 @@ _cancelled = msgspec.json.Decoder(CancelledOrder)
 def _decoded_reservation(answer: Answer) -> Reservation:
     """Return the reservation as its own kind, which the answer's fields tell."""
     if b'"cancelled_at"' in answer.body:
-        return _decoded(_cancelled, answer)
+        return decoded(_cancelled, answer)
     if b'"cancelled_items"' in answer.body:
-        return _decoded(_amended, answer)
-    return _decoded(_reservation, answer)
+        return decoded(_amended, answer)
+    return decoded(_reservation, answer)
 
 
 def outcome(answer: Answer) -> Outcome:
@@ -113,6 +113,15 @@ def outcome(answer: Answer) -> Outcome:
     if answer.status < 300:
         replayed = answer.headers.get("idempotent-replayed") == "true"
         return Granted(_decoded_reservation(answer), replayed)
+    return refusal(answer)
+
+
+def refusal(answer: Answer) -> Refused:
+    """Return the refusal of a problem of `OUTCOMES`.
+
+    Raises:
+        ProblemError: any other problem.
+    """
     if code_of(answer) in OUTCOMES:
         try:
             return _refused.decode(answer.body)
@@ -137,7 +146,7 @@ _outcomes = msgspec.json.Decoder(_Outcomes)
 
 def outcomes(answer: Answer) -> list[Outcome]:
     """Return the outcomes of a batch, in the order of its requests."""
-    found = _decoded(_outcomes, _good(answer)).outcomes
+    found = decoded(_outcomes, good(answer)).outcomes
     return [_outcome_of(each, answer) for each in found]
 
 
@@ -150,31 +159,31 @@ def _outcome_of(one: _OutcomeOfBatch, answer: Answer) -> Outcome:
 
 
 def reservation(answer: Answer) -> Reservation:
-    return _decoded_reservation(_good(answer))
+    return _decoded_reservation(good(answer))
 
 
 def sale(answer: Answer) -> Sale:
-    found = _decoded(_sale, _good(answer))
+    found = decoded(_sale, good(answer))
     return msgspec.structs.replace(found, items=drawn(found.items, found.pools))
 
 
 def deleted(answer: Answer) -> None:
     """Return if there is no such sale any longer: 404 may be the answer to a repeated request."""
     if code_of(answer) != Code.UNKNOWN_SALE:
-        _good(answer)
+        good(answer)
 
 
 def done(answer: Answer) -> None:
     """Return if the service did what was asked."""
-    _good(answer)
+    good(answer)
 
 
 def buyer_token(answer: Answer) -> BuyerToken:
-    return _decoded(_buyer_token, _good(answer))
+    return decoded(_buyer_token, good(answer))
 
 
 def place(answer: Answer) -> Place:
-    return _decoded(_place, _good(answer))
+    return decoded(_place, good(answer))
 
 
 def place_or_none(answer: Answer) -> Place | None:
@@ -183,15 +192,15 @@ def place_or_none(answer: Answer) -> Place | None:
 
 
 def page(answer: Answer) -> Page:
-    return _decoded(_page, _good(answer))
+    return decoded(_page, good(answer))
 
 
 def facts(answer: Answer) -> FactPage:
-    return _decoded(_facts, _good(answer))
+    return decoded(_facts, good(answer))
 
 
 def body(answer: Answer) -> dict[str, Any]:
-    return _decoded(_any, _good(answer))
+    return decoded(_any, good(answer))
 
 
 _sale = msgspec.json.Decoder(Sale)
@@ -202,13 +211,23 @@ _facts = msgspec.json.Decoder(FactPage)
 _any = msgspec.json.Decoder(dict[str, Any])
 
 
-def _good(answer: Answer) -> Answer:
+def good(answer: Answer) -> Answer:
+    """Return the answer of a call that took effect.
+
+    Raises:
+        ProblemError: any problem.
+    """
     if answer.status >= 300:
         raise problem_of(answer)
     return answer
 
 
-def _decoded(decoder: "msgspec.json.Decoder[T]", answer: Answer) -> T:
+def decoded(decoder: "msgspec.json.Decoder[T]", answer: Answer) -> T:
+    """Return what an answer says.
+
+    Raises:
+        ProblemError: it can't be read.
+    """
     try:
         return decoder.decode(answer.body)
     except msgspec.MsgspecError as error:

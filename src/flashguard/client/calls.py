@@ -86,18 +86,18 @@ def headers_of(token: str | None, key: str | None) -> dict[str, str]:
 
 def take(noun: str, sale: str, basket: BatchItem) -> Call[Outcome]:
     return Call(
-        "POST", f"/v1/sales/{_safe(sale)}/{noun}", answers.outcome, _basket(basket), basket.key or _new_key()
+        "POST", f"/v1/sales/{safe(sale)}/{noun}", answers.outcome, _basket(basket), basket.key or _new_key()
     )
 
 
 def take_many(noun: str, sale: str, requests: Sequence[BatchItem]) -> Call[list[Outcome]]:
     bodies = [{"key": each.key or _new_key(), **_basket(each)} for each in requests]
-    path = f"/v1/sales/{_safe(sale)}/{noun}:batch"
+    path = f"/v1/sales/{safe(sale)}/{noun}:batch"
     return Call("POST", path, answers.outcomes, {"requests": bodies}, _new_key())
 
 
 def _basket(basket: BatchItem) -> dict[str, Any]:
-    attached = _given(
+    attached = given(
         admission=basket.admission, reference=basket.reference, metadata=basket.metadata,
         identities=basket.identities,
     )  # fmt: skip
@@ -120,46 +120,47 @@ def lines_of(items: Basket) -> tuple[Line, ...]:
 
 def confirm(id_: str, receipt: str | None) -> Call[Outcome]:
     body = None if receipt is None else {"receipt": receipt}
-    return Call("POST", f"/v1/reservations/{_safe(id_)}/confirm", answers.outcome, body, _new_key())
+    return Call("POST", f"/v1/reservations/{safe(id_)}/confirm", answers.outcome, body, _new_key())
 
 
 def release(id_: str) -> Call[Outcome]:
-    return Call("POST", f"/v1/reservations/{_safe(id_)}/release", answers.outcome, key=_new_key())
+    return Call("POST", f"/v1/reservations/{safe(id_)}/release", answers.outcome, key=_new_key())
 
 
 def extend(id_: str, key: str | None) -> Call[Outcome]:
-    return Call("POST", f"/v1/reservations/{_safe(id_)}/extend", answers.outcome, key=key or _new_key())
+    return Call("POST", f"/v1/reservations/{safe(id_)}/extend", answers.outcome, key=key or _new_key())
 
 
 def amend(
     id_: str, items: Basket, restock: bool | None, reason: str | None, key: str | None
 ) -> Call[Outcome]:
-    body = {"items": _lines(items)} | _given(restock=restock, reason=reason)
-    return Call("POST", f"/v1/reservations/{_safe(id_)}/amend", answers.outcome, body, key or _new_key())
+    body = {"items": _lines(items)} | given(restock=restock, reason=reason)
+    return Call("POST", f"/v1/reservations/{safe(id_)}/amend", answers.outcome, body, key or _new_key())
 
 
 def transfer(id_: str, customer: str, key: str | None) -> Call[Outcome]:
     body = {"customer": customer}
-    return Call("POST", f"/v1/reservations/{_safe(id_)}/transfer", answers.outcome, body, key or _new_key())
+    return Call("POST", f"/v1/reservations/{safe(id_)}/transfer", answers.outcome, body, key or _new_key())
 
 
 def cancel(
     id_: str, restock: bool, reason: str | None, items: Basket | None, key: str | None
 ) -> Call[Outcome]:
-    body = {"restock": restock} | _given(reason=reason, items=None if items is None else _lines(items))
-    return Call("POST", f"/v1/orders/{_safe(id_)}/cancel", answers.outcome, body, key or _new_key())
+    body = {"restock": restock} | given(reason=reason, items=None if items is None else _lines(items))
+    return Call("POST", f"/v1/orders/{safe(id_)}/cancel", answers.outcome, body, key or _new_key())
 
 
-def _given(**fields: object) -> dict[str, Any]:
+def given(**fields: object) -> dict[str, Any]:
+    """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def reservation(id_: str) -> Call[Reservation]:
-    return Call("GET", f"/v1/reservations/{_safe(id_)}", answers.reservation)
+    return Call("GET", f"/v1/reservations/{safe(id_)}", answers.reservation)
 
 
 def sale(id_: str) -> Call[Sale]:
-    return Call("GET", f"/v1/sales/{_safe(id_)}", answers.sale)
+    return Call("GET", f"/v1/sales/{safe(id_)}", answers.sale)
 
 
 def create_sale(
@@ -180,11 +181,11 @@ def create_sale(
 
 def patch_sale(id_: str, items: Sequence[Item] | None, changes: Mapping[str, object]) -> Call[Sale]:
     body = _plain(changes) | ({} if items is None else {"items": _items(items)})
-    return Call("PATCH", f"/v1/sales/{_safe(id_)}", answers.sale, body)
+    return Call("PATCH", f"/v1/sales/{safe(id_)}", answers.sale, body)
 
 
 def delete_sale(id_: str) -> Call[None]:
-    return Call("DELETE", f"/v1/sales/{_safe(id_)}", answers.deleted)
+    return Call("DELETE", f"/v1/sales/{safe(id_)}", answers.deleted)
 
 
 def _items(items: Sequence[Item]) -> list[dict[str, Any]]:
@@ -211,30 +212,30 @@ def _plain(values: Mapping[str, object]) -> dict[str, Any]:
 
 
 def change_sale(id_: str, verb: str, key: str | None) -> Call[Sale]:
-    return Call("POST", f"/v1/sales/{_safe(id_)}/{verb}", answers.sale, key=key or _new_key())
+    return Call("POST", f"/v1/sales/{safe(id_)}/{verb}", answers.sale, key=key or _new_key())
 
 
 def restock(
     sale: str, sku: str, delta: int | None, reason: str, stock: int | None, key: str | None, *,
     of: str = "items", location: str | None = None,
 ) -> Call[dict[str, Any]]:  # fmt: skip
-    path = f"/v1/sales/{_safe(sale)}/{of}/{_safe(sku)}/restock"
-    body = _given(delta=delta, stock=stock, location=location) | {"reason": reason}
+    path = f"/v1/sales/{safe(sale)}/{of}/{safe(sku)}/restock"
+    body = given(delta=delta, stock=stock, location=location) | {"reason": reason}
     return Call("POST", path, answers.body, body, key or _new_key())
 
 
 def add_item(sale: str, item: Item, key: str | None) -> Call[dict[str, Any]]:
     [body] = _items([item])
-    return Call("POST", f"/v1/sales/{_safe(sale)}/items", answers.body, body, key or _new_key())
+    return Call("POST", f"/v1/sales/{safe(sale)}/items", answers.body, body, key or _new_key())
 
 
 def change_item(sale: str, sku: str, changes: Mapping[str, object], key: str | None) -> Call[dict[str, Any]]:
-    path = f"/v1/sales/{_safe(sale)}/items/{_safe(sku)}"
+    path = f"/v1/sales/{safe(sale)}/items/{safe(sku)}"
     return Call("PATCH", path, answers.body, dict(changes), key or _new_key())
 
 
 def remove_item(sale: str, sku: str, key: str | None) -> Call[None]:
-    path = f"/v1/sales/{_safe(sale)}/items/{_safe(sku)}"
+    path = f"/v1/sales/{safe(sale)}/items/{safe(sku)}"
     return Call("DELETE", path, answers.done, key=key or _new_key())
 
 
@@ -249,47 +250,47 @@ def wait_seconds(wait: float, timeout_seconds: float) -> float:
 
 
 def order(id_: str) -> Call[Reservation]:
-    return Call("GET", f"/v1/orders/{_safe(id_)}", answers.reservation)
+    return Call("GET", f"/v1/orders/{safe(id_)}", answers.reservation)
 
 
 def listed(noun: str, sale: str, **asked: str | None) -> Call[Page]:
     query = {"limit": str(PAGE)} | {name: value for name, value in asked.items() if value is not None}
-    return Call("GET", f"/v1/sales/{_safe(sale)}/{noun}", answers.page, query=query)
+    return Call("GET", f"/v1/sales/{safe(sale)}/{noun}", answers.page, query=query)
 
 
 def ticket(sale: str, customer: str, shown: str | None) -> Call[Place | None]:
     """Return the call that takes a place in a room; its answer is None where the room demands a proof."""
-    body = {"customer": customer} | _given(ticket=shown)
-    return Call("POST", f"/v1/sales/{_safe(sale)}/tickets", answers.place_or_none, body)
+    body = {"customer": customer} | given(ticket=shown)
+    return Call("POST", f"/v1/sales/{safe(sale)}/tickets", answers.place_or_none, body)
 
 
 def proven_ticket(sale: str, customer: str, shown: str | None, proof: str) -> Call[Place]:
-    body = {"customer": customer, "proof": proof} | _given(ticket=shown)
-    return Call("POST", f"/v1/sales/{_safe(sale)}/tickets", answers.place, body)
+    body = {"customer": customer, "proof": proof} | given(ticket=shown)
+    return Call("POST", f"/v1/sales/{safe(sale)}/tickets", answers.place, body)
 
 
 def place(sale: str, ticket: str) -> Call[Place]:
-    return Call("GET", f"/v1/sales/{_safe(sale)}/tickets/{_safe(ticket)}", answers.place)
+    return Call("GET", f"/v1/sales/{safe(sale)}/tickets/{safe(ticket)}", answers.place)
 
 
 def challenge(sale: str, customer: str) -> Call[dict[str, Any]]:
-    return Call("GET", f"/v1/sales/{_safe(sale)}/challenge", answers.body, query={"customer": customer})
+    return Call("GET", f"/v1/sales/{safe(sale)}/challenge", answers.body, query={"customer": customer})
 
 
 def tell_shadow(sale: str, attempts: Sequence[Told]) -> Call[dict[str, Any]]:
     body = {"attempts": msgspec.to_builtins(attempts)}
-    return Call("POST", f"/v1/sales/{_safe(sale)}/shadow/attempts", answers.body, body, _new_key())
+    return Call("POST", f"/v1/sales/{safe(sale)}/shadow/attempts", answers.body, body, _new_key())
 
 
 def shadow_report(sale: str) -> Call[dict[str, Any]]:
-    return Call("GET", f"/v1/sales/{_safe(sale)}/shadow", answers.body)
+    return Call("GET", f"/v1/sales/{safe(sale)}/shadow", answers.body)
 
 
 def buyer_token(
     sale: str, customer: str, seconds: int | None, identities: Mapping[str, str] | None, key: str | None
 ) -> Call[BuyerToken]:
-    body = {"customer": customer} | _given(expires_in_seconds=seconds, identities=identities)
-    return Call("POST", f"/v1/sales/{_safe(sale)}/buyer-tokens", answers.buyer_token, body, key or _new_key())
+    body = {"customer": customer} | given(expires_in_seconds=seconds, identities=identities)
+    return Call("POST", f"/v1/sales/{safe(sale)}/buyer-tokens", answers.buyer_token, body, key or _new_key())
 
 
 def checked_url(url: str) -> str:
@@ -303,7 +304,7 @@ def checked_url(url: str) -> str:
     return url
 
 
-def _safe(part: str) -> str:
+def safe(part: str) -> str:
     """Return an id as one part of a path.
 
     Raises:

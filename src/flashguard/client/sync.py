@@ -13,6 +13,7 @@ from flashguard.waiting.place import Place
 from . import calls
 from .answers import Answer, BuyerToken
 from .calls import CONNECTIONS, Basket, BatchItem, Call, Told, checked_url, headers_of
+from .payments import PaymentCalls
 from .proof import solve
 from .retry import Attempts, Retry
 
@@ -50,6 +51,7 @@ class Client:
         self._retry = retry or Retry()
         self._timeout_seconds = timeout_seconds
         self._http = httpx2.Client(base_url=checked_url(url), transport=transport, limits=CONNECTIONS)
+        self.payments = PaymentCalls(self._do)
 
     def __enter__(self) -> Self:
         return self
@@ -227,13 +229,7 @@ class Client:
 
     def orders(self, sale: str, *, reference: str | None = None) -> Iterator[Reservation]:
         """Yield the orders of a sale, all or those of a reference, oldest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._do(calls.listed("orders", sale, reference=reference, cursor=cursor))
-            yield from page.data
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        yield from self._pages("orders", sale, reference=reference)
 
     def facts(self, after: str | None = None, *, wait: float = 0.0) -> Iterator[FactPage]:
         """Yield the feed of facts page by page, also empty pages; each has the cursor of what follows.
@@ -269,17 +265,7 @@ class Client:
     ) -> Iterator[Reservation]:
         """Yield a sale's holds, orders and ended holds, by their ids, page by page: all that was answered
         before the call."""
-        cursor: str | None = None
-        while True:
-            page = self._do(
-                calls.listed(
-                    "reservations", sale, customer=customer, status=status, reference=reference, cursor=cursor
-                )
-            )
-            yield from page.data
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        yield from self._pages("reservations", sale, customer=customer, status=status, reference=reference)
 
     def held(self, sale: str, customer: str) -> list[Reservation]:
         """Return the customer's live holds, newest first: what to offer a buyer who is refused with
@@ -320,6 +306,15 @@ class Client:
     def shadow_report(self, sale: str) -> Mapping[str, Any]:
         """Return where the shop's own stock differed from FlashGuard so far."""
         return self._do(calls.shadow_report(sale))
+
+    def _pages(self, noun: str, sale: str, **asked: str | None) -> Iterator[Reservation]:
+        cursor: str | None = None
+        while True:
+            page = self._do(calls.listed(noun, sale, cursor=cursor, **asked))
+            yield from page.data
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def _do(self, call: Call[T]) -> T:
         attempts, may_renew = Attempts(self._retry, call.key), self._bearer is not None

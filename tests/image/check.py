@@ -117,6 +117,10 @@ def run_everything(image: Image, port: int, recorder_port: int, key: str) -> dic
     assert "Read-only file system" in said, said
     assert image.once("python", "-c", "import os; os.setuid(0)")[0] != 0
     assert image.once("python", "-c", "import pip")[0] != 0, "there is an installer in it"
+    code, said = image.once("flashguard", "api", FLASHGUARD_PAYMENT_PROVIDERS='["stripe"]')
+    assert (code, "FLASHGUARD_STRIPE_KEY" in said) == (1, True), (
+        said
+    )  # its library is there, and asks for its key
     assert not image.healthy(), "nothing runs, and the health check is content"
 
     code, said = image.once("flashguard", "migrate")

@@ -110,6 +110,7 @@ def test_the_image_brings_no_server_no_test_and_no_installer() -> None:
     )
     assert {"asyncpg", "uvicorn", "hiredis"} <= service.keys()
     assert "hatchling" in build
+    assert "stripe" in service, "the image can't take payments by Stripe"
     for name, version in (service | build).items():
         assert dev[name] == version, f"{name}: what is shipped is not what was tested"
 

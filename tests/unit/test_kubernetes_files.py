@@ -175,6 +175,9 @@ def test_the_autoscaler_and_a_release_do_not_fight_over_a_number() -> None:
 
 def test_nothing_passes_that_no_policy_lets_pass() -> None:
     policies = {each["metadata"]["name"]: each["spec"] for each in of_kind("NetworkPolicy")}
+    payments = policies.pop("payments")  # only where payments are taken
+    assert payments["podSelector"]["matchLabels"][PART] == "api"
+    assert payments["egress"] == policies["webhooks"]["egress"]
     assert policies["nothing"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     leaving = {
         part: sorted(

@@ -137,6 +137,7 @@ class Everything:
         self._claim: socket.socket | None = None
         self._rewriting: asyncio.Task[None] | None = None
         self._run: Run | None = None
+        self._beside = contextlib.AsyncExitStack()
         self.url = ""
         self.admin_key = ""
 
@@ -164,17 +165,21 @@ class Everything:
         self.url = f"http://{reachable_host(settings.host)}:{port}"
         redis_url = settings.redis_url or await self._start_server(EmbeddedValkey(self.data_dir))
         database_url = settings.database_url or await self._start_server(EmbeddedPostgres(self.data_dir))
-        env = os.environ | {
-            "FLASHGUARD_HOST": settings.host,
-            "FLASHGUARD_PORT": str(port),
-            "FLASHGUARD_WORKERS": str(settings.workers),
-            "FLASHGUARD_DATA_DIR": str(self.data_dir),
-            "FLASHGUARD_REDIS_URL": redis_url,
-            "FLASHGUARD_DATABASE_URL": database_url,
-            "FLASHGUARD_ADMIN_KEY": self.admin_key,
-            "FLASHGUARD_EMBEDDED": str(not settings.redis_url and not settings.database_url).lower(),
-            "PYTHONUNBUFFERED": "1",
-        }
+        env = (
+            os.environ
+            | {
+                "FLASHGUARD_HOST": settings.host,
+                "FLASHGUARD_PORT": str(port),
+                "FLASHGUARD_WORKERS": str(settings.workers),
+                "FLASHGUARD_DATA_DIR": str(self.data_dir),
+                "FLASHGUARD_REDIS_URL": redis_url,
+                "FLASHGUARD_DATABASE_URL": database_url,
+                "FLASHGUARD_ADMIN_KEY": self.admin_key,
+                "FLASHGUARD_EMBEDDED": str(not settings.redis_url and not settings.database_url).lower(),
+                "PYTHONUNBUFFERED": "1",
+            }
+            | await self._stand_in()
+        )
         await self._migrate(Program("migrate", [*self._flashguard, "migrate"], env, self.say))
         for name, death_signal in DEATH_SIGNALS.items():
             program = Program(name, [*self._flashguard, name], env, self.say, death_signal)
@@ -192,6 +197,20 @@ class Everything:
         )
         self._write_run()
         await self._wait_until_ready()
+
+    async def _stand_in(self) -> dict[str, str]:
+        """Return the settings of the stand-in for a payment provider; none where there is none."""
+        if self._settings.mode is Mode.PRODUCTION:
+            return {}
+        from .stand_in import StandIn, StandInError, is_offered
+
+        if not is_offered(self._settings):
+            return {}
+        try:
+            return await self._beside.enter_async_context(StandIn(self.data_dir).serving(self.url))
+        except StandInError as problem:
+            self.say("flashguard", str(problem))
+            return {}
 
     async def greet(self, *, demo: bool) -> None:
         """Open the demo sale, and show the addresses and what to try."""
@@ -230,6 +249,7 @@ class Everything:
         if self._rewriting is not None:
             self._rewriting.cancel()
         await self.supervisor.stop()
+        await self._beside.aclose()
         if self._claim is not None:
             self._claim.close()
         try:

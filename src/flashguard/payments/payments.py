@@ -67,6 +67,11 @@ class Payments:
         for provider in self._providers.values():
             await provider.close()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The providers' names, in the order of the settings."""
+        return tuple(self._providers)
+
     def provider(self, name: str) -> Provider | Refused:
         """Return the provider of this name."""
         found = self._providers.get(name)

@@ -19,6 +19,7 @@ IN_SCHEMA: Final[dict[str, tuple[str, Any]]] = {
     ),
     "PaymentView.why": ("Why it was refused; null: it was not", None),
     "PaymentView.id": ("The payment's id", "pay_5f0c7a1e9b3d4c2f8a6e1b7d"),
+    "ProviderView.name": ("The provider's name, which begins a payment", "stripe"),
     "PaymentRefundView.id": ("The refund's id, its key at the provider", "pay_5f0c7a1e9b3d4c2f8a6e1b7d-1"),
     "PaymentRefundView.status": ("`failed`: the provider will never make it", "done"),
     "PaymentRefundView.retried_as": ("The refund in place of this failed one; null: there is none", None),

@@ -74,6 +74,12 @@ class PaymentView(BaseModel):
     refunds: list[PaymentRefundView]
 
 
+class ProviderView(BaseModel):
+    """A payment provider, by the name that begins a payment."""
+
+    name: str
+
+
 class TakenView(BaseModel):
     """Whether an event is about a payment here."""
 
@@ -94,6 +100,20 @@ async def offered(app: FastAPI, guard: FlashGuard, settings: Settings) -> AsyncI
         yield
     finally:
         await payments.close()
+
+
+@router.get(
+    "/payment-providers",
+    response_model=PageView[ProviderView],
+    responses=problems(401, 403),
+    dependencies=[requires(Right.READ_SALES)],
+)
+async def list_payment_providers(request: Request) -> Response:
+    """List the payment providers, in the order of the settings. Where there is none, holds are confirmed
+    without a payment."""
+    payments = payments_of(request)
+    names = () if payments is None else payments.names
+    return json_response({"data": [{"name": name} for name in names], "next_cursor": None})
 
 
 @router.post(

@@ -7,7 +7,9 @@ import { customer } from "./buyer";
 import { intentDone, intentKey } from "./intent";
 import { messages } from "./language";
 import { remember, remembered } from "./remember";
+import { orderAddress } from "./payment";
 import { backoff_ms, RETRYABLE } from "./retry";
+import { beginPayment, goToPay, isPaidAlready } from "./use-payment";
 import { QUIET_MS, type Answer } from "./use-action";
 
 export type Purchase = ReturnType<typeof usePurchase>;
@@ -65,14 +67,14 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
   }
 
   /** Send a request, and repeat it while FlashGuard is busy or does not answer. One key: it takes effect once. */
-  async function sendWithRetry(call: () => Promise<Answer<Reservation>>): Promise<Answer<Reservation> | null> {
+  async function sendWithRetry<T = Reservation>(call: () => Promise<Answer<T>>): Promise<Answer<T> | null> {
     if (working.current) return null;
     working.current = true;
     setBusy(true);
     setMessage("");
     try {
       for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
-        const answer = await call().catch((): Answer<Reservation> => ({ error: { code: "recovering" } }));
+        const answer = await call().catch((): Answer<T> => ({ error: { code: "recovering" } }));
         const problem = answer.error as Problem | undefined;
         if (answer.data || !problem || !RETRYABLE.has(problem.code)) return answer;
         setMessage(messages().basket.busy);
@@ -172,6 +174,20 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
     );
   }
 
+  /** Begin the payment of the hold, and go to the provider's page. */
+  async function pay(provider: string) {
+    if (!reservation) return;
+    const { id } = reservation;
+    const answer = await sendWithRetry(async () => {
+      const begun = await beginPayment(id, provider);
+      const paid = begun.error && isPaidAlready(begun.error as Problem);
+      return paid ? { data: null } : begun;
+    });
+    if (answer?.error) return refuse(id, answer.error as Problem);
+    if (answer?.data) goToPay(answer.data);
+    else if (answer) window.location.assign(orderAddress(id));
+  }
+
   /** Send a request about the reservation, and show the reservation as it is then. */
   async function settle(id: string, call: (path: { id: string }) => Promise<Answer<Reservation>>) {
     const answer = await sendWithRetry(() => call({ id }));
@@ -180,7 +196,12 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
       setEdited(null);
       return setReservation(answer.data);
     }
-    setMessage(answer.error as Problem);
+    await refuse(id, answer.error as Problem);
+  }
+
+  /** Show why a request about the reservation was refused, and the reservation as it is then. */
+  async function refuse(id: string, problem: Problem) {
+    setMessage(problem);
     const { data } = await api
       .GET("/v1/reservations/{id}", { params: { path: { id } } })
       .catch(() => ({ data: undefined }));
@@ -213,6 +234,7 @@ export function usePurchase(sale: Sale, admission: string | null, now: number, o
     change: () => void change(),
     undo: () => setEdited(null),
     confirm: () => void end("confirm"),
+    pay: (provider: string) => void pay(provider),
     release: () => void end("release"),
     extend: () => void end("extend"),
     adopt,

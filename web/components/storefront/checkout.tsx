@@ -2,7 +2,9 @@ import type { Problem, Reservation, Sale } from "@/lib/api/client";
 import { basketOf, isLeft, shortageOf, totalsOf, unitsOf, type Basket, type Bound } from "@/lib/basket";
 import { count, countdown, money } from "@/lib/format";
 import { useMessages } from "@/lib/language";
+import { costOf, orderAddress } from "@/lib/payment";
 import type { Connection } from "@/lib/use-events";
+import { useProviders } from "@/lib/use-payment";
 import type { Purchase } from "@/lib/use-purchase";
 import type { Messages } from "@/messages/en";
 import { Link } from "../link";
@@ -60,11 +62,7 @@ export function Checkout({
           </button>
         )}
         {held && <Pill tone="info">{t.held(countdown(left_ms))}</Pill>}
-        {held && !changed && (
-          <button className="btn btn-main" disabled={busy} onClick={purchase.confirm}>
-            {t.confirm}
-          </button>
-        )}
+        {held && !changed && <Settle sale={sale} purchase={purchase} reservation={reservation!} />}
         {held && changed && (
           <>
             <button
@@ -94,14 +92,21 @@ export function Checkout({
             <Pill tone="good">{t.yours}</Pill>
             <span>
               {t.order(
-                <Link className="link" href={`/order/?id=${encodeURIComponent(reservation?.id ?? "")}`}>
+                <Link className="link" href={orderAddress(reservation?.id ?? "", undefined, "")}>
                   <code className="break-all">{reservation?.id}</code>
                 </Link>,
               )}
             </span>
           </>
         )}
-        {status === "expired" && <Pill tone="warn">{t.expired}</Pill>}
+        {status === "expired" && (
+          <>
+            <Pill tone="warn">{t.expired}</Pill>
+            <Link className="link" href={orderAddress(reservation?.id ?? "", undefined, "")}>
+              {t.became}
+            </Link>
+          </>
+        )}
         {status === "cancelled" && (
           <>
             <Pill tone="bad">{t.cancelled}</Pill>
@@ -120,6 +125,56 @@ export function Checkout({
       </p>
     </section>
   );
+}
+
+/** How a hold becomes an order: by a payment where there are providers and it costs something, else by a press. */
+function Settle({
+  sale,
+  purchase: { busy, confirm, pay },
+  reservation,
+}: {
+  sale: Sale;
+  purchase: Purchase;
+  reservation: Reservation;
+}) {
+  const { basket: t, common } = useMessages();
+  const cost = costOf(sale, reservation);
+  const providers = useProviders(cost !== "free");
+  if (cost !== "free" && !providers)
+    return (
+      <button className="btn btn-main" disabled>
+        {common.loading}
+      </button>
+    );
+  if (cost === "free" || !providers?.length)
+    return (
+      <button className="btn btn-main" disabled={busy} onClick={confirm}>
+        {t.confirm}
+      </button>
+    );
+  return cost === "several" ? (
+    <p className="text-warn">{t.severalCurrencies}</p>
+  ) : (
+    <PayButtons providers={providers} busy={busy} pay={pay} />
+  );
+}
+
+/** One button, or one for each provider. */
+export function PayButtons({
+  providers,
+  busy,
+  pay,
+}: {
+  providers: string[];
+  busy: boolean;
+  pay: (provider: string) => void;
+}) {
+  const t = useMessages().basket;
+  return providers.map((name) => (
+    <button key={name} className="btn btn-main" disabled={busy} onClick={() => pay(name)}>
+      {providers.length === 1 ? t.pay : t.payWith(name === "stripe" ? "Stripe" : name)}
+    </button>
+  ));
 }
 
 type Label = Extract<
@@ -203,6 +258,7 @@ function Shortage({ name, bound: { most, by } }: { name: string; bound: Bound })
 /** Why FlashGuard refused: the problem's own sentence, or which item and which pool is short. */
 function Refusal({ sale, problem: { code, detail, sku, available, pool } }: { sale: Sale; problem: Problem }) {
   const t = useMessages().basket;
+  if (code === "provider-away") return t.providerAway;
   if (code !== "sold-out") return detail;
   if (!sku || (!available && !pool && sale.items.length === 1)) return t.faster;
   return t.fasterOf(

@@ -1,19 +1,20 @@
 "use client";
 
-import { useEffect, useState } from "react";
-import { api, exact, type Reservation, type Sale } from "@/lib/api/client";
+import { useState } from "react";
+import type { Payment, Problem, Reservation, Sale } from "@/lib/api/client";
+import { detailOf } from "@/lib/api/client";
 import { basketOf } from "@/lib/basket";
-import { countdown, time } from "@/lib/format";
+import { countdown, money, time } from "@/lib/format";
 import { useMessages } from "@/lib/language";
+import { canPay, costOf, refundsOf, standingOf, type Back, type Standing } from "@/lib/payment";
 import { useQuery } from "@/lib/use-address";
 import { useNow } from "@/lib/use-now";
+import { useOrder } from "@/lib/use-order";
+import { beginPayment, goToPay, isPaidAlready, useProviders } from "@/lib/use-payment";
 import { Link } from "../link";
 import { Empty, PageHeader, Panel, Pill, Text, type Tone } from "../ui";
-import { Lines, price } from "./checkout";
+import { Lines, PayButtons, price } from "./checkout";
 
-/** The least time between two polls. Up to as much again is added at random, to spread pages out. */
-const POLL_MS = 3_000;
-const TIMEOUT_MS = 10_000;
 const TONES: Record<Reservation["status"], Tone> = {
   held: "info",
   confirmed: "good",
@@ -22,11 +23,14 @@ const TONES: Record<Reservation["status"], Tone> = {
   cancelled: "bad",
 };
 
-/** One hold or order as its buyer sees it, polled while the page is visible. */
+const RETURNED: Record<string, Back> = { done: "done", left: "left" };
+
+/** One hold or order with its payment, as its buyer sees it, polled while the page is visible. */
 export function Order() {
   const { order: t, common, pages } = useMessages();
   const id = useQuery("id");
-  const { order, sale, found } = useOrder(id ?? null);
+  const back = RETURNED[useQuery("payment") ?? ""] ?? null;
+  const { order, sale, payments, found, stopped, again } = useOrder(id ?? null, back);
   const now = useNow();
   if (id === undefined) return null;
   return (
@@ -50,9 +54,7 @@ export function Order() {
             </span>
           }
         >
-          <p className="mb-3" aria-live="polite">
-            {t.explained[order.status]}
-          </p>
+          <State order={order} payments={payments} standing={standingOf(order, payments, back, now)} />
           <Lines sale={sale} reservation={order} />
           <dl className="mt-3 grid gap-x-6 gap-y-1 border-t border-line pt-3 sm:grid-cols-[auto_1fr]">
             <Row name={t.total}>{price(sale, basketOf(order.items), order.items)}</Row>
@@ -76,9 +78,22 @@ export function Order() {
               <code className="break-all">{order.id}</code>
             </Row>
           </dl>
-          <Link className="btn mt-4" href={`/sale/?id=${encodeURIComponent(sale.id)}`}>
-            {t.toSale}
-          </Link>
+          {stopped && (
+            <p className="mt-3 flex flex-wrap items-center gap-3 text-warn" role="status">
+              {t.stopped}
+              <button className="btn btn-small" onClick={again}>
+                {common.checkAgain}
+              </button>
+            </p>
+          )}
+          <div className="mt-4 flex flex-wrap items-center gap-3">
+            {canPay(order, standingOf(order, payments, back, now), now) && (
+              <Pay sale={sale} order={order} payments={payments} again={again} />
+            )}
+            <Link className="btn" href={`/sale/?id=${encodeURIComponent(sale.id)}`}>
+              {t.toSale}
+            </Link>
+          </div>
         </Panel>
       )}
     </div>
@@ -92,40 +107,65 @@ const Row = ({ name, children }: { name: string; children: React.ReactNode }) =>
   </>
 );
 
-type Found = "yes" | "no" | "away" | null;
+/** Standings beside which the page also says how the hold ended. */
+const ENDED = new Set<Standing>(["none", "order", "ended"]);
 
-function useOrder(id: string | null) {
-  const [order, setOrder] = useState<Reservation | null>(null);
-  const [sale, setSale] = useState<Sale | null>(null);
-  const [found, setFound] = useState<Found>(null);
-  useEffect(() => {
-    if (!id) return;
-    let cancelled = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let named: Sale | null = null;
-    const read = async () => {
-      if (!document.hidden) {
-        const signal = AbortSignal.timeout(TIMEOUT_MS);
-        const answer = await api.GET("/v1/reservations/{id}", { params: { path: { id } }, signal }).catch(() => null);
-        if (answer?.data && !named) {
-          const params = { path: { sale: answer.data.sale_id } };
-          const read = await api.GET("/v1/sales/{sale}", { params, signal }).catch(() => null);
-          named = read?.data ? exact<Sale>(read.data) : null;
-        }
-        if (cancelled) return;
-        const missing = answer && [404, 422].includes(answer.response.status);
-        if (answer?.data) setOrder(answer.data);
-        setSale(named);
-        setFound(answer?.data ? "yes" : missing ? "no" : "away");
-        if (missing) return;
-      }
-      timer = setTimeout(() => void read(), POLL_MS * (1 + Math.random()));
-    };
-    void read();
-    return () => {
-      cancelled = true;
-      clearTimeout(timer);
-    };
-  }, [id]);
-  return { order, sale, found };
+/** What became of the hold and of its money, in sentences. Screen readers announce the changes. */
+function State({ order, payments, standing }: { order: Reservation; payments: Payment[]; standing: Standing }) {
+  const t = useMessages().order;
+  const cancelled = standing === "order" && order.status !== "confirmed";
+  return (
+    <div className="mb-3 grid gap-1" aria-live="polite">
+      {ENDED.has(standing) && <p>{t.explained[order.status]}</p>}
+      {standing !== "none" && !cancelled && <p>{t.standings[standing]}</p>}
+      {refundsOf(payments).map(({ id, status, amount_minor, currency }) => (
+        <p key={id} className={status === "failed" ? "text-bad" : ""}>
+          {t.refunds[status](money(amount_minor, currency))}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+/** Pay for a hold: begin, or go on with the payment that was begun. */
+function Pay({
+  sale,
+  order,
+  payments,
+  again,
+}: {
+  sale: Sale;
+  order: Reservation;
+  payments: Payment[];
+  again: () => void;
+}) {
+  const { basket: t } = useMessages();
+  const providers = useProviders(costOf(sale, order) === "one");
+  const [busy, setBusy] = useState(false);
+  const [message, setMessage] = useState("");
+  const begun = payments.at(-1)?.provider;
+  if (!providers?.length || costOf(sale, order) !== "one") return null;
+  async function pay(provider: string) {
+    setBusy(true);
+    setMessage("");
+    const answer = await beginPayment(order.id, provider).catch(() => ({ data: undefined, error: undefined }));
+    setBusy(false);
+    if (answer.data) return goToPay(answer.data);
+    const problem = answer.error as Problem | undefined;
+    if (!problem || !isPaidAlready(problem))
+      setMessage(problem?.code === "provider-away" ? t.providerAway : detailOf(problem));
+    again();
+  }
+  return (
+    <>
+      <PayButtons
+        providers={begun && providers.includes(begun) ? [begun] : providers}
+        busy={busy}
+        pay={(provider) => void pay(provider)}
+      />
+      <p className="empty:hidden" aria-live="polite">
+        {message}
+      </p>
+    </>
+  );
 }

@@ -10,7 +10,7 @@ export const api = createClient<paths>({ baseUrl: API_URL });
 const REFUSED_KEY = "FlashGuard rejected this key. It may be mistyped, expired, revoked, or from another installation.";
 
 /** Calls that carry the buyer's token if this tab has one. */
-const BUYERS_CALLS = /\/v1\/(sales|reservations|waiting-list)\//;
+const BUYERS_CALLS = /\/v1\/(sales\/|reservations\/|waiting-list\/|payment-providers$)/;
 api.use({
   onRequest({ request }) {
     const token = BUYERS_CALLS.test(request.url) && !request.headers.has("Authorization") && buyer()?.token;
@@ -28,6 +28,8 @@ export type Sale = Schemas["SaleView"];
 export type Item = Schemas["ItemView"];
 export type Pool = Schemas["PoolView"];
 export type Reservation = Schemas["ReservationView"];
+export type Payment = Schemas["PaymentView"];
+export type PaymentRefund = Schemas["PaymentRefundView"];
 export type Place = Schemas["PlaceView"];
 export type Entry = Schemas["WaitingView"];
 export type System = Schemas["SystemView"];

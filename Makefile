@@ -21,7 +21,7 @@ SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
-  test pytest lint django coverage vitest tsclient programs helm contracts contract-spread schemathesis image-check \
+  test pytest lint django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
   bench bench-quick grow load chaos failovers soak docs site figures pin dist release
 
 help: ## List the targets
@@ -69,6 +69,9 @@ contract-%: $(DEV)
 
 schemathesis: $(DEV) ## Send thousands of requests that the OpenAPI contract allows or forbids: EXAMPLES=…
 	FLASHGUARD_LONG=1 EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -s tests/integration/test_schemathesis.py
+
+fuzz: $(DEV) ## Send bent streams of bytes to the server's parser and compare it with another one: SEED=… SEEDS=…
+	SEED=$(or $(SEED),0) SEEDS=$(or $(SEEDS),100000) $(BIN)/pytest -q tests/fuzz
 
 image-check: $(DEV) ## Run the Dockerfile's steps in clean roots, then every part of the image; needs root, takes minutes
 	@scripts/need --or-stop debootstrap

@@ -13,12 +13,12 @@ from flashguard.api.hot_calls import Match, match
 from flashguard.api.responses.begun import Answer
 from flashguard.api.responses.encoded import Encoded
 
-from .bounds import NOTHING, Bounded
+from .bounded import NOTHING, Bounded
 from .front_door import FrontDoor
+from .heads import NO_HEADERS
 
 MAX_CORKED_BYTES: Final = 64 * 1024
 """More than this is sent at once: gathering more gains nothing."""
-NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 
 
 class Corked:
@@ -128,6 +128,10 @@ class Wire(Bounded):
             self._held = b""
         else:
             self.begin()
+
+    def on_chunk_header(self) -> None:
+        if self._held is not None:
+            self._leave_lane(self._held)  # a chunked body may end with a trailer
 
     def on_body(self, body: bytes) -> None:
         if self._held is None:

@@ -121,7 +121,7 @@ async def test_a_viewer_that_comes_back_gets_only_what_changed_since(service):
         nothing = await events.next()
         assert (nothing.name, nothing.data["items"]) == ("stock", [])
     await service.admin("POST", f"/v1/sales/{sale}/pause")
-    for old in (first.id, "999-1", "1", "-", "x" * 60):
+    for old in (first.id, "999-1", "1", "-", "x" * 60, "1-²", "9" * 60 + "-1"):
         async with stream(service, path, {"Last-Event-ID": old}) as events:
             assert (await events.next()).name == "sale"
 

@@ -55,7 +55,7 @@ async def open_demo_sale(url: str, admin_key: str) -> None:
                 raise _refused(body)
             if msgspec.json.decode(body, type=_Status).status == "draft":
                 await _post(http, f"sales/{SALE_ID}/open", None)
-    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as problem:
+    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise DemoSaleError(f"Cannot open the demo sale: {type(problem).__name__} {problem}") from problem
 
 

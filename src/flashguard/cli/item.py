@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from flashguard.errors import FlashGuardError
+from flashguard.model.whole import whole_number
 
 from .output import console_for_tables, print_json, printable
 from .remote import Target, path_of, with_target
@@ -18,8 +19,9 @@ SkuArgument = Annotated[str, typer.Argument(help="The item.")]
 
 def _use(text: str) -> dict[str, Any]:
     """Return what `pool` or `pool:quantity` describes."""
-    pool, _, quantity = text.rpartition(":") if text.rpartition(":")[2].isdigit() else (text, "", "1")
-    return {"pool": pool, "quantity": int(quantity)}
+    pool, _, digits = text.rpartition(":")
+    quantity = whole_number(digits)
+    return {"pool": text, "quantity": 1} if quantity is None else {"pool": pool, "quantity": quantity}
 
 
 @app.command()

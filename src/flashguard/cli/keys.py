@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from flashguard.errors import FlashGuardError
+from flashguard.model.whole import whole_number
 
 from .output import PlainTable, console_for_tables, print_json, printable
 from .remote import Target, path_of, with_target
@@ -22,10 +23,10 @@ UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": DAY_SECONDS}
 
 def _seconds(text: str) -> int:
     """Return a duration such as 30m, 24h or 90d in seconds."""
-    number, unit = text[:-1], text[-1:]
-    if unit not in UNITS or not number.isdecimal():
+    number, unit = whole_number(text[:-1]), text[-1:]
+    if unit not in UNITS or number is None:
         raise FlashGuardError(f"{text!r}: write a number and s, m, h or d, as in 90d")
-    return int(number) * UNITS[unit]
+    return number * UNITS[unit]
 
 
 @app.command()

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import typer
 
 from flashguard.errors import FlashGuardError
+from flashguard.model.whole import whole_number
 
 from .output import PlainTable, console_for_tables, print_json
 from .remote import Target, path_of, with_target
@@ -123,10 +124,11 @@ def amend(
 def _lines(items: list[str]) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for text in items:
-        sku, _, quantity = text.rpartition(":")
-        if not sku or not quantity.isdecimal():
+        sku, _, digits = text.rpartition(":")
+        quantity = whole_number(digits)
+        if not sku or quantity is None:
             raise FlashGuardError(f"--item {text!r}: write sku:quantity")
-        lines.append({"sku": sku, "quantity": int(quantity)})
+        lines.append({"sku": sku, "quantity": quantity})
     return lines
 
 

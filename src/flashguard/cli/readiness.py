@@ -55,7 +55,7 @@ def _reasons(answer: bytes) -> str:
     """Return which components of a readiness answer are not ready, and why."""
     try:
         components = msgspec.json.decode(answer, type=_Readiness).components
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return "the API's answer is not a readiness report"
     bad = {name: each for name, each in components.items() if each.status not in ("ok", "degraded")}
     return "; ".join(

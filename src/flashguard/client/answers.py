@@ -125,7 +125,7 @@ def refusal(answer: Answer) -> Refused:
     if code_of(answer) in OUTCOMES:
         try:
             return _refused.decode(answer.body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             pass  # from a newer service, or from a proxy
     raise problem_of(answer)
 
@@ -230,7 +230,7 @@ def decoded(decoder: "msgspec.json.Decoder[T]", answer: Answer) -> T:
     """
     try:
         return decoder.decode(answer.body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise problem_of(answer, f"can't read the answer: {error}") from error
 
 
@@ -238,7 +238,7 @@ def code_of(answer: Answer) -> str:
     """Return the problem's code; '' if there is none."""
     try:
         return _problem.decode(answer.body).code
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 
 
@@ -246,7 +246,7 @@ def problem_of(answer: Answer, detail: str = "") -> ProblemError:
     """Return the error for an unexpected answer."""
     try:
         body = _any.decode(answer.body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         body = {}
     sentence = detail or str(body.get("detail") or f"HTTP {answer.status}")
     return ProblemError(

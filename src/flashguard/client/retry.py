@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from flashguard.errors import Code
+from flashguard.model.whole import whole_number
 
 from .answers import Answer, NoAnswer, code_of, problem_of
 
@@ -85,8 +86,9 @@ def _is_retryable(answer: Answer) -> bool:
 def _retry_after(answer: Answer) -> float | None:
     """Return the header's seconds, or its date as seconds from now (RFC 9110)."""
     text = answer.headers.get("retry-after", "").strip()
-    if text.isdigit():
-        return float(text)
+    seconds = whole_number(text)
+    if seconds is not None:
+        return float(seconds)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time())
     except ValueError:

@@ -51,7 +51,7 @@ def find_run(data_dir: Path) -> Run | None:
         run = msgspec.json.decode((data_dir / FILE_NAME).read_bytes(), type=Run)
         ours = run.data_dir_id == identity_of(data_dir)
         return run if ours and started_of(run.pid) == run.started else None
-    except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
@@ -80,7 +80,7 @@ def still_ends(data_dir: Path, part: str) -> bool:
         if run.data_dir_id != identity_of(data_dir) or find_run(data_dir) is not None:
             return False
         return part.encode() in Path(f"/proc/{run.pids[part]}/cmdline").read_bytes().split(b"\0")
-    except (OSError, KeyError, msgspec.DecodeError):
+    except (OSError, KeyError, msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 

@@ -211,6 +211,6 @@ def record_blob(record: Record) -> bytes:
 
 def _unpacked(blob: bytes, lengths: Sequence[int]) -> list[Any]:
     for length in lengths:
-        with contextlib.suppress(msgspec.MsgspecError):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             return _decode(bytes((0x90 + length,)) + blob)
     raise MemoryBroken("a record can't be read")

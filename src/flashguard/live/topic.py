@@ -23,6 +23,7 @@ from flashguard.model import (
 from flashguard.model.locations import item_and_location
 from flashguard.model.pools import drawn, located, own_stock
 from flashguard.model.rules import from_kernel
+from flashguard.model.whole import whole_number
 
 from . import sse
 from .channel import Channel
@@ -180,11 +181,10 @@ class Topic:
         if (
             self.away
             or self.spread
-            or not (epoch.isdecimal() and seq.isdecimal())
-            or int(epoch) != self.epoch
+            or whole_number(epoch) != self.epoch
+            or (last := whole_number(seq)) is None
         ):
             return self.snapshot_event()
-        last = int(seq)
         if not max(self._since, self._sale_seq) <= last <= self.seq:
             return self.snapshot_event()
         return self._stock_event([sku for sku, at in self._changed_at.items() if at > last])

@@ -97,7 +97,7 @@ class SignedService:
             if kind is None:
                 return None
             data = msgspec.json.decode(body, type=_SignedEvent).data
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Forged(f"the event can't be read: {error}") from error
         return Event(
             id=headers["webhook-id"], kind=kind, payment=data.payment_id, session=data.session,
@@ -140,5 +140,5 @@ class SignedService:
                 return msgspec.json.decode(text, type=answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ProviderAway(f"{path}: {error or type(error).__name__}") from error
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProviderAway(f"{path}: the answer can't be read: {error}") from error

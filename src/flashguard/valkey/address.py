@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
+from flashguard.model.whole import whole_number
+
 SENTINEL_PORT: Final = 26379
 PORT: Final = 6379
 NO: Final = ("0", "f", "false", "n", "no")
@@ -69,9 +71,10 @@ def _parts(url: str) -> dict[str, Any]:
         if database:
             parts["db"] = database
     if "db" in parts:
-        if not str(parts["db"]).isdigit():
+        database_number = whole_number(str(parts["db"]))
+        if database_number is None:
             raise ValueError(f"{parts['db']!r} is not a database number")
-        parts["db"] = int(parts["db"])
+        parts["db"] = database_number
     if "ssl_check_hostname" in parts:
         parts["ssl_check_hostname"] = str(parts["ssl_check_hostname"]).lower() not in NO
     return parts
@@ -146,7 +149,7 @@ def read_topology(url: str) -> Topology:
     service, _, database = path.partition("/")
     if not service:
         raise ValueError("the name under which the Sentinels know the primary is missing: …/service")
-    if database and not database.isdigit():
+    if database and whole_number(database) is None:
         raise ValueError(f"{database!r} is not a database number")
     sentinel = Address(f"{found['tls']}://localhost{more}")
     if login["password"]:

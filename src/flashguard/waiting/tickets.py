@@ -13,6 +13,7 @@ from flashguard.engine.receipts import Signer
 from flashguard.model import CustomerId, Refused, SaleId, is_str
 from flashguard.model.arguments import is_ascii, is_sale
 from flashguard.model.shards import home_shard, shard_id
+from flashguard.model.whole import whole_number
 
 LOTTERY: Final = 0
 """On a ticket, stands for the place that the seed gives it."""
@@ -22,8 +23,8 @@ TOKEN_SLACK_SECONDS: Final = 60
 
 def shard_of(sale: SaleId, ticket: str) -> SaleId:
     """Return the shard that has a ticket; the sale itself where it is not spread."""
-    number = ticket.partition("~")[2]
-    return shard_id(sale, int(number)) if number.isdecimal() else sale
+    number = whole_number(ticket.partition("~")[2])
+    return sale if number is None else shard_id(sale, number)
 
 
 class Tickets:

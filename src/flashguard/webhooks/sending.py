@@ -11,6 +11,8 @@ from aiohttp.client_proto import ResponseHandler
 from msgspec import Struct
 from yarl import URL
 
+from flashguard.model.whole import whole_number
+
 from .addresses import wrong_url
 from .messages import Message
 from .resolver import CheckedResolver, ForbiddenAddress
@@ -178,9 +180,8 @@ def _retry_after(text: str | None) -> float:
     if text is None:
         return 0.0
     try:
-        if text.strip().isdigit():
-            seconds = float(text)
-        else:
+        seconds: float | None = whole_number(text.strip())
+        if seconds is None:
             seconds = parsedate_to_datetime(text).timestamp() - time.time()
     except (ValueError, TypeError, OverflowError):
         return 0.0

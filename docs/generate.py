@@ -144,14 +144,16 @@ def calls() -> Iterator[str]:
 
 
 def access() -> Iterator[str]:
-    yield "| call | `admin` | `shop` | `read` | buyer's token | no key, in development |"
-    yield "|---|---|---|---|---|---|"
+    yield "| call | `admin` | `shop` | `read` | buyer's token | no key, in development | in the admin log |"
+    yield "|---|---|---|---|---|---|---|"
     for method, path, right in rights_of(create_app()):
         if right is None:
             if path in OPEN and path != "/openapi.json":
-                yield f"| `{method} {path}` | yes | yes | yes | yes | yes, in production too: {OPEN[path]} |"
+                open_to_all = f"yes | yes | yes | yes | yes, in production too: {OPEN[path]}"
+                yield f"| `{method} {path}` | {open_to_all} | |"
             continue
         cells = [scope in right.scopes for scope in Scope] + [right.for_buyers, right.for_anonymous]
+        cells.append(right.is_logged and method != "GET")
         yield f"| `{method} {path}` | {' | '.join('yes' if cell else '' for cell in cells)} |"
 
 

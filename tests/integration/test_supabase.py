@@ -52,7 +52,7 @@ def test_the_role_that_sells_may_delete_what_our_statements_delete_and_nothing_e
     said = re.sub(r"SECURITY DEFINER.*?\n\$\$;", "", said, flags=re.DOTALL)  # with their owner's rights
     deleted = set(re.findall(r"DELETE FROM (?:flashguard\.)?(\w+)", said))
     *_, newest = re.findall(r"relname IN \(([^)]*)\) THEN\s+EXECUTE format\('GRANT DELETE", said)
-    assert set(re.findall(r"'(\w+)'", newest)) == deleted
+    assert set(re.findall(r"'(\w+)'", newest)) == deleted - {"admin_log"}  # only its owner shortens it
 
 
 class Project:

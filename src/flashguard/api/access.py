@@ -74,7 +74,8 @@ class Right(Enum):
     READ_ORDERS = "read orders, payments and the report of a shadow", {Scope.SHOP, Scope.READ}
     CHANGE_ORDERS = "amend and cancel orders", {Scope.SHOP}
     TRANSFER = "transfer holds to another customer", {Scope.SHOP}, False, True
-    MINT_TOKENS = "mint and revoke buyers' tokens", {Scope.SHOP}
+    MINT_TOKENS = "mint buyers' tokens", {Scope.SHOP}
+    REVOKE_TOKENS = "revoke buyers' tokens", {Scope.SHOP}
     RECORD_ATTEMPTS = "record what the shop's own stock decided", {Scope.SHOP}
     READ_FACTS = "read the feed of facts", {Scope.READ}
     READ_AUDIT = "read the audit of a sale", {Scope.READ}
@@ -83,6 +84,7 @@ class Right(Enum):
     MANAGE_KEYS = "manage API keys and signing keys", set[Scope]()
     MANAGE_WEBHOOKS = "manage webhooks", set[Scope]()
     RUN_SIMULATIONS = "start, list and stop simulations", set[Scope]()
+    READ_ADMIN_LOG = "read the admin log", set[Scope]()
 
     def __init__(
         self, allows_to: str, scopes: set[Scope], for_buyers: bool = False, for_anonymous: bool = False
@@ -91,6 +93,12 @@ class Right(Enum):
         self.scopes = frozenset({Scope.ADMIN, *scopes})
         self.for_buyers = for_buyers
         self.for_anonymous = for_anonymous
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether the admin log has the calls with this right that change something: those that only `admin`
+        may make, and those with which the shop's server takes back what a buyer has."""
+        return self.scopes == {Scope.ADMIN} or self in (Right.CHANGE_ORDERS, Right.REVOKE_TOKENS)
 
     def allows(self, caller: Caller) -> bool:
         """Return whether an identified caller has this right."""

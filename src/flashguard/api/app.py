@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flashguard import __version__
+from flashguard.api.middleware.admin_log import AdminLog
 from flashguard.api.middleware.body_limit import BodyLimit, TooLarge, too_large_problem
 from flashguard.api.middleware.rate_limit import RateLimit
 from flashguard.api.middleware.strict_json import StrictJson
@@ -23,6 +24,7 @@ from flashguard.ledger import LedgerAway
 from flashguard.settings import Settings
 
 from . import components
+from .admin_log import AdminLogWriter
 from .live.lifespan import install as install_live
 from .live.lifespan import watching
 from .middleware import failures
@@ -30,6 +32,7 @@ from .openapi import contract
 from .pages.serve import install as install_pages
 from .responses import problems
 from .routes import (
+    admin_log,
     batches,
     buyer_tokens,
     events,
@@ -114,12 +117,17 @@ def create_app(
     """
     shared = shared or Shared(settings or Settings(), traces)
     settings, answers, traces, limits = shared.settings, shared.answers, shared.traces, shared.limits
+    actions = AdminLogWriter()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _connected(shared) as guard, watching(app, guard, settings):
             app.state.guard = guard
-            async with metrics.counting(app, settings), payments.offered(app, guard, settings):
+            async with (
+                actions.written_to(guard.ledger),
+                metrics.counting(app, settings),
+                payments.offered(app, guard, settings),
+            ):
                 yield
         if traces is not None:
             traces.shutdown()
@@ -162,10 +170,12 @@ def create_app(
     app.include_router(simulations.router)
     app.include_router(keys.router)
     app.include_router(buyer_tokens.router)
+    app.include_router(admin_log.router)
     app.include_router(system.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     install_pages(app, settings)
+    app.add_middleware(AdminLog, writer=actions)
     if limits.on:
         app.add_middleware(RateLimit, limits=limits, callers=app.state.callers)
     app.add_middleware(

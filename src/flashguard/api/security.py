@@ -17,6 +17,7 @@ from flashguard.model import Refused
 from flashguard.settings import Mode, Settings
 
 from .access import ANONYMOUS, UNAUTHENTICATED, Caller, Callers, Right
+from .admin_log import begin_action
 
 
 class _Bearer(SecurityBase):
@@ -54,6 +55,8 @@ class Requires:
                 raise RefusedError(UNAUTHENTICATED)
             return ANONYMOUS
         caller = await callers_of(request).find(authorization)
+        if self.right.is_logged and caller.key is not None and request.method != "GET":
+            begin_action(request, caller.key)
         if not self.right.allows(caller):
             raise RefusedError(Refused(code=Code.FORBIDDEN))
         return caller

@@ -10,9 +10,9 @@ from typer.core import TyperGroup
 
 COMMANDS: Final = (
     "up", "api", "recorder", "deliverer", "migrate", "simulate", "audit", "doctor", "recover", "bench",
-    "sale", "orders", "payments", "facts", "room", "shadow", "webhooks", "keys",
+    "sale", "orders", "payments", "facts", "room", "shadow", "webhooks", "keys", "admin-log",
 )  # fmt: skip
-"""Each is the file of this name, whose `app` is one command of the same name, or a group."""
+"""Each is the file of this name (`_` for `-`), whose `app` is one command of the same name, or a group."""
 
 
 class _Files(Mapping[str, Any]):
@@ -21,7 +21,7 @@ class _Files(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        app = import_module(f".{name}", __package__).app
+        app = import_module(f".{name.replace('-', '_')}", __package__).app
         group = typer.main.get_group(app)
         group.name = name
         return group.commands[name] if [*group.commands] == [name] else group

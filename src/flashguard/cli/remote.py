@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
@@ -22,6 +23,7 @@ from flashguard.errors import Code, ConfigurationError, FlashGuardError
 from flashguard.settings import Settings
 
 from .output import printable
+from .user import user_here
 
 TIMEOUT_SECONDS: Final = 60.0
 """For one call with all its attempts."""
@@ -199,7 +201,7 @@ class Remote:
     async def _call(
         self, method: str, path: str, body: object, file: tuple[bytes, str] | None, max_attempts: int
     ) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self.admin_key}"}
+        headers = {"Authorization": f"Bearer {self.admin_key}", "User-Agent": _agent()}
         if method in CHANGES:
             headers["Idempotency-Key"] = secrets.token_hex(16)
         sent: dict[str, Any] = {"json": body}
@@ -256,6 +258,11 @@ class Remote:
         if method in CHANGES:
             words += " The change may have taken effect: check before you retry."
         return FlashGuardError(words)
+
+
+def _agent() -> str:
+    """Return what the command line says it is: the admin log keeps it, with the user and the machine."""
+    return f"flashguard-cli/{version('flashguard')} ({user_here()})"
 
 
 def _is_retryable(problem: Exception) -> bool:

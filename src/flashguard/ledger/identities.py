@@ -7,6 +7,7 @@ from typing import Any, Final
 import asyncpg
 from msgspec import Struct
 
+from .admin_log import AdminAction, note
 from .connections import Connections
 from .sql import query
 
@@ -73,10 +74,15 @@ class Known(Struct, frozen=True):
 
 
 class IdentityBook:
-    """Reads and writes identities. Every method raises `LedgerAway` when PostgreSQL does not answer."""
+    """Reads and writes identities. Every method raises `LedgerAway` when PostgreSQL does not answer.
 
-    def __init__(self, connections: Connections) -> None:
+    Parameters:
+        action: the line of the admin log that a change writes in its own transaction.
+    """
+
+    def __init__(self, connections: Connections, action: AdminAction | None = None) -> None:
         self._connections = connections
+        self._action = action
 
     async def known(self, spare: tuple[str, bytes]) -> Known:
         """Return all identities that are valid now.
@@ -109,10 +115,12 @@ class IdentityBook:
         self, id_: str, secret: bytes, *, signs_in_seconds: float, old_end_in_seconds: float
     ) -> bool:
         """Add a signing key and give all others their end; return False if this one was added before."""
-        async with self._connections.connection() as connection:
+        async with self._connections.connection() as connection, connection.transaction():
             made = await connection.fetchval(
                 query("rotate_signing_keys"), id_, secret, signs_in_seconds, old_end_in_seconds
             )
+            if made is not None:
+                await note(connection, self._action)
         return made is not None
 
     async def has_signing_key(self, id_: str) -> bool:
@@ -122,8 +130,10 @@ class IdentityBook:
 
     async def revoke_token(self, id_: str, seconds: float) -> bool:
         """Revoke a token for the rest of its life; return False when too many are revoked already."""
-        async with self._connections.connection() as connection:
+        async with self._connections.connection() as connection, connection.transaction():
             done = await connection.fetchval(query("revoke_token"), id_, seconds, MAX_REVOKED_TOKENS)
+            if done is not None:
+                await note(connection, self._action)
         return done is not None
 
     async def create_key(
@@ -137,11 +147,13 @@ class IdentityBook:
         once: Once = ALWAYS,
     ) -> ApiKey | None:
         """Write a new key; return None when `MAX_LIVE_KEYS` are live, or when it was made before."""
-        async with self._connections.connection() as connection:
+        async with self._connections.connection() as connection, connection.transaction():
             row = await connection.fetchrow(
                 query("create_api_key"),
                 id_, name, hint, hash_, list(scopes), expires_at, MAX_LIVE_KEYS, once.key, once.body,
             )  # fmt: skip
+            if row is not None:
+                await note(connection, self._action)
         return None if row is None else _api_key(row)
 
     async def key_made(self, once: Once) -> tuple[ApiKey, bool] | None:
@@ -172,12 +184,15 @@ class IdentityBook:
             if row is None:
                 return None
             await connection.execute(query("end_rotated_api_key"), old, id_, grace_seconds)
+            await note(connection, self._action)
         return _api_key(row)
 
     async def revoke_key(self, id_: str) -> ApiKey | None:
         """End a key now; return None when there is no such key."""
-        async with self._connections.connection() as connection:
+        async with self._connections.connection() as connection, connection.transaction():
             row = await connection.fetchrow(query("revoke_api_key"), id_)
+            if row is not None:
+                await note(connection, self._action)
         return None if row is None else _api_key(row)
 
     async def keys(self, after: tuple[datetime, str] | None, limit: int) -> list[ApiKey]:

@@ -8,6 +8,30 @@
 -- is a count of minor units with its currency. Row-level security is on for every table, and the public has
 -- no rights: see let_in and close_to_public.
 
+-- A line is written once and never changed. The trigger refuses it to every role, also to the schema's owner; a role that let_in
+-- lets in may not even ask for it.
+CREATE TABLE admin_log (
+    id         text COLLATE "C" NOT NULL,             -- made before the change, so that a line that is written twice is there once
+    at         timestamptz NOT NULL,                  -- when the call came
+    actor      text COLLATE "C" NOT NULL,             -- an API key's id; `bootstrap`: FLASHGUARD_ADMIN_KEY; `cli:` and who ran a command
+    operation  text COLLATE "C" NOT NULL,             -- the call, such as `POST /v1/sales/{sale}/open`, or the command
+    target     text COLLATE "C" NOT NULL,             -- the id of what it is about; '' where it has none
+    outcome    text NOT NULL,
+    code       text,                                  -- of the problem that was answered
+    detail     jsonb NOT NULL,                        -- what the call names besides; never a secret
+    address    text,                                  -- the client's
+    agent      text,                                  -- what the client says it is
+    request_id text,
+    PRIMARY KEY (id),
+    CONSTRAINT admin_log_outcome_check CHECK (outcome = ANY (ARRAY['done', 'replayed', 'refused', 'failed']))
+);
+CREATE INDEX admin_log_by_actor ON admin_log (actor, at, id);
+CREATE INDEX admin_log_by_operation ON admin_log (operation, at, id);
+CREATE INDEX admin_log_by_target ON admin_log (target, at, id);
+CREATE INDEX admin_log_by_time ON admin_log (at, id);
+CREATE TRIGGER admin_log_is_kept BEFORE DELETE OR UPDATE ON admin_log FOR EACH ROW EXECUTE FUNCTION keep_admin_log();
+CREATE TRIGGER admin_log_is_not_emptied BEFORE TRUNCATE ON admin_log FOR EACH STATEMENT EXECUTE FUNCTION keep_admin_log();
+
 -- The amends, one row for each key, also of requests to cancel items; each with what it made of the reservation.
 CREATE TABLE amendments (
     sale_id     text COLLATE "C" NOT NULL,
@@ -1031,6 +1055,20 @@ AS $$
     WHERE p_all OR i.price_now_minor IS NOT NULL
 $$;
 
+-- keep_admin_log: refuse to change a line, and to delete one that is younger than 90 days.
+CREATE FUNCTION keep_admin_log() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = flashguard, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND OLD.at < now() - interval '90 days' THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'the admin log only grows: % is refused', TG_OP
+        USING ERRCODE = 'insufficient_privilege', HINT = 'Lines older than 90 days may be deleted.';
+END
+$$;
+
 -- let_in: let a role sell, and do no more: it can't define anything, nor read other schemas.
 CREATE FUNCTION let_in(p_role text) RETURNS void
 LANGUAGE plpgsql
@@ -1053,7 +1091,9 @@ BEGIN
             EXECUTE format('CREATE POLICY %I ON flashguard.%I TO %I USING (true) WITH CHECK (true)',
                            p_role, t.relname, p_role);
         END IF;
-        IF t.relname NOT IN ('migrations', 'installation') THEN
+        IF t.relname = 'admin_log' THEN
+            EXECUTE format('GRANT INSERT ON flashguard.%I TO %I', t.relname, p_role);
+        ELSIF t.relname NOT IN ('migrations', 'installation') THEN
             EXECUTE format('GRANT INSERT, UPDATE ON flashguard.%I TO %I', t.relname, p_role);
         END IF;
         IF t.relname IN ('webhook_endpoints', 'webhook_deliveries', 'simulations', 'signing_keys',

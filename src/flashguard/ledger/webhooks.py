@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from flashguard.errors import FlashGuardError
 
-from .connections import Connections
+from .admin_log import AdminAction, note
+from .connections import Connections, rows_of
 from .sql import query
 
 
@@ -34,10 +35,23 @@ class EndpointDisabled(FlashGuardError):
 
 
 class WebhookBook:
-    """Reads and writes webhooks. Every method raises `LedgerAway` when PostgreSQL does not answer."""
+    """Reads and writes webhooks. Every method raises `LedgerAway` when PostgreSQL does not answer.
 
-    def __init__(self, connections: Connections) -> None:
+    Parameters:
+        action: the line of the admin log that an operator's change writes in its own transaction.
+    """
+
+    def __init__(self, connections: Connections, action: AdminAction | None = None) -> None:
         self._connections = connections
+        self._action = action
+
+    async def _made(self, name: str, *args: object) -> bool:
+        """Run a change that returns a row if it changes something, with its line of the admin log."""
+        async with self._connections.connection() as connection, connection.transaction():
+            made = await connection.fetchval(query(name), *args) is not None
+            if made:
+                await note(connection, self._action)
+            return made
 
     async def create(
         self,
@@ -53,10 +67,9 @@ class WebhookBook:
     ) -> bool:
         """Write a new endpoint; return False when there are `most` already, or when this idempotency key made
         one before."""
-        made = await self._connections.value(
+        return await self._made(
             "create_webhook", id_, url, description, list(events), secret, key, body, most
         )
-        return made is not None
 
     async def created_with(self, key: str) -> asyncpg.Record | None:
         """Return id, secret and fingerprint of the endpoint that this idempotency key made."""
@@ -71,30 +84,37 @@ class WebhookBook:
         return await self._connections.row("webhooks", id_)
 
     async def change(
-        self, id_: str, url: str | None, description: str | None, events: Sequence[str] | None
+        self,
+        id_: str,
+        url: str | None,
+        description: str | None,
+        events: Sequence[str] | None,
+        *,
+        enabled: bool | None,
+        why: str,
     ) -> None:
-        """Change what is not None."""
-        await self._connections.run(
-            "change_webhook", id_, url, description, None if events is None else list(events)
-        )
+        """Change what is not None. The messages of an endpoint that is enabled are due now.
 
-    async def enable(self, id_: str) -> None:
-        """Enable an endpoint; its waiting messages are due now."""
-        await self._connections.run("enable_webhook", id_)
-
-    async def disable(self, id_: str, why: str) -> None:
-        """Disable an endpoint."""
-        await self._connections.run("disable_webhook", id_, why)
+        Parameters:
+            why: the reason that a disabled endpoint shows.
+        """
+        async with self._connections.connection() as connection, connection.transaction():
+            listed = None if events is None else list(events)
+            await connection.execute(query("change_webhook"), id_, url, description, listed)
+            if enabled is True:
+                await connection.execute(query("enable_webhook"), id_)
+            elif enabled is False:
+                await connection.execute(query("disable_webhook"), id_, why)
+            await note(connection, self._action)
 
     async def delete(self, id_: str) -> bool:
         """Delete an endpoint; return False when there was none."""
-        return await self._connections.value("delete_webhook", id_) is not None
+        return await self._made("delete_webhook", id_)
 
     async def rotate(self, id_: str, secret: str, overlap_seconds: float, key: str | None) -> bool:
         """Replace an endpoint's secret; the old one stays valid for a while. Return False when there is no
         endpoint, or when this idempotency key rotated it before."""
-        made = await self._connections.value("rotate_webhook", id_, secret, overlap_seconds, key)
-        return made is not None
+        return await self._made("rotate_webhook", id_, secret, overlap_seconds, key)
 
     async def secret(self, id_: str) -> str | None:
         """Return an endpoint's secret; None when there is no endpoint."""
@@ -130,6 +150,7 @@ class WebhookBook:
             if not enabled:
                 raise EndpointDisabled(id_)
             (row,) = await connection.fetch(query("test_event"), id_, type_, key)
+            await note(connection, self._action)
             return row, False
 
     async def replay(
@@ -143,7 +164,12 @@ class WebhookBook:
         most: int,
     ) -> int:
         """Make messages of the log due again, at most this number; return how many."""
-        return await self._connections.run("replay_deliveries", id_, deliveries, since, until, state, most)
+        async with self._connections.connection() as connection, connection.transaction():
+            status = await connection.execute(
+                query("replay_deliveries"), id_, deliveries, since, until, state, most
+            )
+            await note(connection, self._action)
+            return rows_of(status)
 
     async def enabled_endpoints(self) -> list[asyncpg.Record]:
         """Return the enabled endpoints with the secrets that are valid now."""

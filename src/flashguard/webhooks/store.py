@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from flashguard.errors import Code
 from flashguard.ledger import Ledger
+from flashguard.ledger.admin_log import AdminAction
 from flashguard.ledger.webhooks import EndpointDisabled, UnknownEndpoint, WebhookBook
 from flashguard.model import Refused, public_sale, unknown
 from flashguard.model.fingerprints import fingerprint
@@ -49,11 +50,12 @@ class Webhooks:
 
     Parameters:
         private: endpoints may be at addresses of our own network.
+        action: the line of the admin log that a change writes in its own transaction.
     """
 
-    def __init__(self, ledger: Ledger, *, private: bool) -> None:
-        self._book = WebhookBook(ledger)
-        self._private = private
+    def __init__(self, ledger: Ledger, *, private: bool, action: AdminAction | None = None) -> None:
+        self._book = WebhookBook(ledger, action)
+        self._private, self._action = private, action
 
     async def create(self, new: NewEndpoint, *, key: str | None = None) -> tuple[Endpoint, bool] | Refused:
         """Make an endpoint; only this answer has its secret.
@@ -66,6 +68,8 @@ class Webhooks:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         body = fingerprint("webhook", new.url, *new.events, new.description)
         id_, secret = f"we_{secrets.token_hex(12)}", new_secret()
+        if self._action is not None:
+            self._action.about(id_, events=new.events)
         made = await self._book.create(
             id_, new.url, new.description, new.events, secret, key=key, body=body, most=MAX_ENDPOINTS
         )
@@ -110,11 +114,7 @@ class Webhooks:
         wrong = after.wrong(private=self._private)
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        await self._book.change(id_, url, description, events)
-        if enabled is True:
-            await self._book.enable(id_)
-        elif enabled is False:
-            await self._book.disable(id_, BY_HAND)
+        await self._book.change(id_, url, description, events, enabled=enabled, why=BY_HAND)
         return await self.endpoint(id_) or unknown(Code.UNKNOWN_WEBHOOK, id_)
 
     async def delete(self, id_: str) -> bool:

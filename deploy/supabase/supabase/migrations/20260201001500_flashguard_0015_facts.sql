@@ -273,7 +273,9 @@ BEGIN
             EXECUTE format('CREATE POLICY %I ON flashguard.%I TO %I USING (true) WITH CHECK (true)',
                            p_role, t.relname, p_role);
         END IF;
-        IF t.relname NOT IN ('migrations', 'installation') THEN
+        IF t.relname = 'admin_log' THEN
+            EXECUTE format('GRANT INSERT ON flashguard.%I TO %I', t.relname, p_role);
+        ELSIF t.relname NOT IN ('migrations', 'installation') THEN
             EXECUTE format('GRANT INSERT, UPDATE ON flashguard.%I TO %I', t.relname, p_role);
         END IF;
         IF t.relname IN ('webhook_endpoints', 'webhook_deliveries', 'simulations', 'signing_keys',

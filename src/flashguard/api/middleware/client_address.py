@@ -22,6 +22,11 @@ class Addresses:
 
     def bucket(self, peer: str | None, headers: list[tuple[bytes, bytes]]) -> str:
         """Return the client as the name of a rate bucket: an IPv4 address, or an IPv6 network of 64 bits."""
+        client = self.client(peer, headers)
+        return bucket_of(client) or client
+
+    def client(self, peer: str | None, headers: list[tuple[bytes, bytes]]) -> str:
+        """Return the client's address; `unix` where it came by a unix socket."""
         client = peer or "unix"
         if self._trusted and self._is_trusted(client):
             sent = b",".join(value for name, value in headers if name == FORWARDED_FOR).decode("latin-1")
@@ -31,7 +36,7 @@ class Addresses:
                 client = hop.strip()
                 if not self._is_trusted(client):
                     break
-        return bucket_of(client) or client
+        return client
 
     def _is_trusted(self, text: str) -> bool:
         return _within(text, self._trusted)

@@ -48,7 +48,7 @@ class Limits:
     """The buckets that a request counts in; the lane and the framework share them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._addresses = Addresses(settings.trusted_proxies)
+        self.addresses = Addresses(settings.trusted_proxies)
         self._per_address = settings.rate_per_address is not None
         self.on = any((settings.rate_per_address, settings.rate_per_key, settings.rate_per_customer))
 
@@ -56,7 +56,7 @@ class Limits:
         """Return the buckets of a request whose body was not read yet."""
         found = []
         if self._per_address:
-            found.append(Bucket(RateKind.ADDRESS, self._addresses.bucket(peer, headers)))
+            found.append(Bucket(RateKind.ADDRESS, self.addresses.bucket(peer, headers)))
         if caller is not None and caller.key is not None:
             found.append(Bucket(RateKind.KEY, caller.key))
         if caller is not None and caller.customer is not None:

@@ -24,6 +24,13 @@ IN_SCHEMA: Final[dict[str, tuple[str, Any]]] = {
     "PaymentRefundView.status": ("`failed`: the provider will never make it", "done"),
     "PaymentRefundView.retried_as": ("The refund in place of this failed one; null: there is none", None),
     "PaymentRefundView.reason": ("Why the money goes back", "reservation-expired"),
+    "AdminActionView.id": ("The line's id", "act_5f0c7a1e9b3d4c2f8a6e1b7d"),
+    "AdminActionView.at": ("When the call came", NOW),
+    "AdminActionView.code": ("Code of the problem that was answered; null: none", None),
+    "AdminActionView.detail": (
+        "What the call names besides; never a secret",
+        {"sku": "sneaker", "delta": 10},
+    ),
     "AttemptBody.items": ("What the customer tried to buy", None),
     "AwayEvent.code": ("The problem's code", "recovering"),
     "AwayEvent.detail": ("What does not answer", "Valkey does not answer."),

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from flashguard.access.identities import Identities
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, TokenKind
 from flashguard.api.access import Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.idempotency import valid_key
@@ -23,7 +24,7 @@ from flashguard.settings import Settings
 
 from .dependencies import SaleParam, TokenKey, guard_of, known
 
-router = APIRouter(prefix="/v1", tags=["keys"], dependencies=[requires(Right.MINT_TOKENS)])
+router = APIRouter(prefix="/v1", tags=["keys"])
 
 MAX_KNOWN_SALES: Final = 10_000
 """Sale ids that a process remembers as existing."""
@@ -56,6 +57,7 @@ class KnownSales:
     status_code=201,
     response_model=BuyerTokenView,
     responses=problems(401, 403, 404, 422, 503),
+    dependencies=[requires(Right.MINT_TOKENS)],
 )
 async def mint(
     request: Request, sale: SaleParam, body: BuyerTokenBody, idempotency_key: TokenKey = None
@@ -101,14 +103,19 @@ async def mint(
 
 
 @router.post(
-    "/buyer-tokens/{id}/revoke", response_model=RevokedTokenView, responses=problems(401, 403, 422, 503)
+    "/buyer-tokens/{id}/revoke",
+    response_model=RevokedTokenView,
+    responses=problems(401, 403, 422, 503),
+    dependencies=[requires(Right.REVOKE_TOKENS)],
 )
 async def revoke(
     request: Request, id: Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="The token's id")]
 ) -> Response:
     """Revoke a token: immediately in this process, within seconds in every other."""
     identities: Identities = request.app.state.identities
-    if not await IdentityBook(guard_of(request).ledger).revoke_token(id, MAX_TOKEN_SECONDS):
+    if not await IdentityBook(guard_of(request).ledger, action_of(request)).revoke_token(
+        id, MAX_TOKEN_SECONDS
+    ):
         detail = "Too many revoked tokens; rotate the signing keys instead."
         return problem(Refused(code=Code.OVERLOADED, detail=detail))
     await identities.reload()

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from flashguard.api.access import Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.idempotency import valid_key
@@ -86,6 +87,9 @@ async def import_file(
     except InvalidFile as error:
         return _wrong(error)
     guard = guard_of(request)
+    action_of(request).about(
+        "", dry_run=dry_run, sales=[sale.body.id for sale in sales if sale.body is not None]
+    )
     unfit = [(sale, guard.shop.unfit(new_sale(sale.body))) for sale in sales if sale.body is not None]
     if any(why for _, why in unfit):
         return _wrong(InvalidFile((sale.where, why.detail) for sale, why in unfit if why))

@@ -7,6 +7,7 @@ from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
 
 from flashguard.api.access import Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import problems
 from flashguard.api.schemas.goods import ItemBody, ItemView
@@ -45,6 +46,7 @@ async def add_item(
 ) -> Response:
     """Add an item to a sale in any status but `closed`, also one that draws from the sale's pools."""
     [item] = items_of([body])
+    action_of(request).about(sale, sku=body.sku, price_minor=body.price_minor, stock=body.stock)
     answer = await guard_of(request).shop.items.add(known(sale), item, key=valid_key(idempotency_key))
     if isinstance(answer, Refused):
         return problem(answer)
@@ -66,6 +68,7 @@ async def change_item(
 ) -> Response:
     """Change an item's name, price or limit, or take it off sale. What is held or sold keeps its price."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
+    action_of(request).about(sale, **changes)
     answer = await guard_of(request).shop.items.change(
         known(sale), sku, key=valid_key(idempotency_key), **changes
     )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from flashguard.access.identities import Identities, new_api_key
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, SIGNS_AFTER_SECONDS, SLACK_SECONDS, new_signing_key
 from flashguard.api.access import Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import PageView, problems
 from flashguard.api.schemas.idempotency import valid_key
@@ -45,6 +46,13 @@ def _identities(request: Request) -> Identities:
 
 def _book(request: Request) -> IdentityBook:
     return IdentityBook(guard_of(request).ledger)
+
+
+def _changing(request: Request, target: str, **detail: object) -> IdentityBook:
+    """Return the book for a call that changes a key: with the call's line of the admin log."""
+    action = action_of(request)
+    action.about(target, **detail)
+    return IdentityBook(guard_of(request).ledger, action)
 
 
 def _view(key: ApiKey) -> dict[str, Any]:
@@ -92,7 +100,10 @@ async def create_key(request: Request, body: KeyBody, idempotency_key: Idempoten
     if body.expires_in_seconds is not None:
         expires_at = datetime.now(UTC) + timedelta(seconds=body.expires_in_seconds)
     scopes = list(dict.fromkeys(body.scopes))
-    made = await _book(request).create_key(new.id, body.name, new.hint, new.digest, scopes, expires_at, once)
+    book = _changing(
+        request, new.id, name=body.name, scopes=scopes, expires_in_seconds=body.expires_in_seconds
+    )
+    made = await book.create_key(new.id, body.name, new.hint, new.digest, scopes, expires_at, once)
     if made is None:
         return await _earlier_answer(request, once) or problem(TOO_MANY)
     await _identities(request).reload()
@@ -113,7 +124,7 @@ def _no_such_key(id_: str) -> Response:
 @router.post("/keys/{id}/revoke", response_model=KeyView, responses=problems(401, 403, 404, 422, 503))
 async def revoke_key(request: Request, id: IdParam) -> Response:
     """Revoke a key: immediately in this process, within seconds in every other."""
-    ended = await _book(request).revoke_key(id)
+    ended = await _changing(request, id).revoke_key(id)
     if ended is None:
         return _no_such_key(id)
     await _identities(request).reload()
@@ -136,7 +147,8 @@ async def rotate_key(
     new = new_api_key()
     grace_seconds = (body or KeyRotateBody()).grace_seconds
     once = _once(f"rotate:{id}", idempotency_key, grace_seconds)
-    made = await _book(request).rotate_key(id, new.id, new.hint, new.digest, grace_seconds, once)
+    book = _changing(request, id, rotated_to=new.id, grace_seconds=grace_seconds)
+    made = await book.rotate_key(id, new.id, new.hint, new.digest, grace_seconds, once)
     if made is None:
         return await _earlier_answer(request, once) or _no_such_key(id)
     await _identities(request).reload()
@@ -166,7 +178,7 @@ async def rotate_signing_keys(
         id_, of_other_body = (f"{made}{flag}" for flag in (("1", "0") if revoke else ("0", "1")))
         if await _book(request).has_signing_key(of_other_body):
             return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
-    rotated = await _book(request).rotate_signing_keys(
+    rotated = await _changing(request, id_, revoke=revoke).rotate_signing_keys(
         id_,
         secret,
         signs_in_seconds=0 if revoke else SIGNS_AFTER_SECONDS,

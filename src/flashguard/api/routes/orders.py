@@ -12,6 +12,7 @@ from msgspec import UNSET
 from starlette.responses import Response, StreamingResponse
 
 from flashguard.api.access import Caller, Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.hot_calls import BUY
 from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.responses.problems import problem
@@ -243,6 +244,7 @@ async def cancel_order(
     A second cancel of an order returns the same order and changes nothing; so does the same key with `items`.
     """
     items = lines_of(body.items) or None
+    action_of(request).about(id, **body.model_dump(exclude_unset=True))
     return outcome_response(
         await guard_of(request).orders.cancel(
             id, restock=body.restock, reason=body.reason, items=items, key=valid_key(idempotency_key)

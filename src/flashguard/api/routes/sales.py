@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Path, Request
 from starlette.responses import Response
 
 from flashguard.api.access import Caller, Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.hot_calls import READ_SALE
 from flashguard.api.responses.problems import problem
 from flashguard.api.sale_reads import conditions_of
@@ -123,7 +124,9 @@ async def create_sale(request: Request, body: SaleBody, idempotency_key: Idempot
     """Create a sale as a draft."""
     answer = await guard_of(request).shop.create_sale(new_sale(body), key=valid_key(idempotency_key))
     if isinstance(answer, Refused):
+        action_of(request).about(body.id or "")
         return problem(answer)
+    action_of(request).about(answer[0].id)
     return json_response(sale_view(answer[0]), 201, replayed=answer[1])
 
 
@@ -165,6 +168,7 @@ async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Res
     """Change a sale's name, times or rules. Existing holds keep theirs. Only of a draft: its items, and by
     which identities it limits what. Only a draft or a scheduled sale gets a waiting room."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
+    action_of(request).about(sale, fields=sorted(changes))
     if body.items is not None:
         changes["items"] = items_of(body.items)
     if body.limits is not None:
@@ -237,6 +241,7 @@ async def restock(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Change an item's stock by `delta`, or to the `stock` that was counted; never below held + sold."""
+    action_of(request).about(sale, **body.model_dump(exclude_unset=True))
     answer = await guard_of(request).shop.restock(
         known(sale), sku, body.delta, body.reason,
         stock=body.stock, location=body.location, key=valid_key(idempotency_key),
@@ -260,6 +265,7 @@ async def restock_pool(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Change a pool's stock by `delta`, or to the `stock` that was counted; never below held + sold."""
+    action_of(request).about(sale, **body.model_dump(exclude_unset=True))
     answer = await guard_of(request).shop.restock_pool(
         known(sale), pool, body.delta, body.reason, stock=body.stock, key=valid_key(idempotency_key)
     )

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from flashguard.api.access import Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.responses.event_stream import EventStream
 from flashguard.api.responses.problems import RefusedError, problem
 from flashguard.api.schemas.answers import problems
@@ -72,9 +73,11 @@ async def start(request: Request, body: SimulationBody, idempotency_key: Idempot
         return problem(Refused(code=Code.FORBIDDEN, detail=detail))
     strategies = tuple(dict.fromkeys(body.strategies))
     id_ = None if key is None else guard_of(request).signer.id_of_key(IdKind.SIMULATION, key)
+    action_of(request).about("", buyers=body.buyers, stock=body.stock, strategies=strategies)
     progress, replayed = await desk_of(request).start(
         body.buyers, body.stock, strategies, own_url(request), retry_id=id_
     )
+    action_of(request).about(progress.id)
     return json_response(progress.view(), 202, replayed=replayed)
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from flashguard.api.access import Right
+from flashguard.api.admin_log import action_of
 from flashguard.api.responses.problems import problem
 from flashguard.api.schemas.answers import PageView, problems
 from flashguard.api.schemas.bodies import RequestBody
@@ -121,6 +122,13 @@ def _webhooks(request: Request) -> Webhooks:
     return Webhooks(guard_of(request).ledger, private=private)
 
 
+def _changing(request: Request, **detail: object) -> Webhooks:
+    """Return what manages endpoints for a call that changes one: with the call's line of the admin log."""
+    private, action = request.app.state.settings.webhook_private_addresses, action_of(request)
+    action.about(action.target, **detail)
+    return Webhooks(guard_of(request).ledger, private=private, action=action)
+
+
 def _made(answer: tuple[Endpoint, bool] | Refused, status: int) -> Response:
     if isinstance(answer, Refused):
         return problem(answer)
@@ -135,7 +143,7 @@ async def create_webhook(
     new = NewEndpoint(
         url=body.url, events=tuple(dict.fromkeys(body.events or EVENT_TYPES)), description=body.description
     )
-    return _made(await _webhooks(request).create(new, key=valid_key(idempotency_key)), 201)
+    return _made(await _changing(request).create(new, key=valid_key(idempotency_key)), 201)
 
 
 @router.get("", response_model=WebhooksView, responses=problems(401, 403, 503))
@@ -154,7 +162,7 @@ async def read_webhook(request: Request, id: IdParam) -> Response:
 @router.patch("/{id}", response_model=WebhookView, responses=problems(401, 403, 404, 422, 503))
 async def change_webhook(request: Request, id: IdParam, body: WebhookPatch) -> Response:
     """Change an endpoint. Enabling it again delivers the messages that still wait for it."""
-    answer = await _webhooks(request).change(
+    answer = await _changing(request, fields=sorted(body.model_fields_set)).change(
         id, url=body.url, description=body.description, enabled=body.enabled,
         events=None if body.events is None else tuple(dict.fromkeys(body.events)),
     )  # fmt: skip
@@ -166,7 +174,7 @@ async def delete_webhook(request: Request, id: IdParam) -> Response:
     """Delete an endpoint and the messages that wait for it."""
     return (
         Response(status_code=204)
-        if await _webhooks(request).delete(id)
+        if await _changing(request).delete(id)
         else problem(unknown(Code.UNKNOWN_WEBHOOK, id))
     )
 
@@ -177,7 +185,8 @@ async def rotate_webhook_secret(
 ) -> Response:
     """Give an endpoint a new secret, shown once. For `overlap_seconds` messages carry signatures of both."""
     overlap = (body or RotateBody()).overlap_seconds
-    answer = await _webhooks(request).rotate(id, overlap_seconds=overlap, key=valid_key(idempotency_key))
+    webhooks = _changing(request, overlap_seconds=overlap)
+    answer = await webhooks.rotate(id, overlap_seconds=overlap, key=valid_key(idempotency_key))
     return _made(answer, 200)
 
 
@@ -207,7 +216,7 @@ async def send_test_event(request: Request, id: IdParam, idempotency_key: Idempo
 
     One at a time: while a test event waits, the answer is that event, sent immediately if it failed before.
     """
-    answer = await _webhooks(request).test(id, key=valid_key(idempotency_key))
+    answer = await _changing(request).test(id, key=valid_key(idempotency_key))
     if isinstance(answer, Refused):
         return problem(answer)
     return json_response(answer[0], 202, replayed=answer[1])
@@ -216,7 +225,7 @@ async def send_test_event(request: Request, id: IdParam, idempotency_key: Idempo
 @router.post("/{id}/replay", response_model=ReplayView, responses=problems(401, 403, 404, 422, 503))
 async def replay_webhook(request: Request, id: IdParam, body: ReplayBody) -> Response:
     """Deliver messages of the log again, at most 10,000; their ids stay the same."""
-    count = await _webhooks(request).replay(
+    count = await _changing(request, fields=sorted(body.model_fields_set)).replay(
         id, deliveries=body.deliveries, since=body.since, until=body.until, state=body.state
     )
     return problem(unknown(Code.UNKNOWN_WEBHOOK, id)) if count is None else json_response({"replayed": count})

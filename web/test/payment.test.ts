@@ -77,7 +77,7 @@ function follow(hold: Reservation, payments: Payment[], back: Back | null = null
     data: path.endsWith("/payments") ? { data: payments } : path.includes("/sales/") ? { id: "drop" } : hold,
     response: { status: 200 },
   })) as never);
-  const polls = () => get.mock.calls.filter(([path]) => path === "/v1/reservations/{id}").length;
+  const polls = () => get.mock.calls.filter((call: unknown[]) => call[0] === "/v1/reservations/{id}").length;
   const hook = renderHook(() => useOrder("drop.1", back));
   return { ...hook, polls, wait: (ms: number) => act(async () => void (await vi.advanceTimersByTimeAsync(ms))) };
 }

@@ -57,7 +57,8 @@ test("a refund that another took the place of is not shown", () => {
 test("a hold costs nothing, an amount, or several currencies", () => {
   const sale = (...prices: [number, string][]) =>
     ({ items: prices.map(([price_minor, currency], at) => ({ sku: `${at}`, price_minor, currency })) }) as Sale;
-  const both = { items: [{ sku: "0", quantity: 1 }, { sku: "1", quantity: 1 }] } as unknown as Reservation; // prettier-ignore
+  const items = ["0", "1"].map((sku) => ({ sku, quantity: 1 }));
+  const both = { items } as unknown as Reservation;
   expect(costOf(sale([0, "EUR"], [0, "USD"]), both)).toBe("free");
   expect(costOf(sale([1, "EUR"], [0, "EUR"]), both)).toBe("one");
   expect(costOf(sale([1, "EUR"], [1, "USD"]), both)).toBe("several");

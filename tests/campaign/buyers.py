@@ -65,7 +65,7 @@ class Clients:
                 headers["Authorization"] = f"Bearer {ADMIN_KEY}"
         started = time.monotonic()
         word, status, id_, replayed, expires_in = UNANSWERED, 0, "", False, 0.0
-        located: tuple[tuple[str, int], ...] = ()
+        at: tuple[tuple[str, int], ...] = ()
         try:
             async with self._http.post(f"{self._stack.url}/v1/{path}", json=body, headers=headers) as answer:
                 status, raw = answer.status, await answer.read()
@@ -74,14 +74,14 @@ class Clients:
             if status < 300:
                 word = "restocked" if ask.verb == "restock" else seen["status"]
                 id_ = seen.get("id", "")
-                located = _located(seen)
+                at = located(seen)
                 if seen.get("expires_at"):
                     expires_in = datetime.fromisoformat(seen["expires_at"]).timestamp() - time.time()
             else:
                 word = seen["code"]
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             word = UNANSWERED
-        told = Told(ask, started, time.monotonic(), word, status, id_, replayed, expires_in, phase, located)
+        told = Told(ask, started, time.monotonic(), word, status, id_, replayed, expires_in, phase, at)
         self.history.told.append(told)
         return told
 
@@ -194,7 +194,7 @@ def _items(ask: Ask) -> list[dict[str, Any]]:
     ]
 
 
-def _located(seen: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+def located(seen: dict[str, Any]) -> tuple[tuple[str, int], ...]:
     """Return the units at each location that an answer about a reservation says."""
     return tuple(
         (counter_at(line["sku"], each["location"]), each["quantity"])

@@ -1,12 +1,11 @@
 """Runs rounds one after the other on one installation: sell, fault, heal, wait for the end, compare."""
 
 import asyncio
-import json
 import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -14,19 +13,17 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from flashguard.engine.receipts import IdKind, Signer
-from flashguard.model import CustomerId, SaleId
-from flashguard.model.locations import counter_at, item_and_location
-from flashguard.model.shards import home_shard, shard_id
+from flashguard.engine.receipts import Signer
 from tests.campaign.buyers import Clients
 from tests.campaign.checker import Violation, check
 from tests.campaign.goods import new_history, sale_body
-from tests.campaign.history import Counters, History, Ledger, Record, Row
+from tests.campaign.history import Counters, History, Ledger, Record
 from tests.campaign.linearize import Verdict
 from tests.campaign.nemesis import KILL, fault_of
 from tests.campaign.operations import decide, failures
 from tests.campaign.plan import MEASURED_FROM_STRIKE, Plan
 from tests.campaign.processes import hit
+from tests.campaign.reading import counters_of, record_of, row_of, short_ids, with_stock_of_locations
 from tests.campaign.scene import AnyStack, Scene
 from tests.campaign.up_stack import ADMIN_KEY, until_ready
 
@@ -110,7 +107,7 @@ class Lane:
             await self._sell(the, history, scene, steps, result)
             ledger, short_id = await self._quiet(history, the.spread)
             result.violations += check(history, ledger, short_id, memory_forgets=the.memory_forgets)
-            record = _record(the, history, ledger, short_id)
+            record = record_of(the, history, ledger, short_id)
             result.violations += await self._decide(record, result)
             self._notes.keep_record(the, record)
             result.violations += await self._replay(the, history, ledger)
@@ -222,7 +219,7 @@ class Lane:
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             seen = await self._call("GET", f"sales/{history.sale}")
-            memory = _counters(seen)
+            memory = counters_of(seen)
             ledger, secret = await self._read_ledger(history, memory)
             settled = ledger.items == memory and not any(item.held for item in memory.values())
             if settled or time.monotonic() > deadline:
@@ -232,7 +229,7 @@ class Lane:
         ledger = msgspec.structs.replace(
             ledger, audit_ok=report["ok"], audit=None if report["ok"] else report
         )
-        return ledger, _short_ids(history, Signer(secret), spread)
+        return ledger, short_ids(history, Signer(secret), spread)
 
     async def _read_ledger(self, history: History, memory: dict[str, Counters]) -> tuple[Ledger, str]:
         connection = await asyncpg.connect(self.stack.database_url, timeout=10)
@@ -252,8 +249,8 @@ class Lane:
         finally:
             await connection.close()
         return Ledger(
-            rows=tuple(map(_row, rows)),
-            items=_with_stock_of_locations(
+            rows=tuple(row_of(dict(row)) for row in rows),
+            items=with_stock_of_locations(
                 {r["sku"]: Counters(r["stock"], r["held"], r["sold"]) for r in items}, history
             ),
             memory=memory,
@@ -285,63 +282,6 @@ class Lane:
 
             await asyncio.gather(*map(once, again))
         return found
-
-
-def _short_ids(history: History, signer: Signer, spread: int) -> Callable[[str], str]:
-    """Return the reservation id of a key: in a spread sale, the key of its customer at the home shard."""
-    customers = {told.ask.key: told.ask.customer for told in history.told}
-
-    def short_id(key: str) -> str:
-        sale = SaleId(history.sale)
-        if spread == 1:
-            return signer.short_id(IdKind.RESERVATION, sale, key)
-        customer = CustomerId(customers[key])
-        part = shard_id(sale, home_shard(customer, spread))
-        return signer.short_id(IdKind.RESERVATION, part, key, customer=customer)
-
-    return short_id
-
-
-def _record(the: Plan, history: History, ledger: Ledger, short_id: Callable[[str], str]) -> Record:
-    keys = {told.ask.key for told in history.told if told.ask.verb in ("hold", "buy")}
-    ids = {key: short_id(key) for key in sorted(keys)}
-    return Record(history, ledger, ids, the.memory_forgets)
-
-
-def _pairs(flat: list[Any]) -> tuple[tuple[str, int], ...]:
-    return tuple(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _counters(sale: dict[str, Any]) -> dict[str, Counters]:
-    """Return memory's counters of a sale: its items, its pools, and its items at each location."""
-    found = {}
-    for each in (*sale["items"], *sale["pools"]):
-        name = each.get("sku") or each["id"]
-        found[name] = Counters(each["stock"], each["held"], each["sold"])
-        for at in each.get("locations") or ():
-            found[counter_at(name, at["id"])] = Counters(at["stock"], at["held"], at["sold"])
-    return found
-
-
-def _row(row: asyncpg.Record) -> Row:
-    lines, located = _pairs(json.loads(row["lines"])), _located(row["details"])
-    return Row(row["id"], row["customer"], row["status"], lines, row["sale_id"], located)
-
-
-def _located(details: str | None) -> tuple[tuple[str, int], ...]:
-    """Return the units at each location that the ledger's details of a reservation say."""
-    takes = json.loads(details).get("takes") or [] if details else []
-    return tuple((name, units) for name, units in _pairs(takes) if item_and_location(name)[1] is not None)
-
-
-def _with_stock_of_locations(items: dict[str, Counters], history: History) -> dict[str, Counters]:
-    """Return the ledger's counters, with the stock of an item that is at locations as memory tells it: their
-    sum. In the ledger its own is beyond any sum."""
-    for sku, counters in history.located.items():
-        if sku in items:
-            stock = sum(items[counter].stock for counter in counters if counter in items)
-            items[sku] = msgspec.structs.replace(items[sku], stock=stock)
-    return items
 
 
 def _figures(result: Result, history: History, ledger: Ledger, short_id: Any) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +59,7 @@ OF_ONE_REQUEST: Final = frozenset((Verb.LOAD, Verb.FENCE, Verb.UNFENCE, Verb.ANN
 """Verbs whose calls carry one request, and name no sale by its index."""
 
 
+@cache
 def script_source(verb: Verb) -> str:
     """Return the script of a verb as the server runs it: its file with the included files in place."""
     return _with_includes(f"{verb}.lua")

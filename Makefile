@@ -13,6 +13,7 @@ NOT_ON_LAMBDA := uvicorn h11 typer rich click shellingham markdown-it-py mdurl p
 
 SEED ?= $(shell date +%s)
 ROUNDS ?= 43
+SEEDS ?= 500
 MIXED ?= 18
 MINUTES ?= 30
 EXAMPLES ?= 60
@@ -22,7 +23,7 @@ SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
   test pytest lint django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
-  bench bench-quick grow load chaos failovers soak docs site figures pin dist release
+  bench bench-quick grow load sim chaos failovers soak docs site figures pin dist release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +49,7 @@ lint: $(DEV) ## Check style, types and the import contract
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/mypy
-	$(BIN)/mypy -p tests.campaign
+	$(BIN)/mypy -p tests.campaign -p tests.simulation
 	$(BIN)/lint-imports
 
 coverage: setup ## Run every test and require 90 % of lines and branches; a third slower
@@ -100,6 +101,9 @@ grow: $(DEV) ## Simulate growth to a million buyers per second, from the costs t
 	$(BIN)/python -m bench.grow_simulated
 
 ##@ Hurt
+
+sim: $(DEV) ## Simulate whole installations, faults and all, in virtual time and replayable: SEED=… SEEDS=…
+	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --quiet
 
 chaos: $(DEV) ## Break real servers while buyers buy, and check every promise: SEED=… ROUNDS=… MIXED=…
 	$(BIN)/python -m tests.campaign.campaign --seed $(SEED) --rounds $(ROUNDS)

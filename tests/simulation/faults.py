@@ -1,0 +1,186 @@
+"""What goes wrong in a run: which faults, when and for how long, all from the seed."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from tests.simulation.valkey import FULL, READ_ONLY
+
+if TYPE_CHECKING:
+    from tests.simulation.processes import Process
+    from tests.simulation.shop import Shop
+
+Fault = Callable[["Shop", random.Random], Awaitable[None]]
+
+
+async def kill_api(shop: "Shop", rng: random.Random) -> None:
+    await _kill(shop, rng.choice(shop.apis), rng)
+
+
+async def kill_recorder(shop: "Shop", rng: random.Random) -> None:
+    await _kill(shop, rng.choice(shop.recorders), rng)
+
+
+async def kill_recorders(shop: "Shop", rng: random.Random) -> None:
+    await asyncio.gather(*(_kill(shop, each, rng) for each in shop.recorders))
+
+
+async def _kill(shop: "Shop", process: "Process", rng: random.Random) -> None:
+    process.kill()
+    await asyncio.sleep(rng.uniform(0.05, 2.0))
+    if not process.is_alive:
+        process.start()
+
+
+async def stop_process(shop: "Shop", rng: random.Random) -> None:
+    """A process gets no processor for a while."""
+    rng.choice([*shop.apis, *shop.recorders]).pause(rng.choice([0.1, 1.0, 3.0, 6.0]) * rng.random())
+
+
+async def recorder_leaves(shop: "Shop", rng: random.Random) -> None:
+    """A recorder hands over and ends, and another one starts in its place."""
+    process = rng.choice(shop.recorders)
+    if process.recorder is None or process.loop is None:
+        return
+    process.loop.call_soon(process.recorder.leave)
+    await asyncio.sleep(rng.uniform(0.5, 6.0))
+    process.kill()
+    process.start()
+
+
+async def cut_valkey(shop: "Shop", rng: random.Random) -> None:
+    """Some connections to Valkey are cut."""
+    for link in list(shop.primary.links):
+        if rng.random() < 0.5:
+            link.cut("cut")
+
+
+async def cut_postgres(shop: "Shop", rng: random.Random) -> None:
+    for link in list(shop.postgres.links):
+        if rng.random() < 0.5:
+            link.cut("cut")
+
+
+async def stall_links(shop: "Shop", rng: random.Random) -> None:
+    """Packets of some connections are lost for a while."""
+    for link in [*shop.primary.links, *shop.postgres.links]:
+        if rng.random() < 0.4:
+            link.stall(rng.uniform(0.05, 4.0), up=rng.random() < 0.5)
+
+
+async def hang_valkey(shop: "Shop", rng: random.Random) -> None:
+    shop.primary.hangs_until = shop.world.now + rng.uniform(0.1, 4.0)
+
+
+async def hang_postgres(shop: "Shop", rng: random.Random) -> None:
+    shop.postgres.hangs_until = shop.world.now + rng.uniform(0.1, 8.0)
+
+
+async def restart_valkey(shop: "Shop", rng: random.Random) -> None:
+    """Valkey ends and comes back with all that it answered."""
+    server = shop.primary
+    server.is_down = True
+    server.cut_all("valkey ends")
+    await asyncio.sleep(rng.uniform(0.05, 2.0))
+    server.restart()
+    server.is_down = False
+
+
+async def restart_postgres(shop: "Shop", rng: random.Random) -> None:
+    server = shop.postgres
+    server.is_down = True
+    server.cut_all("postgres ends")
+    await asyncio.sleep(rng.uniform(0.05, 2.0))
+    server.is_down = False
+
+
+async def slow_postgres(shop: "Shop", rng: random.Random) -> None:
+    shop.postgres.slow_seconds = rng.choice([0.02, 0.2, 2.0]) * rng.random()
+    await asyncio.sleep(rng.uniform(0.2, 2.0))
+    shop.postgres.slow_seconds = 0.0
+
+
+async def refused_writes(shop: "Shop", rng: random.Random) -> None:
+    """Valkey is full, or has become a replica, for a while."""
+    server = shop.primary
+    server.refuses = rng.choice([READ_ONLY, FULL])
+    await asyncio.sleep(rng.uniform(0.05, 1.5))
+    server.refuses = b""
+
+
+async def deaf(shop: "Shop", rng: random.Random) -> None:
+    """Announcements get lost for a while."""
+    shop.primary.deaf = rng.choice([0.3, 1.0])
+    await asyncio.sleep(rng.uniform(0.2, 2.0))
+    shop.primary.deaf = 0.0
+
+
+async def flush_memory(shop: "Shop", rng: random.Random) -> None:
+    """Valkey loses everything."""
+    server = shop.primary
+    if rng.random() < 0.5:
+        server.is_down = True
+        server.cut_all("valkey ends without its data")
+    server.restore([])
+    await asyncio.sleep(rng.uniform(0.0, 0.5))
+    server.is_down = False
+
+
+async def older_memory(shop: "Shop", rng: random.Random) -> None:
+    """Valkey falls back to an older copy of itself."""
+    server = shop.primary
+    copy = server.snapshot()
+    await asyncio.sleep(rng.choice([0.01, 0.1, 1.0]) * rng.random())
+    server.cut_all("valkey falls back")
+    server.restore(copy)
+
+
+async def stale_replica(shop: "Shop", rng: random.Random) -> None:
+    """A replica that lags is promoted; the old primary goes on serving those who have not heard of it."""
+    old, new = shop.primary, shop.replica
+    copy = old.snapshot()
+    await asyncio.sleep(rng.choice([0.002, 0.05, 0.5]) * rng.random())
+    new.restore(copy)
+    new.is_down = False
+    new.hangs_until = 0.0
+    new.skew_seconds = rng.choice([0.0, 0.0, 0.2, -0.2]) * rng.random()
+    shop.primary, shop.replica = new, old
+    shop.world.note(new.name, "is promoted")
+    await asyncio.sleep(rng.choice([0.0, 0.02, 0.8]) * rng.random())
+    old.is_down = True
+    old.cut_all("demoted")
+    old.refuses = b""
+
+
+async def ledger_falls_back(shop: "Shop", rng: random.Random) -> None:
+    """An asynchronous standby of the ledger is promoted."""
+    shop.postgres.world.note("postgres", "the standby has come as far as this")
+    shop.servers.copies.save("older")
+    await asyncio.sleep(rng.choice([0.01, 0.1, 1.0]) * rng.random())
+    shop.postgres.is_down = True
+    shop.postgres.cut_all("failover")
+    await asyncio.sleep(rng.uniform(0.0, 0.5))
+    shop.servers.copies.restore("older")
+    shop.postgres.is_down = False
+
+
+FORGETTING: Final = frozenset((flush_memory, older_memory, stale_replica))
+"""Memory may lose its newest entries."""
+KINDS: Final[dict[str, list[Fault]]] = {
+    "nothing is forgotten": [
+        kill_api, kill_api, kill_recorder, kill_recorder, kill_recorders, stop_process, stop_process,
+        recorder_leaves, cut_valkey, cut_postgres, stall_links, hang_valkey, hang_postgres, restart_valkey,
+        restart_postgres, slow_postgres, refused_writes, deaf,
+    ],
+    "memory forgets": [
+        flush_memory, older_memory, stale_replica, flush_memory, older_memory, stale_replica, kill_api,
+        kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links, hang_postgres, slow_postgres,
+        deaf, restart_postgres, cut_valkey,
+    ],
+    "the ledger falls back": [
+        ledger_falls_back, ledger_falls_back, kill_api, kill_recorder, stop_process, cut_valkey,
+        restart_valkey, deaf, stall_links, cut_postgres, kill_recorders,
+    ],
+}  # fmt: skip
+"""Memory and the ledger do not both go back in one run: what only both had is then lost, as documented."""

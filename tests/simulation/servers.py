@@ -1,0 +1,74 @@
+"""The real servers under all runs: a PostgreSQL with a migrated ledger, and a Valkey without a disk."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from flashguard.embedded import EmbeddedPostgres
+from flashguard.embedded.valkey import find_valkey
+from flashguard.ledger import Ledger
+from tests.simulation import ledger_clock
+from tests.simulation.copies import Copies
+from tests.simulation.postgres import Backends
+from tests.simulation.valkey import Ears, Wire
+
+PARTITIONS: Final = 2
+SECRET: Final = "00" * 32
+START_SECONDS: Final = 20.0
+
+
+class Servers:
+    """What runs use."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        socket = folder / "valkey.sock"
+        self.wires = [Wire(socket, 0), Wire(socket, 1)]
+        self.ears = Ears(socket)
+        host = parse_qs(urlsplit(database_url).query)["host"][0]
+        postgres = Path(host) / ".s.PGSQL.5432"
+        self.backends = Backends(postgres)
+        ledger_clock.install(self.backends.own)
+        self.copies = Copies(self.backends.own)
+        self.copies.save("empty")
+
+    def reset(self) -> None:
+        """Empty everything for the next run."""
+        for wire in self.wires:
+            wire.ask("FLUSHDB")
+        self.copies.reset()
+
+
+@contextlib.asynccontextmanager
+async def started() -> AsyncIterator[Servers]:
+    """Start the servers in a folder of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="fg-sim-", dir="/tmp"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
+    valkey = subprocess.Popen(
+        [find_valkey(), "--port", "0", "--unixsocket", folder / "valkey.sock", "--save", "",
+         "--appendonly", "no", "--hash-seed", "simulation", "--dir", folder, "--databases", "2"],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with EmbeddedPostgres(folder / "data") as postgres:
+            ledger = await Ledger.connect(postgres.url)
+            await ledger.migrate(PARTITIONS)
+            async with ledger.connection() as connection:
+                await connection.execute(f"UPDATE flashguard.installation SET secret = '{SECRET}'")
+                await connection.execute("ALTER ROLE flashguard SET synchronous_commit = off")
+            await ledger.close()
+            deadline = time.monotonic() + START_SECONDS
+            while not (folder / "valkey.sock").exists():
+                assert time.monotonic() < deadline, "Valkey does not start"
+                await asyncio.sleep(0.02)
+            yield Servers(folder, postgres.url)
+    finally:
+        valkey.kill()
+        valkey.wait()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,274 @@
+"""One run: a whole installation in a world, its buyers, its faults, and what must be true in the end."""
+
+import asyncio
+import logging
+import random
+import traceback
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from flashguard import FlashGuard
+from flashguard.engine.receipts import Signer
+from flashguard.kernel.errors import MemoryAway
+from flashguard.ledger import LedgerAway
+from flashguard.settings import Settings
+from tests.campaign.checker import Violation, check
+from tests.campaign.goods import new_history
+from tests.campaign.history import Ledger
+from tests.campaign.linearize import Verdict
+from tests.campaign.operations import decide, failures
+from tests.campaign.plan import Plan
+from tests.campaign.plan import plan as campaign_plan
+from tests.campaign.reading import short_ids
+from tests.simulation.buyers import SimulatedClients
+from tests.simulation.faults import FORGETTING, KINDS, Fault
+from tests.simulation.network import Network
+from tests.simulation.postgres import Postgres
+from tests.simulation.processes import Api, NoAnswer, Process, RecorderProcess, ServerError
+from tests.simulation.sales import new_sale
+from tests.simulation.servers import PARTITIONS, SECRET, Servers
+from tests.simulation.state import counters_in_memory, read_ledger
+from tests.simulation.valkey import Valkey
+from tests.simulation.virtual import Virtual, real_seconds
+from tests.simulation.world import Stuck, World
+
+READY_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 60.0
+STEPS_OF_SEARCH: Final = 30_000
+REPLAYS_MOST: Final = 20
+VALKEY: Final = "/simulation/valkey.sock"
+POSTGRES: Final = "/simulation"
+
+
+class Result(Struct):
+    """What became of one seed."""
+
+    seed: str
+    trace: str
+    violations: list[Violation]
+    kind: str
+    faults: list[str]
+    seconds: float
+    simulated_seconds: float
+    answers: Counter[str]
+    events: list[str]
+    steps: int
+    undecided: int = 0
+
+
+class Defects(logging.Handler):
+    """Collects what the code itself says should not happen: exceptions in the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+        self.world: World | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.world is not None:
+            self.world.note("log", record.getMessage()[:200])
+        if record.exc_info and record.exc_info[1] is not None:
+            lines = traceback.format_exception(record.exc_info[1])
+            self.found.append(f"{record.getMessage()}: {''.join(lines)[-1500:]}")
+
+
+class Shop:
+    """The installation of one seed."""
+
+    def __init__(self, servers: Servers, seed: str) -> None:
+        self.servers, self.seed = servers, seed
+        self.world = World(seed)
+        self.rng = random.Random(f"{seed} shop")
+        self.network = Network(self.world)
+        self.postgres = Postgres(self.world, servers.backends)
+        self.primary = Valkey(self.world, "valkey-a", servers.wires[0], servers.ears)
+        self.replica = Valkey(self.world, "valkey-b", servers.wires[1], servers.ears)
+        self.replica.is_down = True
+        self.network.servers[VALKEY] = lambda _: self.primary
+        self.network.servers[f"{POSTGRES}/.s.PGSQL.5432"] = lambda _: self.postgres
+        rng = self.rng
+        self.world.latency = rng.choice([0.0001, 0.0005, 0.003])
+        self.settings = Settings(
+            redis_url=f"unix://{VALKEY}",
+            database_url=f"postgresql://flashguard@/flashguard?host={POSTGRES}",
+            group_entries=rng.choice([1, 3, 16, 256]),
+            max_batch=rng.choice([1, 4, 64]),
+            journal_tail_seconds=rng.choice([5.0, 60.0]),
+        )
+        self.apis = [Api(self.world, self.network, f"api-{n}", self.settings) for n in range(2)]
+        recorders = rng.choice([1, 2, 2])
+        self.recorders = [
+            RecorderProcess(self.world, self.network, f"recorder-{n}", self.settings)
+            for n in range(recorders)
+        ]
+        self.kind = rng.choice([*KINDS, "nothing is forgotten"])
+        self.plan = _plan(seed, rng)
+        self.history = new_history("sale", self.plan)
+        self.faults = [rng.choice(KINDS[self.kind]) for _ in range(rng.choice([0, 1, 1, 2, 3, 4]))]
+        self.memory_forgets = any(fault in FORGETTING for fault in self.faults)
+        self.clients = SimulatedClients(
+            self.plan, self.history, self.apis, random.Random(f"{seed} buyers"),
+            loses=rng.choice([0.0, 0.0, 0.02]), doubles=rng.choice([0.0, 0.1]),
+        )  # fmt: skip
+        self.clients.pace_seconds = rng.choice([0.05, 0.12, 0.3])
+        self.violations: list[Violation] = []
+        self.undecided = 0
+
+    @property
+    def processes(self) -> list[Process]:
+        return [*self.apis, *self.recorders]
+
+    def run(self, defects: Defects) -> Result:
+        """Run the seed to its end."""
+        started = real_seconds()
+        self.servers.reset()
+        random.seed(f"{self.seed} process")
+        Virtual.entropy = random.Random(f"{self.seed} entropy")
+        defects.found.clear()
+        defects.world = self.world
+        loop = self.world.loop("harness")
+        main = loop.create_task(self._main())
+        try:
+            self.world.run(main.done)
+            main.result()
+        except Stuck as error:
+            self.violations.append(Violation("stuck", str(error)))
+        except Exception as error:
+            text = "".join(traceback.format_exception(error))
+            self.violations.append(Violation("harness or recovery failed", text[-2500:]))
+        defects.world = None
+        self.violations += [Violation("defect", what) for what in defects.found]
+        result = Result(
+            self.seed, self.world.trace, self.violations, self.kind,
+            [fault.__name__ for fault in self.faults], real_seconds() - started, self.world.now,
+            Counter(told.word for told in self.history.told), list(self.world.events), self.world.steps,
+            self.undecided,
+        )  # fmt: skip
+        for server in (self.primary, self.replica, self.postgres):
+            server.is_down = True
+            server.cut_all("the run is over")
+        self.world.tape = None
+        self.world.end()
+        self.postgres.end()
+        return result
+
+    async def _main(self) -> None:
+        for process in self.processes:
+            process.start()
+        await self._until_ready()
+        await self._open_sale()
+        shopping = asyncio.ensure_future(self.clients.shop())
+        lasts = self.rng.uniform(0.5, 4.0)
+        faults = [asyncio.ensure_future(self._fault(fault, lasts)) for fault in self.faults]
+        await asyncio.sleep(lasts)
+        for fault in faults:
+            await fault
+        await self._heal()
+        self.clients.loses = 0.0
+        await asyncio.sleep(self.rng.uniform(0.0, 0.5))
+        self.clients.closing = True
+        await shopping
+        ledger = await self._quiet()
+        self._judge(ledger)
+        await self._replay()
+
+    async def _fault(self, fault: Fault, lasts: float) -> None:
+        rng = random.Random(self.rng.random())
+        await asyncio.sleep(rng.uniform(0.0, lasts))
+        self.world.note("fault", fault.__name__)
+        await fault(self, rng)
+        self.world.note("fault", f"{fault.__name__} is over")
+
+    async def _heal(self) -> None:
+        self.world.note("harness", "heals")
+        self.primary.is_down = self.postgres.is_down = False
+        self.primary.refuses, self.primary.deaf, self.postgres.slow_seconds = b"", 0.0, 0.0
+        for process in self.processes:
+            if process.is_alive and process.task is not None and process.task.done():
+                process.task.result()
+                if isinstance(process, RecorderProcess):
+                    raise AssertionError(f"{process.name} has ended by itself")
+            if not process.is_alive:
+                process.start()
+        await self._until_ready()
+
+    async def _until_ready(self) -> None:
+        deadline = self.world.now + READY_SECONDS
+        while any(api.guard is None for api in self.apis):
+            if self.world.now > deadline:
+                raise AssertionError("the API does not become ready")
+            await asyncio.sleep(0.02)
+
+    async def _ask(self, work: Any) -> Any:
+        """Have a process do this, again and again until it does."""
+        deadline = self.world.now + READY_SECONDS
+        while True:
+            try:
+                return await self.apis[0].call(work)
+            except (NoAnswer, MemoryAway, LedgerAway, ServerError) as error:
+                if self.world.now > deadline:
+                    raise
+                self.world.note("harness", f"asks again: {error!r}")
+                await asyncio.sleep(0.1)
+
+    async def _open_sale(self) -> None:
+        sale = new_sale(self.plan, self.history)
+
+        async def create(guard: FlashGuard) -> Any:
+            done = await guard.shop.create_sale(sale, key="create")
+            if isinstance(done, tuple):
+                done = await guard.shop.change(sale.id, "open", key="open")  # type: ignore[arg-type]
+            return done
+
+        deadline = self.world.now + READY_SECONDS
+        while not isinstance(done := await self._ask(create), tuple):
+            if self.world.now > deadline:
+                raise AssertionError(f"the sale does not open: {done}")
+            await asyncio.sleep(0.1)
+
+    async def _quiet(self) -> Ledger:
+        """Wait until every hold has ended and everything is recorded; then read the whole state."""
+        deadline = self.world.now + QUIET_SECONDS
+        while True:
+            sale = await self._ask(lambda guard: guard.shop.sale(self.history.sale))
+            memory = counters_in_memory(sale)
+            ledger = read_ledger(self.servers.backends.own, self.history, memory)
+            if ledger.items == memory and not any(item.held for item in memory.values()):
+                break
+            if self.world.now > deadline:
+                break
+            await asyncio.sleep(0.2)
+        report = await self._ask(lambda guard: guard.shop.audit(self.history.sale))
+        audit = None if report.ok else msgspec.to_builtins(report)
+        return msgspec.structs.replace(ledger, audit_ok=report.ok, audit=audit)
+
+    def _judge(self, ledger: Ledger) -> None:
+        short_id = short_ids(self.history, Signer(SECRET), self.plan.spread)
+        forgets = self.memory_forgets
+        self.violations += check(self.history, ledger, short_id, memory_forgets=forgets)
+        if forgets:
+            return
+        decisions = decide(self.history, ledger, short_id, budget=STEPS_OF_SEARCH)
+        self.undecided = sum(decision.verdict is Verdict.UNDECIDED for decision in decisions)
+        self.violations += [Violation("not linearizable", what) for what in failures(decisions)]
+
+    async def _replay(self) -> None:
+        """Repeat keys that bought: each must return the same order."""
+        bought = {t.ask.key: t for t in self.history.told if t.ask.verb == "buy" and t.word == "confirmed"}
+        for first in list(bought.values())[-REPLAYS_MOST:]:
+            told = await self.clients.settle(first.ask, phase="replay")
+            if told is None or (told.word, told.id) != ("confirmed", first.id):
+                what = f"{first.ask.key}: {first.word}, when all was quiet {told}"
+                self.violations.append(Violation("two outcomes", what))
+
+
+def _plan(seed: str, rng: random.Random) -> Plan:
+    plan = campaign_plan(seed, 0, "kill recorder")
+    spread = min(plan.spread, rng.choice([1, PARTITIONS]))
+    return msgspec.structs.replace(
+        plan, buyers=rng.randint(3, 8), customers=rng.randint(2, 12), stock=rng.randint(5, 40), spread=spread,
+        card_limit=plan.card_limit if spread == 1 else None,
+    )  # fmt: skip

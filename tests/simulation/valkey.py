@@ -1,0 +1,270 @@
+"""Valkey in a run: the real server, asked synchronously, with the run's clock in place of its own.
+
+Between a command's arrival and its answer nothing else happens, as in the server itself. Emulated are only
+what waits (XREAD with BLOCK, subscriptions), the clock, and faults.
+"""
+
+import hashlib
+import socket
+from collections import deque
+from pathlib import Path
+from typing import Any, Final, cast
+
+import hiredis
+
+from tests.simulation.network import Link, Server, Session
+from tests.simulation.virtual import START_SECONDS
+from tests.simulation.world import World
+
+CLOCK: Final = "redis.call('TIME')"
+READ_ONLY: Final = b"-READONLY You can't write against a read only replica.\r\n"
+FULL: Final = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+NO_SCRIPT: Final = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
+READS: Final = frozenset(
+    (b"HGETALL", b"HGET", b"HEXISTS", b"HSCAN", b"SMEMBERS", b"XRANGE", b"ZRANGE", b"ZRANGEBYSCORE",
+     b"EXISTS", b"PING", b"TIME", b"INFO", b"CONFIG")
+)  # fmt: skip
+
+Snapshot = list[tuple[bytes, bytes]]
+
+
+class Wire:
+    """A blocking connection to the real server."""
+
+    def __init__(self, path: Path, database: int) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._loaded: dict[bytes, tuple[bytes, bytes]] = {}
+        self.ask("SELECT", database)
+
+    def raw(self, *command: Any) -> bytes:
+        """Send a command; return its answer as it came."""
+        self._socket.sendall(hiredis.pack_command(command))
+        reader, parts = hiredis.Reader(), []
+        while True:
+            part = self._socket.recv(1 << 20)
+            if not part:
+                raise ConnectionError("the real Valkey has gone")
+            parts.append(part)
+            reader.feed(part)
+            if reader.gets() is not False:
+                return b"".join(parts)
+
+    def ask(self, *command: Any) -> Any:
+        """Send a command; return its answer.
+
+        Raises:
+            hiredis.HiredisError: it is an error.
+        """
+        reader = hiredis.Reader()
+        reader.feed(self.raw(*command))
+        answer = reader.gets()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def load(self, source: bytes) -> tuple[bytes, bytes]:
+        """Load a script with the run's clock; return its hash, and that of what is run in its place."""
+        if source not in self._loaded:
+            text = source.decode()
+            if text.count(CLOCK) > 1:
+                raise AssertionError("the script's clock can't be replaced")
+            ours = text.replace(CLOCK, "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
+            known = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+            self._loaded[source] = known, cast("bytes", self.ask("SCRIPT", "LOAD", ours))
+        return self._loaded[source]
+
+
+class Ears:
+    """A real subscription to every channel; it hears what scripts published."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._reader = hiredis.Reader()
+        self._socket.sendall(b"PSUBSCRIBE *\r\n")
+        self._next()
+
+    def _next(self) -> Any:
+        while (answer := self._reader.gets()) is False:
+            self._reader.feed(self._socket.recv(1 << 20))
+        return answer
+
+    def heard(self) -> list[tuple[bytes, bytes]]:
+        """Return the messages published since the last call: channel and text."""
+        self._socket.sendall(hiredis.pack_command(("PING",)))
+        messages: list[tuple[bytes, bytes]] = []
+        while True:
+            kind, *rest = self._next()
+            if kind == b"pong":
+                return messages
+            messages.append((rest[1], rest[2]))
+
+
+class Valkey(Server):
+    """One server. Its data is a database of the real one."""
+
+    def __init__(self, world: World, name: str, wire: Wire, ears: Ears) -> None:
+        super().__init__(world)
+        self.name = name
+        self.skew_seconds = 0.0
+        """How far its clock is from the run's."""
+        self.refuses = b""
+        """The error that every write is answered with; empty: none."""
+        self.blocked: list[ValkeySession] = []
+        self.hearers: list[ValkeySession] = []
+        self.deaf = 0.0
+        """The share of announcements that get lost."""
+        self.calls = 0
+        self._wire, self._ears = wire, ears
+        self._shas: dict[bytes, bytes] = {}
+        """The script that is run in place of one, by the hash of each: without the server's clock."""
+        self._publishing: set[bytes] = set()
+
+    def session(self, link: Link) -> "ValkeySession":
+        return ValkeySession(self, link)
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all data."""
+        return [(key, self._wire.ask("DUMP", key)) for key in sorted(self._wire.ask("KEYS", "*"))]
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Replace all data by a copy."""
+        self._wire.ask("FLUSHDB")
+        for key, value in snapshot:
+            self._wire.ask("RESTORE", key, 0, value)
+        self._shas.clear()
+
+    def restart(self) -> None:
+        """Forget what is only in the process: the scripts."""
+        self._shas.clear()
+
+    def execute(self, command: list[bytes]) -> bytes:
+        """Return the raw answer of a command."""
+        name, self.calls = command[0].upper(), self.calls + 1
+        if self.refuses and name not in READS and name not in (b"SCRIPT", b"SUBSCRIBE"):
+            return self.refuses
+        if name == b"TIME":
+            seconds, micros = self._clock()
+            return b"*2\r\n$%d\r\n%d\r\n$%d\r\n%d\r\n" % (
+                len(str(seconds)),
+                seconds,
+                len(str(micros)),
+                micros,
+            )
+        if name == b"SCRIPT":
+            return b"$40\r\n%s\r\n" % self._load(command[2])
+        if name in (b"EVAL", b"EVALSHA"):
+            return self._evaluate(name, command)
+        return self._wire.raw(*command)
+
+    def _clock(self) -> tuple[int, int]:
+        now = START_SECONDS + self.world.now + self.skew_seconds
+        return int(now), int(now * 1_000_000) % 1_000_000
+
+    def _load(self, source: bytes) -> bytes:
+        """Load a script with the run's clock; return the hash that the client knows it by."""
+        known, ours = self._wire.load(source)
+        self._shas[known] = ours
+        if b"PUBLISH" in source:
+            self._publishing.add(known)
+        return known
+
+    def _evaluate(self, name: bytes, command: list[bytes]) -> bytes:
+        known = self._load(command[1]) if name == b"EVAL" else command[1]
+        if known not in self._shas:
+            return NO_SCRIPT
+        answer = self._wire.raw(b"EVALSHA", self._shas[known], *command[2:], *self._clock())
+        if known in self._publishing:
+            self._publish()
+        for session in list(self.blocked):
+            if session.stream in command:
+                session.look_again()
+        return answer
+
+    def _publish(self) -> None:
+        for channel, message in self._ears.heard():
+            text = b"*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (
+                len(channel), channel, len(message), message
+            )  # fmt: skip
+            for session in self.hearers:
+                if channel in session.channels and self.world.rng.random() >= self.deaf:
+                    session.link.reply(text)
+
+    def raw(self, *command: Any) -> bytes:
+        """Ask the real server, past the run."""
+        return self._wire.raw(*command)
+
+
+class ValkeySession(Session):
+    """One connection."""
+
+    def __init__(self, server: Valkey, link: Link) -> None:
+        self.link = link
+        self.channels: set[bytes] = set()
+        self._server = server
+        self._reader = hiredis.Reader()
+        self._reads: deque[list[bytes]] = deque()
+
+    def received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (command := self._reader.gets()) is not False:
+            self._answer(cast("list[bytes]", command))
+
+    def _answer(self, command: list[bytes]) -> None:
+        name, world = command[0].upper(), self._server.world
+        if name == b"SUBSCRIBE":
+            for count, channel in enumerate(command[1:], 1):
+                self.channels.add(channel)
+                self.link.reply(
+                    b"*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:%d\r\n" % (len(channel), channel, count)
+                )
+            self._server.hearers.append(self)
+            return
+        if self.channels:
+            self.link.reply(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
+            return
+        if name == b"XREAD" and b"BLOCK" in command:
+            at = command.index(b"BLOCK")
+            self._reads.append(command[:at] + command[at + 2 :])
+            self._server.blocked.append(self)
+            world.at(world.now + int(command[at + 1]) / 1000, self._give_up, self._reads[-1])
+            self.look_again()
+            return
+        answer = self._server.execute(command)
+        world.note(self.link.loop.name, f"{self._server.name} {_short(command)}", b"".join(command) + answer)
+        self.link.reply(answer)
+
+    @property
+    def stream(self) -> bytes:
+        """The stream that a blocked read waits for."""
+        return self._reads[0][-2] if self._reads else b""
+
+    def look_again(self) -> None:
+        """Answer a blocked read, if there is something to read."""
+        if not self._reads:
+            return
+        answer = self._server.raw(*self._reads[0])
+        if answer not in (b"*-1\r\n", b"$-1\r\n"):
+            self._end_read(answer)
+
+    def _give_up(self, read: list[bytes]) -> None:
+        if self._reads and self._reads[0] is read:
+            self._end_read(b"*-1\r\n")
+
+    def _end_read(self, answer: bytes) -> None:
+        self._reads.popleft()
+        if self in self._server.blocked:
+            self._server.blocked.remove(self)
+        self.link.reply(answer)
+
+    def closed(self) -> None:
+        self._reads.clear()
+        if self in self._server.blocked:
+            self._server.blocked.remove(self)
+        if self in self._server.hearers:
+            self._server.hearers.remove(self)
+
+
+def _short(command: list[bytes]) -> str:
+    return " ".join(word[:40].decode("ascii", "replace") for word in command[:4] if len(word) < 100)

@@ -205,6 +205,8 @@ async def test_a_sale_of_which_the_ledger_has_nothing(http, take: str) -> None:
         await waits_for_an_operator(stack, sale)
         assert recover(stack, "--take", take)[0] == 0
         await stack.ready()
+        line = (await service.admin("GET", "/v1/admin-log?limit=1"))["data"][0]
+        assert (line["operation"], line["actor"][:4]) == (f"flashguard recover --take {take}", "cli:")
         if take == "ledger":
             (await service.call("GET", f"/v1/sales/{sale}")).problem(404, "unknown-sale")
             return

@@ -15,6 +15,7 @@ from rich.text import Text
 from flashguard.embedded.run_file import with_servers
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
+from flashguard.ledger.admin_log import AdminLogBook, new_action
 from flashguard.recorder.dilemma import Dilemma, dilemma
 from flashguard.recorder.recover import take_ledger, take_memory
 from flashguard.settings import Settings
@@ -22,6 +23,7 @@ from flashguard.valkey.connect import connect_kernel
 
 from .output import PlainTable, console_for_tables
 from .remote import JsonOption
+from .user import user_here
 
 app = typer.Typer()
 
@@ -67,6 +69,10 @@ async def _recover(settings: Settings, take: Take | None) -> tuple[list[Dilemma]
             await take_ledger(kernel, ledger, choices)
         elif choices and take is Take.MEMORY:
             unwritten = await take_memory(kernel, ledger, choices)
+        if choices and take is not None:
+            action = new_action(f"cli:{user_here()}", f"flashguard recover --take {take}")
+            action.about("", partitions=[choice.partition for choice in choices], unwritten=len(unwritten))
+            await AdminLogBook(ledger).note([action])
     finally:
         await client.aclose()
         await ledger.close()

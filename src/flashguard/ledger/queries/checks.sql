@@ -33,7 +33,8 @@ SELECT current_user AS role,
        coalesce(inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() = '::1', true) AS nearby,
        ARRAY(SELECT lower(want) || ' on ' || relname FROM t CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) want
              WHERE NOT has_table_privilege(oid, want)
-               AND NOT (want <> 'SELECT' AND relname IN ('migrations', 'installation')) ORDER BY 1) AS missing,
+               AND NOT (want <> 'SELECT' AND relname IN ('migrations', 'installation'))
+               AND NOT (want = 'UPDATE' AND relname = 'admin_log') ORDER BY 1) AS missing,
        ARRAY(SELECT 'a policy on ' || relname FROM t WHERE row_security_active(oid) AND NOT EXISTS (
              SELECT FROM pg_policy p CROSS JOIN unnest(p.polroles) r
              WHERE p.polrelid = t.oid AND (r = 0 OR pg_has_role(r, 'member'))) ORDER BY 1) AS hidden,

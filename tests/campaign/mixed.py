@@ -29,9 +29,11 @@ from flashguard.model import SaleId, partition_of
 from tests.campaign.campaign import keep_logs, make_folder
 from tests.campaign.checker import Violation
 from tests.campaign.mixed_check import SaleState, check
+from tests.campaign.mixed_payments import Payers
 from tests.campaign.mixed_shop import FAIR, PLAIN, WIDE, Known, Shop
 from tests.campaign.processes import hit
 from tests.campaign.up_stack import UpStack, until_ready
+from tests.support.stand_in import StandIn, standing_in
 
 SELL_SECONDS: Final = 2.5
 READY_SECONDS: Final = 60.0
@@ -42,7 +44,7 @@ REBUILDS_MOST: Final = 40
 """Rebuilds in one round, over all partitions: an endless one makes several per second."""
 FAULTS: Final = (
     "kill valkey", "key lost: items", "key lost: line", "kill postgres", "kill recorder", "kill api",
-    "key lost: reservations", "flushall", "none",
+    "key lost: reservations", "flushall", "kill deliverer", "none",
 )  # fmt: skip
 FORGETTING: Final = {"flushall", "key lost: items", "key lost: reservations", "key lost: line"}
 KINDS: Final = (PLAIN, FAIR, WIDE)
@@ -170,9 +172,12 @@ class Round(msgspec.Struct):
     orders: int = 0
     rebuilds: int = 0
     seconds: float = 0.0
+    payments: str = ""
 
 
-async def play(stack: UpStack, seed: str, number: int, only: str | None, partitions: int) -> Round:
+async def play(
+    stack: UpStack, provider: StandIn, seed: str, number: int, only: str | None, partitions: int
+) -> Round:
     """Create three sales, sell, cause a fault in the middle, wait until nothing is pending, and check."""
     started, rng = time.monotonic(), random.Random(f"{seed}/{number}/mixed")
     fault = only or FAULTS[number % len(FAULTS)]
@@ -186,7 +191,8 @@ async def play(stack: UpStack, seed: str, number: int, only: str | None, partiti
         for kind in KINDS:
             rules = {"spread": 3} if kind == FAIR and number % 2 else {}  # a room and a list over shards
             await shop.create(kind, f"m{number}-{zlib.crc32(seed.encode()):x}-{kind}", stock, **rules)
-        selling = asyncio.create_task(shop.run())
+        payers = Payers(stack, shop, provider, http, f"{seed}/{number}")
+        selling = asyncio.gather(shop.run(), payers.run())
         try:
             await asyncio.sleep(rng.uniform(0.3, 0.7) * SELL_SECONDS)
             await strike(stack, fault, shop[rng.choice(KINDS)], partitions)
@@ -196,7 +202,10 @@ async def play(stack: UpStack, seed: str, number: int, only: str | None, partiti
         finally:
             shop.closing = True
             await selling
+        await payers.settled()
         finals = await quiet(stack, shop, stock)
+        result.violations += await payers.check(finals)
+        result.payments = payers.paid.summary
         for final in finals:
             sale = shop[final.kind].id
             result.violations += check(shop.asked, sale, final, memory_forgets=fault in FORGETTING)
@@ -244,17 +253,19 @@ async def run(
     folder: Path, seed: str, numbers: range, only: str | None, say: Callable[[Round], None]
 ) -> list[Round]:
     """Run the rounds one after the other on one installation."""
-    stack, results = UpStack(folder / "mixed"), []
-    await stack.start()
-    try:
-        await until_ready(stack)
-        partitions = await partitions_of(stack)
-        for number in numbers:
-            result = await _caught(play(stack, seed, number, only, partitions), number, only)
-            results.append(result)
-            say(result)
-    finally:
-        await stack.stop()
+    results = list[Round]()
+    async with standing_in() as provider:
+        stack = UpStack(folder / "mixed", **provider.settings())
+        await stack.start()
+        try:
+            await until_ready(stack)
+            partitions = await partitions_of(stack)
+            for number in numbers:
+                result = await _caught(play(stack, provider, seed, number, only, partitions), number, only)
+                results.append(result)
+                say(result)
+        finally:
+            await stack.stop()
     return results
 
 
@@ -279,7 +290,8 @@ def main() -> int:
     def say(result: Round) -> None:
         print(
             f"mixed {given.seed}/{result.number:<4} {result.fault:<24} {result.answers:>5} answers "
-            f"{result.orders:>4} orders  {result.rebuilds:>3} rebuilds  round {result.seconds:5.1f} s",
+            f"{result.orders:>4} orders  {result.payments or '-':<32} {result.rebuilds:>3} rebuilds  "
+            f"round {result.seconds:5.1f} s",
             flush=True,
         )
         for (promise, what), count in Counter(result.violations).most_common(8):

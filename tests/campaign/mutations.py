@@ -27,6 +27,58 @@ class Mutation(NamedTuple):
     test: str = ""
 
 
+OF_PAYMENTS = [
+    Mutation(
+        "a refund is written after the decision, not in its transaction",
+        [
+            (
+                "ledger/migrations/0023_payments.sql",
+                "PERFORM ask_refund(p_id, p.paid_minor - p.refunded_minor, p_why, p_seconds);\n    RETURN",
+                "RETURN",
+            ),
+            (
+                "ledger/queries/payments.sql",
+                "-- name: begin_refund\n",
+                "-- name: ask_late\nSELECT flashguard.ask_refund(id, paid_minor - refunded_minor, why, 0) "
+                "FROM flashguard.payments WHERE id = $1;\n\n-- name: begin_refund\n",
+            ),
+            (
+                "payments/settler.py",
+                "        if state in (SHORT, UNDO):\n",
+                '        if state == "refused":\n            await asyncio.sleep(3.0)\n            '
+                'await self._book._connections.value("ask_late", row["id"])\n'
+                "        if state in (SHORT, UNDO):\n",
+            ),
+        ],
+        [],
+        "tests/campaign/test_mixed_payments.py",
+    ),
+    Mutation(
+        "a refund whose answer was lost is asked for under another id",
+        [
+            (
+                "payments/settler.py",
+                "id=refund_id(row), session",
+                "id=f\"{refund_id(row)}.{row['attempts']}\", session",
+            )
+        ],
+        [],
+        "tests/campaign/test_mixed_payments.py",
+    ),
+    Mutation(
+        "an event that says that a session ended is believed",
+        [
+            (
+                "ledger/migrations/0023_payments.sql",
+                "SET why = 'said-ended', due_at = clock_timestamp(), attempts = attempts + 1\n",
+                "SET state = 'ended', due_at = NULL\n",
+            )
+        ],
+        [],
+        "tests/campaign/test_mixed_payments.py",
+    ),
+]
+
 MUTATIONS = [
     Mutation(
         "a buy is answered before its commit",
@@ -161,6 +213,7 @@ MUTATIONS = [
         [("ledger/migrations/0022_limits.sql", "WHERE identities ? by AND", "WHERE false AND")],
         ["flushall", "older valkey copy"],
     ),
+    *OF_PAYMENTS,
 ]  # fmt: skip
 
 

@@ -44,6 +44,12 @@ development it found that an item that memory had lost was answered `unknown-ite
 list, and in every second round the second one is spread, too. That found a buyer who was told `sold-out` of a
 unit that the rebalancer had moved and the list had set aside; 39 rounds after it (seeds `lists`, `fair`)
 broke no promise.
+
+Four more buyers hold on the same sales and pay, at a provider that is slow, sends events twice, in any order or
+not at all, and loses its answers; some pay too little, too much or too late. At the end of a round each payment
+that took money is one order or went back, the amounts of ledger and provider agree, and no session is open. A
+round's line says how many were paid. 10 rounds (seed `pay`; API, recorder, deliverer, Valkey and PostgreSQL
+killed; 186 paid, 128 orders, 58 refused) broke no promise.
 """
 Round = dict[str, Any]
 

@@ -23,15 +23,16 @@ ENDED = re.compile(r"(\w+) ended with exit code")
 
 
 class UpStack:
-    """One `flashguard up` with two api workers, on its own data directory."""
+    """One `flashguard up` with two api workers, on its own data directory, with these settings."""
 
     name = "up"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
         self.output = folder / "up.log"
         self.port = free_port()
+        self._settings = settings
         self._process: Process | None = None
 
     async def start(self) -> None:
@@ -42,6 +43,7 @@ class UpStack:
             FLASHGUARD_LOG_LEVEL="warning",
             FLASHGUARD_SIMULATIONS="false",
             PYTHONUNBUFFERED="1",
+            **self._settings,
         )
         options = ("--no-demo", "--port", str(self.port), "--workers", "2", "--data-dir", str(self.data_dir))
         with self.output.open("ab") as output:

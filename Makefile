@@ -103,7 +103,7 @@ grow: $(DEV) ## Simulate growth to a million buyers per second, from the costs t
 ##@ Hurt
 
 sim: $(DEV) ## Simulate whole installations, faults and all, in virtual time and replayable: SEED=… SEEDS=…
-	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --quiet
+	$(BIN)/python -m tests.simulation --seed $(SEED) --seeds $(SEEDS) --jobs 2 --quiet
 
 chaos: $(DEV) ## Break real servers while buyers buy, and check every promise: SEED=… ROUNDS=… MIXED=…
 	$(BIN)/python -m tests.campaign.campaign --seed $(SEED) --rounds $(ROUNDS)

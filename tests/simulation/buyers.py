@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ class SimulatedClients(Clients):
     Parameters:
         loses: how likely a request is lost, and an answer.
         doubles: how likely a request is sent to two processes.
+        answered: called with each answer, at its moment.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class SimulatedClients(Clients):
         *,
         loses: float,
         doubles: float,
+        answered: Callable[[Told], None],
     ) -> None:
         super().__init__(plan, None, history, None)  # type: ignore[arg-type]
         self._apis, self._rng = apis, rng
         self.loses, self.doubles = loses, doubles
+        self._answered = answered
 
     async def shop(self) -> None:
         """Run all buyers and the shop, until `closing`."""
@@ -69,6 +73,7 @@ class SimulatedClients(Clients):
             end.timestamp() - time.time() if end else 0.0, phase, located(seen),
         )  # fmt: skip
         self.history.told.append(told)
+        self._answered(told)
         return told
 
     async def _send(self, ask: Ask) -> tuple[str, int, dict[str, Any], bool]:

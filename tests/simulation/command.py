@@ -6,6 +6,7 @@ import gc
 import logging
 import math
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import AsyncIterator
@@ -94,9 +95,31 @@ def main() -> int:
     parser.add_argument("--quiet", action="store_true", help="print only what is broken")
     parser.add_argument("--events", type=int, default=EVENTS_SHOWN, help="events shown of a broken run")
     parser.add_argument("--log", action="store_true", help="print the log")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="processes that share the seeds, each with servers"
+    )
     parser.add_argument("--trace", type=argparse.FileType("w"), help="write every event into this file")
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is a part of what a seed decides
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
-    return asyncio.run(_run(given))
+    return _share(given) if given.jobs > 1 else asyncio.run(_run(given))
+
+
+def _share(given: argparse.Namespace) -> int:
+    """Run the seeds in several processes: each prints what it finds, and its own sum."""
+    jobs = []
+    for number in range(given.jobs):
+        first, after = (given.seeds * each // given.jobs for each in (number, number + 1))
+        command = [sys.executable, "-m", "tests.simulation", "--seed", str(given.seed + first)]
+        command += [
+            "--seeds",
+            str(after - first),
+            "--seconds",
+            str(given.seconds),
+            "--events",
+            str(given.events),
+        ]
+        command += ["--quiet"] * given.quiet + ["--until-broken"] * given.until_broken
+        jobs.append(subprocess.Popen(command))
+    return max([job.wait() for job in jobs])

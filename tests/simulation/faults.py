@@ -161,6 +161,7 @@ async def ledger_falls_back(shop: "Shop", rng: random.Random) -> None:
     shop.postgres.is_down = True
     shop.postgres.cut_all("failover")
     await asyncio.sleep(rng.uniform(0.0, 0.5))
+    shop.invariants.ledger_went_back = True
     shop.servers.copies.restore("older")
     shop.postgres.is_down = False
 

@@ -19,16 +19,15 @@ from tests.simulation.more_mutations import MORE
 
 RESULTS: Final = ROOT / "docs/explanation/simulated-bugs.json"
 SEEDS_MOST: Final = 400
-SECONDS_MOST: Final = 600
 
 
-def find(mutation: Mutation, first: int, seeds: int) -> dict[str, Any]:
+def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> dict[str, Any]:
     """Return how many seeds and seconds it took to find a bug, and what it broke."""
     folder = Path(tempfile.mkdtemp(prefix="fg-mutant-", dir="/tmp"))
     folder.chmod(0o755)
     started = time.monotonic()
     command = [sys.executable, "-m", "tests.simulation", "--until-broken", "--seed", str(first)]
-    command += ["--seeds", str(seeds), "--seconds", str(SECONDS_MOST)]
+    command += ["--seeds", str(seeds), "--seconds", str(seconds)]
     try:
         env = os.environ | {"PYTHONPATH": str(copy_with(mutation, folder)), "PYTHONHASHSEED": "0"}
         done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
@@ -49,21 +48,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=SEEDS_MOST, help="the most seeds for one bug")
+    parser.add_argument("--seconds", type=int, default=600, help="the most seconds for one bug")
     parser.add_argument("--only", nargs="*", help="words of the names of the bugs to try")
-    parser.add_argument("--write", action="store_true", help=f"keep the results in {RESULTS.name}")
+    parser.add_argument("--into", type=Path, default=RESULTS, help="the file that keeps the results")
     given = parser.parse_args()
-    kept = {each["bug"]: each for each in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
+    kept = {each["bug"]: each for each in json.loads(given.into.read_text())} if given.into.exists() else {}
     missed = 0
     for mutation in [*MUTATIONS, *MORE]:
         if given.only and not any(word in mutation.name for word in given.only):
             continue
-        result = find(mutation, given.seed, given.seeds)
+        result = find(mutation, given.seed, given.seeds, given.seconds)
         missed += not result["found"]
         print(json.dumps(result), flush=True)
         kept[mutation.name] = result
-        if given.write:
-            ordered = [kept[each.name] for each in [*MUTATIONS, *MORE] if each.name in kept]
-            RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
+        ordered = [kept[each.name] for each in [*MUTATIONS, *MORE] if each.name in kept]
+        given.into.write_text(json.dumps(ordered, indent=1) + "\n")
     return 1 if missed else 0
 
 

@@ -25,6 +25,7 @@ from tests.campaign.plan import plan as campaign_plan
 from tests.campaign.reading import short_ids
 from tests.simulation.buyers import SimulatedClients
 from tests.simulation.faults import FORGETTING, KINDS, Fault
+from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
 from tests.simulation.postgres import Postgres
 from tests.simulation.processes import Api, NoAnswer, Process, RecorderProcess, ServerError
@@ -37,6 +38,7 @@ from tests.simulation.world import Stuck, World
 
 READY_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 60.0
+WATCH_SECONDS: Final = 0.2
 STEPS_OF_SEARCH: Final = 30_000
 REPLAYS_MOST: Final = 20
 VALKEY: Final = "/simulation/valkey.sock"
@@ -60,16 +62,20 @@ class Result(Struct):
 
 
 class Defects(logging.Handler):
-    """Collects what the code itself says should not happen: exceptions in the log."""
+    """Collects what the code itself says should not happen: exceptions in the log, and errors, which only a
+    server that lost something explains."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.found: list[str] = []
+        self.errors: list[str] = []
         self.world: World | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.world is not None:
             self.world.note("log", record.getMessage()[:200])
+        if record.levelno >= logging.ERROR:
+            self.errors.append(record.getMessage())
         if record.exc_info and record.exc_info[1] is not None:
             lines = traceback.format_exception(record.exc_info[1])
             self.found.append(f"{record.getMessage()}: {''.join(lines)[-1500:]}")
@@ -91,6 +97,7 @@ class Shop:
         self.network.servers[f"{POSTGRES}/.s.PGSQL.5432"] = lambda _: self.postgres
         rng = self.rng
         self.world.latency = rng.choice([0.0001, 0.0005, 0.003])
+        self.postgres.slow_seconds = rng.choice([0.0, 0.0, 0.003, 0.03])
         self.settings = Settings(
             redis_url=f"unix://{VALKEY}",
             database_url=f"postgresql://flashguard@/flashguard?host={POSTGRES}",
@@ -107,14 +114,16 @@ class Shop:
         self.kind = rng.choice([*KINDS, "nothing is forgotten"])
         self.plan = _plan(seed, rng)
         self.history = new_history("sale", self.plan)
-        self.faults = [rng.choice(KINDS[self.kind]) for _ in range(rng.choice([0, 1, 1, 2, 3, 4]))]
+        self.faults = [rng.choice(KINDS[self.kind]) for _ in range(rng.choice([0, 1, 2, 2, 3, 4, 5]))]
         self.memory_forgets = any(fault in FORGETTING for fault in self.faults)
         self.clients = SimulatedClients(
             self.plan, self.history, self.apis, random.Random(f"{seed} buyers"),
             loses=rng.choice([0.0, 0.0, 0.02]), doubles=rng.choice([0.0, 0.1]),
+            answered=lambda told: self.invariants.answered(told),
         )  # fmt: skip
         self.clients.pace_seconds = rng.choice([0.05, 0.12, 0.3])
         self.violations: list[Violation] = []
+        self.invariants = Invariants(self, self.violations.append)
         self.undecided = 0
 
     @property
@@ -128,6 +137,7 @@ class Shop:
         random.seed(f"{self.seed} process")
         Virtual.entropy = random.Random(f"{self.seed} entropy")
         defects.found.clear()
+        defects.errors.clear()
         defects.world = self.world
         loop = self.world.loop("harness")
         main = loop.create_task(self._main())
@@ -141,6 +151,8 @@ class Shop:
             self.violations.append(Violation("harness or recovery failed", text[-2500:]))
         defects.world = None
         self.violations += [Violation("defect", what) for what in defects.found]
+        if not self.memory_forgets and not self.invariants.ledger_went_back:
+            self.violations += [Violation("error in the log", what) for what in defects.errors]
         result = Result(
             self.seed, self.world.trace, self.violations, self.kind,
             [fault.__name__ for fault in self.faults], real_seconds() - started, self.world.now,
@@ -161,6 +173,7 @@ class Shop:
         await self._until_ready()
         await self._open_sale()
         shopping = asyncio.ensure_future(self.clients.shop())
+        watching = asyncio.ensure_future(self._watch())
         lasts = self.rng.uniform(0.5, 4.0)
         faults = [asyncio.ensure_future(self._fault(fault, lasts)) for fault in self.faults]
         await asyncio.sleep(lasts)
@@ -172,8 +185,14 @@ class Shop:
         self.clients.closing = True
         await shopping
         ledger = await self._quiet()
+        watching.cancel()
         self._judge(ledger)
         await self._replay()
+
+    async def _watch(self) -> None:
+        while True:
+            self.invariants.check()
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def _fault(self, fault: Fault, lasts: float) -> None:
         rng = random.Random(self.rng.random())

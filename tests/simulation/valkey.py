@@ -192,8 +192,12 @@ class Valkey(Server):
                     session.link.reply(text)
 
     def raw(self, *command: Any) -> bytes:
-        """Ask the real server, past the run."""
+        """Return the raw answer of the real server, past the run."""
         return self._wire.raw(*command)
+
+    def ask(self, *command: Any) -> Any:
+        """Return the answer of the real server, past the run."""
+        return self._wire.ask(*command)
 
 
 class ValkeySession(Session):

@@ -1,0 +1,61 @@
+"""What must be true at every moment of a run, not only in its end."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from tests.campaign.checker import Violation
+from tests.campaign.history import Told
+
+if TYPE_CHECKING:
+    from tests.simulation.shop import Shop
+
+POSITIONS: Final = "SELECT partition, epoch, seq FROM flashguard.partitions ORDER BY 1"
+STATUS: Final = "SELECT status FROM flashguard.reservations WHERE sale_id = '{}' AND id = '{}'"
+COMMITTED: Final = {"confirmed": ("confirmed", "cancelled"), "released": ("released",)}
+"""What the ledger has, by the answer that promises it."""
+
+
+class Invariants:
+    """Looks at memory and the ledger in the middle of a run, without taking part in it."""
+
+    def __init__(self, shop: "Shop", note: Callable[[Violation], None]) -> None:
+        self._shop, self._note = shop, note
+        self._positions: dict[str, tuple[int, int]] = {}
+        self.ledger_went_back = False
+        """Whether the ledger has lost commits: it has them again once the journal's tail is recorded."""
+
+    def check(self) -> None:
+        """Check that memory has promised no unit twice, and that no position has gone back."""
+        for what in self._oversold():
+            self._note(Violation("oversold", what))
+        for partition, epoch, seq in self._shop.servers.backends.own.query(POSITIONS):
+            now = int(epoch or 0), int(seq or 0)
+            before = self._positions.get(str(partition), (0, 0))
+            self._positions[str(partition)] = now
+            if now < before and not self.ledger_went_back:
+                self._note(
+                    Violation("the position went back", f"partition {partition}: {before}, then {now}")
+                )
+
+    def _oversold(self) -> Iterator[str]:
+        server = self._shop.primary
+        for key in sorted(server.ask("KEYS", "fg:*:sale:*")):
+            flat = server.ask("HGETALL", key)
+            for name, value in zip(flat[::2], flat[1::2], strict=True):
+                if not name.startswith(b"item:"):
+                    continue
+                stock, held, sold = map(int, value.split()[:3])
+                if min(held, sold, stock - held - sold) < 0:
+                    yield f"{key.decode()} has {name.decode()} {value.decode()}"
+
+    def answered(self, told: Told) -> None:
+        """Check at the moment of an answer that the ledger has what it promises."""
+        promised = COMMITTED.get(told.word)
+        if promised is None or self.ledger_went_back:
+            return
+        sale, _, short = (told.id or told.ask.about).rpartition(".")
+        rows = self._shop.servers.backends.own.query(STATUS.format(sale, short))
+        if not rows or rows[0][0] not in promised:
+            self._note(
+                Violation("answered before its commit", f"{told.ask.key} {told.word}: the ledger has {rows}")
+            )

@@ -106,6 +106,11 @@ def create_app(strategy_name: str, stocks: dict[str, int], schema: str, *, alone
         stocks: dict[str, tuple[int, int]] = await app.state.strategy.truth()
         return {"orders": sum(units for units, _ in stocks.values()), "stocks": stocks}
 
+    @app.get("/orders")
+    async def orders() -> list[dict[str, str]]:
+        rows = await app.state.strategy.orders()
+        return [{"id": id_, "customer": customer} for id_, customer in rows]
+
     return app
 
 

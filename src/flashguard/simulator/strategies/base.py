@@ -58,6 +58,10 @@ class Strategy:
         taken = {row["stock"]: row["units"] for row in await self.pool.fetch(sql("count_taken"))}
         return {name: (taken.get(name, 0), left) for name, left in (await self.available()).items()}
 
+    async def orders(self) -> list[tuple[str, str]]:
+        """Return the id and the customer of each order, in the order in which they were made."""
+        return [(str(row["id"]), row["customer"]) for row in await self.pool.fetch(sql("list_orders"))]
+
     async def available(self) -> dict[str, int]:
         return {row["sku"]: row["stock"] for row in await self.pool.fetch(sql("read_stocks"))}
 

@@ -1,4 +1,7 @@
+import { countdown, moneyIn } from "./amounts";
 import { locale as chosen } from "./language";
+
+export { countdown } from "./amounts";
 
 /** Numbers, money and times are formatted for the reader's locale; tests pass their own. */
 type Locale = string | undefined;
@@ -10,22 +13,11 @@ export function milliseconds(value: number, locale: Locale = chosen()): string {
   return `${new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(value)} ms`;
 }
 
-/** Format an amount in minor units. The currency gives their number: yen have 0 decimals, dinars 3. */
-export function money(minor: number, currency: string, locale: Locale = chosen()): string {
-  const format = new Intl.NumberFormat(locale, { style: "currency", currency });
-  return format.format(minor / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
-}
+/** Format an amount in minor units. */
+export const money = (minor: number, currency: string, locale: Locale = chosen()) => moneyIn(locale, minor, currency);
 
 export const time = (iso: string, locale: Locale = chosen()) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
-
-/** Format a remaining time as 3:07 or 1:02:07; never below zero. */
-export function countdown(left_ms: number): string {
-  const seconds = Math.max(0, Math.ceil(left_ms / 1000));
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  const two = (part: number) => String(part).padStart(2, "0");
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
 
 /** Return the wait for a moment as a countdown; null if it is too far away for one. */
 export const countdownTo = (iso: string, now_ms: number): string | null => {

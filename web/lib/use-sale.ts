@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useState } from "react";
 import { api, API_URL, bearer, exact, type Problem, type Sale, type SaleEvents } from "./api/client";
+import { withStock } from "./stock";
 import { useEvents, type Connection } from "./use-events";
 
 /** The least time between two polls without a stream. Up to as much again is added at random, to spread pages out. */
@@ -36,21 +37,7 @@ export function useSale(id: string | null, key = ""): WatchedSale {
     watched === null || hidden ? null : `/v1/sales/${encodeURIComponent(watched)}/events`,
     {
       sale: setSale,
-      stock: (change) =>
-        setSale(
-          (old) =>
-            old && {
-              ...old,
-              items: old.items.map((item) => {
-                const changed = change.items.find((each) => each.sku === item.sku);
-                return { ...item, ...changed, locations: changed?.locations ?? item.locations };
-              }),
-              pools: old.pools.map((pool) => ({
-                ...pool,
-                ...change.pools.find((changed) => changed.id === pool.id),
-              })),
-            },
-        ),
+      stock: (change) => setSale((old) => old && withStock(old, change)),
     },
   );
   const polls = hidden || stream === "refused" || (key !== "" && stream === "connecting");

@@ -1,25 +1,18 @@
 """A purchase with its payment, as a visitor of `flashguard up` clicks it; a stand-in takes the money."""
 
-import asyncio
-import re
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 from playwright.async_api import Route, expect
 
-from flashguard.embedded.admin_key import keep_admin_key
 from tests.support.browser import Visit, Visitor
 from tests.support.eventually import eventually
 from tests.support.service import Service
 from tests.support.stand_in import standing_in
 from tests.support.streams import another_api
-from tests.support.up import READY, Up
+from tests.support.visitors import press, up_for_visitors
 from tests.web.test_accessible import is_clean
 
 STAND_IN = r"asked another host: http://127\.0\.0\.1:\d+/pay/pay_"
@@ -29,18 +22,8 @@ STAND_IN = r"asked another host: http://127\.0\.0\.1:\d+/pay/pay_"
 @pytest.fixture(scope="module")
 async def demo(http: aiohttp.ClientSession) -> AsyncIterator[Service]:
     """`flashguard up`, as it comes."""
-    folder = Path(tempfile.mkdtemp(prefix="fg-test-", dir="/tmp"))
-    folder.chmod(0o755)
-    try:
-        with Up(folder, "--port", "0") as up:
-            await asyncio.to_thread(up.wait_for, READY)
-            run = up.run()
-            servers: Any = SimpleNamespace(redis_url=run.redis_url, database_url=run.database_url)
-            service = Service(run.url, servers, http)
-            service.admin_key = keep_admin_key(up.data_dir)
-            yield service
-    finally:
-        shutil.rmtree(folder)
+    async with up_for_visitors(http) as service:
+        yield service
 
 
 async def payments_of(demo: Service, sale: str) -> list[dict[str, Any]]:
@@ -57,18 +40,6 @@ async def at_the_till(visit: Visit, demo: Service, sale: str) -> Visitor:
     await buyer.button("Pay").click()
     await buyer.sees("no money moves")
     return buyer
-
-
-async def press(visitor: Visitor, name: str | re.Pattern[str]) -> None:
-    """Reach a button or link by the Tab key, and press Enter."""
-    wanted = visitor.page.get_by_role("button", name=name).or_(visitor.page.get_by_role("link", name=name))
-    await expect(wanted.first).to_be_enabled()
-    for _ in range(60):
-        await visitor.page.keyboard.press("Tab")
-        if await wanted.first.evaluate("it => it === document.activeElement"):
-            await visitor.page.keyboard.press("Enter")
-            return
-    raise AssertionError(f"60 times Tab do not lead to {name}")
 
 
 async def test_a_whole_purchase_with_its_payment_by_keyboard_alone(visit: Visit, demo: Service):
@@ -136,6 +107,10 @@ async def test_a_wrong_amount_goes_back_and_the_hold_can_be_paid_again(visit: Vi
     await buyer.page.get_by_role("button", name="Pay too little").click()
     await buyer.sees("The amount that was paid is not the price.")
     await buyer.sees("€19.98 was refunded.")
+    await buyer.button("Pay").click()
+    await buyer.sees("no money moves")
+    await buyer.page.go_back()  # the browser's "back" is no return from paying
+    await buyer.sees("Your payment is not finished.")
     await buyer.button("Pay").click()
     await buyer.button("Pay 19.99 EUR").click()
     await buyer.sees("Paid, and your order is made.")

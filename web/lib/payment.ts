@@ -1,4 +1,4 @@
-import type { Payment, PaymentRefund, Reservation, Sale } from "./api/client";
+import type { Payment, PaymentRefund, Problem, Reservation, Sale } from "./api/client";
 import { basketOf, totalsOf } from "./basket";
 
 /** How the buyer came back from the provider's page: after paying, or without. */
@@ -82,3 +82,6 @@ export function costOf(sale: Sale, { items }: Reservation): "free" | "several" |
 export function orderAddress(order: string, back?: Back, origin = window.location.origin): string {
   return `${origin}/order/?id=${encodeURIComponent(order)}${back ? `&payment=${back}` : ""}`;
 }
+
+/** Return whether the refusal of a payment means that there is one already, which the order's page shows. */
+export const isPaidAlready = ({ code }: Problem): boolean => code === "request-in-flight";

@@ -1,7 +1,7 @@
 "use client";
 
 import { useEffect, useState } from "react";
-import { api, type Payment, type Problem } from "./api/client";
+import { api, type Payment } from "./api/client";
 import { orderAddress } from "./payment";
 import { backoff_ms } from "./retry";
 import type { Answer } from "./use-action";
@@ -47,6 +47,3 @@ export const beginPayment = (id: string, provider: string): Promise<Answer<Payme
 export function goToPay({ url, reservation_id }: Payment): void {
   window.location.assign(url && /^https?:/.test(url) ? url : orderAddress(reservation_id));
 }
-
-/** Return whether the refusal of a payment means that there is one already, which the order's page shows. */
-export const isPaidAlready = ({ code }: Problem): boolean => code === "request-in-flight";

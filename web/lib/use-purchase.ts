@@ -7,9 +7,9 @@ import { customer } from "./buyer";
 import { intentDone, intentKey } from "./intent";
 import { messages } from "./language";
 import { remember, remembered } from "./remember";
-import { orderAddress } from "./payment";
+import { isPaidAlready, orderAddress } from "./payment";
 import { backoff_ms, RETRYABLE } from "./retry";
-import { beginPayment, goToPay, isPaidAlready } from "./use-payment";
+import { beginPayment, goToPay } from "./use-payment";
 import { QUIET_MS, type Answer } from "./use-action";
 
 export type Purchase = ReturnType<typeof usePurchase>;

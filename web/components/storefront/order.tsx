@@ -1,16 +1,17 @@
 "use client";
 
+import { useRouter } from "next/router";
 import { useState } from "react";
 import type { Payment, Problem, Reservation, Sale } from "@/lib/api/client";
 import { detailOf } from "@/lib/api/client";
 import { basketOf } from "@/lib/basket";
 import { countdown, money, time } from "@/lib/format";
 import { useMessages } from "@/lib/language";
-import { canPay, costOf, refundsOf, standingOf, type Back, type Standing } from "@/lib/payment";
+import { canPay, costOf, isPaidAlready, refundsOf, standingOf, type Back, type Standing } from "@/lib/payment";
 import { useQuery } from "@/lib/use-address";
 import { useNow } from "@/lib/use-now";
 import { useOrder } from "@/lib/use-order";
-import { beginPayment, goToPay, isPaidAlready, useProviders } from "@/lib/use-payment";
+import { beginPayment, goToPay, useProviders } from "@/lib/use-payment";
 import { Link } from "../link";
 import { Empty, PageHeader, Panel, Pill, Text, type Tone } from "../ui";
 import { Lines, PayButtons, price } from "./checkout";
@@ -143,6 +144,7 @@ function Pay({
   const providers = useProviders(costOf(sale, order) === "one");
   const [busy, setBusy] = useState(false);
   const [message, setMessage] = useState("");
+  const router = useRouter();
   const begun = payments.at(-1)?.provider;
   if (!providers?.length || costOf(sale, order) !== "one") return null;
   async function pay(provider: string) {
@@ -150,7 +152,11 @@ function Pay({
     setMessage("");
     const answer = await beginPayment(order.id, provider).catch(() => ({ data: undefined, error: undefined }));
     setBusy(false);
-    if (answer.data) return goToPay(answer.data);
+    if (answer.data) {
+      // The browser's "back" leads here: it is no return from paying.
+      await router.replace({ query: { id: order.id } }, undefined, { shallow: true });
+      return goToPay(answer.data);
+    }
     const problem = answer.error as Problem | undefined;
     if (!problem || !isPaidAlready(problem))
       setMessage(problem?.code === "provider-away" ? t.providerAway : detailOf(problem));

@@ -100,6 +100,7 @@ def test_wheel_and_source_distribution_bring_the_pages(built: Path) -> None:
     [wheel], [source] = built.glob("*.whl"), built.glob("*.tar.gz")
     names = contents(wheel)
     assert "flashguard/web_export/index.html" in names
+    assert "flashguard/web_export/embed/flashguard.js" in names
     assert "flashguard/web_export/csp.json" in names
     assert "flashguard/web_export/docs.html" in names
     assert "flashguard/web_export/docs/swagger-ui-bundle.js" in names

@@ -23,6 +23,7 @@ async def export(tmp_path: Path) -> Path:
         "sale/index.html": "<!doctype html><title>sale</title>",
         "_next/static/chunks/main-abc.js": "console.log(1);" * 200,
         "_next/static/flashguard/_buildManifest.js": "self.__BUILD_MANIFEST={}",
+        "embed/flashguard.js": "customElements" * 100,
         "csp.json": json.dumps({"script_hashes": [SCRIPT]}),
         "icon.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
     }
@@ -56,6 +57,19 @@ async def test_pages_are_checked_each_time_and_hashed_files_live_for_ever(served
     assert (await served.call("GET", "/icon.svg")).headers["Content-Type"] == "image/svg+xml"
     head = await served.call("HEAD", "/")
     assert (head.status, head.headers["ETag"]) == (200, home.headers["ETag"])
+
+
+async def test_what_other_origins_embed_is_theirs_to_load_and_to_keep_for_minutes(served):
+    script = await served.call("GET", "/embed/flashguard.js", headers={"Origin": "https://shop.example"})
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    assert script.headers["Access-Control-Allow-Origin"] == "*"
+    assert script.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert script.headers["Cache-Control"] == "public, max-age=300, stale-while-revalidate=86400"
+    again = await served.call(
+        "GET", "/embed/flashguard.js", headers={"If-None-Match": script.headers["ETag"]}
+    )
+    assert (again.status, again.headers["Access-Control-Allow-Origin"]) == (304, "*")
+    assert "Access-Control-Allow-Origin" not in (await served.call("GET", "/")).headers
 
 
 async def test_pages_come_compressed_to_whoever_takes_that(served, http):

@@ -15,6 +15,9 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MIN_GZIP_BYTES: Final = 1024
 IMMUTABLE_PREFIXES: Final = ("/_next/static/chunks/", "/_next/static/media/")
 """File names below them contain a hash of their content; those of Next.js's manifests beside them do not."""
+EMBED_PREFIX: Final = "/embed/"
+"""Below it is what pages of other origins load, by names that stay the same."""
+EMBED_CACHE: Final = "public, max-age=300, stale-while-revalidate=86400"
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 COMPRESSIBLE: Final = ("text/", "application/javascript", "application/json", "image/svg+xml")
 
@@ -32,7 +35,10 @@ class Asset:
         self.kind = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         self.body = body
         self.etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        self.embedded = name.startswith(EMBED_PREFIX)
         self.cache = IMMUTABLE if name.startswith(IMMUTABLE_PREFIXES) else "no-cache"
+        if self.embedded:
+            self.cache = EMBED_CACHE
         self._compressible = kind.startswith(COMPRESSIBLE) and len(body) >= MIN_GZIP_BYTES
         self._compressed: bytes | None = None
 

@@ -37,6 +37,8 @@ SAFE: Final = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+FOR_ALL: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+"""Of what other origins may load, also with `integrity` and under a policy that demands consent."""
 WORKER_POLICY: Final = "default-src 'none'; script-src 'wasm-unsafe-eval'; frame-ancestors 'none'"
 """Of scripts, for which it counts only where one runs as a worker: ALTCHA's, which solves proofs of work, is
 WebAssembly. The pages themselves may run none."""
@@ -99,6 +101,8 @@ def _serve(request: Request, asset: Asset, build: Export, status: int) -> Respon
         headers["Content-Security-Policy"] = build.policy
     elif "javascript" in asset.kind:
         headers["Content-Security-Policy"] = WORKER_POLICY
+    if asset.embedded:
+        headers |= FOR_ALL
     if status == 200 and asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     body = asset.body

@@ -24,7 +24,7 @@ from flashguard.engine.selling import Selling
 from flashguard.errors import ConfigurationError
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
-from flashguard.model import CustomerId, Key, Line, Outcome, Refused, Reservation
+from flashguard.model import Admission, CustomerId, Key, Line, Outcome, Refused, Reservation
 from flashguard.model.arguments import must
 from flashguard.settings import Settings
 from flashguard.shop.amending import Amending
@@ -141,15 +141,15 @@ class FlashGuard:
 
     async def reserve(
         self, sale: str, customer: str, lines: Sequence[Line], *, key: Key | None = None,
-        admitted_until: int = 0, reference: str | None = None, metadata: Mapping[str, str] | None = None,
-        identities: Mapping[str, str] | None = None,
+        admitted_until: int | Admission = 0, reference: str | None = None,
+        metadata: Mapping[str, str] | None = None, identities: Mapping[str, str] | None = None,
     ) -> Outcome:  # fmt: skip
         """Hold units until `expires_at`.
 
         Parameters:
             lines: what to hold, all or nothing; quantities of the same sku add up.
             key: an idempotency key; the same key again returns the first outcome.
-            admitted_until: the end of this customer's admission, in ms: see `rooms.admitted_until`.
+            admitted_until: this customer's admission: see `rooms.admitted_until`.
             reference, metadata: the shop's own, to find it again: a name, and texts by name.
             identities: whose units a limit counts together, by its name: {"card": "…"}. Kept as keyed hashes.
         """
@@ -161,8 +161,8 @@ class FlashGuard:
 
     async def buy(
         self, sale: str, customer: str, lines: Sequence[Line], *, key: Key | None = None,
-        admitted_until: int = 0, reference: str | None = None, metadata: Mapping[str, str] | None = None,
-        identities: Mapping[str, str] | None = None,
+        admitted_until: int | Admission = 0, reference: str | None = None,
+        metadata: Mapping[str, str] | None = None, identities: Mapping[str, str] | None = None,
     ) -> Outcome:  # fmt: skip
         """Reserve and confirm in one atomic step; `confirmed` means committed in PostgreSQL."""
         basket = self.basket(

@@ -30,7 +30,7 @@ from flashguard.model import SaleId
 from flashguard.recorder.fold import Group, New, fold
 from flashguard.recorder.load import more_keys
 from flashguard.valkey.errors import NoScriptError
-from tests.properties.model import Item, Model, Reservation, Sale
+from tests.properties.model import Item, Model, Reservation, Sale, in_ledger
 
 T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder().decode
@@ -352,8 +352,7 @@ class Partition:
             rules = (change.status, change.starts_ms, change.ends_ms, change.hold_ms, change.max_hold_ms)
             config = self.model.sales[name].config
             assert [*rules, change.limit] == _config(self.model.sales[name])[:6]
-            in_ledger = {rule: value for rule, value in config.rules.items() if rule not in ("room", "doors")}
-            assert change.rules == in_ledger
+            assert change.rules == in_ledger(config.rules)
         for change in group.keyed_changes:
             kept = self.model.sales[change.sale].changes[change.key]
             assert (change.verb, change.status) == (kept.verb, kept.status)

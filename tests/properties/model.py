@@ -15,6 +15,15 @@ COOL_DOWN_AFTER = 3
 EXTENSIONS_MOST = 32
 REVISIONS_MOST = 100
 Lines = list[Any]
+Admitted = int | tuple[int, str]
+"""Until when a room admits a customer; with the sale whose room it is, where that is another one."""
+
+
+def in_ledger(rules: dict[str, Any]) -> dict[str, Any]:
+    """The rules as they are journalled: the ledger makes those of a sale's own room."""
+    return {name: rule for name, rule in rules.items() if name not in ("room", "doors") or "of" in rule}
+
+
 """sku, quantity, sku, quantity, …"""
 AT = "\x1f"
 """Between an item and a location in the name of a counter."""
@@ -517,7 +526,7 @@ class Model:
 
     def _reserve(
         self, name: str, id_: str, fingerprint: int, customer: str, lines: Lines, buy: bool,
-        admitted_until_ms: int = 0, spread: None = None, details: dict[str, Any] | None = None,
+        admission: Admitted = 0, spread: None = None, details: dict[str, Any] | None = None,
     ) -> list[Any]:  # fmt: skip
         sale = self.sales.get(name)
         if sale is None:
@@ -538,7 +547,7 @@ class Model:
         config = sale.config
         if (status := config.status_at(self.now_ms)) != "open":
             return ["sale-not-open", status, config.starts_ms]
-        if "room" in config.rules and self.now_ms >= admitted_until_ms:
+        if not self._is_admitted(config, admission):
             return ["queue-required"]
         details, refused = self._with_takes(name, lines, details)
         if refused is None:
@@ -933,9 +942,15 @@ class Model:
         self._serve_waiting(name)
         return self._seen(sale, id_, False)
 
+    def _is_admitted(self, config: Config, admission: Admitted) -> bool:
+        if "room" not in config.rules:
+            return True
+        until_ms, host = admission if isinstance(admission, tuple | list) else (admission, None)
+        return host == config.rules["room"].get("of") and self.now_ms < until_ms
+
     def _join(
         self, name: str, sale: Sale, id_: str, fingerprint: int, customer: str, sku: str, quantity: int,
-        admitted_until_ms: int, details: dict[str, Any] | None = None,
+        admission: Admitted, details: dict[str, Any] | None = None,
     ) -> list[Any]:  # fmt: skip
         entry = sale.waiting.get(id_)
         if entry is not None:
@@ -954,7 +969,7 @@ class Model:
             return ["unknown-item", sku]
         if sale.items[sku].off:
             return ["item-not-on-sale", sku]
-        admitted = "room" not in config.rules or self.now_ms < admitted_until_ms
+        admitted = self._is_admitted(config, admission)
         if not admitted and sale.available(sku) >= 1:
             return ["queue-required"]
         identities = (details or {}).get("identities", {})
@@ -1066,7 +1081,7 @@ class Model:
             at += 1
             if at == len(sale.touched) and "pools" in sale.config.rules:
                 self._serve_drawing(name, sale)
-        if beat and sale.config.rules.keys() & {"room", "doors"}:
+        if beat and ("doors" in sale.config.rules or sale.config.rules.get("room") == {}):  # it is empty
             for sku in sorted(sale.for_unadmitted):
                 sale.for_unadmitted.discard(sku)
                 self._serve_unadmitted(name, sale, sku)
@@ -1408,7 +1423,7 @@ class Model:
 
     def _note_sale(self, name: str, key: str = "", verb: str = "") -> None:
         c = self.sales[name].config
-        rules = {rule: value for rule, value in c.rules.items() if rule not in ("room", "doors")}
+        rules = in_ledger(c.rules)
         self._transitions.append(
             [
                 "sale",

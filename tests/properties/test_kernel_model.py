@@ -57,13 +57,14 @@ NAMES = [*SALES * 6, NOBODY]
 SKUS = [*"ab" * 6, "c", "p", "p"]  # nobody sells c
 BODIES = [1, 1, 1, 1, 2]
 AT_MS = [0] * 6 + [START_MS + ms for ms in (500, 1_500, 6_000)]
+ADMISSIONS = [0, START_MS + 1_500, (START_MS + 1_500, "one"), (START_MS + 1_500, "two")]
 HOLD_MS = [1_000, 1_000, 2_500]
 LIMITS = [0, 0, 3, 6]
 RULES = [
     {}, {}, {}, {"room": {}}, {"max_held": 2}, {"max_held": 4, "cool_down_ms": 1_500, "cool_down_after": 1},
     {"cool_down_ms": 3_000, "cool_down_after": 2}, {"waiting_most": 3}, {"waiting_most": 9},
     {"waiting_most": 9, "waiting_hold_ms": 700}, {"waiting_most": 9, "max_held": 3, "cool_down_ms": 1_000},
-    {"waiting_most": 9, "room": {}},
+    {"waiting_most": 9, "room": {}}, {"waiting_most": 9, "room": {"of": "one"}},
     {"item_limits": {"a": 2, "b": 3}}, {"limits": [["card", 3]], "waiting_most": 9},
     {"limits": [["card", 2, ["a"]], ["tel", 3]], "item_limits": {"b": 2}, "max_held": 4},
     {"limits": [["card", 9], ["tel", 9]], "holds_by": ["card", "tel"], "max_held": 3},
@@ -73,7 +74,8 @@ CHANGES = [
     {}, {"limit": 0}, {"limit": 4}, {"hold_ms": 1_500}, {"hold_ms": 1_000, "max_hold_ms": 2_000, "limit": 2},
     {"describe": ["A new name", ""]}, {"describe": ["", "{}"], "rules": {"room": {}}},
     *({name: ms} for name in ("starts_ms", "ends_ms") for ms in AT_MS[5:]),
-    *({"rules": {"room": rule}} for rule in ({}, False)), {"rules": {"room": False, "doors": {}}},
+    *({"rules": {"room": rule}} for rule in ({}, False, {"of": "one"})),
+    *({"rules": {"room": False, "doors": rule}} for rule in ({}, {"of": "one"})),
     *({"rules": {"max_held": most}} for most in (2, 3, False)),
     *({"rules": {"waiting_most": most}} for most in (0, 5)),
     {"rules": {"cool_down_ms": 2_000, "cool_down_after": 1}}, {"rules": {"cool_down_ms": False}},
@@ -146,7 +148,7 @@ requests = {
         "xyz",
         LINES,
         [False, True],
-        [0, START_MS + 1_500],
+        ADMISSIONS,
         [None],
         DETAILS,
     ),
@@ -166,7 +168,7 @@ requests = {
         "wxyz",
         SKUS,
         [1, 1, 2, 3],
-        [0, START_MS + 1_500],
+        ADMISSIONS,
         DETAILS[7:],
     ),
     Verb.RESTOCK: st.one_of(
@@ -606,10 +608,13 @@ BROKEN = {
         "if record.fingerprint ~= fingerprint then return {'idempotency-mismatch'} end\n    if revision",
         "if revision",
     ),
-    "a waiting room that anybody walks past": ("if config.rules.room and", "if false and"),
+    "a waiting room that anybody walks past": (
+        "  local room = config.rules.room\n  if room then",
+        "  local room = nil\n  if room then",
+    ),
     "an admission without end": (
-        "NOW >= (admitted_until_ms or 0) then return",
-        "not admitted_until_ms then return",
+        "NOW >= until_ms then return",
+        "until_ms == 0 then return",
     ),
     "a change that forgets the rules": ("  if next(c.rules) then", "  if false then"),
     "a cancelled order that still counts for the limit": (

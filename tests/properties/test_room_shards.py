@@ -1,10 +1,11 @@
-"""The waiting room of a spread sale on a real server, under a clock of the test's own: whatever buyers do,
-and whatever is lost, late, repeated or done by two recorders at once."""
+"""The waiting room of a spread sale, and one that several sales share, on a real server, under a clock of the
+test's own: whatever buyers do, and whatever is lost, late, repeated or done by two recorders at once."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
@@ -15,9 +16,9 @@ from flashguard.kernel.kernel import Kernel
 from flashguard.kernel.results import Result, read_result
 from flashguard.kernel.room_results import LetIn
 from flashguard.kernel.verbs import Verb, script_source
-from flashguard.model import RoomMode, SaleId, WaitingRoom
+from flashguard.model import Admission, RoomMode, SaleId, WaitingRoom
 from flashguard.model.lottery import number
-from flashguard.model.room import room_rules
+from flashguard.model.room import guest_rules, room_rules
 from flashguard.model.shards import shard_ids, shard_number
 from flashguard.recorder.admission import beat
 from flashguard.recorder.load import more_keys
@@ -29,7 +30,7 @@ SEED = "5e" * 32
 OPENS_MS = 1_800_000_000_000
 HAZARDS = ("report", "grant", "let-in", "repeat", "late")
 """What of a beat goes wrong at one shard: its report, the grant or its let-in is lost, or its let-in comes
-twice, or after the next beat."""
+twice, or after the next beat. Or the guests do not tell their units."""
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,18 @@ def valkey() -> Iterator[Wire]:
 
 
 class Crowd:
-    """A spread sale with a room, on a partition per shard, and what those in it were told."""
+    """A sale with a room, on a partition per shard, the guests of the room, on one each, and what those in it
+    were told.
 
-    def __init__(self, wire: Wire, kernel: Kernel, room: WaitingRoom, stock: int) -> None:
-        self.room, self.stock, self.sold = room, stock, 0
+    Parameters:
+        guests: the stock of each.
+    """
+
+    def __init__(
+        self, wire: Wire, kernel: Kernel, room: WaitingRoom, stock: int, shards: int, guests: Sequence[int]
+    ) -> None:
+        self.room, self.stock, self.sold, self.shards = room, stock + sum(guests), 0, shards
+        self.guests = {SaleId(f"guest-{n}"): shards + n for n in range(len(guests))}
         self._wire, self._kernel = wire, kernel
         self.homes: dict[str, int] = {}
         self.places: dict[str, float] = {}
@@ -55,14 +64,19 @@ class Crowd:
         self._people = self._buys = self._moves = 0
         kernel.clock_ms = OPENS_MS - 500
         wire.ask("FLUSHALL")
-        rules = room_rules(room, opened=False) | {"spread": SHARDS}
+        shared = msgspec.structs.replace(room, shared=bool(guests) or shards == 1)
+        rules = room_rules(shared, opened=False) | ({"spread": shards} if shards > 1 else {})
+        for partition, shard in enumerate(shard_ids(SALE, shards)):
+            self._load(partition, shard, stock // shards + (partition < stock % shards), rules)
+        for (guest, partition), units in zip(self.guests.items(), guests, strict=True):
+            self._load(partition, guest, units, guest_rules(SALE, opened=False))
+
+    def _load(self, partition: int, sale: SaleId, units: int, rules: dict[str, Any]) -> None:
         config = ["scheduled", OPENS_MS, 0, 60_000, 600_000, 0, "", rules]
-        for partition, shard in enumerate(shard_ids(SALE, SHARDS)):
-            self._run(Verb.FENCE, partition, [], ["1"])
-            self._run(Verb.UNFENCE, partition, [], ["1", "t", "w"])
-            units = stock // SHARDS + (partition < stock % SHARDS)
-            load = ("new", "", config, ["item:unit", f"{units} 0 0"], [], [], [])
-            assert self._run(Verb.LOAD, partition, [shard], load, more_keys(partition, shard)) == ["loaded"]
+        self._run(Verb.FENCE, partition, [], ["1"])
+        self._run(Verb.UNFENCE, partition, [], ["1", "t", "w"])
+        load = ("new", "", config, ["item:unit", f"{units} 0 0"], [], [], [])
+        assert self._run(Verb.LOAD, partition, [sale], load, more_keys(partition, sale)) == ["loaded"]
 
     def _run(self, verb: Verb, partition: int, sales: Any, requests: Any, more: Any = ()) -> list[Any]:
         reply = self._wire.run(self._kernel.run(verb, partition, sales, requests, more_keys=more))
@@ -71,7 +85,7 @@ class Crowd:
 
     def _of(self, id_: str, verb: Verb, *request: Any) -> list[Any]:
         home = self.homes[id_]
-        return self._run(verb, home, [shard_ids(SALE, SHARDS)[home]], [(0, *request)])[0]  # type: ignore[no-any-return]
+        return self._run(verb, home, [shard_ids(SALE, self.shards)[home]], [(0, *request)])[0]  # type: ignore[no-any-return]
 
     @property
     def now_ms(self) -> int:
@@ -84,7 +98,7 @@ class Crowd:
         """Somebody new comes."""
         self._people += 1
         id_ = f"ticket{self._people:010}"
-        self.homes[id_] = which % SHARDS
+        self.homes[id_] = which % self.shards
         known, _epoch, *standing = self._of(id_, Verb.ISSUE_TICKET, id_, number(SEED, id_), [], "", 0, id_)
         assert known is False
         self.later(1)  # two who come in one millisecond, to two shards, have one place
@@ -111,39 +125,68 @@ class Crowd:
         if ready:
             id_ = ready[which % len(ready)]
             self._buys += 1
-            request = (f"b{self._buys}", 1, id_, ["unit", 1], True, self.inside[id_], SHARDS)
-            result = self._of(id_, Verb.RESERVE, *request)
-            if result[0] == "sold-out":
-                self._bring(self.homes[id_])
-                result = self._of(id_, Verb.RESERVE, *request)
-            assert result[0] == "confirmed", "a unit was there for everybody who was let in"
+            sales = [None, *self.guests]
+            at = which % len(sales)
+            bought = any(
+                self._buy_here(id_) if sale is None else self._buy_at(sale, id_)
+                for sale in sales[at:] + sales[:at]
+            )
+            assert bought, "a unit was there for everybody who was let in"
             self.sold += 1
-            self._of(id_, Verb.LEAVE_ROOM, id_, 1)
             del self.inside[id_]
             self._compare()
 
+    def _buy_here(self, id_: str) -> bool:
+        spread = self.shards if self.shards > 1 else None
+        request = (f"b{self._buys}", 1, id_, ["unit", 1], True, self.inside[id_], spread)
+        result = self._of(id_, Verb.RESERVE, *request)
+        if result[0] == "sold-out":
+            self._bring(self.homes[id_])
+            result = self._of(id_, Verb.RESERVE, *request)
+        if result[0] == "confirmed":
+            self._of(id_, Verb.LEAVE_ROOM, id_, 1, False)
+        return bool(result[0] == "confirmed")
+
+    def _buy_at(self, guest: SaleId, id_: str) -> bool:
+        """An admission of the room counts here, and no other."""
+        until = self.inside[id_]
+        for wrong in (until, Admission(until, SaleId("elsewhere"))):
+            assert self._ask_guest(guest, id_, wrong) == "queue-required"
+        if self._ask_guest(guest, id_, Admission(until, SALE)) != "confirmed":
+            return False
+        self._of(id_, Verb.LEAVE_ROOM, id_, 1, True)
+        self._run(Verb.LEAVE_ROOM, self.guests[guest], [guest], [(0, id_, 1)])
+        return True
+
+    def _ask_guest(self, guest: SaleId, id_: str, admission: object) -> str:
+        request = (0, f"b{self._buys}", 1, id_, ["unit", 1], True, admission)
+        return str(self._run(Verb.RESERVE, self.guests[guest], [guest], [request])[0][0])
+
     def _bring(self, home: int) -> None:
         self._moves += 1
-        for donor in range(SHARDS):
+        for donor in range(self.shards):
             if donor != home and self._restock(donor, -1)[0] == "restocked":
                 assert self._restock(home, 1)[0] == "restocked"
                 return
 
     def _restock(self, partition: int, units: int) -> list[Any]:
         request = (0, "unit", units, "moved", f"restock:{self._moves}:{units}", 1, 100)
-        return self._run(Verb.RESTOCK, partition, [shard_ids(SALE, SHARDS)[partition]], [request])[0]  # type: ignore[no-any-return]
+        return self._run(Verb.RESTOCK, partition, [shard_ids(SALE, self.shards)[partition]], [request])[0]  # type: ignore[no-any-return]
 
     def wait(self, which: int) -> None:
         self.later((1, 100, 500, 1_000, 5_000, 20_000, 70_000)[which % 7])
 
     def beat(self, which: int) -> None:
         """The recorder's. `which` says what goes wrong: mostly nothing."""
-        hazard, at = (HAZARDS[which % len(HAZARDS)], which % SHARDS) if which < 20 else ("", 0)
+        hazard, at = (HAZARDS[which % len(HAZARDS)], which % self.shards) if which < 20 else ("", 0)
+        hazard = "units" if 20 <= which < 24 else hazard
         late, self._late = self._late, []
         self.clean = self.clean and not hazard
 
         async def ask(shard: SaleId, request: tuple[Any, ...]) -> Result | None:
             step, struck = request[0], shard_number(shard) == at or request[0] == "grant"
+            if step == "units":
+                return None if hazard == "units" else self._admit(shard, request)
             if step == "report" and hazard == "report" and struck:
                 return None
             if step == "let-in" and struck and hazard in ("let-in", "late"):
@@ -155,7 +198,7 @@ class Crowd:
                 assert self._admit(shard, request) == LetIn(0)
             return None if step == "grant" and hazard == "grant" else result
 
-        asyncio.run(beat(ask, SALE, SHARDS))
+        asyncio.run(beat(ask, lambda _: [*self.guests], SALE, self.shards))
         for shard, request in late:
             self._admit(shard, request)
         self._compare()
@@ -163,9 +206,8 @@ class Crowd:
             self._positions()
 
     def _admit(self, shard: SaleId, request: tuple[Any, ...]) -> Result:
-        return read_result(
-            Verb.ADMIT, self._run(Verb.ADMIT, shard_number(shard), [shard], [(0, *request)])[0]
-        )
+        partition = self.guests.get(shard, shard_number(shard))
+        return read_result(Verb.ADMIT, self._run(Verb.ADMIT, partition, [shard], [(0, *request)])[0])
 
     def _positions(self) -> None:
         """After a beat every place near the turn is told exactly."""
@@ -194,7 +236,7 @@ class Crowd:
         waiting: dict[str, float] = {}
         turns: dict[str, float] = {}
         admitted = 0
-        for partition, shard in enumerate(shard_ids(SALE, SHARDS)):
+        for partition, shard in enumerate(shard_ids(SALE, self.shards)):
             names = keys.room(partition, shard)
             raw, active, count = self._wire.ask_all([
                 ("ZRANGE", names.waiting, 0, -1, "WITHSCORES"),
@@ -268,14 +310,24 @@ def try_crowds(valkey: Wire, how: settings) -> None:
     valkey.run(kernel.load_scripts())
 
     @how
-    @example(CREDIT, 12, BEATS_OFTEN)
-    @example(FULL, 12, LOST_AND_LATE)
-    @example(FULL, 12, LATE_AND_LEFT)
-    @example(UNITS, 3, ONE_BEAT)
-    @example(FULL, 12, TOLD_TWICE)
-    @given(rooms, st.integers(3, 12), st.lists(steps, max_size=40))
-    def every_crowd(room: WaitingRoom, stock: int, doings: list[tuple[str, int]]) -> None:
-        crowd = Crowd(valkey, kernel, room, stock)
+    @example(CREDIT, 12, SHARDS, (), BEATS_OFTEN)
+    @example(FULL, 12, SHARDS, (), LOST_AND_LATE)
+    @example(FULL, 12, SHARDS, (), LATE_AND_LEFT)
+    @example(UNITS, 3, SHARDS, (), ONE_BEAT)
+    @example(UNITS, 3, 1, (3, 2), ONE_BEAT)
+    @example(UNITS, 3, SHARDS, (4,), [*ONE_BEAT, *[("buy", n) for n in range(9)]])
+    @example(FULL, 12, SHARDS, (), TOLD_TWICE)
+    @given(
+        rooms,
+        st.integers(3, 12),
+        st.sampled_from([SHARDS, 1]),
+        st.lists(st.integers(0, 6), max_size=2),
+        st.lists(steps, max_size=40),
+    )
+    def every_crowd(
+        room: WaitingRoom, stock: int, shards: int, guests: Sequence[int], doings: list[tuple[str, int]]
+    ) -> None:
+        crowd = Crowd(valkey, kernel, room, stock, shards, guests)
         for what, which in doings:
             doing: Callable[[int], None] = getattr(crowd, what)
             doing(which)
@@ -312,6 +364,12 @@ BROKEN = {
         "local shard = front[i] + 1",
         "local shard = i % room.shards + 1",
     ),
+    "the units of the guests do not count": (
+        "local function grant(room, reports, front, settled, units)",
+        "local function grant(room, reports, front, settled)\n  local units = 0",
+    ),
+    "the units of the guests count twice": ("{'units', guest.free,", "{'units', 2 * guest.free,"),
+    "an admission of any room counts at a guest": ("if host ~= room.of or NOW", "if NOW"),
     "the place is that on the shard": ("position, about = place_in_whole(sale, room, position)", ""),
 }
 

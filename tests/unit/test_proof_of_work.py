@@ -23,6 +23,7 @@ class AnySale:
     """What of a sale a challenge depends on."""
 
     status = SaleStatus.OPEN
+    room = None
     waiting_room = WaitingRoom(proof_of_work=True, proof_tries=3)
 
 

@@ -21,6 +21,7 @@ from flashguard.engine.selling import Sell
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
 from flashguard.model import (
+    Admission,
     Granted,
     Key,
     KeyScope,
@@ -161,7 +162,7 @@ async def amend(guard: FlashGuard, caller: Caller, id_: str, body: PlainAmend, k
 
 async def read_ticket(guard: FlashGuard, caller: Caller, sale: str, ticket: str) -> Encoded:
     """Return 200 with the ticket's place, or the problem."""
-    refused = ticket_refusal(guard, caller, SaleId(sale), ticket)
+    refused = await ticket_refusal(guard, caller, SaleId(sale), ticket)
     if refused:
         return problem(refused)
     answer = await guard.rooms.poll(SaleId(sale), ticket)
@@ -170,13 +171,13 @@ async def read_ticket(guard: FlashGuard, caller: Caller, sale: str, ticket: str)
     return json_response(answer)
 
 
-def ticket_refusal(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str) -> Refused | None:
+async def ticket_refusal(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str) -> Refused | None:
     """Return why the caller may not use this ticket; None where it may."""
     if caller.customer is not None and caller.sale != sale:
         return NOT_THEIRS
     if not TICKET.fullmatch(ticket):
         return unknown(Code.UNKNOWN_TICKET, ticket)
-    if caller.customer is not None and not guard.rooms.is_ticket_of(sale, caller.customer, ticket):
+    if caller.customer is not None and not await guard.rooms.is_ticket_of(sale, caller.customer, ticket):
         return unknown(Code.UNKNOWN_TICKET, ticket)
     return None
 
@@ -184,7 +185,7 @@ def ticket_refusal(guard: FlashGuard, caller: Caller, sale: SaleId, ticket: str)
 def basket_of(
     guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None, buy: bool
 ) -> Basket | Refused:
-    until = 0
+    until: int | Admission = 0
     if body.admission is not None:
         until = guard.rooms.admitted_until(SaleId(sale), body.customer, body.admission)
     own_key, identities = key_of(caller, key), caller.identities

@@ -6,8 +6,18 @@ from typing import Any
 from msgspec import Struct
 
 from flashguard.errors import Code
-from flashguard.model import CustomerId, Key, Line, Refused, SaleId, invalid_basket, is_str, merge_lines
-from flashguard.model.arguments import KEY, MAX_MILLIS, is_key
+from flashguard.model import (
+    Admission,
+    CustomerId,
+    Key,
+    Line,
+    Refused,
+    SaleId,
+    invalid_basket,
+    is_str,
+    merge_lines,
+)
+from flashguard.model.arguments import ADMITTED_UNTIL, KEY, is_admission, is_key
 from flashguard.model.attached import attached, invalid_attached
 from flashguard.model.limits import HashedIdentities, invalid_identities
 from flashguard.model.locations import pick_up_of
@@ -21,7 +31,7 @@ class Basket(Struct, frozen=True):
     Parameters:
         buy: a direct order; else a hold.
         admitted_until: until when the sale's waiting room admitted the customer, in milliseconds since the
-            Unix epoch by memory's clock; 0 without an admission.
+            Unix epoch by memory's clock, or the room of which other sale did; 0 without an admission.
         details: reference, metadata and identities, where there are any; and pick_up, of lines that name a
             location.
     """
@@ -31,7 +41,7 @@ class Basket(Struct, frozen=True):
     lines: tuple[Line, ...]
     key: Key | None
     buy: bool
-    admitted_until: int
+    admitted_until: int | Admission
     details: dict[str, Any] | None = None
 
 
@@ -59,7 +69,7 @@ def checked_basket(
     key: Key | None,
     *,
     buy: bool,
-    admitted_until: int,
+    admitted_until: int | Admission,
     fold_case: bool,
     identity: Callable[[str, str], str],
     reference: str | None = None,
@@ -78,8 +88,8 @@ def checked_basket(
         return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
     if not (key is None or is_key(key)):
         return Refused(code=Code.INVALID_REQUEST, detail=KEY)
-    if type(admitted_until) is not int or not 0 <= admitted_until <= MAX_MILLIS:
-        return Refused(code=Code.INVALID_REQUEST, detail="admitted_until: milliseconds, a whole number")
+    if admitted_until != 0 and not is_admission(admitted_until):
+        return Refused(code=Code.INVALID_REQUEST, detail=ADMITTED_UNTIL)
     details = None
     if reference is not None or metadata is not None:
         wrong = invalid_attached(reference, metadata)

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from flashguard.model import CustomerId, ReservationStatus, SaleStatus, Sku
 
+from . import room_results as rooms
 from .list_results import Closed, Counted, Done, Entries, EntryNow, ListReported, OffersMade
-from .room_results import AdmissionsGranted, Admitted, InRoom, Issued, LetIn, Reported, RoomLeft, RoomNow
 from .verbs import Verb
 
 FlatLines = list[Any]
@@ -235,9 +235,8 @@ class Surveyed(Struct, frozen=True):
 
 Result = (
     Refusal | Held | Bought | Spread | Ended | Cancelled | Amended | AsItIs | Extended | HoldNow | EndedBefore
-    | SaleNow | SaleChanged | Restocked | Surveyed | Admitted | InRoom | Issued | RoomLeft | RoomNow
-    | Reported | AdmissionsGranted | LetIn | EntryNow | ListReported | Entries | Closed | OffersMade | Done
-    | Counted
+    | SaleNow | SaleChanged | Restocked | Surveyed | EntryNow | ListReported | Entries | Closed | OffersMade
+    | Done | Counted | rooms.RoomResult
 )  # fmt: skip
 
 
@@ -276,14 +275,14 @@ def _entry(values: list[Any]) -> Result:
 def _ticket(values: list[Any]) -> Result:
     match values:
         case [bool(known), epoch, "admitted", *rest]:
-            return Issued(known, epoch, Admitted(*rest))
+            return rooms.Issued(known, epoch, rooms.Admitted(*rest))
         case [bool(known), epoch, "waiting", *rest]:
-            return Issued(known, epoch, InRoom(*rest))
+            return rooms.Issued(known, epoch, rooms.InRoom(*rest))
     return _refusal(values)
 
 
 def _room(values: list[Any]) -> Result:
-    return RoomNow(*values) if len(values) == len(RoomNow.__struct_fields__) else _refusal(values)
+    return rooms.RoomNow(*values) if len(values) == len(rooms.RoomNow.__struct_fields__) else _refusal(values)
 
 
 def _refusal(values: list[Any]) -> Refusal:
@@ -298,9 +297,14 @@ BY_WORD: Final[Mapping[Verb, Mapping[str, Callable[..., Result]]]] = {
     Verb.AMEND: {"amended": Amended, "as-it-is": AsItIs},
     Verb.EXTEND: {"held": Extended},
     Verb.RESTOCK: {"restocked": Restocked},
-    Verb.POLL_TICKET: {"admitted": Admitted, "waiting": InRoom},
-    Verb.LEAVE_ROOM: {"left": RoomLeft, "unknown-ticket": RoomLeft},
-    Verb.ADMIT: {"reported": Reported, "granted": AdmissionsGranted, "let-in": LetIn},
+    Verb.POLL_TICKET: {"admitted": rooms.Admitted, "waiting": rooms.InRoom},
+    Verb.LEAVE_ROOM: {"left": rooms.RoomLeft, "unknown-ticket": rooms.RoomLeft},
+    Verb.ADMIT: {
+        "reported": rooms.Reported,
+        "units": rooms.GuestNow,
+        "granted": rooms.AdmissionsGranted,
+        "let-in": rooms.LetIn,
+    },
     Verb.SERVE_LIST: {
         "reported": ListReported,
         "entries": Entries,

@@ -59,7 +59,7 @@ class RoomNow(Struct, frozen=True):
 
 
 class Reported(Struct, frozen=True):
-    """What a shard of a spread sale has of its waiting room.
+    """What a shard of a spread sale has of its waiting room; of a shared room also a sale that is not spread.
 
     Parameters:
         granted: admissions ever granted to it, as it was told.
@@ -67,6 +67,7 @@ class Reported(Struct, frozen=True):
         free, held: its units; soon: how many of those held will probably come back.
         settled: no tickets are expected back that memory may have lost.
         places: the lowest places that wait, in order.
+        session_ms: how long an admission lasts.
     """
 
     granted: int
@@ -77,6 +78,15 @@ class Reported(Struct, frozen=True):
     soon: float
     settled: bool
     places: list[float]
+    session_ms: int
+
+
+class GuestNow(Struct, frozen=True):
+    """What a sale that shares a waiting room, or a shard of it, has for the buyers whom the room admits."""
+
+    free: int
+    held: int
+    soon: float
 
 
 class AdmissionsGranted(Struct, frozen=True):
@@ -101,3 +111,8 @@ class LetIn(Struct, frozen=True):
     """A shard has used its grant."""
 
     count: int
+
+
+RoomResult = (
+    Admitted | InRoom | Issued | RoomLeft | RoomNow | Reported | GuestNow | AdmissionsGranted | LetIn
+)  # fmt: skip

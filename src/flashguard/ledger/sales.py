@@ -20,12 +20,13 @@ from flashguard.model import (
     SaleId,
     SaleStatus,
     Sku,
+    WaitingRoom,
     public_sale,
 )
 from flashguard.model.limits import limit_rules, limits_from_kernel, with_item_limits
 from flashguard.model.locations import counter_at, flat_locations, item_and_location, locations_from_flat
 from flashguard.model.pools import drawn, flat_uses, kept_stock, own_stock, uses_from_flat
-from flashguard.model.room import encode_room, stored_room
+from flashguard.model.room import encode_room, guest_rules, host_of, stored_room
 from flashguard.model.rules import from_kernel, to_kernel
 
 from .connections import Connections, rows_of
@@ -116,7 +117,7 @@ class Sales:
                 row["max_hold_seconds"],
                 row["creation_key"],
                 row["creation_body"],
-                row["room_seed"],
+                row["room_seed"] or row["host_seed"],
             )
 
     async def created_with(self, key: str) -> SaleId | None:
@@ -154,6 +155,22 @@ class Sales:
             rows.setdefault(row["sale_id"], []).append(row)
         return {sale_id: _goods(of_sale) for sale_id, of_sale in rows.items()}
 
+    async def in_rooms(self) -> list[tuple[SaleId, SaleId]]:
+        """Return the sales that share a waiting room, and their shards, each with the sale that has it."""
+        rows = await self._connections.rows("sales_in_rooms")
+        return [(SaleId(row["id"]), SaleId(row["room_of"])) for row in rows]
+
+    async def sharing_room_of(self, sale_id: SaleId) -> list[tuple[SaleId, datetime | None]]:
+        """Return the sales that share this sale's waiting room and are not closed, each with its end."""
+        rows = await self._connections.rows("sharing_room_of", sale_id)
+        return [(SaleId(row["id"]), row["ends_at"]) for row in rows]
+
+    async def doors_to_open(self, sale_id: SaleId | None, limit: int) -> list[tuple[SaleId, int, SaleId]]:
+        """Return the sales and shards whose doors must open because their room admits no more, in the room of
+        one sale or of any; each with its partition and the sale that has the room."""
+        rows = await self._connections.rows("doors_to_open", sale_id, limit)
+        return [(SaleId(row["id"]), row["partition"], SaleId(row["room_of"])) for row in rows]
+
     async def note_room_opened(self, sale_id: SaleId) -> None:
         """Close the lottery of the sale's waiting room to new tickets, whatever memory loses."""
         await self._connections.run("note_room_opened", sale_id)
@@ -186,6 +203,7 @@ def _creation(stored: StoredSale, partition: int) -> tuple[object, ...]:
         None if sale.waiting_room is None else encode_room(sale.waiting_room), stored.room_seed,
         json.dumps(
             to_kernel(sale.rules) | limit_rules(sale.items, sale.limits) | spread | _rules_of_goods(sale)
+            | ({} if sale.room is None else guest_rules(sale.room, opened=False))
         ),
         *columns[5:],
     )  # fmt: skip
@@ -237,13 +255,24 @@ def _sale(row: asyncpg.Record, goods: Goods) -> Sale:
         hold_seconds=row["hold_seconds"],
         limit_per_customer=row["limit_per_customer"],
         hold_durability=Durability(row["hold_durability"]),
-        waiting_room=stored_room(row["waiting_room"], row["room_seed"]),
+        waiting_room=_room_of(row, rules),
+        room=host_of(rules),
         rules=from_kernel(rules),
         created_at=row["created_at"],
         locations=locations_from_flat(rules.get("locations", ())),
         split=rules.get("split", False),
         spread=rules.get("spread", 1),
     )
+
+
+def _room_of(row: asyncpg.Record, rules: Mapping[str, Any]) -> WaitingRoom | None:
+    """Return the waiting room of a sale, or the one that it shares."""
+    if host_of(rules) is None:
+        return stored_room(row["waiting_room"], row["room_seed"])
+    room = stored_room(row["host_room"], row["host_seed"])
+    if room is None or "room" in rules:
+        return room
+    return msgspec.structs.replace(room, open_to_all=True)
 
 
 def _goods(rows: Iterable[asyncpg.Record]) -> Goods:

@@ -381,6 +381,7 @@ CREATE TABLE sales (
     room_opened_at     timestamptz,                   -- the lottery is closed: the seed may be published
     rules              jsonb NOT NULL DEFAULT '{}'::jsonb,  -- the optional rules, as the map that the kernel reads; see model/rules.py
     public_id          text COLLATE "C" GENERATED ALWAYS AS (split_part(id, '~', 1)) STORED,
+    room_of            text COLLATE "C" GENERATED ALWAYS AS (COALESCE(((rules -> 'room') ->> 'of'), ((rules -> 'doors') ->> 'of'))) STORED,  -- the sale whose waiting room this one shares, also once its own doors are open
     PRIMARY KEY (id),
     FOREIGN KEY (partition) REFERENCES partitions(partition),
     CONSTRAINT sales_check CHECK (max_hold_seconds >= hold_seconds),
@@ -399,6 +400,8 @@ CREATE TABLE sales (
 CREATE UNIQUE INDEX sales_by_creation_key ON sales (creation_key);
 CREATE INDEX sales_by_partition ON sales (partition, status);
 CREATE INDEX sales_by_public_id ON sales (public_id);
+-- The sales that share a room, which the recorders read every second.
+CREATE INDEX sales_by_room ON sales (room_of) WHERE room_of IS NOT NULL;
 CREATE INDEX sales_by_time ON sales (created_at DESC, id);
 -- The shards of sales that still sell, which the recorders read every second.
 CREATE INDEX sales_parts ON sales (public_id) WHERE id <> public_id AND status <> 'closed';

@@ -11,6 +11,7 @@ from . import (
     MAX_KEY,
     MAX_NAME,
     MAX_STOCK,
+    Admission,
     KeyScope,
     Refused,
     RoomMode,
@@ -48,12 +49,15 @@ ROOM_BOUNDS: Final = {
     "proof_harder_at": (1, 10_000_000),
 }
 CHANGEABLE: Final = frozenset(
-    {"name", "starts_at", "ends_at", "hold_durability", "waiting_room", "items", "limits", *BOUNDS}
+    {"name", "starts_at", "ends_at", "hold_durability", "waiting_room", "room", "items", "limits", *BOUNDS}
 )
 SALE: Final = "sale: 1 to 64 of a-z, 0-9 and '-', not starting with '-'"
 CURSOR: Final = "after: must be a time and an id, or None"
 LIMIT: Final = f"limit: must be a whole number from 1 to {MAX_PAGE}"
 KEY: Final = f"key: must be 1 to {MAX_KEY} printable characters"
+ROOM_OF: Final = "room: must be the id of a sale, or None"
+OWN_OR_SHARED: Final = "room: a sale has a waiting_room of its own, or shares the room of another sale"
+ADMITTED_UNTIL: Final = "admitted_until: milliseconds, a whole number, or what `admitted_until` returned"
 NAME: Final = f"must be 1 to {MAX_NAME} printable characters"
 
 
@@ -123,6 +127,13 @@ def is_key(value: object) -> bool:
     return True
 
 
+def is_admission(value: object) -> bool:
+    """Return True for what says until when a room admits a customer, in its own sale or in another one."""
+    if type(value) is Admission:
+        return is_admission(value.until_ms) and is_str(value.room) and is_sale_id(value.room)
+    return type(value) is int and 0 <= value <= MAX_MILLIS
+
+
 def is_one_of(value: object, words: type[StrEnum]) -> bool:
     """Return True for a text that is one of these words."""
     return is_str(value) and value in tuple(words)
@@ -159,7 +170,7 @@ def invalid_room(room: object, *, of_a_new_sale: bool = False) -> str | None:
     if not isinstance(room, Mapping):
         return "waiting_room: must be a mapping of the fields to change"
     for name, value in room.items():
-        if name == "proof_of_work" or (name == "open_to_all" and not of_a_new_sale):
+        if name in ("proof_of_work", "shared") or (name == "open_to_all" and not of_a_new_sale):
             if not isinstance(value, bool):
                 return f"waiting_room: {name}: must be True or False"
         elif name == "admit_per_second":

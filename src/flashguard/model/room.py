@@ -1,10 +1,11 @@
 """A waiting room's rules, as the ledger and the kernel store them."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from . import WaitingRoom
+from . import SaleId, WaitingRoom, is_sale_id, is_str
 from .lottery import commitment
 
 _encode = msgspec.json.Encoder().encode
@@ -48,4 +49,37 @@ def room_rules(room: WaitingRoom, *, opened: bool) -> dict[str, Any]:
         "proof": room.proof_of_work,
         "opened": opened,
     }
+    if room.shared:
+        rule["shared"] = True
     return {"doors" if room.open_to_all else "room": rule}
+
+
+def guest_rules(host: SaleId, *, opened: bool) -> dict[str, Any]:
+    """Return the rules of a sale that shares the room of another one, its host, as kernel and ledger store
+    them.
+
+    Parameters:
+        opened: its doors are open to all.
+    """
+    return {"doors" if opened else "room": {"of": host}}
+
+
+def host_of(rules: Mapping[str, Any]) -> SaleId | None:
+    """Return the sale whose room a sale with these rules shares; None where it shares none.
+
+    Raises:
+        ValueError: what the rule names can't be a sale, for example in a row edited by SQL.
+    """
+    for name in NEITHER:
+        rule = rules.get(name)
+        if isinstance(rule, Mapping) and "of" in rule:
+            if not (is_str(rule["of"]) and is_sale_id(rule["of"])):
+                raise ValueError(f"the rule {name} names no sale")
+            return SaleId(rule["of"])
+    return None
+
+
+def without_own_room(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the kernel's rules as the ledger stores them: those of a sale's own room it makes from its
+    waiting room."""
+    return {name: rule for name, rule in rules.items() if name not in NEITHER or "of" in rule}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
@@ -63,8 +63,22 @@ class WaitingRoom(Struct, frozen=True, kw_only=True):
     """Waiting buyers from which a proof takes more tries, in proportion to the crowd; None: never."""
     open_to_all: bool = False
     """The doors are open: no buyer needs an admission. They are never closed again."""
+    shared: bool = False
+    """Other sales may share the room: see `Sale.room`. It stays shared."""
     commitment: str | None = None
     """SHA-256 of the lottery's seed, in hex."""
+
+
+class Admission(NamedTuple):
+    """An admission that another sale's room made, which this sale shares.
+
+    Parameters:
+        until_ms: until when it counts, in milliseconds since the Unix epoch by memory's clock.
+        room: the sale whose room it is.
+    """
+
+    until_ms: int
+    room: SaleId
 
 
 class Allocation(Struct, frozen=True):
@@ -196,6 +210,10 @@ class Sale(Struct, frozen=True, kw_only=True):
     effective_hold_durability: Durability | None = None
     """The durability that an answered hold really has, by Valkey's present configuration; None: unknown."""
     waiting_room: WaitingRoom | None = None
+    """Its own, or that of the sale whose room it shares. Then `open_to_all` is of both: its own doors may be
+    open alone."""
+    room: SaleId | None = None
+    """The sale whose waiting room it shares; None: it has its own, or none."""
     rules: Rules = NO_RULES
     created_at: datetime | None = None
     spread: int = 1

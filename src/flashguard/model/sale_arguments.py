@@ -21,10 +21,13 @@ from .arguments import (
     CHANGEABLE,
     MAX_ITEMS,
     NAME,
+    OWN_OR_SHARED,
+    ROOM_OF,
     first_wrong,
     invalid_bounds,
     invalid_room,
     is_one_of,
+    is_sale,
     is_text,
     is_whole,
 )
@@ -40,7 +43,7 @@ _LIMIT: Final = f"limit_per_customer: must be a whole number from 1 to {MAX_STOC
 def invalid_new_sale(new: object) -> str | None:
     """Return the fault of a new sale, as a sentence; None when there is none. Times are checked elsewhere."""
     fields = {name: getattr(new, name, None) for name in ("hold_seconds", "limit_per_customer")}
-    rules, room = getattr(new, "rules", None), getattr(new, "waiting_room", None)
+    rules, room, host = (getattr(new, name, None) for name in ("rules", "waiting_room", "room"))
     fault = first_wrong(
         (isinstance(rules, Rules), "rules: must be Rules"),
         (is_text(getattr(new, "name", None)), f"name: {NAME}"),
@@ -50,6 +53,8 @@ def invalid_new_sale(new: object) -> str | None:
         ),
         (is_whole(getattr(new, "spread", None), 1, MAX_SPREAD), f"spread: 1 to {MAX_SPREAD}"),
         (room is None or isinstance(room, WaitingRoom), "waiting_room: must be a WaitingRoom"),
+        (host is None or is_sale(host), ROOM_OF),
+        (host is None or room is None, OWN_OR_SHARED),
     )
     if fault is None and isinstance(rules, Rules):
         fields |= {name: getattr(rules, name) for name in rules.__struct_fields__}
@@ -84,6 +89,10 @@ def invalid_changes(verb: object, changes: Mapping[str, object]) -> str | None:
         return f"name: {NAME}"
     if not is_one_of(changes.get("hold_durability", Durability.DISK), Durability):
         return f"hold_durability: {', '.join(Durability)}"
+    if changes.get("room") is not None and not is_sale(changes["room"]):
+        return ROOM_OF
+    if changes.get("room") is not None and changes.get("waiting_room") is not None:
+        return OWN_OR_SHARED
     if changes.get("waiting_room") is not None:
         fault = invalid_room(changes["waiting_room"])
         if fault:

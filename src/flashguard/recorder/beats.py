@@ -1,4 +1,4 @@
-"""Duties that spread sales need at a fixed pace, and how their steps ask the shards."""
+"""Duties that spread sales and shared rooms need at a fixed pace, and how their steps ask the shards."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ Ask = Callable[[SaleId, tuple[object, ...]], Awaitable[Result | None]]
 
 
 class Beats:
-    """The beats of one duty, for the spread sales whose first shard this process records.
+    """The beats of one duty, for the spread sales and shared rooms whose first shard this process records.
 
     Parameters:
         duty: its name, for the log.

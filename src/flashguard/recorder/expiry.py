@@ -18,7 +18,8 @@ log = logging.getLogger("flashguard.recorder")
 
 NoteSale = Callable[[SaleId, int], None]
 Note = Callable[[SaleId, int, bool, bool], None]
-"""Told of a spread sale: the number of its shards, and whether it has a waiting room, and a waiting list."""
+"""Told of a spread sale, or of one with a shared room: the number of its shards, and whether it has a waiting
+room, and a waiting list."""
 
 SALES_PER_CALL: Final = 100
 CALLS_PER_TURN: Final = 20

@@ -17,6 +17,7 @@ from flashguard.ledger.loading import SaleRows
 from flashguard.ledger.unreadable import CANT_BE_READ, TIMES_UNREADABLE, UNREADABLE
 from flashguard.model import Durability, SaleId
 from flashguard.model.limits import LIMIT_RULES
+from flashguard.model.room import host_of
 from flashguard.model.rules import from_kernel, keeps_hold_history
 
 from .load_records import (
@@ -211,7 +212,8 @@ class SaleLoad:
         newest = 0
         async with aclosing(self._rows.waiting()) as pages:
             async for rows in pages:
-                records, queue = waiting_records(rows, self._sale["waiting_room"] is not None)
+                room = self._sale["waiting_room"] is not None or host_of(self._rules) is not None
+                records, queue = waiting_records(rows, room)
                 await self._calls.add(self._send(records=records, queue=queue))
                 newest = rows[-1]["place"]
         if newest:

@@ -21,7 +21,7 @@ from flashguard.kernel.records import (
 from flashguard.ledger.unreadable import UNREADABLE, sound_details, sound_lines
 from flashguard.model import CustomerId, Durability, Sku, to_millis
 from flashguard.model.locations import item_and_location
-from flashguard.model.room import decode_room, room_rules
+from flashguard.model.room import decode_room, host_of, room_rules
 
 NO_FINGERPRINT: Final = -1
 """Fingerprints of requests are never below zero."""
@@ -31,7 +31,7 @@ def waiting_records(rows: list[asyncpg.Record], room: bool) -> tuple[list[Any], 
     """Return the waiting list's entries as records, and the queue of those that wait: see lib/waiting.lua.
 
     Parameters:
-        room: the sale has a waiting room; without one every entry counts as admitted.
+        room: the sale has a waiting room, or shares one; without one every entry counts as admitted.
     """
     records: list[Any] = []
     queue: list[Any] = []
@@ -75,6 +75,7 @@ def _options(sale: asyncpg.Record) -> list[Any]:
     if sale["waiting_room"] is not None:
         room = decode_room(sale["waiting_room"])
         rules |= room_rules(room, opened=sale["room_opened_at"] is not None)
+    host_of(rules)  # raises where it can't be read
     if rules:
         return [durability, rules]
     return [durability] if durability else []

@@ -23,6 +23,7 @@ from .admission import beat
 from .beats import Beats, asking
 from .catalogue import keep_catalogue
 from .expiry import expire_holds
+from .guests import Guests
 from .meters import Meters
 from .partition import PartitionRecorder
 from .shared_list import SharedLists
@@ -89,7 +90,8 @@ class Recorder:
             Transfers(kernel, ledger, partitions).move,
             time.monotonic,
         )
-        self._rooms = Beats("room", partial(beat, asking(kernel, partitions, Verb.ADMIT)))
+        self._guests = Guests(ledger)
+        self._rooms = Beats("room", partial(beat, asking(kernel, partitions, Verb.ADMIT), self._guests.of))
         self._lists = Beats("waiting list", lists.serve)
 
     @property
@@ -118,6 +120,7 @@ class Recorder:
                 expire_holds(
                     self._kernel, self._settings, self._suspects, self._rooms.note, self._lists.note
                 ),
+                self._guests.run(),
                 self._rooms.run(),
                 self._lists.run(),
                 keep_catalogue(self._kernel, self._ledger, self._settings, self._suspects),

@@ -36,6 +36,7 @@ from flashguard.ledger.spread import (
     return_units,
 )
 from flashguard.model import Position, SaleId, public_sale
+from flashguard.model.room import without_own_room
 
 from .dilemma import PAGE, Dilemma, journal_tail
 from .fold import Group
@@ -158,17 +159,13 @@ def _without_creations(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, body=msgspec.structs.replace(entry.body, transitions=rest))
 
 
-OF_THE_ROOM: Final = ("room", "doors")
-"""Rules that the ledger makes from the sale's waiting room."""
-
-
 async def _as_in_memory(kernel: Kernel, connection: Connection, choice: Dilemma, sale: SaleId) -> None:
     """Make the ledger's rows of a sale those of memory, as far as memory has their content."""
     partition = choice.partition
     config = await kernel.sale_config(partition, sale)
     if config is None:
         raise MemoryBroken(f"memory has lost the rules of sale {sale}")
-    of_ledger = {name: rule for name, rule in config.rules.items() if name not in OF_THE_ROOM}
+    of_ledger = without_own_room(config.rules)
     await recovering.write_rules(
         connection,
         sale,

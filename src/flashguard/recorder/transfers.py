@@ -16,7 +16,7 @@ from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.spread import shards_that_differ, transfers_to_complete
 from flashguard.model import Durability, SaleId, partition_of, to_millis
 from flashguard.model.fingerprints import fingerprint
-from flashguard.model.room import NEITHER, decode_room, room_rules
+from flashguard.model.room import NEITHER, decode_room, guest_rules, room_rules
 from flashguard.model.shards import arrival, departure, transfer_keys
 
 log = logging.getLogger("flashguard.recorder")
@@ -34,13 +34,16 @@ AT_ONCE: Final = 500
 
 
 async def repair_spread_sales(kernel: Kernel, ledger: Ledger) -> None:
-    """Repair spread sales until cancelled. Several recorders may do it at once: every step is idempotent."""
+    """Repair spread sales, and open the doors of sales whose shared room admits no more, until cancelled.
+    Several recorders may do it at once: every step is idempotent."""
     while True:
         await asyncio.sleep(ROUND_SECONDS)
         try:
             await complete_transfers(kernel, ledger, in_hand_seconds=IN_HAND_SECONDS)
             for shard, partition, request in await shards_behind(ledger):
                 await kernel.run(Verb.CHANGE_SALE, partition, [shard], [(0, *request)])
+            for shard, partition, host in await ledger.sales.doors_to_open(None, AT_ONCE):
+                await kernel.run(Verb.CHANGE_SALE, partition, [shard], [(0, *open_doors(host))])
         except (MemoryAway, LedgerAway, asyncpg.PostgresError) as error:
             log.debug("spread sales: next try in the next round: %s", error)
         except Exception:
@@ -124,10 +127,14 @@ async def shards_behind(
     return [(SaleId(row["id"]), row["partition"], _change_of(row)) for row in rows]
 
 
+def open_doors(host: SaleId) -> tuple[Any, ...]:
+    """Return the change that opens the doors of a sale that shares the host's room."""
+    return ("patch", {"rules": NEITHER | guest_rules(host, opened=True)}, "")
+
+
 def _change_of(row: asyncpg.Record) -> tuple[Any, ...]:
-    rules: dict[str, Any] = dict.fromkeys(json.loads(row["had"]), False) | json.loads(row["rules"])
+    rules: dict[str, Any] = NEITHER | dict.fromkeys(json.loads(row["had"]), False) | json.loads(row["rules"])
     rules.pop("counted_since_ms", None)
-    rules |= NEITHER
     if row["waiting_room"] is not None:
         rules |= room_rules(decode_room(row["waiting_room"]), opened=row["room_opened_at"] is not None)
     disk = row["hold_durability"] == Durability.DISK

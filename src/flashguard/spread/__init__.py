@@ -2,9 +2,10 @@
 
 from .batch import BasketRequest, BatchSelling
 from .routing import ShardRouter
-from .whole import NO_IDENTITIES, NO_LOCATIONS, Whole, shard_drafts, unfit, with_memory_state
+from .whole import NO_IDENTITIES, NO_LOCATIONS, NOT_ALL, Whole, shard_drafts, unfit, with_memory_state
 
 __all__ = [
+    "NOT_ALL",
     "NO_IDENTITIES",
     "NO_LOCATIONS",
     "BasketRequest",

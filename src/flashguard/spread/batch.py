@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from flashguard.engine.baskets import Basket
-from flashguard.model import Key, Line, Outcome, Refused
+from flashguard.model import Admission, Key, Line, Outcome, Refused
 from flashguard.model.arguments import must
 
 from .routing import ShardRouter
@@ -21,7 +21,7 @@ class BasketRequest(Struct, frozen=True):
     customer: str
     lines: Sequence[Line]
     key: Key | None = None
-    admitted_until: int = 0
+    admitted_until: int | Admission = 0
     reference: str | None = None
     metadata: dict[str, str] | None = None
     identities: dict[str, str] | None = None

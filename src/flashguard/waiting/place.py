@@ -14,6 +14,8 @@ class Place(Struct, frozen=True, kw_only=True):
     """Where a ticket stands.
 
     Parameters:
+        sale_id: the sale that was asked.
+        room: the sale that has the waiting room: another one where the sale shares its room.
         position: how many admissions until its turn, itself included; None before a lottery is drawn.
         about: the position is an estimate: the sale is spread, and the turn is not near.
         waiting: how many tickets wait.
@@ -27,6 +29,7 @@ class Place(Struct, frozen=True, kw_only=True):
 
     id: str
     sale_id: SaleId
+    room: SaleId
     status: str
     position: int | None = None
     about: bool = False

@@ -83,8 +83,10 @@ class Proofs:
         found = await self._read(sale)
         if found is None or found.status is SaleStatus.DRAFT:
             return unknown_sale(sale)
-        room = found.waiting_room
-        if room is None:
+        if found.room is not None:
+            sale, found = found.room, await self._read(found.room)
+        room = None if found is None else found.waiting_room
+        if found is None or room is None:
             return NO_ROOM
         if not room.proof_of_work:
             return NONE_DEMANDED

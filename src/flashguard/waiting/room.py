@@ -1,5 +1,6 @@
 """The waiting rooms of sales: tickets are issued, polled and given up; admissions are signed and verified.
 
+Sales may share the room of another one, their host: what is asked about their tickets is asked of the host.
 The kernel decides every place (scripts/lib/room.lua). A ticket's id is derived from the sale and the
 customer, so one customer has one ticket, and a reload returns it. The signed ticket names its place: after a
 loss of memory, a buyer who shows it gets that place back.
@@ -20,10 +21,11 @@ from flashguard.errors import Code
 from flashguard.kernel.results import Refusal, Result
 from flashguard.kernel.room_results import Admitted, InRoom, Issued, RoomLeft, RoomNow
 from flashguard.kernel.verbs import Verb
-from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger import Ledger
 from flashguard.model import (
     MAX_LINES,
     MAX_QUANTITY,
+    Admission,
     CustomerId,
     Refused,
     Sale,
@@ -37,6 +39,8 @@ from flashguard.model.arguments import MAX_PAGE, SALE, first_wrong, is_ascii, is
 from flashguard.model.lottery import MOST_NUMBER, number
 from flashguard.model.shards import shard_ids, shard_number
 
+from .departures import Departures
+from .hosts import Hosts
 from .place import Drawing, Place, merged_page, poll_after_seconds
 from .proof_of_work import NO_PROOF, NO_ROOM, Proofs
 from .tickets import Tickets, shard_of
@@ -47,10 +51,6 @@ SPARE: Final = 8
 """Tickets beyond a page of the lottery that are read, to keep those with one number together."""
 FULL_RETRY_SECONDS: Final = 10.0
 RECOVERING_RETRY_SECONDS: Final = 1.0
-MOST_DEPARTURES: Final = 10_000
-"""Buyers who have bought and are leaving the room in the background, at once. Further sessions end by
-time."""
-
 MOST_UNITS: Final = MAX_LINES * MAX_QUANTITY
 """Units of the largest basket."""
 TICKET: Final = "id: must be a ticket's"
@@ -86,18 +86,20 @@ class WaitingRooms:
         self._ledger = ledger
         self._customer_of = customer_of
         self._tickets = Tickets(signer, ring, customer_of)
+        self._hosts = Hosts(decisions)
         self._seeds: dict[SaleId, tuple[str, int]] = {}
-        self._departures: set[asyncio.Task[None]] = set()
+        self._departures = Departures(decisions, self._hosts, self._tickets, self._lottery, self._leave)
         self.proofs = Proofs(signer, decisions, customer_of, read)
 
-    def is_ticket_of(self, sale: SaleId, customer: str, id_: str) -> bool:
+    async def is_ticket_of(self, sale: SaleId, customer: str, id_: str) -> bool:
         """Return whether a ticket with this id can only be this customer's, whether it was issued or not.
 
         Raises:
             ValueError: an id is invalid.
         """
         must((is_sale(sale), SALE), (is_str(customer), WHAT_IT_IS), (is_text(id_), TICKET))
-        return self._tickets.is_of(sale, customer, id_)
+        host = await self._hosts.of(sale)
+        return not isinstance(host, Refused) and self._tickets.is_of(host, customer, id_)
 
     async def issue(
         self, sale: SaleId, customer: CustomerId, *, shown: str | None = None, proof: str | None = None
@@ -121,17 +123,20 @@ class WaitingRooms:
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        lottery = await self._lottery(sale)
+        host = await self._hosts.of(sale)
+        if isinstance(host, Refused):
+            return host
+        lottery = await self._lottery(host)
         if isinstance(lottery, Refused):
             return lottery
         seed, spread = lottery
-        id_ = self._tickets.id_of(sale, customer, spread)
+        id_ = self._tickets.id_of(host, customer, spread)
         drawn = number(seed, id_)
-        solved = NO_PROOF if proof is None else self.proofs.verify(sale, one, proof)
+        solved = NO_PROOF if proof is None else self.proofs.verify(host, one, proof)
         decision = await self._decisions.ask(
             Verb.ISSUE_TICKET,
-            shard_of(sale, id_),
-            (id_, drawn, self._tickets.read(sale, id_, drawn, shown), *solved, one),
+            shard_of(host, id_),
+            (id_, drawn, self._tickets.read(host, id_, drawn, shown), *solved, one),
         )
         refused = refused_by_status(decision)
         if refused:
@@ -141,10 +146,10 @@ class WaitingRooms:
             return await self._refused(sale, issued)
         standing = issued.standing
         try:
-            place = self._place(sale, id_, standing, decision.now_ms)
+            place = self._place(sale, host, id_, standing, decision.now_ms)
             if isinstance(standing, InRoom):
                 place_then = int(standing.place)
-                signed = self._tickets.signed(sale, id_, place_then, drawn, decision.now_ms, issued.epoch)
+                signed = self._tickets.signed(host, id_, place_then, drawn, decision.now_ms, issued.epoch)
                 place = msgspec.structs.replace(place, ticket=signed)
             return place, issued.known
         except LookupError:
@@ -161,15 +166,18 @@ class WaitingRooms:
         wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        decision = await self._decisions.ask(Verb.POLL_TICKET, shard_of(sale, id_), (id_,))
+        host = await self._hosts.of(sale)
+        if isinstance(host, Refused):
+            return host
+        decision = await self._decisions.ask(Verb.POLL_TICKET, shard_of(host, id_), (id_,))
         refused = refused_by_status(decision)
         if refused:
             return refused
         result = decision.result
         if not isinstance(result, Admitted | InRoom):
-            return await self._refused(sale, result, id_)
+            return await self._refused(host, result, id_)
         try:
-            place = self._place(sale, id_, result, decision.now_ms)
+            place = self._place(sale, host, id_, result, decision.now_ms)
         except LookupError:
             return NO_KEY_YET
         return place, result.place if isinstance(result, InRoom) else 0.0
@@ -180,7 +188,8 @@ class WaitingRooms:
         wrong = first_wrong((is_sale(sale), SALE), (is_text(id_), TICKET))
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        now = await self._now(sale, shard_of(sale, id_), 0, 0)
+        host = await self._hosts.of(sale)
+        now = host if isinstance(host, Refused) else await self._now(host, shard_of(host, id_), 0, 0)
         return now if isinstance(now, Refused) else now.first_place
 
     async def _now(self, sale: SaleId, shard: SaleId, start: int, count: int) -> RoomNow | Refused:
@@ -202,12 +211,18 @@ class WaitingRooms:
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        decision = await self._decisions.ask(Verb.LEAVE_ROOM, shard_of(sale, id_), (id_, units))
+        host = await self._hosts.of(sale)
+        return (
+            host if isinstance(host, Refused) else await self._leave(host, id_, units, at_guest=host != sale)
+        )
+
+    async def _leave(self, host: SaleId, id_: str, units: int, *, at_guest: bool) -> Refused | None:
+        decision = await self._decisions.ask(Verb.LEAVE_ROOM, shard_of(host, id_), (id_, units, at_guest))
         refused = refused_by_status(decision)
         if refused:
             return refused
         if not isinstance(decision.result, RoomLeft):
-            return await self._refused(sale, decision.result, id_)
+            return await self._refused(host, decision.result, id_)
         return None  # to leave twice is to leave
 
     def bought(self, sale: SaleId, customer: str, units: int) -> None:
@@ -221,22 +236,12 @@ class WaitingRooms:
             (is_str(customer) and self._customer_of(customer) is not None, WHAT_IT_IS),
             (is_whole(units, 0, MOST_UNITS), UNITS),
         )
-        if len(self._departures) < MOST_DEPARTURES:
-            task = asyncio.get_running_loop().create_task(self._leave_after_buying(sale, customer, units))
-            self._departures.add(task)
-            task.add_done_callback(self._departures.discard)
+        self._departures.begin(sale, customer, units)
 
-    async def _leave_after_buying(self, sale: SaleId, customer: str, units: int) -> None:
-        try:
-            lottery = await self._lottery(sale)
-        except LedgerAway:
-            return  # the session ends by time
-        if not isinstance(lottery, Refused):
-            await self.leave(sale, self._tickets.id_of(sale, customer, lottery[1]), units=units)
-
-    def admitted_until(self, sale: SaleId, customer: str, admission: str) -> int:
+    def admitted_until(self, sale: SaleId, customer: str, admission: str) -> int | Admission:
         """Return until when this admission is valid for this customer in this sale, in milliseconds by
-        memory's clock; 0 where it is not. The kernel compares it with its own clock.
+        memory's clock, and whose room made it if it is not the sale's; 0 where it is valid for neither. The
+        kernel compares it with its own clock, and with the room that the sale shares.
         """
         return self._tickets.admitted_until(sale, customer, admission)
 
@@ -258,7 +263,10 @@ class WaitingRooms:
         )
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
-        stored = await self._ledger.sales.get(sale)
+        host = await self._hosts.of(sale)
+        if isinstance(host, Refused):
+            return host
+        stored = await self._ledger.sales.get(sale := host)
         if stored is None:
             return unknown_sale(sale)
         room, seed = stored.sale.waiting_room, stored.room_seed
@@ -284,7 +292,7 @@ class WaitingRooms:
         )  # fmt: skip
 
     async def _lottery(self, sale: SaleId) -> tuple[str, int] | Refused:
-        """Return the seed of a sale's lottery, and the number of the sale's shards."""
+        """Return the seed of the lottery of a sale's room, and the number of the sale's shards."""
         known = self._seeds.get(sale)
         if known is not None:
             return known
@@ -295,19 +303,22 @@ class WaitingRooms:
             return NO_ROOM
         if len(self._seeds) >= MOST_SEEDS:
             self._seeds.clear()
-        return self._seeds.setdefault(sale, (stored.room_seed, stored.sale.spread))
+        lottery = stored.room_seed, stored.sale.spread
+        if stored.sale.status is SaleStatus.DRAFT:
+            return lottery  # a draft may get another room, or be deleted
+        return self._seeds.setdefault(sale, lottery)
 
-    def _place(self, sale: SaleId, id_: str, standing: Admitted | InRoom, now_ms: int) -> Place:
+    def _place(self, sale: SaleId, host: SaleId, id_: str, standing: Admitted | InRoom, now_ms: int) -> Place:
         if isinstance(standing, Admitted):
             until_ms = int(standing.until_ms)
             return Place(
-                id=id_, sale_id=sale, status="admitted", outlook="likely",
-                admission=self._tickets.admission(sale, id_, until_ms, now_ms),
+                id=id_, sale_id=sale, room=host, status="admitted", outlook="likely",
+                admission=self._tickets.admission(host, id_, until_ms, now_ms),
                 admitted_until=from_millis(until_ms),
             )  # fmt: skip
         wait_ms, opens_ms = standing.wait_ms, standing.opens_ms
         return Place(
-            id=id_, sale_id=sale, status="waiting",
+            id=id_, sale_id=sale, room=host, status="waiting",
             position=standing.position or None, about=standing.about, waiting=standing.waiting,
             expected_wait_seconds=None if wait_ms < 0 else round(wait_ms / 1000, 1), outlook=standing.outlook,
             opens_at=from_millis(opens_ms) if opens_ms else None,
@@ -318,6 +329,9 @@ class WaitingRooms:
         match result:
             case Refusal("no-room"):
                 return NO_ROOM
+            case Refusal("guest"):
+                self._hosts.forget(sale)
+                return Refused(code=Code.RECOVERING, retry_after_seconds=RECOVERING_RETRY_SECONDS)
             case Refusal("overloaded"):
                 return Refused(
                     code=Code.OVERLOADED,

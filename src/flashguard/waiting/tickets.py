@@ -10,7 +10,7 @@ from typing import Final
 from flashguard.access.tokens import MAX_TOKEN_SECONDS, KeyRing, TokenKind
 from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.receipts import Signer
-from flashguard.model import CustomerId, Refused, SaleId, is_str
+from flashguard.model import Admission, CustomerId, Refused, SaleId, is_str
 from flashguard.model.arguments import is_ascii, is_sale
 from flashguard.model.shards import home_shard, shard_id
 from flashguard.model.whole import whole_number
@@ -90,14 +90,16 @@ class Tickets:
         seconds = min((until_ms - now_ms) / 1000 + TOKEN_SLACK_SECONDS, MAX_TOKEN_SECONDS)
         return self._ring.sign(TokenKind.ADMISSION, id_, sale, seconds, {"until_ms": until_ms}).token
 
-    def admitted_until(self, sale: SaleId, customer: str, admission: str) -> int:
+    def admitted_until(self, sale: SaleId, customer: str, admission: str) -> int | Admission:
         """Return until when this admission is valid for this customer in this sale, in milliseconds by
-        memory's clock; 0 where it is not."""
+        memory's clock, and whose room made it if it is not the sale's; 0 where it is valid for neither. The
+        kernel knows whose room the sale shares."""
         if not (is_sale(sale) and is_str(customer) and is_ascii(admission)):
             return 0
         claims = self._ring.verify(TokenKind.ADMISSION, admission.encode())
-        if isinstance(claims, Refused) or claims.sale != sale:
+        if isinstance(claims, Refused) or claims.sale is None:
             return 0
-        until_ms = claims.more.get("until_ms")
-        mine = self.is_of(sale, customer, claims.subject)
-        return until_ms if mine and isinstance(until_ms, int) else 0
+        room, until_ms = claims.sale, claims.more.get("until_ms")
+        if not isinstance(until_ms, int) or not self.is_of(room, customer, claims.subject):
+            return 0
+        return until_ms if room == sale else Admission(until_ms, room)

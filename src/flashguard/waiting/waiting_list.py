@@ -24,6 +24,7 @@ from flashguard.kernel.verbs import Verb
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.waiting import waiting_entry
 from flashguard.model import (
+    Admission,
     CustomerId,
     Key,
     Line,
@@ -39,7 +40,7 @@ from flashguard.model import (
     unknown,
     unknown_sale,
 )
-from flashguard.model.arguments import KEY, MAX_MILLIS, first_wrong, is_key, is_whole
+from flashguard.model.arguments import ADMITTED_UNTIL, KEY, first_wrong, is_admission, is_key
 from flashguard.model.fingerprints import request_fingerprint
 from flashguard.model.shards import home_shard, shard_id, shard_ids
 from flashguard.spread import ShardRouter
@@ -102,7 +103,7 @@ class WaitingList:
         quantity: int = 1,
         *,
         key: Key | None = None,
-        admitted_until: int = 0,
+        admitted_until: int | Admission = 0,
         identities: Mapping[str, str] | None = None,
     ) -> tuple[WaitingEntry, bool] | Refused:
         """Join the list for units of an item; the answer waits until the ledger has the entry.
@@ -121,7 +122,7 @@ class WaitingList:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
         more = first_wrong(
             (key is None or is_key(key), KEY),
-            (is_whole(admitted_until, 0, MAX_MILLIS), "admitted_until: milliseconds, a whole number"),
+            (is_admission(admitted_until), ADMITTED_UNTIL),
         )
         if more:
             return Refused(code=Code.INVALID_REQUEST, detail=more)

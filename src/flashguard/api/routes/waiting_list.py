@@ -16,7 +16,7 @@ from flashguard.api.schemas.views import json_response
 from flashguard.api.schemas.waiting import WaitingBody, WaitingView
 from flashguard.errors import Code
 from flashguard.guard import FlashGuard
-from flashguard.model import Refused, Reservation, SaleId, unknown
+from flashguard.model import Admission, Refused, Reservation, SaleId, unknown
 from flashguard.waiting.waiting_list import WaitingEntry, WaitingStatus
 
 from .dependencies import IdempotencyKey, Reader, SaleParam, Seller, guard_of, known
@@ -69,7 +69,7 @@ async def join(
         return problem(NOT_THEIRS)
     if caller.customer is not None and body.identities is not None:
         return problem(TOKEN_NAMES_THEM)
-    admitted_until = 0
+    admitted_until: int | Admission = 0
     if body.admission is not None:
         admitted_until = guard.rooms.admitted_until(SaleId(sale_id), body.customer, body.admission)
     line = body.items[0]

@@ -89,14 +89,14 @@ def _room(caller: Caller, sale: str) -> SaleId:
     return sale_id
 
 
-def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
+async def _ticket(request: Request, caller: Caller, sale: str, ticket: str) -> SaleId:
     """Return the sale's id, if the caller may use this ticket.
 
     Raises:
         RefusedError: the caller may not; to a buyer, another buyer's ticket does not exist.
     """
     sale_id = known(sale)
-    refused = ticket_refusal(guard_of(request), caller, sale_id, ticket)
+    refused = await ticket_refusal(guard_of(request), caller, sale_id, ticket)
     if refused:
         raise RefusedError(refused)
     return sale_id
@@ -154,7 +154,7 @@ async def ticket_events(
     The stream ends after the `place` with the `admission`, or after a `problem`. After `away` the place is
     stale until the next `place`; `ping` is sent every 5 s.
     """
-    sale_id = _ticket(request, caller, sale, ticket)
+    sale_id = await _ticket(request, caller, sale, ticket)
     viewer = await ticket_streams_of(request).watch(sale_id, ticket)
     if isinstance(viewer, Refused):
         return problem(unknown(viewer.code, ticket) if viewer.code is Code.UNKNOWN_TICKET else viewer)
@@ -166,7 +166,7 @@ async def ticket_events(
 )
 async def leave_room(request: Request, caller: Seller, sale: SaleParam, ticket: TicketParam) -> Response:
     """Leave the room. Leaving twice has the same effect as once."""
-    sale_id = _ticket(request, caller, sale, ticket)
+    sale_id = await _ticket(request, caller, sale, ticket)
     refused = await guard_of(request).rooms.leave(sale_id, ticket)
     return problem(refused) if refused else json_response({"id": ticket, "status": "left"})
 

@@ -1,7 +1,7 @@
 #!lua
--- admit: admits the buyers of a spread sale's waiting room, which has tickets on every shard. A recorder takes three steps per
--- beat: each shard reports, the first shard grants, each shard lets in. Pace and max_active hold over the whole sale, whatever
--- is lost, repeated, late or done by several recorders at once:
+-- admit: admits the buyers of a spread sale's waiting room, which has tickets on every shard, and those of a room that several
+-- sales share. A recorder takes three steps per beat: each shard reports, the first shard grants, each shard lets in. Pace and
+-- max_active hold over the whole room, whatever is lost, repeated, late or done by several recorders at once:
 --
 --   * The first shard counts the admissions that it ever granted to each shard, and has the credit that the pace allows.
 --   * A shard lets in only once what it was granted: it remembers the count of grants that it was told, and a count that is not
@@ -9,16 +9,21 @@
 --   * A shard's grants that it has not been told of count as buyers who are in, with those that it reported. A report that is
 --     old says too many: those who left since, it does not know; those who came since are grants that it was not told of then.
 --
+-- The guests of a shared room tell their units after the reports, and before the grant.
+--
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, 'report'}, ...}
---           {{sale index, 'grant', reports, front, settled}, ...}: at the first shard
+--           {{sale index, 'units', session_ms, empty}, ...}: of a guest, or its shards; empty: no ticket is in the room
+--           {{sale index, 'grant', reports, front, settled, units}, ...}: at the first shard
 --             reports  of each shard {granted, active, waiting, free, held, soon}, or {} where it is away
 --             front    the first places of all shards in their order: for each, the number of its shard
 --             settled  whether every shard has all tickets back that its memory may have lost
+--             units    those of all guests that buyers may get
 --           {{sale index, 'let-in', granted, count, whole}, ...}
 --             granted  admissions ever granted to this shard; count: how many of them to use now
 --             whole    {waiting, of them here, active, free, held, whether it is full, pace, front}, for lib/room.lua
--- results   {'reported', granted, active, waiting, free, held, soon, settled, {place, ...}}
+-- results   {'reported', granted, active, waiting, free, held, soon, settled, {place, ...}, session_ms}
+--           {'units', free, held, soon}: none of a guest that is not open
 --           {'granted', count, {granted to a shard, of them now, ...}, active, full, pace}
 --           {'let-in', count} {'unknown-sale'} {'no-room'}
 
@@ -37,12 +42,21 @@ local function report(sale, room)
   for i = 2, #raw, 2 do places[i / 2] = tonumber(raw[i]) end
   local granted = tonumber(redis.call('HGET', room.key, 'granted') or 0)
   return {'reported', granted, room.active, room.total, room.free, room.held, expiring_soon(sale, room), NOW >= room.settle_ms,
-    places}
+    places, room.rule.session_ms}
 end
 
-local function grant(room, reports, front, settled)
+local function units_of_guest(sale, session_ms, empty)
+  local guest = guest_of(sale, session_ms)
+  if not guest then return {'no-room'} end
+  if empty then redis.call('HSET', guest.key, 'empty_ms', NOW) end
+  if status_now(sale.config) ~= 'open' then return {'units', 0, 0, 0} end
+  count_stock(sale, guest)
+  return {'units', guest.free, guest.held, expiring_soon(sale, guest)}
+end
+
+local function grant(room, reports, front, settled, units)
   local packed = redis.call('HGET', room.key, 'grants')
-  local grants, active, units = packed and cmsgpack.unpack(packed) or {}, 0, 0
+  local grants, active = packed and cmsgpack.unpack(packed) or {}, 0
   for i = 1, room.shards do
     local of_shard, known = reports[i], grants[i] or {0, 0} -- granted, and of those the ones that may be in
     if of_shard and #of_shard > 0 then
@@ -92,6 +106,7 @@ end
 
 local function decide(sale, step, ...)
   if not sale.config then return {'unknown-sale'} end
+  if step == 'units' then return units_of_guest(sale, ...) end
   local room = room_of(sale)
   if not room or room.doors or not room.shards then return {'no-room'} end
   if step == 'report' then return report(sale, room) end

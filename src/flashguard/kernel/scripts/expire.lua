@@ -6,7 +6,8 @@
 -- KEYS      partition, journal, then the six of each sale, then five per waiting room (see lib/)
 -- requests  {{sale index}, ...}
 -- results   {holds expired, whether there is more to do}; of the first shard of a spread sale that has not closed also the number
---           of its shards, whether it has a waiting room (see admit.lua), and whether it has a waiting list (see serve_list.lua)
+--           of its shards, whether it has a waiting room (see admit.lua), and whether it has a waiting list (see serve_list.lua).
+--           A sale with a shared waiting room counts as one of one shard, without a list
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -17,8 +18,7 @@
 -- room_is_empty(sale): whether the sale has a waiting room, with no ticket that waits or is admitted.
 local function room_is_empty(sale)
   if not sale.config.rules.room then return sale.config.rules.doors ~= nil end
-  local _, waiting_key, active_key = room_keys(sale)
-  return redis.call('ZCARD', waiting_key) == 0 and redis.call('ZCOUNT', active_key, '(' .. NOW, '+inf') == 0
+  return no_ticket_in(sale)
 end
 
 local has_room_open = {scheduled = true, open = true, paused = true}
@@ -37,10 +37,12 @@ local function decide(sale)
   looked_at = looked_at + sale.looked_at
   if sale.touched then serve_waiting(sale, room_is_empty(sale)) end
   local rules, more = config.rules, not sale.drained or sale.behind == true
-  if not rules.spread or not has_room_open[config.status] or string.find(sale.id, '~', 1, true) then
+  local room = rules.room and not rules.room.of and rules.room
+  local shards = rules.spread or room and room.shared and 1
+  if not shards or not has_room_open[config.status] or string.find(sale.id, '~', 1, true) then
     return {sale.expired_count, more}
   end
-  return {sale.expired_count, more, rules.spread, rules.room ~= nil, rules.waiting_most ~= nil}
+  return {sale.expired_count, more, shards, room ~= false and room ~= nil, rules.spread ~= nil and rules.waiting_most ~= nil}
 end
 
 -- save(): the rooms come after the sales, whose units they count.

@@ -5,7 +5,7 @@
 -- requests  {{sale index, from, count}, ...}: the tickets of the lottery from this number on; count 0 for none
 -- results   {opened_ms or 0, waiting, active, admitted, tickets of the lottery, {ticket, number, ...}, first}
 --             first  the lowest place that waits; above every place where no ticket waits
---           {'unknown-sale'} {'no-room'}
+--           {'unknown-sale'} {'no-room'} {'guest', host, status}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -15,7 +15,7 @@
 local function decide(sale, from, count)
   if not sale.config then return {'unknown-sale'} end
   local room = room_of(sale)
-  if not room then return {'no-room'} end
+  if not room then return no_room(sale) end
   local page = {}
   if room.opened_ms and count > 0 then
     page = redis.call('ZRANGEBYSCORE', room.lottery_key, from, '+inf', 'WITHSCORES', 'LIMIT', 0, count)

@@ -5,7 +5,7 @@
 -- KEYS      partition, journal, then the six of each sale, then five per room (see lib/)
 -- requests  {{sale index, ticket}, ...}
 -- results   {'admitted' | 'waiting', ...} as lib/room.lua's standing
---           {'unknown-sale'} {'no-room'} {'unknown-ticket'} {'sale-not-open', status, starts_ms}
+--           {'unknown-sale'} {'no-room'} {'guest', host, status} {'unknown-ticket'} {'sale-not-open', status, starts_ms}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -15,7 +15,7 @@
 local function decide(sale, id)
   if not sale.config then return {'unknown-sale'} end
   local room = room_of(sale)
-  if not room then return {'no-room'} end
+  if not room then return no_room(sale) end
   if room.status == 'closed' then return {'sale-not-open', room.status, sale.config.starts_ms} end
   return standing(sale, room, id) or {'unknown-ticket'}
 end

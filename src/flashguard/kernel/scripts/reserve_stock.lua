@@ -5,9 +5,9 @@
 -- all or nothing, a key has one outcome, and no buyer is refused as sold-out while a hold past its end could be expired.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy, admitted_until_ms, spread, details}, ...}
---           admitted_until_ms only of a buyer whom the sale's waiting room admitted, spread only to a shard of a spread sale,
---           details only where there are any, see lib/records.lua
+-- requests  {{sale index, id, fingerprint, customer, {sku, quantity, ...}, buy, admission, spread, details}, ...}
+--           admission: until when the sale's waiting room admits the buyer, in ms; {until when, host} where it is another sale's;
+--           nothing without one. spread only to a shard of a spread sale, details only where there are any, see lib/records.lua
 -- results   {'held' | 'confirmed', replayed, created_ms, hold_ms, ended_ms or 0, seq or 0}; a hold also with the
 --           durability that the sale demands before it is answered, unless that is the disk; in a sale with locations then
 --           takes, empty where the ledger alone has them; then its prices: true of a replayed order, of which the ledger has
@@ -33,7 +33,7 @@ local function held_result(config, replayed, created_ms, hold_ms, takes, prices)
   return {'held', replayed, created_ms, hold_ms, 0, 0, durability, takes or prices and false, prices}
 end
 
-local function decide(sale, id, fingerprint, customer, lines, buy, admitted_until_ms, spread, details)
+local function decide(sale, id, fingerprint, customer, lines, buy, admission, spread, details)
   local config = sale.config
   if not config then return {'unknown-sale'} end
   if config.rules.spread ~= spread then return {'spread', config.rules.spread or 1} end
@@ -54,7 +54,12 @@ local function decide(sale, id, fingerprint, customer, lines, buy, admitted_unti
 
   local status = status_now(config)
   if status ~= 'open' then return {'sale-not-open', status, config.starts_ms} end
-  if config.rules.room and NOW >= (admitted_until_ms or 0) then return {'queue-required'} end
+  local room = config.rules.room
+  if room then
+    local until_ms, host = admission or 0, nil
+    if type(until_ms) == 'table' then until_ms, host = unpack(until_ms) end
+    if host ~= room.of or NOW >= until_ms then return {'queue-required'} end
+  end
   local no
   if config.rules.pools then
     details, no = pools.with_takes(sale, lines, details)

@@ -27,16 +27,10 @@
 
 learn_waiting()
 
-local function room_is_empty(sale)
-  if not sale.config.rules.room then return true end
-  local _, waiting_key, active_key = room_keys(sale)
-  return redis.call('ZCARD', waiting_key) == 0 and redis.call('ZCOUNT', active_key, '(' .. NOW, '+inf') == 0
-end
-
 local STEPS = {}
 
 function STEPS.report(sale, after, most)
-  return {'reported', room_is_empty(sale), shard_list.report(sale, after ~= '' and after, most)}
+  return {'reported', not sale.config.rules.room or no_ticket_in(sale), shard_list.report(sale, after ~= '' and after, most)}
 end
 
 function STEPS.entries(sale, group, unadmitted, most)

@@ -13,7 +13,7 @@
 --             number  of the lottery    shown  {place, issued_ms, epoch} of a signed ticket, or {}
 --             proof   of a solved challenge, or ''
 -- results   {known, epoch, 'admitted' | 'waiting', ...} as lib/room.lua's standing
---           {'unknown-sale'} {'no-room'} {'sale-not-open', status, starts_ms} {'proof-required'} {'overloaded'}
+--           {'unknown-sale'} {'no-room'} {'guest', host, status} {'sale-not-open', status, starts_ms} {'proof-required'} {'overloaded'}
 
 --@include lib/partition.lua
 --@include lib/sales.lua
@@ -36,7 +36,7 @@ end
 local function decide(sale, id, number, shown, proof, proof_until_ms, customer)
   if not sale.config then return {'unknown-sale'} end
   local room = room_of(sale)
-  if not room then return {'no-room'} end
+  if not room then return no_room(sale) end
   if not ISSUES_TICKETS[room.status] then return {'sale-not-open', room.status, sale.config.starts_ms} end
   put(room, 'newest_ms', NOW)
   local known = standing(sale, room, id)

@@ -2,10 +2,9 @@
 -- waiting_list: adds entries to the waiting list of a sale, removes them, and returns their places.
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
--- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admitted_until_ms, details},
+-- requests  {{sale index, 'join', id, fingerprint, customer, sku, quantity, admission, details},
 --           {sale index, 'leave' | 'see', id}, ...}
---           admitted_until_ms: until when the sale's waiting room admits the customer, 0: not at all; details: {identities =}
---           where there are any; to a shard of a spread sale with {spread =, elsewhere =}: the number of its shards, and how
+--           admission: as of reserve_stock, 0 without one; details: {identities =} where there are any; to a shard of a spread sale with {spread =, elsewhere =}: the number of its shards, and how
 --           many entries wait on the others
 -- results   {state, changed nothing, customer, sku, quantity, created_ms, place, seq}: the entry as it is now; place
 --           counts the entries served before it and itself, 0 when it does not wait. A joining entry whose units are free
@@ -35,7 +34,13 @@ local function seen(sale, id, as_it_was)
   return result
 end
 
-local function join(sale, id, fingerprint, customer, sku, quantity, admitted_until_ms, details)
+local function is_admitted(room, admission)
+  local until_ms, host = admission or 0, nil
+  if type(until_ms) == 'table' then until_ms, host = unpack(until_ms) end
+  return host == room.of and NOW < until_ms
+end
+
+local function join(sale, id, fingerprint, customer, sku, quantity, admission, details)
   local config, rules, elsewhere = sale.config, sale.config.rules, details and details.elsewhere or 0
   if rules.spread ~= (details and details.spread) then return {'spread', rules.spread or 1} end
   local entry = record_of(sale, 'waiting:' .. id)
@@ -49,7 +54,7 @@ local function join(sale, id, fingerprint, customer, sku, quantity, admitted_unt
   if record_of(sale, id) then return {'idempotency-mismatch'} end
   if not item_of(sale, sku) or (rules.pools and not pools.drawn_by(sale, sku)) then return unknown_item(sale, sku) end
   if item_of(sale, sku).off then return {'item-not-on-sale', sku} end
-  local admitted = not rules.room or NOW < (admitted_until_ms or 0)
+  local admitted = not rules.room or is_admitted(rules.room, admission)
   if not admitted and free_of(sale, sku) - (item_of(sale, sku).set_aside or 0) >= 1 then
     return {'queue-required'} -- the free units are for buyers whom the room admits
   end

@@ -14,7 +14,7 @@ ORDER BY id;
 
 -- name: sale_definition
 -- The JSON that restores a new sale in a ledger that lost it: see restore_sales.
-SELECT jsonb_build_object('sale', to_jsonb(s) - 'public_id',
+SELECT jsonb_build_object('sale', to_jsonb(s) - 'public_id' - 'room_of',
                           'items', (SELECT jsonb_agg(to_jsonb(i) ORDER BY ordinal) FROM flashguard.items i
                                     WHERE i.sale_id = s.id))::text
 FROM flashguard.sales s WHERE id = $1;
@@ -126,8 +126,10 @@ FROM (SELECT holder, count(*) FILTER (WHERE without_order) AS expired_holds,
 WHERE held > 0 OR expired_holds > 0;
 
 -- name: reserved_to_load
--- When each customer of a sale last made a hold or an order, by memory's clock in ms, for a cursor. A ticket of a waiting
--- room counts for a day, so older ones are left out.
+-- When each customer of a sale, or of one that shares its waiting room, last made a hold or an order, by memory's clock in
+-- ms, for a cursor. A ticket of a waiting room counts for a day, so older ones are left out.
 SELECT customer, round(date_part('epoch', max(created_at)) * 1000)::bigint AS created_ms
-FROM flashguard.reservations WHERE sale_id = $1 AND created_at > now() - interval '25 hours'
+FROM flashguard.reservations
+WHERE sale_id IN (SELECT $1 UNION ALL SELECT id FROM flashguard.sales WHERE room_of = split_part($1, '~', 1))
+  AND created_at > now() - interval '25 hours'
 GROUP BY customer;

@@ -14,9 +14,11 @@ FROM sale, unnest($11::text[], $12::text[], $13::bigint[], $14::text[], $15::big
      WITH ORDINALITY AS i (sku, name, price_minor, currency, stock, kind, uses, ordinal);
 
 -- name: sale_by_id
-SELECT id, name, status, partition, starts_at, ends_at, hold_seconds, max_hold_seconds, limit_per_customer, created_at,
-       hold_durability, waiting_room, room_seed, room_opened_at, rules, creation_key, creation_body
-FROM flashguard.sales WHERE id = $1;
+-- A sale, and the waiting room that it shares, if it does.
+SELECT s.id, s.name, s.status, s.partition, s.starts_at, s.ends_at, s.hold_seconds, s.max_hold_seconds, s.limit_per_customer,
+       s.created_at, s.hold_durability, s.waiting_room, s.room_seed, s.room_opened_at, s.rules, s.creation_key,
+       s.creation_body, h.waiting_room AS host_room, h.room_seed AS host_seed
+FROM flashguard.sales s LEFT JOIN flashguard.sales h ON h.id = s.room_of WHERE s.id = $1;
 
 -- name: sale_by_creation_key
 SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
@@ -24,12 +26,31 @@ SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 -- name: sales_page
 -- Newest first, after the cursor (created_at, id), drafts only with $4, without the further shards of spread sales.
 -- Unreadable times are clamped, and the row says so.
-SELECT id, name, status, partition, flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at,
-       hold_seconds, max_hold_seconds, limit_per_customer, flashguard.clamped(created_at) AS created_at,
-       hold_durability, waiting_room, room_seed, rules, flashguard.readable(starts_at, ends_at, created_at) AS readable
-FROM flashguard.sales
-WHERE id = public_id AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2)) AND ($4 OR status <> 'draft')
-ORDER BY sales.created_at DESC, id DESC LIMIT $3;
+SELECT s.id, s.name, s.status, s.partition, flashguard.clamped(s.starts_at) AS starts_at,
+       flashguard.clamped(s.ends_at) AS ends_at, s.hold_seconds, s.max_hold_seconds, s.limit_per_customer,
+       flashguard.clamped(s.created_at) AS created_at, s.hold_durability, s.waiting_room, s.room_seed, s.rules,
+       h.waiting_room AS host_room, h.room_seed AS host_seed,
+       flashguard.readable(s.starts_at, s.ends_at, s.created_at) AS readable
+FROM flashguard.sales s LEFT JOIN flashguard.sales h ON h.id = s.room_of
+WHERE s.id = s.public_id AND ($1::timestamptz IS NULL OR (s.created_at, s.id) < ($1, $2)) AND ($4 OR s.status <> 'draft')
+ORDER BY s.created_at DESC, s.id DESC LIMIT $3;
+
+-- name: sales_in_rooms
+-- The sales that share a waiting room, and their shards, each with the sale that has the room.
+SELECT id, room_of FROM flashguard.sales
+WHERE room_of IS NOT NULL AND status IN ('scheduled', 'open', 'paused') ORDER BY id;
+
+-- name: sharing_room_of
+-- The sales that share this sale's waiting room and are not closed, with their ends.
+SELECT id, ends_at FROM flashguard.sales WHERE room_of = $1 AND id = public_id AND status <> 'closed' ORDER BY id;
+
+-- name: doors_to_open
+-- Sales and shards whose doors are closed although their waiting room, of this sale or of any, admits no more: its own doors
+-- are open, or its sale has ended.
+SELECT s.id, s.partition, s.room_of FROM flashguard.sales s JOIN flashguard.sales h ON h.id = s.room_of
+WHERE s.rules ? 'room' AND s.status <> 'closed' AND ($1::text IS NULL OR h.id = $1)
+  AND (h.status = 'closed' OR h.waiting_room ->> 'open_to_all' = 'true')
+ORDER BY s.id LIMIT $2;
 
 -- name: items_of
 -- The items and pools of these sales.

@@ -10,7 +10,7 @@ end
 local function journal_sale(sale, key, verb)
   local c, rules = sale.config, nil
   for name, rule in pairs(c.rules) do
-    if name ~= 'room' and name ~= 'doors' then -- the ledger makes them from the sale's waiting room
+    if name ~= 'room' and name ~= 'doors' or rule.of then -- its own room's the ledger makes from the sale's waiting room
       rules = rules or {}
       rules[name] = rule
     end

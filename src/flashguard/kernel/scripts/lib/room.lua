@@ -12,7 +12,8 @@
 --                   free, held, sold, recount_ms   the sale's units, and when to count them again
 --                   taken, base        units that admitted buyers reserved; those held or sold when memory first had the room
 --                   admitted           admissions in all
---                   granted, whole, grants   of a shard of a spread sale: see admit.lua
+--                   granted, whole, grants   of a shard of a spread sale, and of a shared room: see admit.lua
+--                   empty_ms           of a guest: when its host's room was last seen empty
 --   waiting  zset   ticket -> place; the lowest place is next
 --   active   zset   ticket -> when its turn ends; plus a half while the buyer has not polled since the admission
 --   lottery  zset   ticket -> number, of every ticket that takes part
@@ -24,6 +25,9 @@
 --
 -- The room of a spread sale is on all its shards: a ticket is on its customer's. Its tickets are admitted by admit.lua alone, in
 -- the order of the whole sale; and where a ticket stands follows from what the last beat told of the whole room: room.all.
+--
+-- Several sales may share one room. The host has it (room.shared), and admits as a spread sale does, over one shard or more. Of
+-- its guests the rule is {of = host} alone: they have no tickets, and report their units for the host's admissions.
 --
 -- Rules: room, and in its place doors once the doors are open to all: no ticket waits then, and each is admitted.
 
@@ -160,17 +164,39 @@ local function place_in_whole(sale, room, rank)
   return at, false
 end
 
--- room_of(sale): the sale's waiting room, after admitting; nil when it has none.
+-- read_room(sale, rule): what the sale's room has, by this rule.
+local function read_room(sale, rule)
+  local room = {rule = rule, changed = {}}
+  room.key, room.waiting_key, room.active_key, room.lottery_key, room.spent_key = room_keys(sale)
+  local values = redis.call('HMGET', room.key, unpack(FIELDS))
+  for i = 1, #FIELDS do room[FIELDS[i]] = tonumber(values[i]) end
+  room.taken = room.taken or 0
+  return room
+end
+
+-- no_room(sale): the refusal of a sale without a room of its own. A guest names its host, and its own status.
+local function no_room(sale)
+  local rule = sale.config.rules.room or sale.config.rules.doors
+  return rule and {'guest', rule.of, status_now(sale.config)} or {'no-room'}
+end
+
+-- guest_of(sale, session_ms): what a guest counts of its units; nil when the sale is none, or its doors are open.
+local function guest_of(sale, session_ms)
+  local rule = sale.config.rules.room
+  if not (rule and rule.of) then return nil end
+  sale.guest = sale.guest or read_room(sale, {session_ms = session_ms})
+  return sale.guest
+end
+
+-- room_of(sale): the sale's waiting room, after admitting; nil when it has none of its own.
 local function room_of(sale)
   if sale.room ~= nil then return sale.room or nil end
   local rules = sale.config and sale.config.rules or NO_RULES
   local rule = rules.room or rules.doors
-  sale.room = rule and {rule = rule, doors = rules.doors, shards = rules.spread, changed = {}} or false
-  if not rule then return nil end
-  local room = sale.room
-  room.key, room.waiting_key, room.active_key, room.lottery_key, room.spent_key = room_keys(sale)
-  local values = redis.call('HMGET', room.key, unpack(FIELDS))
-  for i = 1, #FIELDS do room[FIELDS[i]] = tonumber(values[i]) end
+  sale.room = false
+  if not rule or rule.of then return nil end
+  local room = read_room(sale, rule)
+  room.doors, room.shards, sale.room = rules.doors, rules.spread or rule.shared and 1, room
   room.status = status_now(sale.config)
   if not room.born_ms then -- load writes it with a new sale: memory has lost it
     put(room, 'born_ms', NOW)
@@ -187,7 +213,7 @@ local function room_of(sale)
   end
   room.settle_ms, room.credit, room.credit_ms = room.settle_ms or 0, room.credit or 0, room.credit_ms or NOW
   room.pace, room.pace_ms = room.pace or 0, room.pace_ms or NOW
-  room.taken, room.admitted, room.last = room.taken or 0, room.admitted or 0, room.last or 0
+  room.admitted, room.last = room.admitted or 0, room.last or 0
   room.total = redis.call('ZCARD', room.waiting_key)
   room.all = room.shards and whole_of(room) or room
   room.poll_ms = math.max(POLL_MS, math.ceil(room.all.total / POLLS_PER_MS))
@@ -264,7 +290,7 @@ local function standing(sale, room, id)
     return {'waiting', place, 0, room.all.total, -1, hope == 'unlikely' and 'possible' or hope, opens_ms, room.poll_ms, false}
   end
   local position, about = redis.call('ZRANK', room.waiting_key, id) + 1, false
-  if room.shards then position, about = place_in_whole(sale, room, position) end
+  if room.shards and room.shards > 1 then position, about = place_in_whole(sale, room, position) end
   return {'waiting', place, position, room.all.total, wait_ms(sale, room, position), outlook(room, position), opens_ms,
     poll_ms(room, position), about}
 end
@@ -272,13 +298,14 @@ end
 -- save_rooms(): writes the changed fields of every room.
 local function save_rooms()
   for _, sale in pairs(SALES) do
-    if sale.room and next(sale.room.changed) then
+    local room = sale.room or sale.guest
+    if room and next(room.changed) then
       local fields = {}
-      for field, value in pairs(sale.room.changed) do
+      for field, value in pairs(room.changed) do
         fields[#fields + 1] = field
         fields[#fields + 1] = value
       end
-      call('HSET', sale.room.key, fields)
+      call('HSET', room.key, fields)
     end
   end
 end

@@ -64,6 +64,7 @@ WHAT_TO_DO: Final[dict[Code, str]] = {
     Code.ITEM_NOT_ON_SALE: "Tell the customer; holds of it can still be confirmed.",
     Code.ITEM_EXISTS: "Use another sku, or change the item.",
     Code.ITEM_IN_USE: "Take the item off sale instead.",
+    Code.ROOM_IN_USE: "Close the sales that `detail` names first; of a draft, `room` can be set to null.",
     Code.UNKNOWN_RESERVATION: "Check the id.",
     Code.UNKNOWN_WEBHOOK: "Check the endpoint's id.",
     Code.UNKNOWN_PROVIDER: "Use a provider of FLASHGUARD_PAYMENT_PROVIDERS.",

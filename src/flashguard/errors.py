@@ -38,6 +38,7 @@ class Code(StrEnum):
     ITEM_NOT_ON_SALE = "item-not-on-sale"
     ITEM_EXISTS = "item-exists"
     ITEM_IN_USE = "item-in-use"
+    ROOM_IN_USE = "room-in-use"
     UNKNOWN_RESERVATION = "unknown-reservation"
     UNKNOWN_WEBHOOK = "unknown-webhook"
     UNKNOWN_PROVIDER = "unknown-provider"
@@ -90,6 +91,7 @@ OUTCOMES: Final[dict[Code, Problem]] = {
     Code.ITEM_IN_USE: Problem(
         409, "The item can't be removed: units of it were held, or someone waits for it."
     ),
+    Code.ROOM_IN_USE: Problem(409, "Other sales share the sale's waiting room, and are not closed."),
     Code.UNKNOWN_RESERVATION: Problem(404, "There is no such reservation."),
     Code.UNKNOWN_WEBHOOK: Problem(404, "There is no such webhook endpoint."),
     Code.UNKNOWN_PROVIDER: Problem(404, "There is no such payment provider here."),

@@ -73,6 +73,7 @@ def create(
     cool_down_after: Annotated[
         int | None, typer.Option(help="Holds without an order before a cool-down (3).")
     ] = None,
+    room: Annotated[str | None, typer.Option(help="The sale whose waiting room it shares.")] = None,
     spread: Annotated[
         int, typer.Option(help="Partitions to spread over, for more demand than one core serves.")
     ] = 1,
@@ -98,6 +99,7 @@ def create(
         "cool_down_after": cool_down_after,
         "waiting_list": waiting_list,
         "waiting_list_hold_seconds": waiting_list_hold,
+        "room": room,
         "spread": spread,
         "starts_at": moment_of(starts_at, "--starts-at"),
         "ends_at": moment_of(ends_at, "--ends-at"),
@@ -322,6 +324,8 @@ def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
     if (room := sale["waiting_room"]) is not None:
         parts = (f"{name.replace('_', ' ')} {value}" for name, value in room.items() if value is not None)
         facts.append(("waiting room", ", ".join(parts)))
+    if sale["room"] is not None:
+        facts.append(("shares the room of", sale["room"]))
     if sale["locations"]:
         order = ", then ".join(f"{each['name']} ({each['id']})" for each in sale["locations"])
         facts.append(("taken from", order + (", or from several" if sale["split"] else "")))

@@ -53,14 +53,15 @@ from .drafts import (
     KEPT_WHILE_SPREAD,
     KEPT_WITH_POOLS,
     LIMITS_FIXED,
-    change_room,
     changed_limits,
     kernel_items,
     not_counted,
     not_draft,
+    room_change,
 )
 from .new_sale import ENDED, ENDS_FIRST, wrong_times
 from .restocks import not_restockable
+from .shared_rooms import SharedRooms
 
 MAX_STOCK: Final = 1_000_000_000
 """Units of one item."""
@@ -94,6 +95,7 @@ class SaleChanges:
         settings: Settings,
         spread: ShardRouter,
         whole: Whole,
+        rooms: SharedRooms,
         read: Callable[[SaleId], Awaitable[Sale | None]],
     ) -> None:
         self._ledger = ledger
@@ -102,6 +104,7 @@ class SaleChanges:
         self._spread = spread
         self._whole = whole
         self._read = read
+        self._rooms = rooms
 
     async def change(
         self, sale_id: SaleId, verb: str, key: str | None, changes: Mapping[str, Any]
@@ -116,7 +119,8 @@ class SaleChanges:
         stored = await self._ledger.sales.get(sale_id)
         if stored is None:
             return unknown_sale(sale_id)
-        asked = self._kernel_changes(changes, stored)
+        refused = await self._rooms.may_change(stored, verb, changes)
+        asked = refused or self._kernel_changes(changes, stored)
         if isinstance(asked, Refused):
             return asked
         field = "" if key is None else f"sale-change:{key}"
@@ -164,14 +168,14 @@ class SaleChanges:
         if starts_at and ends_at and ends_at <= starts_at:
             return ENDS_FIRST
         described = [changes.get("name") or "", ""]
-        if "waiting_room" in changes:
-            room = change_room(stored.sale, changes["waiting_room"])
-            if isinstance(room, Refused):
-                return room
+        room = room_change(stored.sale, changes)
+        if isinstance(room, Refused):
+            return room
+        if room is not None:
             asked["rules"] = asked.get("rules", {}) | room.rules
             if room.only:
                 asked.setdefault("only", room.only)
-            described[1:] = room.described
+            described[1:] = room.described or ("",)
         if any(described):
             asked["describe"] = described
         return asked
@@ -197,6 +201,7 @@ class SaleChanges:
         if replayed and result.seq and await self._ledger.sales.change_made_with(sale_id, field) is None:
             return IN_FLIGHT
         behind = await self._whole.align(sale_id) if stored.sale.spread > 1 else None
+        behind = behind or await self._rooms.open_doors(stored.sale)
         if behind:
             return behind
         now = await self._read(sale_id)
@@ -224,6 +229,8 @@ class SaleChanges:
             return unknown_sale(sale_id)
         if stored.sale.spread > 1:
             return KEPT_WHILE_SPREAD
+        if refused := await self._rooms.in_use(stored.sale):
+            return refused
         decision = await self._decisions.ask(
             Verb.CHANGE_SALE, sale_id, ("delete", {}, ""), name="delete", durable=newly_done
         )

@@ -7,11 +7,11 @@ import msgspec
 from msgspec import Struct
 
 from flashguard.errors import Code
-from flashguard.model import Item, Refused, RoomMode, Sale, SaleStatus, WaitingRoom
+from flashguard.model import Item, Refused, RoomMode, Sale, SaleId, SaleStatus, WaitingRoom
 from flashguard.model.fingerprints import fingerprint
 from flashguard.model.limits import invalid_limits, limit_rules, limits_to_kernel
 from flashguard.model.lottery import new_seed
-from flashguard.model.room import NEITHER, encode_room, room_rules
+from flashguard.model.room import NEITHER, encode_room, guest_rules, room_rules
 from flashguard.spread import NO_IDENTITIES
 
 KEPT_WHILE_SPREAD: Final = Refused(
@@ -34,6 +34,13 @@ NO_ROOM_TO_OPEN: Final = Refused(
 STAYS_OPEN: Final = Refused(
     code=Code.INVALID_REQUEST, detail="open_to_all: a room that was opened to all stays open."
 )
+STAYS_SHARED: Final = Refused(
+    code=Code.INVALID_REQUEST, detail="shared: a room that other sales may share stays shared."
+)
+HAS_A_ROOM: Final = Refused(
+    code=Code.INVALID_REQUEST,
+    detail="room: the sale has a waiting room of its own; a draft can lose it first.",
+)
 
 
 class RoomChange(Struct, frozen=True):
@@ -41,7 +48,8 @@ class RoomChange(Struct, frozen=True):
 
     Parameters:
         rules: as the kernel keeps the room; False: the sale has no such rule.
-        described: as the ledger keeps it, and the lottery's seed of a new room; see `journal.Describe`.
+        described: as the ledger keeps it, and the lottery's seed of a new room; see `journal.Describe`. Empty
+            where the ledger keeps it among the rules.
         only: the statuses of the sales that may change like this; empty: any.
     """
 
@@ -50,7 +58,41 @@ class RoomChange(Struct, frozen=True):
     only: tuple[SaleStatus, ...]
 
 
-def change_room(sale: Sale, changed: Mapping[str, Any] | None) -> RoomChange | Refused:
+def room_change(sale: Sale, changes: Mapping[str, Any]) -> RoomChange | Refused | None:
+    """Return what these changes do to the sale's waiting room, or to the one that it shares; None where they
+    change neither."""
+    host = changes.get("room", sale.room)
+    if host != sale.room:
+        return _change_host(sale, host)
+    if "waiting_room" not in changes:
+        return None
+    if host is not None:
+        return _change_as_guest(host, changes["waiting_room"])
+    return _change_own(sale, changes["waiting_room"])
+
+
+def _change_host(sale: Sale, host: SaleId | None) -> RoomChange | Refused:
+    """Return the change to sharing the room of another sale, or none. As with a room of its own, a sale comes
+    into one until it opens, and a draft alone goes."""
+    if sale.room is None and sale.waiting_room is not None:
+        return HAS_A_ROOM
+    only = (SaleStatus.DRAFT,) if sale.room is not None else (SaleStatus.DRAFT, SaleStatus.SCHEDULED)
+    shared = {} if host is None else guest_rules(host, opened=False)
+    return RoomChange(NEITHER | shared, (), only)
+
+
+def _change_as_guest(host: SaleId, changed: Mapping[str, Any] | None) -> RoomChange | Refused:
+    """Return the change of a sale that shares a room: of its own it has the doors alone."""
+    if changed is None or dict(changed) != {"open_to_all": True}:
+        return Refused(
+            code=Code.INVALID_REQUEST,
+            detail=f"waiting_room: the sale shares the room of sale {host}. Change that one; `open_to_all` "
+            "opens the doors of this sale alone.",
+        )
+    return RoomChange(NEITHER | guest_rules(host, opened=True), (), ())
+
+
+def _change_own(sale: Sale, changed: Mapping[str, Any] | None) -> RoomChange | Refused:
     """Return the change to these fields, or to no room; a refusal where the sale can't have one.
 
     Buyers may hold tickets of a room as soon as the sale is scheduled. So a sale gets a room only until it
@@ -65,6 +107,8 @@ def change_room(sale: Sale, changed: Mapping[str, Any] | None) -> RoomChange | R
         return NO_ROOM_TO_OPEN
     if before and before.open_to_all and not room.open_to_all:
         return STAYS_OPEN
+    if before and before.shared and not room.shared:
+        return STAYS_SHARED
     only: tuple[SaleStatus, ...] = ()
     if before is None:
         only = (SaleStatus.DRAFT, SaleStatus.SCHEDULED)

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from flashguard.ledger import Ledger, StoredSale
-from flashguard.model import SaleId
+from flashguard.model import Refused, SaleId
 
 from .new_sale import NewSale
 from .sales import Shop
@@ -22,8 +22,9 @@ class Imported(Struct, frozen=True, kw_only=True):
     written."""
 
     taken: tuple[int, ...] = ()
-    ended: tuple[int, ...] = ()
-    """The places of sales whose end has passed: then nothing was written."""
+    refused: tuple[tuple[int, Refused], ...] = ()
+    """The places of sales whose end has passed, or that can't share a room, and why: then nothing was
+    written."""
     mismatch: bool = False
     """The key was used for another file: then nothing was written."""
     replayed: bool = False
@@ -57,9 +58,9 @@ async def import_sales(
         places += [place] * len(shards)
     ids = [draft.sale.id for draft, _ in drafts]
     made = [draft for draft, _ in drafts if draft.creation_key is not None]
-    ended = tuple(place for place, (_, new) in enumerate(sales) if new.has_ended())
-    if ended and (key is None or not await _all_made(ledger, made)):
-        return Imported(ended=ended)
+    refused = await _refused(shop, sales)
+    if refused and (key is None or not await _all_made(ledger, made)):
+        return Imported(refused=refused)
     if not dry_run and not await shop.may_create(ids):
         return Imported(in_memory=False)
     taken = await ledger.sales.create_all(drafts, keep=not dry_run)
@@ -72,6 +73,14 @@ async def import_sales(
         return Imported(replayed=replayed)
     loaded = [await shop.load(draft.sale.id, partition) for draft, partition in drafts]
     return Imported(replayed=replayed, in_memory=all(loaded))
+
+
+async def _refused(shop: Shop, sales: Sequence[tuple[SaleId, NewSale]]) -> tuple[tuple[int, Refused], ...]:
+    beside = dict(sales)
+    found = [
+        (place, await shop.rooms.refused_now(id_, new, beside)) for place, (id_, new) in enumerate(sales)
+    ]
+    return tuple((place, why) for place, why in found if why is not None)
 
 
 async def _used_otherwise(ledger: Ledger, key: str, sales: int, *, replayed: bool) -> bool:

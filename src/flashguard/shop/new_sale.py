@@ -59,6 +59,8 @@ class NewSale:
     locations: tuple[Location, ...] = ()
     split: bool = False
     limits: tuple[IdentityLimit, ...] = ()
+    room: SaleId | None = None
+    """The sale whose waiting room it shares."""
 
     def has_ended(self) -> bool:
         """Return whether its end has passed: such a sale can never open."""
@@ -113,6 +115,7 @@ def draft(new: NewSale, sale_id: SaleId, creation_key: str | None, max_hold_seco
             limit_per_customer=new.limit_per_customer,
             hold_durability=new.hold_durability,
             waiting_room=new.waiting_room,
+            room=new.room,
             rules=new.rules,
             spread=new.spread,
             pools=tuple(new.pools),
@@ -133,11 +136,12 @@ def _at_all_locations(item: Item, locations: Iterable[Location]) -> Item:
 
 def _creation_body(new: NewSale) -> int:
     """Return the fingerprint of a creation; of an unspread sale, as before sales could be spread, and of one
-    without pools, locations or limits, as before there were any."""
-    *values, spread, pools, locations, split, limits = dataclasses.astuple(new)
+    without pools, locations, limits or a shared room, as before there were any."""
+    *values, spread, pools, locations, split, limits, room = dataclasses.astuple(new)
     values[1] = [item_body(item) for item in new.items]
     more = ((spread,) if spread > 1 else ()) + ((pools,) if pools else ())
     more += ((locations, split) if locations else ()) + ((limits,) if limits else ())
+    more += (room,) if room else ()
     return fingerprint("create", *values, *more)
 
 

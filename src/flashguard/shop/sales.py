@@ -52,9 +52,10 @@ from flashguard.spread import ShardRouter, Whole, shard_drafts, with_memory_stat
 from .audit import SaleAudit, audit_sale
 from .changes import SaleChanges
 from .items import SaleItems
-from .new_sale import ENDED, NewSale, draft, refused_sale, slug
+from .new_sale import NewSale, draft, refused_sale, slug
 from .recent import RecentSales
 from .reservations import SaleReservations
+from .shared_rooms import SharedRooms
 from .spread_audit import audit_spread_sale
 
 NOT_IN_MEMORY: Final = Refused(
@@ -81,7 +82,8 @@ class Shop:
         self._whole = Whole(kernel, ledger, decisions)
         self._kernel, self._ledger, self._decisions = kernel, ledger, decisions
         self._settings = settings
-        self._changes = SaleChanges(ledger, decisions, settings, spread, self._whole, self.sale)
+        self.rooms = rooms = SharedRooms(ledger, decisions)
+        self._changes = SaleChanges(ledger, decisions, settings, spread, self._whole, rooms, self.sale)
         self.recent = RecentSales(self.sale)
         self.items = SaleItems(ledger, decisions, self.sale, self.recent.forget)
         seconds = settings.record_timeout_seconds
@@ -101,10 +103,8 @@ class Shop:
             return Refused(code=Code.INVALID_REQUEST, detail=KEY)
         sale_id = SaleId(new.id if new.id is not None else slug(new.name))
         creation_key = None if key is None else f"sale:{key}"
-        if new.has_ended() and (
-            creation_key is None or await self._ledger.sales.created_with(creation_key) is None
-        ):
-            return ENDED
+        if wrong := await self.rooms.refused_now(sale_id, new, {}, creation_key):
+            return wrong
         stored = self.draft_of(new, sale_id, creation_key)
         body = stored.creation_body
         drafts = self.placed(stored)
@@ -260,9 +260,9 @@ class Shop:
             verb: open, pause, close or patch.
             key: an idempotency key; the same key again changes nothing and returns the status of then.
             changes: with patch: name, starts_at, ends_at, hold_seconds, limit_per_customer (None clears it),
-                hold_durability, waiting_room (the fields to change), and the fields of `Rules` (None ends a
-                rule). Of a draft also items (all of them), and a waiting_room that it did not have (None
-                takes it away).
+                hold_durability, waiting_room (the fields to change), room (whose it shares), and the fields
+                of `Rules` (None ends a rule). Of a draft also items (all of them), and a waiting_room or room
+                that it did not have (None takes it away).
 
         Returns:
             the sale after the change, and whether the same key had made it before; or a refusal.

@@ -61,6 +61,7 @@ IN_SCHEMA: Final[dict[str, tuple[str, Any]]] = {
     "NewKeyView.scopes": ("What the key may do", ["shop"]),
     "NewKeyView.status": ("Whether the key is valid", "live"),
     "PlaceView.id": ("The ticket's id", "BeVKI9D90fRCDSzH"),
+    "PlaceView.room": ("The sale that has the waiting room", "demo"),
     "PlaceView.status": ("Whether the buyer waits or is admitted", "waiting"),
     "PlaceView.admission": (
         "What reserve and buy require, valid until `admitted_until`; null: not admitted yet",

@@ -94,10 +94,8 @@ async def import_file(
     if any(why for _, why in unfit):
         return _wrong(InvalidFile((sale.where, why.detail) for sale, why in unfit if why))
     done = await import_sales(guard.ledger, guard.shop, _named(sales), key=key, dry_run=dry_run)
-    if done.ended:
-        return _wrong(
-            InvalidFile((f"{sales[at].where}: ends_at", "must be in the future") for at in done.ended)
-        )
+    if done.refused:
+        return _wrong(InvalidFile((sales[at].where, why.detail) for at, why in done.refused))
     if done.mismatch:
         return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
     if done.taken:

@@ -43,6 +43,7 @@ from flashguard.model import (
     Pool,
     Refused,
     Sale,
+    SaleId,
     Sku,
     Use,
     unknown_sale,
@@ -105,6 +106,7 @@ def new_sale(body: SaleBody) -> NewSale:
         hold_durability=Durability(body.hold_durability),
         rules=Rules(**{name: getattr(body, name) for name in Rules.__struct_fields__}),
         waiting_room=room_of(body.waiting_room),
+        room=None if body.room is None else SaleId(body.room),
         spread=body.spread,
         pools=tuple(Pool(id=Sku(pool.id), name=pool.name, stock=pool.stock) for pool in body.pools),
         locations=tuple(Location(id=each.id, name=each.name) for each in body.locations),
@@ -166,7 +168,8 @@ async def read_sale(
 )
 async def change_sale(request: Request, sale: SaleParam, body: SalePatch) -> Response:
     """Change a sale's name, times or rules. Existing holds keep theirs. Only of a draft: its items, and by
-    which identities it limits what. Only a draft or a scheduled sale gets a waiting room."""
+    which identities it limits what. Only a draft or a scheduled sale gets a waiting room, or comes into
+    another sale's."""
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     action_of(request).about(sale, fields=sorted(changes))
     if body.items is not None:

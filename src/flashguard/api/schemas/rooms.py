@@ -13,6 +13,9 @@ from .sales import WaitingRoomBody
 class PlaceView(BaseModel):
     id: str
     sale_id: str
+    room: str = Field(
+        description="The sale that has the waiting room: another one where the sale shares its room"
+    )
     status: Literal["waiting", "admitted"]
     position: int | None = Field(
         description="Number of buyers admitted before this one; null before a lottery is drawn"
@@ -45,4 +48,5 @@ def room_of(body: WaitingRoomBody | None) -> WaitingRoom | None:
         proof_of_work=body.proof_of_work,
         proof_tries=body.proof_tries,
         proof_harder_at=body.proof_harder_at,
+        shared=body.shared,
     )

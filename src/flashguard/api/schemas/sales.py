@@ -111,6 +111,9 @@ class WaitingRoomBody(RequestBody):
         256, ge=1, le=4_096, description="Keys that a solution takes on average, of 2 MiB of memory each"
     )
     proof_harder_at: ProofHarderAt | None = None
+    shared: bool = Field(
+        False, description="Whether other sales may share the room; once true, it stays true"
+    )
 
 
 class WaitingRoomPatch(RequestBody):
@@ -127,6 +130,9 @@ class WaitingRoomPatch(RequestBody):
     proof_of_work: bool = False
     proof_tries: int = Field(256, ge=1, le=4_096)
     proof_harder_at: ProofHarderAt | None = None
+    shared: bool = Field(
+        False, description="Whether other sales may share the room; once true, it stays true"
+    )
     open_to_all: bool = Field(
         False,
         description="True opens the doors for good: all are admitted, and no buyer needs an admission",
@@ -142,6 +148,7 @@ class WaitingRoomView(BaseModel):
     proof_of_work: bool
     proof_tries: int
     proof_harder_at: int | None
+    shared: bool = Field(description="Whether other sales may share the room")
     open_to_all: bool = Field(description="Whether the doors are open: no buyer needs an admission any more")
     commitment: str = Field(description="SHA-256 of the lottery's seed, which is published after the opening")
 
@@ -171,6 +178,9 @@ class SaleBody(RulesBody):
     limits: list[LimitBody] = Field([], max_length=MAX_LIMITS)
     hold_durability: HoldDurability = "disk"
     waiting_room: WaitingRoomBody | None = None
+    room: SaleSlug | None = Field(
+        None, description="In place of a waiting_room: the sale whose room it shares"
+    )
     spread: int = Field(
         1,
         ge=1,
@@ -220,6 +230,7 @@ class SalePatch(RulesBody):
     limits: Limits | None = None
     hold_durability: HoldDurability | None = None
     waiting_room: WaitingRoomPatch | None = None
+    room: SaleSlug | None = None
 
     @model_validator(mode="after")
     def _not_cleared(self) -> "SalePatch":
@@ -252,6 +263,7 @@ class SaleView(BaseModel):
     waiting_list: int | None
     waiting_list_hold_seconds: int | None
     waiting_room: WaitingRoomView | None
+    room: str | None = Field(description="The sale whose waiting room it shares; null: it shares none")
     created_at: datetime | None
     items: list[ItemView]
     pools: list[PoolView]

@@ -72,6 +72,7 @@ def sale_view(sale: Sale) -> dict[str, Any]:
         "spread": sale.spread,
         **fields(sale.rules),
         "waiting_room": sale.waiting_room,
+        "room": sale.room,
         "created_at": sale.created_at,
         "items": [item_view(item) for item in sale.items],
         "pools": [pool_view(pool) for pool in sale.pools],

@@ -17,7 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import asyncpg
@@ -30,7 +30,7 @@ from tests.campaign.campaign import keep_logs, make_folder
 from tests.campaign.checker import Violation
 from tests.campaign.mixed_check import SaleState, check
 from tests.campaign.mixed_payments import Payers
-from tests.campaign.mixed_shop import FAIR, PLAIN, WIDE, Known, Shop
+from tests.campaign.mixed_shop import FAIR, PLAIN, RULES, WIDE, Known, Shop
 from tests.campaign.processes import hit
 from tests.campaign.up_stack import UpStack, until_ready
 from tests.support.stand_in import StandIn, standing_in
@@ -149,10 +149,10 @@ async def sell_out(shop: Shop, kind: str) -> list[Violation]:
     for item in seen["items"]:
         left = item["available"]
         while left > 0:
-            units = min(left, UNITS_EACH if kind == FAIR else 1)  # the room admits few at a time
+            units = min(left, UNITS_EACH if known.room else 1)  # the room admits few at a time
             customer = f"newcomer-{item['sku']}-{left}"
             for _ in range(ADMISSIONS_MOST):
-                admission = await shop.admit(customer) if kind == FAIR else None
+                admission = await shop.admit(known, customer) if known.room else None
                 got = await shop.take("buy", known, customer, ((item["sku"], units),), admission=admission)
                 if got.word != "queue-required":
                     break  # otherwise its session ended, on a slow machine
@@ -189,7 +189,13 @@ async def play(
         stock = rng.randint(6, 20)
         before = await rebuilds(stack)
         for kind in KINDS:
-            rules = {"spread": 3} if kind == FAIR and number % 2 else {}  # a room and a list over shards
+            rules: dict[str, Any] = {}
+            if kind == FAIR and number % 2:
+                rules["spread"] = 3  # a room and a list over shards
+            if number % 3 == 2 and kind == FAIR:
+                rules["waiting_room"] = RULES[FAIR]["waiting_room"] | {"shared": True}
+            elif number % 3 == 2 and kind == WIDE:
+                rules["room"] = shop[FAIR].id
             await shop.create(kind, f"m{number}-{zlib.crc32(seed.encode()):x}-{kind}", stock, **rules)
         payers = Payers(stack, shop, provider, http, f"{seed}/{number}")
         selling = asyncio.gather(shop.run(), payers.run())
@@ -211,7 +217,7 @@ async def play(
             result.violations += check(shop.asked, sale, final, memory_forgets=fault in FORGETTING)
             result.violations += await sell_out(shop, final.kind)
             result.orders += sum(status == "confirmed" for _, status, _ in final.rows.values())
-        for kind in KINDS:
+        for kind in reversed(KINDS):  # a room ends after the sales that share it
             await shop.must("POST", f"sales/{shop[kind].id}/close")
         result.answers = len(shop.asked)
         result.rebuilds = await rebuilds(stack) - before

@@ -93,7 +93,9 @@ class Known(msgspec.Struct):
     """Ids of holds, offers and orders, the newest last."""
     entries: list[str] = msgspec.field(default_factory=list)
     admissions: dict[str, str] = msgspec.field(default_factory=dict)
-    """By customer, the newest from the room."""
+    """By customer, the newest from the room; one dictionary for all sales that share it."""
+    room: bool = False
+    """Whether buyers need an admission, to this sale's own room or to that of another one."""
 
 
 class Shop:
@@ -119,7 +121,9 @@ class Shop:
         body = {"id": sale, "name": f"{kind} sale", "hold_seconds": 1, "items": items, **RULES[kind], **rules}
         await self.must("POST", "sales", body)
         await self.must("POST", f"sales/{sale}/open")
-        self.sales[kind] = Known(sale)
+        known = self.sales[kind] = Known(sale, room="room" in body or "waiting_room" in body)
+        if "room" in body:
+            known.admissions = self.sales[FAIR].admissions
 
     async def must(self, method: str, path: str, body: Any = None) -> Any:
         """Make a call of the shop that must succeed; repeat it with its key while the answer is a retry."""
@@ -168,8 +172,8 @@ class Shop:
             await self.join(known, customer, ((rng.choice(SKUS), rng.choice((1, 1, 2, 5))),))
         elif verb == "entry" and known.entries:
             await self._entry(rng.choice(("see", "leave")), known, rng.choice(known.entries[-REMEMBERED:]))
-        elif verb == "room" and known is self.sales[FAIR]:
-            await self.admit(customer, seconds=1.0)
+        elif verb == "room" and known.room:
+            await self.admit(known, customer, seconds=1.0)
         elif verb == "shop":
             await self._shopkeeper(known, rng)
 
@@ -210,9 +214,9 @@ class Shop:
             known.reservations.append(asked.id)
         return asked
 
-    async def admit(self, customer: str, seconds: float = ADMIT_SECONDS) -> str | None:
-        """Return an admission to the sale with the room, if its turn comes in time."""
-        known, deadline, ticket = self.sales[FAIR], time.monotonic() + seconds, ""
+    async def admit(self, known: Known, customer: str, seconds: float = ADMIT_SECONDS) -> str | None:
+        """Return an admission to a sale with a room, if its turn comes in time."""
+        deadline, ticket = time.monotonic() + seconds, ""
         while time.monotonic() < deadline:
             if ticket:
                 status, seen = await self._once("GET", f"sales/{known.id}/tickets/{ticket}", None, "")

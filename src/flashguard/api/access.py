@@ -79,6 +79,7 @@ class Right(Enum):
     RECORD_ATTEMPTS = "record what the shop's own stock decided", {Scope.SHOP}
     READ_FACTS = "read the feed of facts", {Scope.READ}
     READ_AUDIT = "read the audit of a sale", {Scope.READ}
+    READ_CALLER = "read what the caller itself may do", {Scope.SHOP, Scope.READ}, True, True
     READ_SYSTEM = "read the system's state and metrics", {Scope.READ}, False, True
     MANAGE_SALES = "create, import and change sales", set[Scope]()
     MANAGE_KEYS = "manage API keys and signing keys", set[Scope]()
@@ -103,6 +104,15 @@ class Right(Enum):
     def allows(self, caller: Caller) -> bool:
         """Return whether an identified caller has this right."""
         return self.for_buyers if caller.customer is not None else not self.scopes.isdisjoint(caller.scopes)
+
+    def has(self, caller: Caller) -> bool:
+        """Return whether a caller that was let in has this right, also one without a key or token."""
+        return self.for_anonymous if caller is ANONYMOUS else self.allows(caller)
+
+    @property
+    def word(self) -> str:
+        """The right's name in the contract."""
+        return self.name.lower().replace("_", "-")
 
 
 ANONYMOUS: Final = Caller()

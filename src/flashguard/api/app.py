@@ -35,6 +35,7 @@ from .routes import (
     admin_log,
     batches,
     buyer_tokens,
+    caller,
     events,
     facts,
     health,
@@ -171,6 +172,7 @@ def create_app(
     app.include_router(keys.router)
     app.include_router(buyer_tokens.router)
     app.include_router(admin_log.router)
+    app.include_router(caller.router)
     app.include_router(system.router)
     app.include_router(health.router)
     app.include_router(metrics.router)

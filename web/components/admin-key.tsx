@@ -4,6 +4,8 @@ import { useEffect, useRef, useState } from "react";
 import { KeyRound } from "lucide-react";
 import { keyInFragment } from "@/lib/fragment";
 import { setAdminKey, signOut, useSignOutReason } from "@/lib/key-store";
+import type { Right } from "@/lib/api/client";
+import { useMessages } from "@/lib/language";
 import { keyProblem, signIn } from "@/lib/sign-in";
 import { Panel } from "./ui";
 
@@ -28,16 +30,18 @@ export function useKeyFromAddress() {
 }
 
 export function ForgetKey() {
+  const t = useMessages().key;
   return (
     <button className="btn btn-small" onClick={() => setAdminKey("")}>
       <KeyRound size={13} aria-hidden />
-      Forget the admin key
+      {t.forget}
     </button>
   );
 }
 
-/** A form for the admin key. It keeps the key only if the service accepts it. */
-export function AdminKey({ why }: { why: string }) {
+/** A form for a key. It keeps the key only if the service accepts it, and it has the `right` that the page needs. */
+export function AdminKey({ why, right }: { why: string; right?: Right }) {
+  const t = useMessages().key;
   const [typed, setTyped] = useState("");
   const [error, setError] = useState("");
   const [checking, setChecking] = useState(false);
@@ -48,13 +52,13 @@ export function AdminKey({ why }: { why: string }) {
     working.current = true;
     setChecking(true);
     setError("");
-    setError(await signIn(typed.trim()));
+    setError(await signIn(typed.trim(), right));
     setChecking(false);
     working.current = false;
   }
   const problem = error || (checking ? "" : signedOut);
   return (
-    <Panel title="Admin key needed" aside={<KeyRound size={15} aria-hidden className="text-soft" />}>
+    <Panel title={t.title} aside={<KeyRound size={15} aria-hidden className="text-soft" />}>
       <form
         className="grid gap-3"
         onSubmit={(event) => {
@@ -65,7 +69,7 @@ export function AdminKey({ why }: { why: string }) {
         <p className="text-soft">{why}</p>
         <div className="flex flex-wrap items-end gap-3">
           <label className="label min-w-40 flex-1">
-            Admin key
+            {t.label}
             <input
               className="field"
               type="password"
@@ -77,7 +81,7 @@ export function AdminKey({ why }: { why: string }) {
             />
           </label>
           <button className="btn btn-main min-h-[34px]" disabled={checking}>
-            {checking ? "Checking…" : "Use this key"}
+            {checking ? t.checking : t.use}
           </button>
         </div>
         {problem && (
@@ -85,10 +89,7 @@ export function AdminKey({ why }: { why: string }) {
             {problem}
           </p>
         )}
-        <p className="text-xs text-soft">
-          FlashGuard prints the key at start, with a link that signs you in. It is also in{" "}
-          <code>.flashguard/admin.key</code>. This page keeps it in this tab only.
-        </p>
+        <p className="text-xs text-soft">{t.where(<code>.flashguard/admin.key</code>)}</p>
       </form>
     </Panel>
   );

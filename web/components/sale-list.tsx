@@ -1,7 +1,7 @@
 "use client";
 
 import { useEffect, useState } from "react";
-import { api, bearer, detailOf, exact, type Sale } from "@/lib/api/client";
+import { api, detailOf, exact, type Sale } from "@/lib/api/client";
 import { count } from "@/lib/format";
 import { useMessages } from "@/lib/language";
 import { unitsIn } from "@/lib/stock";
@@ -19,21 +19,8 @@ export const SALE_TONES: Record<Sale["status"], Tone> = {
 const POLL_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 
-/**
- * The newest sales, polled while the page is visible. `live` is a sale that the page follows by a stream: its figures
- * are newer, so the list shows them.
- */
-export function SaleList({
-  to,
-  changed,
-  admin = "",
-  live,
-}: {
-  to: string;
-  changed?: unknown;
-  admin?: string;
-  live?: Sale | null;
-}) {
+/** The newest sales that buyers can see, polled while the page is visible. */
+export function SaleList({ to }: { to: string }) {
   const { sales: t, common } = useMessages();
   const [read, setRead] = useState<{ sales: Sale[]; more: boolean } | null>(null);
   const [error, setError] = useState("");
@@ -42,9 +29,7 @@ export function SaleList({
     let timer: ReturnType<typeof setTimeout> | undefined;
     const poll = async () => {
       if (!document.hidden) {
-        const answer = await api
-          .GET("/v1/sales", { headers: admin ? bearer(admin) : undefined, signal: AbortSignal.timeout(TIMEOUT_MS) })
-          .catch(() => null);
+        const answer = await api.GET("/v1/sales", { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(() => null);
         if (cancelled) return;
         if (answer?.data) setRead({ sales: exact<Sale[]>(answer.data.data), more: answer.data.next_cursor !== null });
         setError(answer?.data ? "" : detailOf(answer?.error));
@@ -56,7 +41,7 @@ export function SaleList({
       cancelled = true;
       clearTimeout(timer);
     };
-  }, [changed, admin]);
+  }, []);
   const problem = error && (
     <p className="mb-2 text-bad" role="alert">
       {error}
@@ -76,7 +61,6 @@ export function SaleList({
         </Empty>
       )
     );
-  const shown = read.sales.map((sale) => (sale.id === live?.id ? live : sale));
   return (
     <>
       {problem}
@@ -91,7 +75,7 @@ export function SaleList({
             </tr>
           </thead>
           <tbody>
-            {shown.map((sale) => (
+            {read.sales.map((sale) => (
               <tr key={sale.id}>
                 <td>
                   <Link className="link font-medium" href={`${to}?id=${sale.id}`}>
@@ -108,7 +92,7 @@ export function SaleList({
           </tbody>
         </table>
       </div>
-      {read.more && <p className="mt-2 text-xs text-soft">{t.newest(count(shown.length))}</p>}
+      {read.more && <p className="mt-2 text-xs text-soft">{t.newest(count(read.sales.length))}</p>}
     </>
   );
 }

@@ -6,6 +6,7 @@ import { useSyncExternalStore } from "react";
 import { Languages, Monitor, Moon, Sun, Zap } from "lucide-react";
 import { API_URL } from "@/lib/api/client";
 import { choose, LANGUAGES, useLanguage, useMessages, type Language } from "@/lib/language";
+import { SECTIONS } from "@/lib/sections";
 import { singlePress } from "@/lib/single-press";
 import { useSystem } from "@/lib/use-system";
 import { Link } from "./link";
@@ -103,9 +104,11 @@ function Health() {
 
 export function Shell({ children }: { children: React.ReactNode }) {
   const path = useRouter().pathname.replace(/\/?$/, "/");
-  const { shell: t, pages } = useMessages();
+  const { shell: t, pages, control } = useMessages();
   const page = [...PAGES, ...OTHERS].find(([href]) => href === path && href !== "/")?.[1];
-  const title = page && pages[page];
+  const section = SECTIONS.find(([href]) => href === path && href !== "/control/")?.[1];
+  const title = section ? `${control.sections[section]} · ${pages.control}` : page && pages[page];
+  const isCurrent = (href: string) => path === href || (href === "/control/" && section !== undefined);
   useKeyFromAddress();
   return (
     <div className="flex min-h-dvh flex-col">
@@ -134,8 +137,8 @@ export function Shell({ children }: { children: React.ReactNode }) {
               <Link
                 key={href}
                 href={href}
-                aria-current={path === href ? "page" : undefined}
-                className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${path === href ? CURRENT_PAGE : OTHER_PAGE}`}
+                aria-current={path === href ? "page" : isCurrent(href) ? "true" : undefined}
+                className={`border-b-2 px-2.5 py-2.5 whitespace-nowrap ${isCurrent(href) ? CURRENT_PAGE : OTHER_PAGE}`}
               >
                 {pages[name]}
               </Link>

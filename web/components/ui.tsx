@@ -153,6 +153,7 @@ export function Banner({ connection }: { connection: Connection }) {
 
 /** The result of the user's last action. */
 export function ActionMessage({ result }: { result: ActionResult | null }) {
+  const t = useMessages().action;
   return (
     <>
       <div role="status" className="mt-3 empty:hidden">
@@ -164,7 +165,8 @@ export function ActionMessage({ result }: { result: ActionResult | null }) {
       </div>
       {result?.state === "refused" && (
         <p role="alert" className="mt-3 text-bad">
-          {result.text}
+          {/* The API says why in English. */}
+          {result.text} <span lang="en">{result.detail}</span>
         </p>
       )}
       {result?.state === "unanswered" && (
@@ -172,7 +174,7 @@ export function ActionMessage({ result }: { result: ActionResult | null }) {
           <p>{result.text}</p>
           <button type="button" className="btn btn-small text-ink" onClick={result.again}>
             <RotateCw size={13} aria-hidden />
-            Try again
+            {t.tryAgain}
           </button>
         </div>
       )}

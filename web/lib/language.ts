@@ -8,15 +8,18 @@ export type Language = keyof typeof LANGUAGES;
 
 const NAME = "language";
 /** The other language is a file of its own, loaded when it is chosen. */
-const LOADERS: Record<Exclude<Language, "en">, () => Promise<Messages>> = {
+const LOADERS: Record<Other, () => Promise<Messages>> = {
   de: () => import("@/messages/de").then((file) => file.de),
 };
 
+type Other = Exclude<Language, "en">;
 type Chosen = { language: Language; messages: Messages };
 const ENGLISH: Chosen = { language: "en", messages: en };
 let current: Chosen = ENGLISH;
 let wanted: Language | null = null;
 const listeners = new Set<() => void>();
+/** Loads the texts of one area in a language, if they are not loaded yet. */
+const areas = new Set<(language: Language) => Promise<void>>();
 
 /** Return the language that the reader chose, else the first of the browser's that the pages have, else English. */
 export function preferred(chosen: string | null, browsers: readonly string[]): Language {
@@ -28,10 +31,17 @@ export function preferred(chosen: string | null, browsers: readonly string[]): L
 /** Show a language once its messages are loaded. If they cannot be loaded, the pages stay as they are. */
 async function show(language: Language): Promise<void> {
   wanted = language;
-  const messages = language === "en" ? en : await LOADERS[language]().catch(() => null);
+  const [messages] = await Promise.all([
+    language === "en" ? en : LOADERS[language]().catch(() => null),
+    ...[...areas].map((load) => load(language)),
+  ]);
   if (!messages || wanted !== language) return;
-  current = { language, messages };
   document.documentElement.lang = language;
+  put({ language, messages });
+}
+
+function put(chosen: Chosen): void {
+  current = chosen;
   for (const listener of listeners) listener();
 }
 
@@ -57,6 +67,28 @@ const useChosen = () =>
 export const useLanguage = (): Language => useChosen().language;
 /** Return the texts of the pages, in the reader's language. */
 export const useMessages = (): Messages => useChosen().messages;
+/**
+ * Return the hook for the texts of an area: files that only the area's pages load, in place of a part of `Messages`. A
+ * language whose file cannot be loaded leaves the area in English.
+ */
+export function areaMessages<Texts>(english: Texts, loaders: Record<Other, () => Promise<Texts>>): () => Texts {
+  const loaded: Partial<Record<Language, Texts>> = { en: english };
+  async function load(language: Language) {
+    if (language === "en" || loaded[language]) return;
+    const texts = await loaders[language]().catch(() => undefined);
+    if (texts) loaded[language] = texts;
+  }
+  areas.add(load);
+  return function useTexts() {
+    return loaded[useLanguage()] ?? english;
+  };
+}
+
+/** Load the texts of each area in the language that is shown: the area's file may be newer than the choice. */
+export async function areasLoaded(): Promise<void> {
+  await Promise.all([...areas].map((load) => load(wanted ?? "en")));
+}
+
 /** Return the texts as they are now, for code outside of components. */
 export const messages = (): Messages => current.messages;
 

@@ -15,3 +15,9 @@ export function changeOf(items: readonly Line[], wanted: Basket): OrderChange {
   if (!fewer.length) return null;
   return { kind: "cancel", items: wanted.size ? fewer : "all", units: unitsOf(basketOf(fewer)) };
 }
+
+/** Return the change that gives a hold the wanted items; null: it has them, or none is wanted (release it for that). */
+export function holdChangeOf(items: readonly Line[], wanted: Basket): OrderChange {
+  if (!wanted.size || changeOf(items, wanted) === null) return null;
+  return { kind: "amend", items: [...wanted].map(([sku, quantity]) => ({ sku, quantity })) };
+}

@@ -2,6 +2,7 @@
 
 import { useRef, useState, type ReactNode } from "react";
 import { detailOf, type Problem } from "./api/client";
+import { messages } from "./language";
 import { intentDone, intentKey } from "./intent";
 import { RETRYABLE } from "./retry";
 
@@ -9,8 +10,6 @@ import { RETRYABLE } from "./retry";
 export const ANSWER_MS = 30_000;
 /** Buttons stay disabled for this long after a success, so that the second click of a double click does nothing. */
 export const QUIET_MS = 700;
-
-const SAME_REQUEST = "Try again: it repeats the same request, which takes effect once.";
 
 export type Answer<T> = { data?: T; error?: unknown; response?: Response };
 /** The headers and the signal that a call passes on. */
@@ -28,7 +27,8 @@ export type Intent<T> = {
 };
 
 export type ActionResult =
-  | { state: "working" | "refused"; text: string }
+  | { state: "working"; text: string }
+  | { state: "refused"; text: string; detail: string }
   | { state: "done"; text: ReactNode }
   | { state: "unanswered"; text: string; again: () => void };
 
@@ -43,7 +43,8 @@ export function useAction() {
     working.current = true;
     setBusy(true);
     const { name } = intent;
-    setResult({ state: "working", text: "Working…" });
+    const { action: t, common } = messages();
+    setResult({ state: "working", text: common.working });
     const request = {
       headers: { "idempotency-key": intentKey(name, intent.content) },
       signal: AbortSignal.timeout(ANSWER_MS),
@@ -55,22 +56,22 @@ export function useAction() {
       intentDone(name);
       const replayed = answer.response?.headers.get("Idempotent-Replayed") === "true";
       const text = intent.done(answer.data);
-      setResult({ state: "done", text: replayed ? [text, " An earlier press had already done this."] : text });
+      setResult({ state: "done", text: replayed ? [text, ` ${t.earlier}`] : text });
       await new Promise((over) => setTimeout(over, QUIET_MS));
     } else if (!answer || !problem?.code) {
       setResult({
         state: "unanswered",
         again,
-        text: "FlashGuard did not answer, so the result is unknown. " + SAME_REQUEST,
+        text: `${t.unanswered} ${t.repeats}`,
       });
     } else if (RETRYABLE.has(problem.code)) {
       setResult({
         state: "unanswered",
         again,
-        text: `${detailOf(problem)} ${SAME_REQUEST}`,
+        text: `${detailOf(problem)} ${t.repeats}`,
       });
     } else {
-      setResult({ state: "refused", text: `Refused. ${detailOf(problem)}` });
+      setResult({ state: "refused", text: t.refused, detail: detailOf(problem) });
     }
     if (answer?.data === undefined) intent.refused?.(problem);
     working.current = false;

@@ -7,7 +7,7 @@ import { adminKey, KEY_CHANGED } from "./key-store";
 const EVERY_MS = 3000;
 const TIMEOUT_MS = 5000;
 
-/** `locked`: the service answers, but production requires a key for its state. */
+/** `locked`: the service answers, but its state needs another key, in production also one at all. */
 export type SystemState = { system: System | null; lost: boolean; locked: boolean };
 
 let state: SystemState = { system: null, lost: false, locked: false };
@@ -20,7 +20,7 @@ async function poll() {
   const key = adminKey();
   const headers = key ? bearer(key) : undefined;
   const answer = await api.GET("/v1/system", { signal: AbortSignal.timeout(TIMEOUT_MS), headers }).catch(() => null);
-  const locked = answer?.response.status === 401;
+  const locked = answer?.response.status === 401 || answer?.response.status === 403;
   state = { system: answer?.data ?? state.system, lost: !answer?.data && !locked, locked };
   for (const listener of listeners) listener();
 }

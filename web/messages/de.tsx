@@ -46,6 +46,57 @@ export const de: Messages = {
     createOne: (link) => <>Legen Sie einen im {link("Leitstand")} an.</>,
     newest: (sales) => `Die neuesten ${sales} Verkäufe.`,
   },
+  action: {
+    repeats: "Noch einmal versuchen: wiederholt dieselbe Anfrage, die nur einmal wirkt.",
+    unanswered: "FlashGuard hat nicht geantwortet, das Ergebnis ist unbekannt.",
+    refused: "Abgelehnt.",
+    earlier: "Ein früherer Klick hatte das schon getan.",
+    tryAgain: "Noch einmal",
+  },
+  key: {
+    title: "Schlüssel nötig",
+    label: "Admin-Schlüssel",
+    use: "Schlüssel verwenden",
+    checking: "Prüft…",
+    forget: "Schlüssel vergessen",
+    where: (file) => (
+      <>
+        FlashGuard zeigt den Schlüssel beim Start, mit einem Link, der Sie anmeldet. Er steht auch in {file}. Diese
+        Seite behält ihn nur in diesem Tab.
+      </>
+    ),
+    enter: "Geben Sie einen Schlüssel ein.",
+    cut: (character) =>
+      `Ein Schlüssel enthält kein „${character}“. Vielleicht ist er abgeschnitten: Kopieren Sie ihn ganz.`,
+    space: "Ein Schlüssel enthält kein Leerzeichen. Kopieren Sie nur den Schlüssel.",
+    unknown: "Diese Installation kennt den Schlüssel nicht. Er ist vertippt, abgelaufen, widerrufen oder von anderswo.",
+    needsAdmin: "Diese Seite braucht einen Schlüssel mit dem Recht „admin“.",
+    notAKey: "Das ist ein Token für Käufer. Der Leitstand braucht einen API-Schlüssel.",
+    unchecked: (why) => `Der Schlüssel ließ sich nicht prüfen. ${why}`,
+    rejected: "FlashGuard nimmt diesen Schlüssel nicht an. Er ist vertippt, abgelaufen, widerrufen oder von anderswo.",
+  },
+  control: {
+    why: "Um Verkäufe zu sehen und zu ändern, brauchen Sie den Admin-Schlüssel oder einen API-Schlüssel mit Rechten.",
+    nav: "Bereiche des Leitstands",
+    sections: {
+      sales: "Verkäufe",
+      import: "Import",
+      webhooks: "Webhooks",
+      keys: "Schlüssel",
+      payments: "Zahlungen",
+      health: "Zustand",
+    },
+    intro: {
+      sales: "Verkäufe anlegen, öffnen und verfolgen: Bestand, Bestellungen, und der Abgleich mit dem Ledger.",
+      import: "Mehrere Verkäufe aus einer CSV- oder JSON-Datei anlegen: alle, oder keinen und die Fehler je Zeile.",
+      webhooks: "Adressen, denen FlashGuard von Reservierungen, Bestellungen und Verkäufen berichtet.",
+      keys: "Schlüssel der API, Schlüssel für die Token der Käufer, und Token, die vorzeitig enden sollen.",
+      payments: "Zahlungen bei Ihren Anbietern. Eine gescheiterte Erstattung wartet hier auf einen neuen Versuch.",
+      health: "Jeder Teil, wie ihn dieser Prozess sieht, und die Befehle für alles, was hier nicht steht.",
+    },
+    cannot: (scopes) =>
+      `Ihr Schlüssel (Recht: ${scopes}) darf diesen Bereich nicht nutzen. Nehmen Sie einen mit dem Recht „admin“.`,
+  },
   store: {
     intro: "Was Käufer sehen: den Bestand in Echtzeit, und einen Knopf, der zeigt, was gerade möglich ist.",
     choose: "Verkauf wählen",

@@ -46,6 +46,56 @@ export const en = {
     createOne: (link: (text: string) => ReactNode): ReactNode => <>Create one in the {link("control room")}.</>,
     newest: (sales: string) => `The newest ${sales} sales.`,
   },
+  action: {
+    repeats: "Try again: it repeats the same request, which takes effect once.",
+    unanswered: "FlashGuard did not answer, so the result is unknown.",
+    refused: "Refused.",
+    earlier: "An earlier press had already done this.",
+    tryAgain: "Try again",
+  },
+  key: {
+    title: "Admin key needed",
+    label: "Admin key",
+    use: "Use this key",
+    checking: "Checking…",
+    forget: "Forget the admin key",
+    where: (file: ReactNode): ReactNode => (
+      <>
+        FlashGuard prints the key at start, with a link that signs you in. It is also in {file}. This page keeps it in
+        this tab only.
+      </>
+    ),
+    enter: "Enter a key.",
+    cut: (character: string) => `A key cannot contain “${character}”. It may have been cut: copy the whole key again.`,
+    space: "A key cannot contain a space. Copy the key alone.",
+    unknown: "This installation does not know this key. It may be mistyped, expired, revoked or from elsewhere.",
+    needsAdmin: "This page needs a key with the scope “admin”.",
+    notAKey: "This is a buyer’s token. The control room needs an API key.",
+    unchecked: (why: string) => `The key could not be checked. ${why}`,
+    rejected: "FlashGuard rejected this key. It may be mistyped, expired, revoked, or from another installation.",
+  },
+  control: {
+    why: "You need a key to see and change sales: the admin key, or an API key whose scopes decide what you see.",
+    nav: "Sections of the control room",
+    sections: {
+      sales: "Sales",
+      import: "Import",
+      webhooks: "Webhooks",
+      keys: "Keys",
+      payments: "Payments",
+      health: "Health",
+    },
+    intro: {
+      sales: "Create a sale, open it and watch it sell: stock, orders, and an audit of memory against the ledger.",
+      import: "Create several sales from one CSV or JSON file: all of them, or none and the errors by line.",
+      webhooks: "Endpoints that FlashGuard tells of holds, orders and sales, and what became of each message.",
+      keys: "Keys of the API, the keys that sign buyers’ tokens, and tokens that must end before their time.",
+      payments: "Payments at your providers. A refund that failed waits here until it is retried.",
+      health: "Each component as this process sees it, and what to run where the answer is not here.",
+    },
+    cannot: (scopes: string) =>
+      `Your key (scope: ${scopes}) may not use this section. Use a key with the scope “admin”.`,
+  },
   store: {
     intro: "What a buyer sees: live stock, and a button that always shows what is possible now.",
     choose: "Choose a sale",

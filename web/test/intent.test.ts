@@ -48,16 +48,20 @@ test("a key that no header can carry is rejected before it is sent", async () =>
 test("a key is kept only if the service accepts it", async () => {
   for (const [answer, says] of [
     [{ response: { status: 401 } }, "does not know"],
-    [{ response: { status: 403 } }, "scope"],
+    [{ response: { status: 200 }, data: { key: "key_1", rights: ["sell"] } }, "scope"],
+    [{ response: { status: 200 }, data: { key: null, rights: ["sell"] } }, "buyer’s token"],
     [{ response: { status: 503 }, error: { detail: "Away." } }, "Away."],
   ] as const) {
     vi.spyOn(api, "GET").mockResolvedValue(answer as never);
-    expect(await signIn("fg_admin_x")).toContain(says);
+    expect(await signIn("fg_admin_x", "manage-sales")).toContain(says);
     expect(adminKey()).toBe("");
   }
   vi.spyOn(api, "GET").mockRejectedValue(new TypeError("offline"));
   expect(await signIn("fg_admin_x")).toContain("could not be checked");
-  vi.spyOn(api, "GET").mockResolvedValue({ data: {}, response: { status: 200 } } as never);
+  vi.spyOn(api, "GET").mockResolvedValue({
+    data: { key: "key_1", rights: ["sell"] },
+    response: { status: 200 },
+  } as never);
   expect(await signIn("fg_admin_x")).toBe("");
   expect(adminKey()).toBe("fg_admin_x");
   setAdminKey("");

@@ -1,6 +1,7 @@
 import type { Audit, Sale } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
 import { Panel, Pill, Text } from "../ui";
+import { useTexts } from "./texts";
 
 /** An audit and the time of its answer, by this computer. */
 export type Audited = { report: Audit; at: string };
@@ -23,30 +24,29 @@ export function isOutdated(report: Audit, sale: Sale): boolean {
 
 /** An audit's figures, item by item. `old`: the sale has changed since. */
 export function AuditTable({ audited: { report, at }, old }: { audited: Audited; old: boolean }) {
+  const t = useTexts().audit;
   return (
     <Panel
-      title={`Audit of ${time(at)}`}
+      title={t.auditOf(time(at))}
       aside={
         <div className="flex flex-wrap gap-2">
-          {old && <Pill tone="warn">changed since</Pill>}
-          <Pill tone={old ? "soft" : report.ok ? "good" : "bad"}>{report.ok ? "no difference" : "differences"}</Pill>
+          {old && <Pill tone="warn">{t.changed}</Pill>}
+          <Pill tone={old ? "soft" : report.ok ? "good" : "bad"}>{report.ok ? t.good : t.bad}</Pill>
         </div>
       }
     >
-      {old && (
-        <p className="mb-3 text-warn">The sale has changed since this audit. Press Audit again for current figures.</p>
-      )}
-      <div className={`overflow-x-auto ${old ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Audit rows">
+      {old && <p className="mb-3 text-warn">{t.old}</p>}
+      <div className={`overflow-x-auto ${old ? "stale" : ""}`} tabIndex={0} role="region" aria-label={t.rows}>
         <table className="table">
           <thead>
             <tr>
-              <th>Item</th>
-              <th>Stock</th>
-              <th>Available</th>
-              <th>Held</th>
-              <th>Sold</th>
-              <th>Oversold</th>
-              <th>Differences</th>
+              <th>{t.item}</th>
+              <th>{t.stock}</th>
+              <th>{t.available}</th>
+              <th>{t.held}</th>
+              <th>{t.sold}</th>
+              <th>{t.oversold}</th>
+              <th>{t.differences}</th>
             </tr>
           </thead>
           <tbody>
@@ -54,14 +54,14 @@ export function AuditTable({ audited: { report, at }, old }: { audited: Audited;
               <tr key={row.sku}>
                 <td>
                   <Text>{row.sku}</Text>
-                  {row.kind === "pool" && <span className="text-soft"> (pool)</span>}
+                  {row.kind === "pool" && <span className="text-soft"> ({t.pool})</span>}
                 </td>
-                <td>{row.stock === null ? "none" : count(row.stock)}</td>
+                <td>{row.stock === null ? t.none : count(row.stock)}</td>
                 <td>{row.available === null ? "" : count(row.available)}</td>
                 <td>{count(row.held)}</td>
                 <td>{count(row.sold)}</td>
                 <td>{count(row.oversold)}</td>
-                <td>{row.differences.length ? <Text>{row.differences.join("; ")}</Text> : "none"}</td>
+                <td>{row.differences.length ? <Text>{row.differences.join("; ")}</Text> : t.none}</td>
               </tr>
             ))}
           </tbody>

@@ -5,29 +5,48 @@ import { useState } from "react";
 import { api, bearer } from "@/lib/api/client";
 import { useAction } from "@/lib/use-action";
 import { ActionMessage, Panel } from "../ui";
-import { ItemFields, itemsOf, NEW_ITEM, PoolFields, type ItemRow, type PoolRow } from "./item-fields";
+import { Check, Field, Fields, numberOf, textOf } from "./field";
+import {
+  ItemFields,
+  itemsOf,
+  NEW_ITEM,
+  PlaceFields,
+  PoolFields,
+  type ItemRow,
+  type PlaceRow,
+  type PoolRow,
+} from "./item-fields";
+import { More } from "./more";
+import { RoomFields, roomOf } from "./room-fields";
+import { FirstRules, LimitFields, limitsOf, MoreRules, rulesOf, type LimitRow } from "./rule-fields";
+import { useTexts } from "./texts";
 
-const FIELDS = [
-  ["name", "Sale", "Drop", "text"],
-  ["hold", "Hold in seconds", "120", "number"],
-  ["limit", "Limit per customer (optional)", "", "number"],
-] as const;
 const FIRST: ItemRow[] = [{ ...NEW_ITEM, key: 0, sku: "unit", name: "Sneaker" }];
 
+/** The form that creates a sale as a draft, with all that a sale can have. */
 export function Create({ admin, done }: { admin: string; done: () => void }) {
+  const t = useTexts().create;
   const router = useRouter();
   const { busy, result, act } = useAction();
   const [items, setItems] = useState(FIRST);
   const [pools, setPools] = useState<PoolRow[]>([]);
+  const [places, setPlaces] = useState<PlaceRow[]>([]);
+  const [limits, setLimits] = useState<LimitRow[]>([]);
+  const [room, setRoom] = useState(false);
+
   function create(form: HTMLFormElement) {
     const fields = new FormData(form);
-    const text = (name: string) => String(fields.get(name) ?? "");
+    const id = textOf(fields, "id");
     const body = {
-      name: text("name"),
-      hold_seconds: Number(text("hold")),
-      limit_per_customer: text("limit") ? Number(text("limit")) : null,
-      items: itemsOf(fields, items, pools),
+      ...(id && { id }),
+      name: textOf(fields, "name"),
+      ...rulesOf(fields),
+      items: itemsOf(fields, items, pools, places),
       ...(pools.length > 0 && { pools: pools.map(({ id, name, stock }) => ({ id, name, stock })) }),
+      ...(places.length > 0 && { locations: places.map(({ id, name }) => ({ id, name })), split: fields.has("split") }),
+      ...(limits.length > 0 && { limits: limitsOf(fields, limits) }),
+      ...(room && { waiting_room: roomOf(fields) }),
+      spread: numberOf(fields, "spread") ?? 1,
     };
     void act({
       name: "create-sale",
@@ -37,14 +56,18 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
         form.reset();
         setItems(FIRST);
         setPools([]);
+        setPlaces([]);
+        setLimits([]);
+        setRoom(false);
         done();
-        router.push(`/control/?id=${sale.id}`);
-        return `Created the draft ${sale.id}. It is shown above.`;
+        void router.push(`/control/?id=${sale.id}`);
+        return t.created(sale.id);
       },
     });
   }
+
   return (
-    <Panel title="Create a sale">
+    <Panel title={t.title}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -52,26 +75,47 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
         }}
         className="grid gap-3"
       >
-        <div className="grid grid-cols-2 items-end gap-3 md:grid-cols-4">
-          {FIELDS.map(([name, label, value, type]) => (
-            <label key={name} className="label">
-              {label}
-              <input
-                className="field"
-                name={name}
-                type={type}
-                min={0}
-                defaultValue={value}
-                required={name !== "limit"}
-              />
-            </label>
-          ))}
-        </div>
-        <ItemFields rows={items} pools={pools} busy={busy} change={setItems} />
+        <Fields>
+          <Field label={t.sale} name="name" defaultValue="Drop" required maxLength={128} />
+          <FirstRules />
+        </Fields>
+        <ItemFields rows={items} pools={pools} places={places} busy={busy} change={setItems} />
         <PoolFields rows={pools} busy={busy} change={setPools} />
+        <More title={t.rules}>
+          <MoreRules />
+          <LimitFields rows={limits} change={setLimits} />
+        </More>
+        <More title={t.places}>
+          <PlaceFields rows={places} busy={busy} change={setPlaces} />
+          {places.length > 1 && <Check label={t.split} name="split" />}
+        </More>
+        <More title={t.room}>
+          <Check label={t.hasRoom} checked={room} onChange={(event) => setRoom(event.target.checked)} />
+          {room && <RoomFields />}
+        </More>
+        <More title={t.fixed}>
+          <Fields>
+            <Field
+              label={t.id}
+              name="id"
+              pattern="[a-z0-9][a-z0-9\-]{0,63}"
+              placeholder="spring-drop"
+              hint={t.idHint}
+            />
+            <Field
+              label={t.spread}
+              name="spread"
+              type="number"
+              min={1}
+              max={256}
+              defaultValue={1}
+              hint={t.spreadHint}
+            />
+          </Fields>
+        </More>
         <div>
           <button className="btn btn-main" disabled={busy}>
-            Create as draft
+            {t.createIt}
           </button>
         </div>
       </form>

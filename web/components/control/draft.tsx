@@ -7,6 +7,7 @@ import { api, bearer, exact, type Sale } from "@/lib/api/client";
 import { useAction } from "@/lib/use-action";
 import { ActionMessage, Panel } from "../ui";
 import { ItemFields, itemsOf, type ItemRow } from "./item-fields";
+import { useTexts } from "./texts";
 
 /** The form in which a draft's name and items are edited, and the draft deleted. */
 export function Draft({
@@ -20,16 +21,18 @@ export function Draft({
   replace: (sale: Sale) => void;
   changed: () => void;
 }) {
+  const t = useTexts().draft;
   const router = useRouter();
   const { busy, result, act } = useAction();
   const [rows, setRows] = useState<ItemRow[]>(() => sale.items.map((item, key) => ({ ...item, key })));
   const path = { sale: sale.id };
   // The API replaces the items of a draft only while none of them draws from a pool.
   const pooled = sale.pools.length > 0;
+  const places = sale.locations.map((place, key) => ({ ...place, key }));
 
   function save(form: HTMLFormElement) {
     const fields = new FormData(form);
-    const body = { name: String(fields.get("name")), ...(!pooled && { items: itemsOf(fields, rows, []) }) };
+    const body = { name: String(fields.get("name")), ...(!pooled && { items: itemsOf(fields, rows, [], places) }) };
     void act({
       name: `edit:${sale.id}`,
       content: body,
@@ -38,13 +41,13 @@ export function Draft({
       done: (now) => {
         replace(exact<Sale>(now));
         changed();
-        return "The draft is saved.";
+        return t.saved;
       },
     });
   }
 
   function remove() {
-    if (!confirm(`Delete the draft ${sale.id}?`)) return;
+    if (!confirm(t.sureDelete(sale.id))) return;
     void act({
       name: `delete:${sale.id}`,
       call: async ({ headers, signal }) => {
@@ -55,13 +58,13 @@ export function Draft({
       done: () => {
         changed();
         router.push("/control/");
-        return "The draft is deleted.";
+        return t.deleted;
       },
     });
   }
 
   return (
-    <Panel title="Edit the draft">
+    <Panel title={t.title}>
       <form
         className="grid gap-3"
         onSubmit={(event) => {
@@ -70,17 +73,17 @@ export function Draft({
         }}
       >
         <label className="label">
-          Sale
+          {t.sale}
           <input className="field" name="name" defaultValue={sale.name} required />
         </label>
-        {!pooled && <ItemFields rows={rows} busy={busy} change={setRows} />}
+        {!pooled && <ItemFields rows={rows} places={places} busy={busy} change={setRows} />}
         <div className="flex flex-wrap gap-2">
           <button className="btn btn-main" disabled={busy}>
-            Save draft
+            {t.save}
           </button>
           <button type="button" className="btn btn-bad" disabled={busy} onClick={remove}>
             <Trash2 size={13} aria-hidden />
-            Delete draft
+            {t.delete}
           </button>
         </div>
       </form>

@@ -6,9 +6,11 @@ import { api, bearer, type Item, type Sale } from "@/lib/api/client";
 import { useAction } from "@/lib/use-action";
 import { ActionMessage } from "../ui";
 import { ItemRowFields, itemsOf, NEW_ITEM, ROW } from "./item-fields";
+import { useTexts } from "./texts";
 
 /** The form in which an item of a sale gets another name, price or limit, is taken off sale, or is removed. */
 export function EditItem({ sale, item, admin }: { sale: Sale; item: Item; admin: string }) {
+  const t = useTexts().items;
   const { busy, result, act } = useAction();
   const [open, setOpen] = useState(false);
   const params = { path: { sale: sale.id, sku: item.sku } };
@@ -31,12 +33,12 @@ export function EditItem({ sale, item, admin }: { sale: Sale; item: Item; admin:
           signal,
           body,
         }),
-      done: (now) => (now.on_sale ? "The item is changed." : "The item is changed. It is not on sale."),
+      done: (now) => (now.on_sale ? t.changed : t.changedOff),
     });
   }
 
   function remove() {
-    if (!confirm(`Remove the item ${item.sku}?`)) return;
+    if (!confirm(t.sureRemove(item.sku))) return;
     void act({
       name: `remove:${sale.id}:${item.sku}`,
       call: async ({ headers, signal }) => {
@@ -44,18 +46,18 @@ export function EditItem({ sale, item, admin }: { sale: Sale; item: Item; admin:
         const { response, error } = await api.DELETE("/v1/sales/{sale}/items/{sku}", call);
         return { response, error, data: response.ok || undefined };
       },
-      done: () => "The item is removed.",
+      done: () => t.removed,
     });
   }
 
   return (
     <div>
       <button type="button" className="link text-xs" aria-expanded={open} onClick={() => setOpen(!open)}>
-        Edit <span className="sr-only">{item.name}</span>
+        {t.edit} <span className="sr-only">{item.name}</span>
       </button>
       {open && (
         <form
-          aria-label={`Edit ${item.name}`}
+          aria-label={t.editOf(item.name)}
           className={`${ROW} mt-2`}
           onSubmit={(event) => {
             event.preventDefault();
@@ -63,11 +65,11 @@ export function EditItem({ sale, item, admin }: { sale: Sale; item: Item; admin:
           }}
         >
           <label className="label min-w-0">
-            Name
+            {t.name}
             <input className="field" name="name" defaultValue={item.name} required />
           </label>
           <label className="label min-w-0">
-            Price, minor units
+            {t.price_minor}
             <input
               className="field"
               name="price_minor"
@@ -78,24 +80,24 @@ export function EditItem({ sale, item, admin }: { sale: Sale; item: Item; admin:
             />
           </label>
           <label className="label min-w-0">
-            Limit per customer (optional)
+            {t.limit}
             <input className="field" name="limit" type="number" min={1} defaultValue={item.limit_per_customer ?? ""} />
           </label>
           <label className="flex min-h-9 items-center gap-2">
             <input type="checkbox" name="on_sale" defaultChecked={item.on_sale} />
-            On sale
+            {t.onSale}
           </label>
           <button className="btn btn-main" disabled={busy}>
-            Save item
+            {t.save}
           </button>
           <button
             type="button"
             className="btn btn-bad"
             disabled={busy || item.held + item.sold > 0}
             onClick={remove}
-            title="Only an item of which nothing was ever held or sold can be removed"
+            title={t.onlyUnused}
           >
-            Remove item
+            {t.removeItem}
           </button>
         </form>
       )}
@@ -106,13 +108,15 @@ export function EditItem({ sale, item, admin }: { sale: Sale; item: Item; admin:
 
 /** The form in which a sale gets another item. */
 export function AddItem({ sale, admin }: { sale: Sale; admin: string }) {
+  const t = useTexts().items;
   const { busy, result, act } = useAction();
   const [open, setOpen] = useState(false);
   const pools = sale.pools.map((pool, key) => ({ ...pool, key }));
+  const places = sale.locations.map((place, key) => ({ ...place, key }));
   const row = { ...NEW_ITEM, currency: sale.items[0]?.currency ?? NEW_ITEM.currency, key: 0 };
 
   function add(form: HTMLFormElement) {
-    const body = itemsOf(new FormData(form), [row], pools)[0]!;
+    const body = itemsOf(new FormData(form), [row], pools, places)[0]!;
     void act<Item>({
       name: `add-item:${sale.id}`,
       content: body,
@@ -125,7 +129,7 @@ export function AddItem({ sale, admin }: { sale: Sale; admin: string }) {
         }),
       done: (item) => {
         form.reset();
-        return `The item ${item.sku} is added.`;
+        return t.added(item.sku);
       },
     });
   }
@@ -134,11 +138,11 @@ export function AddItem({ sale, admin }: { sale: Sale; admin: string }) {
     <div className="mt-4">
       <button type="button" className="btn" aria-expanded={open} onClick={() => setOpen(!open)}>
         <Plus size={13} aria-hidden />
-        New item
+        {t.newItem}
       </button>
       {open && (
         <form
-          aria-label="New item"
+          aria-label={t.newItem}
           className="mt-3"
           onSubmit={(event) => {
             event.preventDefault();
@@ -146,10 +150,10 @@ export function AddItem({ sale, admin }: { sale: Sale; admin: string }) {
           }}
         >
           <fieldset className={ROW}>
-            <legend className="sr-only">New item</legend>
-            <ItemRowFields row={row} pools={pools} />
+            <legend className="sr-only">{t.newItem}</legend>
+            <ItemRowFields row={row} pools={pools} places={places} />
             <button className="btn btn-main" disabled={busy}>
-              Add to the sale
+              {t.addToSale}
             </button>
           </fieldset>
         </form>

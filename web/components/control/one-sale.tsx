@@ -2,7 +2,8 @@
 
 import { useState } from "react";
 import { Download, Pause, Play, RotateCw, ShieldCheck } from "lucide-react";
-import { api, bearer, exact, type Audit, type Item, type Pool, type Sale } from "@/lib/api/client";
+import { api, bearer, exact, type Audit, type Item, type Pool, type Right, type Sale } from "@/lib/api/client";
+import { useMessages } from "@/lib/language";
 import { download } from "@/lib/download";
 import { useAction, type KeyedRequest } from "@/lib/use-action";
 import type { WatchedSale } from "@/lib/use-sale";
@@ -13,39 +14,50 @@ import { SALE_TONES } from "../sale-list";
 import { AuditTable, isOutdated, type Audited } from "./audit-table";
 import { Draft } from "./draft";
 import { AddItem, EditItem } from "./items";
+import { More } from "./more";
 import { Orders } from "./orders";
 import { Restocked, RestockForm, type Restock } from "./restock-form";
 import { SaleFigures } from "./sale-figures";
 import { StockBar } from "./stock-bar";
+import { Find } from "./find";
+import { Room } from "./room";
+import { Rules } from "./rules";
+import { Shadow } from "./shadow";
+import { useTexts } from "./texts";
 
 /** A bar, and beside it the form that restocks it. */
-const ROW = "grid items-end gap-x-6 gap-y-2 md:grid-cols-[minmax(0,1fr)_16.5rem]";
+const ROW = "grid items-end gap-x-6 gap-y-2 md:grid-cols-[minmax(0,1fr)_27rem]";
 
 type StatusChange = "open" | "pause" | "close";
 
 export function OneSale({
   id,
   admin,
+  may,
   watched: { sale, connection, missing, retry, replace },
   changed,
 }: {
   id: string;
   admin: string;
+  may: (right: Right) => boolean;
   watched: WatchedSale;
   changed: () => void;
 }) {
+  const { common, sales: words, pages } = useMessages();
+  const t = useTexts().sale;
   const { busy, result, act } = useAction();
   const [audited, setAudited] = useState<Audited | null>(null);
   const live = connection === "live";
+  const manages = may("manage-sales");
   if (missing)
     return (
       <Panel title={<Text>{id}</Text>}>
-        <Empty title="There is no such sale">
-          No sale has the id “<Text>{id}</Text>”. Choose one below, or create one.
+        <Empty title={t.missing}>
+          {t.missingId(<Text>{id}</Text>)}
           <div className="mt-3">
             <button className="btn btn-small" onClick={retry}>
               <RotateCw size={13} aria-hidden />
-              Check again
+              {common.checkAgain}
             </button>
           </div>
         </Empty>
@@ -70,7 +82,7 @@ export function OneSale({
       done: (now) => {
         replace(exact<Sale>(now));
         changed();
-        return `The sale is now ${now.status}.`;
+        return t.isNow(words.statuses[exact<Sale>(now).status]);
       },
     });
   const audit = () =>
@@ -79,7 +91,7 @@ export function OneSale({
       call: ({ signal }) => api.GET("/v1/sales/{sale}/audit", { params: { path }, headers: bearer(admin), signal }),
       done: (report) => {
         setAudited({ report: exact<Audit>(report), at: new Date().toISOString() });
-        return report.ok ? "Audited: no difference." : "Audited: differences found, listed below.";
+        return report.ok ? t.auditGood : t.auditBad;
       },
       refused: () => setAudited(null),
     });
@@ -95,11 +107,11 @@ export function OneSale({
         }),
       done: (file) => {
         download(`${id}-orders.csv`, file);
-        return "Orders downloaded.";
+        return t.downloaded;
       },
     });
   const restock = (item: Item | Pool, change: Restock, form: HTMLFormElement, location?: string) => {
-    const body = { ...change, reason: "control room", ...(location !== undefined && { location }) };
+    const body = { ...change, ...(location !== undefined && { location }) };
     return act<Item | Pool>({
       name: `restock:${id}:${"sku" in item ? item.sku : item.id}`,
       content: body,
@@ -135,10 +147,10 @@ export function OneSale({
         aside={
           sale && (
             <div className="flex items-center gap-2">
-              <Pill tone={SALE_TONES[sale.status]}>{sale.status}</Pill>
-              {!live && <Pill tone="warn">stale</Pill>}
+              <Pill tone={SALE_TONES[sale.status]}>{words.statuses[sale.status]}</Pill>
+              {!live && <Pill tone="warn">{common.stale}</Pill>}
               <Link className="link text-xs" href={`/sale/?id=${id}`}>
-                storefront
+                {pages.storefront}
               </Link>
             </div>
           )
@@ -149,79 +161,97 @@ export function OneSale({
             <li key={item.sku} className="grid gap-3">
               <div className={ROW}>
                 <StockBar item={item} live={live} />
-                {item.stock !== null && item.locations.length === 0 && (
+                {manages && item.stock !== null && item.locations.length === 0 && (
                   <RestockForm item={item} busy={busy} restock={(...form) => void restock(...form)} />
                 )}
               </div>
               {item.locations.length > 0 && (
-                <ul aria-label={`${item.name} at its locations`} className="grid gap-3 border-l border-line pl-4">
+                <ul aria-label={t.atLocations(item.name)} className="grid gap-3 border-l border-line pl-4">
                   {item.locations.map((at) => {
                     const name = sale.locations.find((each) => each.id === at.id)?.name ?? at.id;
                     const place = { ...at, name };
                     return (
                       <li key={at.id} className={ROW}>
                         <StockBar item={place} kind="location" live={live} />
-                        <RestockForm
-                          item={{ ...place, name: `${item.name} at ${name}` }}
-                          busy={busy}
-                          restock={(_, change, form) => void restock(item, change, form, at.id)}
-                        />
+                        {manages && (
+                          <RestockForm
+                            item={{ ...place, name: t.at(item.name, name) }}
+                            busy={busy}
+                            restock={(_, change, form) => void restock(item, change, form, at.id)}
+                          />
+                        )}
                       </li>
                     );
                   })}
                 </ul>
               )}
-              {sale.status !== "draft" && <EditItem sale={sale} item={item} admin={admin} />}
+              {manages && sale.status !== "draft" && <EditItem sale={sale} item={item} admin={admin} />}
             </li>
           ))}
           {sale?.pools.map((pool) => (
             <li key={pool.id} className={ROW}>
               <StockBar item={pool} kind="pool" live={live} />
-              <RestockForm item={pool} busy={busy} restock={(...form) => void restock(...form)} />
+              {manages && <RestockForm item={pool} busy={busy} restock={(...form) => void restock(...form)} />}
             </li>
           ))}
         </ul>
-        {!sale && <p className="text-soft">Loading…</p>}
-        {sale && sale.status !== "closed" && <AddItem sale={sale} admin={admin} />}
+        {!sale && <p className="text-soft">{common.loading}</p>}
+        {manages && sale && sale.status !== "closed" && <AddItem sale={sale} admin={admin} />}
         <div className="mt-4 flex flex-wrap items-end gap-x-6 gap-y-3 border-t border-line pt-4">
+          {manages && (
+            <div className="flex flex-wrap gap-2">
+              <button className="btn" disabled={busy || !allowed.open} onClick={() => void changeStatus("open")}>
+                <Play size={13} aria-hidden />
+                {t.open}
+              </button>
+              <button className="btn" disabled={busy || !allowed.pause} onClick={() => void changeStatus("pause")}>
+                <Pause size={13} aria-hidden />
+                {t.pause}
+              </button>
+              <button
+                className="btn btn-bad"
+                disabled={busy || !allowed.close}
+                onClick={() => {
+                  if (confirm(t.sureClose(id))) void changeStatus("close");
+                }}
+              >
+                {t.close}
+              </button>
+            </div>
+          )}
           <div className="flex flex-wrap gap-2">
-            <button className="btn" disabled={busy || !allowed.open} onClick={() => void changeStatus("open")}>
-              <Play size={13} aria-hidden />
-              Open
-            </button>
-            <button className="btn" disabled={busy || !allowed.pause} onClick={() => void changeStatus("pause")}>
-              <Pause size={13} aria-hidden />
-              Pause
-            </button>
-            <button
-              className="btn btn-bad"
-              disabled={busy || !allowed.close}
-              onClick={() => {
-                if (confirm(`Close the sale ${id} for good? It cannot be opened again.`)) void changeStatus("close");
-              }}
-            >
-              Close for good
-            </button>
-          </div>
-          <div className="flex flex-wrap gap-2">
-            <button className="btn" disabled={busy} onClick={() => void audit()}>
-              <ShieldCheck size={13} aria-hidden />
-              Audit
-            </button>
-            <button className="btn" disabled={busy} onClick={() => void save()}>
-              <Download size={13} aria-hidden />
-              Orders as CSV
-            </button>
+            {may("read-audit") && (
+              <button className="btn" disabled={busy} onClick={() => void audit()}>
+                <ShieldCheck size={13} aria-hidden />
+                {t.audit}
+              </button>
+            )}
+            {may("read-orders") && (
+              <button className="btn" disabled={busy} onClick={() => void save()}>
+                <Download size={13} aria-hidden />
+                {t.csv}
+              </button>
+            )}
           </div>
         </div>
         <ActionMessage result={result} />
         <Curl path={`/v1/sales/${id}/audit`} admin />
       </Panel>
-      {sale?.status === "draft" && sale.spread === 1 && (
+      {manages && sale?.status === "draft" && sale.spread === 1 && (
         <Draft sale={sale} admin={admin} replace={replace} changed={changed} />
       )}
       {audited && <AuditTable audited={audited} old={sale !== null && isOutdated(audited.report, sale)} />}
-      <Orders id={id} admin={admin} items={sale?.items} />
+      {may("read-orders") && <Orders id={id} admin={admin} items={sale?.items} mayChange={may("change-orders")} />}
+      {sale && may("read-reservations") && <Find sale={id} items={sale.items} admin={admin} may={may} />}
+      {sale && manages && <Room sale={sale} admin={admin} replace={replace} />}
+      {sale && manages && sale.status !== "closed" && (
+        <Rules key={sale.status} sale={sale} admin={admin} replace={replace} />
+      )}
+      {sale && may("read-orders") && (
+        <More title={t.shadow} className="panel !p-0" lazily>
+          <Shadow sale={sale} admin={admin} manages={manages} />
+        </More>
+      )}
     </>
   );
 }

@@ -2,11 +2,12 @@ import { useState } from "react";
 import { api, bearer, type Item, type Reservation } from "@/lib/api/client";
 import { basketOf, withQuantity } from "@/lib/basket";
 import { count } from "@/lib/format";
-import { changeOf } from "@/lib/order-change";
+import { changeOf, holdChangeOf } from "@/lib/order-change";
 import { useAction } from "@/lib/use-action";
 import { ActionMessage, Text } from "../ui";
+import { useTexts } from "./texts";
 
-/** The form in which an order gets other quantities or items, or is cancelled in whole or in part. */
+/** The form in which a hold or an order gets other units, and an order is cancelled in whole or in part. */
 export function ChangeOrder({
   order,
   items,
@@ -18,18 +19,20 @@ export function ChangeOrder({
   admin: string;
   done: () => void;
 }) {
+  const t = useTexts().orders;
   const { busy, result, act } = useAction();
+  const held = order.status === "held";
   const [wanted, setWanted] = useState(() => basketOf(order.items));
   const [restock, setRestock] = useState(true);
   const [reason, setReason] = useState("refund");
-  const change = changeOf(order.items, wanted);
+  const change = held ? holdChangeOf(order.items, wanted) : changeOf(order.items, wanted);
   const shown = [...new Set([...order.items.map((line) => line.sku), ...wanted.keys()])];
   const others = items.filter((item) => !shown.includes(item.sku));
   const nameOf = (sku: string) => items.find((item) => item.sku === sku)?.name ?? sku;
 
   function send() {
     if (!change) return;
-    if (change.kind === "cancel" && change.items === "all" && !confirm(`Cancel the order ${order.id}?`)) return;
+    if (change.kind === "cancel" && change.items === "all" && !confirm(t.sureCancel(order.id))) return;
     const params = { path: { id: order.id } };
     void act<Reservation>({
       name: `change-order:${order.id}`,
@@ -46,14 +49,14 @@ export function ChangeOrder({
       done: (now) => {
         setWanted(basketOf(now.items));
         done();
-        return now.status === "cancelled" ? "The order is cancelled." : "The order is changed.";
+        return held ? t.holdChanged : now.status === "cancelled" ? t.isCancelled : t.isChanged;
       },
     });
   }
 
   return (
     <form
-      aria-label={`Change order ${order.id}`}
+      aria-label={t.changeOrder(order.id)}
       className="sticky left-0 grid w-[min(100%,calc(100vw-4.25rem))] gap-3 py-2 text-ink"
       onSubmit={(event) => {
         event.preventDefault();
@@ -76,13 +79,13 @@ export function ChangeOrder({
         ))}
         {others.length > 0 && (
           <label className="label text-xs">
-            Another item
+            {t.another}
             <select
               className="field"
               value=""
               onChange={(event) => setWanted(withQuantity(wanted, event.target.value, 1))}
             >
-              <option value="">Add…</option>
+              <option value="">{t.add}</option>
               {others.map((item) => (
                 <option key={item.sku} value={item.sku}>
                   {item.name}
@@ -91,32 +94,38 @@ export function ChangeOrder({
             </select>
           </label>
         )}
-        <label className="label text-xs">
-          Reason
-          <input
-            className="field !w-40"
-            value={reason}
-            required
-            maxLength={128}
-            onChange={(event) => setReason(event.target.value)}
-          />
-        </label>
-        <label className="flex min-h-9 items-center gap-2">
-          <input type="checkbox" checked={restock} onChange={(event) => setRestock(event.target.checked)} />
-          Returned units go on sale again
-        </label>
+        {!held && (
+          <>
+            <label className="label text-xs">
+              {t.reason}
+              <input
+                className="field !w-40"
+                value={reason}
+                required
+                maxLength={128}
+                onChange={(event) => setReason(event.target.value)}
+              />
+            </label>
+            <label className="flex min-h-9 items-center gap-2">
+              <input type="checkbox" checked={restock} onChange={(event) => setRestock(event.target.checked)} />
+              {t.restock}
+            </label>
+          </>
+        )}
         <button className={`btn ${change?.kind === "cancel" ? "btn-bad" : "btn-main"}`} disabled={busy || !change}>
           {!change
-            ? "No change"
+            ? t.noChange
             : change.kind === "amend"
-              ? "Change the order"
+              ? held
+                ? t.changeHold
+                : t.changeIt
               : change.items === "all"
-                ? "Cancel the order"
-                : `Cancel ${count(change.units)} ${change.units === 1 ? "unit" : "units"}`}
+                ? t.cancelIt
+                : t.cancelUnits(change.units, count(change.units))}
         </button>
-        {shown.length > 0 && wanted.size > 0 && (
+        {!held && shown.length > 0 && wanted.size > 0 && (
           <button type="button" className="link min-h-9 text-xs" onClick={() => setWanted(new Map())}>
-            all to 0
+            {t.allToNone}
           </button>
         )}
       </div>

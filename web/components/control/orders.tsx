@@ -3,9 +3,11 @@
 import { useEffect, useRef, useState } from "react";
 import { api, bearer, detailOf, exact, type Item, type Reservation } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
+import { useMessages } from "@/lib/language";
 import { Copy } from "../curl";
 import { Empty, Panel, Pill, Text } from "../ui";
 import { ChangeOrder } from "./order-change";
+import { useTexts } from "./texts";
 
 /** A sale under load changes ten times a second; the orders are read about twice a second. */
 const READ_MS = 400;
@@ -13,7 +15,19 @@ const READ_MS = 400;
 const AGAIN_MS = 3_000;
 const TIMEOUT_MS = 10_000;
 
-export function Orders({ id, admin, items = [] }: { id: string; admin: string; items: Item[] | undefined }) {
+export function Orders({
+  id,
+  admin,
+  items = [],
+  mayChange,
+}: {
+  id: string;
+  admin: string;
+  items: Item[] | undefined;
+  mayChange: boolean;
+}) {
+  const { common } = useMessages();
+  const t = useTexts().orders;
   const [orders, setOrders] = useState<Reservation[] | null>(null);
   const [search, setSearch] = useState("");
   const [error, setError] = useState("");
@@ -53,10 +67,10 @@ export function Orders({ id, admin, items = [] }: { id: string; admin: string; i
   }, [id, admin, search]);
   return (
     <Panel
-      title="Newest orders"
+      title={t.title}
       aside={
         <label className="flex flex-wrap items-center gap-2 text-soft">
-          Customer, order id or reference
+          {t.search}
           <input
             className="field !min-h-8 !w-56 text-ink"
             type="search"
@@ -68,26 +82,23 @@ export function Orders({ id, admin, items = [] }: { id: string; admin: string; i
     >
       {error && (
         <p role="alert" className="mb-2 text-bad">
-          {error}
-          {orders?.length ? " The orders below are stale." : ""}
+          <span lang="en">{error}</span> {orders?.length ? t.stale : ""}
         </p>
       )}
       {!orders ? (
-        !error && <p className="text-soft">Loading…</p>
+        !error && <p className="text-soft">{common.loading}</p>
       ) : !orders.length ? (
-        <Empty title={search ? "No order matches." : "No order yet"}>
-          {search ? "Enter a complete customer, order id or reference." : "Open the sale and buy in its storefront."}
-        </Empty>
+        <Empty title={search ? t.noMatch : t.none}>{search ? t.complete : t.buyOne}</Empty>
       ) : (
-        <div className={`overflow-x-auto ${error ? "stale" : ""}`} tabIndex={0} role="region" aria-label="Orders">
+        <div className={`overflow-x-auto ${error ? "stale" : ""}`} tabIndex={0} role="region" aria-label={t.orders}>
           <table className="table">
             <thead>
               <tr>
-                <th>Status</th>
-                <th>Customer</th>
-                <th className="num">Units</th>
-                <th>Confirmed</th>
-                <th>Order</th>
+                <th>{t.status}</th>
+                <th>{t.customer}</th>
+                <th className="num">{t.units}</th>
+                <th>{t.confirmed}</th>
+                <th>{t.order}</th>
               </tr>
             </thead>
             <tbody>
@@ -97,6 +108,7 @@ export function Orders({ id, admin, items = [] }: { id: string; admin: string; i
                   order={order}
                   items={items}
                   admin={admin}
+                  mayChange={mayChange}
                   changed={() => due.current.push(Date.now(), Date.now() + AGAIN_MS)}
                 />
               ))}
@@ -112,13 +124,16 @@ function OrderRow({
   order,
   items,
   admin,
+  mayChange,
   changed,
 }: {
   order: Reservation;
   items: Item[];
   admin: string;
+  mayChange: boolean;
   changed: () => void;
 }) {
+  const t = useTexts().orders;
   const [open, setOpen] = useState(false);
   const cancelled = order.status === "cancelled";
   return (
@@ -129,10 +144,12 @@ function OrderRow({
             <Cancelled order={order} />
           ) : (
             <span className="flex items-center gap-2">
-              <Pill tone="good">{order.status}</Pill>
-              <button type="button" className="btn btn-small" aria-expanded={open} onClick={() => setOpen(!open)}>
-                Change
-              </button>
+              <Pill tone="good">{t.statuses[order.status]}</Pill>
+              {mayChange && (
+                <button type="button" className="btn btn-small" aria-expanded={open} onClick={() => setOpen(!open)}>
+                  {t.change}
+                </button>
+              )}
             </span>
           )}
         </td>
@@ -143,7 +160,7 @@ function OrderRow({
           {count(units(order.items))}
           {items.length > 1 && <Lines lines={order.items} />}
           {!cancelled && order.cancelled_items?.length ? (
-            <span className="block text-xs text-soft">{count(units(order.cancelled_items))} cancelled</span>
+            <span className="block text-xs text-soft">{t.cancelledUnits(count(units(order.cancelled_items)))}</span>
           ) : null}
         </td>
         <td>{order.confirmed_at && time(order.confirmed_at)}</td>
@@ -170,20 +187,21 @@ function OrderRow({
   );
 }
 
-const Lines = ({ lines }: { lines: Reservation["items"] }) => (
+export const Lines = ({ lines }: { lines: Reservation["items"] }) => (
   <span className="block text-xs text-soft">
     <Text>{lines.map(({ sku, quantity }) => `${count(quantity)} × ${sku}`).join(", ")}</Text>
   </span>
 );
 
-const units = (lines: Reservation["items"]) => lines.reduce((sum, line) => sum + line.quantity, 0);
+export const units = (lines: Reservation["items"]) => lines.reduce((sum, line) => sum + line.quantity, 0);
 
 function Cancelled({ order: { cancelled_at, cancel_reason, restocked } }: { order: Reservation }) {
+  const t = useTexts().orders;
   return (
     <>
-      <Pill tone="bad">cancelled</Pill>
+      <Pill tone="bad">{t.statuses.cancelled}</Pill>
       <span className="mt-0.5 block text-xs">
-        {cancelled_at && time(cancelled_at)}, {restocked ? "its units are on sale again" : "its units left the stock"}
+        {cancelled_at && time(cancelled_at)}, {restocked ? t.onSale : t.leftStock}
       </span>
       {cancel_reason && (
         <span className="block text-xs">

@@ -4,26 +4,17 @@ import { useState } from "react";
 import type { Item, Pool } from "@/lib/api/client";
 import { count } from "@/lib/format";
 import { Text } from "../ui";
+import { textOf } from "./field";
+import { useTexts } from "./texts";
 
-/** A change of stock: units to add, or the units that were counted. */
-export type Restock = { delta: number } | { stock: number };
+/** A change of stock: units to add, or the units that were counted, and why. */
+export type Restock = ({ delta: number } | { stock: number }) & { reason: string };
 
 /** What happened, for the operator. */
 export function Restocked({ change, item }: { change: Restock; item: Item | Pool }) {
-  return (
-    <>
-      {"delta" in change ? (
-        <>
-          Restocked <Text>{item.name}</Text> by {count(change.delta)}
-        </>
-      ) : (
-        <>
-          Counted <Text>{item.name}</Text>
-        </>
-      )}
-      : its stock is {count(item.stock ?? 0)}.
-    </>
-  );
+  const t = useTexts().restock;
+  const [name, stock] = [<Text key="name">{item.name}</Text>, count(item.stock ?? 0)];
+  return <>{"delta" in change ? t.restocked(name, count(change.delta), stock) : t.counted(name, stock)}</>;
 }
 
 export function RestockForm({
@@ -35,6 +26,7 @@ export function RestockForm({
   busy: boolean;
   restock: (item: Item | Pool, change: Restock, form: HTMLFormElement) => void;
 }) {
+  const t = useTexts().restock;
   const [counted, setCounted] = useState(false);
   return (
     <form
@@ -42,39 +34,44 @@ export function RestockForm({
       onSubmit={(event) => {
         event.preventDefault();
         const form = event.currentTarget;
-        const units = Number(new FormData(form).get("units"));
-        restock(item, counted ? { stock: units } : { delta: units }, form);
+        const fields = new FormData(form);
+        const [units, reason] = [Number(textOf(fields, "units")), textOf(fields, "reason") || t.usualReason];
+        restock(item, counted ? { stock: units, reason } : { delta: units, reason }, form);
       }}
     >
       <label className="label min-w-0 text-xs">
-        <span>
-          {counted ? "Counted units" : "Restock"}
-          {/* The name stands above the bar. */}
-          <span className="sr-only">
-            {counted && " of"} <Text>{item.name}</Text>
-          </span>{" "}
-          {!counted && "by"}
-        </span>
+        {/* The name stands above the bar. */}
+        <span>{(counted ? t.countOf : t.restockBy)(<SrOnly>{item.name}</SrOnly>)}</span>
         <input
           className="field !min-h-8 !w-28"
           name="units"
           type="number"
           min={counted ? 0 : undefined}
-          placeholder={counted ? count(item.stock ?? 0) : "10, or −10"}
+          placeholder={counted ? count(item.stock ?? 0) : t.example}
           required
         />
       </label>
+      <label className="label min-w-0 text-xs">
+        <span>{t.reasonOf(<SrOnly>{item.name}</SrOnly>)}</span>
+        <input className="field !min-h-8 !w-36" name="reason" maxLength={128} placeholder={t.usualReason} />
+      </label>
       <button className="btn" disabled={busy}>
-        {counted ? "Set" : "Restock"}
+        {counted ? t.set : t.restock}
       </button>
       <button
         type="button"
         className="link min-h-8 text-xs"
         onClick={() => setCounted(!counted)}
-        title={counted ? "Add units, or take them away" : "Enter what was counted, with the units held or sold"}
+        title={counted ? t.addWhat : t.countWhat}
       >
-        {counted ? "add units" : "counted?"}
+        {counted ? t.addUnits : t.count}
       </button>
     </form>
   );
 }
+
+const SrOnly = ({ children }: { children: string }) => (
+  <span className="sr-only">
+    <Text>{children}</Text>
+  </span>
+);

@@ -1,6 +1,8 @@
 import type { Item, Pool } from "@/lib/api/client";
 import { count } from "@/lib/format";
+import { useMessages } from "@/lib/language";
 import { Pill, Text } from "../ui";
+import { useTexts } from "./texts";
 
 const PARTS = [
   ["available", "good"],
@@ -9,7 +11,9 @@ const PARTS = [
 ] as const;
 
 /** The units of an item, of a pool or of a location: available, held and sold. `kind`: what it is, if not an item. */
-export function StockBar({ item, kind = "", live }: { item: Item | Pool; kind?: string; live: boolean }) {
+export function StockBar({ item, kind, live }: { item: Item | Pool; kind?: "pool" | "location"; live: boolean }) {
+  const { common } = useMessages();
+  const t = useTexts().stock;
   return (
     <div className={`min-w-0 ${live ? "" : "stale"}`}>
       <div className="flex flex-wrap items-center gap-x-4 gap-y-1">
@@ -20,21 +24,21 @@ export function StockBar({ item, kind = "", live }: { item: Item | Pool; kind?: 
           <span key={name} className="flex items-center gap-1.5">
             <span aria-hidden className="size-2 rounded-[2px]" style={{ background: `var(--${token})` }} />
             <span>
-              {name} {count(item[name])}
+              {t[name]} {count(item[name])}
             </span>
           </span>
         ))}
         {"sku" in item && item.uses.length > 0 && (
           <span className="text-soft">
-            uses <Text>{item.uses.map((use) => `${count(use.quantity)} × ${use.pool}`).join(", ")}</Text>
+            {t.uses} <Text>{item.uses.map((use) => `${count(use.quantity)} × ${use.pool}`).join(", ")}</Text>
           </span>
         )}
-        {"sku" in item && !item.on_sale && <Pill tone="warn">not on sale</Pill>}
+        {"sku" in item && !item.on_sale && <Pill tone="warn">{t.offSale}</Pill>}
         <span className="ml-auto text-soft">
-          {kind && `${kind}, `}
-          {item.stock === null ? "no stock of its own" : `stock ${count(item.stock)}`}
+          {kind && `${t[kind]}, `}
+          {item.stock === null ? t.noStock : t.stock(count(item.stock))}
         </span>
-        {!live && <Pill tone="warn">stale</Pill>}
+        {!live && <Pill tone="warn">{common.stale}</Pill>}
       </div>
       <div aria-hidden className="mt-2 flex h-2.5 gap-px overflow-hidden rounded-sm bg-raised">
         {PARTS.map(

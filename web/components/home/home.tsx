@@ -37,7 +37,7 @@ export function Home() {
         </div>
       </div>
       <Banner connection={lost ? "lost" : "live"} />
-      {locked && <AdminKey why={t.why} />}
+      {locked && <AdminKey why={t.why} right="read-system" />}
       <BuyPath system={system} lost={lost} />
       <ul className="grid grid-cols-[minmax(0,1fr)] gap-3 lg:grid-cols-3">
         {WAYS.map(([name, tone]) => (

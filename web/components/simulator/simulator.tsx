@@ -43,7 +43,9 @@ export function Simulator() {
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[20rem_minmax(0,1fr)]">
         <aside className={`grid grid-cols-[minmax(0,1fr)] gap-4 ${simulation ? "max-lg:order-last" : ""}`}>
           <Setup key={simulation ? "from" : "new"} last={simulation} system={system} />
-          {!key && <AdminKey why="You need the admin key to start, stop and list simulations." />}
+          {!key && (
+            <AdminKey why="You need the admin key to start, stop and list simulations." right="run-simulations" />
+          )}
         </aside>
         <div className="grid grid-cols-[minmax(0,1fr)] gap-4">
           {missing ? (

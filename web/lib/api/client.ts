@@ -7,8 +7,6 @@ import type { components, paths } from "./schema";
 export const API_URL = process.env.NEXT_PUBLIC_API_URL ?? "";
 export const api = createClient<paths>({ baseUrl: API_URL });
 
-const REFUSED_KEY = "FlashGuard rejected this key. It may be mistyped, expired, revoked, or from another installation.";
-
 /** Calls that carry the buyer's token if this tab has one. */
 const BUYERS_CALLS = /\/v1\/(sales\/|reservations\/|waiting-list\/|payment-providers$)/;
 api.use({
@@ -19,7 +17,7 @@ api.use({
   onResponse({ request, response }) {
     const key = adminKey();
     if (response.status === 401 && key && request.headers.get("Authorization") === `Bearer ${key}`)
-      signOut(REFUSED_KEY);
+      signOut(messages().key.rejected);
   },
 });
 
@@ -42,6 +40,15 @@ export type LogLine = Schemas["LogLineView"];
 export type SeriesPoint = Schemas["SeriesPointView"];
 export type Strategy = Schemas["SimulationBody"]["strategies"][number];
 export type Audit = Schemas["SaleAuditView"];
+export type Webhook = Schemas["WebhookView"];
+export type Delivery = Schemas["DeliveryView"];
+export type ReplayBody = Schemas["ReplayBody"];
+export type ApiKey = Schemas["KeyView"];
+export type SigningKey = Schemas["SigningKeyView"];
+export type ShadowReport = Schemas["ShadowReportView"];
+export type Ready = Schemas["ReadyView"];
+export type Caller = Schemas["CallerView"];
+export type Right = Caller["rights"][number];
 export type SaleEvents = Schemas["SaleEvents"];
 export type TicketEvents = Schemas["TicketEvents"];
 export type SimulationEvents = Schemas["SimulationEvents"];

@@ -1,1 +1,1 @@
-export { Control as default } from "@/components/control/control";
+export { SalesPage as default } from "@/components/control/pages";

@@ -136,6 +136,21 @@ async def older_memory(shop: "Shop", rng: random.Random) -> None:
     server.restore(copy)
 
 
+async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
+    """A machine with Valkey and the recorders fails: memory comes back older, and decides before a recorder
+    sees it."""
+    copy = shop.primary.snapshot()
+    await asyncio.sleep(rng.choice([0.02, 0.2]) * rng.random())
+    for process in shop.recorders:
+        process.kill()
+    shop.primary.cut_all("valkey falls back")
+    shop.primary.restore(copy)
+    await asyncio.sleep(rng.choice([0.02, 0.1, 1.0]) * rng.random())
+    for process in shop.recorders:
+        if not process.is_alive:
+            process.start()
+
+
 async def stale_replica(shop: "Shop", rng: random.Random) -> None:
     """A replica that lags is promoted; the old primary goes on serving those who have not heard of it."""
     old, new = shop.primary, shop.replica
@@ -166,7 +181,7 @@ async def ledger_falls_back(shop: "Shop", rng: random.Random) -> None:
     shop.postgres.is_down = False
 
 
-FORGETTING: Final = frozenset((flush_memory, older_memory, stale_replica))
+FORGETTING: Final = frozenset((flush_memory, older_memory, older_memory_unseen, stale_replica))
 """Memory may lose its newest entries."""
 KINDS: Final[dict[str, list[Fault]]] = {
     "nothing is forgotten": [
@@ -175,9 +190,9 @@ KINDS: Final[dict[str, list[Fault]]] = {
         restart_postgres, slow_postgres, refused_writes, deaf,
     ],
     "memory forgets": [
-        flush_memory, older_memory, stale_replica, flush_memory, older_memory, stale_replica, kill_api,
-        kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links, hang_postgres, slow_postgres,
-        deaf, restart_postgres, cut_valkey,
+        flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
+        older_memory_unseen, kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
+        hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey,
     ],
     "the ledger falls back": [
         ledger_falls_back, ledger_falls_back, kill_api, kill_recorder, stop_process, cut_valkey,

@@ -50,12 +50,14 @@ class Invariants:
 
     def answered(self, told: Told) -> None:
         """Check at the moment of an answer that the ledger has what it promises."""
-        promised = COMMITTED.get(told.word)
+        self.promised(told.id or told.ask.about, told.word)
+
+    def promised(self, id_: str, word: str) -> None:
+        """Check that the ledger has what was answered about a reservation."""
+        promised = COMMITTED.get(word)
         if promised is None or self.ledger_went_back:
             return
-        sale, _, short = (told.id or told.ask.about).rpartition(".")
+        sale, _, short = id_.rpartition(".")
         rows = self._shop.servers.backends.own.query(STATUS.format(sale, short))
         if not rows or rows[0][0] not in promised:
-            self._note(
-                Violation("answered before its commit", f"{told.ask.key} {told.word}: the ledger has {rows}")
-            )
+            self._note(Violation("answered before its commit", f"{id_} {word}: the ledger has {rows}"))

@@ -77,7 +77,7 @@ class Postgres(Server):
     def let_others_go_on(self) -> None:
         """Finish the statements whose lock is free now, in the order in which they came."""
         for session in list(self.waiting):
-            if not self.backends.is_blocked(session.the_backend):
+            if session in self.waiting and not self.backends.is_blocked(session.the_backend):
                 self.waiting.remove(session)
                 session.finish()
 

@@ -14,16 +14,19 @@ from flashguard import FlashGuard
 from flashguard.engine.receipts import Signer
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
+from flashguard.model import SaleId
 from flashguard.settings import Settings
+from flashguard.shop.new_sale import NewSale
 from tests.campaign.checker import Violation, check
 from tests.campaign.goods import new_history
-from tests.campaign.history import Ledger
+from tests.campaign.history import History, Ledger
 from tests.campaign.linearize import Verdict
 from tests.campaign.operations import decide, failures
 from tests.campaign.plan import Plan
 from tests.campaign.plan import plan as campaign_plan
 from tests.campaign.reading import short_ids
 from tests.simulation.buyers import SimulatedClients
+from tests.simulation.crowd import CROWD, Crowd
 from tests.simulation.faults import FORGETTING, KINDS, Fault
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
@@ -124,6 +127,10 @@ class Shop:
         self.clients.pace_seconds = rng.choice([0.05, 0.12, 0.3])
         self.violations: list[Violation] = []
         self.invariants = Invariants(self, self.violations.append)
+        self.crowd = Crowd(
+            self.apis, random.Random(f"{seed} crowd"), size=rng.choice([0, 2, 4]),
+            promised=lambda id_, word: self.invariants.promised(id_, word),
+        )  # fmt: skip
         self.undecided = 0
 
     @property
@@ -156,7 +163,8 @@ class Shop:
         result = Result(
             self.seed, self.world.trace, self.violations, self.kind,
             [fault.__name__ for fault in self.faults], real_seconds() - started, self.world.now,
-            Counter(told.word for told in self.history.told), list(self.world.events), self.world.steps,
+            self.crowd.words + Counter(told.word for told in self.history.told),
+            list(self.world.events), self.world.steps,
             self.undecided,
         )  # fmt: skip
         for server in (self.primary, self.replica, self.postgres):
@@ -171,8 +179,10 @@ class Shop:
         for process in self.processes:
             process.start()
         await self._until_ready()
-        await self._open_sale()
+        await self._open(new_sale(self.plan, self.history))
+        await self._open(self.crowd.sale)
         shopping = asyncio.ensure_future(self.clients.shop())
+        crowding = asyncio.ensure_future(self.crowd.run())
         watching = asyncio.ensure_future(self._watch())
         lasts = self.rng.uniform(0.5, 4.0)
         faults = [asyncio.ensure_future(self._fault(fault, lasts)) for fault in self.faults]
@@ -182,11 +192,13 @@ class Shop:
         await self._heal()
         self.clients.loses = 0.0
         await asyncio.sleep(self.rng.uniform(0.0, 0.5))
-        self.clients.closing = True
+        self.clients.closing = self.crowd.closing = True
         await shopping
-        ledger = await self._quiet()
-        watching.cancel()
+        await crowding
+        ledger = await self._quiet(self.history)
         self._judge(ledger)
+        self._judge_crowd(await self._quiet(History(CROWD, None, {})))
+        watching.cancel()
         await self._replay()
 
     async def _watch(self) -> None:
@@ -233,13 +245,11 @@ class Shop:
                 self.world.note("harness", f"asks again: {error!r}")
                 await asyncio.sleep(0.1)
 
-    async def _open_sale(self) -> None:
-        sale = new_sale(self.plan, self.history)
-
+    async def _open(self, sale: NewSale) -> None:
         async def create(guard: FlashGuard) -> Any:
-            done = await guard.shop.create_sale(sale, key="create")
+            done = await guard.shop.create_sale(sale, key=f"create {sale.id}")
             if isinstance(done, tuple):
-                done = await guard.shop.change(sale.id, "open", key="open")  # type: ignore[arg-type]
+                done = await guard.shop.change(sale.id, "open", key=f"open {sale.id}")  # type: ignore[arg-type]
             return done
 
         deadline = self.world.now + READY_SECONDS
@@ -248,19 +258,19 @@ class Shop:
                 raise AssertionError(f"the sale does not open: {done}")
             await asyncio.sleep(0.1)
 
-    async def _quiet(self) -> Ledger:
+    async def _quiet(self, history: History) -> Ledger:
         """Wait until every hold has ended and everything is recorded; then read the whole state."""
         deadline = self.world.now + QUIET_SECONDS
         while True:
-            sale = await self._ask(lambda guard: guard.shop.sale(self.history.sale))
+            sale = await self._ask(lambda guard: guard.shop.sale(SaleId(history.sale)))
             memory = counters_in_memory(sale)
-            ledger = read_ledger(self.servers.backends.own, self.history, memory)
+            ledger = read_ledger(self.servers.backends.own, history, memory)
             if ledger.items == memory and not any(item.held for item in memory.values()):
                 break
             if self.world.now > deadline:
                 break
             await asyncio.sleep(0.2)
-        report = await self._ask(lambda guard: guard.shop.audit(self.history.sale))
+        report = await self._ask(lambda guard: guard.shop.audit(SaleId(history.sale)))
         audit = None if report.ok else msgspec.to_builtins(report)
         return msgspec.structs.replace(ledger, audit_ok=report.ok, audit=audit)
 
@@ -273,6 +283,19 @@ class Shop:
         decisions = decide(self.history, ledger, short_id, budget=STEPS_OF_SEARCH)
         self.undecided = sum(decision.verdict is Verdict.UNDECIDED for decision in decisions)
         self.violations += [Violation("not linearizable", what) for what in failures(decisions)]
+
+    def _judge_crowd(self, ledger: Ledger) -> None:
+        """Judge the sale on which everything was done."""
+        statuses = {f"{row.part}.{row.id}": row.status for row in ledger.rows}
+        for order in sorted(self.crowd.orders):
+            if statuses.get(order) not in ("confirmed", "cancelled"):
+                self.violations.append(Violation("lost order", f"{order}: {statuses.get(order)}"))
+        for sku, item in ledger.items.items():
+            if ledger.memory.get(sku) != item or item.held:
+                what = f"crowd's {sku}: memory has {ledger.memory.get(sku)}, the ledger {item}"
+                self.violations.append(Violation("leaked", what))
+        if not ledger.audit_ok:
+            self.violations.append(Violation("audit", str(ledger.audit)))
 
     async def _replay(self) -> None:
         """Repeat keys that bought: each must return the same order."""
@@ -288,6 +311,6 @@ def _plan(seed: str, rng: random.Random) -> Plan:
     plan = campaign_plan(seed, 0, "kill recorder")
     spread = min(plan.spread, rng.choice([1, PARTITIONS]))
     return msgspec.structs.replace(
-        plan, buyers=rng.randint(3, 8), customers=rng.randint(2, 12), stock=rng.randint(5, 40), spread=spread,
+        plan, buyers=rng.randint(3, 8), customers=rng.randint(4, 30), stock=rng.randint(5, 80), spread=spread,
         card_limit=plan.card_limit if spread == 1 else None,
     )  # fmt: skip

@@ -1,0 +1,168 @@
+"""A second sale of every run, on which everything else is done that a shop and its buyers can do.
+
+No sequential sale explains it, since so much changes. What must hold: the ledger has each order that was
+answered, units are where they belong, memory and ledger agree in the end, and no request fails.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from flashguard import FlashGuard
+from flashguard.kernel.errors import MemoryAway
+from flashguard.ledger import LedgerAway
+from flashguard.model import Granted, Item, Line, SaleId, Sku
+from flashguard.model.names import MinorUnits
+from flashguard.model.rules import Rules
+from flashguard.shop.new_sale import NewSale
+from tests.simulation.processes import Api, NoAnswer, ServerError
+
+CROWD: Final = SaleId("crowd")
+PRICE: Final = MinorUnits(100)
+SKUS: Final = (Sku("a"), Sku("b"))
+PAUSE_SECONDS: Final = 0.15
+Work = Callable[[FlashGuard], Awaitable[Any]]
+
+
+def crowd_sale(rng: random.Random) -> NewSale:
+    """Return the sale: scarce, with a waiting list, and sometimes with more rules."""
+    rules = Rules(
+        waiting_list=20,
+        waiting_list_hold_seconds=1,
+        max_held_per_customer=rng.choice([None, 4]),
+        cool_down_after=rng.choice([None, 2]),
+        cool_down_seconds=rng.choice([None, 2]),
+    )
+    items = tuple(
+        Item(sku=sku, name=sku, price_minor=PRICE, currency="EUR", stock=rng.randint(2, 9)) for sku in SKUS
+    )
+    return NewSale(
+        name="Crowd", id=CROWD, hold_seconds=1, items=items, rules=rules,
+        limit_per_customer=rng.choice([None, 6]), spread=rng.choice([1, 1, 2]),
+    )  # fmt: skip
+
+
+class Crowd:
+    """The buyers and the shop of that sale.
+
+    Parameters:
+        promised: called with a reservation's id and `confirmed` or `released` when that was answered.
+    """
+
+    def __init__(
+        self, apis: list[Api], rng: random.Random, *, size: int, promised: Callable[[str, str], None]
+    ) -> None:
+        self._apis, self._rng, self._size, self._promised = apis, rng, size, promised
+        self.sale = crowd_sale(rng)
+        self.closing = False
+        self.words: Counter[str] = Counter()
+        self.orders: set[str] = set()
+        """Those that were answered as confirmed."""
+        self._holds: list[tuple[str, str | None]] = []
+        self._entries: list[str] = []
+        self._keys: list[str] = ["key-0"]
+
+    async def run(self) -> None:
+        """Do one thing after another until `closing`."""
+        await asyncio.gather(*(self._one() for _ in range(self._size)))
+
+    async def _one(self) -> None:
+        rng = self._rng
+        while not self.closing:
+            await asyncio.sleep(rng.random() * 2 * PAUSE_SECONDS)
+            work = rng.choice(self._buyers if rng.random() < 0.8 else self._shops)()
+            try:
+                self._read(await rng.choice(self._apis).call(work))
+            except (NoAnswer, MemoryAway, LedgerAway, ServerError):
+                continue
+
+    def _read(self, outcome: Any) -> None:
+        if isinstance(outcome, tuple):
+            outcome = outcome[0]
+        self.words[getattr(outcome, "code", type(outcome).__name__)] += 1
+        if not isinstance(outcome, Granted):
+            if hasattr(outcome, "place"):
+                self._entries.append(outcome.id)
+            return
+        seen = outcome.reservation
+        if seen.status == "held":
+            self._holds.append((seen.id, seen.receipt))
+        elif seen.status == "confirmed":
+            self.orders.add(seen.id)
+        self._promised(seen.id, seen.status)
+
+    def _key(self) -> str:
+        """Return a new key, or one that was used before."""
+        if self._rng.random() < 0.85:
+            self._keys.append(f"key-{len(self._keys)}")
+            return self._keys[-1]
+        return self._rng.choice(self._keys)
+
+    def _hold(self) -> tuple[str, str | None]:
+        return self._rng.choice(self._holds[-8:]) if self._holds else (f"{CROWD}.{'0' * 24}", None)
+
+    def _order(self) -> str:
+        return self._rng.choice(sorted(self.orders)) if self.orders else self._hold()[0]
+
+    def _lines(self) -> list[Line]:
+        skus = self._rng.choice([SKUS, SKUS[:1], SKUS[1:]])
+        return [Line(sku=sku, quantity=self._rng.randint(1, 2)) for sku in skus]
+
+    @property
+    def _buyers(self) -> list[Callable[[], Work]]:
+        rng = self._rng
+        customer, lines, key, (hold, receipt) = (
+            f"c{rng.randrange(6)}",
+            self._lines(),
+            self._key(),
+            self._hold(),
+        )
+        sku, units = rng.choice(SKUS), rng.randint(1, 3)
+        entry = rng.choice(self._entries) if self._entries else f"{CROWD}.{'0' * 24}"
+        shown = receipt if rng.random() < 0.5 else None
+        return [
+            lambda: lambda guard: guard.reserve(CROWD, customer, lines, key=key),
+            lambda: lambda guard: guard.reserve(CROWD, customer, lines, key=key),
+            lambda: lambda guard: guard.buy(CROWD, customer, lines, key=key),
+            lambda: lambda guard: guard.confirm(hold, receipt=shown),
+            lambda: lambda guard: guard.confirm(hold, receipt=receipt),
+            lambda: lambda guard: guard.release(hold),
+            lambda: lambda guard: guard.extend(hold, key=key),
+            lambda: lambda guard: guard.amend(hold, lines, key=key),
+            lambda: lambda guard: guard.transfer(hold, customer, key=key),
+            lambda: lambda guard: guard.reservation(hold),
+            lambda: lambda guard: guard.waiting.join(CROWD, customer, sku, units, key=key),
+            lambda: lambda guard: guard.waiting.join(CROWD, customer, sku, 1, key=key),
+            lambda: lambda guard: guard.waiting.leave(entry),
+            lambda: lambda guard: guard.waiting.see(entry),
+        ]
+
+    @property
+    def _shops(self) -> list[Callable[[], Work]]:
+        rng = self._rng
+        order, lines, key, sku = self._order(), self._lines(), self._key(), rng.choice(SKUS)
+        restock, units, on_sale = rng.random() < 0.7, rng.choice([-2, 1, 1, 2, 4]), rng.random() < 0.8
+        verb, limit, price = (
+            rng.choice(["open", "open", "pause"]),
+            rng.choice([None, 3, 8]),
+            rng.randint(1, 200),
+        )
+        return [
+            lambda: lambda guard: guard.orders.cancel(order, restock=restock, reason="crowd", key=key),
+            lambda: (
+                lambda guard: guard.orders.cancel(
+                    order, restock=restock, reason="crowd", items=lines, key=key
+                )
+            ),
+            lambda: lambda guard: guard.amend(order, lines, restock=restock, key=key),
+            lambda: lambda guard: guard.shop.restock(CROWD, sku, units, "crowd", key=key),
+            lambda: lambda guard: guard.shop.change(CROWD, verb, key=key),
+            lambda: lambda guard: guard.shop.change(CROWD, "open"),
+            lambda: lambda guard: guard.shop.change(CROWD, "patch", key=key, limit_per_customer=limit),
+            lambda: (
+                lambda guard: guard.shop.items.change(CROWD, sku, key=key, price_minor=price, on_sale=on_sale)
+            ),
+            lambda: lambda guard: guard.shop.sale(CROWD),
+        ]

@@ -23,6 +23,19 @@ AGAIN_SECONDS = 0.1
 PACE_SECONDS = 0.12
 PROBE_EVERY_SECONDS = 0.05
 PROBES_MOST = 50
+LOOK_SECONDS = 0.2
+PATIENCE_SECONDS = 4.0
+"""How long a buyer waits in the list before leaving it."""
+
+
+NOUNS = {"hold": "reservations", "buy": "orders", "join": "waiting-list"}
+METHODS = {"see": "GET", "leave": "DELETE"}
+AFTER_HOLD = (
+    ("confirm",), ("confirm",), ("confirm", "confirm"), ("release",), ("extend", "confirm"),
+    ("confirm", "release"), ("release", "confirm"), (), ("amend", "confirm"), ("amend", "amend"),
+    ("amend", "confirm", "part"),
+)  # fmt: skip
+AFTER_OFFER = (("confirm",), ("confirm",), ("release",), (), ("extend", "confirm"), ("amend", "confirm"))
 
 
 class Clients:
@@ -40,11 +53,11 @@ class Clients:
 
     async def ask(self, ask: Ask, *, phase: str = "selling") -> Told:
         """Make one attempt."""
-        sale = self.history.sale
+        sale, method = self.history.sale, METHODS.get(ask.verb, "POST")
         body: dict[str, Any] | None = None
         headers = {"Idempotency-Key": ask.key}
-        if ask.verb in ("hold", "buy"):
-            path = f"sales/{sale}/{'reservations' if ask.verb == 'hold' else 'orders'}"
+        if ask.verb in NOUNS:
+            path = f"sales/{sale}/{NOUNS[ask.verb]}"
             body = {"customer": ask.customer, "items": _items(ask)}
             if ask.card:
                 body["identities"] = {"card": ask.card}
@@ -56,6 +69,8 @@ class Clients:
             if ask.places:
                 body["location"] = ask.places[0][1]
             headers["Authorization"] = f"Bearer {ADMIN_KEY}"
+        elif ask.verb in METHODS:
+            path = f"waiting-list/{ask.about}"
         else:
             part = ask.verb == "part"
             path = f"orders/{ask.about}/cancel" if part else f"reservations/{ask.about}/{ask.verb}"
@@ -67,7 +82,9 @@ class Clients:
         word, status, id_, replayed, expires_in = UNANSWERED, 0, "", False, 0.0
         at: tuple[tuple[str, int], ...] = ()
         try:
-            async with self._http.post(f"{self._stack.url}/v1/{path}", json=body, headers=headers) as answer:
+            async with self._http.request(
+                method, f"{self._stack.url}/v1/{path}", json=body, headers=headers
+            ) as answer:
                 status, raw = answer.status, await answer.read()
                 seen = json.loads(raw)
                 replayed = answer.headers.get("Idempotent-Replayed") == "true"
@@ -75,8 +92,9 @@ class Clients:
                 word = "restocked" if ask.verb == "restock" else seen["status"]
                 id_ = seen.get("id", "")
                 at = located(seen)
-                if seen.get("expires_at"):
-                    expires_in = datetime.fromisoformat(seen["expires_at"]).timestamp() - time.time()
+                hold = seen.get("reservation") or seen
+                if hold.get("expires_at") and hold["status"] == "held":
+                    expires_in = datetime.fromisoformat(hold["expires_at"]).timestamp() - time.time()
             else:
                 word = seen["code"]
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
@@ -121,23 +139,43 @@ class Clients:
         ])  # fmt: skip
         places = self._places(lines, rng)
         card = f"card-{rng.randrange(self.plan.cards)}" if self.plan.card_limit else ""
-        if rng.random() < 0.4:
-            await self.settle(Ask(f"buy-{key}", "buy", customer, lines, places=places, card=card))
-            return
-        held = await self.settle(Ask(f"hold-{key}", "hold", customer, lines, places=places, card=card))
-        if held is None or held.word != "held":
-            return
-        for verb in rng.choice([
-            ["confirm"], ["confirm"], ["confirm", "confirm"], ["release"], ["extend", "confirm"],
-            ["confirm", "release"], ["release", "confirm"], [], ["amend", "confirm"], ["amend", "amend"],
-            ["amend", "confirm", "part"],
-        ]):  # fmt: skip
+        verb = "buy" if rng.random() < 0.4 else "hold"
+        got = await self.settle(Ask(f"{verb}-{key}", verb, customer, lines, places=places, card=card))
+        if got is not None and got.word == "held":
+            await self._end(key, customer, got.id, rng.choice(AFTER_HOLD), rng)
+        elif got is not None and got.word == "sold-out" and self.plan.waiting_list:
+            await self._wait(key, customer, rng.choice(lines), card, rng)
+
+    async def _end(
+        self, key: str, customer: str, id_: str, verbs: tuple[str, ...], rng: random.Random
+    ) -> None:
+        """Do these with a hold, one after the other."""
+        for verb in verbs:
             await asyncio.sleep(rng.uniform(0, self.pace_seconds))
             changes = {"amend": ((SCARCE, 2), (OTHER, rng.randint(1, 2))), "part": ((SCARCE, 1),)}
-            ask = Ask(f"{verb}-{key}-{rng.random():.6f}", verb, customer, changes.get(verb, ()), held.id)
+            ask = Ask(f"{verb}-{key}-{rng.random():.6f}", verb, customer, changes.get(verb, ()), id_)
             told = await self.settle(ask)
             if told is None or (verb == "amend" and told.word != "held"):
                 return
+
+    async def _wait(
+        self, key: str, customer: str, line: tuple[str, int], card: str, rng: random.Random
+    ) -> None:
+        """Join the list; confirm, decline or forget what is offered, or leave, or wait on without looking."""
+        told = await self.settle(Ask(f"join-{key}", "join", customer, (line,), card=card))
+        if told is None or told.word not in ("waiting", "offered"):
+            return
+        id_, count, deadline = told.id, 0, time.monotonic() + PATIENCE_SECONDS
+        while told is not None and told.word == "waiting":
+            if self.closing or time.monotonic() > deadline:
+                if rng.random() < 0.6:
+                    await self.settle(Ask(f"leave-{key}", "leave", customer, about=id_))
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+            count += 1
+            told = await self.settle(Ask(f"see-{key}-{count}", "see", customer, about=id_))
+        if told is not None and told.word == "offered":
+            await self._end(key, customer, id_, rng.choice(AFTER_OFFER), rng)
 
     def _places(self, lines: tuple[tuple[str, int], ...], rng: random.Random) -> tuple[tuple[str, str], ...]:
         """Return which of these lines are picked up, and where."""

@@ -48,11 +48,13 @@ class Output:
         also += f" x{p['spread']}" if p["spread"] > 1 else ""
         also += f", {p['goods']}" if p["goods"] != "plain" else ""
         also += ", limits" if p["item_limit"] else ""
+        also += ", list" if p["waiting_list"] else ""
+        also += ", hold rules" if p["max_held"] else ""
         serve = "-" if result.serve_seconds is None else f"{result.serve_seconds:.2f} s"
         answers = sum(result.words.values())
         print(
-            f"{p['seed']}/{p['number']:<4} {p['kind'] + also:<48} {answers:>5} answers "
-            f"{result.orders:>4} orders  "
+            f"{p['seed']}/{p['number']:<4} {p['kind'] + also:<58} {answers:>5} answers "
+            f"{result.orders:>4} orders {result.offers:>4} offers, idle {result.idle_seconds:4.1f} s  "
             f"serving again {serve:>7}  round {result.seconds:5.1f} s  {result.note}", flush=True,
         )  # fmt: skip
         for promise, what in result.violations[:6]:

@@ -15,6 +15,8 @@ What is allowed, exactly:
 - `held` holds for ever, unless the fault made memory forget its newest entries (`memory_forgets`): a hold
   that was not recorded yet is then not an order and not a hold, and its buyer is told so.
 - The ledger may refuse a grant of memory's (`ledger-refused`) only after memory forgot.
+- A hold budget and a cool-down are never exceeded, by customer or by card; after a loss of memory, by what
+  was granted since the last rebuild. The top of `list_check` says what is promised of the waiting list.
 """
 
 from collections import defaultdict
@@ -22,7 +24,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from flashguard.model.locations import counter_at, item_and_location
-from tests.campaign.history import Ask, History, Ledger, Told
+from tests.campaign.history import HOLDING, Ask, History, Ledger, Told
+from tests.campaign.holders import Found, Holders
+from tests.campaign.list_check import check_list
 
 ENDED = {
     "confirmed": "confirmed",
@@ -32,6 +36,8 @@ ENDED = {
     "reservation-expired": "expired",
 }
 """What an answer to a verb says about its hold."""
+MAKING = ("hold", "buy", "join")
+"""The verbs whose key leads to a reservation."""
 
 
 class Violation(NamedTuple):
@@ -53,7 +59,8 @@ def check(
     keys: dict[str, list[Told]] = defaultdict(list)
     for told in history.told:
         keys[told.ask.key].append(told)
-    asks = {short_id(key): told[0].ask for key, told in keys.items() if told[0].ask.verb in ("hold", "buy")}
+    asks = {short_id(key): told[0].ask for key, told in keys.items() if told[0].ask.verb in MAKING}
+    since_ms = ledger.rebuilt_ms if memory_forgets else 0
     found = [
         *_counters(history, ledger),
         *_limit(history, ledger, asks),
@@ -64,12 +71,11 @@ def check(
         *_holds_end_once(history, ledger, memory_forgets),
         *_restocks(history, ledger),
         *_transfers(history, ledger),
+        *Holders(history, ledger, asks).violations(since_ms=since_ms),
+        *check_list(history, ledger, asks),
         *_manners(history, ledger, memory_forgets),
     ]
     return [Violation(promise, what) for promise, what in found]
-
-
-Found = Iterator[tuple[str, str]]
 
 
 def _counters(history: History, ledger: Ledger) -> Found:
@@ -231,10 +237,10 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
     ends: dict[str, dict[str, Told]] = defaultdict(dict)
     until: dict[str, float] = {}
     for told in history.told:
-        if told.word == "held" and told.id:
+        if told.word in HOLDING and told.id and told.expires_in > 0:
             until[told.id] = max(until.get(told.id, 0.0), told.ended + told.expires_in)
     for told in history.told:
-        if not told.ask.about or told.ask.verb in ("extend", "amend", "part"):
+        if not told.ask.about or told.ask.verb in ("extend", "amend", "part", "see", "leave"):
             continue
         about, word = told.ask.about, told.word
         if word in ENDED:

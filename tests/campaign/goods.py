@@ -10,6 +10,7 @@ SCARCE, OTHER, PROBE = "scarce", "other", "probe"
 PLACES = ("north", "south")
 """The locations, in the sale's order."""
 PLENTY = 100_000
+COOL_DOWN_SECONDS = 1
 
 
 def new_history(sale: str, the: Plan) -> History:
@@ -30,6 +31,10 @@ def new_history(sale: str, the: Plan) -> History:
         history.item_limits = {SCARCE: the.item_limit}
     if the.card_limit is not None:
         history.card_limit, history.card_skus = the.card_limit, (SCARCE, OTHER)
+    history.waiting_list, history.max_held = the.waiting_list is not None, the.max_held
+    if the.cool_down_after is not None:
+        history.cool_down_ms, history.cool_down_after = COOL_DOWN_SECONDS * 1000, the.cool_down_after
+        history.cards_hold = the.card_limit is not None
     return history
 
 
@@ -37,14 +42,18 @@ def sale_body(the: Plan, history: History) -> dict[str, Any]:
     """Return the request that creates the round's sale."""
     body: dict[str, Any] = {
         "id": history.sale, "name": f"Round {the.number}", "hold_seconds": the.hold_seconds,
-        "limit_per_customer": the.limit, "spread": the.spread,
+        "limit_per_customer": the.limit, "spread": the.spread, "waiting_list": the.waiting_list,
         "items": [_item(sku, history) for sku in (SCARCE, OTHER, PROBE)],
         "pools": [{"id": pool, "name": pool, "stock": history.stock[pool]} for pool in sorted(history.pools)],
     }  # fmt: skip
     if history.located:
         body |= {"locations": [{"id": place, "name": place} for place in PLACES], "split": history.split}
     if history.card_limit is not None:
-        body["limits"] = [{"by": "card", "units": history.card_limit, "skus": history.card_skus}]
+        limit = {"by": "card", "units": history.card_limit, "skus": history.card_skus}
+        body["limits"] = [limit | {"hold_rules": history.cards_hold}]
+    if history.cool_down_ms:
+        body |= {"max_held_per_customer": the.max_held, "cool_down_seconds": COOL_DOWN_SECONDS}
+        body["cool_down_after"] = history.cool_down_after
     return body
 
 

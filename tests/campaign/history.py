@@ -17,8 +17,8 @@ class Ask(Struct, frozen=True):
 
     key: str
     verb: str
-    """hold, buy, restock; or, about an earlier hold: confirm, release, extend, amend, part (a part is
-    cancelled)."""
+    """hold, buy, join, restock; or, about an earlier hold: confirm, release, extend, amend, part (a part is
+    cancelled); or, about an entry of the waiting list: see, leave."""
     customer: str = ""
     lines: tuple[tuple[str, int], ...] = ()
     about: str = ""
@@ -29,6 +29,10 @@ class Ask(Struct, frozen=True):
     """The identity that a hold or a buy names; '' where the sale has no limit by card."""
 
 
+HOLDING = ("held", "offered")
+"""Answers after which a hold is live, for as long as they say."""
+
+
 class Told(Struct, frozen=True):
     """One attempt and its answer. Times are seconds of the client's monotonic clock."""
 
@@ -36,7 +40,7 @@ class Told(Struct, frozen=True):
     started: float
     ended: float
     word: str
-    """The reservation's status, `restocked`, a problem's code, or `no-answer`."""
+    """The reservation's or the entry's status, `restocked`, a problem's code, or `no-answer`."""
     http: int = 0
     id: str = ""
     replayed: bool = False
@@ -63,6 +67,27 @@ class Row(Struct, frozen=True):
     """The shard of a spread sale that has it; '' for a sale on one partition."""
     located: tuple[tuple[str, int], ...] = ()
     """The units at each location, by counter."""
+    created_ms: int = 0
+    """All times are those of Valkey's clock."""
+    ended_ms: int = 0
+    """When its hold was confirmed or let go; 0: it has not ended."""
+    hold_ms: int = 0
+    """0: it was bought without a hold."""
+
+
+class Entry(Struct, frozen=True):
+    """An entry of the waiting list in the ledger."""
+
+    id: str
+    customer: str
+    sku: str
+    quantity: int
+    state: str
+    place: int
+    created_ms: int
+    ended_ms: int = 0
+    """0: it waits."""
+    part: str = ""
 
 
 class Counters(Struct, frozen=True):
@@ -82,6 +107,10 @@ class Ledger(Struct, frozen=True):
     transfers: tuple[tuple[str, str, int], ...] = ()
     """The restocks that move units between the shards of a spread sale."""
     refused: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    rebuilt_ms: int = 0
+    """When a memory was last rebuilt from the ledger, whichever partition's."""
+    now_ms: int = 0
     audit_ok: bool = True
     audit: Any = None
 
@@ -106,6 +135,16 @@ class History(Struct):
     card_skus: tuple[str, ...] = ()
     hold_seconds: float = 0.0
     """No hold ends by itself before."""
+    wall_offset: float = 0.0
+    """Seconds from the clients' clock to that of Valkey, on one machine."""
+    waiting_list: bool = False
+    max_held: int | None = None
+    """The most units that a customer may hold at a time."""
+    cool_down_ms: int = 0
+    """How long a customer may hold nothing after `cool_down_after` holds let go; 0: no such rule."""
+    cool_down_after: int = 0
+    cards_hold: bool = False
+    """Whether both rules count for the card, too."""
 
     @property
     def pools(self) -> set[str]:

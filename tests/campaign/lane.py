@@ -5,25 +5,25 @@ import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
 import aiohttp
-import asyncpg
 import msgspec
 
 from flashguard.engine.receipts import Signer
 from tests.campaign.buyers import Clients
 from tests.campaign.checker import Violation, check
 from tests.campaign.goods import new_history, sale_body
-from tests.campaign.history import Counters, History, Ledger, Record
+from tests.campaign.history import History, Ledger, Record
 from tests.campaign.linearize import Verdict
+from tests.campaign.list_check import IdleUnits, bound_seconds, waiting_for_free
 from tests.campaign.nemesis import KILL, fault_of
 from tests.campaign.operations import decide, failures
 from tests.campaign.plan import MEASURED_FROM_STRIKE, Plan
 from tests.campaign.processes import hit
-from tests.campaign.reading import counters_of, record_of, row_of, short_ids, with_stock_of_locations
+from tests.campaign.reading import asks_of, counters_of, read_ledger, record_of, short_ids
 from tests.campaign.scene import AnyStack, Scene
 from tests.campaign.up_stack import ADMIN_KEY, until_ready
 
@@ -31,6 +31,9 @@ READY_SECONDS = 30.0
 SERVE_SECONDS = 30.0
 """Seconds without service after the fault that are a violation."""
 SETTLE_SECONDS = 20.0
+LIST_SETTLES_SECONDS = 60.0
+"""Entries that no buyer looks after are offered units, one after the other, and let them go."""
+RULES_END_MS = 3_600_000
 AFTERWARDS_SECONDS = 0.4
 """How long buyers continue after they are served again."""
 REPLAYS_AT_ONCE = 16
@@ -57,6 +60,10 @@ class Result(msgspec.Struct):
     """The parts of the round's history that a sequential sale explains."""
     undecided: int = 0
     """The parts that the search did not decide within its budget."""
+    idle_seconds: float = 0.0
+    """The longest time that units were free beside an entry that they fitted, once all servers were back."""
+    offers: int = 0
+    """The entries of the waiting list that were offered units."""
     commit: str = ""
 
 
@@ -95,6 +102,7 @@ class Lane:
         started = time.monotonic()
         sale = f"s{the.number}-{zlib.crc32(the.seed.encode()):x}"
         history = new_history(sale, the)
+        history.wall_offset = time.time() - time.monotonic()
         result = Result(the.as_json(), [], {}, 0.0, commit=self._commit)
         scene = Scene(the, self.stack, sale)
         steps = fault_of(the.kind)(scene)
@@ -105,7 +113,7 @@ class Lane:
             ended = self.stack.watch_ends()
             await self._open_sale(the, history)
             await self._sell(the, history, scene, steps, result)
-            ledger, short_id = await self._quiet(history, the.spread)
+            ledger, short_id = await self._quiet(history, result, the.spread)
             result.violations += check(history, ledger, short_id, memory_forgets=the.memory_forgets)
             record = record_of(the, history, ledger, short_id)
             result.violations += await self._decide(record, result)
@@ -213,55 +221,35 @@ class Lane:
         with suppress(Exception):
             await self._call("POST", f"sales/{sale}/close")
 
-    async def _quiet(self, history: History, spread: int = 1) -> tuple[Ledger, Any]:
-        """Wait until every hold has ended and everything is recorded, then read the whole state."""
+    async def _quiet(
+        self, history: History, result: Result, spread: int
+    ) -> tuple[Ledger, Callable[[str], str]]:
+        """Wait until every hold has ended and everything is recorded, then read the whole state. Meanwhile no
+        unit may idle beside an entry of the waiting list."""
         await until_ready(self.stack, READY_SECONDS)
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline = time.monotonic() + (LIST_SETTLES_SECONDS if history.waiting_list else SETTLE_SECONDS)
+        idle = IdleUnits(bound_seconds(history, spread))
         while True:
-            seen = await self._call("GET", f"sales/{history.sale}")
-            memory = counters_of(seen)
-            ledger, secret = await self._read_ledger(history, memory)
-            settled = ledger.items == memory and not any(item.held for item in memory.values())
+            memory = counters_of(await self._call("GET", f"sales/{history.sale}"))
+            ledger, secret = await read_ledger(self.stack.database_url, history, memory)
+            short_id = short_ids(history, Signer(secret), spread)
+            asks = asks_of(history, short_id)
+            idle.look(time.monotonic(), waiting_for_free(history, ledger, asks))
+            settled = (
+                ledger.items == memory
+                and not any(item.held for item in memory.values())
+                and not waiting_for_free(history, ledger, asks, in_ms=RULES_END_MS)
+            )
             if settled or time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.1)
+        result.idle_seconds = round(idle.worst, 3)
+        result.violations += [Violation(promise, what) for promise, what in idle.violations()]
         report = await self._call("GET", f"sales/{history.sale}/audit")
         ledger = msgspec.structs.replace(
             ledger, audit_ok=report["ok"], audit=None if report["ok"] else report
         )
-        return ledger, short_ids(history, Signer(secret), spread)
-
-    async def _read_ledger(self, history: History, memory: dict[str, Counters]) -> tuple[Ledger, str]:
-        connection = await asyncpg.connect(self.stack.database_url, timeout=10)
-        try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                sql = "SELECT {} FROM flashguard.{} WHERE split_part(sale_id, '~', 1) = $1"
-                rows = await connection.fetch(
-                    sql.format("sale_id, id, customer, status, lines, details", "reservations"), history.sale
-                )
-                sums = (
-                    "sku, sum(stock)::bigint AS stock, sum(held)::bigint AS held, sum(sold)::bigint AS sold"
-                )
-                items = await connection.fetch(sql.format(sums, "items") + " GROUP BY sku", history.sale)
-                restocks = await connection.fetch(sql.format("key, sku, delta", "restocks"), history.sale)
-                refused = await connection.fetch(sql.format("id", "refusals"), history.sale)
-                secret = await connection.fetchval("SELECT secret FROM flashguard.installation")
-        finally:
-            await connection.close()
-        return Ledger(
-            rows=tuple(row_of(dict(row)) for row in rows),
-            items=with_stock_of_locations(
-                {r["sku"]: Counters(r["stock"], r["held"], r["sold"]) for r in items}, history
-            ),
-            memory=memory,
-            restocks=tuple(
-                (r["key"], r["sku"], r["delta"]) for r in restocks if not r["key"].startswith("transfer:")
-            ),
-            transfers=tuple(
-                (r["key"], r["sku"], r["delta"]) for r in restocks if r["key"].startswith("transfer:")
-            ),
-            refused=tuple(r["id"] for r in refused),
-        ), secret
+        return ledger, short_id
 
     async def _replay(self, the: Plan, history: History, ledger: Ledger) -> list[Violation]:
         """Repeat every key that bought: it must return the same order, and nothing new."""
@@ -287,6 +275,7 @@ class Lane:
 def _figures(result: Result, history: History, ledger: Ledger, short_id: Any) -> None:
     result.words = dict(Counter(f"{told.ask.verb} {told.word}" for told in history.told))
     result.orders = sum(row.status == "confirmed" for row in ledger.rows)
+    result.offers = sum(entry.state == "offered" for entry in ledger.entries)
     result.refused_by_ledger = len(ledger.refused)
     sold = {row.id for row in ledger.rows if row.status == "confirmed"}
     last = {t.ask.key: t for t in history.told if t.ask.verb == "buy" and t.settles and t.phase == "selling"}

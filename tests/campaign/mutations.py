@@ -213,6 +213,28 @@ MUTATIONS = [
         [("ledger/migrations/0022_limits.sql", "WHERE identities ? by AND", "WHERE false AND")],
         ["flushall", "older valkey copy"],
     ),
+    Mutation(
+        "units that come back do not go to the waiting list",
+        [("kernel/scripts/lib/batch.lua", "if sale.touched then serve_waiting(sale) end", "")],
+        ["kill api worker", "stop recorder"],
+    ),
+    Mutation(
+        "an offer is made whatever its customer holds",
+        [("kernel/scripts/lib/waiting.lua", "over_limit(sale, customer, quantity, true, counts)",
+          "over_limit(sale, customer, quantity, false, counts)")],
+        ["kill api worker", "stop recorder"],
+    ),
+    Mutation(
+        "a cool-down does not count holds that were released",
+        [("kernel/scripts/lib/sales.lua", "sale.history then count_expired_by(sale, customer, record.kept,",
+          "sale.history and status == EXPIRED then count_expired_by(sale, customer, record.kept,")],
+        ["kill api worker", "stop recorder"],
+    ),
+    Mutation(
+        "a rebuild forgets what each customer holds",
+        [("ledger/queries/loading.sql", "WHERE held > 0 OR expired_holds > 0", "WHERE false")],
+        ["flushall"],
+    ),
     *OF_PAYMENTS,
 ]  # fmt: skip
 

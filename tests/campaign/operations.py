@@ -6,8 +6,10 @@
 - The ledger after the round is the last read. It decides every operation that got no answer.
 - Operations that share no counter, reservation and limit are decided apart: linearizability is local.
 
-Of a sale at locations or on several partitions `sold-out` promises less (units may be elsewhere, or on their
-way) and is left out. Rounds in which memory forgets its newest holds are not linearizable, by the guarantees.
+Of a sale at locations, on several partitions or with a waiting list `sold-out` promises less (units may be
+elsewhere, on their way, or set aside) and is left out. The offer of an entry, which no client asks for at
+that moment, is a grant at the time that the ledger says. Rounds in which memory forgets its newest holds are
+not linearizable, by the guarantees.
 """
 
 from collections import defaultdict
@@ -15,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from flashguard.model.locations import item_and_location
-from tests.campaign.checker import ENDED
-from tests.campaign.history import Ask, History, Ledger, Row, Told
+from tests.campaign.checker import ENDED, MAKING
+from tests.campaign.history import HOLDING, Ask, History, Ledger, Row, Told
 from tests.campaign.linearize import BUDGET, NEVER, Decision, Verdict, linearize
 from tests.campaign.sequential import (
     Amend,
@@ -83,24 +85,31 @@ def _steps(history: History, ledger: Ledger, short_id: Callable[[str], str]) -> 
     by_key: dict[str, list[Told]] = defaultdict(list)
     for told in history.told:
         by_key[told.ask.key].append(told)
-    holds = {
-        short_id(key): told[0].ask for key, told in by_key.items() if told[0].ask.verb in ("hold", "buy")
-    }
+    holds = {short_id(key): told[0].ask for key, told in by_key.items() if told[0].ask.verb in MAKING}
     ends: dict[str, float] = defaultdict(float)
+    offers: dict[str, float] = defaultdict(lambda: NEVER)
     for told in history.told:
-        if told.word == "held":
+        if told.word == "offered":
+            id_ = _short(told.id or told.ask.about)
+            offers[id_] = min(offers[id_], told.ended)
+        if told.word in HOLDING and told.expires_in > 0:
             ends[_short(told.id or told.ask.about)] = max(
                 ends[_short(told.id or told.ask.about)], told.ended + told.expires_in
             )
-    weak = bool(history.located) or any("~" in row.part for row in ledger.rows)
+    weak = bool(history.located) or history.waiting_list or any("~" in row.part for row in ledger.rows)
     recorded = {key for key, _, _ in ledger.restocks}
     for key, attempts in by_key.items():
         ask = attempts[0].ask
-        id_ = short_id(key) if ask.verb in ("hold", "buy") else _short(ask.about)
+        if ask.verb == "see":
+            continue
+        id_ = short_id(key) if ask.verb in MAKING else _short(ask.about)
         hold = holds.get(id_, ask)
         granted = [told.ended for told in attempts if told.settles and 200 <= told.http < 300]
         common: dict[str, Any] = {"ask": ask, "hold": hold, "about": id_}
-        if granted or _took_effect(ask, rows.get(id_), key, recorded):
+        if ask.verb in ("join", "leave"):
+            answered = offers[id_] if ask.verb == "join" else min(granted, default=NEVER)
+            yield from _of_the_list(history, rows.get(id_), attempts[0].started, answered, common)
+        elif granted or _took_effect(ask, rows.get(id_), key, recorded):
             call, returned = attempts[0].started, min(granted, default=NEVER)
             if (effect := EFFECTS.get(ask.verb)) is not None:
                 word = WORDS.get(ask.verb, ask.verb)
@@ -113,6 +122,7 @@ def _steps(history: History, ledger: Ledger, short_id: Callable[[str], str]) -> 
         if row.status == "expired" and id_ in holds:
             ask = Ask(f"expire-{id_}", "expire", about=id_)
             first = min(told.started for told in by_key[holds[id_].key]) + history.hold_seconds
+            first = max(first, row.ended_ms / 1000 - history.wall_offset)
             yield End(
                 call=max(first, ends[id_]) - CLOCKS_SECONDS,
                 ask=ask,
@@ -122,13 +132,30 @@ def _steps(history: History, ledger: Ledger, short_id: Callable[[str], str]) -> 
             )
 
 
+def _of_the_list(
+    history: History, row: Row | None, call: float, returned: float, common: dict[str, Any]
+) -> Iterator[Step]:
+    """Yield the offer that an entry got, or the release of an offer by leaving the list."""
+    if row is None:
+        return
+    if common["ask"].verb == "join":
+        if row.created_ms:
+            at = row.created_ms / 1000 - history.wall_offset
+            call, returned = max(call, at - CLOCKS_SECONDS), min(returned, at + CLOCKS_SECONDS)
+        yield Grant(call=call, returned=returned, word="held", **common)
+    elif row.status == "released":
+        yield End(call=call, returned=returned, word="released", **common)
+
+
 def _refusals(told: Told, *, weak: bool, **common: Any) -> Iterator[Step]:
     times: dict[str, Any] = {"call": told.started, "returned": told.ended, "changes": False}
+    if told.ask.verb in ("join", "leave"):
+        return
     if told.word in ENDED and told.http >= 400:
         yield StatusRead(word=ENDED[told.word], **times, **common)
     elif told.word == "unknown-reservation":
         yield StatusRead(word="", **times, **common)
-    elif told.word == "limit-reached" or (told.word == "sold-out" and not weak):
+    elif told.word in ("limit-reached", "hold-budget-reached") or (told.word == "sold-out" and not weak):
         yield Refusal(word=told.word, **times, **common)
 
 
@@ -183,7 +210,7 @@ def _parts(history: History, ledger: Ledger, steps: list[Step]) -> Iterator[list
 def _touches(history: History, step: Step) -> list[str]:
     """Return the reservation, counters and limits that an operation reads or changes."""
     lines = (*step.ask.lines, *step.hold.lines)
-    limits = (f"limit: {who}" for who, _ in counts_of(history, step.hold, lines))
+    limits = (f"limit: {who}" for who, _ in counts_of(history, step.hold, lines, held=True))
     about = [f"reservation: {step.about}"] if step.about else []
     return [*history.takes(lines), *about, *limits]
 

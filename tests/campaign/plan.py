@@ -78,6 +78,12 @@ class Plan(Struct, frozen=True):
     """The limit per card, of the items that are not probes."""
     cards: int = 1
     """Fewer than customers, so that several share one."""
+    waiting_list: int | None = None
+    """The most entries that wait."""
+    max_held: int | None = None
+    """The hold budget."""
+    cool_down_after: int | None = None
+    """The holds let go after which a customer cools down, for a second."""
 
     @property
     def memory_forgets(self) -> bool:
@@ -111,12 +117,19 @@ def plan(seed: str, number: int, only: str | None = None) -> Plan:
         limits.randint(2, 4),
         limits.choice([4, 8, 16]),
     )
+    fair = random.Random(f"{seed}/{number}/fair")
+    waiting_list, max_held, cool_down_after = fair.randint(3, 12), fair.randint(2, 4), fair.randint(1, 4)
+    has_list, has_rules = fair.random() < 0.5, fair.random() < 0.5
+    most = fair.randint(3, 15) if has_list else 120  # with a list soon sold out
     lonely = kind == "kill up" or any(part in kind for part in ("recorder", "api"))
     return Plan(
         seed=seed, number=number, kind=kind, stack=stack, strike_after=strike_after, lasts=lasts,
         also=None if lonely else company, buyers=rng.randint(8, 20), customers=rng.randint(8, 40),
-        limit=rng.choice([None, 3, 5, 8]), stock=rng.randint(10, 120), hold_seconds=rng.choice([1, 1, 1, 2]),
+        limit=rng.choice([None, 3, 5, 8]), stock=min(rng.randint(10, 120), most),
+        hold_seconds=rng.choice([1, 1, 1, 2]),
         goods=goods, split=goods_rng.random() < 0.5,
         spread=spread, item_limit=item_limit if is_limited else None,
         card_limit=card_limit if is_limited and spread == 1 else None, cards=limits.randint(2, 8),
+        waiting_list=waiting_list if has_list else None, max_held=max_held if has_rules else None,
+        cool_down_after=cool_down_after if has_rules else None,
     )  # fmt: skip

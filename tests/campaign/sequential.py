@@ -2,7 +2,9 @@
 
 It is written from the guarantees, not from the code: the free units of each counter, reservations with a
 status and a basket, and what each limit has counted. A grant takes units that are free and respects the
-limits. `sold-out` and `limit-reached` are reads: a unit was short, a limit was reached.
+limits, and a hold the budget of its customer and card. `sold-out`, `limit-reached` and `hold-budget-reached`
+are reads: a unit was short, a limit was reached. A cool-down is a matter of time, and not of order: see
+`holders`.
 """
 
 from collections import defaultdict
@@ -12,9 +14,12 @@ from typing import Any
 
 from tests.campaign.checker import limits_of
 from tests.campaign.history import Ask, History, Row
+from tests.campaign.holders import holders_of, units_of
 from tests.campaign.linearize import NEVER
 
 Lines = tuple[tuple[str, int], ...]
+HOLDS = "the holds of "
+"""Before a holder's name: its budget, which orders do not count for."""
 
 
 class Sale:
@@ -65,19 +70,22 @@ class Sale:
         for who, units in counts.items():
             self._set(self.used, who, self.used.get(who, 0) + units)
 
-    def units(self, ask: Ask, lines: Lines, before: Lines = ()) -> tuple[dict[str, int], dict[Any, int]]:
+    def units(
+        self, ask: Ask, lines: Lines, before: Lines = (), *, held: bool, was_held: bool
+    ) -> tuple[dict[str, int], dict[Any, int]]:
         """Return what a change from one basket to another takes from counters, and adds to limits."""
-        takes, counts = self.history.takes(lines), counts_of(self.history, ask, lines)
+        takes = self.history.takes(lines)
+        counts = counts_of(self.history, ask, lines, held=held)
         for counter, units in self.history.takes(before).items():
             takes[counter] = takes.get(counter, 0) - units
-        for who, units in counts_of(self.history, ask, before).items():
+        for who, units in counts_of(self.history, ask, before, held=was_held).items():
             counts[who] = counts.get(who, 0) - units
         return takes, counts
 
     def change(self, hold: Ask, id_: str, status: str, lines: Lines) -> bool:
         """Replace the basket if units are free and limits allow it."""
-        before = self.reservations.get(id_, ("", ()))[1]
-        takes, counts = self.units(hold, lines, before)
+        was, before = self.reservations.get(id_, ("", ()))
+        takes, counts = self.units(hold, lines, before, held=status == "held", was_held=was == "held")
         if self.is_short(takes) or self.is_over(counts):
             return False
         self.move(takes, counts)
@@ -85,11 +93,15 @@ class Sale:
         return True
 
 
-def counts_of(history: History, ask: Ask, lines: Lines) -> dict[tuple[str, int], int]:
+def counts_of(history: History, ask: Ask, lines: Lines, *, held: bool) -> dict[tuple[str, int], int]:
+    """Return what these lines add to each limit, and of a hold to each hold budget."""
     counts: dict[tuple[str, int], int] = defaultdict(int)
     for sku, units in lines:
         for who in limits_of(history, ask.customer, ask.card, sku):
             counts[who] += units
+    if held and history.max_held is not None:
+        for holder in holders_of(history, ask):
+            counts[HOLDS + holder, history.max_held] += units_of(lines)
     return counts
 
 
@@ -157,8 +169,8 @@ class End(Step):
         if status != "held":
             return False
         lines = state.reservations[self.about][1]
-        if self.word != "confirmed":
-            state.move(*state.units(self.hold, (), lines))
+        confirmed = self.word == "confirmed"
+        state.move(*state.units(self.hold, lines if confirmed else (), lines, held=False, was_held=True))
         state.put(self.about, self.word, lines)
         return True
 
@@ -182,8 +194,12 @@ class Refusal(Step):
         if (state.status(self.about) == "held") != amends:
             return False
         before = state.reservations[self.about][1] if amends else ()
-        takes, counts = state.units(self.hold, self.ask.lines, before)
-        return state.is_short(takes) if self.word == "sold-out" else state.is_over(counts)
+        held = self.ask.verb != "buy"
+        takes, counts = state.units(self.hold, self.ask.lines, before, held=held, was_held=amends)
+        if self.word == "sold-out":
+            return state.is_short(takes)
+        by_budget = self.word == "hold-budget-reached"
+        return state.is_over({who: n for who, n in counts.items() if who[0].startswith(HOLDS) == by_budget})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -313,4 +313,5 @@ def _plan(seed: str, rng: random.Random) -> Plan:
     return msgspec.structs.replace(
         plan, buyers=rng.randint(3, 8), customers=rng.randint(4, 30), stock=rng.randint(5, 80), spread=spread,
         card_limit=plan.card_limit if spread == 1 else None,
+        waiting_list=None, max_held=None, cool_down_after=None,
     )  # fmt: skip

@@ -28,10 +28,12 @@ from flashguard.kernel import keys
 from flashguard.model import SaleId, partition_of
 from tests.campaign.campaign import keep_logs, make_folder
 from tests.campaign.checker import Violation
-from tests.campaign.mixed_check import SaleState, check
+from tests.campaign.list_check import IdleUnits
+from tests.campaign.mixed_check import SaleState, bound_seconds, check, waiting_for_free
 from tests.campaign.mixed_payments import Payers
 from tests.campaign.mixed_shop import FAIR, PLAIN, RULES, WIDE, Known, Shop
 from tests.campaign.processes import hit
+from tests.campaign.room_watch import RoomWatch, pace_broken, too_many_inside
 from tests.campaign.up_stack import UpStack, until_ready
 from tests.support.stand_in import StandIn, standing_in
 
@@ -171,6 +173,8 @@ class Round(msgspec.Struct):
     answers: int = 0
     orders: int = 0
     rebuilds: int = 0
+    idle_seconds: float = 0.0
+    """The longest time that units were free beside an entry that they fitted, once all servers were back."""
     seconds: float = 0.0
     payments: str = ""
 
@@ -188,15 +192,16 @@ async def play(
         shop = Shop(stack, f"{seed}/{number}", http)
         stock = rng.randint(6, 20)
         before = await rebuilds(stack)
+        spread = 3 if number % 2 else 1  # a room and a list over shards
         for kind in KINDS:
-            rules: dict[str, Any] = {}
-            if kind == FAIR and number % 2:
-                rules["spread"] = 3  # a room and a list over shards
+            rules: dict[str, Any] = {"spread": spread} if kind == FAIR else {}
             if number % 3 == 2 and kind == FAIR:
                 rules["waiting_room"] = RULES[FAIR]["waiting_room"] | {"shared": True}
             elif number % 3 == 2 and kind == WIDE:
                 rules["room"] = shop[FAIR].id
             await shop.create(kind, f"m{number}-{zlib.crc32(seed.encode()):x}-{kind}", stock, **rules)
+        watch = RoomWatch(stack.memory_socket, shop[FAIR].id, spread, partitions)
+        watching = asyncio.create_task(watch.run())
         payers = Payers(stack, shop, provider, http, f"{seed}/{number}")
         selling = asyncio.gather(shop.run(), payers.run())
         try:
@@ -208,8 +213,16 @@ async def play(
         finally:
             shop.closing = True
             await selling
+            watching.cancel()
         await payers.settled()
-        finals = await quiet(stack, shop, stock)
+        room = RULES[FAIR]["waiting_room"]
+        broken = [*pace_broken(watch.samples, room["admit_per_second"], grants=spread > 1 or number % 3 == 2)]
+        if fault not in FORGETTING:
+            broken += too_many_inside(watch.samples, room["max_active"])
+        result.violations += [Violation("room", what) for what in broken]
+        finals, idle = await quiet(stack, shop, stock, {FAIR: spread, WIDE: RULES[WIDE]["spread"]})
+        result.idle_seconds = max(each.worst for each in idle)
+        result.violations += [Violation(*found) for each in idle for found in each.violations()]
         result.violations += await payers.check(finals)
         result.payments = payers.paid.summary
         for final in finals:
@@ -227,13 +240,21 @@ async def play(
     return result
 
 
-async def quiet(stack: UpStack, shop: Shop, stock: int) -> list[SaleState]:
-    """Return the state of all sales once nothing is pending, or after the time limit."""
+async def quiet(
+    stack: UpStack, shop: Shop, stock: int, spread: dict[str, int]
+) -> tuple[list[SaleState], list[IdleUnits]]:
+    """Return the state of all sales once nothing is pending, or after the time limit, and how long units were
+    free beside an entry meanwhile."""
     deadline = time.monotonic() + QUIET_SECONDS
+    idle = [IdleUnits(bound_seconds(kind, spread.get(kind, 1))) for kind in KINDS]
     while True:
-        finals = [await read(stack, shop, kind, stock) for kind in KINDS]
+        finals = []
+        for kind, watch in zip(KINDS, idle, strict=True):
+            final = await read(stack, shop, kind, stock)
+            watch.look(time.monotonic(), waiting_for_free(final))
+            finals.append(final)
         if all(is_quiet(final) for final in finals) or time.monotonic() > deadline:
-            return finals
+            return finals, idle
         await asyncio.sleep(0.2)
 
 
@@ -297,7 +318,7 @@ def main() -> int:
         print(
             f"mixed {given.seed}/{result.number:<4} {result.fault:<24} {result.answers:>5} answers "
             f"{result.orders:>4} orders  {result.payments or '-':<32} {result.rebuilds:>3} rebuilds  "
-            f"round {result.seconds:5.1f} s",
+            f"idle {result.idle_seconds:4.1f} s  round {result.seconds:5.1f} s",
             flush=True,
         )
         for (promise, what), count in Counter(result.violations).most_common(8):

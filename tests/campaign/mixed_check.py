@@ -2,7 +2,8 @@
 
 The rules are those of `checker`: orders and releases are permanent; a hold is kept unless memory forgot it; a
 refusal takes nothing. Added here: amends, each made once, cancelled orders, waiting lists, stock that the
-shop removes, and that no refusal of the ledger is repeated.
+shop removes, and that no refusal of the ledger is repeated. Besides, the room keeps its pace (`room_watch`),
+and no unit idles beside an entry of the waiting list for longer than `bound_seconds`.
 """
 
 from collections import Counter, defaultdict
@@ -13,8 +14,11 @@ from msgspec import Struct
 
 from tests.campaign.checker import Violation
 from tests.campaign.history import RETRY
+from tests.campaign.list_check import BEATS_SECONDS, SHARDS_SECONDS
 from tests.campaign.mixed_shop import EXPECTED, RULES, Asked
 
+HOLD_SECONDS_MOST = 2
+"""The longest hold that a patch of the load makes."""
 KEPT = {"confirmed": {"confirmed", "cancelled"}, "released": {"released"}, "cancelled": {"cancelled"}}
 """The final statuses that a reservation may have after its client was told this one."""
 
@@ -164,6 +168,26 @@ def _restocks(asked: Sequence[Asked], final: SaleState) -> Found:
         should = final.stock + sum(delta for its_sku, delta in final.restocks.values() if its_sku == sku)
         if stock != should:
             yield "leaked", f"{sku}: the stock is {stock}, it should be {should}"
+
+
+def bound_seconds(kind: str, spread: int) -> float:
+    """Return how long a unit may idle beside an entry once all servers are back: what the list promises, the
+    time in which the entry's customer cools down or holds what the limit allows, and that of one offer."""
+    rules = RULES[kind]
+    holds_seconds = HOLD_SECONDS_MOST + rules.get("cool_down_seconds", 0)
+    offer_seconds = rules.get("waiting_list_hold_seconds", HOLD_SECONDS_MOST)
+    return (SHARDS_SECONDS if spread > 1 else 0.0) + BEATS_SECONDS + holds_seconds + float(offer_seconds)
+
+
+def waiting_for_free(final: SaleState) -> dict[str, str]:
+    """Return the entries that wait beside units that they fit, with a sentence about each."""
+    found = {}
+    for id_, (sku, quantity) in final.waiting.items():
+        stock, held, sold = final.memory.get(sku, (0, 0, 0))
+        if stock - held - sold >= quantity:
+            free = stock - held - sold
+            found[id_] = f"{final.kind}: {id_} waits for {quantity} of {sku}, and {free} are free"
+    return found
 
 
 def _nobody_waits_for_free_units(final: SaleState) -> Found:

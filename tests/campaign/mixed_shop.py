@@ -18,6 +18,9 @@ ADMIT_SECONDS: Final = 20.0
 CLIENTS: Final = 10
 CUSTOMERS: Final = 8
 """Fewer than the parallel requests, so that limits, budgets and keys of one customer collide."""
+VISITORS: Final = 16
+"""Buyers who only stand in the room: more than it admits in the second that its pace saves up."""
+LOOK_SECONDS: Final = 0.6
 SKUS: Final = ("a", "b")
 REMEMBERED: Final = 40
 """The number of reservations, orders and entries of a sale that clients use again."""
@@ -30,7 +33,7 @@ RULES: Final[dict[str, dict[str, Any]]] = {
     },
     FAIR: {
         "limit_per_customer": 5, "waiting_list": 10, "waiting_list_hold_seconds": 1,
-        "waiting_room": {"mode": "fifo", "admit_per_second": 1000, "max_active": 4, "session_seconds": 3},
+        "waiting_room": {"mode": "fifo", "admit_per_second": 5, "max_active": 8, "session_seconds": 3},
     },
     WIDE: {"limit_per_customer": 4, "spread": 3, "waiting_list": 10, "waiting_list_hold_seconds": 1},
 }  # fmt: skip
@@ -137,8 +140,22 @@ class Shop:
     async def run(self) -> None:
         """Run all clients at once."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._visit())
             for number in range(CLIENTS):
                 tasks.create_task(self._client(random.Random(f"{self._seed}/client {number}")))
+
+    async def _visit(self) -> None:
+        """Let a crowd come at once, ask until it is admitted or the round ends, and leave the room."""
+        known, waiting = self.sales[FAIR], {f"visitor-{number}" for number in range(VISITORS)}
+        path, is_last = f"sales/{known.id}/tickets", False
+        while waiting and not is_last:
+            is_last = self.closing
+            for customer in sorted(waiting):
+                status, seen = await self._once("POST", path, {"customer": customer}, "")
+                if 0 < status < 300 and (is_last or seen["status"] == "admitted"):
+                    await self._once("POST", f"{path}/{seen['id']}/leave", None, "")
+                    waiting.discard(customer)
+            await asyncio.sleep(0 if self.closing else LOOK_SECONDS)
 
     async def _client(self, rng: random.Random) -> None:
         while not self.closing:

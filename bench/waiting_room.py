@@ -3,7 +3,10 @@
     .venv/bin/python bench/waiting_room.py --json bench/results/waiting_room.json
 
 Tickets and polls go through the library (`guard.rooms`) in one process, like in the API: the figures are
-those of the room, without HTTP.
+those of the room, without HTTP. With `--spread N` two crowds over HTTP instead, one in a spread sale:
+`bench/spread_room.py`.
+
+    .venv/bin/python -m bench.waiting_room --spread 4 --json bench/results/room_spread.json
 """
 
 import argparse
@@ -23,6 +26,7 @@ from typing import Any
 
 import uvloop
 
+from bench import spread_room
 from flashguard import FlashGuard, Line, NewSale, Settings
 from flashguard.access.identities import Identities
 from flashguard.embedded import EmbeddedServers
@@ -178,16 +182,23 @@ async def run(folder: Path, people: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument("--spread", type=int, help="compare with a sale that is spread over this many shards")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if given.spread:
+        write(uvloop.run(spread_room.measure(spread_room.Plan(given.people, given.spread))), given.json)
+        return
     with tempfile.TemporaryDirectory(prefix="fg-room-", dir="/tmp") as place:
         Path(place).chmod(0o755)
         found = uvloop.run(run(Path(place), given.people))
-    result = {"environment": f"{platform.machine()}, {os.cpu_count()} cores", "room": found}
+    write({"environment": f"{platform.machine()}, {os.cpu_count()} cores", "room": found}, given.json)
+
+
+def write(result: dict[str, Any], file: Path | None) -> None:
     text = json.dumps(result, indent=2)
     print(text)
-    if given.json:
-        given.json.write_text(text + "\n")
+    if file:
+        file.write_text(text + "\n")
 
 
 if __name__ == "__main__":

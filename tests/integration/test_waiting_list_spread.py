@@ -9,6 +9,7 @@ from typing import Any
 from flashguard.model import CustomerId
 from flashguard.model.shards import home_shard
 from tests.integration.test_pools import hold, item, pool
+from tests.integration.test_pools import restock as restock_pool
 from tests.integration.test_waiting_list import join, offered, restock, see
 from tests.integration.test_waiting_list_rules import ROOM, admission, buy_with, take
 from tests.support.service import Service, unique
@@ -180,6 +181,49 @@ async def test_over_shards_entries_for_items_that_draw_from_pools_share_one_orde
     for held, entry in zip(holds, entries, strict=True):
         await give_back(service, held)
         await offered(service, entry)
+    await service.audit(sale)
+
+
+async def test_over_shards_an_entry_whose_pool_is_short_lets_those_for_other_items_pass(service: Service):
+    items = [item("box", ("seats", 2)), item("child", ("seats", 1))]
+    sale = await service.create_sale(
+        items=items, pools=[pool("seats", 2)], spread=SPREAD, waiting_list=9, waiting_list_hold_seconds=300
+    )
+    ann, bob, cem, dee = some(4)
+    holds = [(await hold(service, sale, who, child=1)).ok(201) for who in (ann, bob)]
+    box, child = [
+        (await join(service, sale, who, sku=sku)).ok(201) for who, sku in ((cem, "box"), (dee, "child"))
+    ]
+    await give_back(service, holds[0])
+    await offered(service, child)
+    assert (await see(service, box))["status"] == "waiting"
+    await give_back(service, holds[1])
+    await give_back(service, child)
+    await offered(service, box)
+    await service.audit(sale)
+
+
+async def test_over_shards_units_that_no_entry_waits_for_are_for_the_open_sale(service: Service):
+    """They are, also while entries wait for another item that draws from pools."""
+    items = [item("adult", ("seats", 1)), item("vip", ("lounge", 1))]
+    pools = [pool("seats", 1), pool("lounge", 1)]
+    sale = await service.create_sale(
+        items=items, pools=pools, spread=SPREAD, waiting_list=9, waiting_list_hold_seconds=300
+    )
+    ann, bob, cem, dee = some(4)
+    (await hold(service, sale, ann, adult=1)).ok(201)
+    first = (await hold(service, sale, ann, vip=1)).ok(201)
+    vip, adult = [
+        (await join(service, sale, who, sku=sku)).ok(201) for who, sku in ((bob, "vip"), (cem, "adult"))
+    ]
+    await give_back(service, first)
+    await offered(service, vip)
+    (await service.verb(vip["id"], "confirm")).ok()
+    (await restock_pool(service, sale, "lounge", delta=1)).ok()
+    async with asyncio.timeout(IDLE_SECONDS):
+        while (await hold(service, sale, dee, vip=1)).status != 201:
+            await asyncio.sleep(0.05)
+    assert (await see(service, adult))["status"] == "waiting"
     await service.audit(sale)
 
 

@@ -121,12 +121,13 @@ class SharedLists:
             reported: by shard, the versions of the counters when the round began.
         """
         known = await self._entries(ids, group, unadmitted, 1)
-        counters = sorted({counter for each in waiters(known) for counter in each.takes})
-        if not counters:
+        waited_for = {counter for each in first_waiters(known) for counter in each.takes}
+        if not waited_for:
             if None not in known:
                 waits = any(each.waits for each in known if each is not None)
                 await self._settle(ids, reported, forget=not waits)
             return False
+        counters = sorted(waited_for.union(*reported))  # those that no entry waits for are settled with them
         newest = max(each.newest for each in known if each is not None)
         answers = await asyncio.gather(*(self._ask(shard, ("close", counters, newest)) for shard in ids))
         stock = Stock([each if isinstance(each, Closed) else None for each in answers])
@@ -206,16 +207,20 @@ class SharedLists:
 def waiters(known: Sequence[Entries | None]) -> list[Waiter]:
     """Return the entries of all shards in the order of the whole sale. It ends where a shard may have more
     than it told of."""
+    end = min((each.whole_to for each in known if each is not None and each.whole_to), default=None)
+    return sorted(each for each in first_waiters(known) if end is None or each.place <= end)
+
+
+def first_waiters(known: Sequence[Entries | None]) -> list[Waiter]:
+    """Return the entries that the shards told of: the first for each item and quantity among them."""
     found: list[Waiter] = []
-    ends = [each.whole_to for each in known if each is not None and each.whole_to]
     for shard, each in enumerate(known):
         rows = [] if each is None else each.rows
         for place, id_, sku, quantity, takes in zip(*(rows[at::5] for at in range(5)), strict=True):
             flat = takes or [sku, quantity]
             by_counter = dict(zip(flat[::2], flat[1::2], strict=True))
             found.append(Waiter(int(place), id_, shard, quantity, by_counter))
-    end = min(ends, default=None)
-    return sorted(each for each in found if end is None or each.place <= end)
+    return found
 
 
 def choose(

@@ -41,7 +41,7 @@ SELL_SECONDS: Final = 2.5
 READY_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 45.0
 ADMISSIONS_MOST: Final = 5
-UNITS_EACH: Final = 5
+UNITS_EACH: Final = 4
 REBUILDS_MOST: Final = 40
 """Rebuilds in one round, over all partitions: an endless one makes several per second."""
 FAULTS: Final = (

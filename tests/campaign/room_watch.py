@@ -1,8 +1,8 @@
 """Reads a waiting room's counts in Valkey all through a round: are its pace and its number of buyers kept?
 
 A room admits what its rate allows, with one second's worth saved up. So in any time of `t` seconds it admits
-at most `rate * (t + 1)`, and the buyer whose turn began before. Over shards, and of a room that sales share, the first shard of the host grants
-by that rule, and a grant counts for a second: a beat may come that late.
+at most `rate * (t + 1)`, and the buyer whose turn began before. Over shards, and where sales share a room,
+the first shard grants by that rule, and a grant counts for a second: a beat may come that late.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL that a shop of others reaches as it expects to: by TCP, on this machine's loopback."""
+"""An embedded PostgreSQL that other shops reach as they expect to: by TCP, on this machine's loopback."""
 
 import random
 from pathlib import Path

@@ -38,6 +38,12 @@ def _http_url(text: str) -> str:
     return text
 
 
+def _secrets_keys(keys: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\w-]{43}=(,[\w-]{43}=){0,9}", keys.get_secret_value(), re.ASCII):
+        raise ValueError("write keys of `flashguard secrets new-key`, with commas between them, newest first")
+    return keys
+
+
 def reachable_host(host: str) -> str:
     """Return the host to call for a server that listens on this address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
@@ -101,6 +107,11 @@ class Settings(BaseSettings):
         None,
         description="Folder with one file per variable, named like it, for secrets; a variable that is set "
         "takes precedence.",
+    )
+    secrets_key: Annotated[SecretStr, AfterValidator(_secrets_keys)] | None = Field(
+        None,
+        description="Encrypts the secrets that PostgreSQL keeps; several with commas between them: the first "
+        "encrypts, all decrypt. Unset: they are not encrypted.",
     )
     data_dir: Path = Field(
         Path(".flashguard"), description="Directory of the embedded servers' data and the admin key."

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.identities import IdentityBook, LiveKey
+from flashguard.ledger.sealing import UNSEALED, Sealer
 
 from .tokens import KeyRing, new_signing_key
 
@@ -43,11 +44,14 @@ class Identities:
 
     Parameters:
         clock: seconds since the Unix epoch.
+        sealer: decrypts signing keys.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, sealer: Sealer = UNSEALED) -> None:
         self.ring = KeyRing(clock)
         self._clock = clock
+        self._sealer = sealer
+        self._locked: tuple[str, ...] = ()
         self._keys: dict[bytes, LiveKey] = {}
         self._used: dict[str, float] = {}
         self._book: IdentityBook | None = None
@@ -70,7 +74,7 @@ class Identities:
     @asynccontextmanager
     async def following(self, ledger: Ledger) -> AsyncIterator[None]:
         """Load now, and again every `RELOAD_SECONDS` until the context ends."""
-        self._book = IdentityBook(ledger)
+        self._book = IdentityBook(ledger, sealer=self._sealer)
         try:
             await self._load(self._book)
         except LedgerAway as error:
@@ -91,7 +95,7 @@ class Identities:
         now = self._clock()
         if abs(now - self._refreshed_at) < RELOAD_SECONDS:
             return
-        self._book = IdentityBook(ledger)
+        self._book = IdentityBook(ledger, sealer=self._sealer)
         self._refreshed_at = now
         try:
             await self._load(self._book)
@@ -128,6 +132,13 @@ class Identities:
         known = await book.known(new_signing_key())
         self.ring.replace(known.signing_keys, known.revoked_tokens)
         self._keys = {key.hash: key for key in known.api_keys}
+        if known.locked != self._locked:
+            self._locked = known.locked
+            if known.locked:
+                log.error(
+                    "FLASHGUARD_SECRETS_KEY can't decrypt the signing keys %s: their tokens are refused",
+                    ", ".join(known.locked),
+                )
 
     async def _follow(self, book: IdentityBook) -> None:
         warned = False

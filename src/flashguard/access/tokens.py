@@ -161,7 +161,7 @@ class KeyRing:
         lasting = [key for key in self._keys.values() if key.ends_at is None or key.ends_at >= expires_at]
         usable = [key for key in lasting if key.signs_from <= now] or lasting
         if not usable:
-            raise LookupError("no signing key is loaded yet")
+            raise LookupError("no signing key is loaded, or none can be decrypted")
         return max(usable, key=lambda key: key.signs_from)
 
     def verify(self, kind: TokenKind, token: bytes, digest: bytes | None = None) -> Claims | Refused:

@@ -146,6 +146,7 @@ def create_app(
     app.state.answers = answers
     app.state.traces = traces
     app.state.identities = shared.identities
+    app.state.sealer = shared.sealer
     app.state.known_sales = buyer_tokens.KnownSales()
     app.state.callers = shared.callers
     app.state.limits = limits

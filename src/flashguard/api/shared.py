@@ -6,6 +6,7 @@ from flashguard.access.identities import Identities
 from flashguard.api.middleware.rate_limit import Limits
 from flashguard.doctor.production import check_production
 from flashguard.guard import FlashGuard
+from flashguard.ledger.sealing import sealer_of
 from flashguard.settings import Settings
 from flashguard.telemetry.metrics import Answers
 from flashguard.telemetry.tracing import traces_of
@@ -30,7 +31,8 @@ class Shared:
         check_production(settings)
         self.settings = settings
         self.answers = Answers()
-        self.identities = Identities()
+        self.sealer = sealer_of(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
+        self.identities = Identities(sealer=self.sealer)
         self.traces = traces or traces_of(settings.traces, "flashguard-api")
         self.callers = Callers(settings, self.identities)
         self.limits = Limits(settings)

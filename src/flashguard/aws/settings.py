@@ -15,14 +15,14 @@ from flashguard.errors import ConfigurationError
 from flashguard.settings import Settings
 
 INSTALLATION: Final = "FLASHGUARD_AWS_SECRET"
-"""A secret whose JSON has `admin_key` and `database_url`."""
+"""A secret whose JSON has `admin_key` and `database_url`, and may have `redis_url` and `secrets_key`."""
 MEMORY: Final = "FLASHGUARD_AWS_MEMORY"
 """Host and port of a cluster's configuration endpoint, which uses TLS."""
 MEMORY_SECRET: Final = "FLASHGUARD_AWS_MEMORY_SECRET"  # noqa: S105 its name, not the secret
 """A secret whose JSON has `username` and `password`; else FLASHGUARD_AWS_MEMORY_USER and …_PASSWORD."""
 EXTENSION_PORT: Final = "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"
 EXTENSION_SECONDS: Final = 5.0
-FROM_SECRET: Final = ("admin_key", "database_url", "redis_url")
+FROM_SECRET: Final = ("admin_key", "database_url", "redis_url", "secrets_key")
 """The members of the installation's secret that become settings."""
 
 

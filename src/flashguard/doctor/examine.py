@@ -18,6 +18,7 @@ from .finding import Finding, State, check
 from .ledger import examine_commits, examine_ledger
 from .memory import Wanted, examine_policy
 from .permissions import examine_permissions
+from .secrets import examine_secrets
 from .topology import examine_topology
 
 CLOCKS_APART_MS_MOST: Final = 500
@@ -32,6 +33,7 @@ async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Fi
         *await _try("memory", lambda: examine_topology(kernel, wanted)),
         *await _try("ledger", lambda: examine_ledger(ledger, prepared=prepared, connections=connections)),
         *await _try("ledger", lambda: examine_access(ledger, production=settings.mode is Mode.PRODUCTION)),
+        *await _try("ledger", lambda: examine_secrets(settings, ledger)),
         *await _try("clocks", lambda: _clocks(kernel, ledger)),
         *await _try("recorder", lambda: _recorder(kernel, ledger)),
     ]

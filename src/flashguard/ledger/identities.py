@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from .admin_log import AdminAction, note
 from .connections import Connections
+from .sealing import UNSEALED, Sealer
 from .sql import query
 
 MAX_LIVE_KEYS: Final = 1_000
@@ -71,6 +72,8 @@ class Known(Struct, frozen=True):
     signing_keys: tuple[SigningKey, ...]
     api_keys: tuple[LiveKey, ...]
     revoked_tokens: Mapping[str, float]
+    locked: tuple[str, ...]
+    """Ids of signing keys that can't be decrypted here."""
 
 
 class IdentityBook:
@@ -78,11 +81,22 @@ class IdentityBook:
 
     Parameters:
         action: the line of the admin log that a change writes in its own transaction.
+        sealer: encrypts and decrypts signing keys.
     """
 
-    def __init__(self, connections: Connections, action: AdminAction | None = None) -> None:
+    def __init__(
+        self, connections: Connections, action: AdminAction | None = None, sealer: Sealer = UNSEALED
+    ) -> None:
         self._connections = connections
         self._action = action
+        self._sealer = sealer
+
+    def _sealed(self, id_: str, secret: bytes) -> bytes:
+        return self._sealer.seal(secret, f"signing key:{id_}")
+
+    def _signing_key(self, row: asyncpg.Record) -> SigningKey:
+        secret = self._sealer.open(row["secret"], f"signing key:{row['id']}")
+        return SigningKey(row["id"], secret or b"", row["signs_from"].timestamp(), _seconds(row["ends_at"]))
 
     async def known(self, spare: tuple[str, bytes]) -> Known:
         """Return all identities that are valid now.
@@ -93,23 +107,25 @@ class IdentityBook:
         async with self._connections.connection() as connection:
             rows = await connection.fetch(query("signing_keys"))
             if not any(row["ends_at"] is None for row in rows):
-                await connection.execute(query("first_signing_key"), *spare)
+                await connection.execute(query("first_signing_key"), spare[0], self._sealed(*spare))
                 rows = await connection.fetch(query("signing_keys"))
             keys = await connection.fetch(query("live_api_keys"), 2 * MAX_LIVE_KEYS)
             revoked = await connection.fetch(query("revoked_tokens"), MAX_REVOKED_TOKENS)
+        keys_here = [self._signing_key(row) for row in rows]
         return Known(
-            tuple(map(_signing_key, rows)),
+            tuple(key for key in keys_here if key.secret),
             tuple(
                 LiveKey(row["id"], row["hash"], tuple(row["scopes"]), _seconds(row["expires_at"]))
                 for row in keys
             ),
             {row["id"]: row["ends_at"].timestamp() for row in revoked},
+            tuple(key.id for key in keys_here if not key.secret),
         )
 
     async def signing_keys(self) -> list[SigningKey]:
-        """Return the signing keys."""
+        """Return the signing keys; the secret of one that can't be decrypted here is empty."""
         async with self._connections.connection() as connection:
-            return [_signing_key(row) for row in await connection.fetch(query("signing_keys"))]
+            return [self._signing_key(row) for row in await connection.fetch(query("signing_keys"))]
 
     async def rotate_signing_keys(
         self, id_: str, secret: bytes, *, signs_in_seconds: float, old_end_in_seconds: float
@@ -117,7 +133,11 @@ class IdentityBook:
         """Add a signing key and give all others their end; return False if this one was added before."""
         async with self._connections.connection() as connection, connection.transaction():
             made = await connection.fetchval(
-                query("rotate_signing_keys"), id_, secret, signs_in_seconds, old_end_in_seconds
+                query("rotate_signing_keys"),
+                id_,
+                self._sealed(id_, secret),
+                signs_in_seconds,
+                old_end_in_seconds,
             )
             if made is not None:
                 await note(connection, self._action)
@@ -209,10 +229,6 @@ class IdentityBook:
 
 def _seconds(at: datetime | None) -> float | None:
     return None if at is None else at.timestamp()
-
-
-def _signing_key(row: asyncpg.Record) -> SigningKey:
-    return SigningKey(row["id"], row["secret"], row["signs_from"].timestamp(), _seconds(row["ends_at"]))
 
 
 def _api_key(row: asyncpg.Record | dict[str, Any]) -> ApiKey:

@@ -10,6 +10,7 @@ from flashguard.errors import FlashGuardError
 
 from .admin_log import AdminAction, note
 from .connections import Connections, rows_of
+from .sealing import UNSEALED, Sealer
 from .sql import query
 
 
@@ -26,6 +27,33 @@ class Settlement(Struct, frozen=True):
     took_ms: int | None
 
 
+class CreatedEndpoint(Struct, frozen=True):
+    """An endpoint that a retried request finds: its secret, None where it can't be decrypted here, and the
+    fingerprint of the first request."""
+
+    id: str
+    secret: str | None
+    body: int
+
+    def __repr__(self) -> str:
+        return f"CreatedEndpoint({self.id})"
+
+
+class EnabledEndpoint(Struct, frozen=True):
+    """An endpoint to deliver to.
+
+    Parameters:
+        signers: the secrets that sign now; empty where the newest can't be decrypted here.
+    """
+
+    id: str
+    url: str
+    signers: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"EnabledEndpoint({self.id})"
+
+
 class UnknownEndpoint(FlashGuardError):
     """The ledger has no such webhook endpoint."""
 
@@ -39,11 +67,22 @@ class WebhookBook:
 
     Parameters:
         action: the line of the admin log that an operator's change writes in its own transaction.
+        sealer: encrypts and decrypts secrets.
     """
 
-    def __init__(self, connections: Connections, action: AdminAction | None = None) -> None:
+    def __init__(
+        self, connections: Connections, action: AdminAction | None = None, sealer: Sealer = UNSEALED
+    ) -> None:
         self._connections = connections
         self._action = action
+        self._sealer = sealer
+
+    def _sealed(self, id_: str, secret: str) -> str:
+        return self._sealer.seal(secret.encode(), f"webhook:{id_}").decode()
+
+    def _opened(self, id_: str, kept: str | None) -> str | None:
+        opened = None if kept is None else self._sealer.open(kept.encode(), f"webhook:{id_}")
+        return None if opened is None else opened.decode()
 
     async def _made(self, name: str, *args: object) -> bool:
         """Run a change that returns a row if it changes something, with its line of the admin log."""
@@ -68,12 +107,23 @@ class WebhookBook:
         """Write a new endpoint; return False when there are `most` already, or when this idempotency key made
         one before."""
         return await self._made(
-            "create_webhook", id_, url, description, list(events), secret, key, body, most
+            "create_webhook",
+            id_,
+            url,
+            description,
+            list(events),
+            self._sealed(id_, secret),
+            key,
+            body,
+            most,
         )
 
-    async def created_with(self, key: str) -> asyncpg.Record | None:
-        """Return id, secret and fingerprint of the endpoint that this idempotency key made."""
-        return await self._connections.row("webhook_created_with", key)
+    async def created_with(self, key: str) -> CreatedEndpoint | None:
+        """Return the endpoint that this idempotency key made."""
+        row = await self._connections.row("webhook_created_with", key)
+        if row is None:
+            return None
+        return CreatedEndpoint(row["id"], self._opened(row["id"], row["secret"]), row["creation_body"])
 
     async def endpoints(self) -> list[asyncpg.Record]:
         """Return all endpoints, the oldest first."""
@@ -114,12 +164,11 @@ class WebhookBook:
     async def rotate(self, id_: str, secret: str, overlap_seconds: float, key: str | None) -> bool:
         """Replace an endpoint's secret; the old one stays valid for a while. Return False when there is no
         endpoint, or when this idempotency key rotated it before."""
-        return await self._made("rotate_webhook", id_, secret, overlap_seconds, key)
+        return await self._made("rotate_webhook", id_, self._sealed(id_, secret), overlap_seconds, key)
 
     async def secret(self, id_: str) -> str | None:
-        """Return an endpoint's secret; None when there is no endpoint."""
-        secret: str | None = await self._connections.value("webhook_secret", id_)
-        return secret
+        """Return an endpoint's secret; None when there is no endpoint, or it can't be decrypted here."""
+        return self._opened(id_, await self._connections.value("webhook_secret", id_))
 
     async def deliveries(
         self, id_: str, before: int | None, limit: int, state: str | None
@@ -171,9 +220,14 @@ class WebhookBook:
             await note(connection, self._action)
             return rows_of(status)
 
-    async def enabled_endpoints(self) -> list[asyncpg.Record]:
+    async def enabled_endpoints(self) -> list[EnabledEndpoint]:
         """Return the enabled endpoints with the secrets that are valid now."""
-        return await self._connections.rows("webhooks_to_serve")
+        found = []
+        for row in await self._connections.rows("webhooks_to_serve"):
+            new, old = (self._opened(row["id"], row[name]) for name in ("secret", "old_secret"))
+            signers = () if new is None else (new,) if old is None else (new, old)
+            found.append(EnabledEndpoint(row["id"], row["url"], signers))
+        return found
 
     async def claim(self, id_: str, most: int, lease_seconds: float) -> list[asyncpg.Record]:
         """Lease the endpoint's next messages to the caller; return them in the order they were written."""

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
-from msgspec import Struct
 
 from flashguard.ledger import Ledger, LedgerAway
 from flashguard.ledger.facts import FactBook
+from flashguard.ledger.sealing import sealer_of
 from flashguard.ledger.unreadable import CANT_BE_READ, UNREADABLE
-from flashguard.ledger.webhooks import Settlement, WebhookBook
+from flashguard.ledger.webhooks import EnabledEndpoint, Settlement, WebhookBook
 from flashguard.settings import Settings
 
 from .messages import Message, message_of
@@ -35,19 +35,13 @@ SETTLE_SECONDS: Final = 1.0
 DAY_SECONDS: Final = 86_400.0
 
 
-class Served(Struct, frozen=True):
-    """An endpoint as the deliverer sees it."""
-
-    id: str
-    url: str
-    signers: tuple[str, ...]
-
-
 class Deliverer:
     """Serves every enabled endpoint."""
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
-        self._book = WebhookBook(ledger)
+        key = settings.secrets_key
+        self._book = WebhookBook(ledger, sealer=sealer_of(key.get_secret_value() if key else None))
+        self._locked: set[str] = set()
         self._facts = FactBook(ledger)
         self._settings = settings
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
@@ -74,11 +68,13 @@ class Deliverer:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _update_couriers(self) -> None:
-        """Start a courier for each enabled endpoint, and end those of other endpoints."""
-        served = {
-            row["id"]: Served(row["id"], row["url"], tuple(filter(None, (row["secret"], row["old_secret"]))))
-            for row in await self._book.enabled_endpoints()
-        }
+        """Start a courier for each enabled endpoint whose messages can be signed, and end the others."""
+        enabled = await self._book.enabled_endpoints()
+        served = {each.id: each for each in enabled if each.signers}
+        locked = {each.id for each in enabled} - served.keys()
+        for id_ in locked - self._locked:
+            log.error("webhook %s waits: FLASHGUARD_SECRETS_KEY can't decrypt its secret", id_)
+        self._locked = locked
         for id_ in self._couriers.keys() - served.keys():
             self._couriers.pop(id_)[1].cancel()
         for id_, endpoint in served.items():
@@ -105,7 +101,7 @@ class Deliverer:
 class Courier:
     """Delivers to one endpoint, with connections of its own and a bounded number of attempts at a time."""
 
-    def __init__(self, endpoint: Served, book: WebhookBook, settings: Settings) -> None:
+    def __init__(self, endpoint: EnabledEndpoint, book: WebhookBook, settings: Settings) -> None:
         self.endpoint = endpoint
         self._book = book
         self._settings = settings

@@ -10,6 +10,7 @@ from msgspec import Struct
 from flashguard.errors import Code
 from flashguard.ledger import Ledger
 from flashguard.ledger.admin_log import AdminAction
+from flashguard.ledger.sealing import UNSEALED, Sealer
 from flashguard.ledger.webhooks import EndpointDisabled, UnknownEndpoint, WebhookBook
 from flashguard.model import Refused, public_sale, unknown
 from flashguard.model.fingerprints import fingerprint
@@ -51,10 +52,18 @@ class Webhooks:
     Parameters:
         private: endpoints may be at addresses of our own network.
         action: the line of the admin log that a change writes in its own transaction.
+        sealer: encrypts and decrypts endpoints' secrets.
     """
 
-    def __init__(self, ledger: Ledger, *, private: bool, action: AdminAction | None = None) -> None:
-        self._book = WebhookBook(ledger, action)
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        private: bool,
+        action: AdminAction | None = None,
+        sealer: Sealer = UNSEALED,
+    ) -> None:
+        self._book = WebhookBook(ledger, action, sealer)
         self._private, self._action = private, action
 
     async def create(self, new: NewEndpoint, *, key: str | None = None) -> tuple[Endpoint, bool] | Refused:
@@ -67,11 +76,12 @@ class Webhooks:
         if wrong:
             return Refused(code=Code.INVALID_REQUEST, detail=wrong)
         body = fingerprint("webhook", new.url, *new.events, new.description)
-        id_, secret = f"we_{secrets.token_hex(12)}", new_secret()
+        id_, new_one = f"we_{secrets.token_hex(12)}", new_secret()
+        secret: str | None = new_one
         if self._action is not None:
             self._action.about(id_, events=new.events)
         made = await self._book.create(
-            id_, new.url, new.description, new.events, secret, key=key, body=body, most=MAX_ENDPOINTS
+            id_, new.url, new.description, new.events, new_one, key=key, body=body, most=MAX_ENDPOINTS
         )
         if not made:
             earlier = await self._book.created_with(key) if key is not None else None
@@ -79,9 +89,9 @@ class Webhooks:
                 return Refused(
                     code=Code.INVALID_REQUEST, detail=f"There are {MAX_ENDPOINTS} endpoints, the most."
                 )
-            if earlier["creation_body"] != body:
+            if earlier.body != body:
                 return Refused(code=Code.IDEMPOTENCY_MISMATCH)
-            id_, secret = earlier["id"], earlier["secret"]
+            id_, secret = earlier.id, earlier.secret
         return await self._shown(id_, secret, replayed=not made)
 
     async def endpoints(self) -> list[Endpoint]:
@@ -126,10 +136,7 @@ class Webhooks:
     ) -> tuple[Endpoint, bool] | Refused:
         """Replace the secret; for `overlap_seconds` messages are signed with the old one too."""
         made = await self._book.rotate(id_, new_secret(), overlap_seconds, key)
-        secret = await self._book.secret(id_)
-        if secret is None:
-            return unknown(Code.UNKNOWN_WEBHOOK, id_)
-        return await self._shown(id_, secret, replayed=not made)
+        return await self._shown(id_, await self._book.secret(id_), replayed=not made)
 
     async def deliveries(
         self, id_: str, before: int | None, limit: int, state: str | None = None
@@ -174,7 +181,9 @@ class Webhooks:
             id_, deliveries=deliveries, since=since, until=until, state=state, most=MAX_REPLAY
         )
 
-    async def _shown(self, id_: str, secret: str, *, replayed: bool) -> tuple[Endpoint, bool] | Refused:
+    async def _shown(
+        self, id_: str, secret: str | None, *, replayed: bool
+    ) -> tuple[Endpoint, bool] | Refused:
         row = await self._book.endpoint(id_)
         if row is None:
             return unknown(Code.UNKNOWN_WEBHOOK, id_)

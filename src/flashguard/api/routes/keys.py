@@ -45,14 +45,14 @@ def _identities(request: Request) -> Identities:
 
 
 def _book(request: Request) -> IdentityBook:
-    return IdentityBook(guard_of(request).ledger)
+    return IdentityBook(guard_of(request).ledger, sealer=request.app.state.sealer)
 
 
 def _changing(request: Request, target: str, **detail: object) -> IdentityBook:
     """Return the book for a call that changes a key: with the call's line of the admin log."""
     action = action_of(request)
     action.about(target, **detail)
-    return IdentityBook(guard_of(request).ledger, action)
+    return IdentityBook(guard_of(request).ledger, action, request.app.state.sealer)
 
 
 def _view(key: ApiKey) -> dict[str, Any]:

@@ -118,15 +118,17 @@ class ReplayView(BaseModel):
 
 
 def _webhooks(request: Request) -> Webhooks:
-    private = request.app.state.settings.webhook_private_addresses
-    return Webhooks(guard_of(request).ledger, private=private)
+    state = request.app.state
+    private = state.settings.webhook_private_addresses
+    return Webhooks(guard_of(request).ledger, private=private, sealer=state.sealer)
 
 
 def _changing(request: Request, **detail: object) -> Webhooks:
     """Return what manages endpoints for a call that changes one: with the call's line of the admin log."""
-    private, action = request.app.state.settings.webhook_private_addresses, action_of(request)
+    state, action = request.app.state, action_of(request)
     action.about(action.target, **detail)
-    return Webhooks(guard_of(request).ledger, private=private, action=action)
+    private = state.settings.webhook_private_addresses
+    return Webhooks(guard_of(request).ledger, private=private, action=action, sealer=state.sealer)
 
 
 def _made(answer: tuple[Endpoint, bool] | Refused, status: int) -> Response:

@@ -1,0 +1,19 @@
+-- name: kept_secrets
+-- Every secret that may be encrypted, as it is kept.
+SELECT 'webhook' AS kind, id, convert_to(secret, 'UTF8') AS kept FROM flashguard.webhook_endpoints
+UNION ALL
+SELECT 'old webhook', id, convert_to(old_secret, 'UTF8') FROM flashguard.webhook_endpoints WHERE old_secret IS NOT NULL
+UNION ALL
+SELECT 'signing key', id, secret FROM flashguard.signing_keys
+ORDER BY 1, 2;
+
+-- name: replace_secret
+-- Only where it still is $3.
+WITH signing AS (
+    UPDATE flashguard.signing_keys SET secret = $4 WHERE $1 = 'signing key' AND id = $2 AND secret = $3
+)
+UPDATE flashguard.webhook_endpoints
+SET secret = CASE $1 WHEN 'webhook' THEN convert_from($4, 'UTF8') ELSE secret END,
+    old_secret = CASE $1 WHEN 'old webhook' THEN convert_from($4, 'UTF8') ELSE old_secret END
+WHERE id = $2 AND ($1 = 'webhook' AND secret = convert_from($3, 'UTF8')
+                   OR $1 = 'old webhook' AND old_secret = convert_from($3, 'UTF8'));

@@ -23,7 +23,7 @@ SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
   test pytest lint django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
-  bench bench-quick grow load sim chaos failovers soak docs site figures pin dist release
+  bench bench-quick grow load sim chaos failovers soak peers docs site figures pin dist release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +116,10 @@ failovers: $(DEV) ## Fail over real clusters and Sentinels, and move slots, whil
 
 soak: $(DEV) ## Sell for half an hour with one fault per minute and check that nothing grows: MINUTES=…
 	$(BIN)/python -m tests.campaign.soak --seconds $$(( $(MINUTES) * 60 )) --json .soak.json
+
+peers: $(DEV) ## Install other shops outside of the repository and let the same buyers rush at all: BUYERS=… UNITS=… ROUNDS=…
+	@$(if $(ENOUGH_NODE),,echo "The other shops need Node 20 or newer." && exit 1)
+	$(BIN)/python -m tests.campaign.peers $(BUYERS:%=--buyers %) $(UNITS:%=--units %) $(if $(filter command environment,$(origin ROUNDS)),--rounds $(ROUNDS))
 
 ##@ Write
 

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except (ValueError, RefusedTargetError, UnknownTargetError) as error:
         print(error, file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the shops also when stopped early
     measured: list[Measured] = []
     for name, target in targets:
         folder = make_folder()

@@ -7,8 +7,10 @@ from typing import Final
 from flashguard.simulator.strategies import BASELINES
 from tests.campaign.targets.flashguard_target import FlashGuardTarget
 from tests.campaign.targets.loopback import require_loopback
+from tests.campaign.targets.medusa_target import MedusaTarget
 from tests.campaign.targets.rival_target import RivalTarget
 from tests.campaign.targets.target import Target
+from tests.campaign.targets.vendure_target import VendureTarget
 
 
 def _rival(name: str) -> Callable[[], Target]:
@@ -19,6 +21,8 @@ LAUNCHED: Final[dict[str, Callable[[], Target]]] = {
     "flashguard": FlashGuardTarget,
     "flashguard-one-call": lambda: FlashGuardTarget(one_step=True),
     **{name: _rival(name) for name in BASELINES},
+    "medusa": MedusaTarget,
+    "vendure": VendureTarget,
 }
 """Shops that the harness starts itself."""
 AT_URL: Final[dict[str, Callable[[str], Target]]] = {

@@ -14,7 +14,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from tests.campaign.targets.loopback import RefusedTargetError, require_loopback
 
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 180.0
 
 
 @dataclass(frozen=True)

@@ -297,8 +297,10 @@ def good_field(name: str, value: Any) -> bool:
         return value is None or (isinstance(value, datetime) and value.tzinfo is not None)
     if name == "admit_per_second":
         return type(value) in (int, float) and 0.01 <= value <= 100_000
-    if name == "proof_of_work":
+    if name in ("proof_of_work", "shared"):
         return isinstance(value, bool)
+    if name == "room":  # whether there is such a sale, only a creation asks
+        return value is None or value in ("1", "one")
     if name == "open_to_all":
         return value is False
     if name == "limits":

@@ -17,7 +17,7 @@ from flashguard.model import (
     is_str,
     merge_lines,
 )
-from flashguard.model.arguments import ADMITTED_UNTIL, KEY, is_admission, is_key
+from flashguard.model.arguments import ADMITTED_UNTIL, KEY, MAX_MILLIS, is_admission, is_key
 from flashguard.model.attached import attached, invalid_attached
 from flashguard.model.limits import HashedIdentities, invalid_identities
 from flashguard.model.locations import pick_up_of
@@ -88,7 +88,10 @@ def checked_basket(
         return Refused(code=Code.INVALID_REQUEST, detail=wrong or WHAT_IT_IS)
     if not (key is None or is_key(key)):
         return Refused(code=Code.INVALID_REQUEST, detail=KEY)
-    if admitted_until != 0 and not is_admission(admitted_until):
+    plain = (
+        type(admitted_until) is int and 0 <= admitted_until <= MAX_MILLIS
+    )  # most have none: no call for it
+    if not plain and not is_admission(admitted_until):
         return Refused(code=Code.INVALID_REQUEST, detail=ADMITTED_UNTIL)
     details = None
     if reference is not None or metadata is not None:

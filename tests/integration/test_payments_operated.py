@@ -53,6 +53,9 @@ async def test_a_refund_that_failed_is_made_when_it_is_retried(till: Till) -> No
     assert till.provider.kept(payment) == 0
     assert (await call("POST", f"{path}/refund", admin=True)).ok() == retried  # nothing is given back twice
     assert (await call("GET", path, admin=True)).ok() == retried
+    for status, ids in (("failed", []), ("pending", []), ("done", [payment])):  # one that was retried is over
+        listed = (await call("GET", f"/v1/payments?reservation={hold}&refund={status}", admin=True)).ok()
+        assert [each["id"] for each in listed["data"]] == ids, status
     for verb, at in (("GET", ""), ("POST", "/refund")):
         (await call(verb, f"/v1/payments/pay_none{at}", admin=True)).problem(404, "unknown-payment")
 
@@ -104,7 +107,13 @@ async def test_payments_are_listed_by_page_and_by_what_they_are(till: Till) -> N
     last = await listed(f"sale={sale}&limit=2&cursor={first['next_cursor']}")
     assert (ids(last), last["next_cursor"]) == (newest_first[2:], None)
     assert ids(await listed("limit=4")) == [other, *newest_first]
-    assert ids(await listed(f"sale={sale}&status=order")) == [holds[0][0]]
+    for status, expected in (
+        ("order", [holds[0][0]]), ("open", newest_first[:2]), ("paid", []), ("refused", []), ("ended", []),
+    ):  # fmt: skip
+        assert ids(await listed(f"sale={sale}&status={status}")) == expected, status
+    for wrong in ("status=new", "refund=void", "limit=0"):
+        answer = await till.service.call("GET", f"/v1/payments?{wrong}", admin=True)
+        answer.problem(422, "invalid-request")
     assert ids(await listed(f"reservation={other}")) == [other]
     assert ids(await listed(f"reservation={other}&sale={sale}")) == []
     assert ids(await listed("reservation=none")) == []
@@ -148,10 +157,18 @@ async def test_the_command_line_lists_shows_and_retries(
             await asyncio.to_thread(main)
         return capsys.readouterr().out
 
-    hold, payment = await till.held_and_begun(await till.service.create_sale())
+    sale = await till.service.create_sale()
+    hold, payment = await till.held_and_begun(sale)
     till.provider.plan["refunds"] = ["failed"]
     assert await till.send(till.provider.pay(payment, 5))
     await till.until(hold, "refused", "failed")
+    _, open_ = await till.held_and_begun(sale)
+    for words, expected in (
+        ([], [open_, payment]), (["--status", "open"], [open_]), (["--limit", "1"], [open_]),
+        (["--refund", "failed"], [payment]), (["--reservation", hold], [payment]),
+    ):  # fmt: skip
+        page = json.loads(await told("list", "--sale", sale, *words, "--json"))
+        assert [each["id"] for each in page["data"]] == expected, words
     assert payment in await told("list", "--refund", "failed")
     assert f"{payment}-1" in await told("show", payment)
     assert json.loads(await told("retry", payment, "--json"))["id"] == payment

@@ -1,6 +1,8 @@
 """Payments by Stripe: its official client against a stand-in that speaks the documented API."""
 
+import asyncio
 import json
+import random
 import subprocess
 import sys
 import time
@@ -176,6 +178,35 @@ async def test_a_price_that_stripe_could_not_give_back_in_part_is_refused(
     body = {"provider": "stripe", **urls}
     answer = await till.service.call("POST", f"/v1/reservations/{hold}/payment", body)
     assert "third decimal" in answer.problem(422, "invalid-request")["detail"]
+
+
+async def test_a_buyer_who_pays_while_the_hold_ends_gets_an_order_or_the_money_back(till: StripeTill) -> None:
+    """The shop's form confirms a PaymentIntent, and the settler cancels it, in the same moment."""
+    chance, sale = random.Random("race"), await till.service.create_sale(stock=6, hold_seconds=1)
+    holds = {await till.hold(sale, customer=f"c{number}"): "" for number in range(6)}
+    for hold in holds:
+        _, holds[hold] = await till.session(hold, {})
+
+    async def pay(session: str, after_seconds: float) -> bool:
+        """Whether the buyer was faster than the settler; half of the events are lost."""
+        await asyncio.sleep(after_seconds)
+        if till.provider.intents[session]["status"] != "requires_payment_method":
+            return False
+        event = till.provider.pay(session)
+        if chance.random() < 0.5:
+            await till.send(event)
+        return True
+
+    till.provider.plan |= {f"POST payment_intents/{each}/cancel": ["slow"] for each in holds.values()}
+    moments = [0.0, 6.0, *(chance.uniform(1.5, 4.5) for _ in range(4))]  # the settler's is two after the end
+    paid = dict(zip(holds, await asyncio.gather(*map(pay, holds.values(), moments)), strict=True))
+    for hold, session in holds.items():
+        await till.until(hold, "order" if paid[hold] else "ended")
+        assert till.provider.kept(session) == (PRICE if paid[hold] else 0)
+        assert await till.status(hold) == ("confirmed" if paid[hold] else "expired")
+        assert till.provider.intents[session]["status"] == ("succeeded" if paid[hold] else "canceled")
+    assert set(paid.values()) == {True, False}  # the test has met both
+    await till.service.audit(sale)
 
 
 async def test_a_lost_answer_makes_no_second_session(till: StripeTill) -> None:

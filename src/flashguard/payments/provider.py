@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from flashguard.errors import FlashGuardError
@@ -76,12 +77,15 @@ class RefundRequest(Struct, frozen=True, kw_only=True):
     again: bool
 
 
-class RefundNow(Struct, frozen=True, kw_only=True):
+class RefundNow(Struct, frozen=True, kw_only=True, rename={"provider_id": "id"}):
     """How a refund stands. `failed`: the provider will never make it."""
 
     status: Literal["pending", "done", "failed"]
     provider_id: str | None = None
     error: str | None = None
+
+
+EventKind = Literal["paid", "ended", "refund"]
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -95,12 +99,28 @@ class Event(Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    kind: Literal["paid", "ended", "refund"]
+    kind: EventKind
     payment: str
     session: str = ""
     amount_minor: int = 0
     currency: str = ""
     refund: str = ""
+
+
+class _TypedEvent(Struct, frozen=True):
+    type: str
+
+
+_typed_event = msgspec.json.Decoder(_TypedEvent)
+
+
+def kind_of(body: bytes, kinds: Mapping[str, EventKind]) -> EventKind | None:
+    """Return the kind of an event by its JSON's `type`; None for one that does not matter here.
+
+    Raises:
+        msgspec.MsgspecError: it has none.
+    """
+    return kinds.get(_typed_event.decode(body).type)
 
 
 class Forged(FlashGuardError):

@@ -4,7 +4,7 @@ Webhooks with one secret. docs/how-to/payments.md has its calls."""
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -16,6 +16,7 @@ from flashguard.webhooks.signing import is_signed, signed_headers
 
 from .provider import (
     Event,
+    EventKind,
     Forged,
     ProviderAway,
     ProviderRefused,
@@ -24,6 +25,7 @@ from .provider import (
     Session,
     SessionNow,
     SessionRequest,
+    kind_of,
 )
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -37,12 +39,6 @@ _encode = msgspec.json.Encoder().encode
 T = TypeVar("T")
 
 
-class _SignedRefund(Struct, frozen=True):
-    id: str
-    status: Literal["pending", "done", "failed"]
-    error: str | None = None
-
-
 class _SignedData(Struct, frozen=True):
     payment_id: str
     session: str = ""
@@ -52,15 +48,10 @@ class _SignedData(Struct, frozen=True):
 
 
 class _SignedEvent(Struct, frozen=True):
-    type: str
     data: _SignedData
 
 
-class _SignedType(Struct, frozen=True):
-    type: str
-
-
-_KINDS: Final[dict[str, Literal["paid", "ended", "refund"]]] = {
+_KINDS: Final[dict[str, EventKind]] = {
     "payment.paid": "paid",
     "payment.ended": "ended",
     "refund.changed": "refund",
@@ -93,7 +84,7 @@ class SignedService:
                 "the event is not signed with FLASHGUARD_PAYMENT_SIGNED_SECRET, or its time is not now"
             )
         try:
-            kind = _KINDS.get(msgspec.json.decode(body, type=_SignedType).type)
+            kind = kind_of(body, _KINDS)
             if kind is None:
                 return None
             data = msgspec.json.decode(body, type=_SignedEvent).data
@@ -108,8 +99,7 @@ class SignedService:
         return await self._ask("sessions/expire", {"session": session}, SessionNow)
 
     async def refund(self, asked: RefundRequest) -> RefundNow:
-        refund = await self._ask("refunds", asked, _SignedRefund)
-        return RefundNow(status=refund.status, provider_id=refund.id, error=refund.error)
+        return await self._ask("refunds", asked, RefundNow)
 
     async def close(self) -> None:
         if self._http is not None:

@@ -15,6 +15,7 @@ from flashguard.settings import Settings
 
 from .provider import (
     Event,
+    EventKind,
     Forged,
     PaidLine,
     ProviderAway,
@@ -24,6 +25,7 @@ from .provider import (
     Session,
     SessionNow,
     SessionRequest,
+    kind_of,
 )
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -69,11 +71,7 @@ class _StripeEvent(Struct, frozen=True):
     data: _StripeData
 
 
-class _StripeType(Struct, frozen=True):
-    type: str
-
-
-_KINDS: Final[dict[str, Literal["paid", "ended", "refund"]]] = {
+_KINDS: Final[dict[str, EventKind]] = {
     "checkout.session.completed": "paid",
     "checkout.session.async_payment_succeeded": "paid",
     "checkout.session.async_payment_failed": "ended",
@@ -158,7 +156,7 @@ class Stripe:
             stripe.WebhookSignature.verify_header(
                 text, headers.get("stripe-signature", ""), self._secret, TOLERANCE_SECONDS
             )
-            kind = _KINDS.get(msgspec.json.decode(body, type=_StripeType).type)
+            kind = kind_of(body, _KINDS)
             if kind is None:
                 return None
             event = msgspec.json.decode(body, type=_StripeEvent)

@@ -83,6 +83,7 @@ async def test_a_whole_purchase_in_the_shops_page_by_keyboard_alone(visit: Visit
     await press(buyer, "Reserve")
     await buyer.sees("Held for you: 0:")
     await buyer.sees("1 left")
+    await buyer.sees("2 × Unit")
     await hears(buyer, re.compile(f"held {sale}"))
     await is_clean(buyer)
     await press(buyer, "Pay")

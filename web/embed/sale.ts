@@ -70,7 +70,7 @@ export class FlashguardSale extends HTMLElement {
     sheet.replaceSync(STYLES);
     root.adoptedStyleSheets = [sheet];
     const actions = element("div", { class: "actions" }, ...Object.values(this.buttons), this.room, this.details);
-    this.section.append(this.heading, this.state, this.list.root, this.total, this.time, actions, this.message);
+    this.section.append(this.heading, this.state, this.list.root, this.total, this.time, this.message, actions);
     root.append(this.section);
   }
 
@@ -350,7 +350,8 @@ export class FlashguardSale extends HTMLElement {
     this.section.setAttribute("aria-busy", String(busy));
     say(this.heading, sale?.name ?? "");
     say(this.state, sale ? this.saleState(sale, live) : "");
-    if (sale) this.list.show(sale, this.basket, choosing, live, t, this.locale);
+    const own = held && (alive || held.status === "confirmed") ? basketOf(held.items) : EMPTY;
+    if (sale) this.list.show(sale, { basket: this.basket, own, choosing, live, t, locale: this.locale });
     const lines = held ? basketOf(held.items) : this.basket;
     const totals = sale ? totalsOf(sale, lines, held?.items) : [];
     const amounts = totals.map(([currency, minor]) => moneyIn(this.locale, minor, currency));

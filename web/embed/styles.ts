@@ -23,6 +23,7 @@ li:first-child { border-top: 0; }
 .stepper { display: flex; gap: 0.25rem; }
 [part~="name"], [part~="price"], [part~="total"] { font-weight: 600; }
 [part~="stock"], .soft { color: var(--flashguard-soft, light-dark(#5a5c66, #a0a4af)); }
+[part~="message"] { margin-top: 0.5rem; font-weight: 600; }
 .stale { text-decoration: line-through; }
 button, input {
   font: inherit; color: inherit; background: transparent; border-radius: 0.5rem;

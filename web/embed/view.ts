@@ -30,6 +30,17 @@ export function say(node: HTMLElement, text: string): void {
   node.hidden = text === "";
 }
 
+/** What the rows show beside the sale. */
+export type Shown = {
+  /** What the buyer chose, and what is held for the buyer or bought. */
+  basket: Basket;
+  own: Basket;
+  choosing: boolean;
+  live: boolean;
+  t: EmbedMessages;
+  locale: string;
+};
+
 /** The rows of a sale's items, built once for each list of items, and then only changed. */
 export class ItemList {
   readonly root = element("ul", { part: "items" });
@@ -38,19 +49,20 @@ export class ItemList {
 
   constructor(private readonly choose: (sku: string, quantity: number) => void) {}
 
-  show(sale: Sale, basket: Basket, choosing: boolean, live: boolean, t: EmbedMessages, locale: string): void {
-    const built = JSON.stringify([sale.items.map(({ sku, name }) => [sku, name]), locale]);
+  show(sale: Sale, shown: Shown): void {
+    const built = JSON.stringify([sale.items.map(({ sku, name }) => [sku, name]), shown.locale]);
     if (built !== this.built) {
       this.built = built;
-      this.rows = new Map(sale.items.map((item) => [item.sku, new Row(item, this.choose, t)]));
+      this.rows = new Map(sale.items.map((item) => [item.sku, new Row(item, this.choose, shown.t)]));
       this.root.replaceChildren(...[...this.rows.values()].map((row) => row.root));
     }
-    for (const item of sale.items) this.rows.get(item.sku)?.show(sale, item, basket, choosing, live, t, locale);
+    for (const item of sale.items) this.rows.get(item.sku)?.show(sale, item, shown);
   }
 }
 
 class Row {
   readonly root: HTMLLIElement;
+  private readonly held = element("span");
   private readonly price = element("span", { part: "price" });
   private readonly left = element("p", { part: "stock" });
   private readonly stepper: HTMLElement;
@@ -80,25 +92,27 @@ class Row {
     });
     this.stepper = element("div", { class: "stepper", role: "group", "aria-label": t.quantityOf(name) });
     this.stepper.append(this.less, this.input, this.more);
-    const title = element("div", { class: "between" }, element("bdi", { part: "name" }, name), this.price);
+    const title = element(
+      "div",
+      { class: "between" },
+      element("span", { part: "name" }, this.held, " ", element("bdi", {}, name)),
+    );
+    title.append(this.price);
     this.root = element("li", { part: "item" }, title);
     this.root.append(element("div", { class: "between" }, this.left, this.stepper));
   }
 
-  show(
-    sale: Sale,
-    item: Item,
-    basket: Basket,
-    choosing: boolean,
-    live: boolean,
-    t: EmbedMessages,
-    locale: string,
-  ): void {
+  show(sale: Sale, item: Item, { basket, own, choosing, live, t, locale }: Shown): void {
     const quantity = basket.get(item.sku) ?? 0;
     const { most } = boundOf(sale, item, basket, EMPTY);
-    const units = new Intl.NumberFormat(locale).format(item.available);
+    const number = new Intl.NumberFormat(locale);
+    const held = own.get(item.sku) ?? 0;
+    say(this.held, held ? `${number.format(held)} ×` : "");
     say(this.price, moneyIn(locale, item.price_minor, item.currency));
-    say(this.left, !item.on_sale ? t.notOnSale : item.available > 0 ? t.left(units) : t.soldOut);
+    say(
+      this.left,
+      !item.on_sale ? t.notOnSale : item.available > 0 ? t.left(number.format(item.available)) : t.soldOut,
+    );
     this.left.classList.toggle("stale", !live);
     this.stepper.hidden = !choosing || !(isLeft(item) || quantity > 0);
     this.less.disabled = quantity === 0;

@@ -5,6 +5,7 @@ answered, units are where they belong, memory and ledger agree in the end, and n
 """
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -13,16 +14,19 @@ from typing import Any, Final
 from flashguard import FlashGuard
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.model import Granted, Item, Line, SaleId, Sku
+from flashguard.model import Granted, Item, Line, Refused, SaleId, Sku
 from flashguard.model.names import MinorUnits
 from flashguard.model.rules import Rules
 from flashguard.shop.new_sale import NewSale
+from tests.campaign.checker import Violation
 from tests.simulation.processes import Api, NoAnswer, ServerError
 
 CROWD: Final = SaleId("crowd")
 PRICE: Final = MinorUnits(100)
 SKUS: Final = (Sku("a"), Sku("b"))
 PAUSE_SECONDS: Final = 0.15
+NO_ORDER: Final = ("reservation-expired", "reservation-released", "unknown-reservation")
+"""What is never said of an order."""
 Work = Callable[[FlashGuard], Awaitable[Any]]
 
 
@@ -40,7 +44,7 @@ def crowd_sale(rng: random.Random) -> NewSale:
     )
     return NewSale(
         name="Crowd", id=CROWD, hold_seconds=1, items=items, rules=rules,
-        limit_per_customer=rng.choice([None, 6]), spread=rng.choice([1, 1, 2]),
+        limit_per_customer=rng.choice([None, 3, 6]), spread=rng.choice([1, 1, 2]),
     )  # fmt: skip
 
 
@@ -56,6 +60,9 @@ class Crowd:
     ) -> None:
         self._apis, self._rng, self._size, self._promised = apis, rng, size, promised
         self.sale = crowd_sale(rng)
+        self.limit = self.sale.limit_per_customer if rng.random() < 0.5 else None
+        """The limit, where it never changes."""
+        self.violations: list[Violation] = []
         self.closing = False
         self.words: Counter[str] = Counter()
         self.orders: set[str] = set()
@@ -72,11 +79,24 @@ class Crowd:
         rng = self._rng
         while not self.closing:
             await asyncio.sleep(rng.random() * 2 * PAUSE_SECONDS)
-            work = rng.choice(self._buyers if rng.random() < 0.8 else self._shops)()
-            try:
+            if rng.random() < 0.15:
+                work = self._again(self._order())
+            else:
+                work = rng.choice(self._buyers if rng.random() < 0.8 else self._shops)()
+            with contextlib.suppress(NoAnswer, MemoryAway, LedgerAway, ServerError):
                 self._read(await rng.choice(self._apis).call(work))
-            except (NoAnswer, MemoryAway, LedgerAway, ServerError):
-                continue
+
+    def _again(self, order: str) -> Work:
+        """Confirm an order once more: no answer may say that it has ended as a hold."""
+        is_order = order in self.orders
+
+        async def work(guard: FlashGuard) -> Any:
+            outcome = await guard.confirm(order)
+            if is_order and isinstance(outcome, Refused) and outcome.code in NO_ORDER:
+                self.violations.append(Violation("two outcomes", f"{order} was confirmed, now {outcome}"))
+            return outcome
+
+        return work
 
     def _read(self, outcome: Any) -> None:
         if isinstance(outcome, tuple):
@@ -85,6 +105,7 @@ class Crowd:
         if not isinstance(outcome, Granted):
             if hasattr(outcome, "place"):
                 self._entries.append(outcome.id)
+                self._holds.append((outcome.id, None))  # what it is offered has this id
             return
         seen = outcome.reservation
         if seen.status == "held":
@@ -160,7 +181,14 @@ class Crowd:
             lambda: lambda guard: guard.shop.restock(CROWD, sku, units, "crowd", key=key),
             lambda: lambda guard: guard.shop.change(CROWD, verb, key=key),
             lambda: lambda guard: guard.shop.change(CROWD, "open"),
-            lambda: lambda guard: guard.shop.change(CROWD, "patch", key=key, limit_per_customer=limit),
+            lambda: (
+                lambda guard: guard.shop.change(
+                    CROWD,
+                    "patch",
+                    key=key,
+                    **({"hold_seconds": 1} if self.limit else {"limit_per_customer": limit}),
+                )
+            ),
             lambda: (
                 lambda guard: guard.shop.items.change(CROWD, sku, key=key, price_minor=price, on_sale=on_sale)
             ),

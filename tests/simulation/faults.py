@@ -145,7 +145,7 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
         process.kill()
     shop.primary.cut_all("valkey falls back")
     shop.primary.restore(copy)
-    await asyncio.sleep(rng.choice([0.02, 0.1, 1.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.05, 0.5, 3.0]) * rng.random())
     for process in shop.recorders:
         if not process.is_alive:
             process.start()

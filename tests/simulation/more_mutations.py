@@ -1,5 +1,6 @@
 """Bugs that only the simulation is asked to find: ten in newer code, and two that once were there and that
-chance had found: in a round of the campaign, with a second fault at the right moment.
+chance had found: a round of the campaign with a second fault at the right moment, and one sequence of very
+many.
 """
 
 from typing import Final
@@ -65,8 +66,12 @@ NEW: Final = [
 ]  # fmt: skip
 ONCE_THERE: Final = [
     Mutation(
-        "a refused grant is noted as recorded",
-        [("recorder/partition.py", "note = not refused and (now", "note = (now")],
+        "an offer to the waiting list goes beyond the limit",
+        [
+            ("kernel/scripts/lib/waiting.lua", "if config.limit > 0 and used_by(", "if false and used_by("),
+            ("kernel/scripts/lib/waiting.lua", "if over_limit(sale, customer, quantity, true, counts) then",
+             "if false then"),
+        ],
         [],
     ),
     Mutation(

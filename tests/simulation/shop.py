@@ -199,7 +199,7 @@ class Shop:
         self._judge(ledger)
         self._judge_crowd(await self._quiet(History(CROWD, None, {})))
         watching.cancel()
-        await self._replay()
+        await self._replay(ledger)
 
     async def _watch(self) -> None:
         while True:
@@ -290,6 +290,14 @@ class Shop:
         for order in sorted(self.crowd.orders):
             if statuses.get(order) not in ("confirmed", "cancelled"):
                 self.violations.append(Violation("lost order", f"{order}: {statuses.get(order)}"))
+        bought: Counter[str] = Counter()
+        for row in ledger.rows:
+            bought[row.customer] += sum(units for _, units in row.lines if row.status == "confirmed")
+        for customer, units in bought.items():
+            if self.crowd.limit is not None and units > self.crowd.limit:
+                what = f"crowd's {customer} bought {units} of at most {self.crowd.limit}"
+                self.violations.append(Violation("limit exceeded", what))
+        self.violations += self.crowd.violations
         for sku, item in ledger.items.items():
             if ledger.memory.get(sku) != item or item.held:
                 what = f"crowd's {sku}: memory has {ledger.memory.get(sku)}, the ledger {item}"
@@ -297,14 +305,24 @@ class Shop:
         if not ledger.audit_ok:
             self.violations.append(Violation("audit", str(ledger.audit)))
 
-    async def _replay(self) -> None:
-        """Repeat keys that bought: each must return the same order."""
+    async def _replay(self, ledger: Ledger) -> None:
+        """Repeat keys: a buy must return the same order, and nothing may change in the ledger."""
         bought = {t.ask.key: t for t in self.history.told if t.ask.verb == "buy" and t.word == "confirmed"}
         for first in list(bought.values())[-REPLAYS_MOST:]:
             told = await self.clients.settle(first.ask, phase="replay")
             if told is None or (told.word, told.id) != ("confirmed", first.id):
                 what = f"{first.ask.key}: {first.word}, when all was quiet {told}"
                 self.violations.append(Violation("two outcomes", what))
+        done = {
+            told.ask.key: told.ask for told in self.history.told
+            if told.http == 200 and told.ask.verb in ("part", "restock", "confirm", "extend")
+        }  # fmt: skip
+        for ask in list(done.values())[-REPLAYS_MOST:]:
+            await self.clients.settle(ask, phase="replay")
+        after = await self._quiet(self.history)
+        if (after.rows, after.items, after.restocks) != (ledger.rows, ledger.items, ledger.restocks):
+            changed = [*set(after.rows) ^ set(ledger.rows), *set(after.restocks) ^ set(ledger.restocks)]
+            self.violations.append(Violation("doubled", f"requests that were repeated changed {changed}"))
 
 
 def _plan(seed: str, rng: random.Random) -> Plan:

@@ -12,7 +12,7 @@ from tests.web.test_accessible import is_clean
 from tests.web.test_control_room import admin
 from tests.web.test_foreign_text import lays_out
 
-SECTIONS = ("Sales", "Import", "Webhooks", "Keys", "Payments", "Health")
+SECTIONS = ("Sales", "Import", "Webhooks", "Keys", "Payments", "Log", "Health")
 
 
 def sections(visitor: Visitor):
@@ -48,7 +48,7 @@ async def test_each_section_is_a_page_that_reloads_and_goes_back(visit: Visit, s
     await page.reload()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Health")
     await page.go_back()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Payments")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Log")
     await page.goto("/control/keys")  # a bookmark without the final slash
     await expect(page).to_have_url(f"{service.url}/control/keys/")
 
@@ -246,7 +246,7 @@ async def test_sales_are_searched_by_name_and_opened_by_id(visit: Visit, service
     await visitor.sees("available 3")
 
 
-@pytest.mark.parametrize("section", ["", "import/", "webhooks/", "keys/", "payments/", "health/"])
+@pytest.mark.parametrize("section", ["", "import/", "webhooks/", "keys/", "payments/", "log/", "health/"])
 async def test_a_section_speaks_german(browser, service: Service, section):
     context = await browser.new_context(base_url=service.url, locale="de-DE", timezone_id="UTC")
     page = await context.new_page()

@@ -7,6 +7,7 @@ export const SECTIONS = [
   ["/control/webhooks/", "webhooks", ["manage-webhooks"]],
   ["/control/keys/", "keys", ["manage-keys", "mint-tokens"]],
   ["/control/payments/", "payments", ["read-orders"]],
+  ["/control/log/", "log", ["read-admin-log"]],
   ["/control/health/", "health", ["read-system"]],
 ] as const satisfies readonly (readonly [string, string, readonly Right[]])[];
 

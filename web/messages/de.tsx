@@ -84,6 +84,7 @@ export const de: Messages = {
       webhooks: "Webhooks",
       keys: "Schlüssel",
       payments: "Zahlungen",
+      log: "Protokoll",
       health: "Zustand",
     },
     intro: {
@@ -92,6 +93,7 @@ export const de: Messages = {
       webhooks: "Adressen, denen FlashGuard von Reservierungen, Bestellungen und Verkäufen berichtet.",
       keys: "Schlüssel der API, Schlüssel für die Token der Käufer, und Token, die vorzeitig enden sollen.",
       payments: "Zahlungen bei Ihren Anbietern. Eine gescheiterte Erstattung wartet hier auf einen neuen Versuch.",
+      log: "Was Betreiber änderten, und was ihnen verwehrt wurde: wer, wann und von wo.",
       health: "Jeder Teil, wie ihn dieser Prozess sieht, und die Befehle für alles, was hier nicht steht.",
     },
     cannot: (scopes) =>

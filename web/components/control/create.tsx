@@ -5,7 +5,7 @@ import { useState } from "react";
 import { api, bearer } from "@/lib/api/client";
 import { useAction } from "@/lib/use-action";
 import { ActionMessage, Panel } from "../ui";
-import { Check, Field, Fields, numberOf, textOf } from "./field";
+import { Check, Field, Fields, numberOf, Select, textOf } from "./field";
 import {
   ItemFields,
   itemsOf,
@@ -32,7 +32,7 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
   const [pools, setPools] = useState<PoolRow[]>([]);
   const [places, setPlaces] = useState<PlaceRow[]>([]);
   const [limits, setLimits] = useState<LimitRow[]>([]);
-  const [room, setRoom] = useState(false);
+  const [room, setRoom] = useState<"none" | "own" | "shared">("none");
 
   function create(form: HTMLFormElement) {
     const fields = new FormData(form);
@@ -45,7 +45,8 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
       ...(pools.length > 0 && { pools: pools.map(({ id, name, stock }) => ({ id, name, stock })) }),
       ...(places.length > 0 && { locations: places.map(({ id, name }) => ({ id, name })), split: fields.has("split") }),
       ...(limits.length > 0 && { limits: limitsOf(fields, limits) }),
-      ...(room && { waiting_room: roomOf(fields) }),
+      ...(room === "own" && { waiting_room: roomOf(fields) }),
+      ...(room === "shared" && { room: textOf(fields, "room") }),
       spread: numberOf(fields, "spread") ?? 1,
     };
     void act({
@@ -58,7 +59,7 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
         setPools([]);
         setPlaces([]);
         setLimits([]);
-        setRoom(false);
+        setRoom("none");
         done();
         void router.push(`/control/?id=${sale.id}`);
         return t.created(sale.id);
@@ -90,8 +91,16 @@ export function Create({ admin, done }: { admin: string; done: () => void }) {
           {places.length > 1 && <Check label={t.split} name="split" />}
         </More>
         <More title={t.room}>
-          <Check label={t.hasRoom} checked={room} onChange={(event) => setRoom(event.target.checked)} />
-          {room && <RoomFields />}
+          <Fields>
+            <Select
+              label={t.room}
+              value={room}
+              onChange={(event) => setRoom(event.target.value as typeof room)}
+              options={(["none", "own", "shared"] as const).map((name) => [name, t.rooms[name]] as const)}
+            />
+            {room === "shared" && <Field label={t.host} name="room" required placeholder="concert" hint={t.hostHint} />}
+          </Fields>
+          {room === "own" && <RoomFields />}
         </More>
         <More title={t.fixed}>
           <Fields>

@@ -26,13 +26,12 @@ export function Draft({
   const { busy, result, act } = useAction();
   const [rows, setRows] = useState<ItemRow[]>(() => sale.items.map((item, key) => ({ ...item, key })));
   const path = { sale: sale.id };
-  // The API replaces the items of a draft only while none of them draws from a pool.
-  const pooled = sale.pools.length > 0;
-  const places = sale.locations.map((place, key) => ({ ...place, key }));
+  // The API replaces the items of a draft only while none of them draws from a pool or has units at locations.
+  const pooled = sale.pools.length > 0 || sale.locations.length > 0;
 
   function save(form: HTMLFormElement) {
     const fields = new FormData(form);
-    const body = { name: String(fields.get("name")), ...(!pooled && { items: itemsOf(fields, rows, [], places) }) };
+    const body = { name: String(fields.get("name")), ...(!pooled && { items: itemsOf(fields, rows, []) }) };
     void act({
       name: `edit:${sale.id}`,
       content: body,
@@ -76,7 +75,7 @@ export function Draft({
           {t.sale}
           <input className="field" name="name" defaultValue={sale.name} required />
         </label>
-        {!pooled && <ItemFields rows={rows} places={places} busy={busy} change={setRows} />}
+        {!pooled && <ItemFields rows={rows} busy={busy} change={setRows} />}
         <div className="flex flex-wrap gap-2">
           <button className="btn btn-main" disabled={busy}>
             {t.save}

@@ -43,7 +43,7 @@ export function Find({
       <form
         role="search"
         aria-label={t.title}
-        className="mb-4 grid grid-cols-2 items-end gap-3 md:grid-cols-[auto_1fr_auto_auto]"
+        className="grid grid-cols-2 items-end gap-3 md:grid-cols-[auto_1fr_auto_auto]"
         onSubmit={(event) => {
           event.preventDefault();
           const fields = new FormData(event.currentTarget);
@@ -64,14 +64,15 @@ export function Find({
             ["id", t.id],
           ]}
         />
-        <Field label={t.text} name="text" hint={t.hint} />
+        <Field label={t.text} name="text" />
         <Select
           label={t.status}
           name="status"
           options={[["", t.any], ...STATUSES.map((status) => [status, t.statuses[status]] as const)]}
         />
-        <button className="btn btn-main mb-6">{t.find}</button>
+        <button className="btn btn-main">{t.find}</button>
       </form>
+      <p className="mt-2 mb-4 text-xs text-soft">{t.hint}</p>
       {asked?.by === "id" && asked.text ? (
         <ById key={asked.text} sale={sale} id={asked.text} admin={admin} items={items} may={may} />
       ) : (

@@ -8,7 +8,6 @@ import { useTexts } from "./texts";
 /** An item in a form, before it is sent. Its `key` names its fields. */
 export type ItemRow = Pick<Item, "sku" | "name" | "price_minor" | "currency" | "stock" | "limit_per_customer"> & {
   key: number;
-  locations?: Item["locations"];
 };
 /** A pool in a form. Its id is a state of the form, because the items' fields are labelled with it. */
 export type PoolRow = Pick<Pool, "id" | "name" | "stock"> & { key: number };
@@ -78,7 +77,7 @@ export function ItemRowFields({ row, pools, places = [] }: { row: ItemRow; pools
           name={`stock-${row.key}`}
           type="number"
           min={0}
-          defaultValue={row.locations?.length ? undefined : (row.stock ?? undefined)}
+          defaultValue={row.stock ?? undefined}
           required={alone}
         />
       </label>
@@ -101,13 +100,7 @@ export function ItemRowFields({ row, pools, places = [] }: { row: ItemRow; pools
       {places.map((place) => (
         <label key={place.key} className="label min-w-0">
           <span>{t.stockAt(<bdi className="foreign">{place.id || t.thePlace}</bdi>)}</span>
-          <input
-            className="field"
-            name={`at-${place.key}-${row.key}`}
-            type="number"
-            min={0}
-            defaultValue={row.locations?.find((at) => at.id === place.id)?.stock}
-          />
+          <input className="field" name={`at-${place.key}-${row.key}`} type="number" min={0} />
         </label>
       ))}
     </>

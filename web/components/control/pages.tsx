@@ -18,6 +18,7 @@ const Import = section(() => import("./import").then((file) => file.Import));
 const Webhooks = section(() => import("./webhooks/webhooks").then((file) => file.Webhooks));
 const Keys = section(() => import("./keys/keys").then((file) => file.Keys));
 const Payments = section(() => import("./payments").then((file) => file.Payments));
+const Log = section(() => import("./log").then((file) => file.Log));
 const Health = section(() => import("./health").then((file) => file.Health));
 
 export const SalesPage = () => <Frame section="sales" Content={Sales} />;
@@ -25,4 +26,5 @@ export const ImportPage = () => <Frame section="import" Content={Import} />;
 export const WebhooksPage = () => <Frame section="webhooks" Content={Webhooks} />;
 export const KeysPage = () => <Frame section="keys" Content={Keys} />;
 export const PaymentsPage = () => <Frame section="payments" Content={Payments} />;
+export const LogPage = () => <Frame section="log" Content={Log} />;
 export const HealthPage = () => <Frame section="health" Content={Health} />;

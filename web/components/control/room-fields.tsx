@@ -16,6 +16,7 @@ const USUAL: RoomRules = {
   proof_of_work: false,
   proof_tries: 256,
   proof_harder_at: null,
+  shared: false,
 };
 
 /** Return the waiting room that the fields of a form describe. */
@@ -28,6 +29,7 @@ export const roomOf = (fields: FormData): RoomRules => ({
   proof_of_work: fields.has("proof_of_work"),
   proof_tries: numberOf(fields, "proof_tries") ?? USUAL.proof_tries,
   proof_harder_at: numberOf(fields, "proof_harder_at"),
+  shared: fields.has("shared"),
 });
 
 /** The fields of a waiting room. `fixed`: the sale is no draft, so that the order of admission stays. */
@@ -88,6 +90,8 @@ export function RoomFields({ room = USUAL, fixed }: { room?: RoomRules; fixed?: 
         />
       </Fields>
       <Check label={t.proof} name="proof_of_work" defaultChecked={room.proof_of_work} />
+      {/* A room that is shared stays so. */}
+      {room.shared ? <input type="hidden" name="shared" value="on" /> : <Check label={t.shared} name="shared" />}
     </>
   );
 }

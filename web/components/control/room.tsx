@@ -7,6 +7,7 @@ import { count, rate } from "@/lib/format";
 import { useAction } from "@/lib/use-action";
 import { useRead } from "@/lib/use-read";
 import { Copy } from "../curl";
+import { Link } from "../link";
 import { ActionMessage, Panel, Pill } from "../ui";
 import { More } from "./more";
 import { RoomFields, roomOf } from "./room-fields";
@@ -39,6 +40,16 @@ export function Room({ sale, admin, replace }: { sale: Sale; admin: string; repl
       },
     });
 
+  if (sale.room)
+    return (
+      <Panel title={t.title} aside={<Pill tone="info">{t.shared}</Pill>}>
+        {t.sharesWith(
+          <Link className="link" href={`/control/?id=${sale.room}`}>
+            {sale.room}
+          </Link>,
+        )}
+      </Panel>
+    );
   if (!room && !before) return null;
   return (
     <Panel

@@ -148,7 +148,7 @@ export function LimitFields({
             name={`by-${row.key}`}
             required
             readOnly={fixed}
-            pattern="[a-z][a-z0-9_-]{0,31}"
+            pattern="[a-z][a-z0-9_\-]{0,31}"
             placeholder="card"
             defaultValue={row.by}
           />

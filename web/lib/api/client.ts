@@ -45,6 +45,7 @@ export type Delivery = Schemas["DeliveryView"];
 export type ReplayBody = Schemas["ReplayBody"];
 export type ApiKey = Schemas["KeyView"];
 export type SigningKey = Schemas["SigningKeyView"];
+export type AdminAction = Schemas["AdminActionView"];
 export type ShadowReport = Schemas["ShadowReportView"];
 export type Ready = Schemas["ReadyView"];
 export type Caller = Schemas["CallerView"];

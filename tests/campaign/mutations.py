@@ -213,6 +213,7 @@ MUTATIONS = [
         [("ledger/migrations/0022_limits.sql", "WHERE identities ? by AND", "WHERE false AND")],
         ["flushall", "older valkey copy"],
     ),
+    *OF_PAYMENTS,
     Mutation(
         "units that come back do not go to the waiting list",
         [("kernel/scripts/lib/batch.lua", "if sale.touched then serve_waiting(sale) end", "")],
@@ -235,7 +236,12 @@ MUTATIONS = [
         [("ledger/queries/loading.sql", "WHERE held > 0 OR expired_holds > 0", "WHERE false")],
         ["flushall"],
     ),
-    *OF_PAYMENTS,
+    Mutation(
+        "a room admits as many as it has places, whatever its pace",
+        [("kernel/scripts/lib/room.lua", "math.min(credit, rule.most", "math.min(rule.most")],
+        [],
+        "tests/campaign/test_mixed.py",
+    ),
 ]  # fmt: skip
 
 

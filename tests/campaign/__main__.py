@@ -2,7 +2,7 @@
 
 It starts the shop (or takes the one at --url), lets buyers rush at a few units of a new item, and compares
 what the shop has in the end with what its buyers were told. Targets that are not on this machine's loopback
-are refused.
+are refused. `make peers` writes a page with the limits of what this shows.
 """
 
 import argparse
@@ -26,24 +26,31 @@ from tests.campaign.targets.target import Target
 from tests.campaign.targets.verdict import Figures, judge
 
 
-async def measure(name: str, target: Target, plan: Plan, rounds: int, folder: Path) -> Measured:
-    """Run some rounds against one shop."""
+async def measure(
+    name: str, target: Target, plans: Sequence[Plan], rounds: int, folder: Path
+) -> list[Measured]:
+    """Start one shop and run some rounds of each plan against it."""
+    measured: list[Measured] = []
     try:
         about = await target.start(folder)
-        found: list[Figures] = []
-        for number in range(rounds):
-            this = dataclasses.replace(plan, number=number)
-            visits = await Rush(this, target, about).run()
-            found.append(judge(this, about, visits, await target.orders(), await target.stock()))
-            say(name, found[-1])
+        for plan in plans:
+            found: list[Figures] = []
+            for number in range(rounds):
+                this = dataclasses.replace(plan, number=number)
+                visits = await Rush(this, target, about).run()
+                found.append(judge(this, about, visits, await target.orders(), await target.stock()))
+                say(name, found[-1])
+            measured.append(
+                Measured(
+                    target=name,
+                    about=dataclasses.asdict(about),
+                    plan=dataclasses.asdict(plan),
+                    rounds=tuple(found),
+                )
+            )
     finally:
         await target.stop()
-    return Measured(
-        target=name,
-        about=dataclasses.asdict(about),
-        plan=dataclasses.asdict(plan),
-        rounds=tuple(found),
-    )
+    return measured
 
 
 def say(name: str, figures: Figures) -> None:
@@ -91,7 +98,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for name, target in targets:
         folder = make_folder()
         try:
-            measured.append(asyncio.run(measure(name, target, plan, given.rounds, folder)))
+            measured += asyncio.run(measure(name, target, [plan], given.rounds, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     print("\n".join(table(measured)))

@@ -6,10 +6,12 @@ the repository: FLASHGUARD_PEERS, else the user's cache.
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -89,23 +91,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--into", type=Path, default=DATA, help="the results; the page stands beside them")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the shops also when stopped early
     names = given.target or list(LAUNCHED)
     for peer in sorted(each.name for each in PLANS.iterdir() if each.is_dir()):
         if peer in names:
             install(peer)
     measured: list[Measured] = []
     found = environment()
+    plan = Plan(buyers=given.buyers, units=given.units)
     for name in names:
-        for lost in (0.0, LOST):
-            plan = Plan(buyers=given.buyers, units=given.units, lost=lost)
-            folder = make_folder()
-            try:
-                measured.append(asyncio.run(measure(name, target_named(name), plan, given.rounds, folder)))
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            report = Report(found, tuple(measured))
-            given.into.write_text(json.dumps(msgspec.to_builtins(report), indent=1) + "\n")
-            given.into.with_suffix(".md").write_text(page(report))
+        folder = make_folder()
+        plans = (plan, dataclasses.replace(plan, lost=LOST))
+        try:
+            measured += asyncio.run(measure(name, target_named(name), plans, given.rounds, folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        report = Report(found, tuple(measured))
+        given.into.write_text(json.dumps(msgspec.to_builtins(report), indent=1) + "\n")
+        given.into.with_suffix(".md").write_text(page(report))
     print("\n".join(table(measured)))
 
 

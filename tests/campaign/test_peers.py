@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.campaign.peers import DATA, PAGE, TEXT, Report, page
+from tests.campaign.peers import TEXT, Report, page
 from tests.campaign.targets.database import LoopbackPostgres
 from tests.campaign.targets.medusa_target import MedusaTarget
 from tests.campaign.targets.node_peer import PLANS, NotInstalledError, peers_folder
@@ -70,4 +70,3 @@ def test_the_page_has_a_row_for_each_run_and_what_each_shop_promises() -> None:
     assert "- machine: 2 cores" in text
     assert not re.search(r"\{\w+\}", text)
     assert set(re.findall(r"\{(\w+)\}", TEXT.read_text())) == {"answered", "lost", "promises", "environment"}
-    assert PAGE.parent == DATA.parent

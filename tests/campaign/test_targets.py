@@ -23,7 +23,7 @@ PLAN = Plan(buyers=40, units=20, lost=0.5, releases=0.2, seed="make-test")
 async def rounds_of(name: str, folder: Path, data: str) -> Figures:
     (folder / data).parent.mkdir(mode=0o755, exist_ok=True)
     put_ledger(folder / data)
-    measured = await measure(name, target_named(name), PLAN, 1, folder)
+    [measured] = await measure(name, target_named(name), [PLAN], 1, folder)
     assert f"| {PLAN.buyers} | {PLAN.units} |" in table([measured])[-1]
     return measured.rounds[0]
 

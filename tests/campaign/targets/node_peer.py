@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 
 PLANS: Final = Path(__file__).parent / "peers"
 START_SECONDS: Final = 240.0
-AT_ONCE: Final = 8
+AT_ONCE: Final = 4
 """How many buyers fill their carts at the same time, before the rush."""
 T = TypeVar("T")
 

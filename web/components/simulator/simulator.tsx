@@ -27,7 +27,8 @@ export function Simulator() {
   const { simulation, missing, connection } = useSimulation(id);
   const key = useAdminKey();
   return (
-    <>
+    // The simulator speaks English only.
+    <div lang="en" className="contents">
       <PageHeader
         title="Simulator"
         aside={
@@ -64,7 +65,7 @@ export function Simulator() {
         </div>
       </div>
       <Past admin={key} changed={`${id} ${simulation?.status}`} />
-    </>
+    </div>
   );
 }
 

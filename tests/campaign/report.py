@@ -44,7 +44,7 @@ be exceeded only by what a memory granted that had not noticed it yet ([detectio
 what was granted since the last rebuild is checked as in any other round.
 
 The list found a defect at once: over shards, an entry for an item that draws from pools was never offered
-its units while an earlier one waited for a pool that was short (7 of 19 rounds that sell pools over shards
+its units while an earlier one waited for a pool that was short (6 of 17 rounds that sell pools over shards
 with a list; after it was mended, none of 22). 34 rounds of all kinds after that (seed `crowd-5`) broke no
 promise.
 """

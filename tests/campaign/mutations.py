@@ -306,7 +306,7 @@ def main() -> int:
             "",
             "The checker itself is tested: `tests/campaign/mutations.py` puts one bug after another into a",
             "copy of the code and runs the fault campaign (at most 50 rounds, of the kinds named there) or a",
-            "test. The last run of each:",
+            "test. The last run of each (the [simulation](simulation.md#seeded-bugs) tries them too):",
             "",
             "| | bug | caught by | after s |",
             "|--:|---|---|--:|",

@@ -1,5 +1,5 @@
-"""Bugs that only the simulation is asked to find: ten in newer code, and two that once were there and that
-chance had found: a round of the campaign with a second fault at the right moment, and one sequence of very
+"""Bugs that only the simulation is asked to find: ten in newer code, and two that only chance had found
+before: a round of the campaign with a second fault at the right moment, and one sequence of very
 many.
 """
 
@@ -64,7 +64,7 @@ NEW: Final = [
         [],
     ),
 ]  # fmt: skip
-ONCE_THERE: Final = [
+BY_CHANCE: Final = [
     Mutation(
         "an offer to the waiting list goes beyond the limit",
         [
@@ -81,4 +81,4 @@ ONCE_THERE: Final = [
         [],
     ),
 ]  # fmt: skip
-MORE: Final = [*NEW, *ONCE_THERE]
+MORE: Final = [*NEW, *BY_CHANCE]

@@ -92,7 +92,7 @@ export const en = {
       webhooks: "Endpoints that FlashGuard tells of holds, orders and sales, and what became of each message.",
       keys: "Keys of the API, the keys that sign buyers’ tokens, and tokens that must end before their time.",
       payments: "Payments at your providers. A refund that failed waits here until it is retried.",
-      log: "What operators changed, and what they were refused: who, when and from where. Nothing is ever taken out.",
+      log: "What operators changed, and what they were refused: who, when and from where.",
       health: "Each component as this process sees it, and what to run where the answer is not here.",
     },
     cannot: (scopes: string) =>

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { api, bearer, exact, type AdminAction } from "@/lib/api/client";
 import { time } from "@/lib/format";
 import { usePages } from "@/lib/use-read";
+import { visible } from "@/lib/visible";
 import { Curl } from "../curl";
 import { Empty, Panel, Pill, Text, type Tone } from "../ui";
 import { Field, momentOf, Select, textOf } from "./field";
@@ -95,7 +96,12 @@ export function Log({ admin }: SectionProps) {
             </td>
             <td lang="en">
               {Object.keys(row.detail).length > 0 && (
-                <Text className="font-mono text-xs">{JSON.stringify(row.detail)}</Text>
+                <details className="w-64 font-mono text-xs">
+                  <summary className="cursor-pointer truncate">{visible(JSON.stringify(row.detail))}</summary>
+                  <pre className="whitespace-pre-wrap">
+                    <Text>{JSON.stringify(row.detail)}</Text>
+                  </pre>
+                </details>
               )}
             </td>
           </tr>

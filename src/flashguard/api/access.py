@@ -39,6 +39,7 @@ class Caller(Struct, frozen=True):
         sale: the only sale that the token is valid for.
         token: the token's id.
         identities: those that the token carries; None where it carries none.
+        pays: whether a buyer's orders need a payment here: a payment provider is set.
     """
 
     scopes: frozenset[Scope] = frozenset()
@@ -47,6 +48,7 @@ class Caller(Struct, frozen=True):
     sale: SaleId | None = None
     token: str | None = None
     identities: HashedIdentities | None = None
+    pays: bool = False
 
     @property
     def is_shop(self) -> bool:
@@ -133,6 +135,7 @@ class Callers:
         admin = settings.admin_key.get_secret_value() if settings.admin_key else ""
         self._admin = digest_of(admin.encode()) if admin else b""
         self._of_keys: dict[tuple[str, tuple[str, ...]], Caller] = {}
+        self._buyers_pay = bool(settings.payment_providers)
 
     def identify(self, authorization: bytes) -> Caller | Refused:
         """Return the caller who sent this `Authorization`, as far as this process knows the key."""
@@ -155,7 +158,7 @@ class Callers:
             identities = claims.more.get("identities")
             return Caller(
                 customer=CustomerId(claims.subject), sale=claims.sale, token=claims.id,
-                identities=HashedIdentities(identities) if identities else None,
+                identities=HashedIdentities(identities) if identities else None, pays=self._buyers_pay,
             )  # fmt: skip
         return claims
 

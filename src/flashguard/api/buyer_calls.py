@@ -35,6 +35,7 @@ from flashguard.model import (
 )
 
 from .access import Caller, Right
+from .unpaid import TO_BE_PAID, costs, is_unpaid
 
 TOKEN_NAMES_THEM: Final = Refused(
     code=Code.FORBIDDEN, detail="identities: a buyer's token carries them; its requests can't name any."
@@ -75,6 +76,8 @@ async def _sell(
 ) -> Encoded:
     if not may_act_for(guard, caller, sale, body.customer):
         return problem(NOT_THEIRS)
+    if buy and caller.pays and await costs(guard, SaleId(sale), body.items):
+        return problem(TO_BE_PAID)
     basket = basket_of(guard, caller, sale, body, key, buy)
     if isinstance(basket, Refused):
         return _counted(guard, "buy" if buy else "reserve", basket)
@@ -95,7 +98,9 @@ def begin_reserve(
 def begin_buy(
     guard: FlashGuard, caller: Caller, sale: str, body: PlainBasket, key: str | None
 ) -> Begun | None:
-    """Return what `buy` asks the kernel; None for a basket that it refuses."""
+    """Return what `buy` asks the kernel; None for a basket that it refuses, or may refuse for its price."""
+    if caller.pays:
+        return None
     return _begin(guard, caller, sale, basket_of(guard, caller, sale, body, key, buy=True))
 
 
@@ -131,9 +136,10 @@ async def read(guard: FlashGuard, caller: Caller, id_: str) -> Encoded:
 
 async def confirm(guard: FlashGuard, caller: Caller, id_: str, receipt: str | None = None) -> Encoded:
     """Return 200 with the order, or the problem."""
-    return await refusal_of(guard, caller, id_, receipt) or _counted(
-        guard, "confirm", await guard.confirm(id_, receipt=receipt)
-    )
+    refused = await refusal_of(guard, caller, id_, receipt)
+    if refused is None and caller.pays and await is_unpaid(guard, id_, receipt):
+        refused = problem(TO_BE_PAID)
+    return refused or _counted(guard, "confirm", await guard.confirm(id_, receipt=receipt))
 
 
 async def release(guard: FlashGuard, caller: Caller, id_: str) -> Encoded:

@@ -174,7 +174,7 @@ def bound_seconds(kind: str, spread: int) -> float:
     """Return how long a unit may idle beside an entry once all servers are back: what the list promises, the
     time in which the entry's customer cools down or holds what the limit allows, and that of one offer."""
     rules = RULES[kind]
-    holds_seconds = HOLD_SECONDS_MOST + rules.get("cool_down_seconds", 0)
+    holds_seconds: float = HOLD_SECONDS_MOST + rules.get("cool_down_seconds", 0)
     offer_seconds = rules.get("waiting_list_hold_seconds", HOLD_SECONDS_MOST)
     return (SHARDS_SECONDS if spread > 1 else 0.0) + BEATS_SECONDS + holds_seconds + float(offer_seconds)
 

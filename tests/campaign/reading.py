@@ -42,6 +42,7 @@ async def read_ledger(database_url: str, history: History, memory: dict[str, Cou
             refused = await fetch("id", "refusals")
             entries = await fetch(ENTRIES, "waiting_list")
             moment = await connection.fetchrow(MOMENT)
+            assert moment is not None
     finally:
         await connection.close()
     return Ledger(

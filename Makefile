@@ -140,8 +140,8 @@ pin: ## Pin the requirements with hashes, from pyproject.toml; needs uv
 	@command -v uv >/dev/null || { echo "make pin needs uv; install it with: pip install uv"; exit 1; }
 	$(PIN) pyproject.toml --group build --extra embedded --extra dev -o requirements/dev.txt
 	$(PIN) pyproject.toml --group build --extra embedded --constraint requirements/dev.txt -o requirements/run.txt
-	$(PIN) pyproject.toml --extra stripe --constraint requirements/dev.txt -o requirements/service.txt
-	$(PIN) pyproject.toml --constraint requirements/dev.txt $(NOT_ON_LAMBDA:%=--no-emit-package %) -o requirements/aws.txt
+	$(PIN) pyproject.toml --extra secrets --extra stripe --constraint requirements/dev.txt -o requirements/service.txt
+	$(PIN) pyproject.toml --extra secrets --constraint requirements/dev.txt $(NOT_ON_LAMBDA:%=--no-emit-package %) -o requirements/aws.txt
 	$(PIN) --group pyproject.toml:build --constraint requirements/dev.txt -o requirements/build.txt
 	$(PIN) --group pyproject.toml:build --group pyproject.toml:release --constraint requirements/dev.txt -o requirements/release.txt
 

@@ -14,6 +14,7 @@ from flashguard.embedded.admin_key import FILE_NAME, keep_admin_key
 from flashguard.embedded.places import open_data_dir
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger.sealing import sealer_of
 from flashguard.settings import Mode, Settings
 from flashguard.telemetry.logs import log_config, set_up
 from flashguard.valkey.connect import connect_kernel
@@ -81,7 +82,9 @@ def _serve(settings: Settings, host: str | None, port: int | None, given: dict[s
 
 async def _examine_for_api(settings: Settings) -> None:
     redis_url, database_url = server_urls(settings)
-    if settings.payment_providers:  # here, because a worker that can't start is started again and again
+    # Settings that end a process are read here, because a worker that can't start is started again and again.
+    sealer_of(settings.secrets_key.get_secret_value() if settings.secrets_key else None)
+    if settings.payment_providers:
         from flashguard.payments.providers import providers_of
 
         for provider in providers_of(settings).values():

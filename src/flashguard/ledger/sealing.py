@@ -1,24 +1,25 @@
 """Secrets at rest: encrypted with the operator's key before PostgreSQL gets them.
 
-A secret is combined with a keystream that is used once, from HMAC-SHA256 under a random nonce; then
-HMAC-SHA256 authenticates it together with the name of its row (encrypt, then MAC: the XOR mode of SEC 1 and
-ISO/IEC 18033-2). See docs/decisions/0038.
+AES-256-GCM (NIST SP 800-38D) of the library `cryptography`, under a random nonce; the name of the row is
+authenticated with it. See docs/decisions/0038.
 """
 
 import base64
 import binascii
-import hmac
+import hashlib
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
+from flashguard.errors import ConfigurationError, how_to_install
+
 KEY_BYTES: Final = 32
-NONCE_BYTES: Final = 24
-"""Random: 192 bits never repeat by chance."""
-TAG_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+"""Random: safe for 2^32 secrets with one key (NIST SP 800-38D, 8.3)."""
 PREFIX: Final = b"fgs1."
-"""Tells an encrypted secret from a plain one, and this way to encrypt from a later one."""
+"""Tells an encrypted secret from a plain one, and this way to encrypt from a later one. A random
+signing key begins so once in 2^40."""
 MAX_KEYS: Final = 10
 
 
@@ -36,9 +37,16 @@ class SealState(StrEnum):
 
 class _Key:
     def __init__(self, key: bytes) -> None:
-        self.id = _prf(key, b"flashguard secrets: id")[:4].hex().encode()
-        self.cipher = _prf(key, b"flashguard secrets: encrypt")
-        self.mac = _prf(key, b"flashguard secrets: authenticate")
+        try:
+            from cryptography.hazmat.primitives.ciphers.aead import (
+                AESGCM,
+            )  # here: most installations have no key
+        except ImportError as error:
+            raise ConfigurationError(
+                f"FLASHGUARD_SECRETS_KEY requires cryptography; {how_to_install('secrets')}.",
+            ) from error
+        self.id = hashlib.blake2b(key, digest_size=4, person=b"secrets key").hexdigest().encode()
+        self.cipher = AESGCM(key)
 
 
 class Sealer:
@@ -46,6 +54,9 @@ class Sealer:
 
     Parameters:
         keys: 32 random bytes each, the newest first.
+
+    Raises:
+        ConfigurationError: there are keys, and `cryptography` is not installed.
     """
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
@@ -65,8 +76,7 @@ class Sealer:
         if not self._keys:
             return secret
         key, nonce = self._keys[0], secrets.token_bytes(NONCE_BYTES)
-        hidden = _combine(key, nonce, secret)
-        sealed = nonce + hidden + _tag(key, nonce, hidden, owner)
+        sealed = nonce + key.cipher.encrypt(nonce, secret, owner.encode())
         return PREFIX + key.id + b"." + base64.urlsafe_b64encode(sealed)
 
     def open(self, kept: bytes, owner: str) -> bytes | None:
@@ -78,20 +88,24 @@ class Sealer:
         return self._open(kept, owner)[0]
 
     def _open(self, kept: bytes, owner: str) -> tuple[SealState, bytes | None]:
-        if (
-            not kept.startswith(PREFIX) or len(kept) == KEY_BYTES
-        ):  # a plain signing key may begin with anything
+        if not kept.startswith(PREFIX):
             return SealState.PLAIN, kept
         id_, _, text = kept.removeprefix(PREFIX).partition(b".")
         try:
             sealed = base64.b64decode(text, altchars=b"-_", validate=True)
         except binascii.Error:
             return SealState.UNREADABLE, None
-        nonce, hidden, tag = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:-TAG_BYTES], sealed[-TAG_BYTES:]
-        for place, key in enumerate(self._keys):
-            if key.id == id_ and hmac.compare_digest(_tag(key, nonce, hidden, owner), tag):
-                return SealState.OLDER if place else SealState.SEALED, _combine(key, nonce, hidden)
-        return SealState.UNREADABLE, None
+        place = next((place for place, key in enumerate(self._keys) if key.id == id_), None)
+        if place is None:
+            return SealState.UNREADABLE, None
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            nonce, hidden = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+            opened = self._keys[place].cipher.decrypt(nonce, hidden, owner.encode())
+        except (InvalidTag, ValueError):
+            return SealState.UNREADABLE, None
+        return SealState.OLDER if place else SealState.SEALED, opened
 
 
 UNSEALED: Final = Sealer()
@@ -125,19 +139,3 @@ def keys_of(text: str) -> list[bytes]:
 def new_key() -> str:
     """Return a new random key, as the setting takes it."""
     return base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-
-
-def _prf(key: bytes, message: bytes) -> bytes:
-    return hmac.digest(key, message, "sha256")
-
-
-def _combine(key: _Key, nonce: bytes, text: bytes) -> bytes:
-    """Encrypt or decrypt: combine the text with the nonce's keystream."""
-    blocks = range(-(-len(text) // 32))
-    stream = b"".join(_prf(key.cipher, nonce + block.to_bytes(4, "big")) for block in blocks)
-    return bytes(a ^ b for a, b in zip(text, stream, strict=False))
-
-
-def _tag(key: _Key, nonce: bytes, hidden: bytes, owner: str) -> bytes:
-    name = owner.encode()
-    return _prf(key.mac, len(name).to_bytes(8, "big") + name + nonce + hidden)

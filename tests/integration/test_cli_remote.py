@@ -70,7 +70,10 @@ async def test_an_option_counts_more_than_the_variable(service, tmp_path):
     env = {"FLASHGUARD_ADMIN_KEY": ADMIN_KEY, "FLASHGUARD_URL": "http://127.0.0.1:1"}
     assert (await run_cli("sale", "list", "--url", service.url, cwd=tmp_path, **env)).code == 0
     other = await run_cli("sale", "list", "--data-dir", str(tmp_path), cwd=tmp_path, **env)
-    assert "No FlashGuard runs on" in other.err
+    assert f"No FlashGuard runs on {tmp_path}." in other.err
+    del env["FLASHGUARD_URL"]
+    here = await run_cli("sale", "list", cwd=tmp_path, **env)
+    assert f"No FlashGuard runs on {tmp_path / '.flashguard'}." in here.err
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,6 @@ def _address(settings: Settings, data_dir: Path | None) -> str:
     if data_dir is None and separate:
         return settings.api_url
     raise ConfigurationError(
-        f"No FlashGuard runs on {directory}. Start one with `flashguard up`, or give the address of a "
-        "running one with --url or FLASHGUARD_URL."
+        f"No FlashGuard runs on {directory.absolute()}. Start one with `flashguard up`, go to the folder in "
+        "which one runs, or give its address with --url or FLASHGUARD_URL."
     )

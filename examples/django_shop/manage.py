@@ -4,7 +4,7 @@
 
 docs/how-to/django-shop.md explains it. The environment may name another FlashGuard (FLASHGUARD_URL,
 SHOP_KEY), another sale (SHOP_SALE), a shadow sale (SHOP_SHADOW), the shop's database file
-(SHOP_DATABASE) and a payment provider (SHOP_PAYMENT_URL).
+(SHOP_DATABASE), the shop's own payment provider (SHOP_PAYMENT_URL) or one of FlashGuard's (SHOP_PROVIDER).
 """
 
 import os

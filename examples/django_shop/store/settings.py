@@ -48,6 +48,10 @@ DATABASES = {
     }
 }
 
+SHOP_PROVIDER = os.environ.get(
+    "SHOP_PROVIDER"
+)  # a payment provider of FlashGuard; None: the shop has its own
+
 FLASHGUARD = {
     "URL": os.environ.get("FLASHGUARD_URL", "http://127.0.0.1:8000"),
     "KEY": os.environ.get("SHOP_KEY"),

@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,6 +15,7 @@ from flashguard.contrib.django.shop import confirm_on_commit, customer_of, reser
 
 from .models import Order
 from .payment import take_payment
+from .provider import note_if_paid
 
 
 @require_GET
@@ -61,4 +63,6 @@ def pay(request: HttpRequest, number: int) -> HttpResponse:
 @require_GET
 def show(request: HttpRequest, number: int) -> HttpResponse:
     order = get_object_or_404(Order, pk=number, customer=customer_of(request))
+    if settings.SHOP_PROVIDER and order.state == "held":
+        note_if_paid(order)
     return render(request, "store/order.html", {"order": order})

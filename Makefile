@@ -82,12 +82,12 @@ DJANGOS := .venv/django
 NEWER_PYTHON = $(firstword $(foreach each,python3.14 python3.13 python3.12,$(shell command -v $(each) 2>/dev/null)))
 
 django: $(DEV) ## Test the app for Django on its long-term release and on the current one, which needs Python 3.12: NEWER_PYTHON=…
-	$(BIN)/pytest -q tests/integration/test_django.py
+	$(BIN)/pytest -q tests/integration/test_django.py tests/integration/test_django_payments.py
 	@test -n "$(NEWER_PYTHON)" || { echo "Django 6 needs Python 3.12 or newer: make django NEWER_PYTHON=/path/to/python3.12"; exit 1; }
 	$(NEWER_PYTHON) -m venv $(DJANGOS)
 	$(DJANGOS)/bin/pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements/dev.txt
 	$(DJANGOS)/bin/pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e .
-	DJANGO_PYTHON=$(DJANGOS)/bin/python $(BIN)/pytest -q tests/integration/test_django.py
+	DJANGO_PYTHON=$(DJANGOS)/bin/python $(BIN)/pytest -q tests/integration/test_django.py tests/integration/test_django_payments.py
 
 audit-dependencies: $(BIN)/pip ## Look for known vulnerabilities in what is pinned; MUST=1: fail where it can't be asked
 	$(BIN)/python scripts/audit_dependencies.py $(if $(MUST),--must)

@@ -117,6 +117,10 @@ async def test_the_shop_sells_and_its_admin_shows_it(
     await service.admin("POST", f"/v1/sales/{sale}/items/unit/restock", {"delta": 1, "reason": "more"})
     past = (await service.buy(sale, "eve")).ok(201)
     assert f"no paid hold: {past['id']}" in (await shop.manage("flashguard_sales", "--compare")).stdout
+    assert (
+        "See KEY of settings.FLASHGUARD"
+        in (await shop.manage("flashguard_sales", "--compare", SHOP_KEY="x")).stderr
+    )
     assert (await shop.manage("makemigrations", "--check", "--dry-run")).returncode == 0
 
 

@@ -10,6 +10,7 @@ from flashguard.client import ClientError
 from flashguard.contrib.django.conf import shop_settings
 from flashguard.contrib.django.connection import client
 from flashguard.contrib.django.models import PaidHold
+from flashguard.errors import Code
 
 CHUNK: Final = 500
 """Ids that one query asks for."""
@@ -30,7 +31,10 @@ class Command(BaseCommand):
                 if options["compare"]:
                     self._compare(id_)
         except ClientError as error:
-            raise CommandError(str(error)) from error
+            unknown = getattr(error, "code", None) == Code.UNAUTHENTICATED
+            raise CommandError(
+                f"{error} See KEY of settings.FLASHGUARD." if unknown else str(error)
+            ) from error
 
     def _show(self, id_: str) -> None:
         sale = client().sale(id_)

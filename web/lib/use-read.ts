@@ -67,12 +67,14 @@ export function usePages<T>(
   read: (cursor: string | undefined, signal: AbortSignal) => Promise<Answer<Page<T>>>,
   every_ms: number | null = null,
 ): Pages<T> {
-  const [tail, setTail] = useState<{ head: Page<T>; rows: T[]; next: string | null } | null>(null);
+  const [tail, setTail] = useState<{ name: string; head: Page<T>; rows: T[]; next: string | null } | null>(null);
   const [failed, setFailed] = useState("");
   const reading = useRef(false);
   const [paged, setPaged] = useState("");
   const first = useRead(name, (signal) => read(undefined, signal), paged === name ? null : every_ms);
-  const more = tail?.head === first.data ? tail : null;
+  const more = tail?.name === name ? tail : null;
+  // The first page stays as it was when older ones were read: a newer one has other rows at its end.
+  const head = more ? more.head : first.data;
   const next = more ? more.next : (first.data?.next_cursor ?? null);
 
   async function older(head: Page<T>, cursor: string) {
@@ -85,13 +87,17 @@ export function usePages<T>(
     const page = answer?.data;
     if (!page) return;
     const before = more?.rows ?? [];
-    setTail({ head, rows: [...before, ...page.data], next: page.next_cursor });
+    setTail({ name, head, rows: [...before, ...page.data], next: page.next_cursor });
   }
   return {
-    rows: first.data && [...first.data.data, ...(more?.rows ?? [])],
-    older: first.data && next ? () => void older(first.data!, next) : null,
+    rows: head && [...head.data, ...(more?.rows ?? [])],
+    older: head && next ? () => void older(head, next) : null,
     error: first.error || failed,
     code: first.code,
-    again: first.again,
+    again: () => {
+      setTail(null);
+      setPaged("");
+      first.again();
+    },
   };
 }

@@ -177,7 +177,8 @@ async def test_an_end_that_has_passed_is_refused_and_closes_nothing(service: Ser
             "POST", f"/v1/imports{query}", headers=headers, data=json.dumps([body]).encode()
         )
         [error] = imported.problem(422, "invalid-request")["errors"]
-        assert error == {"where": "sales[0]: ends_at", "what": "must be in the future"}
+        assert error["where"] == "sales[0]: ends_at"
+        assert error["what"].startswith("must be in the future")
 
 
 async def test_a_draft_whose_end_has_passed_is_not_opened_until_that_is_changed(service: Service):

@@ -92,10 +92,10 @@ async def import_file(
     )
     unfit = [(sale, guard.shop.unfit(new_sale(sale.body))) for sale in sales if sale.body is not None]
     if any(why for _, why in unfit):
-        return _wrong(InvalidFile((sale.where, why.detail) for sale, why in unfit if why))
+        return _wrong(InvalidFile(_place(sale, why) for sale, why in unfit if why))
     done = await import_sales(guard.ledger, guard.shop, _named(sales), key=key, dry_run=dry_run)
     if done.refused:
-        return _wrong(InvalidFile((sales[at].where, why.detail) for at, why in done.refused))
+        return _wrong(InvalidFile(_place(sales[at], why) for at, why in done.refused))
     if done.mismatch:
         return problem(Refused(code=Code.IDEMPOTENCY_MISMATCH))
     if done.taken:
@@ -112,6 +112,13 @@ def _named(sales: list[SaleInFile]) -> list[tuple[SaleId, Any]]:
     return [
         (SaleId(s.body.id), new_sale(s.body)) for s in sales if s.body is not None and s.body.id is not None
     ]
+
+
+def _place(sale: SaleInFile, why: Refused) -> tuple[str, str]:
+    """Return where a sale of a file is wrong, with the field that the refusal names first, and what is."""
+    detail = why.detail or ""
+    field, colon, what = detail.partition(": ")
+    return (f"{sale.where}: {field}", what) if colon and field.isidentifier() else (sale.where, detail)
 
 
 def _wrong(error: InvalidFile) -> Response:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator
+from itertools import groupby
 
 import aiohttp
 import pytest
@@ -68,7 +69,7 @@ SLOW_FILES = (
     "test_payments_survive.py", "test_durability.py", "test_ledger_refuses.py", "test_junk.py",
     "test_lambda_recorder.py", "test_spread_survives.py", "test_stop.py", "test_cli.py", "test_doc_pages.py",
     "test_room_spread_survives.py", "test_slots_move.py", "test_packages.py", "test_doctor_on_copies.py",
-    "test_facts.py", "test_descriptors.py",
+    "test_facts.py", "test_descriptors.py", "test_simulation.py", "test_mixed_payments.py", "test_targets.py",
 )  # fmt: skip
 """Begun first, the longest first, so that no worker is left alone with one of them at the end."""
 
@@ -76,6 +77,18 @@ SLOW_FILES = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {name: number for number, name in enumerate(SLOW_FILES)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+    first = sum(item.path.name in rank for item in items)
+    items[first:] = _spread_out(items[first:])
+
+
+def _spread_out(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests with the browser's files among the others: a browser needs a core, most tests wait."""
+    files = [list(group) for _, group in groupby(items, key=lambda item: item.path)]
+    browsers = [file for file in files if file[0].path.parent.name == "web"]
+    others = [file for file in files if file[0].path.parent.name != "web"]
+    places = [((n + 0.5) / len(browsers), file) for n, file in enumerate(browsers)]
+    places += [(n / len(others), file) for n, file in enumerate(others)]
+    return [item for _, file in sorted(places, key=lambda each: each[0]) for item in file]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

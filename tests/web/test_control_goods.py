@@ -45,7 +45,7 @@ async def test_a_draft_with_pools_keeps_them_when_its_name_is_saved(visit: Visit
     sale = await dinner_show(service, opened=False)
     visitor = await admin(visit, f"/control/?id={sale}")
     form = visitor.page.locator("section").filter(has=visitor.button("Save draft"))
-    await form.get_by_label("Sale").fill("The other dinner")
+    await form.get_by_role("textbox", name="Sale", exact=True).fill("The other dinner")
     await visitor.button("Save draft").click()
     await visitor.sees("The draft is saved.")
     saved = (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()

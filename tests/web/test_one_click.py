@@ -58,7 +58,7 @@ async def test_a_double_click_on_restock_adds_once(visit: Visit, service: Servic
 async def test_a_double_click_on_create_makes_one_sale(visit: Visit, service: Service):
     visitor = await admin(visit)
     name, form = unique("Once"), create_form(visitor.page)
-    await form.get_by_label("Sale").fill(name)
+    await form.get_by_role("textbox", name="Sale", exact=True).fill(name)
     sent = posts(visitor)
     await hurried(form.get_by_role("button", name="Create as draft"), form.get_by_text("Created the draft"))
     assert paths(sent) == ["/v1/sales"]
@@ -124,7 +124,7 @@ async def test_a_double_click_on_buy_takes_one_unit_and_neither_confirms_nor_giv
 async def test_a_held_down_enter_key_creates_one_sale(visit: Visit, service: Service):
     visitor = await admin(visit)
     name, form = unique("Held"), create_form(visitor.page)
-    await form.get_by_label("Sale").fill(name)
+    await form.get_by_role("textbox", name="Sale", exact=True).fill(name)
     sent = posts(visitor)
     for _ in range(40):  # without a keyup between them, as a keyboard repeats
         await visitor.page.keyboard.down("Enter")
@@ -200,11 +200,11 @@ async def test_a_sale_whose_creation_was_not_answered_is_made_once(visit: Visit,
     visitor = await admin(visit)
     await lost_once(visitor, "**/v1/sales")
     name, form = unique("Lost"), create_form(visitor.page)
-    await form.get_by_label("Sale").fill(name)
+    await form.get_by_role("textbox", name="Sale", exact=True).fill(name)
     sent = posts(visitor)
     await form.get_by_role("button", name="Create as draft").click()
     await visitor.sees("FlashGuard did not answer, so the result is unknown.")
-    await expect(form.get_by_label("Sale")).to_have_value(name)
+    await expect(form.get_by_role("textbox", name="Sale", exact=True)).to_have_value(name)
     await visitor.button("Try again").click()
     await visitor.page.wait_for_url("**/control/?id=*")
     assert len(set(keys(sent))) == 1

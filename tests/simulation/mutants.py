@@ -1,5 +1,6 @@
 """Seeded bugs in the simulation: `python -m tests.simulation.mutants` puts one after another into a copy of
-the code, and runs seeds until one breaks a promise. docs/explanation/simulated-bugs.json has the results.
+the code, and runs seeds until one breaks a promise; `--guards` removes one guard after another instead.
+docs/explanation/simulated-bugs.json and removed-guards.json have the results.
 """
 
 import argparse
@@ -11,29 +12,98 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tests.campaign.mutations import MUTATIONS, ROOT, Mutation, copy_with
+from tests.simulation.guards import GUARDS
 from tests.simulation.more_mutations import MORE
 
-RESULTS: Final = ROOT / "docs/explanation/simulated-bugs.json"
 PAGE: Final = ROOT / "docs/explanation/simulation.md"
-HEADING: Final = "## Seeded bugs"
-HEAD: Final = """
+SEEDS_MOST: Final = 400
+JOBS: Final = 2
+"""How many bugs are tried at once, each with servers of its own."""
+Found = dict[str, Any]
+
+
+BUGS_HEAD: Final = """
 `python -m tests.simulation.mutants` puts one bug after another into a copy of the code and runs seeds from 1
 on, until a promise is broken. The bugs are those of [the campaign](mutations.md), ten in newer code, and two
-that only chance had found before. `simulated-bugs.json` beside this page has the results. They
-were taken beside much other work on the same two cores (load 11 to 16), with 30 to 200 s for each bug, while
-checks were still added: one that was not found may need more seeds, or lie outside of what is simulated.
+that only chance had found before. `simulated-bugs.json` beside this page has the results.
 
 | bug | seeds | after s | what showed it |
 |---|--:|--:|---|
 """
-SEEDS_MOST: Final = 400
+GUARDS_HEAD: Final = """
+A guard is a single condition that keeps a promise. These 25 were chosen from the code and from the
+[promises](guarantees.md), before the simulation was run without any of them. What was not found says why.
+`python -m tests.simulation.mutants --guards` removes one after another; `removed-guards.json` beside this
+page has the results.
+
+| without the guard | promise | seeds | after s | what showed it, or why it was not found |
+|---|---|--:|--:|---|
+"""
 
 
-def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> dict[str, Any]:
+class Table(NamedTuple):
+    """A section of the page, and what it has the results of."""
+
+    heading: str
+    results: Path
+    mutations: Sequence[Mutation]
+    head: str
+    row: Callable[[str, Found | None], str]
+    """Returns the row of one mutation, by its name and its result; None: not tried yet."""
+
+    def kept(self) -> dict[str, Found]:
+        """Return the results, by name, in the order of the mutations."""
+        found = json.loads(self.results.read_text()) if self.results.exists() else []
+        by_name = {each["bug"]: each for each in found}
+        return {each.name: by_name[each.name] for each in self.mutations if each.name in by_name}
+
+    def section(self) -> str:
+        """Return the section, below its heading."""
+        kept = self.kept()
+        return self.head + "".join(self.row(each.name, kept.get(each.name)) for each in self.mutations)
+
+
+def _cells(found: Found) -> str:
+    seeds = found["seeds"] if found["found"] else f"{found['seeds']}, not found"
+    return f"{seeds} | {found['seconds']}"
+
+
+def _what(found: Found) -> str:
+    return str(found["what"]).replace("|", "\\|").replace("<", "&lt;") or "-"
+
+
+def _bug_row(name: str, found: Found | None) -> str:
+    return (
+        f"| {name} | {_cells(found)} | {_what(found)} |\n" if found else f"| {name} | not tried yet | | |\n"
+    )
+
+
+def _guard_row(name: str, found: Found | None) -> str:
+    [guard] = [each for each in GUARDS if each.name == name]
+    if found is None:
+        return f"| {name} | {guard.promise} | not tried yet | | |\n"
+    what = _what(found) if found["found"] else guard.unseen
+    return f"| {name} | {guard.promise} | {_cells(found)} | {what} |\n"
+
+
+BUGS: Final = Table(
+    "## Seeded bugs", ROOT / "docs/explanation/simulated-bugs.json", [*MUTATIONS, *MORE],
+    BUGS_HEAD, _bug_row,
+)  # fmt: skip
+REMOVALS: Final = Table(
+    "## Removed guards", ROOT / "docs/explanation/removed-guards.json", [each.removal for each in GUARDS],
+    GUARDS_HEAD, _guard_row,
+)  # fmt: skip
+TABLES: Final = (BUGS, REMOVALS)
+
+
+def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> Found:
     """Return how many seeds and seconds it took to find a bug, and what it broke."""
     folder = Path(tempfile.mkdtemp(prefix="fg-mutant-", dir="/tmp"))
     folder.chmod(0o755)
@@ -48,7 +118,8 @@ def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> dict[str, 
     ran = len(re.findall(r"^ +\d+ [0-9a-f]{16} ", done.stdout, re.MULTILINE))
     broken = re.findall(r"^    VIOLATED (.*)$", done.stdout, re.MULTILINE)
     if not ran:
-        raise RuntimeError(f"{mutation.name}: nothing ran: {done.stdout[-500:]} {done.stderr[-1500:]}")
+        why = f"nothing ran: {done.stdout[-500:]} {done.stderr[-1500:]}"
+        return {"bug": mutation.name, "found": False, "seeds": 0, "seconds": 0, "what": why}
     return {
         "bug": mutation.name, "found": bool(broken), "seeds": ran,
         "seconds": round(time.monotonic() - started),
@@ -56,47 +127,45 @@ def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> dict[str, 
     }  # fmt: skip
 
 
-def section(results: list[dict[str, Any]]) -> str:
-    """Return the page's section about these results, below its heading."""
-    rows = []
-    untried = [each.name for each in [*MUTATIONS, *MORE] if each.name not in {one["bug"] for one in results}]
-    for each in results:
-        seeds = each["seeds"] if each["found"] else f"{each['seeds']}, not found"
-        what = each["what"].replace("|", "\\|").replace("<", "&lt;") or "-"
-        rows.append(f"| {each['bug']} | {seeds} | {each['seconds']} | {what} |\n")
-    rows += [f"| {name} | not tried yet | | |\n" for name in untried]
-    return HEAD + "".join(rows)
-
-
-def write_page(results: list[dict[str, Any]]) -> None:
-    """Replace the page's section, which is its last one."""
-    before, heading, _ = PAGE.read_text().partition(f"{HEADING}\n")
-    PAGE.write_text(before + heading + section(results))
+def write_page() -> None:
+    """Replace the sections of the page that have results."""
+    text = PAGE.read_text()
+    for table in TABLES:
+        before, heading, rest = text.partition(f"{table.heading}\n")
+        after = re.search("^## ", rest, re.MULTILINE)
+        text = before + heading + table.section() + (f"\n{rest[after.start() :]}" if after else "")
+    PAGE.write_text(text)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--guards", action="store_true", help="remove guards, in place of the bugs")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=SEEDS_MOST, help="the most seeds for one bug")
     parser.add_argument("--seconds", type=int, default=600, help="the most seconds for one bug")
     parser.add_argument("--only", nargs="*", help="words of the names of the bugs to try")
-    parser.add_argument("--into", type=Path, default=RESULTS, help="the file that keeps the results")
     parser.add_argument("--page", action="store_true", help="only write the results into the page")
     given = parser.parse_args()
-    if given.page:
-        write_page(json.loads(RESULTS.read_text()))
-        return 0
-    kept = {each["bug"]: each for each in json.loads(given.into.read_text())} if given.into.exists() else {}
-    missed = 0
-    for mutation in [*MUTATIONS, *MORE]:
-        if given.only and not any(word in mutation.name for word in given.only):
-            continue
-        result = find(mutation, given.seed, given.seeds, given.seconds)
-        missed += not result["found"]
-        print(json.dumps(result), flush=True)
-        kept[mutation.name] = result
-        ordered = [kept[each.name] for each in [*MUTATIONS, *MORE] if each.name in kept]
-        given.into.write_text(json.dumps(ordered, indent=1) + "\n")
+    table = REMOVALS if given.guards else BUGS
+    missed, kept = 0, table.kept()
+
+    def is_wanted(name: str) -> bool:
+        return not given.page and (not given.only or any(word in name for word in given.only))
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        tries = [
+            pool.submit(find, each, given.seed, given.seeds, given.seconds)
+            for each in table.mutations
+            if is_wanted(each.name)
+        ]
+        for each in as_completed(tries):
+            result = each.result()
+            missed += not result["found"]
+            print(json.dumps(result), flush=True)
+            kept[result["bug"]] = result
+            ordered = [kept[each.name] for each in table.mutations if each.name in kept]
+            table.results.write_text(json.dumps(ordered, indent=1) + "\n")
+    write_page()
     return 1 if missed else 0
 
 

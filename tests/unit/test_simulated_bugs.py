@@ -1,20 +1,20 @@
-"""The page about the simulation has the results of the seeded bugs, and each of them can be put."""
-
-import json
+"""The page about the simulation has the results of the seeded bugs and of the removed guards, and each of
+them can be put."""
 
 import pytest
 
 from tests.campaign.mutations import MUTATIONS, ROOT, Mutation
+from tests.simulation.guards import GUARDS, Guard
 from tests.simulation.more_mutations import BY_CHANCE, MORE, NEW
-from tests.simulation.mutants import HEADING, PAGE, RESULTS, section
+from tests.simulation.mutants import PAGE, TABLES, Table
 
 
-def test_the_page_has_the_last_results() -> None:
-    results = json.loads(RESULTS.read_text())
-    rows = section(results).splitlines()
-    written = set(PAGE.read_text().partition(f"{HEADING}\n")[2].splitlines())
-    assert [row for row in rows if row not in written and "not tried yet" not in row] == []
-    assert {each["bug"] for each in results} <= {mutation.name for mutation in [*MUTATIONS, *MORE]}
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.heading)
+def test_the_page_has_the_last_results(table: Table) -> None:
+    written = set(PAGE.read_text().partition(f"{table.heading}\n")[2].splitlines())
+    assert [
+        row for row in table.section().splitlines() if row not in written and "not tried yet" not in row
+    ] == []
 
 
 def test_ten_bugs_are_new_and_two_were_found_by_chance() -> None:
@@ -25,3 +25,18 @@ def test_ten_bugs_are_new_and_two_were_found_by_chance() -> None:
 def test_a_seeded_bug_can_be_put(mutation: Mutation) -> None:
     for name, old, _ in mutation.edits:
         assert old in (ROOT / "src/flashguard" / name).read_text(), name
+
+
+def test_there_are_25_guards() -> None:
+    assert len({guard.name for guard in GUARDS}) == 25
+
+
+@pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
+def test_a_guard_can_be_removed(guard: Guard) -> None:
+    assert (ROOT / "src/flashguard" / guard.file).read_text().count(guard.old) == 1
+
+
+def test_a_guard_that_was_not_found_says_why() -> None:
+    [removals] = [table for table in TABLES if "guard" in table.heading]
+    found = {each["bug"]: each["found"] for each in removals.kept().values()}
+    assert [guard.name for guard in GUARDS if not found.get(guard.name, True) and not guard.unseen] == []

@@ -14,6 +14,7 @@ from flashguard.errors import PROBLEMS
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Granted, Line, Refused, Reservation, SaleId, Sku
+from flashguard.waiting.waiting_list import WaitingEntry
 from tests.campaign.buyers import Clients, located
 from tests.campaign.history import UNANSWERED, Ask, History, Told
 from tests.campaign.plan import Plan
@@ -91,6 +92,9 @@ class SimulatedClients(Clients):
         if isinstance(outcome, Granted):
             seen = _seen(outcome.reservation)
             return outcome.reservation.status, 200, seen, outcome.replayed
+        entry = outcome[0] if isinstance(outcome, tuple) else outcome
+        if isinstance(entry, WaitingEntry):
+            return entry.status, 200, {"id": entry.id}, False
         return "restocked", 200, {}, outcome[1]
 
     async def _work(self, guard: FlashGuard, ask: Ask) -> Any:
@@ -115,6 +119,16 @@ class SimulatedClients(Clients):
                 return await guard.orders.cancel(
                     ask.about, restock=True, reason="campaign", items=lines, key=ask.key
                 )
+            case "join":
+                identities = {"card": ask.card} if ask.card else None
+                [line] = lines
+                return await guard.waiting.join(
+                    sale, ask.customer, line.sku, line.quantity, key=ask.key, identities=identities
+                )
+            case "see":
+                return await guard.waiting.see(ask.about)
+            case "leave":
+                return await guard.waiting.leave(ask.about)
             case "restock":
                 [line] = lines
                 return await guard.shop.restock(

@@ -1,7 +1,9 @@
 """A second sale of every run, on which everything else is done that a shop and its buyers can do.
 
 No sequential sale explains it, since so much changes. What must hold: the ledger has each order that was
-answered, units are where they belong, memory and ledger agree in the end, and no request fails.
+answered, units are where they belong, memory and ledger agree in the end, and no request fails. A key leads
+to one basket and to one end of a hold. Nothing is ever sold of a third sale: its waiting room admits no
+buyer.
 """
 
 import asyncio
@@ -9,12 +11,13 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Final
 
 from flashguard import FlashGuard
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.model import Granted, Item, Line, Refused, SaleId, Sku
+from flashguard.model import Granted, Item, Line, Refused, RoomMode, SaleId, Sku, WaitingRoom
 from flashguard.model.names import MinorUnits
 from flashguard.model.rules import Rules
 from flashguard.shop.new_sale import NewSale
@@ -22,6 +25,7 @@ from tests.campaign.checker import Violation
 from tests.simulation.processes import Api, NoAnswer, ServerError
 
 CROWD: Final = SaleId("crowd")
+DOOR: Final = SaleId("door")
 PRICE: Final = MinorUnits(100)
 SKUS: Final = (Sku("a"), Sku("b"))
 PAUSE_SECONDS: Final = 0.15
@@ -48,17 +52,31 @@ def crowd_sale(rng: random.Random) -> NewSale:
     )  # fmt: skip
 
 
+def door_sale() -> NewSale:
+    """Return the sale whose waiting room admits no buyer, because none takes a ticket."""
+    item = Item(sku=SKUS[0], name="a", price_minor=PRICE, currency="EUR", stock=5)
+    room = WaitingRoom(mode=RoomMode.FIFO)
+    return NewSale(name="Door", id=DOOR, hold_seconds=1, items=(item,), waiting_room=room)
+
+
 class Crowd:
     """The buyers and the shop of that sale.
 
     Parameters:
         promised: called with a reservation's id and `confirmed` or `released` when that was answered.
+        forgets: returns whether memory or the ledger may have lost its newest entries.
     """
 
     def __init__(
-        self, apis: list[Api], rng: random.Random, *, size: int, promised: Callable[[str, str], None]
+        self,
+        apis: list[Api],
+        rng: random.Random,
+        *,
+        size: int,
+        promised: Callable[[str, str], None],
+        forgets: Callable[[], bool],
     ) -> None:
-        self._apis, self._rng, self._size, self._promised = apis, rng, size, promised
+        self._apis, self._rng, self._size, self._promised, self._forgets = apis, rng, size, promised, forgets
         self.sale = crowd_sale(rng)
         self.limit = self.sale.limit_per_customer if rng.random() < 0.5 else None
         """The limit, where it never changes."""
@@ -70,6 +88,10 @@ class Crowd:
         self._holds: list[tuple[str, str | None]] = []
         self._entries: list[str] = []
         self._keys: list[str] = ["key-0"]
+        self._asked: dict[str, tuple[Any, ...]] = {}
+        """What was first granted under each id."""
+        self._ends: dict[tuple[str, str], datetime | None] = {}
+        """The end of each hold that a key has extended."""
 
     async def run(self) -> None:
         """Do one thing after another until `closing`."""
@@ -95,6 +117,54 @@ class Crowd:
             if is_order and isinstance(outcome, Refused) and outcome.code in NO_ORDER:
                 self.violations.append(Violation("two outcomes", f"{order} was confirmed, now {outcome}"))
             return outcome
+
+        return work
+
+    def _sell(self, verb: str, customer: str, lines: list[Line], key: str) -> Work:
+        """Hold or buy: a key that was used for another basket, or another verb, is refused."""
+        asked = (verb, customer, *((line.sku, line.quantity) for line in lines))
+
+        async def work(guard: FlashGuard) -> Any:
+            sell = guard.buy if verb == "buy" else guard.reserve
+            outcome = await sell(CROWD, customer, lines, key=key)
+            if isinstance(outcome, Granted):
+                id_ = outcome.reservation.id
+                was_order = id_ in self.orders
+                first = self._asked.setdefault(id_, asked)
+                if first != asked and (not self._forgets() or (was_order and verb == "buy")):
+                    what = f"{key} got {id_} for {asked}, first for {first}"
+                    self.violations.append(Violation("two outcomes", what))
+            return outcome
+
+        return work
+
+    def _extend(self, hold: str, key: str) -> Work:
+        """Extend a hold, or do so again: a key that has extended it changes its end no more."""
+        if self._ends and self._rng.random() < 0.6:
+            hold, key = self._rng.choice(list(self._ends)[-4:])
+
+        async def work(guard: FlashGuard) -> Any:
+            outcome = await guard.extend(hold, key=key)
+            if isinstance(outcome, Granted):
+                end = outcome.reservation.expires_at
+                first = self._ends.setdefault((hold, key), end)
+                if first != end and not self._forgets():
+                    what = f"{key} extended {hold} to {first}, then to {end}"
+                    self.violations.append(Violation("two outcomes", what))
+            return outcome
+
+        return work
+
+    def _past_the_room(self, customer: str) -> Work:
+        """Hold or buy without an admission, or with one that is over."""
+        verb, until = self._rng.choice(["hold", "buy"]), self._rng.choice([0, 1])
+
+        async def work(guard: FlashGuard) -> Any:
+            sell = guard.buy if verb == "buy" else guard.reserve
+            outcome = await sell(DOOR, customer, [Line(sku=SKUS[0], quantity=1)], admitted_until=until)
+            if isinstance(outcome, Granted):
+                self.violations.append(Violation("past the room", f"{customer} was not admitted: {outcome}"))
+            return None
 
         return work
 
@@ -144,13 +214,14 @@ class Crowd:
         entry = rng.choice(self._entries) if self._entries else f"{CROWD}.{'0' * 24}"
         shown = receipt if rng.random() < 0.5 else None
         return [
-            lambda: lambda guard: guard.reserve(CROWD, customer, lines, key=key),
-            lambda: lambda guard: guard.reserve(CROWD, customer, lines, key=key),
-            lambda: lambda guard: guard.buy(CROWD, customer, lines, key=key),
+            lambda: self._sell("hold", customer, lines, key),
+            lambda: self._sell("hold", customer, lines, key),
+            lambda: self._sell("buy", customer, lines, key),
+            lambda: self._past_the_room(customer),
             lambda: lambda guard: guard.confirm(hold, receipt=shown),
             lambda: lambda guard: guard.confirm(hold, receipt=receipt),
             lambda: lambda guard: guard.release(hold),
-            lambda: lambda guard: guard.extend(hold, key=key),
+            lambda: self._extend(hold, key),
             lambda: lambda guard: guard.amend(hold, lines, key=key),
             lambda: lambda guard: guard.transfer(hold, customer, key=key),
             lambda: lambda guard: guard.reservation(hold),

@@ -181,8 +181,41 @@ async def ledger_falls_back(shop: "Shop", rng: random.Random) -> None:
     shop.postgres.is_down = False
 
 
-FORGETTING: Final = frozenset((flush_memory, older_memory, older_memory_unseen, stale_replica))
+async def fall_back_quietly(shop: "Shop") -> None:
+    """The same once nothing is sold: only a comparison with the ledger notices it. The copy is there."""
+    await asyncio.sleep(4.0)
+    shop.world.note("postgres", "the standby is promoted, and nothing is sold")
+    shop.invariants.ledger_went_back = True
+    shop.postgres.cut_all("failover")
+    shop.servers.copies.restore("older")
+    await asyncio.sleep(8.0)
+
+
+async def delete_key(shop: "Shop", rng: random.Random) -> None:
+    """A key of memory is deleted or evicted."""
+    server = shop.primary
+    found = sorted([*server.ask("KEYS", "fg:*:reservations:*"), *server.ask("KEYS", "fg:*:deadlines:*")])
+    if found:
+        server.ask("DEL", rng.choice(found))
+
+
+async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
+    """Memory is lost, and a recorder gets no processor while one rebuilds it; another one takes over."""
+    await flush_memory(shop, rng)
+    for _ in range(400):
+        await asyncio.sleep(0.005)
+        partitions = shop.primary.ask("KEYS", "fg:*:partition")
+        if any(shop.primary.ask("HGET", each, "builder") for each in partitions):
+            break
+    await asyncio.sleep(rng.uniform(0.0, 0.02))
+    rng.choice(shop.recorders).pause(rng.uniform(2.2, 6.0))
+
+
+FORGETTING: Final = frozenset(
+    (flush_memory, older_memory, older_memory_unseen, stale_replica, delete_key, rebuild_stops)
+)
 """Memory may lose its newest entries."""
+LEDGER_KIND: Final = "the ledger falls back"
 KINDS: Final[dict[str, list[Fault]]] = {
     "nothing is forgotten": [
         kill_api, kill_api, kill_recorder, kill_recorder, kill_recorders, stop_process, stop_process,
@@ -191,10 +224,11 @@ KINDS: Final[dict[str, list[Fault]]] = {
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
-        older_memory_unseen, kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
+        older_memory_unseen, delete_key, rebuild_stops, rebuild_stops,
+        kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
         hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey,
     ],
-    "the ledger falls back": [
+    LEDGER_KIND: [
         ledger_falls_back, ledger_falls_back, kill_api, kill_recorder, stop_process, cut_valkey,
         restart_valkey, deaf, stall_links, cut_postgres, kill_recorders,
     ],

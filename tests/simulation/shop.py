@@ -22,26 +22,26 @@ from tests.campaign.goods import new_history
 from tests.campaign.history import History, Ledger
 from tests.campaign.linearize import Verdict
 from tests.campaign.operations import decide, failures
-from tests.campaign.plan import Plan
-from tests.campaign.plan import plan as campaign_plan
 from tests.campaign.reading import short_ids
 from tests.simulation.buyers import SimulatedClients
-from tests.simulation.crowd import CROWD, Crowd
-from tests.simulation.faults import FORGETTING, KINDS, Fault
+from tests.simulation.crowd import CROWD, Crowd, door_sale
+from tests.simulation.faults import FORGETTING, KINDS, LEDGER_KIND, Fault, fall_back_quietly
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
 from tests.simulation.postgres import Postgres
 from tests.simulation.processes import Api, NoAnswer, Process, RecorderProcess, ServerError
-from tests.simulation.sales import new_sale
-from tests.simulation.servers import PARTITIONS, SECRET, Servers
+from tests.simulation.sales import new_sale, plan_of
+from tests.simulation.servers import SECRET, Servers
 from tests.simulation.state import counters_in_memory, read_ledger
 from tests.simulation.valkey import Valkey
-from tests.simulation.virtual import Virtual, real_seconds
+from tests.simulation.virtual import START_SECONDS, Virtual, real_seconds
 from tests.simulation.world import Stuck, World
 
 READY_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 60.0
 WATCH_SECONDS: Final = 0.2
+WAKES_SECONDS: Final = 4.0
+"""With a waiting list nothing must be held for so long: an entry may sleep, or have units set aside."""
 STEPS_OF_SEARCH: Final = 30_000
 REPLAYS_MOST: Final = 20
 VALKEY: Final = "/simulation/valkey.sock"
@@ -115,9 +115,13 @@ class Shop:
             for n in range(recorders)
         ]
         self.kind = rng.choice([*KINDS, "nothing is forgotten"])
-        self.plan = _plan(seed, rng)
+        self.plan = plan_of(seed, rng, forgets=self.kind == "memory forgets")
         self.history = new_history("sale", self.plan)
+        self.history.wall_offset = START_SECONDS
         self.faults = [rng.choice(KINDS[self.kind]) for _ in range(rng.choice([0, 1, 2, 2, 3, 4, 5]))]
+        self.falls_back_last = (
+            self.kind == LEDGER_KIND and self.settings.journal_tail_seconds > 30 and rng.random() < 0.4
+        )
         self.memory_forgets = any(fault in FORGETTING for fault in self.faults)
         self.clients = SimulatedClients(
             self.plan, self.history, self.apis, random.Random(f"{seed} buyers"),
@@ -130,6 +134,7 @@ class Shop:
         self.crowd = Crowd(
             self.apis, random.Random(f"{seed} crowd"), size=rng.choice([0, 2, 4]),
             promised=lambda id_, word: self.invariants.promised(id_, word),
+            forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
         )  # fmt: skip
         self.undecided = 0
 
@@ -181,6 +186,7 @@ class Shop:
         await self._until_ready()
         await self._open(new_sale(self.plan, self.history))
         await self._open(self.crowd.sale)
+        await self._open(door_sale())
         shopping = asyncio.ensure_future(self.clients.shop())
         crowding = asyncio.ensure_future(self.crowd.run())
         watching = asyncio.ensure_future(self._watch())
@@ -192,9 +198,13 @@ class Shop:
         await self._heal()
         self.clients.loses = 0.0
         await asyncio.sleep(self.rng.uniform(0.0, 0.5))
+        if self.falls_back_last:
+            self.servers.copies.save("older")
         self.clients.closing = self.crowd.closing = True
         await shopping
         await crowding
+        if self.falls_back_last:
+            await fall_back_quietly(self)
         ledger = await self._quiet(self.history)
         self._judge(ledger)
         self._judge_crowd(await self._quiet(History(CROWD, None, {})))
@@ -261,11 +271,15 @@ class Shop:
     async def _quiet(self, history: History) -> Ledger:
         """Wait until every hold has ended and everything is recorded; then read the whole state."""
         deadline = self.world.now + QUIET_SECONDS
+        since: float | None = None
+        lasts = WAKES_SECONDS if history.waiting_list else 0.0
         while True:
             sale = await self._ask(lambda guard: guard.shop.sale(SaleId(history.sale)))
             memory = counters_in_memory(sale)
             ledger = read_ledger(self.servers.backends.own, history, memory)
-            if ledger.items == memory and not any(item.held for item in memory.values()):
+            is_quiet = ledger.items == memory and not any(item.held for item in memory.values())
+            since = (self.world.now if since is None else since) if is_quiet else None
+            if since is not None and self.world.now - since >= lasts:
                 break
             if self.world.now > deadline:
                 break
@@ -323,13 +337,3 @@ class Shop:
         if (after.rows, after.items, after.restocks) != (ledger.rows, ledger.items, ledger.restocks):
             changed = [*set(after.rows) ^ set(ledger.rows), *set(after.restocks) ^ set(ledger.restocks)]
             self.violations.append(Violation("doubled", f"requests that were repeated changed {changed}"))
-
-
-def _plan(seed: str, rng: random.Random) -> Plan:
-    plan = campaign_plan(seed, 0, "kill recorder")
-    spread = min(plan.spread, rng.choice([1, PARTITIONS]))
-    return msgspec.structs.replace(
-        plan, buyers=rng.randint(3, 8), customers=rng.randint(4, 30), stock=rng.randint(5, 80), spread=spread,
-        card_limit=plan.card_limit if spread == 1 else None,
-        waiting_list=None, max_held=None, cool_down_after=None,
-    )  # fmt: skip

@@ -192,7 +192,9 @@ class Crowd:
         return self._rng.choice(self._keys)
 
     def _hold(self) -> tuple[str, str | None]:
-        return self._rng.choice(self._holds[-8:]) if self._holds else (f"{CROWD}.{'0' * 24}", None)
+        """Return one of the newest holds and its receipt, or one that may have ended long ago."""
+        newest = self._holds[-self._rng.choice([8, 8, 80]) :]
+        return self._rng.choice(newest) if newest else (f"{CROWD}.{'0' * 24}", None)
 
     def _order(self) -> str:
         return self._rng.choice(sorted(self.orders)) if self.orders else self._hold()[0]
@@ -235,7 +237,7 @@ class Crowd:
     def _shops(self) -> list[Callable[[], Work]]:
         rng = self._rng
         order, lines, key, sku = self._order(), self._lines(), self._key(), rng.choice(SKUS)
-        restock, units, on_sale = rng.random() < 0.7, rng.choice([-2, 1, 1, 2, 4]), rng.random() < 0.8
+        restock, units, on_sale = rng.random() < 0.7, rng.choice([-4, -2, -2, 1, 2, 4]), rng.random() < 0.8
         verb, limit, price = (
             rng.choice(["open", "open", "pause"]),
             rng.choice([None, 3, 8]),

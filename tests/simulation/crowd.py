@@ -101,12 +101,25 @@ class Crowd:
         rng = self._rng
         while not self.closing:
             await asyncio.sleep(rng.random() * 2 * PAUSE_SECONDS)
-            if rng.random() < 0.15:
-                work = self._again(self._order())
+            if rng.random() < 0.1 and self.orders:
+                order = self._order()
+                await asyncio.gather(*(self._call(self._change(order)) for _ in range(2)))
+            elif rng.random() < 0.15:
+                await self._call(self._again(self._order()))
             else:
-                work = rng.choice(self._buyers if rng.random() < 0.8 else self._shops)()
-            with contextlib.suppress(NoAnswer, MemoryAway, LedgerAway, ServerError):
-                self._read(await rng.choice(self._apis).call(work))
+                await self._call(rng.choice(self._buyers if rng.random() < 0.8 else self._shops)())
+
+    async def _call(self, work: Work) -> None:
+        with contextlib.suppress(NoAnswer, MemoryAway, LedgerAway, ServerError):
+            self._read(await self._rng.choice(self._apis).call(work))
+
+    def _change(self, order: str) -> Work:
+        """Amend or cancel an order, or a part of it."""
+        lines, key, restock = self._lines(), self._key(), self._rng.random() < 0.7
+        if self._rng.random() < 0.4:
+            return lambda guard: guard.amend(order, lines, restock=restock, key=key)
+        items = self._rng.choice([None, lines])
+        return lambda guard: guard.orders.cancel(order, restock=restock, reason="crowd", items=items, key=key)
 
     def _again(self, order: str) -> Work:
         """Confirm an order once more: no answer may say that it has ended as a hold."""

@@ -5,12 +5,19 @@ from typing import TYPE_CHECKING, Final
 
 from tests.campaign.checker import Violation
 from tests.campaign.history import Told
+from tests.simulation.virtual import START_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.shop import Shop
 
 POSITIONS: Final = "SELECT partition, epoch, seq FROM flashguard.partitions ORDER BY 1"
 STATUS: Final = "SELECT status FROM flashguard.reservations WHERE sale_id = '{}' AND id = '{}'"
+EARLY: Final = """
+SELECT sale_id, id, flashguard.to_millis(ended_at) FROM flashguard.reservations
+WHERE status = 'expired' AND flashguard.to_millis(ended_at) > {} ORDER BY 1, 2 LIMIT 1
+"""
+CLOCKS_MS: Final = 250
+"""Between two servers of memory."""
 COMMITTED: Final = {"confirmed": ("confirmed", "cancelled"), "released": ("released",)}
 """What the ledger has, by the answer that promises it."""
 
@@ -25,7 +32,12 @@ class Invariants:
         """Whether the ledger has lost commits: it has them again once the journal's tail is recorded."""
 
     def check(self) -> None:
-        """Check that memory has promised no unit twice, and that no position has gone back."""
+        """Check that memory has promised no unit twice, that no hold has expired before its end, and that no
+        position has gone back."""
+        own, now_ms = self._shop.servers.backends.own, round((START_SECONDS + self._shop.world.now) * 1000)
+        for sale, id_, ends_ms in own.query(EARLY.format(now_ms + CLOCKS_MS)):
+            what = f"{sale}.{id_} has expired at {now_ms}, it was held until {ends_ms}"
+            self._note(Violation("lost hold", what))
         for what in self._oversold():
             self._note(Violation("oversold", what))
         for partition, epoch, seq in self._shop.servers.backends.own.query(POSITIONS):

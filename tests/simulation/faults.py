@@ -199,6 +199,16 @@ async def delete_key(shop: "Shop", rng: random.Random) -> None:
         server.ask("DEL", rng.choice(found))
 
 
+async def older_than_rebuild(shop: "Shop", rng: random.Random) -> None:
+    """Memory is lost and rebuilt, then it falls back to a copy from before."""
+    server = shop.primary
+    copy = server.snapshot()
+    server.restore([])
+    await asyncio.sleep(rng.uniform(1.0, 3.0))
+    server.cut_all("valkey falls back behind the rebuild")
+    server.restore(copy)
+
+
 async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
     """Memory is lost, and a recorder gets no processor while one rebuilds it; another one takes over."""
     await flush_memory(shop, rng)
@@ -212,7 +222,15 @@ async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
 
 
 FORGETTING: Final = frozenset(
-    (flush_memory, older_memory, older_memory_unseen, stale_replica, delete_key, rebuild_stops)
+    (
+        flush_memory,
+        older_memory,
+        older_memory_unseen,
+        stale_replica,
+        delete_key,
+        older_than_rebuild,
+        rebuild_stops,
+    )
 )
 """Memory may lose its newest entries."""
 LEDGER_KIND: Final = "the ledger falls back"
@@ -224,7 +242,7 @@ KINDS: Final[dict[str, list[Fault]]] = {
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
-        older_memory_unseen, delete_key, rebuild_stops, rebuild_stops,
+        older_memory_unseen, delete_key, older_than_rebuild, rebuild_stops, rebuild_stops,
         kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
         hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey,
     ],

@@ -136,6 +136,7 @@ class Crowd:
     def _sell(self, verb: str, customer: str, lines: list[Line], key: str) -> Work:
         """Hold or buy: a key that was used for another basket, or another verb, is refused."""
         asked = (verb, customer, *((line.sku, line.quantity) for line in lines))
+        reuses = self._rng.random() < 0.2
 
         async def work(guard: FlashGuard) -> Any:
             sell = guard.buy if verb == "buy" else guard.reserve
@@ -147,17 +148,25 @@ class Crowd:
                 if first != asked and (not self._forgets() or (was_order and verb == "buy")):
                     what = f"{key} got {id_} for {asked}, first for {first}"
                     self.violations.append(Violation("two outcomes", what))
+                more = [Line(sku=lines[0].sku, quantity=lines[0].quantity + 1)]
+                again = await sell(CROWD, customer, more, key=key) if reuses else None
+                if isinstance(again, Granted) and not self._forgets():
+                    what = f"{key} got {id_} for {asked}, then for {more}"
+                    self.violations.append(Violation("two outcomes", what))
             return outcome
 
         return work
 
     def _extend(self, hold: str, key: str) -> Work:
         """Extend a hold, or do so again: a key that has extended it changes its end no more."""
-        if self._ends and self._rng.random() < 0.6:
-            hold, key = self._rng.choice(list(self._ends)[-4:])
+        pause = self._rng.choice([0.0, 0.02, 0.3])
 
         async def work(guard: FlashGuard) -> Any:
             outcome = await guard.extend(hold, key=key)
+            if isinstance(outcome, Granted):
+                self._ends.setdefault((hold, key), outcome.reservation.expires_at)
+                await asyncio.sleep(pause)
+                outcome = await guard.extend(hold, key=key)
             if isinstance(outcome, Granted):
                 end = outcome.reservation.expires_at
                 first = self._ends.setdefault((hold, key), end)
@@ -236,6 +245,7 @@ class Crowd:
             lambda: lambda guard: guard.confirm(hold, receipt=shown),
             lambda: lambda guard: guard.confirm(hold, receipt=receipt),
             lambda: lambda guard: guard.release(hold),
+            lambda: self._extend(hold, key),
             lambda: self._extend(hold, key),
             lambda: lambda guard: guard.amend(hold, lines, key=key),
             lambda: lambda guard: guard.transfer(hold, customer, key=key),

@@ -40,6 +40,8 @@ class Invariants:
             self._note(Violation("lost hold", what))
         for what in self._oversold():
             self._note(Violation("oversold", what))
+        for what in self._over_budget():
+            self._note(Violation("hold budget exceeded", what))
         for partition, epoch, seq in self._shop.servers.backends.own.query(POSITIONS):
             now = int(epoch or 0), int(seq or 0)
             before = self._positions.get(str(partition), (0, 0))
@@ -59,6 +61,18 @@ class Invariants:
                 stock, held, sold = map(int, value.split()[:3])
                 if min(held, sold, stock - held - sold) < 0:
                     yield f"{key.decode()} has {name.decode()} {value.decode()}"
+
+    def _over_budget(self) -> Iterator[str]:
+        """Yield the customers of the second sale who hold too much, by memory's own count."""
+        most = self._shop.crowd.sale.rules.max_held_per_customer
+        if most is None or self._shop.memory_forgets:
+            return
+        server = self._shop.primary
+        for key in sorted(server.ask("KEYS", f"fg:*:habits:{self._shop.crowd.sale.id}*")):
+            flat = server.ask("HGETALL", key)
+            for name, value in zip(flat[::2], flat[1::2], strict=True):
+                if int(value.split()[0]) > most:
+                    yield f"{name.decode()} holds {value.decode()} of at most {most}"
 
     def answered(self, told: Told) -> None:
         """Check at the moment of an answer that the ledger has what it promises."""

@@ -109,7 +109,7 @@ async def test_what_a_race_oversells_stands_out_beside_flashguard(visit, service
     assert naive["inventory_oversold"] > 0 == flashguard["inventory_oversold"]
     are_those_of(await counters(visitor), flashguard)
     rows = visitor.page.get_by_role("region", name="Comparison of strategies").locator("tbody tr")
-    lane = "FlashGuard's lane"
+    lane = "FlashGuard’s lane"
     for number, (run, behind, verdict) in enumerate(
         (
             (naive, "FastAPI", "oversold"),

@@ -2,7 +2,8 @@
 
 import { useEffect, useRef, useSyncExternalStore } from "react";
 import type uPlot from "uplot";
-import { short } from "@/lib/format";
+import { count, short } from "@/lib/format";
+import { useLanguage } from "@/lib/language";
 
 export type Segment = { strategy: string; from: number; to: number };
 const HEIGHT = 150;
@@ -60,6 +61,7 @@ export function Chart({
   const now = useRef({ seconds, values, segments });
   const readout = useRef<HTMLSpanElement>(null);
   const theme = useTheme();
+  const language = useLanguage();
   useEffect(() => {
     now.current = { seconds, values, segments };
     plot.current?.setData([seconds, values]);
@@ -112,9 +114,7 @@ export function Chart({
                 const value = at == null ? null : now.current.values[at];
                 if (readout.current)
                   readout.current.textContent =
-                    value == null
-                      ? ""
-                      : `${short(now.current.seconds[at!]!)} s: ${new Intl.NumberFormat().format(value)}`;
+                    value == null ? "" : `${short(now.current.seconds[at!]!)} s: ${count(value)}`;
               },
             ],
           },
@@ -130,7 +130,7 @@ export function Chart({
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [token, syncKey, theme]);
+  }, [token, syncKey, theme, language]);
 
   return (
     <figure className="min-w-0">

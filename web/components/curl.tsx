@@ -3,7 +3,7 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { Check, Copy as CopyIcon, Terminal } from "lucide-react";
 import { API_URL } from "@/lib/api/client";
-import { useMessages } from "@/lib/language";
+import { useLanguage, useMessages } from "@/lib/language";
 import { curlOf, type Call } from "@/lib/curl";
 
 const SHOWN_MS = 1500;
@@ -51,9 +51,10 @@ export function Curl(call: Call) {
     () => API_URL,
   );
   const t = useMessages().common;
+  const language = useLanguage();
   const text = curlOf(origin, call);
   return (
-    <details className="mt-3 border-t border-line pt-2">
+    <details lang={language} className="mt-3 border-t border-line pt-2">
       <summary className="flex w-fit cursor-pointer items-center gap-1.5 text-xs text-soft hover:text-ink">
         <Terminal size={13} aria-hidden />
         {t.asCurl}

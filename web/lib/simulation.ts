@@ -104,19 +104,6 @@ export const plainOf = (strategies: Strategy[]): Plain[] =>
 export const withLane = (strategies: Plain[]): Strategy[] =>
   strategies.flatMap((name) => (name === "flashguard" ? [name] : [name, `${name}+lane` as const]));
 
-/** Return what answers a strategy's HTTP requests, in words. */
-export const behindOf = (run: RunResult): string =>
-  run.behind === "lane" ? "FlashGuard's lane" : run.behind === "framework" ? "FastAPI" : "–";
-
-/** How each strategy sells. A strategy that the HTTP contract lacks fails the type check. */
-export const STRATEGY_DESCRIPTIONS: Record<Plain, string> = {
-  naive: "Reads the stock, then writes it, in two steps.",
-  "row-lock": "SELECT … FOR UPDATE: all buyers queue for one row.",
-  optimistic: "A version column: write if the row is unchanged, else retry.",
-  "conditional-update": "UPDATE … WHERE stock > 0, one statement per buyer.",
-  "skip-locked": "One row per unit, claimed with SKIP LOCKED.",
-  "redis-lock": "A lock in Redis around a check in SQL.",
-  "redis-lua": "The textbook: a script decrements, then one INSERT.",
-  "sql-batched": "PostgreSQL alone: requests grouped into statements.",
-  flashguard: "Batched requests, one script, a journal, grouped commits.",
-};
+/** Return what answers a strategy's HTTP requests, by its name. */
+export const behindOf = (run: RunResult, names: Record<NonNullable<RunResult["behind"]>, string>): string =>
+  run.behind ? names[run.behind] : "–";

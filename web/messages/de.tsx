@@ -304,6 +304,7 @@ export const de: Messages = {
     race: "Das Rennen selbst starten",
     store: "Im Laden kaufen",
     why: "Im Betrieb brauchen Sie einen Schlüssel, um den Zustand der Teile und die Skripte des Kerns zu sehen.",
+    whyScript: "Im Betrieb brauchen Sie einen Schlüssel, um die Skripte des Kerns zu lesen.",
     path: "Der Weg eines Kaufs, live",
     version: (version) => `Version ${version}`,
     stations: {

@@ -299,6 +299,7 @@ export const en = {
     race: "Run the race yourself",
     store: "Buy in the storefront",
     why: "In production you need a key to see the state of the components and the kernel’s scripts.",
+    whyScript: "In production you need a key to read the kernel’s scripts.",
     path: "The path of a buy, live",
     version: (version: string) => `version ${version}`,
     stations: {

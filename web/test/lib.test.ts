@@ -1,12 +1,15 @@
 import { beforeEach, expect, test } from "vitest";
 import { remember, rememberedId } from "@/lib/remember";
 import { buyer, buyerOf, customer } from "@/lib/buyer";
+import type { Simulation } from "@/lib/api/client";
 import { curlOf } from "@/lib/curl";
 import { count, countdown, countdownTo, duration, milliseconds, money, rate, seconds, short } from "@/lib/format";
 import { keyInFragment } from "@/lib/fragment";
 import { preferred } from "@/lib/language";
 import { reportSvg } from "@/lib/report-svg";
 import { backoff_ms } from "@/lib/retry";
+import { de } from "@/messages/simulator/de";
+import { en } from "@/messages/simulator/en";
 
 beforeEach(() => localStorage.clear());
 
@@ -99,7 +102,7 @@ test("a report is well-formed XML, whatever its texts contain", () => {
     behind: "lane" as const,
     stocks: [],
   };
-  const svg = reportSvg({
+  const simulation: Simulation = {
     id: "a1",
     status: "finished",
     environment: "embedded",
@@ -113,12 +116,16 @@ test("a report is well-formed XML, whatever its texts contain", () => {
     counters: null,
     log: [],
     series: [],
-  });
+  };
+  const svg = reportSvg(simulation, en);
   const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
   expect(parsed.querySelector("parsererror")).toBeNull();
   expect(svg).not.toContain("<b>");
   expect(svg).toContain("7 oversold");
   expect(svg).toContain("behind FlashGuard");
+  const german = reportSvg(simulation, de);
+  expect(german).toContain("7 überverkauft");
+  expect(german).toContain("hinter FlashGuards Spur");
 });
 
 test("the reader's choice of a language wins over the browser's, and an unknown one is English", () => {

@@ -11,6 +11,7 @@ import {
   plainOf,
   withLane,
 } from "@/lib/simulation";
+import { en } from "@/messages/simulator/en";
 
 const counters = (more: Partial<Counters>): Counters => ({
   strategy: "naive",
@@ -69,11 +70,9 @@ test("each rival also stands behind the lane, once, and flashguard always does",
     "redis-lua+lane",
   ]);
   expect(plainOf(withLane(["naive", "flashguard"]))).toEqual(["naive", "flashguard"]);
-  expect([run, { ...run, behind: "lane" as const }, { ...run, behind: null }].map(behindOf)).toEqual([
-    "FastAPI",
-    "FlashGuard's lane",
-    "–",
-  ]);
+  expect(
+    [run, { ...run, behind: "lane" as const }, { ...run, behind: null }].map((run) => behindOf(run, en.behind)),
+  ).toEqual(["FastAPI", "FlashGuard’s lane", "–"]);
 });
 test("events before the first full simulation change nothing", () => {
   expect(fold(null, "counters", counters({}))).toBeNull();

@@ -72,7 +72,13 @@ export function BuyPath({ system, lost }: { system: System | null; lost: boolean
           </li>
         ))}
       </ol>
-      <p className="mt-4 text-soft">{t.answered(<strong className="font-medium text-ink">confirmed</strong>)}</p>
+      <p className="mt-4 text-soft">
+        {t.answered(
+          <strong lang="en" className="font-medium text-ink">
+            confirmed
+          </strong>,
+        )}
+      </p>
       <Curl path="/v1/system" />
     </Panel>
   );

@@ -4,31 +4,29 @@ import type { RunResult, Simulation } from "@/lib/api/client";
 import { count, duration, milliseconds, rate } from "@/lib/format";
 import { behindOf } from "@/lib/simulation";
 import { Panel, Pill, Scroll } from "../ui";
+import { useTexts } from "./texts";
 
 const sold = (run: RunResult, stock: number) =>
   run.inventory_oversold ? stock + run.inventory_oversold : Math.min(stock, run.successful_locks);
 
+/** The columns of figures, in the order of each row's cells. */
+const FIGURES = ["requests", "locks", "oversold", "leaked", "errors", "latency", "p99", "seconds", "rate"] as const;
+
 /** The strategies side by side. Oversold units are red, hatched and labelled. */
 export function Comparison({ simulation: { runs, stock, buyers } }: { simulation: Simulation }) {
+  const { comparison: t, behind } = useTexts();
   const most = Math.max(1, stock, ...runs.map((run) => sold(run, stock)));
   const fastest = Math.max(...runs.map((run) => run.requests_per_second), 1);
   return (
-    <Panel
-      title="Comparison"
-      aside={
-        <span className="text-xs text-soft">
-          {count(buyers)} buyers, {count(stock)} units each
-        </span>
-      }
-    >
+    <Panel title={t.title} aside={<span className="text-xs text-soft">{t.each(count(buyers), count(stock))}</span>}>
       <div className="grid gap-x-8 gap-y-4 md:grid-cols-2">
         <Bars
-          title="Units sold"
+          title={t.sold}
           legend={
             <>
               <Swatch className="bg-good" />
-              in stock <Swatch className="hatch bg-bad" />
-              oversold
+              {t.inStock} <Swatch className="hatch bg-bad" />
+              {t.oversold}
             </>
           }
         >
@@ -38,9 +36,9 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
               name={run.strategy}
               value={
                 run.inventory_oversold ? (
-                  <strong className="text-bad">{count(run.inventory_oversold)} oversold</strong>
+                  <strong className="text-bad">{t.oversoldUnits(count(run.inventory_oversold))}</strong>
                 ) : (
-                  `${count(sold(run, stock))} of ${count(stock)}`
+                  t.soldOf(count(sold(run, stock)), count(stock))
                 )
               }
             >
@@ -49,7 +47,7 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
             </Bar>
           ))}
         </Bars>
-        <Bars title="Requests per second" legend="from the first request to the last answer">
+        <Bars title={t.perSecond} legend={t.measured}>
           {runs.map((run) => (
             <Bar key={run.strategy} name={run.strategy} value={rate(run.requests_per_second)}>
               <span className="bg-info" style={{ width: `${(run.requests_per_second / fastest) * 100}%` }} />
@@ -57,26 +55,16 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
           ))}
         </Bars>
       </div>
-      <Scroll label="Comparison of strategies" className="mt-4">
+      <Scroll label={t.table} className="mt-4">
         <table className="table">
           <thead>
             <tr>
-              <th>Strategy</th>
-              <th>Behind</th>
-              <th>Verdict</th>
-              {[
-                "Total Requests",
-                "Successful Locks",
-                "Inventory Oversold",
-                "Leaked",
-                "Errors",
-                "Avg Latency",
-                "p99",
-                "Seconds",
-                "Requests/s",
-              ].map((name) => (
+              <th>{t.strategy}</th>
+              <th>{t.behind}</th>
+              <th>{t.verdict}</th>
+              {FIGURES.map((name) => (
                 <th key={name} className="num">
-                  {name}
+                  {t.figures[name]}
                 </th>
               ))}
             </tr>
@@ -85,7 +73,7 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
             {runs.map((run) => (
               <tr key={run.strategy}>
                 <td className="font-medium">{run.strategy}</td>
-                <td>{behindOf(run)}</td>
+                <td>{behindOf(run, behind)}</td>
                 <td>
                   <Verdict run={run} />
                 </td>
@@ -110,9 +98,10 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
 }
 
 function Verdict({ run }: { run: RunResult }) {
-  if (run.inventory_oversold) return <Pill tone="bad">oversold</Pill>;
-  if (run.units_leaked) return <Pill tone="warn">units leaked</Pill>;
-  return run.errors ? <Pill tone="warn">errors</Pill> : <Pill tone="good">exact</Pill>;
+  const t = useTexts().comparison.verdicts;
+  if (run.inventory_oversold) return <Pill tone="bad">{t.oversold}</Pill>;
+  if (run.units_leaked) return <Pill tone="warn">{t.leaked}</Pill>;
+  return run.errors ? <Pill tone="warn">{t.errors}</Pill> : <Pill tone="good">{t.exact}</Pill>;
 }
 
 const Swatch = ({ className }: { className: string }) => (

@@ -4,6 +4,7 @@ import type { Simulation } from "@/lib/api/client";
 import { count, milliseconds } from "@/lib/format";
 import { figuresOf } from "@/lib/simulation";
 import { Stat } from "../ui";
+import { useTexts } from "./texts";
 
 /** One strategy's four figures, during its run and after it. */
 export function CounterTiles({
@@ -15,6 +16,7 @@ export function CounterTiles({
   figures: string | null;
   live: boolean;
 }) {
+  const t = useTexts().counters;
   const now = simulation && strategy ? figuresOf(simulation, strategy) : null;
   const stale = now !== null && !live && !now.run;
   const value = (read: (figures: NonNullable<typeof now>) => string) => (now ? read(now) : "–");
@@ -23,27 +25,23 @@ export function CounterTiles({
     <div className="grid grid-cols-2 gap-3 xl:grid-cols-4">
       <Stat
         big
-        label="Total Requests"
+        label={t.requests}
         stale={stale}
         value={value((f) => count(f.total_requests))}
         hint={
           simulation
-            ? `of ${count(simulation.buyers)} buyers${now?.run?.errors ? `, ${count(now.run.errors)} errors` : ""}`
-            : "sent and answered"
+            ? t.ofBuyers(count(simulation.buyers)) + (now?.run?.errors ? t.errors(count(now.run.errors)) : "")
+            : t.answered
         }
       >
         {simulation && <Progress value={now?.total_requests ?? 0} total={simulation.buyers} token="info" />}
       </Stat>
       <Stat
         big
-        label="Successful Locks"
+        label={t.locks}
         stale={stale}
         value={value((f) => count(f.successful_locks))}
-        hint={
-          simulation
-            ? `units locked for one buyer each, of ${count(simulation.stock)}`
-            : "units locked for one buyer each"
-        }
+        hint={simulation ? t.lockedOf(count(simulation.stock)) : t.locked}
       >
         {simulation && (
           <Progress value={now?.successful_locks ?? 0} total={simulation.stock} token={oversold ? "bad" : "good"} />
@@ -51,30 +49,18 @@ export function CounterTiles({
       </Stat>
       <Stat
         big
-        label="Inventory Oversold"
+        label={t.oversold}
         stale={stale}
         value={value((f) => count(f.inventory_oversold))}
         tone={now ? (oversold ? "bad" : "good") : undefined}
-        hint={
-          now
-            ? oversold
-              ? "sold beyond the stock"
-              : now.run
-                ? "never more than the stock"
-                : "none so far"
-            : "units sold beyond the stock"
-        }
+        hint={now ? (oversold ? t.beyond : now.run ? t.never : t.noneYet) : t.unitsBeyond}
       />
       <Stat
         big
-        label="Avg Latency"
+        label={t.latency}
         stale={stale}
         value={value((f) => (f.total_requests ? milliseconds(f.avg_latency_ms) : "–"))}
-        hint={
-          now?.run
-            ? `p50 ${milliseconds(now.run.p50_ms)} · p99 ${milliseconds(now.run.p99_ms)}`
-            : "from request to answer"
-        }
+        hint={now?.run ? `p50 ${milliseconds(now.run.p50_ms)} · p99 ${milliseconds(now.run.p99_ms)}` : t.toAnswer}
       />
     </div>
   );

@@ -3,60 +3,60 @@
 import { useEffect, useState } from "react";
 import { api, bearer, detailOf, exact, type SimulationSummary } from "@/lib/api/client";
 import { count, time } from "@/lib/format";
+import { useMessages } from "@/lib/language";
 import { Link } from "../link";
 import { Empty, Panel, Pill, Scroll } from "../ui";
+import { useTexts } from "./texts";
 import { SIMULATION_TONES } from "./tones";
 
 const SHOWN = 10;
 
 /** The newest simulations of this installation, each with a link. */
 export function Past({ admin, changed }: { admin: string; changed: string }) {
+  const { past: t, statuses } = useTexts();
+  const { noAnswer, loading } = useMessages().common;
   const [list, setList] = useState<SimulationSummary[] | null>(null);
   const [error, setError] = useState("");
   const [all, setAll] = useState(false);
   useEffect(() => {
     if (!admin) return;
     let cancelled = false;
-    void api.GET("/v1/simulations", { headers: bearer(admin) }).then(
-      ({ data, error }) => {
+    const read = api.GET("/v1/simulations", { headers: bearer(admin) });
+    void read
+      .catch(() => ({ data: undefined, error: undefined }))
+      .then(({ data, error }) => {
         if (cancelled) return;
         setList(data ? exact<SimulationSummary[]>(data.data) : null);
         setError(data ? "" : detailOf(error));
-      },
-      () => {
-        if (!cancelled) setError("FlashGuard does not answer.");
-      },
-    );
+      });
     return () => {
       cancelled = true;
     };
   }, [admin, changed]);
   const shown = admin ? (list ?? []) : [];
   return (
-    <Panel title="Past simulations">
+    <Panel title={t.title}>
       {!admin ? (
-        <Empty title="The list needs the admin key">
-          Anyone with the address of a simulation can open it without a key.
-        </Empty>
+        <Empty title={t.needsKey}>{t.needsNone}</Empty>
       ) : error ? (
-        <p role="alert" className="text-bad">
+        <p role="alert" lang={error === noAnswer ? undefined : "en"} className="text-bad">
           {error}
         </p>
       ) : !list ? (
-        <p className="text-soft">Loading…</p>
+        <p className="text-soft">{loading}</p>
       ) : !list.length ? (
-        <Empty title="No simulation yet">Press Start above. Each run is listed here with its figures.</Empty>
+        <Empty title={t.none}>{t.pressStart}</Empty>
       ) : (
-        <Scroll label="Past simulations">
+        <Scroll label={t.title}>
           <table className="table">
             <thead>
               <tr>
-                <th>Started</th>
-                <th>Status</th>
-                <th className="num">Buyers</th>
-                <th className="num">Stock</th>
-                <th>Strategies</th>
-                <th className="num">Oversold</th>
+                <th>{t.started}</th>
+                <th>{t.status}</th>
+                <th className="num">{t.buyers}</th>
+                <th className="num">{t.stock}</th>
+                <th>{t.strategies}</th>
+                <th className="num">{t.oversold}</th>
               </tr>
             </thead>
             <tbody>
@@ -70,7 +70,7 @@ export function Past({ admin, changed }: { admin: string; changed: string }) {
                       </Link>
                     </td>
                     <td>
-                      <Pill tone={SIMULATION_TONES[past.status]}>{past.status}</Pill>
+                      <Pill tone={SIMULATION_TONES[past.status]}>{statuses[past.status]}</Pill>
                     </td>
                     <td className="num">{count(past.buyers)}</td>
                     <td className="num">{count(past.stock)}</td>
@@ -87,7 +87,7 @@ export function Past({ admin, changed }: { admin: string; changed: string }) {
       )}
       {shown.length > SHOWN && !all && (
         <button className="btn btn-small mt-3" onClick={() => setAll(true)}>
-          Show all {count(shown.length)}
+          {t.all(count(shown.length))}
         </button>
       )}
     </Panel>

@@ -5,16 +5,18 @@ import { useState } from "react";
 import { Play } from "lucide-react";
 import { api, bearer, type Simulation, type System } from "@/lib/api/client";
 import { count } from "@/lib/format";
-import { isOver, plainOf, STRATEGY_DESCRIPTIONS, withLane, type Plain } from "@/lib/simulation";
+import { isOver, plainOf, withLane, type Plain } from "@/lib/simulation";
 import { useAdminKey } from "@/lib/key-store";
 import { useAction } from "@/lib/use-action";
 import { Curl } from "../curl";
 import { ActionMessage, Panel } from "../ui";
+import { useTexts } from "./texts";
 
 const BUYERS = [1_000, 10_000, 20_000];
 const USUAL: Plain[] = ["naive", "flashguard"];
 
 export function Setup({ last, system }: { last: Simulation | null; system: System | null }) {
+  const { setup: t, strategies: explained } = useTexts();
   const key = useAdminKey();
   const [buyers, setBuyers] = useState(last?.buyers ?? 10_000);
   const [stock, setStock] = useState(last?.stock ?? 100);
@@ -29,13 +31,13 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
   const maxBuyers = offered?.max_buyers ?? 20_000;
   const blocked =
     offered && !offered.enabled
-      ? "Simulations are off here. Set FLASHGUARD_SIMULATIONS=true to turn them on."
+      ? t.off
       : !key
-        ? "Start needs the admin key."
+        ? t.needsKey
         : running
-          ? "Only one simulation can run at a time. This one is still running."
+          ? t.onlyOne
           : !strategies.length
-            ? "Choose at least one strategy."
+            ? t.chooseOne
             : "";
 
   function start() {
@@ -47,7 +49,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
         api.POST("/v1/simulations", { headers: { ...bearer(key), ...headers }, signal, body }),
       done: (simulation) => {
         void router.push(`/simulator/?id=${simulation.id}`);
-        return "Started.";
+        return t.started;
       },
       refused: (problem) => {
         if (problem?.code === "request-in-flight") void findOther();
@@ -64,7 +66,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
       choices.filter((strategy) => (strategy === name ? !old.includes(strategy) : old.includes(strategy))),
     );
   return (
-    <Panel title="New simulation">
+    <Panel title={t.title}>
       <form
         className="grid gap-4"
         onSubmit={(event) => {
@@ -74,7 +76,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
       >
         <div className="grid grid-cols-2 gap-3">
           <label className="label">
-            Buyers
+            {t.buyers}
             <input
               className="field"
               type="number"
@@ -84,10 +86,10 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
               onChange={(event) => setBuyers(event.target.valueAsNumber || 0)}
               required
             />
-            <small>at most {count(maxBuyers)}</small>
+            <small>{t.atMost(count(maxBuyers))}</small>
           </label>
           <label className="label">
-            Stock
+            {t.stock}
             <input
               className="field"
               type="number"
@@ -97,7 +99,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
               onChange={(event) => setStock(event.target.valueAsNumber)}
               required
             />
-            <small>units on sale</small>
+            <small>{t.onSale}</small>
           </label>
         </div>
         <div className="-mt-2 flex gap-2">
@@ -106,7 +108,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
               key={number}
               type="button"
               className="btn btn-small"
-              aria-label={`${count(number)} people`}
+              aria-label={t.people(count(number))}
               onClick={() => setBuyers(number)}
             >
               {count(number)}
@@ -114,7 +116,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
           ))}
         </div>
         <fieldset className="grid gap-1">
-          <legend className="mb-1 font-medium">Strategies</legend>
+          <legend className="mb-1 font-medium">{t.strategies}</legend>
           {choices.map((name) => (
             <label
               key={name}
@@ -131,29 +133,27 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
               <span className="min-w-0">
                 <span className="font-medium">{name}</span>
                 <span id={`description-${name}`} className="block text-xs text-soft">
-                  {STRATEGY_DESCRIPTIONS[name]}
+                  {explained[name]}
                 </span>
               </span>
             </label>
           ))}
-          <p className="text-xs text-soft">
-            Each rival runs behind FastAPI, as a competent engineer would write it; flashguard behind its own lane.
-          </p>
+          <p className="text-xs text-soft">{t.rivals}</p>
           <label className="-mx-2 flex cursor-pointer items-center gap-2.5 rounded-md px-2 py-1 hover:bg-raised">
             <input
               type="checkbox"
               className="size-3.5 accent-[var(--info)]"
               checked={lane}
               onChange={() => setLane(!lane)}
-              aria-label="Rivals behind the lane too"
+              aria-label={t.lane}
             />
-            <span className="font-medium">Rivals behind the lane too</span>
+            <span className="font-medium">{t.lane}</span>
           </label>
         </fieldset>
         <div className="grid gap-2">
           <button className="btn btn-main w-full" disabled={!!blocked || busy} aria-describedby="why-not">
             <Play size={14} aria-hidden />
-            {busy ? "Starting…" : "Start"}
+            {busy ? t.starting : t.start}
           </button>
           <p id="why-not" className="text-xs text-soft empty:hidden">
             {blocked}
@@ -162,7 +162,7 @@ export function Setup({ last, system }: { last: Simulation | null; system: Syste
           {other && (
             <p>
               <a className="link" href={`/simulator/?id=${other}`}>
-                Watch the running simulation
+                {t.watch}
               </a>
             </p>
           )}

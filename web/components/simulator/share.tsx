@@ -6,12 +6,15 @@ import type { Simulation } from "@/lib/api/client";
 import { download, pngOf } from "@/lib/download";
 import { reportSvg } from "@/lib/report-svg";
 import { Copy } from "../curl";
+import { useTexts } from "./texts";
 
 /** Buttons that copy a finished simulation's address and download its report. */
 export function Share({ simulation }: { simulation: Simulation }) {
+  const texts = useTexts();
+  const t = texts.share;
   const [error, setError] = useState("");
   const name = `flashguard-simulation-${simulation.id.slice(0, 8)}`;
-  const picture = () => new Blob([reportSvg(simulation)], { type: "image/svg+xml" });
+  const picture = () => new Blob([reportSvg(simulation, texts)], { type: "image/svg+xml" });
   const files = [
     [
       "JSON",
@@ -22,16 +25,16 @@ export function Share({ simulation }: { simulation: Simulation }) {
       () =>
         void pngOf(picture()).then(
           (png) => download(`${name}.png`, png),
-          () => setError("This browser cannot draw the PNG. Download the SVG instead."),
+          () => setError(t.noPng),
         ),
     ],
     ["SVG", () => download(`${name}.svg`, picture())],
   ] as const;
   return (
     <>
-      <Copy text={typeof window === "undefined" ? "" : window.location.href} label="Copy link" />
+      <Copy text={typeof window === "undefined" ? "" : window.location.href} label={t.copy} />
       {files.map(([kind, save]) => (
-        <button key={kind} type="button" className="btn btn-small" aria-label={`Download as ${kind}`} onClick={save}>
+        <button key={kind} type="button" className="btn btn-small" aria-label={t.download(kind)} onClick={save}>
           <Download size={13} aria-hidden />
           {kind}
         </button>

@@ -1,0 +1,177 @@
+import type { ReactNode } from "react";
+import type { RunResult, Simulation } from "@/lib/api/client";
+import type { Level, Plain } from "@/lib/simulation";
+
+/** The texts of the simulator in English, loaded with its page. */
+export const en = {
+  intro:
+    "Thousands of buyers press Buy at the same moment, each over a real connection to this service, its Valkey or " +
+    "Redis and its PostgreSQL. Nothing is mocked.",
+  environment: (name: string) => `environment: ${name}`,
+  notReachable: "not reachable",
+  why: "You need the admin key to start, stop and list simulations.",
+  missing: "There is no simulation at this address",
+  missingWhat: "It may belong to another installation. Start a simulation here to get an address that you can share.",
+  reading: "Reading the simulation…",
+  none: "No simulation selected",
+  choose: (
+    <>
+      Choose the buyers, the stock and the strategies, then press <strong>Start</strong>. Run “naive” beside
+      “flashguard” to see what a race condition costs.
+    </>
+  ) as ReactNode,
+  statuses: {
+    starting: "starting",
+    running: "running",
+    finished: "finished",
+    stopped: "stopped",
+    failed: "failed",
+  } satisfies Record<Simulation["status"], string>,
+  stopping: "stopping",
+  shown: "Strategy shown",
+  stop: "Stop",
+  stopRequested: "Stop requested.",
+  timeline: "Requests and locks per 100 ms",
+  latencyOf: (strategy: string) => `Latency of ${strategy}`,
+  setup: {
+    title: "New simulation",
+    buyers: "Buyers",
+    atMost: (buyers: string) => `at most ${buyers}`,
+    people: (buyers: string) => `${buyers} people`,
+    stock: "Stock",
+    onSale: "units on sale",
+    strategies: "Strategies",
+    rivals: "Each rival runs behind FastAPI, as a competent engineer would write it; flashguard behind its own lane.",
+    lane: "Rivals behind the lane too",
+    start: "Start",
+    starting: "Starting…",
+    started: "Started.",
+    off: "Simulations are off here. Set FLASHGUARD_SIMULATIONS=true to turn them on.",
+    needsKey: "Start needs the admin key.",
+    onlyOne: "Only one simulation can run at a time. This one is still running.",
+    chooseOne: "Choose at least one strategy.",
+    watch: "Watch the running simulation",
+  },
+  /** How each strategy sells. A strategy that the HTTP contract lacks fails the type check. */
+  strategies: {
+    naive: "Reads the stock, then writes it, in two steps.",
+    "row-lock": "SELECT … FOR UPDATE: all buyers queue for one row.",
+    optimistic: "A version column: write if the row is unchanged, else retry.",
+    "conditional-update": "UPDATE … WHERE stock > 0, one statement per buyer.",
+    "skip-locked": "One row per unit, claimed with SKIP LOCKED.",
+    "redis-lock": "A lock in Redis around a check in SQL.",
+    "redis-lua": "The textbook: a script decrements, then one INSERT.",
+    "sql-batched": "PostgreSQL alone: requests grouped into statements.",
+    flashguard: "Batched requests, one script, a journal, grouped commits.",
+  } satisfies Record<Plain, string>,
+  /** What answers a strategy’s HTTP requests. */
+  behind: { lane: "FlashGuard’s lane", framework: "FastAPI" } satisfies Record<
+    NonNullable<RunResult["behind"]>,
+    string
+  >,
+  counters: {
+    requests: "Total Requests",
+    ofBuyers: (buyers: string) => `of ${buyers} buyers`,
+    errors: (errors: string) => `, ${errors} errors`,
+    answered: "sent and answered",
+    locks: "Successful Locks",
+    locked: "units locked for one buyer each",
+    lockedOf: (stock: string) => `units locked for one buyer each, of ${stock}`,
+    oversold: "Inventory Oversold",
+    beyond: "sold beyond the stock",
+    never: "never more than the stock",
+    noneYet: "none so far",
+    unitsBeyond: "units sold beyond the stock",
+    latency: "Avg Latency",
+    toAnswer: "from request to answer",
+  },
+  comparison: {
+    title: "Comparison",
+    each: (buyers: string, stock: string) => `${buyers} buyers, ${stock} units each`,
+    sold: "Units sold",
+    inStock: "in stock",
+    oversold: "oversold",
+    oversoldUnits: (units: string) => `${units} oversold`,
+    soldOf: (units: string, stock: string) => `${units} of ${stock}`,
+    perSecond: "Requests per second",
+    measured: "from the first request to the last answer",
+    table: "Comparison of strategies",
+    strategy: "Strategy",
+    behind: "Behind",
+    verdict: "Verdict",
+    figures: {
+      requests: "Total Requests",
+      locks: "Successful Locks",
+      oversold: "Inventory Oversold",
+      leaked: "Leaked",
+      errors: "Errors",
+      latency: "Avg Latency",
+      p99: "p99",
+      seconds: "Seconds",
+      rate: "Requests/s",
+    },
+    verdicts: { oversold: "oversold", leaked: "units leaked", errors: "errors", exact: "exact" },
+  },
+  series: {
+    requests: "Requests answered",
+    locks: "Successful locks",
+    atMost: (most: string) => `At most ${most} in 100 ms.`,
+  },
+  histogram: {
+    notYet: "No latencies yet",
+    notYetWhat: "The histogram appears when the run of this strategy ends.",
+    none: "No answers",
+    label: "Latency histogram",
+    latency: "Latency",
+    share: "Share",
+    requests: "Requests",
+    below: (edge: string) => `below ${edge}`,
+    average: "average",
+  },
+  log: {
+    title: "Log",
+    live: "live",
+    level: "Level",
+    shown: { all: "All", info: "Info", warning: "Warnings", error: "Errors" } satisfies Record<Level | "all", string>,
+    levels: { info: "info", warning: "warning", error: "error" } satisfies Record<Level, string>,
+    search: "Search the log",
+    pause: "Pause autoscroll",
+    follow: "Follow the log",
+    lines: "Log lines",
+    noMatch: "No line matches. Clear the search or choose another level.",
+    notYet: "The first lines appear when the simulation starts.",
+    linesOf: (shown: string, all: string) => `${shown} of ${all} lines`,
+  },
+  share: {
+    copy: "Copy link",
+    download: (kind: string) => `Download as ${kind}`,
+    noPng: "This browser cannot draw the PNG. Download the SVG instead.",
+  },
+  report: {
+    title: (buyers: string, stock: string) => `${buyers} buyers, ${stock} units`,
+    origin: (status: string, environment: string, at: string) =>
+      `FlashGuard simulation, ${status}, ${environment}, ${at}`,
+    none: "No strategy finished.",
+    rate: (requests: string) => `${requests} requests/s`,
+    behind: (name: string) => `behind ${name}`,
+    figures: (requests: string, locks: string, average: string, p99: string) =>
+      `${requests} requests, ${locks} locks, average ${average}, p99 ${p99}`,
+    oversold: (units: string) => `${units} oversold`,
+  },
+  past: {
+    title: "Past simulations",
+    needsKey: "The list needs the admin key",
+    needsNone: "Anyone with the address of a simulation can open it without a key.",
+    none: "No simulation yet",
+    pressStart: "Press Start above. Each run is listed here with its figures.",
+    started: "Started",
+    status: "Status",
+    buyers: "Buyers",
+    stock: "Stock",
+    strategies: "Strategies",
+    oversold: "Oversold",
+    all: (simulations: string) => `Show all ${simulations}`,
+  },
+};
+
+export type SimulatorMessages = typeof en;

@@ -118,7 +118,8 @@ class Crowd:
         lines, key, restock = self._lines(), self._key(), self._rng.random() < 0.7
         if self._rng.random() < 0.4:
             return lambda guard: guard.amend(order, lines, restock=restock, key=key)
-        items = self._rng.choice([None, lines])
+        own = [Line(sku=sku, quantity=units) for sku, units in self._asked.get(order, ())[2:]]
+        items = self._rng.choice([None, lines, own or lines, own or lines])
         return lambda guard: guard.orders.cancel(order, restock=restock, reason="crowd", items=items, key=key)
 
     def _again(self, order: str) -> Work:

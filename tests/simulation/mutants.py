@@ -43,12 +43,14 @@ GUARDS_HEAD: Final = """
 A guard is a single condition that keeps a promise. These 25 were chosen from the code and from the
 [promises](guarantees.md), before the simulation was run without any of them. As it was then, it found 4 of
 the first 18, with 40 s for each; the other seven were not tried. Requests, checks and faults were then added
-for what was missing, so the table below says what the simulation finds that this list has taught. What was
-not found says why. `python -m tests.simulation.mutants --guards` removes one after another;
+for what was missing, so the table shows a simulation that has learnt from this list. Of what was not found
+it says what it would take, by reading the code: no longer run has confirmed that.
+`python -m tests.simulation.mutants --guards` removes one after another;
 `removed-guards.json` beside this page has the results: one run, three at a time, 38 s for each, at a load
-above 10.
+of about 10, where that is 4 to 14 seeds; and 75 s for two of them, after one more change of their requests.
+It is no evidence that ten minutes on a free machine would not find the others, nor that they would.
 
-| without the guard | promise | seeds | after s | what showed it, or why it was not found |
+| without the guard | promise | seeds | after s | what showed it, or what it would take |
 |---|---|--:|--:|---|
 """
 

@@ -38,6 +38,7 @@ from flashguard.model import (
     WaitingRoom,
 )
 from flashguard.model.arguments import CHANGEABLE
+from flashguard.model.limits import invalid_identities
 from flashguard.model.rules import Rules
 from tests.support.real_stack import PARTITIONS, Stack, started
 from tests.support.service import unique
@@ -142,7 +143,7 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "drafts": lambda value: isinstance(value, bool),
     "reference": lambda value: value is None or is_printable(value),
     "metadata": lambda value: value is None or all(is_str(n) and is_str(t) for n, t in value.items()),
-    "identities": lambda value: value is None or value == {},
+    "identities": lambda value: value in (None, {}) or invalid_identities(value) is None,
     "restock": lambda value: isinstance(value, bool),
     "orders": lambda value: isinstance(value, bool),
     "after": lambda value: value is None,

@@ -297,9 +297,9 @@ async def test_no_secret_gets_into_the_log(shop):
     async def all_are_written() -> bool:
         query = "SELECT l::text AS row FROM flashguard.admin_log l WHERE actor = $1"
         rows[:] = await connection.fetch(query, actor)
-        return len(rows) >= 3 + 3 * len(secrets[:-1])
+        return len(rows) >= 4  # refused calls beyond a number per minute have no line
 
-    await eventually(all_are_written, "each of these calls has its line", 30)
+    await eventually(all_are_written, "what was done, and at least one refusal, has its line", 30)
     await connection.close()
     for secret in secrets:
         assert not [row["row"] for row in rows if secret in row["row"]], secret

@@ -93,8 +93,8 @@ async def test_a_paid_hold_is_an_order_and_the_payment_is_the_same_when_asked_tw
     assert (first["status"], first["amount_minor"], first["currency"]) == ("open", 2 * PRICE, "EUR")
     assert first["url"].startswith(till.provider.url)
     assert await till.send(till.provider.pay(first["id"]))
-    assert await till.status(hold) == "confirmed"
     paid = await till.until(hold, "order")
+    assert await till.status(hold) == "confirmed"
     assert (paid["paid_minor"], paid["url"], paid["refunds"]) == (2 * PRICE, None, [])
     assert till.provider.kept(first["id"]) == 2 * PRICE
     page = (await till.service.call("GET", f"/v1/payments?sale={sale}&status=order", admin=True)).ok()

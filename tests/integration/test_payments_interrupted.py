@@ -311,7 +311,7 @@ async def test_metrics_tell_what_waits_and_why(till: Till, stack: Stack, ledger:
     opened, had = await stack.metric(begun), await stack.metric(orders)
     await written(till, ledger, payment, 2.0)
     assert await stack.metric("flashguard_payment_undecided_seconds") > 0
-    assert await stack.metric(begun) == opened - 1
+    assert await stack.metric(begun) < opened  # payments of other tests may end meanwhile
     await till.until(hold, "order")
     assert await stack.metric("flashguard_payment_undecided_seconds") == 0
     assert await stack.metric(orders) == had + 1

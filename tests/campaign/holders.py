@@ -110,13 +110,16 @@ class Holders:
         )
 
     def could_hold_always(self, entry: Entry, ask: Ask, until_ms: int) -> bool:
-        """Return whether the entry could have its units at every moment from its joining to this one."""
-        moments = {entry.created_ms, until_ms - 1}
+        """Return whether the entry could have its units at every moment from its joining to this one. What is
+        granted in one millisecond has no known order, so the last one counts with all of it."""
+        moments = {entry.created_ms, until_ms}
         for hold in self._all:
             if hold.ask.customer == ask.customer or (ask.card and hold.ask.card == ask.card):
                 moments |= {hold.row.created_ms, hold.row.ended_ms or 0}
         return all(
-            self.could_hold(entry, ask, moment) for moment in moments if entry.created_ms <= moment < until_ms
+            self.could_hold(entry, ask, moment)
+            for moment in moments
+            if entry.created_ms <= moment <= until_ms
         )
 
 

@@ -85,39 +85,44 @@ class Holders:
             return 0
         return max(ends) + history.cool_down_ms
 
-    def could_hold(self, entry: Entry, ask: Ask, moment_ms: int) -> bool:
-        """Return whether rules and limits let this entry have its units at this moment, for certain."""
+    def could_hold(self, entry: Entry, ask: Ask, moment_ms: int, *, without: Row | None = None) -> bool:
+        """Return whether rules and limits let this entry have its units at this moment, for certain.
+
+        `without` a row, as if it had not been granted."""
         history, units = self._history, entry.quantity
         for holder in holders_of(history, ask):
-            holds = self._by[holder]
+            holds = [each for each in self._by[holder] if each.row is not without]
             held = sum(each.most for each in holds if each.lived_at(moment_ms)) + units
             if history.max_held is not None and held > history.max_held:
                 return False
             if self._cools_until(holds, moment_ms + 1) > moment_ms:
                 return False
-        return self._within_limits(entry, ask, moment_ms)
+        counted = [each for each in self._all if each.row is not without]
+        return self._within_limits(entry, ask, moment_ms, counted)
 
-    def _within_limits(self, entry: Entry, ask: Ask, moment_ms: int) -> bool:
+    def _within_limits(self, entry: Entry, ask: Ask, moment_ms: int, counted: list[Hold]) -> bool:
         most, history = [], self._history
         if history.limit is not None or entry.sku in history.item_limits:
             limit = min(history.limit or NEVER_MS, history.item_limits.get(entry.sku, NEVER_MS))
-            most.append((limit, [h for h in self._all if h.ask.customer == ask.customer]))
+            most.append((limit, [h for h in counted if h.ask.customer == ask.customer]))
         if ask.card and history.card_limit is not None:
-            most.append((history.card_limit, [h for h in self._all if h.ask.card == ask.card]))
+            most.append((history.card_limit, [h for h in counted if h.ask.card == ask.card]))
         return all(
             sum(h.most for h in holds if h.counts_at(moment_ms)) + entry.quantity <= limit
             for limit, holds in most
         )
 
-    def could_hold_always(self, entry: Entry, ask: Ask, until_ms: int) -> bool:
-        """Return whether the entry could have its units at every moment from its joining to this one. What is
-        granted in one millisecond has no known order, so the last one counts with all of it."""
+    def could_hold_before(self, entry: Entry, ask: Ask, row: Row) -> bool:
+        """Return whether the entry could have its units at every moment from its joining until this row's grant.
+
+        Grants of one millisecond have no known order, so all others of that last one count."""
+        until_ms = row.created_ms
         moments = {entry.created_ms, until_ms}
         for hold in self._all:
             if hold.ask.customer == ask.customer or (ask.card and hold.ask.card == ask.card):
                 moments |= {hold.row.created_ms, hold.row.ended_ms or 0}
         return all(
-            self.could_hold(entry, ask, moment)
+            self.could_hold(entry, ask, moment, without=row)
             for moment in moments
             if entry.created_ms <= moment <= until_ms
         )

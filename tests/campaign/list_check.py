@@ -128,7 +128,7 @@ def _in_turn(history: History, ledger: Ledger, asks: Mapping[str, Ask]) -> Found
             later = places.get(row.id, math.inf) > entry.place
             if not waits or not later or entry.quantity > units.get(entry.sku, 0) or entry.id not in asks:
                 continue
-            if _fits_where(history, entry, ask) and holders.could_hold_always(entry, asks[entry.id], at):
+            if _fits_where(history, entry, ask) and holders.could_hold_before(entry, asks[entry.id], row):
                 yield "out of turn", f"{row} got units before {entry}"
 
 

@@ -137,6 +137,24 @@ def test_a_buyer_may_go_past_an_entry_whose_customer_may_not_hold(crowd: Crowd) 
     assert crowd.promises() == set()
 
 
+def test_a_buyer_who_took_the_limit_of_an_entry_s_customer_went_past_it(crowd: Crowd) -> None:
+    _another_unit(crowd)
+    crowd.history.limit = 1
+    crowd.asks["x"] = Ask("buy-x", "buy", "dee", ONE)
+    crowd.rows[-1] = Row("x", "dee", "confirmed", ONE, "s", (), 1_600)
+    assert "out of turn" in crowd.promises()
+
+
+def test_what_the_same_millisecond_granted_may_have_put_an_entry_off(crowd: Crowd) -> None:
+    _another_unit(crowd)
+    crowd.history.limit = 1
+    crowd.told("buy", "y", "dee", "confirmed", 1_600)
+    crowd.rows.append(Row("y", "dee", "confirmed", ONE, "s", (), 1_600))
+    assert ("out of turn", "x") not in {
+        (promise, text.split("'")[1]) for promise, text in check_list(crowd.history, crowd.ledger, crowd.asks)
+    }
+
+
 def test_a_hold_beyond_the_budget_is_seen_unless_an_empty_memory_granted_it(crowd: Crowd) -> None:
     crowd.history.max_held = 2
     crowd.told("hold", "h2", "ann", "held", 400)

@@ -127,7 +127,9 @@ export function ApiKeys({ admin, own }: { admin: string; own: string | null }) {
                 {row.id === own && <span className="block text-xs text-soft">{t.yours}</span>}
                 {row.rotated_to && <span className="block text-xs text-soft">{t.replaced}</span>}
               </td>
-              <td>{row.scopes.join(", ")}</td>
+              <td>
+                <code>{row.scopes.join(", ")}</code>
+              </td>
               <td>
                 {row.revoked_at ? t.ended(time(row.revoked_at)) : row.expires_at ? time(row.expires_at) : t.never}
               </td>

@@ -113,7 +113,7 @@ class Holders:
         )
 
     def could_hold_before(self, entry: Entry, ask: Ask, row: Row) -> bool:
-        """Return whether the entry could have its units at every moment from its joining until this row's grant.
+        """Return whether the entry could have its units at each moment from its joining to this row's grant.
 
         Grants of one millisecond have no known order, so all others of that last one count."""
         until_ms = row.created_ms

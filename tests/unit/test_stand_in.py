@@ -1,6 +1,7 @@
 """The stand-in for a payment provider: only in development, only for this machine, and nothing of its calls
 goes unsigned."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -106,5 +107,35 @@ async def test_it_takes_no_unsigned_call_and_no_other_hosts_name(
         await buyer.ask("sessions", SESSION)
         assert (await buyer.page("pay_1"))[0] == 200
         assert (await buyer.page("pay_1", host="evil.example"))[0] == 404
+        assert (await buyer.page("../", host="evil.example"))[0] == 404
         assert (await buyer.page("pay_1", "steal"))[0] == 422
         assert (await buyer.ask("sessions/expire", {"session": "ses_0"}))[0] == 404
+
+
+async def test_its_own_address_lists_the_payments_newest_first(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    async with StandIn(tmp_path).serving("http://127.0.0.1:1") as env:
+        buyer = Caller(env, http)
+        status, empty = await buyer.page("../")
+        assert (status, "no payment yet" in empty) == (200, True)
+        for id_ in ("pay_1", "pay_2"):
+            await buyer.ask("sessions", SESSION | {"id": id_})
+        await buyer.page("pay_1", "decline")
+        _, page = await buyer.page("../")
+        assert re.findall(r'<a href="/pay/(\w+)">5.00 EUR</a>, (\w+)<', page) == [
+            ("pay_2", "open"), ("pay_1", "ended"),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("offered", [True, False])
+async def test_up_prints_its_address(
+    offered: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(data_dir=tmp_path, **({} if offered else {"payment_providers": ()}))
+    everything = Everything(settings, FLASHGUARD)
+    env = await everything._stand_in()
+    await everything.greet(demo=False)
+    await everything.stop()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Stand-in payments:")]
+    assert [line.split()[-1] for line in lines] == ([env["FLASHGUARD_PAYMENT_SIGNED_URL"]] if offered else [])

@@ -5,16 +5,15 @@ No money moves. It speaks the calls of the provider `signed`, and only in develo
 
 import asyncio
 import contextlib
-import hashlib
 import ipaddress
 import logging
 import secrets
 import time
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from html import escape
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -26,6 +25,7 @@ from flashguard.settings import Mode, Settings
 from flashguard.webhooks.signing import is_signed, new_secret, signed_headers
 
 from .sale_tables import price_of
+from .stand_in_pages import BACK, CHOICES, LINE, LISTED, NONE_YET, OVER, PAGE, html_page
 
 log = logging.getLogger("flashguard")
 T = TypeVar("T")
@@ -40,47 +40,7 @@ session is ended, after its hold."""
 
 MOST_SESSIONS: Final = 1_000
 """Sessions that are kept, so that the file stays small."""
-
-STYLE: Final = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0; padding: 1.5rem 1rem; display: grid; justify-content: center;
-  background: light-dark(#f5f5f4, #161514); color: light-dark(#1c1917, #f0efed); }
-main { width: min(26rem, calc(100vw - 2rem)); }
-h1 { font-size: 1.25rem; }
-li, p { overflow-wrap: anywhere; }
-ul { padding-left: 1.25rem; }
-form { display: grid; gap: .5rem; }
-button { font: inherit; padding: .7rem 1rem; border-radius: .4rem; cursor: pointer; text-align: left;
-  border: 1px solid light-dark(#78716c, #a8a29e); background: transparent; color: inherit; }
-button.main { background: light-dark(#1c1917, #f0efed); color: light-dark(#fff, #161514); font-weight: 600; }
-:focus-visible { outline: 3px solid light-dark(#1d4ed8, #93c5fd); outline-offset: 2px; }
-small { display: block; font-weight: 400; }
-a { color: light-dark(#1d4ed8, #93c5fd); }
-"""
-POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
-    "img-src data:; base-uri 'none'; frame-ancestors 'none'"
-)
-PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Stand-in payment</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
-<style>{style}</style></head>
-<body><main><h1>Stand-in payment: no money moves</h1>
-<p>FlashGuard's development mode shows this page in place of a payment provider's.</p>
-<ul>{lines}</ul>
-<p>To pay: <strong>{price}</strong></p>
-{choices}{back}</main></body></html>
-"""
-CHOICES: Final = """<form method="post">
-<button class="main" name="choice" value="pay">Pay {price}</button>
-<button name="choice" value="late">Pay too late<small>The money arrives when the hold has ended: it becomes an
-order while units are left, else it goes back.</small></button>
-<button name="choice" value="less">Pay too little<small>One cent is missing, so it goes back.</small></button>
-<button name="choice" value="decline">Decline<small>No money is taken, and the session ends.</small></button>
-</form>"""
-LINE: Final = "<li>{quantity} × {name}, {price}</li>"
-OVER: Final = "<p>This session is over.</p>"
-BACK: Final = '<p><a href="{url}">Back without paying</a></p>'
+MOST_LISTED: Final = 50
 
 
 class StandInError(FlashGuardError):
@@ -168,6 +128,7 @@ class StandIn:
         app.router.add_post("/sessions", self._sessions)
         app.router.add_post("/sessions/expire", self._expire)
         app.router.add_post("/refunds", self._refunds)
+        app.router.add_get("/", self._list)
         app.router.add_get("/pay/{payment}", self._show)
         app.router.add_post("/pay/{payment}", self._choose)
         runner = web.AppRunner(app, access_log=None)
@@ -257,9 +218,26 @@ class StandIn:
 
     def _found(self, request: web.Request) -> _PaySession:
         session = self._kept.sessions.get(request.match_info["payment"])
-        if session is None or request.host != self.url.removeprefix("http://"):  # another's name leads here
+        self._must_be_ours(request)
+        if session is None:
             raise web.HTTPNotFound
         return session
+
+    def _must_be_ours(self, request: web.Request) -> None:
+        if request.host != self.url.removeprefix("http://"):  # another's name leads here
+            raise web.HTTPNotFound
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self._must_be_ours(request)
+        newest = list(self._kept.sessions.values())[: -MOST_LISTED - 1 : -1]
+        listed = "".join(
+            LISTED.format(
+                id=quote(session.asked.id, safe=""), status=session.status,
+                price=escape(price_of(session.asked.amount_minor, session.asked.currency)),
+            )
+            for session in newest
+        )  # fmt: skip
+        return html_page(f"<ul>{listed}</ul>" if listed else NONE_YET)
 
     async def _show(self, request: web.Request) -> web.Response:
         session = self._found(request)
@@ -273,17 +251,12 @@ class StandIn:
             for line in asked.lines
         )  # fmt: skip
         text = PAGE.format(
-            style=STYLE,
             lines=lines,
             price=price,
             choices=CHOICES.format(price=price) if session.status == "open" else OVER,
             back=BACK.format(url=escape(asked.cancel_url)) if asked.cancel_url else "",
         )
-        return web.Response(
-            text=text,
-            content_type="text/html",
-            headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store"},
-        )
+        return html_page(text)
 
     async def _choose(self, request: web.Request) -> web.Response:
         session = self._found(request)

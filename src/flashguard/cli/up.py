@@ -139,6 +139,7 @@ class Everything:
         self._run: Run | None = None
         self._beside = contextlib.AsyncExitStack()
         self.url = ""
+        self.stand_in_url: str | None = None
         self.admin_key = ""
 
     def say(self, name: str, line: str) -> None:
@@ -207,10 +208,13 @@ class Everything:
         if not is_offered(self._settings):
             return {}
         try:
-            return await self._beside.enter_async_context(StandIn(self.data_dir).serving(self.url))
+            stand_in = StandIn(self.data_dir)
+            settings = await self._beside.enter_async_context(stand_in.serving(self.url))
         except StandInError as problem:
             self.say("flashguard", str(problem))
             return {}
+        self.stand_in_url = stand_in.url
+        return settings
 
     async def greet(self, *, demo: bool) -> None:
         """Open the demo sale, and show the addresses and what to try."""
@@ -238,6 +242,8 @@ class Everything:
             signed_in = "" if is_production else f"#key={quote(self.admin_key, safe='')}"
             show(f"Simulator:           {self.url}/simulator/{signed_in}")
             show(f"Control room:        {self.url}/control/{signed_in}")
+        if self.stand_in_url:
+            show(f"Stand-in payments:   {self.stand_in_url}")
         show(Text.assemble("Admin key:           ", (key, "bold")))
         show(f"API docs:            {self.url}/docs")
         show("\nThree things to try:")

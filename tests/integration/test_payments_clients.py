@@ -70,6 +70,8 @@ async def test_a_hold_is_paid_and_becomes_an_order_over_a_line_that_fails(
 ) -> None:
     sale = await stack.service.create_sale()
     held = await hold(client, sale)
+    line.next_requests_meet("cut-after", "502")
+    assert await client.payments.providers() == ("signed",)
     line.next_requests_meet("cut-after", "502", "503-now")
     begun = await client.payments.begin(held, "signed", success_url="https://shop.example/thanks")
     assert (begun.status, begun.amount_minor, begun.currency) == ("open", PRICE, "EUR")

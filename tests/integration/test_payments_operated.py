@@ -157,6 +157,7 @@ async def test_the_command_line_lists_shows_and_retries(
             await asyncio.to_thread(main)
         return capsys.readouterr().out
 
+    assert await told("providers") == "signed\n"
     sale = await till.service.create_sale()
     hold, payment = await till.held_and_begun(sale)
     till.provider.plan["refunds"] = ["failed"]

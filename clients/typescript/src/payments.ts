@@ -24,6 +24,12 @@ export class Payments {
     this.#api = api;
   }
 
+  /** Return the names of the payment providers. Where there is none, holds are confirmed without a payment. */
+  async providers(): Promise<string[]> {
+    const { response, data, error } = await this.#api.GET("/v1/payment-providers");
+    return dataOf(response, data, error).data.map(({ name }) => name);
+  }
+
   /**
    * Begin the payment of a live hold, or return the one that the buyer can pay already. A hold that is over is refused.
    * Send the buyer to the payment's `url`, or show the form of its `client_secret`.

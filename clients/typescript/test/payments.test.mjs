@@ -40,6 +40,8 @@ async function until(id, ...refunds) {
 test("a hold is paid and becomes an order, over a line that fails", { skip }, async () => {
   const sale = await openSale();
   const held = await hold(sale);
+  await nextRequestsMeet("cut-after", "502");
+  assert.deepEqual(await flashguard.payments.providers(), ["signed"]);
   await nextRequestsMeet("cut-after", "502", "503-now");
   const begun = await flashguard.payments.begin(held, "signed", { successUrl: "https://shop.example/thanks" });
   assert.ok(begun.granted);

@@ -1,14 +1,14 @@
-"""`flashguard payments list|show|retry`."""
+"""`flashguard payments list|show|retry|providers`."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
-from .output import PlainTable, console_for_tables, print_json
+from .output import PlainTable, console_for_tables, print_json, printable
 from .remote import Target, path_of, with_target
 
-app = typer.Typer(help="Payments and refunds: list, show, retry refunds.", no_args_is_help=True)
+app = typer.Typer(help="Payments and refunds: list, show, retry refunds; providers.", no_args_is_help=True)
 
 PaymentArgument = Annotated[str, typer.Argument(help="The payment's id.")]
 
@@ -48,6 +48,20 @@ def show(payment: PaymentArgument, *, target: Target) -> None:
 def retry(payment: PaymentArgument, *, target: Target) -> None:
     """Ask the provider again for the refunds of a payment that failed or wait."""
     _print(target, target.remote().call("POST", path_of("payments", payment, "refund")))
+
+
+@app.command()
+@with_target
+def providers(*, target: Target) -> None:
+    """List the payment providers that buyers can pay with."""
+    page = target.remote().call("GET", path_of("payment-providers"))
+    if target.as_json:
+        print_json(page)
+        return
+    for row in page["data"]:
+        typer.echo(printable(row["name"]))
+    if not page["data"]:
+        typer.echo("There is none: holds are confirmed without a payment.")
 
 
 def _print(target: Target, payment: Any) -> None:

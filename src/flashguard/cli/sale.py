@@ -1,20 +1,34 @@
 """`flashguard sale create|import|list|show|edit|delete|open|pause|close|restock|item`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from flashguard.errors import FlashGuardError
 
 from . import item
-from .local_time import TIME_HELP, both, moment_of
-from .output import PlainTable, console_for_tables, plain, print_json, printable
+from .output import PlainTable, console_for_tables, print_json, printable
 from .remote import Remote, Target, path_of, with_target
-from .sale_tables import COUNTERS, items_table, locations_table, pools_table
+from .room_options import RoomFields, with_room
+from .sale_form import (
+    Clearable,
+    CoolDown,
+    CoolDownAfter,
+    EndsAt,
+    Limit,
+    MaxHeld,
+    Room,
+    StartsAt,
+    WaitingList,
+    WaitingListHold,
+    item_of,
+    object_in,
+    rules_of,
+    times_of,
+)  # fmt: skip
+from .sale_tables import COUNTERS, items_table, locations_table, pools_table, show_sale
 
 app = typer.Typer(
     help="Sales: create, show, edit, delete, open, pause, close, restock; their items.", no_args_is_help=True
@@ -24,27 +38,9 @@ app.add_typer(item.app, name="item")
 SaleArgument = Annotated[str, typer.Argument(help="The sale's id.")]
 
 
-def _item(text: str) -> dict[str, Any]:
-    """Return the item that `sku:stock[:price_minor[:currency[:name]]]` describes."""
-    parts = text.split(":", 4)
-    try:
-        sku, stock = parts[0], int(parts[1])
-        price_minor = int(parts[2]) if len(parts) > 2 else 0
-    except (IndexError, ValueError) as error:
-        raise FlashGuardError(
-            f"--item {text!r}: write sku:stock, or sku:stock:price_minor:currency:name"
-        ) from error
-    return {
-        "sku": sku,
-        "stock": stock,
-        "price_minor": price_minor,
-        "currency": parts[3] if len(parts) > 3 else "EUR",
-        "name": parts[4] if len(parts) > 4 else sku,
-    }
-
-
 @app.command()
 @with_target
+@with_room
 def create(
     name: Annotated[str | None, typer.Option(help="The name that buyers see.")] = None,
     item: Annotated[
@@ -61,60 +57,45 @@ def create(
     ] = None,
     id: Annotated[str | None, typer.Option(help="A slug; derived from the name if omitted.")] = None,
     hold_seconds: Annotated[int, typer.Option(help="Seconds that a hold lasts.")] = 120,
-    limit: Annotated[int | None, typer.Option(help="Units per customer.")] = None,
-    max_held: Annotated[int | None, typer.Option(help="Units per customer in unconfirmed holds.")] = None,
-    cool_down: Annotated[
-        int | None, typer.Option(help="Seconds without new holds after expired ones.")
-    ] = None,
-    waiting_list: Annotated[int | None, typer.Option(help="Maximum buyers who may wait for units.")] = None,
-    waiting_list_hold: Annotated[
-        int | None, typer.Option(help="Seconds that an offer from the list lasts.")
-    ] = None,
-    cool_down_after: Annotated[
-        int | None, typer.Option(help="Holds without an order before a cool-down (3).")
-    ] = None,
-    room: Annotated[str | None, typer.Option(help="The sale whose waiting room it shares.")] = None,
+    limit: Limit = None,
+    max_held: MaxHeld = None,
+    cool_down: CoolDown = None,
+    cool_down_after: CoolDownAfter = None,
+    waiting_list: WaitingList = None,
+    waiting_list_hold: WaitingListHold = None,
+    room: Room = None,
     spread: Annotated[
         int, typer.Option(help="Partitions to spread over, for more demand than one core serves.")
     ] = 1,
-    starts_at: Annotated[str | None, typer.Option(help=f"When it opens: {TIME_HELP}")] = None,
-    ends_at: Annotated[str | None, typer.Option(help=f"When it ends: {TIME_HELP}")] = None,
+    starts_at: StartsAt = None,
+    ends_at: EndsAt = None,
     *,
+    waiting_room: RoomFields,
     target: Target,
 ) -> None:
     """Create a sale as a draft, from options or from a file."""
     if file is not None:
-        _show(target.remote().call("POST", "/v1/sales", _sale_in(file, id)), target.as_json)
+        show_sale(target.remote().call("POST", "/v1/sales", _sale_in(file, id)), target.as_json)
         return
     if name is None or not item:
         raise FlashGuardError("write --name and --item, or --file with a whole sale")
     body = {
         "id": id,
         "name": name,
-        "items": [_item(text) for text in item],
+        "items": [item_of(text) for text in item],
         "hold_seconds": hold_seconds,
-        "limit_per_customer": limit,
-        "max_held_per_customer": max_held,
-        "cool_down_seconds": cool_down,
-        "cool_down_after": cool_down_after,
-        "waiting_list": waiting_list,
-        "waiting_list_hold_seconds": waiting_list_hold,
+        "waiting_room": waiting_room or None,
         "room": room,
         "spread": spread,
-        "starts_at": moment_of(starts_at, "--starts-at"),
-        "ends_at": moment_of(ends_at, "--ends-at"),
+        **rules_of(limit, max_held, cool_down, cool_down_after, waiting_list, waiting_list_hold),
+        **times_of(starts_at, ends_at),
     }
-    _show(target.remote().call("POST", "/v1/sales", body), target.as_json)
+    show_sale(target.remote().call("POST", "/v1/sales", body), target.as_json)
 
 
 def _sale_in(file: Path, id_: str | None) -> dict[str, Any]:
     """Return the sale of a JSON file, in the form of `POST /v1/sales`."""
-    try:
-        body = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise FlashGuardError(f"{file}: is not readable JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise FlashGuardError(f"{file}: must be one sale, as POST /v1/sales takes it")
+    body = object_in(file, "one sale, as POST /v1/sales takes it")
     return body if id_ is None else body | {"id": id_}
 
 
@@ -169,7 +150,7 @@ def show(
     target: Target,
 ) -> None:
     """Show a sale with its current counters."""
-    _show(target.remote().call("GET", path_of("sales", sale)), target.as_json)
+    show_sale(target.remote().call("GET", path_of("sales", sale)), target.as_json)
 
 
 def _state_command(verb: str, sentence: str) -> None:
@@ -190,6 +171,7 @@ _state_command("pause", "Pause a sale: no new holds; live ones can still be conf
 
 @app.command()
 @with_target
+@with_room
 def edit(
     sale: SaleArgument,
     name: Annotated[str | None, typer.Option(help="The name that buyers see.")] = None,
@@ -197,24 +179,66 @@ def edit(
         list[str] | None,
         typer.Option(help="Only of a draft, all of its items: sku:stock[:price_minor[:currency[:name]]]."),
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A JSON file with changes, with limits or hold_durability for example; other options win.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     hold_seconds: Annotated[int | None, typer.Option(help="Seconds that a hold lasts.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Units per customer.")] = None,
-    starts_at: Annotated[str | None, typer.Option(help=f"When it opens: {TIME_HELP}")] = None,
-    ends_at: Annotated[str | None, typer.Option(help=f"When it ends: {TIME_HELP}")] = None,
+    limit: Limit = None,
+    max_held: MaxHeld = None,
+    cool_down: CoolDown = None,
+    cool_down_after: CoolDownAfter = None,
+    waiting_list: WaitingList = None,
+    waiting_list_hold: WaitingListHold = None,
+    room: Room = None,
+    no_room: Annotated[
+        bool,
+        typer.Option("--no-room", help="Only of a draft: it has no waiting room, and shares none."),
+    ] = False,
+    open_to_all: Annotated[
+        bool, typer.Option("--open-to-all", help="Open the waiting room's doors for good: all are admitted.")
+    ] = False,
+    starts_at: StartsAt = None,
+    ends_at: EndsAt = None,
+    clear: Annotated[
+        list[Clearable] | None, typer.Option(help="End a rule, or take a time away; repeatable.")
+    ] = None,
     *,
+    waiting_room: RoomFields,
     target: Target,
 ) -> None:
-    """Change a sale's name, times or rules; of a draft also its items."""
+    """Change a sale's name, times, rules or waiting room; of a draft also its items."""
+    if open_to_all:
+        waiting_room["open_to_all"] = True
+    if no_room and (room or waiting_room):
+        raise FlashGuardError("--no-room takes the room away: leave the other options about a room out")
+    rules = rules_of(limit, max_held, cool_down, cool_down_after, waiting_list, waiting_list_hold)
+    times = times_of(starts_at, ends_at)
     changes = {
         "name": name,
-        "items": [_item(text) for text in item] if item else None,
+        "items": [item_of(text) for text in item] if item else None,
         "hold_seconds": hold_seconds,
-        "limit_per_customer": limit,
-        "starts_at": moment_of(starts_at, "--starts-at"),
-        "ends_at": moment_of(ends_at, "--ends-at"),
+        "waiting_room": waiting_room or None,
+        "room": room,
+        **rules,
+        **times,
     }
-    body = {field: value for field, value in changes.items() if value is not None}
-    _show(target.remote().call("PATCH", path_of("sales", sale), body), target.as_json)
+    body = {} if file is None else object_in(file, "changes, as PATCH /v1/sales/{id} takes them")
+    body |= {field: value for field, value in changes.items() if value is not None}
+    if no_room:
+        body |= {"room": None, "waiting_room": None}
+    cleared = {
+        field: None
+        for option, field in zip(Clearable, (*rules, *times), strict=True)
+        if option in (clear or ())
+    }
+    if both_ways := [field for field in cleared if changes[field] is not None]:
+        raise FlashGuardError(f"{both_ways[0]}: set it or clear it, not both")
+    show_sale(target.remote().call("PATCH", path_of("sales", sale), body | cleared), target.as_json)
 
 
 @app.command()
@@ -260,7 +284,7 @@ def confirm_closing(sale: str) -> None:
 
 
 def _change(remote: Remote, sale: str, verb: str, as_json: bool) -> None:
-    _show(remote.call("POST", path_of("sales", sale, verb)), as_json)
+    show_sale(remote.call("POST", path_of("sales", sale, verb)), as_json)
 
 
 # Otherwise "-1" would be an unknown option.
@@ -287,52 +311,3 @@ def restock(
     else:
         table = pools_table if pool else items_table if location is None else locations_table
         console_for_tables().print(table([after]))
-
-
-def _show(sale: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(sale)
-        return
-    console = console_for_tables()
-    console.print(Text.assemble(plain(sale["id"], "bold"), plain(f" {sale['name']}: {sale['status']}")))
-    for name, value in _facts(sale):
-        console.print(plain(f"  {name}: {value}"), soft_wrap=True)
-    console.print(items_table(sale["items"]))
-    if sale["pools"]:
-        console.print(pools_table(sale["pools"]))
-    if sale["locations"]:
-        console.print(locations_table(sale["items"]))
-
-
-def _facts(sale: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the times and rules of a sale, by name, without rules that it does not have."""
-    facts = [
-        ("opens", both(sale["starts_at"])),
-        ("ends", both(sale["ends_at"])),
-        ("created", both(sale["created_at"])),
-        ("holds last", f"{sale['hold_seconds']} s, durability {sale['hold_durability']}"),
-        ("limit per customer", _or_none(sale["limit_per_customer"], "units")),
-    ]
-    if sale["max_held_per_customer"] is not None:
-        facts.append(("held per customer at most", f"{sale['max_held_per_customer']} units"))
-    if sale["cool_down_seconds"] is not None:
-        after = sale["cool_down_after"]
-        facts.append(("cool-down", f"{sale['cool_down_seconds']} s after {after} expired holds"))
-    if sale["waiting_list"] is not None:
-        hold = sale["waiting_list_hold_seconds"] or sale["hold_seconds"]
-        facts.append(("waiting list", f"{sale['waiting_list']} places; offers last {hold} s"))
-    if (room := sale["waiting_room"]) is not None:
-        parts = (f"{name.replace('_', ' ')} {value}" for name, value in room.items() if value is not None)
-        facts.append(("waiting room", ", ".join(parts)))
-    if sale["room"] is not None:
-        facts.append(("shares the room of", sale["room"]))
-    if sale["locations"]:
-        order = ", then ".join(f"{each['name']} ({each['id']})" for each in sale["locations"])
-        facts.append(("taken from", order + (", or from several" if sale["split"] else "")))
-    if sale["spread"] > 1:
-        facts.append(("spread over", f"{sale['spread']} partitions"))
-    return facts
-
-
-def _or_none(value: int | None, unit: str) -> str:
-    return "none" if value is None else f"{value} {unit}"

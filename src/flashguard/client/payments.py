@@ -1,7 +1,7 @@
 """The payments of both clients: `client.payments`."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +19,17 @@ class _PaymentPage(Struct, frozen=True):
     next_cursor: str | None
 
 
+class _ProviderName(Struct, frozen=True):
+    name: str
+
+
+class _ProviderPage(Struct, frozen=True):
+    data: tuple[_ProviderName, ...]
+
+
 _payment = msgspec.json.Decoder(Payment)
 _page = msgspec.json.Decoder(_PaymentPage)
+_providers = msgspec.json.Decoder(_ProviderPage)
 
 
 class _Do(Protocol):
@@ -40,6 +49,11 @@ class PaymentCalls:
 
     def __init__(self, do: _Do) -> None:
         self._do = do
+
+    def providers(self) -> tuple[str, ...]:
+        """Return the names of the payment providers. Where there is none, holds are confirmed without a
+        payment."""
+        return self._do(PROVIDERS)
 
     def begin(
         self,
@@ -94,6 +108,10 @@ class AsyncPaymentCalls:
 
     def __init__(self, do: _AsyncDo) -> None:
         self._do = do
+
+    async def providers(self) -> tuple[str, ...]:
+        """Return the names of the payment providers: see `PaymentCalls.providers`."""
+        return await self._do(PROVIDERS)
 
     async def begin(
         self,
@@ -173,3 +191,10 @@ def _read(answer: Answer) -> Payment:
 
 def _read_page(answer: Answer) -> _PaymentPage:
     return decoded(_page, good(answer))
+
+
+def _read_providers(answer: Answer) -> tuple[str, ...]:
+    return tuple(provider.name for provider in decoded(_providers, good(answer)).data)
+
+
+PROVIDERS: Final = Call("GET", "/v1/payment-providers", _read_providers)

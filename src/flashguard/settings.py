@@ -289,12 +289,14 @@ class Settings(BaseSettings):
     )
     webhook_log_days: float = Field(14.0, gt=0)
     """Days that the delivery log keeps messages; replays can't reach back further."""
-    fact_days: float = Field(
-        14.0,
-        ge=0.05,
-        description="Days that the feed keeps facts. The deliverer deletes older ones, and ends a feed that "
-        "was not read for as long.",
-    )
+    webhook_log_messages: int = Field(10_000_000, ge=1)
+    """Messages that the delivery log keeps at most, of all endpoints. The deliverer deletes the oldest, also
+    those that still wait for a receiver which is slower than the sales; it logs how many these are."""
+    fact_days: float = Field(14.0, ge=0.05)
+    """Days that the feed keeps facts. The deliverer deletes older ones, and ends a feed that was not read for
+    as long."""
+    facts_kept: int = Field(10_000_000, ge=1)
+    """Facts that the feed keeps at most. The deliverer deletes the oldest; who missed some is told."""
 
     payment_providers: tuple[str, ...] = Field(
         (),

@@ -62,6 +62,10 @@ class FactBook:
         """Delete facts older than this, at most `limit`; return how many."""
         return int(await self._connections.value("forget_facts", seconds, limit))
 
+    async def forget_beyond(self, most: int, limit: int) -> int:
+        """Delete facts that are more than `most` behind the newest, at most `limit`; return how many."""
+        return int(await self._connections.value("forget_facts_beyond", most, limit))
+
     async def end_unread(self, seconds: float) -> None:
         """End the feed if it was not read for this long: the recorders write no more facts for it."""
         await self._connections.run("end_unread_feed", seconds)

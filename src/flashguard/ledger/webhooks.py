@@ -260,6 +260,12 @@ class WebhookBook:
         """Delete lines of the log older than this, at most `limit`; return how many."""
         return await self._connections.run("forget_deliveries", seconds, limit)
 
+    async def forget_deliveries_beyond(self, most: int, limit: int) -> tuple[int, int]:
+        """Delete messages that are more than `most` behind the newest, at most `limit`; return how many, and
+        how many of them were neither delivered nor given up."""
+        row = await self._connections.row("forget_deliveries_beyond", most, limit)
+        return (0, 0) if row is None else (row["gone"], row["waiting"])
+
     async def forget_orphans(self, limit: int) -> int:
         """Delete messages of endpoints that were deleted, at most `limit`; return how many."""
         return await self._connections.run("forget_orphans", limit)

@@ -90,12 +90,28 @@ class Deliverer:
         seconds = self._settings.webhook_log_days * DAY_SECONDS
         while await self._book.forget_deliveries(seconds, FORGET_ROWS) == FORGET_ROWS:
             pass
+        await self._forget_beyond()
         while await self._book.forget_orphans(FORGET_ROWS) == FORGET_ROWS:
             pass
         seconds = self._settings.fact_days * DAY_SECONDS
         await self._facts.end_unread(seconds)
         while await self._facts.forget(seconds, FORGET_ROWS) == FORGET_ROWS:
             pass
+        while await self._facts.forget_beyond(self._settings.facts_kept, FORGET_ROWS) == FORGET_ROWS:
+            pass
+
+    async def _forget_beyond(self) -> None:
+        """Delete the messages beyond the log's greatest length, some rows at a time."""
+        most, lost, gone = self._settings.webhook_log_messages, 0, FORGET_ROWS
+        while gone == FORGET_ROWS:
+            gone, waiting = await self._book.forget_deliveries_beyond(most, FORGET_ROWS)
+            lost += waiting
+        if lost:
+            log.error(
+                "%d webhook messages are deleted before they were delivered: their receiver is slower than "
+                "the sales, and FLASHGUARD_WEBHOOK_LOG_MESSAGES keeps the newest %d",
+                lost, most,
+            )  # fmt: skip
 
 
 class Courier:

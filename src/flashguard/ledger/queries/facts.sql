@@ -46,6 +46,25 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone;
 
+-- name: forget_facts_beyond
+-- Facts more than $1 behind the newest of all partitions, at most $2; and a note of how far they are gone. Ids are compared,
+-- because counting takes long: an id that was never committed counts as a fact.
+WITH newest AS (
+    SELECT max(l.id) AS id FROM flashguard.partitions p
+    CROSS JOIN LATERAL (SELECT f.id FROM flashguard.facts f WHERE f.partition = p.partition ORDER BY f.id DESC LIMIT 1) AS l
+), gone AS (
+    DELETE FROM flashguard.facts WHERE (partition, id) IN (
+        SELECT l.partition, l.id FROM newest, flashguard.partitions p
+        CROSS JOIN LATERAL (SELECT f.partition, f.id FROM flashguard.facts f
+                            WHERE f.partition = p.partition AND f.id <= newest.id - $1 ORDER BY f.id LIMIT $2) AS l
+        LIMIT $2)
+    RETURNING partition, id
+), noted AS (
+    INSERT INTO flashguard.facts_forgotten AS g (partition, id) SELECT partition, max(id) FROM gone GROUP BY partition
+    ON CONFLICT (partition) DO UPDATE SET id = greatest(g.id, excluded.id)
+)
+SELECT count(*) FROM gone;
+
 -- name: end_unread_feed
 -- A feed that was not read for $1 seconds: nothing more is written for it.
 DELETE FROM flashguard.facts_feed WHERE read_at < now() - make_interval(secs => $1);

@@ -154,6 +154,22 @@ DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
            OR NOT EXISTS (SELECT FROM flashguard.webhook_endpoints w WHERE w.id = d.endpoint AND w.enabled))
     LIMIT $2);
 
+-- name: forget_deliveries_beyond
+-- What is more than $1 messages behind the newest, at most $2 rows; also what waits, for a receiver may be slower than the sales.
+-- Ids are compared, because counting takes long: an id that was never committed counts as a message.
+WITH newest AS (
+    SELECT max(l.id) AS id FROM flashguard.webhook_endpoints w
+    CROSS JOIN LATERAL (SELECT d.id FROM flashguard.webhook_deliveries d WHERE d.endpoint = w.id ORDER BY d.id DESC LIMIT 1) AS l
+), gone AS (
+    DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
+        SELECT l.endpoint, l.id FROM newest, flashguard.webhook_endpoints w
+        CROSS JOIN LATERAL (SELECT d.endpoint, d.id FROM flashguard.webhook_deliveries d
+                            WHERE d.endpoint = w.id AND d.id <= newest.id - $1 ORDER BY d.id LIMIT $2) AS l
+        LIMIT $2)
+    RETURNING state
+)
+SELECT count(*) AS gone, count(*) FILTER (WHERE state = 'pending') AS waiting FROM gone;
+
 -- name: forget_orphans
 -- Messages of endpoints that were deleted.
 DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (

@@ -10,7 +10,6 @@ from tests.campaign.targets.web import Reply, Web
 from tests.campaign.up_stack import ADMIN_KEY, UpStack, until_ready
 
 SKU = "unit"
-START_SECONDS = 240.0
 GRANTED = {"held", "confirmed", "released"}
 
 
@@ -32,7 +31,7 @@ class FlashGuardTarget(Target):
         if not self._url:
             self._stack = UpStack(folder / "flashguard")
             await self._stack.start()
-            await until_ready(self._stack, START_SECONDS)
+            await until_ready(self._stack)
             self._url, key = self._stack.url, ADMIN_KEY
         self._web = Web(self._url, {"Authorization": f"Bearer {key}"} if key else None)
         contract = await self._web.must("GET", "/openapi.json")

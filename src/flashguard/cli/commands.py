@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS: Final = (
-    "up", "api", "recorder", "deliverer", "migrate", "simulate", "audit", "doctor", "recover", "bench",
-    "sale", "orders", "payments", "facts", "room", "shadow", "webhooks", "keys", "admin-log",
+    "up", "api", "recorder", "deliverer", "migrate", "simulate", "audit", "doctor", "recover", "prune",
+    "bench", "sale", "orders", "payments", "facts", "room", "shadow", "webhooks", "keys", "admin-log",
     "secrets",
 )  # fmt: skip
 """Each is the file of this name (`_` for `-`), whose `app` is one command of the same name, or a group."""

@@ -148,7 +148,7 @@ BEGIN
     SELECT coalesce(r.details -> 'takes', r.lines) INTO ordered FROM reservations r JOIN sales s ON s.id = r.sale_id
     WHERE r.sale_id = p_sale AND r.id = p_id AND r.status = 'confirmed'
       AND s.status = 'closed' AND s.closed_at <= now() - make_interval(secs => p_seconds)
-    FOR UPDATE OF r;
+    FOR UPDATE OF r FOR KEY SHARE OF s;
     IF NOT FOUND THEN
         RETURN false;
     END IF;

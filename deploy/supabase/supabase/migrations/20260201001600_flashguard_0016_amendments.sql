@@ -165,7 +165,7 @@ BEGIN
     WHERE r.sale_id = amend ->> 'sale' AND r.id = amend ->> 'id' AND r.status = 'confirmed'
       AND revision_of(r.details) = (amend ->> 'revision')::bigint - 1
       AND s.status = 'closed' AND s.closed_at <= now() - make_interval(secs => p_seconds)
-    FOR UPDATE OF r;
+    FOR UPDATE OF r FOR KEY SHARE OF s;
     IF NOT FOUND THEN
         RETURN false;
     END IF;

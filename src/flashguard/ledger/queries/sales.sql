@@ -1,10 +1,12 @@
 -- name: create_sale
--- One sale with its items; no row when the id is in use.
+-- One sale with its items; no row when the id is in use, or was until its sale was pruned.
 WITH sale AS (
     INSERT INTO flashguard.sales (id, name, partition, starts_at, ends_at, hold_seconds, max_hold_seconds,
                                   limit_per_customer, creation_key, creation_body, hold_durability,
                                   waiting_room, room_seed, rules)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $16, $17, $18, $19::text::jsonb)
+    SELECT $1::text, $2::text, $3::integer, $4::timestamptz, $5::timestamptz, $6::integer, $7::integer, $8::bigint, $9::text,
+           $10::bigint, $16::text, $17::jsonb, $18::text, $19::text::jsonb
+    WHERE NOT EXISTS (SELECT FROM flashguard.pruned_sales WHERE id = $1)
     ON CONFLICT DO NOTHING
     RETURNING id
 )

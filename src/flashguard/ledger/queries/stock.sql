@@ -8,14 +8,17 @@ GROUP BY s.public_id, i.sku, i.kind, i.uses ORDER BY max(s.created_at) DESC, s.p
 
 -- name: units_out
 -- Units that are neither sold, nor rightly held, nor available: those of ended holds that have not expired yet, with the
--- oldest's age, and those of no hold at all.
-WITH held AS (
-    SELECT flashguard.clamped(expires_at) AS expires_at, (SELECT sum(flashguard.line_units(takes, n))
+-- oldest's age, and those of no hold at all. Items of sales that closed more than a day ago are not read: there may be very many.
+WITH counted AS (
+    SELECT id FROM flashguard.sales WHERE status <> 'closed' OR (status = 'closed' AND closed_at > now() - interval '1 day')
+), held AS (
+    SELECT sale_id, flashguard.clamped(expires_at) AS expires_at, (SELECT sum(flashguard.line_units(takes, n))
                         FROM generate_series(0, flashguard.line_count(takes) - 1) AS n) AS units
     FROM flashguard.reservations CROSS JOIN LATERAL (SELECT coalesce(details -> 'takes', lines)) AS t (takes)
     WHERE status = 'held'
 )
 SELECT coalesce(sum(units) FILTER (WHERE expires_at < now()), 0)::bigint AS returning,
        greatest(max(date_part('epoch', now() - expires_at)), 0) AS oldest_seconds,
-       ((SELECT coalesce(sum(held), 0) FROM flashguard.items) - coalesce(sum(units), 0))::bigint AS leaked
+       ((SELECT coalesce(sum(i.held), 0) FROM counted JOIN flashguard.items i ON i.sale_id = counted.id)
+        - coalesce(sum(units) FILTER (WHERE sale_id IN (SELECT id FROM counted)), 0))::bigint AS leaked
 FROM held;

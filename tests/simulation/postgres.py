@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from tests.simulation.ledger_clock import with_our_clock
+from tests.simulation.ledger_clock import Clock, with_our_clock
 from tests.simulation.network import Link, Server, Session
 from tests.simulation.postgres_wire import Backend
 from tests.simulation.virtual import START_SECONDS
@@ -55,12 +55,12 @@ class Postgres(Server):
 
     name = "postgres"
 
-    def __init__(self, world: World, backends: Backends) -> None:
+    def __init__(self, world: World, backends: Backends, clock: Clock) -> None:
         super().__init__(world)
         self.backends = backends
         self.waiting: list[PostgresSession] = []
         self.statements = 0
-        self._clock = 0
+        self._clock = clock
         self.slow_seconds = 0.0
         """How much longer each answer takes."""
 
@@ -69,10 +69,7 @@ class Postgres(Server):
 
     def set_clock(self) -> None:
         """Let the ledger see the run's time."""
-        micros = int((START_SECONDS + self.world.now) * 1_000_000)
-        if micros != self._clock:
-            self._clock = micros
-            self.backends.own.query(f"SELECT setval('simulation.clock', {micros})")
+        self._clock.set(int((START_SECONDS + self.world.now) * 1_000_000))
 
     def let_others_go_on(self) -> None:
         """Finish the statements whose lock is free now, in the order in which they came."""

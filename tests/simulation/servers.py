@@ -36,7 +36,8 @@ class Servers:
         host = parse_qs(urlsplit(database_url).query)["host"][0]
         postgres = Path(host) / ".s.PGSQL.5432"
         self.backends = Backends(postgres)
-        ledger_clock.install(self.backends.own)
+        self.clock = ledger_clock.Clock(folder / "clock")
+        ledger_clock.install(self.backends.own, self.clock)
         self.copies = Copies(self.backends.own)
         self.copies.save("empty")
 

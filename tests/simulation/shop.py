@@ -92,7 +92,7 @@ class Shop:
         self.world = World(seed)
         self.rng = random.Random(f"{seed} shop")
         self.network = Network(self.world)
-        self.postgres = Postgres(self.world, servers.backends)
+        self.postgres = Postgres(self.world, servers.backends, servers.clock)
         self.primary = Valkey(self.world, "valkey-a", servers.wires[0], servers.ears)
         self.replica = Valkey(self.world, "valkey-b", servers.wires[1], servers.ears)
         self.replica.is_down = True

@@ -165,8 +165,14 @@ class World:
                 task.cancel()
         tasks = [task for loop in loops for task in loop.tasks]
         self.steps = STEPS_MOST - STEPS_TO_END
+
+        def all_are_done() -> bool:
+            while tasks and tasks[-1].done():
+                tasks.pop()
+            return not tasks
+
         try:
-            self.run(lambda: all(task.done() for task in tasks))
+            self.run(all_are_done)
         except Stuck:
             _LEFT_OVER.extend(task for task in tasks if not task.done())
         self.loops = []

@@ -114,7 +114,10 @@ class Connection(asyncio.Protocol):
         """
         future = self.send(command)
         timer = self._loop.call_later(seconds, self._late, self._sent, seconds)
-        answer = await future
+        try:
+            answer = await future
+        finally:
+            del future  # an error knows this frame, which would know the error: a cycle for the collector
         timer.cancel()
         return answer
 

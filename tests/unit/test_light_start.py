@@ -6,6 +6,7 @@ import sys
 import pytest
 import typer
 
+import flashguard
 from flashguard.cli import app
 from flashguard.cli.commands import COMMANDS
 from flashguard.errors import FlashGuardError
@@ -23,6 +24,7 @@ FRAMEWORK = ("fastapi", "flashguard.api.app", "flashguard.api.routes")
 @pytest.mark.parametrize(
     ("module", "never"),
     [
+        ("flashguard.client", (*OF_OTHERS, *FRAMEWORK, "asyncpg", "pydantic", "flashguard.guard")),
         ("flashguard.cli", (*OF_OTHERS, *FRAMEWORK, "uvicorn", "flashguard.doctor.examine")),
         ("flashguard.cli.api", (*OF_OTHERS, *FRAMEWORK)),
         ("flashguard.cli.recorder", ("uvicorn", "redis", "rich", *FRAMEWORK)),
@@ -35,6 +37,13 @@ def test_a_process_imports_only_what_it_runs(module: str, never: tuple[str, ...]
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert sorted(set(never) & set(done.stdout.split())) == []
+
+
+def test_every_name_of_the_package_is_there_when_it_is_asked_for():
+    assert all(getattr(flashguard, name) for name in flashguard.__all__)
+    assert not set(flashguard.__all__) - set(dir(flashguard))
+    with pytest.raises(AttributeError, match="no attribute 'Sail'"):
+        _ = flashguard.Sail  # type: ignore[attr-defined]
 
 
 async def test_a_rival_without_its_client_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch):

@@ -29,7 +29,7 @@ def _print(result: Result, events: int) -> None:
         flush=True,
     )
     if result.violations:
-        for event in result.events[-events:]:
+        for event in result.events[len(result.events) - min(events, len(result.events)) :]:
             print(f"    {event}")
         for promise, what in result.violations[:8]:
             print(f"    VIOLATED {promise}: {what}")

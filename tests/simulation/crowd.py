@@ -28,7 +28,9 @@ CROWD: Final = SaleId("crowd")
 DOOR: Final = SaleId("door")
 PRICE: Final = MinorUnits(100)
 SKUS: Final = (Sku("a"), Sku("b"))
-PAUSE_SECONDS: Final = 0.15
+PAUSES_SECONDS: Final = (0.05, 0.15, 0.15)
+WEIGHTS: Final = (0.2, 1.0, 1.0, 4.0)
+"""How frequent each kind of request is in a run: which ones are rare together is what finds most."""
 NO_ORDER: Final = ("reservation-expired", "reservation-released", "unknown-reservation")
 """What is never said of an order."""
 Work = Callable[[FlashGuard], Awaitable[Any]]
@@ -39,7 +41,7 @@ def crowd_sale(rng: random.Random) -> NewSale:
     rules = Rules(
         waiting_list=20,
         waiting_list_hold_seconds=1,
-        max_held_per_customer=rng.choice([None, 4]),
+        max_held_per_customer=rng.choice([None, 2, 4]),
         cool_down_after=rng.choice([None, 2]),
         cool_down_seconds=rng.choice([None, 2]),
     )
@@ -78,13 +80,18 @@ class Crowd:
     ) -> None:
         self._apis, self._rng, self._size, self._promised, self._forgets = apis, rng, size, promised, forgets
         self.sale = crowd_sale(rng)
+        self._customers = rng.choice([2, 4, 8])
+        self._pause = rng.choice(PAUSES_SECONDS)
+        self._reuses = rng.choice([0.1, 0.2, 0.5])
+        """How likely a key is one that was used before."""
+        self._weights = [rng.choice(WEIGHTS) for _ in range(32)]
         self.limit = self.sale.limit_per_customer if rng.random() < 0.5 else None
         """The limit, where it never changes."""
         self.violations: list[Violation] = []
         self.closing = False
         self.words: Counter[str] = Counter()
-        self.orders: set[str] = set()
-        """Those that were answered as confirmed."""
+        self.orders: dict[str, None] = {}
+        """Those that were answered as confirmed, in this order."""
         self._holds: list[tuple[str, str | None]] = []
         self._entries: list[str] = []
         self._keys: list[str] = ["key-0"]
@@ -100,18 +107,33 @@ class Crowd:
     async def _one(self) -> None:
         rng = self._rng
         while not self.closing:
-            await asyncio.sleep(rng.random() * 2 * PAUSE_SECONDS)
+            await asyncio.sleep(rng.random() * 2 * self._pause)
             if rng.random() < 0.1 and self.orders:
-                order = self._order()
-                await asyncio.gather(*(self._call(self._change(order)) for _ in range(2)))
+                await asyncio.gather(*(self._call(work) for work in self._changes(self._order())))
             elif rng.random() < 0.15:
                 await self._call(self._again(self._order()))
             else:
-                await self._call(rng.choice(self._buyers if rng.random() < 0.8 else self._shops)())
+                kinds = self._buyers if rng.random() < 0.8 else self._shops
+                [kind] = rng.choices(kinds, self._weights[: len(kinds)])
+                await self._call(kind())
 
     async def _call(self, work: Work) -> None:
         with contextlib.suppress(NoAnswer, MemoryAway, LedgerAway, ServerError):
             self._read(await self._rng.choice(self._apis).call(work))
+
+    def _changes(self, order: str) -> list[Work]:
+        """Change an order several times at once: each time otherwise, or in the same way under other keys."""
+        if self._rng.random() < 0.5:
+            return [self._change(order) for _ in range(self._rng.choice([2, 3]))]
+        own = [Line(sku=sku, quantity=units) for sku, units in self._asked.get(order, ())[2:]]
+        items, keys = self._rng.choice([None, own or None]), [f"{self._key()}-{n}" for n in range(3)]
+
+        def cancel(key: str) -> Work:
+            return lambda guard: guard.orders.cancel(
+                order, restock=True, reason="crowd", items=items, key=key
+            )
+
+        return [cancel(key) for key in keys]
 
     def _change(self, order: str) -> Work:
         """Amend or cancel an order, or a part of it."""
@@ -137,7 +159,7 @@ class Crowd:
     def _sell(self, verb: str, customer: str, lines: list[Line], key: str) -> Work:
         """Hold or buy: a key that was used for another basket, or another verb, is refused."""
         asked = (verb, customer, *((line.sku, line.quantity) for line in lines))
-        reuses = self._rng.random() < 0.2
+        reuses = self._rng.random() < self._reuses
 
         async def work(guard: FlashGuard) -> Any:
             sell = guard.buy if verb == "buy" else guard.reserve
@@ -204,15 +226,15 @@ class Crowd:
         if seen.status == "held":
             self._holds.append((seen.id, seen.receipt))
         elif seen.status == "confirmed":
-            self.orders.add(seen.id)
+            self.orders.setdefault(seen.id)
         self._promised(seen.id, seen.status)
 
     def _key(self) -> str:
         """Return a new key, or one that was used before."""
-        if self._rng.random() < 0.85:
+        if self._rng.random() >= self._reuses:
             self._keys.append(f"key-{len(self._keys)}")
             return self._keys[-1]
-        return self._rng.choice(self._keys)
+        return self._rng.choice(self._keys[-self._rng.choice([4, 80]) :])
 
     def _hold(self) -> tuple[str, str | None]:
         """Return one of the newest holds and its receipt, or one that may have ended long ago."""
@@ -220,7 +242,8 @@ class Crowd:
         return self._rng.choice(newest) if newest else (f"{CROWD}.{'0' * 24}", None)
 
     def _order(self) -> str:
-        return self._rng.choice(sorted(self.orders)) if self.orders else self._hold()[0]
+        newest = [*self.orders][-self._rng.choice([3, 80]) :]
+        return self._rng.choice(newest) if newest else self._hold()[0]
 
     def _lines(self) -> list[Line]:
         skus = self._rng.choice([SKUS, SKUS[:1], SKUS[1:]])
@@ -230,7 +253,7 @@ class Crowd:
     def _buyers(self) -> list[Callable[[], Work]]:
         rng = self._rng
         customer, lines, key, (hold, receipt) = (
-            f"c{rng.randrange(6)}",
+            f"c{rng.randrange(self._customers)}",
             self._lines(),
             self._key(),
             self._hold(),

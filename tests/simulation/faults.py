@@ -140,12 +140,12 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
     """A machine with Valkey and the recorders fails: memory comes back older, and decides before a recorder
     sees it."""
     copy = shop.primary.snapshot()
-    await asyncio.sleep(rng.choice([0.02, 0.2]) * rng.random())
+    await asyncio.sleep(rng.choice([0.02, 0.2, 1.0]) * rng.random())
     for process in shop.recorders:
         process.kill()
     shop.primary.cut_all("valkey falls back")
     shop.primary.restore(copy)
-    await asyncio.sleep(rng.choice([0.05, 0.5, 3.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.05, 0.5, 4.0]) * rng.random())
     for process in shop.recorders:
         if not process.is_alive:
             process.start()
@@ -217,7 +217,7 @@ async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
         partitions = shop.primary.ask("KEYS", "fg:*:partition")
         if any(shop.primary.ask("HGET", each, "builder") for each in partitions):
             break
-    await asyncio.sleep(rng.uniform(0.0, 0.02))
+    await asyncio.sleep(rng.choice([0.002, 0.02, 0.1]) * rng.random())
     rng.choice(shop.recorders).pause(rng.uniform(2.2, 6.0))
 
 
@@ -252,3 +252,14 @@ KINDS: Final[dict[str, list[Fault]]] = {
     ],
 }  # fmt: skip
 """Memory and the ledger do not both go back in one run: what only both had is then lost, as documented."""
+STRIKING: Final = frozenset((*FORGETTING, ledger_falls_back))
+
+
+def faults_of(kind: str, rng: random.Random) -> list[Fault]:
+    """Return the faults of a run: few sorts, so that one comes often; mostly a server forgets."""
+    most = rng.choice([0, 1, 2, 2, 3, 4, 5])
+    deck = sorted(set(KINDS[kind]), key=lambda fault: fault.__name__)
+    strikes = [fault for fault in deck if fault in STRIKING]
+    sorts = [rng.choice(deck) for _ in range(rng.choice([1, 2, 3]))]
+    sorts += [rng.choice(strikes)] if strikes and rng.random() < 0.8 else []
+    return [rng.choice(sorts) for _ in range(most)]

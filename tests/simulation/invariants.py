@@ -43,6 +43,8 @@ class Invariants:
             self._note(Violation("oversold", what))
         for what in self._over_budget():
             self._note(Violation("hold budget exceeded", what))
+        for what in self._over_limit():
+            self._note(Violation("limit exceeded", what))
         for partition, epoch, seq in self._shop.servers.backends.own.query(POSITIONS):
             now = int(epoch or 0), int(seq or 0)
             before = self._positions.get(str(partition), (0, 0))
@@ -59,8 +61,8 @@ class Invariants:
             for name, value in zip(flat[::2], flat[1::2], strict=True):
                 if not name.startswith(b"item:"):
                     continue
-                stock, held, sold = map(int, value.split()[:3])
-                if min(held, sold, stock - held - sold) < 0:
+                stock, held, sold, set_aside = map(int, [*value.split()[:4], 0][:4])
+                if min(held, sold, stock - held - sold - set_aside) < 0:
                     yield f"{key.decode()} has {name.decode()} {value.decode()}"
 
     def _over_budget(self) -> Iterator[str]:
@@ -74,6 +76,21 @@ class Invariants:
             for name, value in zip(flat[::2], flat[1::2], strict=True):
                 if int(value.split()[0]) > most:
                     yield f"{name.decode()} holds {value.decode()} of at most {most}"
+
+    def _over_limit(self) -> Iterator[str]:
+        """Yield the customers who hold and have bought too much of a sale whose limit never changes."""
+        shop = self._shop
+        if shop.memory_forgets or self.ledger_went_back:
+            return
+        server = shop.primary
+        for sale, most in (("sale", shop.plan.limit), (shop.crowd.sale.id, shop.crowd.limit)):
+            if most is None:
+                continue
+            for key in sorted(server.ask("KEYS", f"fg:*:used:{sale}*")):
+                flat = server.ask("HGETALL", key)
+                for name, value in zip(flat[::2], flat[1::2], strict=True):
+                    if name.decode().isprintable() and int(value) > most:  # no count of an item or a card
+                        yield f"{name.decode()} has {value.decode()} of at most {most} of {sale}"
 
     def answered(self, told: Told) -> None:
         """Check at the moment of an answer that the ledger has what it promises."""

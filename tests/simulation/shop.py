@@ -25,7 +25,7 @@ from tests.campaign.operations import decide, failures
 from tests.campaign.reading import short_ids
 from tests.simulation.buyers import SimulatedClients
 from tests.simulation.crowd import CROWD, Crowd, door_sale
-from tests.simulation.faults import FORGETTING, KINDS, LEDGER_KIND, Fault, fall_back_quietly
+from tests.simulation.faults import FORGETTING, KINDS, LEDGER_KIND, Fault, fall_back_quietly, faults_of
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
 from tests.simulation.postgres import Postgres
@@ -118,9 +118,9 @@ class Shop:
         self.plan = plan_of(seed, rng, forgets=self.kind == "memory forgets")
         self.history = new_history("sale", self.plan)
         self.history.wall_offset = START_SECONDS
-        self.faults = [rng.choice(KINDS[self.kind]) for _ in range(rng.choice([0, 1, 2, 2, 3, 4, 5]))]
+        self.faults = faults_of(self.kind, rng)
         self.falls_back_last = (
-            self.kind == LEDGER_KIND and self.settings.journal_tail_seconds > 30 and rng.random() < 0.4
+            self.kind == LEDGER_KIND and self.settings.journal_tail_seconds > 30 and rng.random() < 0.7
         )
         self.memory_forgets = any(fault in FORGETTING for fault in self.faults)
         self.clients = SimulatedClients(

@@ -59,7 +59,7 @@ class Wire:
             reader.feed(part)
             while left and reader.gets() is not False:
                 left -= 1
-        return _split(b"".join(parts), len(commands))
+        return split(b"".join(parts), len(commands))
 
     def ask(self, *command: Any) -> Any:
         """Send a command; return its answer.
@@ -86,7 +86,7 @@ class Wire:
         return self._loaded[source]
 
 
-def _split(came: bytes, count: int) -> list[bytes]:
+def split(came: bytes, count: int) -> list[bytes]:
     """Return each of so many answers."""
     answers, at = [], 0
     for _ in range(count - 1):

@@ -80,7 +80,9 @@ def test_the_chart_makes_the_objects_of_the_manifests() -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_it_renders_is_valid_with_everything_on_and_everything_off(version: str) -> None:
-    everything = rendered("--set=ingress.enabled=true", "--set=monitor.enabled=true")
+    everything = rendered(
+        "--set=ingress.enabled=true", "--set=monitor.enabled=true", "--set=networkPolicy.payments=true"
+    )
     monitors = {name for name in everything if name[0] == "PodMonitor"}
     assert monitors == {("PodMonitor", "flashguard-api"), ("PodMonitor", "flashguard-recorder")}
     least = rendered("--set=networkPolicy.enabled=false", "--set=deliverer.enabled=false")
@@ -108,6 +110,15 @@ def test_a_release_of_another_name_finds_its_own_parts() -> None:
             assert spec["volumes"][0]["secret"]["secretName"] == "mine"
 
 
+def test_the_api_may_call_a_payment_provider_only_where_payments_are_taken() -> None:
+    policy = ("NetworkPolicy", "payments")
+    [manifest] = documents(DEPLOY / "kubernetes" / "example" / "payments.yaml")
+    assert rendered("--set=networkPolicy.payments=true")[policy] == manifest
+    assert policy not in rendered()
+    off = rendered("--set=networkPolicy.payments=true", "--set=networkPolicy.enabled=false")
+    assert policy not in off
+
+
 def test_an_image_is_named_by_its_digest_where_there_is_one() -> None:
     digest = f"sha256:{'ab' * 32}"
     job = rendered(f"--set=image.digest={digest}", "--set=image.repository=r/f")[
@@ -122,6 +133,7 @@ def test_an_image_is_named_by_its_digest_where_there_is_one() -> None:
         ("recorder.replicas=1", "recorder/replicas"), ("api.minReplicas=0", "api/minReplicas"),
         ("replicas=3", "replicas"), ("image.digest=latest", "image/digest"),
         ("settings.REDIS_URL=x", "REDIS_URL"), ("networkPolicy.serverPorts={0}", "serverPorts/0"),
+        ("networkPolicy.payments=stripe", "networkPolicy/payments"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(value: str, said: str) -> None:

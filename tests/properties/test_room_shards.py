@@ -198,7 +198,7 @@ class Crowd:
                 assert self._admit(shard, request) == LetIn(0)
             return None if step == "grant" and hazard == "grant" else result
 
-        asyncio.run(beat(ask, lambda _: [*self.guests], SALE, self.shards))
+        asyncio.run(beat(ask, ask, lambda _: [*self.guests], SALE, self.shards))
         for shard, request in late:
             self._admit(shard, request)
         self._compare()

@@ -28,18 +28,19 @@ ADMIT_MOST: Final = 1_000
 """Admissions of a beat: see scripts/lib/room.lua."""
 
 
-async def beat(ask: Ask, guests_of: GuestsOf, sale: SaleId, shards: int) -> int:
+async def beat(ask: Ask, ask_guest: Ask, guests_of: GuestsOf, sale: SaleId, shards: int) -> int:
     """Admit those whose turn it is; return how many.
 
     Parameters:
         ask: returns a shard's result of the verb ADMIT; None where it does not answer.
+        ask_guest: the same, of a guest.
         guests_of: returns the sales that share the room, and their shards.
     """
     ids = shard_ids(sale, shards)
     answers = await asyncio.gather(*(ask(shard, ("report",)) for shard in ids))
     reports = [each if isinstance(each, Reported) else None for each in answers]
     known = [each for each in reports if each is not None]
-    guests = await _units_of(ask, guests_of(sale), known, all_known=len(known) == shards)
+    guests = await _units_of(ask_guest, guests_of(sale), known, all_known=len(known) == shards)
     began = asyncio.get_running_loop().time()
     front = front_of(reports)
     told = [

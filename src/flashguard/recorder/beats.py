@@ -84,3 +84,28 @@ def asking(kernel: Kernel, partitions: int, verb: Verb) -> Ask:
         return None if reply.status else read_result(verb, reply.results[0])
 
     return ask
+
+
+class WaitingOnce:
+    """Asks sales, and waits only once for one that does not answer. From then on it is asked beside the
+    beats, until it answers.
+
+    Parameters:
+        ask: asks a sale.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._beside: dict[SaleId, asyncio.Task[Result | None]] = {}
+
+    async def ask(self, sale: SaleId, request: tuple[object, ...]) -> Result | None:
+        """Return the sale's result; None where it does not answer, or did not when it was asked last."""
+        last = self._beside.pop(sale, None)
+        if last is None or (last.done() and last.result() is not None):
+            answer = await self._ask(sale, request)
+            if answer is not None:
+                return answer
+        if last is None or last.done():
+            last = asyncio.ensure_future(self._ask(sale, request))
+        self._beside[sale] = last
+        return None

@@ -20,7 +20,7 @@ from flashguard.model import Position
 from flashguard.settings import Settings
 
 from .admission import beat
-from .beats import Beats, asking
+from .beats import Beats, WaitingOnce, asking
 from .catalogue import keep_catalogue
 from .expiry import expire_holds
 from .guests import Guests
@@ -91,7 +91,8 @@ class Recorder:
             time.monotonic,
         )
         self._guests = Guests(ledger)
-        self._rooms = Beats("room", partial(beat, asking(kernel, partitions, Verb.ADMIT), self._guests.of))
+        ask = asking(kernel, partitions, Verb.ADMIT)
+        self._rooms = Beats("room", partial(beat, ask, WaitingOnce(ask).ask, self._guests.of))
         self._lists = Beats("waiting list", lists.serve)
 
     @property

@@ -144,6 +144,9 @@ def calls() -> Iterator[str]:
             yield f"| `{method.upper()} {path}` | {sentence} | {' '.join(sorted(call['responses']))} |"
 
 
+LOGGED_IN_PART: Final = {("POST", "/v1/reservations/{id}/amend"): "of an order"}
+
+
 def access() -> Iterator[str]:
     yield "| call | `admin` | `shop` | `read` | buyer's token | no key, in development | in the admin log |"
     yield "|---|---|---|---|---|---|---|"
@@ -154,8 +157,9 @@ def access() -> Iterator[str]:
                 yield f"| `{method} {path}` | {open_to_all} | |"
             continue
         cells = [scope in right.scopes for scope in Scope] + [right.for_buyers, right.for_anonymous]
-        cells.append(right.is_logged and method != "GET")
-        yield f"| `{method} {path}` | {' | '.join('yes' if cell else '' for cell in cells)} |"
+        row = ["yes" if cell else "" for cell in cells]
+        logged = "yes" if right.is_logged and method != "GET" else LOGGED_IN_PART.get((method, path), "")
+        yield f"| `{method} {path}` | {' | '.join((*row, logged))} |"
 
 
 def keyless() -> Iterator[str]:

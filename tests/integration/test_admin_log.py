@@ -116,6 +116,16 @@ async def test_buyers_and_readers_leave_no_line(shop, service):
     assert await row_count(shop) == before
 
 
+async def test_an_amend_leaves_a_line_where_it_changed_an_order(shop):
+    sale, basket = await shop.create_sale(stock=9), {"items": [{"sku": "unit", "quantity": 1}]}
+    two = {"customer": "ann", "items": [{"sku": "unit", "quantity": 2}]}
+    for noun, logged in (("reservations", 0), ("orders", 1)):
+        made = await shop.admin("POST", f"/v1/sales/{sale}/{noun}", two)
+        await shop.admin("POST", f"/v1/reservations/{made['id']}/amend", basket | {"reason": "one less"})
+        found = [line["detail"]["reason"] for line in await lines(shop, target=made["id"])]
+        assert found == ["one less"] * logged, noun
+
+
 async def test_a_line_says_who_did_what_to_what_from_where(shop):
     actor, key = await admin_key(shop)
     sale = await shop.create_sale(stock=5, opened=False)

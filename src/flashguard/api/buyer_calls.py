@@ -28,6 +28,7 @@ from flashguard.model import (
     Outcome,
     Refused,
     ReservationId,
+    ReservationStatus,
     SaleId,
     ScopedKey,
     public_sale,
@@ -154,16 +155,20 @@ async def extend(guard: FlashGuard, caller: Caller, id_: str, key: str | None) -
     )
 
 
-async def amend(guard: FlashGuard, caller: Caller, id_: str, body: PlainAmend, key: str | None) -> Encoded:
-    """Return 200 with the amended hold or order, or the problem. A buyer amends holds only."""
-    return await refusal_of(guard, caller, id_) or _counted(
-        guard,
-        "amend",
-        await guard.amend(
-            id_, body.items, restock=body.restock, reason=body.reason, key=key_of(caller, key),
-            orders=Right.CHANGE_ORDERS.allows(caller),
-        ),
+async def amend(
+    guard: FlashGuard, caller: Caller, id_: str, body: PlainAmend, key: str | None
+) -> tuple[Encoded, bool]:
+    """Return 200 with the amended hold or order, or the problem; and whether it is an order. A buyer amends
+    holds only."""
+    refused = await refusal_of(guard, caller, id_)
+    if refused:
+        return refused, False
+    outcome = await guard.amend(
+        id_, body.items, restock=body.restock, reason=body.reason, key=key_of(caller, key),
+        orders=Right.CHANGE_ORDERS.allows(caller),
     )  # fmt: skip
+    is_order = isinstance(outcome, Granted) and outcome.reservation.status is ReservationStatus.CONFIRMED
+    return _counted(guard, "amend", outcome), is_order
 
 
 async def read_ticket(guard: FlashGuard, caller: Caller, sale: str, ticket: str) -> Encoded:

@@ -53,7 +53,7 @@ async def read_admin_log(
     until: Annotated[Time | None, Query(description="Before this time")] = None,
 ) -> Response:
     """Read what operators did, newest first: every call that changes something and that only an admin may
-    make, and every cancel or refund of an order. Reads are not in it."""
+    make, and every amend, cancel or refund of an order. Reads are not in it."""
     which = LogFilter(
         actor=printable(actor, "actor"), operation=printable(operation, "operation"),
         target=printable(target, "target"), outcome=outcome, since=since, until=until,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from flashguard.api import buyer_calls
 from flashguard.api.access import Caller, Right
+from flashguard.api.admin_log import action_of, begin_action
 from flashguard.api.hot_calls import CONFIRM, EXTEND, READ, RELEASE, RESERVE
 from flashguard.api.middleware.rate_limit import count_customer
 from flashguard.api.schemas.answers import problems
@@ -103,7 +104,12 @@ async def amend(
     A hold keeps its `expires_at`. Only the shop's keys may amend an order: of its units, those that it has
     fewer go on sale again, or leave the stock.
     """
-    return await buyer_calls.amend(guard_of(request), caller, id, body.plain(), valid_key(idempotency_key))
+    guard, key = guard_of(request), valid_key(idempotency_key)
+    answer, is_order = await buyer_calls.amend(guard, caller, id, body.plain(), key)
+    if is_order and caller.key is not None:
+        begin_action(request, caller.key)
+        action_of(request).about(id, **body.model_dump(exclude_unset=True))
+    return answer
 
 
 @router.post(

@@ -33,7 +33,7 @@ from tests.campaign.mixed_check import SaleState, bound_seconds, check, waiting_
 from tests.campaign.mixed_payments import Payers
 from tests.campaign.mixed_shop import FAIR, PLAIN, RULES, WIDE, Known, Shop
 from tests.campaign.processes import hit
-from tests.campaign.room_watch import RoomWatch, pace_broken, too_many_inside
+from tests.campaign.room_watch import RoomWatch, let_in_twice, pace_broken, too_many_inside
 from tests.campaign.up_stack import UpStack, until_ready
 from tests.support.stand_in import StandIn, standing_in
 
@@ -218,7 +218,8 @@ async def play(
         room = RULES[FAIR]["waiting_room"]
         broken = [*pace_broken(watch.samples, room["admit_per_second"], grants=spread > 1 or number % 3 == 2)]
         if fault not in FORGETTING:
-            broken += too_many_inside(watch.samples, room["max_active"])
+            broken += [*too_many_inside(watch.samples, room["max_active"]), *shop.lost_admissions]
+        broken += let_in_twice(watch.samples)
         result.violations += [Violation("room", what) for what in broken]
         finals, idle = await quiet(stack, shop, stock, {FAIR: spread, WIDE: RULES[WIDE]["spread"]})
         result.idle_seconds = max(each.worst for each in idle)

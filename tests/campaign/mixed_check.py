@@ -2,8 +2,9 @@
 
 The rules are those of `checker`: orders and releases are permanent; a hold is kept unless memory forgot it; a
 refusal takes nothing. Added here: amends, each made once, cancelled orders, waiting lists, stock that the
-shop removes, and that no refusal of the ledger is repeated. Besides, the room keeps its pace (`room_watch`),
-and no unit idles beside an entry of the waiting list for longer than `bound_seconds`.
+shop removes, and that no refusal of the ledger is repeated. Besides, the room keeps its pace and lets no
+ticket in twice (`room_watch`), an admission stays, and no unit idles beside an entry of the waiting list for
+longer than `bound_seconds`.
 """
 
 from collections import Counter, defaultdict

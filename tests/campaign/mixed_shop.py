@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
@@ -108,6 +109,8 @@ class Shop:
         self.asked: list[Asked] = []
         self.closing = False
         self.sales: dict[str, Known] = {}
+        self.lost_admissions: list[str] = []
+        """Sentences about visitors who were in and, before their time was over, no longer."""
         self._stack = stack
         self._seed = seed
         self._http = http
@@ -145,16 +148,27 @@ class Shop:
                 tasks.create_task(self._client(random.Random(f"{self._seed}/client {number}")))
 
     async def _visit(self) -> None:
-        """Let a crowd come at once, ask until it is admitted or the round ends, and leave the room."""
+        """Let a crowd come at once and ask until it is admitted or the round ends. Then each looks whether it
+        is still in, and leaves the room."""
         known, waiting = self.sales[FAIR], {f"visitor-{number}" for number in range(VISITORS)}
         path, is_last = f"sales/{known.id}/tickets", False
+        inside: dict[str, datetime] = {}
         while waiting and not is_last:
             is_last = self.closing
             for customer in sorted(waiting):
                 status, seen = await self._once("POST", path, {"customer": customer}, "")
-                if 0 < status < 300 and (is_last or seen["status"] == "admitted"):
+                if not 0 < status < 300:
+                    continue
+                until, is_in = inside.get(customer), seen["status"] == "admitted"
+                if until and not is_in and datetime.now(UTC) < until:
+                    self.lost_admissions.append(
+                        f"{customer} was admitted until {until}, and is {seen['status']}"
+                    )
+                if until or is_last:
                     await self._once("POST", f"{path}/{seen['id']}/leave", None, "")
                     waiting.discard(customer)
+                elif is_in:
+                    inside[customer] = datetime.fromisoformat(seen["admitted_until"])
             await asyncio.sleep(0 if self.closing else LOOK_SECONDS)
 
     async def _client(self, rng: random.Random) -> None:

@@ -2,11 +2,13 @@
 
 A room admits what its rate allows, with one second's worth saved up. So in any time of `t` seconds it admits
 at most `rate * (t + 1)`, and the buyer whose turn began before. Over shards, and where sales share a room,
-the first shard grants by that rule, and a grant counts for a second: a beat may come that late.
+the first shard grants by that rule, and a grant counts for a second: a beat may come that late. A ticket that
+waits while it is in, or is in on two shards, would be let in twice.
 """
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -33,6 +35,8 @@ class Sample(Struct, frozen=True):
     admitted: tuple[int, ...]
     """The admissions so far, of each shard: lower than before where memory was lost."""
     inside: int
+    twice: tuple[str, ...] = ()
+    """The tickets that wait while they are in, or are in on two shards."""
 
 
 class RoomWatch:
@@ -50,22 +54,27 @@ class RoomWatch:
         try:
             while True:
                 with suppress(RedisError, OSError):
-                    self.samples.append(await self._sample(client))
+                    self.samples.append(await self.sample(client))
                 await asyncio.sleep(SAMPLE_SECONDS)
         finally:
             await client.aclose()
 
-    async def _sample(self, client: Redis) -> Sample:
+    async def sample(self, client: Redis) -> Sample:
+        """Read all shards in one step."""
         asked = time.monotonic()
         async with client.pipeline(transaction=True) as pipe:
             pipe.time()
             for room in self._rooms:
                 pipe.hget(room.room, "admitted")
                 pipe.zrange(room.active, 0, -1, withscores=True)
+                pipe.zrange(room.waiting, 0, -1)
             (seconds, micros), *answers = await pipe.execute()
         now_ms = seconds * 1000 + micros / 1000
-        inside = sum(until > now_ms for active in answers[1::2] for _, until in active)
-        return Sample(asked, time.monotonic(), tuple(int(n or 0) for n in answers[::2]), inside)
+        inside = [ticket for active in answers[1::3] for ticket, until in active if until > now_ms]
+        places = Counter(inside)
+        places.update({ticket for waiting in answers[2::3] for ticket in waiting if ticket in places})
+        twice = tuple(ticket.decode() for ticket, count in places.items() if count > 1)
+        return Sample(asked, time.monotonic(), tuple(int(n or 0) for n in answers[::3]), len(inside), twice)
 
 
 def pace_broken(samples: Sequence[Sample], rate: float, *, grants: bool) -> Iterator[str]:
@@ -92,6 +101,12 @@ def too_many_inside(samples: Sequence[Sample], most: int) -> Iterator[str]:
     inside = max((sample.inside for sample in samples), default=0)
     if inside > most:
         yield f"{inside} buyers were in, of at most {most}"
+
+
+def let_in_twice(samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield a sentence about each ticket that had two places at once."""
+    for ticket in sorted({ticket for sample in samples for ticket in sample.twice}):
+        yield f"ticket {ticket} was in, and had another place beside it"
 
 
 def _without_losses(samples: Sequence[Sample]) -> Iterator[list[Sample]]:

@@ -1,8 +1,18 @@
 """Whether a room that admits too fast, or too many, is seen, and one that is on time is not."""
 
-from tests.campaign.room_watch import Sample, pace_broken, too_many_inside
+import time
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import Redis
+
+from flashguard.embedded import EmbeddedServers
+from flashguard.kernel import keys
+from flashguard.model import SaleId, partition_of
+from flashguard.model.shards import shard_ids
+from tests.campaign.room_watch import RoomWatch, Sample, let_in_twice, pace_broken, too_many_inside
 
 RATE = 5.0
+SALE = SaleId("watched-room")
 
 
 def samples(*admitted: int, every: float = 0.5) -> list[Sample]:
@@ -33,3 +43,21 @@ def test_a_loss_of_memory_begins_the_count_again() -> None:
 
 def test_more_buyers_inside_than_the_room_takes_are_seen() -> None:
     assert list(too_many_inside(samples(0, 3, 4), 3)) == ["4 buyers were in, of at most 3"]
+
+
+def test_a_ticket_with_two_places_is_seen_once() -> None:
+    room = [Sample(0, 0.1, (1,), 1), Sample(1, 1.1, (1,), 1, ("t",)), Sample(2, 2.1, (1,), 1, ("t",))]
+    [sentence] = let_in_twice(room)
+    assert "ticket t" in sentence
+
+
+async def test_two_places_of_a_ticket_are_found_in_valkey(servers: EmbeddedServers) -> None:
+    socket = unquote(urlsplit(servers.redis_url).path)
+    one, other = (keys.room(partition_of(shard, 2), shard) for shard in shard_ids(SALE, 2))
+    async with Redis(unix_socket_path=socket) as client:
+        until_ms = int(time.time() * 1000) + 60_000
+        await client.zadd(one.active, {"both": until_ms, "in": until_ms, "past": 1})
+        await client.zadd(other.active, {"both": until_ms})
+        await client.zadd(one.waiting, {"in": 1, "past": 2, "waits": 3})
+        sample = await RoomWatch(socket, SALE, 2, 2).sample(client)
+    assert (sample.inside, set(sample.twice)) == (3, {"both", "in"})

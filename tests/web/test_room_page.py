@@ -126,3 +126,38 @@ async def test_a_buyer_hears_of_the_turn_by_the_stream_by_polls_without_it_and_o
     await is_clean(late)
     await late.button("Buy").click()
     await late.sees("held for you")
+
+
+async def test_a_page_speaks_of_a_lottery_and_of_other_sales_only_where_there_are_any(visit, service):
+    host = await service.create_sale(waiting_room=ROOM | {"mode": "lottery", "shared": True})
+    guest = await service.create_sale(room=host)
+    alone = await service.create_sale(waiting_room=ROOM)
+    for sale in (host, guest):
+        buyer = await at(visit, sale)
+        await buyer.sees("one ticket and one turn count for all of them")
+        await buyer.sees("the seed of the lottery was fixed in advance")
+    buyer = await at(visit, alone)
+    main = buyer.page.get_by_role("main")
+    await expect(buyer.button("Get a ticket")).to_be_enabled()
+    await expect(main).not_to_contain_text("lottery")
+    await expect(main).not_to_contain_text("Other sales")
+
+
+async def test_over_shards_a_place_that_is_an_estimate_is_said_to_be_one(visit, service):
+    sale = await service.create_sale(stock=400, spread=2, waiting_room=ROOM)
+    first = await at(visit, sale)
+    await first.button("Get a ticket").click()
+    await first.sees("It is your turn")
+    buyer = await at(visit, sale)
+    answer = {"position": 1234, "about": True, "waiting": 2000, "status": "waiting"}
+
+    async def estimated(route):
+        place = await (await route.fetch()).json()
+        await route.fulfill(json=place | answer)
+
+    await buyer.page.route("**/tickets", estimated)
+    await buyer.page.route("**/tickets/*/events*", lambda route: route.abort("blockedbyclient"))
+    await buyer.page.route("**/tickets/*", estimated)
+    buyer.expect_complaints("BLOCKED_BY_CLIENT")
+    await buyer.button("Get a ticket").click()
+    await buyer.sees(re.compile(r"Your place\s*about 1,234"))

@@ -21,6 +21,7 @@ export const de: Messages = {
     connecting: "verbindet",
     notReady: (parts) => (parts > 1 ? `${parts} Teile nicht bereit` : "1 Teil nicht bereit"),
     allOk: "alle Teile bereit",
+    guide: "Handbuch",
     apiDocs: "API-Dokumentation",
   },
   common: {
@@ -220,6 +221,7 @@ export const de: Messages = {
     opensAt: "Beginnt",
     getTicket: "Ticket holen",
     leave: "Verlassen",
+    shared: "Andere Verkäufe teilen diesen Warteraum: Ein Ticket und ein Einlass gelten für alle.",
     verify: "Sie können die Reihenfolge prüfen: Der Startwert der Verlosung wurde vorab durch diesen Hash festgelegt:",
   },
   list: {

@@ -21,6 +21,7 @@ export const en = {
     connecting: "connecting",
     notReady: (parts: number) => `${parts} ${parts > 1 ? "parts" : "part"} not ready`,
     allOk: "all parts ok",
+    guide: "Guide",
     apiDocs: "API documentation",
   },
   common: {
@@ -216,6 +217,7 @@ export const en = {
     opensAt: "Opens",
     getTicket: "Get a ticket",
     leave: "Leave",
+    shared: "Other sales share this waiting room: one ticket and one turn count for all of them.",
     verify: "You can verify the order: the seed of the lottery was fixed in advance by this hash:",
   },
   list: {

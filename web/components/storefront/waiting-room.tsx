@@ -71,9 +71,12 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
           {room.message}
         </p>
       )}
-      <p className="mt-3 text-xs text-soft">
-        {t.verify} <code className="break-all">{rules.commitment}</code>
-      </p>
+      {rules.shared && state !== "doors" && <p className="mt-3 text-soft">{t.shared}</p>}
+      {rules.mode === "lottery" && (
+        <p className="mt-3 text-xs text-soft">
+          {t.verify} <code className="break-all">{rules.commitment}</code>
+        </p>
+      )}
     </Panel>
   );
 }

@@ -172,6 +172,26 @@ def test_the_pages_have_the_policy_that_the_api_gives_them(template):
     assert " ".join(text.split()) == policy(["sha256-x"])
 
 
+def test_snap_start_is_a_parameter_and_the_api_calls_the_version_that_has_the_snapshot(template, deployed):
+    (function,) = [
+        one
+        for one in of_type(deployed, "AWS::Lambda::Function").values()
+        if one["Handler"] == "flashguard.aws.handler.handler"
+    ]
+    assert template["Parameters"]["SnapStart"]["Default"] == "off"
+    assert template["Conditions"]["UsesSnapStart"] == {"Fn::Equals": [{"Ref": "SnapStart"}, "on"]}
+    assert function["SnapStart"] == {"ApplyOn": {"Fn::If": ["UsesSnapStart", "PublishedVersions", "None"]}}
+    runtime = tuple(int(part) for part in function["Runtime"].removeprefix("python").split("."))
+    assert runtime >= (3, 12), "older ones have neither snapshots nor hooks"
+    (alias,) = of_type(deployed, "AWS::Lambda::Alias")
+    (api,) = of_type(deployed, "AWS::ApiGatewayV2::Api").values()
+    calls = json.dumps(api["Body"]["paths"])
+    assert f"${{{alias}}}" in calls
+    assert "${Function.Arn}" not in calls
+    for permission in of_type(deployed, "AWS::Lambda::Permission").values():
+        assert permission["FunctionName"] in ({"Ref": alias}, {"Ref": "ScheduledRecorder"})
+
+
 def test_the_recorder_is_replaced_only_by_one_that_runs(template):
     (service,) = of_type(template["Resources"], "AWS::ECS::Service").values()
     assert service["DeploymentConfiguration"]["DeploymentCircuitBreaker"] == {

@@ -1,6 +1,8 @@
 """The models and measures behind docs/explanation/fairness.md, in a short form."""
 
+import json
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +47,21 @@ def test_who_asked_later_and_stands_before_has_overtaken() -> None:
     assert found["overtaken_share"] == pytest.approx(2 / 3, abs=0.001)
     assert found["overtaken_by_ms_most"] == pytest.approx(30)
     assert found["overtaken_by_ms_median"] == pytest.approx(30)
+
+
+def test_the_page_says_how_often_and_by_how_much_was_overtaken() -> None:
+    root = Path(__file__).parents[2]
+    measured = json.loads((root / "bench/results/fairness.json").read_text())
+    page = " ".join((root / "docs/explanation/fairness.md").read_text().split())
+    slow, fast = measured["fifo"]["runs"]
+    for said in (
+        f"two of three buyers ({slow['overtaken_share'] * 100:.0f} %)",
+        f"With {slow['asks_per_second']:,} a second",
+        f"half of these by at most {slow['overtaken_by_ms_median']:.0f} ms",
+        f"99 of 100 buyers by no more than {slow['overtaken_by_ms_p99_of_all']:.0f} ms",
+        f"With {fast['asks_per_second']:,} a second",
+        f"it was {fast['overtaken_share'] * 100:.0f} %",
+        f"99 of 100 by at most {fast['overtaken_by_ms_p99_of_all'] / 1000:.1f} s",
+        "chi-square " + "{:.2f}, {:.2f} and {:.2f}".format(*measured["lottery"]["chi_square"].values()),
+    ):
+        assert said in page, said

@@ -21,7 +21,7 @@ EXAMPLES ?= 60
 SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run pages clean \
+.PHONY: help setup run pages guide clean \
   test pytest lint audit-dependencies django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
   bench bench-quick grow load sim chaos failovers soak peers docs site figures pin dist release
 
@@ -32,7 +32,7 @@ help: ## List the targets
 
 setup: $(DEV) pages ## Install the packages and build the pages; start nothing
 
-run: $(RUN) pages ## Start FlashGuard with a demo sale; Ctrl-C stops it, the data stays in .flashguard
+run: $(RUN) pages guide ## Start FlashGuard with a demo sale; Ctrl-C stops it, the data stays in .flashguard
 	@$(BIN)/flashguard up
 
 clean: ## Remove everything installed and built; the data in .flashguard stays
@@ -130,9 +130,8 @@ docs: $(DEV) ## Write the reference, the ledger's schema.sql, and every figure o
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/generate_schema.py
 
-site: $(DEV) pages ## Build the documentation as a site; `make run` serves it at /guide/
-	$(BIN)/python docs/build_site.py web/out/guide
-	cd web && node scripts/csp.mjs
+site: $(DEV) $(if $(VERSIONS),,web/out/guide/index.html) ## Build the guide, which `make run` serves at /guide/; VERSIONS=folder: beside other versions
+	@$(if $(VERSIONS),$(BIN)/python docs/build_site.py "$(VERSIONS)" --beside-others,echo "The guide is in web/out/guide.")
 
 figures: grow docs ## After make bench: simulate growth from its costs, and write its figures into the pages
 
@@ -193,8 +192,18 @@ ENOUGH_NODE := $(and $(shell command -v npm),$(filter-out 0 1 2 3 4 5 6 7 8 9 10
 WEB := $(shell find web -type f -not -path '*/node_modules/*' -not -path 'web/out/*' -not -path '*/.next/*' \
 	-not -name '*.tsbuildinfo' -not -name next-env.d.ts -not -path 'web/lib/api/schema.d.ts' 2>/dev/null)
 
+GUIDE := $(shell find docs -type f -not -name '*.pyc') README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md bench/README.md
+
 pages: $(if $(ENOUGH_NODE),web/out/csp.json)
 	@$(if $(ENOUGH_NODE),,echo "There is no Node 20 or newer here: FlashGuard runs without its pages.")
+
+# `make run` has no generator of its own (90 MB), and uses that of `make setup`. A build of the pages empties their folder.
+guide: $(if $(and $(ENOUGH_NODE),$(wildcard $(BIN)/zensical)),web/out/guide/index.html)
+
+web/out/guide/index.html: web/out/csp.json $(GUIDE)
+	@$(BIN)/python docs/build_site.py web/out/guide > /dev/null
+	@cd web && node scripts/csp.mjs > /dev/null
+	@touch $@
 
 vitest: pages
 	@$(if $(ENOUGH_NODE),cd web && npm test --silent,echo "There is no Node 20 or newer here: the pages' unit tests are skipped.")

@@ -1,7 +1,8 @@
 """Build the documentation as a site into a folder, with search:  python docs/build_site.py FOLDER
 
 A copy of `docs/` is built, in which links to files of the repository that the site lacks are plain text. The
-navigation comes from the tables of docs/README.md, so that one list of pages serves both.
+navigation comes from the tables of docs/README.md, so that one list of pages serves both. With
+`--beside-others` this version gets a folder of its own in FOLDER, and readers choose among those there.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
+VERSIONS: Final = "versions.json"
+"""What the theme reads beside the folders of the versions, in the format of `mike`."""
 ADDED: Final = {
     "docs/README.md": "pages.md",
     "CHANGELOG.md": "changelog.md",
@@ -76,8 +79,53 @@ def relinked(markdown: str, source: str, places: dict[str, str]) -> str:
     return re.sub("\0(\\d+)\0", lambda match: held[int(match[1])], prose)
 
 
-def build(target: Path, program: Path) -> None:
+def version_now() -> str:
+    """Return the version of the program that the pages describe."""
+    found = re.search(r'__version__ = "([^"]+)"', (ROOT / "src/flashguard/__init__.py").read_text())
+    assert found
+    return found[1]
+
+
+def settings(nav: Nav, *, chosen: bool) -> str:
+    """Return the generator's settings: site.toml with the navigation and the version.
+
+    Parameters:
+        chosen: whether the page shows the list of versions.
+    """
+    before, after = (ROOT / "docs/site.toml").read_text().split("\n[project.theme]\n", 1)
+    lines = ",\n  ".join(
+        f"{{ {json.dumps(title)} = {json.dumps(pages)} }}" for each in nav for title, pages in each.items()
+    )
+    more = f'nav = [\n  {lines},\n]\ncopyright = "FlashGuard {version_now()}"\n'
+    versions = '\n[project.extra]\nversion = { provider = "mike" }\n' if chosen else ""
+    return f"{before}{more}\n[project.theme]\n{after}{versions}"
+
+
+def add_version(folder: Path, version: str) -> None:
+    """Name a version in the folder of all, newest first; the folder's own address leads to the newest."""
+    listing = folder / VERSIONS
+    known = {each["version"] for each in json.loads(listing.read_text())} if listing.exists() else set()
+    newest, *others = sorted(known | {version}, key=numbers, reverse=True)
+    rows = [{"version": newest, "title": f"{newest} (latest)", "aliases": ["latest"]}]
+    rows += [{"version": each, "title": each, "aliases": []} for each in others]
+    listing.write_text(json.dumps(rows, indent=1) + "\n")
+    (folder / "index.html").write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>FlashGuard</title>'
+        f'<meta http-equiv="refresh" content="0; url={newest}/">'
+        f'<a href="{newest}/">FlashGuard {newest}</a></html>\n'
+    )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version's numbers, to compare by."""
+    return tuple(int(each) for each in re.findall(r"\d+", version))
+
+
+def build(target: Path, program: Path, *, beside_others: bool = False) -> None:
     """Build the site into a folder, which is replaced.
+
+    Parameters:
+        beside_others: whether the folder has a folder for each version, of which this one is built.
 
     Raises:
         subprocess.CalledProcessError: the generator failed, or found a link that leads nowhere.
@@ -94,25 +142,24 @@ def build(target: Path, program: Path) -> None:
                 staged.write_text(relinked((ROOT / source).read_text(), source, places))
             else:
                 shutil.copyfile(ROOT / source, staged)
-        before, after = (ROOT / "docs/site.toml").read_text().split("\n[project.theme]\n", 1)
-        nav = ",\n  ".join(
-            f"{{ {json.dumps(title)} = {json.dumps(pages)} }}"
-            for each in navigation(places)
-            for title, pages in each.items()
-        )
-        (folder / "zensical.toml").write_text(f"{before}nav = [\n  {nav},\n]\n\n[project.theme]\n{after}")
+        (folder / "zensical.toml").write_text(settings(navigation(places), chosen=beside_others))
         subprocess.run([program, "build", "--clean", "--strict"], cwd=folder, check=True)
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(folder / "site", target, ignore=shutil.ignore_patterns("*.map"))
+        place = target / version_now() if beside_others else target
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(folder / "site", place, ignore=shutil.ignore_patterns("*.map"))
+    if beside_others:
+        add_version(target, version_now())
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--beside-others", action="store_true", help="as one of several versions")
     arguments = parser.parse_args()
     try:
-        build(arguments.folder.absolute(), Path(sys.executable).parent / "zensical")
+        program = Path(sys.executable).parent / "zensical"
+        build(arguments.folder.absolute(), program, beside_others=arguments.beside_others)
     except subprocess.CalledProcessError as error:
         sys.exit(f"No site: the generator ended with {error.returncode}")
 

@@ -118,6 +118,14 @@ async def test_unknown_paths_get_a_page_and_unknown_calls_a_problem(served):
     (await served.call("POST", "/nope")).problem(404, "invalid-request")
 
 
+async def test_without_a_guide_its_address_says_how_to_get_it(served, http, export):
+    for path in ("/guide/", "/guide", "/guide/tutorial/"):
+        missing = await served.call("GET", path)
+        assert missing.status == 404
+        assert "make site" in missing.body
+    assert "make site" not in (await served.call("GET", "/guides/")).body
+
+
 async def test_a_new_build_is_served_without_a_restart(served, export):
     assert "home" in (await served.call("GET", "/")).body
     (export / "index.html").write_text("<!doctype html><title>newer</title>")

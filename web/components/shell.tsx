@@ -171,7 +171,10 @@ function Footer() {
             {system.environment}, {system.mode}
           </span>
         )}
-        <a className="link ml-auto" href={`${API_URL}/docs`}>
+        <a className="link ml-auto" href={`${API_URL}/guide/`}>
+          {t.guide}
+        </a>
+        <a className="link" href={`${API_URL}/docs`}>
           {t.apiDocs}
         </a>
         <a className="link" href={`${API_URL}/openapi.json`}>

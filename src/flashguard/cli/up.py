@@ -246,6 +246,8 @@ class Everything:
             show(f"Stand-in payments:   {self.stand_in_url}")
         show(Text.assemble("Admin key:           ", (key, "bold")))
         show(f"API docs:            {self.url}/docs")
+        if pages and (pages / "guide" / "index.html").is_file():
+            show(f"Guide:               {self.url}/guide/")
         show("\nThree things to try:")
         for what, line in things_to_try(self.url, key, demo=demo):
             show(Text.assemble((f"  # {what}\n", "dim"), f"  {line}"))

@@ -31,6 +31,16 @@ Meanwhile, the API's contract is at <a href="/openapi.json">/openapi.json</a>.</
 </body></html>
 """
 
+GUIDE: Final = "/guide/"
+NO_GUIDE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>FlashGuard: no guide</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"></head>
+<body><h1>The guide is not built here</h1>
+<p>A release has it. In the repository, <code>make site</code> builds it: reload this page then.
+Meanwhile, read <code>docs/</code> there, or the calls at <a href="/docs">/docs</a>.</p>
+</body></html>
+"""
+
 SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -66,7 +76,7 @@ class Pages:
         self._load_new_build()
         if self._export is None:
             if path in FIRST_PAGES:
-                return _page(NO_PAGES.encode(), policy([]))
+                return _page(NO_PAGES, 200)
             raise HTTPException(404)
         asset = self._export.find(path)
         if asset is not None:
@@ -74,6 +84,8 @@ class Pages:
         if self._export.is_folder(path):
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/{path.strip('/')}/{query}", 308)
+        if f"{path}/".startswith(GUIDE) and self._export.find(GUIDE) is None:
+            return _page(NO_GUIDE, 404)
         missing = self._export.find("/404.html")
         if missing is None:
             raise HTTPException(404)
@@ -121,9 +133,9 @@ def _response(request: Request, body: bytes, status: int, headers: dict[str, str
     return response
 
 
-def _page(body: bytes, csp: str) -> Response:
-    headers = SAFE | {"Content-Security-Policy": csp, "Cache-Control": "no-cache"}
-    return Response(body, 200, headers, media_type="text/html")
+def _page(text: str, status: int) -> Response:
+    headers = SAFE | {"Content-Security-Policy": policy([]), "Cache-Control": "no-cache"}
+    return Response(text, status, headers, media_type="text/html")
 
 
 def install(app: FastAPI, settings: Settings) -> None:

@@ -86,3 +86,60 @@ async def test_payments_of_a_page_of_orders_are_read_by_their_index_and_only_whe
     read = "SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'payments'"
     assert await ledger.fetchval(called) == (limit if are_asked else 0)
     assert await ledger.fetchval(read) == (limit if are_asked else 0)
+
+
+ASKED_AGAIN_AND_AGAIN = {
+    "sales_in_memory": (0, 86_400.0),
+    "sales_in_rooms": (),
+    "doors_to_open": (None, 100),
+    "shards_that_differ": (None, 100),
+    "items_on_sale": (100,),
+    "units_out": (),
+    "doctor_durabilities": (),
+    "sales_page": (None, "", 10, True),
+}
+"""What recorders, metrics and the list of sales ask, with their arguments."""
+
+
+async def buffers(ledger: "asyncpg.Connection[asyncpg.Record]", name: str, *args: object) -> int:
+    """How many pages a statement reads, or finds in memory."""
+    plan = await ledger.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query(name)}", *args)
+    root = json.loads(plan)[0]["Plan"]
+    return int(root["Shared Hit Blocks"] + root["Shared Read Blocks"])
+
+
+async def test_what_is_asked_again_and_again_reads_no_sale_that_ended(
+    ledger: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    await ledger.execute("UPDATE flashguard.sales SET status = 'open'")
+    await ledger.execute("ANALYZE flashguard.sales, flashguard.items, flashguard.reservations")
+    before = {name: await buffers(ledger, name, *args) for name, args in ASKED_AGAIN_AND_AGAIN.items()}
+    await ledger.execute(
+        "INSERT INTO flashguard.sales (id, name, partition, status, hold_seconds, max_hold_seconds, "
+        "created_at, closed_at, rules) SELECT 'old-' || n, 'Old', 0, 'closed', 60, 60, at, at, "
+        """CASE n % 10 WHEN 0 THEN '{"room": {"of": "rush"}}'::jsonb ELSE '{}' END """
+        "FROM generate_series(1, 5000) AS n CROSS JOIN LATERAL (SELECT now() - n * interval '1 hour' "
+        "- interval '3 days' AS at) AS t"
+    )
+    await ledger.execute(
+        "INSERT INTO flashguard.items (sale_id, sku, ordinal, name, price_minor, currency, stock) "
+        "SELECT id, 'unit', 1, 'Unit', 1, 'EUR', 5 FROM flashguard.sales WHERE status = 'closed'"
+    )
+    await ledger.execute("VACUUM ANALYZE flashguard.sales")
+    await ledger.execute("VACUUM ANALYZE flashguard.items")
+    after = {name: await buffers(ledger, name, *args) for name, args in ASKED_AGAIN_AND_AGAIN.items()}
+    more = {name: (before[name], count) for name, count in after.items() if count > before[name] + 20}
+    assert not more, "pages before, and with 5,000 ended sales"
+
+
+async def test_orders_of_one_customer_are_found_without_reading_those_of_others(
+    ledger: "asyncpg.Connection[asyncpg.Record]",
+) -> None:
+    await ledger.execute(
+        "UPDATE flashguard.reservations SET status = 'confirmed', confirmed_at = now(), customer = 'c' || id"
+    )
+    await ledger.execute("VACUUM ANALYZE flashguard.reservations")
+    customer = "c" + "7".zfill(24)
+    args = (["rush"], None, "", 100, customer, None, None, None, None, False)
+    assert len(await ledger.fetch(query("orders_page"), *args)) == 1
+    assert await buffers(ledger, "orders_page", *args) < 20

@@ -6,6 +6,13 @@ CREATE INDEX sales_live ON flashguard.sales (partition) WHERE status <> 'closed'
 CREATE INDEX sales_closed ON flashguard.sales (closed_at) WHERE status = 'closed';
 DROP INDEX flashguard.sales_by_partition;
 
+-- The list of sales reads it backwards: before, both columns did not go the same way, and all sales were sorted.
+DROP INDEX flashguard.sales_by_time;
+CREATE INDEX sales_by_time ON flashguard.sales (created_at, id);
+
+-- The orders of one customer. Holds are not in it: they are the most that a recorder writes.
+CREATE INDEX reservations_of_customer ON flashguard.reservations (sale_id, customer) WHERE confirmed_at IS NOT NULL;
+
 -- The events of a payment that is pruned.
 CREATE INDEX payment_events_of_payment ON flashguard.payment_events (payment);
 

@@ -5,13 +5,13 @@
 SELECT id, status, flashguard.readable(starts_at, ends_at, room_opened_at) AS readable,
        flashguard.clamped(starts_at) AS starts_at, flashguard.clamped(ends_at) AS ends_at, hold_seconds, max_hold_seconds,
        limit_per_customer, hold_durability, waiting_room, flashguard.clamped(room_opened_at) AS room_opened_at, rules
-FROM flashguard.sales
-WHERE id IN (SELECT id FROM flashguard.sales WHERE partition = $1 AND status <> 'closed'
-             UNION
-             SELECT id FROM flashguard.sales WHERE status = 'closed' AND closed_at > now() - make_interval(secs => $2)
-             UNION
-             SELECT receiver FROM flashguard.transfers_under_way)
-  AND partition = $1
+FROM (SELECT id FROM flashguard.sales WHERE partition = $1 AND status <> 'closed'
+      UNION
+      SELECT id FROM flashguard.sales WHERE status = 'closed' AND closed_at > now() - make_interval(secs => $2)
+      UNION
+      SELECT receiver FROM flashguard.transfers_under_way) AS wanted (sale)
+CROSS JOIN LATERAL (SELECT * FROM flashguard.sales WHERE sales.id = wanted.sale OFFSET 0) AS sales -- each by its id
+WHERE partition = $1
   AND NOT EXISTS (SELECT FROM flashguard.refused_transitions t
                   WHERE t.sale_id = sales.id AND t.kind = 'sale' AND t.id IN ('clock', 'follow') AND t.times > 1)
 ORDER BY id;

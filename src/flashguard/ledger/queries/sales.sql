@@ -27,14 +27,15 @@ SELECT id, creation_body FROM flashguard.sales WHERE creation_key = $1;
 
 -- name: sales_page
 -- Newest first, after the cursor (created_at, id), drafts only with $4, without the further shards of spread sales.
--- Unreadable times are clamped, and the row says so.
+-- Unreadable times are clamped, and the row says so. `public_id >= id` is `=`: of equal columns the planner expects no row to speak
+-- of, and would sort all sales.
 SELECT s.id, s.name, s.status, s.partition, flashguard.clamped(s.starts_at) AS starts_at,
        flashguard.clamped(s.ends_at) AS ends_at, s.hold_seconds, s.max_hold_seconds, s.limit_per_customer,
        flashguard.clamped(s.created_at) AS created_at, s.hold_durability, s.waiting_room, s.room_seed, s.rules,
        h.waiting_room AS host_room, h.room_seed AS host_seed,
        flashguard.readable(s.starts_at, s.ends_at, s.created_at) AS readable
 FROM flashguard.sales s LEFT JOIN flashguard.sales h ON h.id = s.room_of
-WHERE s.id = s.public_id AND ($1::timestamptz IS NULL OR (s.created_at, s.id) < ($1, $2)) AND ($4 OR s.status <> 'draft')
+WHERE s.public_id >= s.id AND ($1::timestamptz IS NULL OR (s.created_at, s.id) < ($1, $2)) AND ($4 OR s.status <> 'draft')
 ORDER BY s.created_at DESC, s.id DESC LIMIT $3;
 
 -- name: sales_in_rooms

@@ -1,5 +1,5 @@
 """What CONTRIBUTING.md promises of the code: SQL in .sql files, run by ledger/ alone; key names in one table;
-no long files; one class per name."""
+no long files; one class per name; a bound for every cache."""
 
 import ast
 import re
@@ -13,6 +13,8 @@ STATEMENT = re.compile(
     r"^\s*(SELECT\s|INSERT\s+INTO\s|UPDATE\s+\S+\s+SET\s|DELETE\s+FROM\s|WITH\s+\S+\s+AS\s|(CREATE|ALTER|DROP)\s+[A-Z]+\s)"
 )
 
+CACHED_WITHOUT_BOUND = {"requires", "all_queries", "script_source", "sql", "lua"}
+"""Functions whose arguments are names in our own code."""
 LINES_MOST = 350
 DEMANDED = {"Command", "Migration"}
 """Names of classes that Django looks for in files of its own."""
@@ -94,7 +96,24 @@ def test_no_key_is_spelled_outside_its_table() -> None:
                 assert not re.match(r"fg:|\{\}:(sale|used|journal|deadlines)", text), f"{path}:{line}: {text}"
 
 
+def unbounded_caches(source: str) -> Iterator[str]:
+    """Each function with a cache that no number bounds."""
+    for node in ast.walk(ast.parse(source)):
+        for by in getattr(node, "decorator_list", ()):
+            text = ast.unparse(by)
+            if "cache" in text and not re.search(r"cache\((maxsize=)?\d", text):
+                yield node.name  # type: ignore[attr-defined]
+
+
+def test_every_cache_has_a_bound() -> None:
+    for path in sorted(SOURCE.rglob("*.py")):
+        assert set(unbounded_caches(path.read_text())) <= CACHED_WITHOUT_BOUND, path
+
+
 def test_the_rules_notice() -> None:
+    for bad in ("cache", "lru_cache", "functools.lru_cache(maxsize=None)", "functools.cache"):
+        assert list(unbounded_caches(f"@{bad}\ndef f(): ...")) == ["f"]
+    assert not list(unbounded_caches("@lru_cache(maxsize=4)\ndef f(): ..."))
     assert list(queries("await connection.fetch(query('position'), 1)")) == [1]
     assert list(queries("a = 1\nsql.query('position')")) == [2]
     assert not list(queries("self.queries(1)"))

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import asyncpg
 import typer
 
+from flashguard.errors import ConfigurationError
 from flashguard.settings import Settings
 from flashguard.telemetry.logs import set_up
 
@@ -18,13 +20,20 @@ def migrate() -> None:
     settings = Settings()
     if settings.log_format == "json":
         set_up(settings.log_level, settings.log_format)
-    for name in asyncio.run(_migrate(settings)):
+    for name in asyncio.run(migrate_ledger(server_urls(settings)[1], settings)):
         say(f"applied {name}")
 
 
-async def _migrate(settings: Settings) -> list[str]:
-    ledger = await ledger_when_up(server_urls(settings)[1], settings)
+async def migrate_ledger(database_url: str, settings: Settings) -> list[str]:
+    """Return the names of the migrations applied now.
+
+    Raises:
+        ConfigurationError: PostgreSQL refuses one.
+    """
+    ledger = await ledger_when_up(database_url, settings)
     try:
         return await ledger.migrate(settings.partitions)
+    except asyncpg.PostgresError as error:
+        raise ConfigurationError(f"Cannot migrate the ledger: {error}.") from error
     finally:
         await ledger.close()

@@ -27,11 +27,12 @@ from flashguard.embedded.program import Program
 from flashguard.embedded.run_file import Run, remove_run, started_of, still_ends, write_run
 from flashguard.embedded.server import logger
 from flashguard.embedded.supervisor import STEADY_SERVER_SECONDS, Supervisor
-from flashguard.errors import ConfigurationError, FlashGuardError
+from flashguard.errors import FlashGuardError
 from flashguard.settings import Mode, Settings, reachable_host
 from flashguard.telemetry.logs import in_json, json_line, set_up
 
 from .demo import SALE_ID, DemoSaleError, open_demo_sale, things_to_try
+from .migrate import migrate_ledger
 from .output import printable, unfailing_output
 from .port import claim_port
 from .readiness import READY_POLL_SECONDS, wait_until_ready
@@ -181,7 +182,8 @@ class Everything:
             }
             | await self._stand_in()
         )
-        await self._migrate(Program("migrate", [*self._flashguard, "migrate"], env, self.say))
+        for name in await migrate_ledger(database_url, settings):
+            self.say("migrate", f"applied {name}")
         for name, death_signal in DEATH_SIGNALS.items():
             program = Program(name, [*self._flashguard, name], env, self.say, death_signal)
             await self.supervisor.add(program, PATIENCE_SECONDS[name])
@@ -281,14 +283,6 @@ class Everything:
         await self.supervisor.add(server, PATIENCE_SECONDS[server.name], STEADY_SERVER_SECONDS)
         self._homes.append(server.home)
         return server.url
-
-    async def _migrate(self, migrate: Program) -> None:
-        try:
-            await migrate.start()
-            if (exit_code := await migrate.wait()) != 0:
-                raise ConfigurationError(f"`flashguard migrate` ended with exit code {exit_code}; see above.")
-        finally:
-            await migrate.stop(PATIENCE_SECONDS["recorder"])
 
     async def _wait_until_ready(self) -> None:
         """Wait until the API reports that it is ready, or until a part is given up.

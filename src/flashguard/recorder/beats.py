@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
@@ -19,9 +19,13 @@ SHARD_SECONDS: Final = 1.0
 """A shard that does not answer within this time is left out of the beat."""
 SALES_MOST: Final = 1_000
 """Sales with a beat at the same time; others have none until one of these ends."""
+REMEMBERED_MOST: Final = 10_000
+"""Sales, shards and groups that a duty remembers between beats; what is forgotten begins again."""
 
 Ask = Callable[[SaleId, tuple[object, ...]], Awaitable[Result | None]]
 """Returns a shard's result of one verb; None where the shard does not answer."""
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Beats:
@@ -107,5 +111,12 @@ class WaitingOnce:
                 return answer
         if last is None or last.done():
             last = asyncio.ensure_future(self._ask(sale, request))
-        self._beside[sale] = last
+        bounded(self._beside)[sale] = last
         return None
+
+
+def bounded(known: dict[Key, Value]) -> dict[Key, Value]:
+    """Return this with room for one more: what a sale left behind that ended goes first."""
+    while len(known) >= REMEMBERED_MOST:
+        del known[next(iter(known))]
+    return known

@@ -16,7 +16,7 @@ from flashguard.kernel.list_results import Closed, Entries, ListReported, Offers
 from flashguard.model import SaleId
 from flashguard.model.shards import plan, shard_ids
 
-from .beats import Ask
+from .beats import Ask, bounded
 
 ROUNDS_MOST: Final = 100
 """Rounds of one beat; the next beat goes on."""
@@ -102,7 +102,7 @@ class SharedLists:
             rows = answer.rows
             self._after.pop(shard, None)
             if len(rows) == 3 * COUNTERS_MOST:
-                self._after[shard] = rows[-2]
+                bounded(self._after)[shard] = rows[-2]
             for group, counter, version in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
                 groups.setdefault(group, [{} for _ in ids])[number][counter] = version
         more, names = False, sorted(groups)
@@ -145,7 +145,7 @@ class SharedLists:
                 waiters(known), stock.totals, stock.unsold if stock.whole else {}, blocks
             )
             if blocked is not None:
-                self._until.setdefault(clock, self._clock() + offer_seconds)
+                bounded(self._until).setdefault(clock, self._clock() + offer_seconds)
         await self._bring(ids, stock, chosen)
         served = await self._offer(ids, [*chosen, *([] if blocked is None else [blocked])], unadmitted)
         if not chosen and blocked is None and stock.whole and None not in known:

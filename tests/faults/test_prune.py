@@ -239,7 +239,8 @@ NEEDED = {
     "a shard of it was not closed before then": (
         ["INSERT INTO flashguard.sales (id, name, partition, status, hold_seconds, max_hold_seconds) "
          "SELECT id || '~1', name, partition, 'paused', 1, 1 FROM flashguard.sales WHERE id = $1"],
-        ["DELETE FROM flashguard.sales WHERE id = $1 || '~1'"],
+        ["UPDATE flashguard.sales SET status = 'closed', closed_at = now() - interval '60 days' "
+         "WHERE id = $1 || '~1'"],
     ),
 }  # fmt: skip
 """Why a sale stays: what makes it so, and what ends that."""

@@ -9,8 +9,10 @@ import pytest
 from flashguard.doctor.access import examine_access
 from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.ledger import examine_ledger
+from flashguard.doctor.secrets import examine_secrets
 from flashguard.embedded import EmbeddedPostgres
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.settings import Settings
 from tests.support.ports import free_port
 from tests.support.stacks import folder
 from tests.support.stacks.pgbouncer import let_in, pooler
@@ -77,6 +79,19 @@ async def test_what_a_role_lacks_is_named(postgres: EmbeddedPostgres) -> None:
     assert "a policy on sales" in rights.found
     await owner(postgres, f"SELECT flashguard.let_in('{ROLE}')")
     assert (await found(as_app(postgres)))["ledger: rights"].state is State.OK
+
+
+async def test_a_role_that_may_not_read_the_secrets_is_a_finding_of_its_rights_alone(
+    postgres: EmbeddedPostgres,
+) -> None:
+    await owner(postgres, f"REVOKE SELECT ON flashguard.signing_keys FROM {ROLE}")
+    ledger = await Ledger.connect(as_app(postgres), connections=1)
+    try:
+        assert await examine_secrets(Settings(), ledger) == []
+    finally:
+        await ledger.close()
+    assert "select on signing_keys" in (await found(as_app(postgres)))["ledger: rights"].found
+    await owner(postgres, f"SELECT flashguard.let_in('{ROLE}')")
 
 
 async def test_an_unlocked_table_and_a_public_role_with_a_key_are_named(postgres: EmbeddedPostgres) -> None:

@@ -9,9 +9,12 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import json
 import os
+import sys
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,12 +26,14 @@ import msgspec
 import uvloop
 from redis.asyncio import Redis
 
+from bench.children import ROOT
 from bench.plot_bounded import Bounded, Curve, plot_bounded
 from bench.report import commit, machine
 from bench.say import Progress
 from flashguard import FlashGuard, Granted, Line, NewSale, Settings
 from flashguard.access.identities import Identities
 from flashguard.embedded import EmbeddedServers
+from flashguard.garbage import THRESHOLDS
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
@@ -301,7 +306,24 @@ async def tables(house: House) -> list[Curve]:
     return list(curves.values())
 
 
-EXPERIMENTS = {each.__name__: each for each in (journal, sale_keys, room, buckets, tables)}
+async def failed_connections(_: House) -> list[Curve]:
+    """Fail to connect 4,000 times, as an API does while PostgreSQL is away."""
+    curves = []
+    for objects, when in ((50_000, "before"), (THRESHOLDS[0], "now")):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.failed_connections", str(objects), cwd=ROOT, stdout=PIPE
+        )
+        said, _error = await child.communicate()
+        title = f"4,000 failed connections, MB ({when})"
+        by = f"the collector runs at {objects:,} objects"
+        curves.append(Curve(title=title, by=by, points=json.loads(said)))
+    top = max(value for curve in curves for _, value in curve.points)
+    return [msgspec.structs.replace(curve, top=top) for curve in curves]
+
+
+EXPERIMENTS = {
+    each.__name__: each for each in (journal, sale_keys, room, buckets, tables, failed_connections)
+}
 
 
 async def measure(folder: Path, names: list[str], progress: Progress) -> list[Curve]:
@@ -336,12 +358,16 @@ def main() -> None:
         prog="python -m bench.bounded", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--only", nargs="*", choices=EXPERIMENTS, default=list(EXPERIMENTS))
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="with --only, the other curves of this file stay")
     parser.add_argument("--svg", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fg-bounded-", dir="/tmp") as place:
         Path(place).chmod(0o755)
         curves = uvloop.run(measure(Path(place) / "data", given.only, Progress()))
+    if given.json and given.json.exists() and len(given.only) < len(EXPERIMENTS):
+        new = {curve.title: curve for curve in curves}
+        old = msgspec.json.decode(given.json.read_bytes(), type=Bounded).curves
+        curves = [new.pop(each.title, each) for each in old] + list(new.values())
     found = Bounded(
         commit=commit(), at=datetime.now(UTC).isoformat(timespec="seconds"), machine=machine(),
         load_average=round(os.getloadavg()[0], 1), curves=curves,

@@ -25,6 +25,7 @@ class Curve(msgspec.Struct, kw_only=True):
     Parameters:
         bound: the greatest value that is allowed.
         by: what bounds it.
+        top: the greatest value that is drawn at least, to compare with another curve.
         each: bytes of one of its parts, where that is measured.
         points: seconds and value.
         marks: when something was done, and what.
@@ -33,6 +34,7 @@ class Curve(msgspec.Struct, kw_only=True):
     title: str
     by: str = ""
     bound: float | None = None
+    top: float | None = None
     each: float | None = None
     points: list[tuple[float, float]] = []
     marks: list[tuple[float, str]] = []
@@ -66,7 +68,7 @@ def plot_bounded(found: Bounded) -> str:
 
 
 def _panel(curve: Curve, left: int, top: int) -> str:
-    most = max(curve.bound or 0.0, *(value for _, value in curve.points)) or 1.0
+    most = max(curve.bound or 0.0, curve.top or 0.0, *(value for _, value in curve.points)) or 1.0
     seconds = curve.points[-1][0] or 1.0
     top, right = top + 34, left + PANEL_WIDTH
 

@@ -536,14 +536,14 @@ DONE_BY_WHO_WAIT = [*DONE, (Verb.CHANGE_SALE, "paused")]
 DONE_BY_WHO_WAIT += [(Verb.WAITING_LIST, state) for state in ("waiting", "offered", "left")]
 
 
-@pytest.mark.timeout(7200 if LONG else 180)
+@pytest.mark.timeout(7200 if LONG else 600)
 def test_the_kernel_decides_as_its_model_whether_batched_or_one_by_one(wire: Wire) -> None:
     reached = play_many(wire, MANY)
     assert not [what for what in DONE_BY_ALL if not reached[what]]
     assert all(sum(n for (verb, _), n in reached.items() if verb is asked) > 100 for asked in requests)
 
 
-@pytest.mark.timeout(7200 if LONG else 180)
+@pytest.mark.timeout(7200 if LONG else 600)
 def test_the_waiting_list_is_served_as_its_model_whether_batched_or_one_by_one(wire: Wire) -> None:
     reached = play_many(wire, settings(MANY, max_examples=SEQUENCES // 4), waiting_plays)
     assert not [what for what in DONE_BY_WHO_WAIT if not reached[what]]

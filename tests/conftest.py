@@ -60,11 +60,11 @@ async def service(stack: Stack, http: aiohttp.ClientSession) -> AsyncIterator[Se
 
 
 SLOW_FILES = (
-    "test_kernel_model.py", "test_up.py", "test_schemathesis.py", "test_bench.py", "test_ledger_fell_back.py",
-    "test_simulate.py", "test_live.py", "test_payments_stripe.py", "test_webhooks.py",
-    "test_kill_everything.py",
-    "test_memory_lost.py", "test_amends_survive.py", "test_protocol_model.py", "test_simulator.py",
-    "test_mixed.py", "test_servers_away.py", "test_connection.py", "test_waiting_room_kept.py",
+    "test_kernel_model.py", "test_schemathesis.py", "test_up.py", "test_bench.py", "test_simulate.py",
+    "test_ledger_fell_back.py", "test_amends_survive.py", "test_kill_everything.py", "test_simulator.py",
+    "test_payments_stripe.py", "test_live.py", "test_memory_lost.py", "test_servers_away.py",
+    "test_webhooks.py", "test_mixed.py", "test_connection.py", "test_protocol_model.py",
+    "test_waiting_room_kept.py",
     "test_campaign.py", "test_lambda.py", "test_recorders_share.py", "test_items_survive.py",
     "test_payments_survive.py", "test_durability.py", "test_ledger_refuses.py", "test_junk.py",
     "test_lambda_recorder.py", "test_spread_survives.py", "test_stop.py", "test_cli.py", "test_doc_pages.py",

@@ -10,7 +10,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from flashguard.cli.stand_in import StandIn, is_offered
+from flashguard.cli.stand_in import STATUSES, StandIn, is_offered
+from flashguard.cli.stand_in_pages import TEXTS
 from flashguard.cli.up import FLASHGUARD, Everything
 from flashguard.settings import Settings
 from flashguard.webhooks.signing import signed_headers
@@ -126,6 +127,34 @@ async def test_its_own_address_lists_the_payments_newest_first(
         assert re.findall(r'<a href="/pay/(\w+)">5.00 EUR</a>, (\w+)<', page) == [
             ("pay_2", "open"), ("pay_1", "ended"),
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("de-DE,de;q=0.9,en;q=0.8", "de"), ("de", "de"), ("fr, de;q=0.5, en;q=0.1", "de"),
+        ("en-GB,en;q=0.9,de;q=0.8", "en"), ("fr", "en"), ("", "en"), (";,-", "en"),
+    ],
+)  # fmt: skip
+async def test_its_pages_speak_the_language_of_the_browser(
+    accepted: str, language: str, tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    async with StandIn(tmp_path).serving("http://127.0.0.1:1") as env:
+        buyer = Caller(env, http)
+        await buyer.ask("sessions", SESSION)
+        for path in ("", "pay/pay_1"):
+            headers = {"Accept-Language": accepted}
+            async with http.get(f"{buyer.url}/{path}", headers=headers) as answer:
+                page = await answer.text()
+            assert f'<html lang="{language}">' in page
+            assert ("Es fließt kein Geld" in page) is (language == "de")
+            assert ("no money moves" in page) is (language == "en")
+
+
+def test_each_text_of_the_pages_has_a_translation() -> None:
+    english, german = (msgspec.structs.asdict(TEXTS[name]) for name in ("en", "de"))
+    assert [name for name, text in german.items() if text == english[name] or not text] == []
+    assert set(german["statuses"]) == {"open", *STATUSES.values()}
 
 
 @pytest.mark.parametrize("offered", [True, False])

@@ -10,10 +10,8 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator
-from html import escape
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -25,7 +23,7 @@ from flashguard.settings import Mode, Settings
 from flashguard.webhooks.signing import is_signed, new_secret, signed_headers
 
 from .sale_tables import price_of
-from .stand_in_pages import BACK, CHOICES, LINE, LISTED, NONE_YET, OVER, PAGE, html_page
+from .stand_in_pages import list_page, session_page
 
 log = logging.getLogger("flashguard")
 T = TypeVar("T")
@@ -230,33 +228,22 @@ class StandIn:
     async def _list(self, request: web.Request) -> web.Response:
         self._must_be_ours(request)
         newest = list(self._kept.sessions.values())[: -MOST_LISTED - 1 : -1]
-        listed = "".join(
-            LISTED.format(
-                id=quote(session.asked.id, safe=""), status=session.status,
-                price=escape(price_of(session.asked.amount_minor, session.asked.currency)),
-            )
+        rows = (
+            (session.asked.id, price_of(session.asked.amount_minor, session.asked.currency), session.status)
             for session in newest
-        )  # fmt: skip
-        return html_page(f"<ul>{listed}</ul>" if listed else NONE_YET)
+        )
+        return list_page(request.headers.get("Accept-Language", ""), rows)
 
     async def _show(self, request: web.Request) -> web.Response:
         session = self._found(request)
         asked = session.asked
-        price = escape(price_of(asked.amount_minor, asked.currency))
-        lines = "".join(
-            LINE.format(
-                quantity=line.quantity, name=escape(line.name),
-                price=escape(price_of(line.price_minor, asked.currency)),
-            )
-            for line in asked.lines
-        )  # fmt: skip
-        text = PAGE.format(
-            lines=lines,
-            price=price,
-            choices=CHOICES.format(price=price) if session.status == "open" else OVER,
-            back=BACK.format(url=escape(asked.cancel_url)) if asked.cancel_url else "",
+        return session_page(
+            request.headers.get("Accept-Language", ""),
+            ((line.quantity, line.name, price_of(line.price_minor, asked.currency)) for line in asked.lines),
+            price_of(asked.amount_minor, asked.currency),
+            is_open=session.status == "open",
+            back=asked.cancel_url,
         )
-        return html_page(text)
 
     async def _choose(self, request: web.Request) -> web.Response:
         session = self._found(request)

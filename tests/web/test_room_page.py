@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.async_api import expect
 
+from tests.integration.test_waiting_room import admitted, take, take_unit
 from tests.support.browser import Visit, Visitor
 from tests.web.test_accessible import is_clean
 
@@ -141,6 +142,22 @@ async def test_a_page_speaks_of_a_lottery_and_of_other_sales_only_where_there_ar
     await expect(buyer.button("Get a ticket")).to_be_enabled()
     await expect(main).not_to_contain_text("lottery")
     await expect(main).not_to_contain_text("Other sales")
+
+
+async def test_who_waits_in_a_shared_room_is_not_told_that_it_is_over_when_one_sale_is_sold_out(
+    visit, service
+):
+    host = await service.create_sale(stock=5, waiting_room=ROOM | {"shared": True, "admit_per_second": 0.01})
+    guest = await service.create_sale(stock=1, room=host)
+    ticket = (await take(service, guest, "another")).ok(201)
+    place = await admitted(service, guest, ticket["id"])
+    buyer = await at(visit, guest)
+    await buyer.button("Get a ticket").click()
+    await buyer.sees("You are in the queue.")
+    (await take_unit(service, "orders", guest, "another", place["admission"])).ok(201)
+    await buyer.sees("0 of 1 available")
+    await expect(buyer.page.get_by_role("main")).not_to_contain_text("You can stay")
+    await buyer.sees("You are in the queue.")
 
 
 async def test_over_shards_a_place_that_is_an_estimate_is_said_to_be_one(visit, service):

@@ -16,7 +16,9 @@ export function WaitingRoom({ sale, room, now }: { sale: Sale; room: Room; now: 
   const rules = sale.waiting_room;
   if (!rules) return null;
   const before = sale.status === "draft" || sale.status === "scheduled";
-  const soldOut = sale.status === "open" && sale.items.every((item) => item.available + item.held === 0);
+  // A shared room goes on while another of its sales has units: then its place alone says when it is over.
+  const soldOut =
+    !rules.shared && sale.status === "open" && sale.items.every((item) => item.available + item.held === 0);
   const left_ms = place?.admitted_until ? Date.parse(place.admitted_until) - now : 0;
   const opens_ms = before && sale.starts_at ? Date.parse(sale.starts_at) - now : 0;
   const state: State = rules.open_to_all

@@ -11,6 +11,8 @@ import pytest
 
 from flashguard.doctor.finding import Finding, State
 from flashguard.doctor.ledger import examine_ledger
+from flashguard.engine.commits import LEDGER_CHECK_SECONDS
+from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger
 from flashguard.recorder.partition import PartitionRecorder
@@ -79,6 +81,29 @@ async def test_an_order_that_was_refused_is_never_confirmed_by_a_recorder_that_s
     }
     assert sorted(each.status for each in again) == [201, 409]
     await service.audit(sale)
+
+
+async def test_what_a_ledger_that_fell_back_lacks_is_not_taken_for_refused(stack: Stack) -> None:
+    """The announcement is lost as well. Memory has noted the order as recorded; the journal's tail brings it
+    back. A seed of the simulation found that it was answered `ledger-refused` in between."""
+    await stack.ready()
+    sale = await stack.service.create_sale(stock=5)
+    await stack.recorded(sale)
+    await stack.end("recorder")
+    buying = asyncio.create_task(stack.service.buy(sale, "ann", key=unique("k")))
+
+    async def is_taken() -> bool:
+        return (await stack.service.item(sale))["available"] == 4
+
+    await eventually(is_taken, "memory has sold a unit")
+    partition = keys.partition(stack.partition(sale))
+    await stack.memory.hset(partition, "recorded", await stack.memory.hget(partition, "seq"))
+    answered, _ = await asyncio.wait([buying], timeout=2.5 * LEDGER_CHECK_SECONDS)
+    stack.start("recorder")
+    assert (await buying).status == 201
+    assert not answered
+    await stack.recorded(sale)
+    await stack.service.audit(sale)
 
 
 # What the ledger refuses again and again: parked the second time, beside neighbours that sell on.

@@ -138,10 +138,11 @@ class Commits:
     async def _ask_ledger(self, partition: int, token: str, reply: Reply, waiting: Waiting) -> Waiting:
         """Answer the requests that the ledger has decided by now; return those that still wait."""
         position = await self._ledger.positions.get(partition)
-        noted = position.epoch == reply.epoch and await self._noted(partition, token, reply)
-        orders = await self._ledger.reservations.recorded([(ask.sale, ask.id) for ask, _ in waiting])
         # Past our entry's id, in whatever history: what the ledger does not have by now, it never will.
         past = (position.epoch, position.seq) >= (reply.epoch, reply.seq)
+        # A ledger that fell back is not past it, whatever memory has noted: the journal brings it back.
+        noted = past and position.epoch == reply.epoch and await self._noted(partition, token, reply)
+        orders = await self._ledger.reservations.recorded([(ask.sale, ask.id) for ask, _ in waiting])
         still: Waiting = []
         for ask, result in waiting:
             order = orders.get((ask.sale, ask.id))

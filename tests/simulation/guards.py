@@ -70,7 +70,6 @@ KERNEL: Final = [
         "kernel/scripts/lib/sales.lua",
         "if takes_more and history_of(sale, customer).held + units > most then",
         "if false then",
-        unseen="too few seeds: a customer must hold several baskets at once",
     ),
     Guard(
         "a key returns the first outcome to another basket",
@@ -148,7 +147,6 @@ RECORDER: Final = [
         "recorder/rebuild.py",
         "    if epoch < position.epoch:\n",
         "    if False:\n",
-        unseen="too few seeds: few fall back behind a rebuild",
     ),
     Guard(
         "a ledger that fell back is not noticed while nothing is sold",

@@ -1,5 +1,6 @@
 """Loading a sale into memory, against real servers, when memory goes away in the middle."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ from flashguard.kernel import keys
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import STAGED_SECONDS, Kernel, Reply
 from flashguard.kernel.verbs import Verb
-from flashguard.ledger import Ledger
+from flashguard.ledger import Ledger, audit, loading
 from flashguard.ledger.loading import sales_in_memory
+from flashguard.ledger.sql import query
 from flashguard.model import SaleId, partition_of
 from flashguard.recorder import load
 from flashguard.settings import Settings
@@ -95,3 +97,25 @@ async def test_what_a_rebuild_staged_is_taken_only_when_it_is_all_there(service:
         await send("drop", epoch)
         await client.execute_command("UNLINK", keys.partition(number), keys.journal(number))
         await client.aclose()
+
+
+async def test_a_sale_that_takes_longer_to_read_than_a_statement_may_is_loaded_and_audited(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first row comes, PostgreSQL sums what ten million reservations used."""
+    names = {"used_to_load", "audit_items", "audit_orders"}
+    slow = "SELECT pg_sleep(2.5), $1::text, 0 AS orders"
+    for module in (loading, audit):
+        monkeypatch.setattr(module, "query", lambda name: slow if name in names else query(name))
+    sale = SaleId(await service.create_sale())
+    ledger = await Ledger.connect(service.database_url, timeout=2)
+    try:
+
+        async def used() -> int:
+            async with ledger.connection() as connection, connection.transaction():
+                return sum([len(rows) async for rows in loading.SaleRows(connection, sale, 10).used()])
+
+        rows, read = await asyncio.gather(used(), audit.audited_sale(ledger, sale, partition_of(sale, 16)))
+        assert rows == len(read.items) == 1
+    finally:
+        await ledger.close()

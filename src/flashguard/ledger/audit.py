@@ -5,7 +5,7 @@ from msgspec import Struct
 
 from flashguard.model import Position, SaleId
 
-from .connections import Connections
+from .connections import WHOLE_SALE_SECONDS, Connections
 from .positions import position_in
 from .sql import query
 
@@ -32,8 +32,8 @@ async def audited_sale(connections: Connections, sale: SaleId, partition: int) -
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         position = await position_in(connection, partition)
-        items = await connection.fetch(query("audit_items"), sale)
-        orders = await connection.fetchrow(query("audit_orders"), sale)
+        items = await connection.fetch(query("audit_items"), sale, timeout=WHOLE_SALE_SECONDS)
+        orders = await connection.fetchrow(query("audit_orders"), sale, timeout=WHOLE_SALE_SECONDS)
         status = await connection.fetchval(query("status_of"), sale)
     if orders is None:
         raise AssertionError("audit_orders always has one row")

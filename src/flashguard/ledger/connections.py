@@ -32,6 +32,9 @@ AWAY: Final = (
     asyncpg.QueryCanceledError,
 )
 """Errors of a PostgreSQL server that is unreachable, shutting down or starting."""
+WHOLE_SALE_SECONDS: Final = 300.0
+"""How long a statement may take that reads a whole sale before its first row: ten million reservations take
+longer than any other statement may."""
 PREPARED_STATEMENTS: Final = 100
 """Cached per connection; one process runs fewer different queries than that."""
 BROKEN_PREPARED: Final = (

@@ -7,7 +7,7 @@ import asyncpg
 
 from flashguard.model import SaleId
 
-from .connections import Connection
+from .connections import WHOLE_SALE_SECONDS, Connection
 from .sql import query
 from .unreadable import readable_row
 
@@ -113,10 +113,10 @@ class SaleRows:
     async def _pages(self, name: str, *args: object) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Yield a query's rows through a cursor; the next page is read while the caller uses this one."""
         cursor = await self._connection.cursor(query(name), *args)
-        next_rows = asyncio.create_task(cursor.fetch(self._page))
+        next_rows = asyncio.create_task(cursor.fetch(self._page, timeout=WHOLE_SALE_SECONDS))
         try:
             while found := await next_rows:
-                next_rows = asyncio.create_task(cursor.fetch(self._page))
+                next_rows = asyncio.create_task(cursor.fetch(self._page, timeout=WHOLE_SALE_SECONDS))
                 yield found
         finally:
             if not next_rows.done():

@@ -78,3 +78,10 @@ def test_a_workflow_is_one_and_may_do_little(path: Path) -> None:
     for name, job in workflow["jobs"].items():
         assert "timeout-minutes" in job, f"{name} may run for hours"
     assert "secrets." not in path.read_text(), "publishing needs no token"
+
+
+def test_each_change_is_tested_on_djangos_long_term_release_and_on_the_current_one() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert "make test" in commands
+    assert any(command.startswith("make django NEWER_PYTHON=") for command in commands)

@@ -136,6 +136,15 @@ async def test_a_thousand_requests_are_answered_in_order_and_no_more_are_taken(s
     assert item["held"] + item["sold"] == 1000
 
 
+async def test_a_name_that_no_sale_can_have_gets_the_404_that_the_contract_names(service):
+    contract = (await service.call("GET", "/openapi.json")).ok()["paths"]
+    one = {"key": "k", "customer": "ann", "items": [{"sku": "unit", "quantity": 1}]}
+    for noun in ("reservations", "orders"):
+        answer = await service.call("POST", f"/v1/sales/a%20b/{noun}:batch", {"requests": [one]}, admin=True)
+        answer.problem(404, "unknown-sale")
+        assert "404" in contract[f"/v1/sales/{{sale}}/{noun}:batch"]["post"]["responses"]
+
+
 async def test_a_bad_request_changes_nothing_for_the_others(service):
     sale = await service.create_sale(stock=10)
     bad: list[Any] = [None, 1, "x", [], {}, {"key": "k"}, {**GOOD["plain"]}, one(GOOD["plain"]) | {"key": 5}]

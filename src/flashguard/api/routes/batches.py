@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1", tags=["reservations"])
 
 DOCUMENT: Final[dict[str, Any]] = {
     "response_model": BatchView,
-    "responses": problems(401, 403, 413, 422, 503),
+    "responses": problems(401, 403, 404, 413, 422, 503),
     "openapi_extra": {
         "requestBody": {"required": True, "content": {"application/json": {"schema": batch_schema()}}}
     },

@@ -205,3 +205,14 @@ async def test_a_sale_that_is_not_there_is_said_to_be_missing(visit: Visit, demo
     buyer.expect_complaints("status of 404 ")
     await buyer.sees("This sale can't be found.")
     await is_clean(buyer)
+
+
+async def test_where_units_are_sold_out_it_leads_to_the_waiting_list(visit: Visit, demo: Service, shop: Shop):
+    sale = await demo.create_sale(stock=1, waiting_list=5)
+    buyer = await at(visit, shop, demo, sale)
+    await buyer.sees("1 left")
+    to_list = buyer.page.get_by_role("link", name="Sold out? To the waiting list")
+    await expect(to_list).to_have_count(0)
+    (await demo.buy(sale, "other")).ok(201)
+    await expect(to_list).to_have_attribute("href", f"{demo.url}/sale/?id={sale}")
+    await is_clean(buyer)

@@ -373,7 +373,10 @@ export class FlashguardSale extends HTMLElement {
     show("extend", payable);
     show("release", payable);
     show("again", held !== null && !alive && !isMoving(standing, this.payments));
-    this.link(this.room, t.waitingRoom, waits ? this.pages("sale", this.saleId) : null);
+    const soldOut = sale?.items.some((item) => item.on_sale && item.available <= 0);
+    const lists = open && !held && !waits && sale.waiting_list !== null && soldOut;
+    const queue = waits || lists ? this.pages("sale", this.saleId) : null;
+    this.link(this.room, waits ? t.waitingRoom : t.waitingList, queue);
     const told = held && (held.status === "confirmed" || this.payments.length > 0);
     this.link(this.details, t.details, told ? this.pages("order", held.id) : null);
   }

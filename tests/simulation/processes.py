@@ -36,8 +36,8 @@ class Process:
         self.starts = 0
         self.loop: Loop | None = None
         self.task: asyncio.Task[None] | None = None
-        self.pending: set[asyncio.Future[Any]] = set()
-        """Requests that have not been answered: they fail when the process dies."""
+        self.pending: dict[asyncio.Future[Any], None] = {}
+        """Requests that have not been answered: they fail when the process dies, in their order."""
 
     @property
     def is_alive(self) -> bool:
@@ -101,7 +101,7 @@ class Api(Process):
             NoAnswer, ServerError, MemoryAway, LedgerAway: there is no result.
         """
         world, answered = self.world, asyncio.get_running_loop().create_future()
-        self.pending.add(answered)
+        self.pending[answered] = None
 
         def finish(result: Any, error: Exception | None) -> None:
             if answered.done():
@@ -132,7 +132,7 @@ class Api(Process):
         try:
             return await answered  # type: ignore[no-any-return]
         finally:
-            self.pending.discard(answered)
+            self.pending.pop(answered, None)
 
 
 class RecorderProcess(Process):

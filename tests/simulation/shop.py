@@ -7,6 +7,7 @@ import traceback
 from collections import Counter
 from typing import Any, Final
 
+import asyncpg
 import msgspec
 from msgspec import Struct
 
@@ -148,6 +149,7 @@ class Shop:
         self.servers.reset()
         random.seed(f"{self.seed} process")
         Virtual.entropy = random.Random(f"{self.seed} entropy")
+        asyncpg.connection._uid = 0  # type: ignore[attr-defined]  # it numbers the savepoints of a whole process
         defects.found.clear()
         defects.errors.clear()
         defects.world = self.world

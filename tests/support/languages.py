@@ -3,7 +3,8 @@
 import json
 import re
 import subprocess
-from functools import cache
+from collections.abc import Collection
+from functools import cache, reduce
 from pathlib import Path
 from typing import Final
 
@@ -61,14 +62,18 @@ async def speak(page: Page, language: str, label: str) -> None:
     await expect(page.get_by_label(label)).to_be_visible()
 
 
-async def is_german(page: Page) -> None:
+async def is_german(page: Page, data: Collection[str] = ()) -> None:
     """Everything that the page shows now is German.
 
     It shows no English message, and nothing that stays the same in English, but for names and words that
     German messages have. The second finds texts that stand in a component and in no file of messages.
+
+    Parameters:
+        data: names that users gave; a label may contain them.
     """
     await expect(page.locator("html")).to_have_attribute("lang", "de")
-    german: list[str] = await page.evaluate(SHOWN, [*LABELS, "placeholder"])
+    shown: list[str] = await page.evaluate(SHOWN, [*LABELS, "placeholder"])
+    german = [reduce(lambda rest, name: rest.replace(name, "…"), data, text) for text in shown]
     assert len(german) > 10, f"{page.url} shows too little: {german}"
     found = {text: english for text in german for english in only_english() if english in words(text)}
     assert not found, f"{page.url} shows English messages: {found}"

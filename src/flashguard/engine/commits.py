@@ -143,6 +143,8 @@ class Commits:
         # A ledger that fell back is not past it, whatever memory has noted: the journal brings it back.
         noted = past and position.epoch == reply.epoch and await self._noted(partition, token, reply)
         orders = await self._ledger.reservations.recorded([(ask.sale, ask.id) for ask, _ in waiting])
+        if await self._ledger.positions.get(partition) < position:
+            return waiting  # it fell back in between, and perhaps before the orders were read
         still: Waiting = []
         for ask, result in waiting:
             order = orders.get((ask.sale, ask.id))

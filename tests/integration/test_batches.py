@@ -11,6 +11,7 @@ import pytest
 from flashguard import BasketRequest, Code, FlashGuard, Granted, Line, Refused
 from flashguard.model import Sku
 from flashguard.settings import Settings
+from tests.support.eventually import eventually
 from tests.support.raw_http import exchange, request
 from tests.support.service import ADMIN_KEY, Answer, Service, unique
 from tests.support.streams import another_api
@@ -298,4 +299,23 @@ async def test_the_library_sells_in_batches_too(service):
         for wrong in ([], [BasketRequest("a", unit)] * 1001, [object()], None):
             with pytest.raises(ValueError, match="requests: 1 to 1000"):
                 await guard.batch.buy(sale, wrong)  # type: ignore[arg-type]
+    await service.audit(sale)
+
+
+async def test_a_hold_that_was_extended_outlives_the_others_of_its_batch(service):
+    """Holds of one moment share a deadline in memory."""
+    sale = await service.create_sale(stock=3, hold_seconds=2)
+    asked = [one({"customer": who, "items": LINES}) for who in ("ann", "bob", "cem")]
+    held = [each["reservation"] for each in await outcomes(service, sale, "reservations", *asked)]
+    assert len({each["expires_at"] for each in held}) == 1
+    await asyncio.sleep(1)
+    extended = (await service.verb(held[0]["id"], "extend")).ok()
+    assert extended["expires_at"] > held[0]["expires_at"]
+
+    async def is_free() -> bool:
+        return (await service.item(sale))["available"] > 0
+
+    await eventually(is_free, "the others have expired")
+    assert (await service.item(sale))["available"] == 2
+    assert (await service.verb(extended["id"], "confirm")).ok()["status"] == "confirmed"
     await service.audit(sale)

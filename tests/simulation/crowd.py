@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
-from flashguard import FlashGuard
+from flashguard import BasketRequest, FlashGuard
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Granted, Item, Line, Refused, RoomMode, SaleId, Sku, WaitingRoom
@@ -166,11 +166,7 @@ class Crowd:
             outcome = await sell(CROWD, customer, lines, key=key)
             if isinstance(outcome, Granted):
                 id_ = outcome.reservation.id
-                was_order = id_ in self.orders
-                first = self._asked.setdefault(id_, asked)
-                if first != asked and (not self._forgets() or (was_order and verb == "buy")):
-                    what = f"{key} got {id_} for {asked}, first for {first}"
-                    self.violations.append(Violation("two outcomes", what))
+                self._compare(id_, key, asked)
                 more = [Line(sku=lines[0].sku, quantity=lines[0].quantity + 1)]
                 again = await sell(CROWD, customer, more, key=key) if reuses else None
                 if isinstance(again, Granted) and not self._forgets():
@@ -179,6 +175,33 @@ class Crowd:
             return outcome
 
         return work
+
+    def _batch(self) -> Work:
+        """Hold or buy for several customers in one call: their holds share a deadline in memory."""
+        verb = self._rng.choice(["hold", "hold", "buy"])
+        requests = [
+            BasketRequest(f"c{self._rng.randrange(self._customers)}", self._lines(), self._key())
+            for _ in range(self._rng.choice([2, 4]))
+        ]
+
+        async def work(guard: FlashGuard) -> Any:
+            sell = guard.batch.buy if verb == "buy" else guard.batch.reserve
+            outcomes = await sell(CROWD, requests)
+            for each, outcome in zip(requests, outcomes, strict=True):
+                if isinstance(outcome, Granted):
+                    asked = (verb, each.customer, *((line.sku, line.quantity) for line in each.lines))
+                    self._compare(outcome.reservation.id, str(each.key), asked)
+            return outcomes
+
+        return work
+
+    def _compare(self, id_: str, key: str, asked: tuple[Any, ...]) -> None:
+        """Check that a key that leads to this reservation was used for this request first."""
+        was_order = id_ in self.orders
+        first = self._asked.setdefault(id_, asked)
+        if first != asked and (not self._forgets() or (was_order and asked[0] == "buy")):
+            what = f"{key} got {id_} for {asked}, first for {first}"
+            self.violations.append(Violation("two outcomes", what))
 
     def _extend(self, hold: str, key: str) -> Work:
         """Extend a hold, or do so again: a key that has extended it changes its end no more."""
@@ -214,6 +237,10 @@ class Crowd:
         return work
 
     def _read(self, outcome: Any) -> None:
+        if isinstance(outcome, list):
+            for each in outcome:
+                self._read(each)
+            return
         if isinstance(outcome, tuple):
             outcome = outcome[0]
         self.words[getattr(outcome, "code", type(outcome).__name__)] += 1
@@ -278,6 +305,7 @@ class Crowd:
             lambda: lambda guard: guard.waiting.join(CROWD, customer, sku, 1, key=key),
             lambda: lambda guard: guard.waiting.leave(entry),
             lambda: lambda guard: guard.waiting.see(entry),
+            self._batch,
         ]
 
     @property

@@ -55,7 +55,7 @@ KERNEL: Final = [
         "kernel/scripts/confirm.lua",
         "no = no or missing or shortage(sale, customer, lines, takes, false, counts)",
         "no = no or missing",
-        unseen="too few seeds: an earlier version found it at its 8th",
+        unseen="an earlier version found it at its 8th seed: late confirms with a receipt are rare now",
     ),
     Guard(
         "the sale's limit is not looked at",
@@ -91,7 +91,7 @@ KERNEL: Final = [
         "kernel/scripts/lib/sales.lua",
         " and record.expires_ms <= due[i].expires_ms then -- an extended",
         " then -- an extended",
-        unseen="too few seeds: a hold must be extended, and live until its first end",
+        unseen="counts only among holds of one moment, which share a deadline; `test_batches.py` finds it",
     ),
     Guard(
         "the open sale gets what is set aside",
@@ -137,7 +137,7 @@ KERNEL: Final = [
         "kernel/scripts/verify.lua",
         "  if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end\n",
         "",
-        unseen="too few seeds: the key must be deleted while it has a live hold",
+        unseen="the key must be deleted while it has a live hold",
     ),
 ]
 RECORDER: Final = [
@@ -154,7 +154,7 @@ RECORDER: Final = [
         "recorder/partition.py",
         "if ours is not None and (ledgers.epoch, ledgers.seq) < (ours.epoch, ours.seq):",
         "if False:",
-        unseen="too few seeds: it falls back last in one of fifteen",
+        unseen="it falls back last in one of fifteen",
     ),
     Guard(
         "rare changes are written although the position has moved",
@@ -189,7 +189,7 @@ DECISIONS: Final = [
         "engine/commits.py",
         "status = DecisionStatus.REFUSED_BY_LEDGER if refused else DecisionStatus.DECIDED",
         "status = DecisionStatus.DECIDED",
-        unseen="too few seeds: a lost memory must grant what the ledger refuses",
+        unseen="a lost memory must grant what the ledger refuses",
     ),
     Guard(
         "memory's mark of what is recorded counts, whose entry it may be",

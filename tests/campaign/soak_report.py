@@ -42,14 +42,14 @@ The run, on 2 cores shared with other work: {minutes:.0f} minutes, {buyers} buye
 
 {table}
 
-Memory is each part's private memory plus its share of shared memory. The last column is a line fitted to
-the second half of the run. The api's processes live through the whole run: theirs is the number that tells
-whether they leak. The recorder, Valkey and PostgreSQL are killed in turn and start again small. Valkey and
-PostgreSQL grow with what is sold; [what grows, and what bounds it](bounds.md) has a row for each of their
-tables and streams. A backend of PostgreSQL keeps the files of every table that it used, and all backends
-are new after a kill. The journal is always trimmed to its bounded tail. The api's files do not count
-client connections: while a server is away, up to 50 probes wait beside the buyers, and the clients' pool
-keeps them all in turn.
+Memory is each part's private memory plus its share of shared memory. The last column is a line fitted
+to the second half of the run. The api's processes live through the whole run: theirs is the number that
+tells whether they leak ([why it is not 0](bounds.md#the-processes)). The recorder, Valkey and
+PostgreSQL are killed in turn and start again small. Valkey and PostgreSQL grow with what is sold; [what
+grows, and what bounds it](bounds.md) has a row for each of their tables and streams. A backend of
+PostgreSQL keeps the files of every table that it used, and all backends are new after a kill. The
+journal is always trimmed to its bounded tail. The api's files do not count client connections: while a
+server is away, up to 50 probes wait beside the buyers, and the clients' pool keeps them all in turn.
 """
 
 

@@ -25,7 +25,7 @@ from tests.campaign.plan import MEASURED_FROM_STRIKE, Plan
 from tests.campaign.processes import hit
 from tests.campaign.reading import asks_of, counters_of, read_ledger, record_of, short_ids
 from tests.campaign.scene import AnyStack, Scene
-from tests.campaign.up_stack import ADMIN_KEY, until_ready
+from tests.campaign.up_stack import ADMIN_KEY, START_SECONDS, until_ready
 
 READY_SECONDS = 30.0
 SERVE_SECONDS = 30.0
@@ -90,7 +90,7 @@ class Lane:
             self._admin = admin
             await self.stack.start()
             try:
-                await until_ready(self.stack)
+                await until_ready(self.stack, START_SECONDS)
                 for each in rounds:
                     self._notes.write(await self._round(each))
                     if self._notes.enough:

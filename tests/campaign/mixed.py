@@ -34,7 +34,7 @@ from tests.campaign.mixed_payments import Payers
 from tests.campaign.mixed_shop import FAIR, PLAIN, RULES, WIDE, Known, Shop
 from tests.campaign.processes import hit
 from tests.campaign.room_watch import RoomWatch, let_in_twice, pace_broken, too_many_inside
-from tests.campaign.up_stack import UpStack, until_ready
+from tests.campaign.up_stack import START_SECONDS, UpStack, until_ready
 from tests.support.stand_in import StandIn, standing_in
 
 SELL_SECONDS: Final = 2.5
@@ -286,7 +286,7 @@ async def run(
         stack = UpStack(folder / "mixed", **provider.settings())
         await stack.start()
         try:
-            await until_ready(stack)
+            await until_ready(stack, START_SECONDS)
             partitions = await partitions_of(stack)
             for number in numbers:
                 result = await _caught(play(stack, provider, seed, number, only, partitions), number, only)

@@ -28,7 +28,7 @@ from tests.campaign.history import History
 from tests.campaign.lane import Lane, Result
 from tests.campaign.plan import Plan, plan
 from tests.campaign.processes import hit
-from tests.campaign.up_stack import UpStack, until_ready
+from tests.campaign.up_stack import START_SECONDS, UpStack, until_ready
 from tests.campaign.usage import Sample, sample
 
 FAULTS = [
@@ -111,7 +111,7 @@ async def soak(the: Soak, buyers: int | None, folder: Path) -> Soak:
     stack = UpStack(folder / "up")
     await stack.start()
     try:
-        await until_ready(stack)
+        await until_ready(stack, START_SECONDS)
         lane = Lane(stack, the.commit, Output(None, folder / "kept", until_broken=False))
         async with aiohttp.ClientSession() as admin:
             lane._admin = admin

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.campaign.targets.target import About, Answer, Order, Target, Word, buyer_name
 from tests.campaign.targets.web import Reply, Web
-from tests.campaign.up_stack import ADMIN_KEY, UpStack, until_ready
+from tests.campaign.up_stack import ADMIN_KEY, START_SECONDS, UpStack, until_ready
 
 SKU = "unit"
 GRANTED = {"held", "confirmed", "released"}
@@ -31,7 +31,7 @@ class FlashGuardTarget(Target):
         if not self._url:
             self._stack = UpStack(folder / "flashguard")
             await self._stack.start()
-            await until_ready(self._stack)
+            await until_ready(self._stack, START_SECONDS)
             self._url, key = self._stack.url, ADMIN_KEY
         self._web = Web(self._url, {"Authorization": f"Bearer {key}"} if key else None)
         contract = await self._web.must("GET", "/openapi.json")

@@ -87,6 +87,8 @@ async def test_the_control_room_is_german_in_german(visit, service):
     await visitor.sees("kein Unterschied")
     await is_german(page)
     await service.admin("POST", "/v1/keys", {"name": "shop server", "scopes": ["shop"]})
+    refused = await service.call("POST", "/v1/keys", {"name": "", "scopes": ["shop"]}, admin=True)
+    refused.problem(422, "invalid-request")  # a line of the log with a code
     names = {key["name"] for key in (await service.admin("GET", "/v1/keys"))["data"]}
     for section in SECTIONS:
         await page.goto(f"/control/{section}")

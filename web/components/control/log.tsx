@@ -92,7 +92,7 @@ export function Log({ admin }: SectionProps) {
             </td>
             <td>
               <Pill tone={TONES[row.outcome]}>{t.outcomes[row.outcome]}</Pill>
-              {row.code && <span className="block text-xs text-soft">{row.code}</span>}
+              {row.code && <code className="block text-xs text-soft">{row.code}</code>}
             </td>
             <td lang="en">
               {Object.keys(row.detail).length > 0 && (

@@ -68,6 +68,9 @@ async def test_the_waiting_list_keeps_its_order_and_open_sale_stays_behind_it(
     await restock(stack, sale, 3)
     done, got = asyncio.Event(), []
 
+    async def offered(some: list[dict[str, Any]]) -> bool:
+        return all([(await see(stack, entry))["status"] == "offered" for entry in some])
+
     async def press() -> None:
         while not done.is_set():
             answer = await stack.retried(lambda: stack.service.hold(sale, unique("open")))
@@ -78,16 +81,13 @@ async def test_the_waiting_list_keeps_its_order_and_open_sale_stays_behind_it(
     await fault(stack, sale)
     again = await join(stack, sale, 3)  # the same key: what it did before, also after the loss
     assert (again["id"], again["status"]) == (left["id"], "left")
+    await eventually(lambda: offered(entries[:2]), "the first two were offered what came back")
     places = [entry["place"] for entry in [await see(stack, entry) for entry in entries] if entry["place"]]
     assert places == list(range(1, len(places) + 1))
     units = sum(entry["items"][0]["quantity"] for entry in entries)
     for _ in range(units - 3):
         await restock(stack, sale, 1)
-
-    async def all_offered() -> bool:
-        return all([(await see(stack, entry))["status"] == "offered" for entry in entries])
-
-    await eventually(all_offered, "everybody who waited was offered units")
+    await eventually(lambda: offered(entries), "everybody who waited was offered units")
     assert got == [], "somebody of the open sale was served before who waited"
     offers = [(await see(stack, entry))["reservation"] for entry in entries]
     begun = [datetime.fromisoformat(offer["created_at"]) for offer in offers]

@@ -7,11 +7,13 @@ plan.
 import argparse
 import asyncio
 import json
+import math
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -30,9 +32,16 @@ class Output:
     """Writes the results file, and prints a line per round."""
 
     def __init__(
-        self, path: Path | None, keep: Path, *, until_broken: bool, histories: Path | None = None
+        self,
+        path: Path | None,
+        keep: Path,
+        *,
+        until_broken: bool,
+        seconds: float = math.inf,
+        histories: Path | None = None,
     ) -> None:
         self._until_broken = until_broken
+        self._deadline = time.monotonic() + seconds
         self._file: TextIO | None = path.open("a") if path else None
         self._keep = keep
         self._histories = histories
@@ -62,7 +71,8 @@ class Output:
 
     @property
     def enough(self) -> bool:
-        return self._until_broken and any(result.violations for result in self.results)
+        broken = self._until_broken and any(result.violations for result in self.results)
+        return broken or time.monotonic() > self._deadline
 
     def keep(self, the: Plan, history: History) -> None:
         """Write the whole history of a round that broke a promise."""
@@ -116,6 +126,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--kind", action="append", help="only rounds of this kind; several take turns")
     parser.add_argument("--until-broken", action="store_true", help="stop after the first broken promise")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no round after this time")
     parser.add_argument("--out", type=Path, help="append each round's result to this file, as JSON lines")
     parser.add_argument("--keep", type=Path, default=Path(".chaos"), help="where histories of violations go")
     parser.add_argument("--histories", type=Path, help="write each round's history into this folder")
@@ -128,7 +139,10 @@ def main() -> int:
             print(f"left out: {kind}: {why}")
     rounds = [each for each in rounds if possible(each.kind) is None]
     print(f"seed {given.seed}, rounds {given.first} to {given.first + given.rounds - 1}")
-    out = Output(given.out, given.keep, until_broken=given.until_broken, histories=given.histories)
+    out = Output(
+        given.out, given.keep, until_broken=given.until_broken, seconds=given.seconds,
+        histories=given.histories,
+    )  # fmt: skip
     folder = make_folder()
     try:
         asyncio.run(run(rounds, out, folder))

@@ -7,6 +7,7 @@ interleave depends on the machine.
 import argparse
 import asyncio
 import json
+import math
 import random
 import shutil
 import signal
@@ -15,7 +16,7 @@ import time
 import traceback
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -180,11 +181,10 @@ class Round(msgspec.Struct):
 
 
 async def play(
-    stack: UpStack, provider: StandIn, seed: str, number: int, only: str | None, partitions: int
+    stack: UpStack, provider: StandIn, seed: str, number: int, fault: str, partitions: int
 ) -> Round:
     """Create three sales, sell, cause a fault in the middle, wait until nothing is pending, and check."""
     started, rng = time.monotonic(), random.Random(f"{seed}/{number}/mixed")
-    fault = only or FAULTS[number % len(FAULTS)]
     result = Round(number, fault, [])
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=5)
@@ -278,9 +278,9 @@ async def partitions_of(stack: UpStack) -> int:
 
 
 async def run(
-    folder: Path, seed: str, numbers: range, only: str | None, say: Callable[[Round], None]
+    folder: Path, seed: str, numbers: range, faults: Sequence[str], enough: Callable[[Round], bool]
 ) -> list[Round]:
-    """Run the rounds one after the other on one installation."""
+    """Run the rounds one after the other on one installation, until one is enough."""
     results = list[Round]()
     async with standing_in() as provider:
         stack = UpStack(folder / "mixed", **provider.settings())
@@ -289,20 +289,21 @@ async def run(
             await until_ready(stack, START_SECONDS)
             partitions = await partitions_of(stack)
             for number in numbers:
-                result = await _caught(play(stack, provider, seed, number, only, partitions), number, only)
+                fault = faults[number % len(faults)]
+                result = await _caught(play(stack, provider, seed, number, fault, partitions), number, fault)
                 results.append(result)
-                say(result)
+                if enough(result):
+                    break
         finally:
             await stack.stop()
     return results
 
 
-async def _caught(played: Awaitable[Round], number: int, only: str | None) -> Round:
+async def _caught(played: Awaitable[Round], number: int, fault: str) -> Round:
     try:
         return await played
     except Exception as error:
         what = "".join(traceback.format_exception(error))[-2000:]
-        fault = only or FAULTS[number % len(FAULTS)]
         return Round(number, fault, [Violation("harness or recovery failed", what)])
 
 
@@ -311,11 +312,16 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--rounds", type=int, default=len(FAULTS))
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
-    parser.add_argument("--fault", choices=FAULTS, help="only this fault")
+    parser.add_argument(
+        "--fault", action="append", choices=FAULTS, help="only this fault; several take turns"
+    )
+    parser.add_argument("--until-broken", action="store_true", help="stop after the first broken promise")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no round after this time")
     parser.add_argument("--keep", type=Path, default=Path(".chaos"), help="where logs of violations go")
     given = parser.parse_args()
+    deadline = time.monotonic() + given.seconds
 
-    def say(result: Round) -> None:
+    def enough(result: Round) -> bool:
         print(
             f"mixed {given.seed}/{result.number:<4} {result.fault:<24} {result.answers:>5} answers "
             f"{result.orders:>4} orders  {result.payments or '-':<32} {result.rebuilds:>3} rebuilds  "
@@ -324,11 +330,12 @@ def main() -> int:
         )
         for (promise, what), count in Counter(result.violations).most_common(8):
             print(f"    VIOLATED {promise} (x{count}): {what}", flush=True)
+        return time.monotonic() > deadline or (given.until_broken and bool(result.violations))
 
     folder, results = make_folder(), list[Round]()
     try:
         numbers = range(given.first, given.first + given.rounds)
-        results = asyncio.run(run(folder, given.seed, numbers, given.fault, say))
+        results = asyncio.run(run(folder, given.seed, numbers, given.fault or FAULTS, enough))
     finally:
         bad = [result for result in results if result.violations]
         if bad:

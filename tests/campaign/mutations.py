@@ -3,28 +3,13 @@ copy of the code, and the campaign (at most 50 rounds of the named kinds) or a t
 """
 
 import argparse
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from tests.campaign.mutant import Mutation, play, run_with, source_with
+
 ROUNDS_MOST = 50
-
-
-class Mutation(NamedTuple):
-    """A bug, as replacements in the source, and what must find it."""
-
-    name: str
-    edits: list[tuple[str, str, str]]
-    """(file below src/flashguard, old text, new text)."""
-    kinds: list[str]
-    """Kinds of fault under which it must show; none: a test shows it."""
-    test: str = ""
 
 
 OF_PAYMENTS = [
@@ -245,45 +230,21 @@ MUTATIONS = [
 ]  # fmt: skip
 
 
-def copy_with(mutation: Mutation, folder: Path) -> Path:
-    """Return the folder of the source with this bug; fail if the text to replace is not there."""
-    source = folder / "src"
-    shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, old, new in mutation.edits:
-        path = source / "flashguard" / name
-        text = path.read_text()
-        assert text.count(old) >= 1, f"{name} has no {old!r} any more"
-        path.write_text(text.replace(old, new))
-    return source
-
-
 def catch(mutation: Mutation, seed: str) -> tuple[str, float]:
     """Return what caught it, in words, or '', and the seconds that it took."""
-    folder = Path(tempfile.mkdtemp(prefix="fg-mutant-", dir="/tmp"))
-    folder.chmod(0o755)
+    if not mutation.test:
+        caught = play(mutation, seed, ROUNDS_MOST)
+        words = f"the campaign, within {caught.rounds} rounds: {caught.what[:140]}"
+        return words if caught.what else "", caught.seconds
     started = time.monotonic()
-    try:
-        env = os.environ | {"PYTHONPATH": str(copy_with(mutation, folder))}
-        if mutation.test:
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test]
-        else:
-            command = [sys.executable, "-m", "tests.campaign.campaign", "--until-broken"]
-            command += ["--seed", seed, "--rounds", str(ROUNDS_MOST), "--keep", str(folder / "kept")]
-            command += [word for kind in mutation.kinds for word in ("--kind", kind)]
-        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with source_with(mutation) as source:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test]
+        done = run_with(source, command)
     seconds = time.monotonic() - started
     if done.returncode == 0:
         return "", seconds
     lines = done.stdout.splitlines()
-    if mutation.test:
-        return next((line for line in reversed(lines) if line.startswith("FAILED")), lines[-1])[:160], seconds
-    broken = [line.strip() for line in lines if line.strip().startswith("VIOLATED")]
-    if not broken:
-        return f"nothing ran: {done.stderr[-300:]}", seconds
-    rounds = sum(" answers " in line for line in lines)
-    return f"the campaign, within {rounds} rounds: {broken[0].removeprefix('VIOLATED ')[:140]}", seconds
+    return next((line for line in reversed(lines) if line.startswith("FAILED")), lines[-1])[:160], seconds
 
 
 def main() -> int:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.history import Ask, Counters, Row, Told
-from tests.campaign.mutations import MUTATIONS, ROOT, Mutation
+from tests.campaign.mutant import ROOT, Mutation
+from tests.campaign.mutations import MUTATIONS
 from tests.campaign.plan import KINDS, plan
 from tests.campaign.seen import Seen, seen
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.campaign.history import Ask, Counters, History, Ledger, Record, Row, Told
 from tests.campaign.linearize import Decision, Verdict
-from tests.campaign.mutations import ROOT
+from tests.campaign.mutant import ROOT
 from tests.campaign.operations import decide
 from tests.campaign.sequential import Sale
 

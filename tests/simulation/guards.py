@@ -1,5 +1,6 @@
 """Guards: 25 single conditions of the kernel, the recorder and the decisions, each of which keeps a promise
-of docs/explanation/guarantees.md. `python -m tests.simulation.mutants --guards` removes one after another.
+of docs/explanation/guarantees.md. `python -m tests.simulation.mutants --guards` removes one after another;
+with `--campaign` rounds of the fault campaign have to find it.
 
 They were chosen from the code and the promises, before the simulation was run on any of them. A list that
 only has what is found shows nothing: what is not found stays here, and says why.
@@ -7,7 +8,7 @@ only has what is found shows nothing: what is not found stays here, and says why
 
 from typing import Final, NamedTuple
 
-from tests.campaign.mutations import Mutation
+from tests.campaign.mutant import Mutation
 
 
 class Guard(NamedTuple):
@@ -21,10 +22,12 @@ class Guard(NamedTuple):
     new: str
     unseen: str = ""
     """Why the simulation does not find it, in a clause; empty where it does."""
+    rounds: tuple[str, ...] = ()
+    """The kinds of the campaign's rounds to try it with."""
 
     @property
     def removal(self) -> Mutation:
-        return Mutation(self.name, [(self.file, self.old, self.new)], [])
+        return Mutation(self.name, [(self.file, self.old, self.new)], list(self.rounds))
 
 
 KERNEL: Final = [
@@ -56,6 +59,7 @@ KERNEL: Final = [
         "no = no or missing or shortage(sale, customer, lines, takes, false, counts)",
         "no = no or missing",
         unseen="an earlier version found it at its 8th seed: late confirms with a receipt are rare now",
+        rounds=("mixed: none", "mixed: kill valkey"),
     ),
     Guard(
         "the sale's limit is not looked at",
@@ -92,6 +96,7 @@ KERNEL: Final = [
         " and record.expires_ms <= due[i].expires_ms then -- an extended",
         " then -- an extended",
         unseen="counts only among holds of one moment, which share a deadline; `test_batches.py` finds it",
+        rounds=("mixed: none", "mixed: kill recorder"),
     ),
     Guard(
         "the open sale gets what is set aside",
@@ -100,6 +105,7 @@ KERNEL: Final = [
         "    local available = free_units(item) - (item.set_aside or 0)\n    if available < lines[2]",
         "    local available = free_units(item)\n    if available < lines[2]",
         unseen="only the first sale's list is judged, and it seldom has units set aside for a larger entry",
+        rounds=("mixed: none", "mixed: kill valkey"),
     ),
     Guard(
         "an order is changed by what it was before its last amend",
@@ -138,6 +144,7 @@ KERNEL: Final = [
         "  if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end\n",
         "",
         unseen="the key must be deleted while it has a live hold",
+        rounds=("mixed: key lost: reservations",),
     ),
 ]
 RECORDER: Final = [
@@ -172,6 +179,7 @@ RECORDER: Final = [
         "                return False\n",
         "",
         unseen="memory must be lost between the two halves of a move for the list",
+        rounds=("mixed: flushall", "two recorders, flushall"),
     ),
     Guard(
         "a group is noted as recorded that the ledger refused in part",
@@ -180,6 +188,7 @@ RECORDER: Final = [
         "note = not refused and (now",
         "note = (now",
         unseen="a refused key must be repeated before memory is rebuilt",
+        rounds=("mixed: key lost: reservations", "failover by hand"),
     ),
 ]
 DECISIONS: Final = [
@@ -190,6 +199,7 @@ DECISIONS: Final = [
         "status = DecisionStatus.REFUSED_BY_LEDGER if refused else DecisionStatus.DECIDED",
         "status = DecisionStatus.DECIDED",
         unseen="a lost memory must grant what the ledger refuses",
+        rounds=("mixed: key lost: reservations", "failover by hand"),
     ),
     Guard(
         "memory's mark of what is recorded counts, whose entry it may be",
@@ -198,6 +208,7 @@ DECISIONS: Final = [
         "return bool(entries) and (entries[0].seq, entries[0].token) == (reply.seq, token)",
         "return bool(entries)",
         unseen="an announcement must get lost while another history has an entry of the same id",
+        rounds=("failover by hand", "older valkey copy"),
     ),
     Guard(
         "the ledger's order is taken for this one, of another basket",
@@ -206,6 +217,7 @@ DECISIONS: Final = [
         "return found.fingerprint == self.body and (is_order or not self.basket.buy)",
         "return is_order or not self.basket.buy",
         unseen="a lost memory must grant a used key for another basket, and the announcement get lost",
+        rounds=("mixed: key lost: reservations", "failover by hand"),
     ),
     Guard(
         "a buy that is repeated is answered before its commit",
@@ -221,6 +233,7 @@ DECISIONS: Final = [
         "return local >= 1 and reached >= copies",
         "return local >= 1",
         unseen="no replica is simulated; the test of this promise is `tests/faults/test_durability.py`",
+        rounds=("failover by our own Sentinel client",),
     ),
 ]
 GUARDS: Final = [*KERNEL, *RECORDER, *DECISIONS]

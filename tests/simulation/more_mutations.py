@@ -5,7 +5,7 @@ many.
 
 from typing import Final
 
-from tests.campaign.mutations import Mutation
+from tests.campaign.mutant import Mutation
 
 NEW: Final = [
     Mutation(

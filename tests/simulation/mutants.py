@@ -1,28 +1,27 @@
 """Seeded bugs in the simulation: `python -m tests.simulation.mutants` puts one after another into a copy of
-the code, and runs seeds until one breaks a promise; `--guards` removes one guard after another instead.
+the code, and runs seeds until one breaks a promise; `--guards` removes one guard after another instead, and
+with `--campaign` rounds of the fault campaign are run in place of seeds.
 docs/explanation/simulated-bugs.json and removed-guards.json have the results.
 """
 
 import argparse
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.campaign.mutations import MUTATIONS, ROOT, Mutation, copy_with
+from tests.campaign.mutant import ROOT, Mutation, play, run_with, source_with
+from tests.campaign.mutations import MUTATIONS
 from tests.simulation.guards import GUARDS
 from tests.simulation.more_mutations import MORE
 
 PAGE: Final = ROOT / "docs/explanation/simulation.md"
 SEEDS_MOST: Final = 400
+ROUNDS_MOST: Final = 400
 JOBS: Final = 2
 """How many bugs are tried at once, each with servers of its own."""
 Found = dict[str, Any]
@@ -49,8 +48,11 @@ has learnt from this list. `python -m tests.simulation.mutants --guards` removes
 with seeds from 1 on for at most 230 s, beside a soak and other tests at a load of 4 to 5. It found 15, 14
 of them within 35 s. Of what was not found the table says what it would take, by reading the code.
 
-| without the guard | promise | seeds | after s | what showed it, or what it would take |
-|---|---|--:|--:|---|
+With `--campaign` rounds of the [fault campaign](fault-campaign.md) are run without the guard, of the kinds
+that `tests/simulation/guards.py` names, on real servers and one guard at a time.
+
+| without the guard | promise | seeds | after s | rounds | after s | what showed it, or what it would take |
+|---|---|--:|--:|--:|--:|---|
 """
 
 
@@ -77,7 +79,11 @@ class Table(NamedTuple):
 
 
 def _cells(found: Found) -> str:
-    words = [str(found["seeds"]), *([] if found["found"] else ["not found"]), *found.get("notes", [])]
+    words = [
+        str(found["rounds"] if "rounds" in found else found["seeds"]),
+        *([] if found["found"] else ["not found"]),
+        *found.get("notes", []),
+    ]
     return f"{', '.join(words)} | {found['seconds']}"
 
 
@@ -94,9 +100,13 @@ def _bug_row(name: str, found: Found | None) -> str:
 def _guard_row(name: str, found: Found | None) -> str:
     [guard] = [each for each in GUARDS if each.name == name]
     if found is None:
-        return f"| {name} | {guard.promise} | not tried yet | | |\n"
+        return f"| {name} | {guard.promise} | not tried yet | | | | |\n"
+    campaign = found.get("campaign")
+    cells = f"{_cells(found)} | {_cells(campaign) if campaign else '| '}"
     what = _what(found) if found["found"] else guard.unseen
-    return f"| {name} | {guard.promise} | {_cells(found)} | {what} |\n"
+    if not found["found"] and campaign and campaign["found"]:
+        what = f"the campaign: {_what(campaign)}"
+    return f"| {name} | {guard.promise} | {cells} | {what} |\n"
 
 
 BUGS: Final = Table(
@@ -112,16 +122,11 @@ TABLES: Final = (BUGS, REMOVALS)
 
 def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> Found:
     """Return how many seeds and seconds it took to find a bug, and what it broke."""
-    folder = Path(tempfile.mkdtemp(prefix="fg-mutant-", dir="/tmp"))
-    folder.chmod(0o755)
     started = time.monotonic()
     command = [sys.executable, "-m", "tests.simulation", "--until-broken", "--seed", str(first)]
     command += ["--seeds", str(seeds), "--seconds", str(seconds)]
-    try:
-        env = os.environ | {"PYTHONPATH": str(copy_with(mutation, folder)), "PYTHONHASHSEED": "0"}
-        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with source_with(mutation) as source:
+        done = run_with(source, command, PYTHONHASHSEED="0")
     ran = len(re.findall(r"^ +\d+ [0-9a-f]{16} ", done.stdout, re.MULTILINE))
     broken = re.findall(r"^    VIOLATED (.*)$", done.stdout, re.MULTILINE)
     if not ran:
@@ -130,8 +135,21 @@ def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> Found:
     return {
         "bug": mutation.name, "found": bool(broken), "seeds": ran,
         "seconds": round(time.monotonic() - started),
-        "what": "".join(c if c.isprintable() else "·" for c in broken[0][:120]) if broken else "",
+        "what": _printable(broken[0]) if broken else "",
     }  # fmt: skip
+
+
+def find_by_campaign(mutation: Mutation, seconds: int) -> Found:
+    """Return how many rounds of the campaign and seconds it took to find a bug, and what it broke."""
+    caught = play(mutation, "guards", ROUNDS_MOST, seconds)
+    return {
+        "found": bool(caught.what), "rounds": caught.rounds, "seconds": round(caught.seconds),
+        "what": _printable(caught.what),
+    }  # fmt: skip
+
+
+def _printable(what: str) -> str:
+    return "".join(c if c.isprintable() else "·" for c in what[:120])
 
 
 def all_in_one(mutations: Sequence[Mutation]) -> Mutation:
@@ -152,6 +170,9 @@ def write_page() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--guards", action="store_true", help="remove guards, in place of the bugs")
+    parser.add_argument(
+        "--campaign", action="store_true", help="run rounds of the fault campaign, one guard at a time"
+    )
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=SEEDS_MOST, help="the most seeds for one bug")
     parser.add_argument("--seconds", type=int, default=600, help="the most seconds for one bug")
@@ -164,7 +185,7 @@ def main() -> int:
     )
     parser.add_argument("--page", action="store_true", help="only write the results into the page")
     given = parser.parse_args()
-    table = REMOVALS if given.guards else BUGS
+    table = REMOVALS if given.guards or given.campaign else BUGS
     missed, kept = 0, table.kept()
 
     def is_wanted(name: str) -> bool:
@@ -174,19 +195,30 @@ def main() -> int:
         wanted = all_in_one([each for each in table.mutations if is_wanted(each.name)])
         print(json.dumps(result := find(wanted, given.seed, given.seeds, given.seconds)))
         return 0 if result["found"] else 1
+
+    def keep(result: Found) -> None:
+        print(json.dumps(result), flush=True)
+        kept[result["bug"]] = kept.get(result["bug"], {}) | result
+        ordered = [kept[each.name] for each in table.mutations if each.name in kept]
+        table.results.write_text(json.dumps(ordered, indent=1) + "\n")
+
+    if given.campaign:
+        for each in [each for each in REMOVALS.mutations if each.kinds and is_wanted(each.name)]:
+            found = find_by_campaign(each, given.seconds)
+            missed += not found["found"]
+            keep({"bug": each.name, "campaign": found})
+        write_page()
+        return 1 if missed else 0
     with ThreadPoolExecutor(JOBS) as pool:
         tries = [
             pool.submit(find, each, given.seed, given.seeds, given.seconds)
             for each in table.mutations
             if is_wanted(each.name)
         ]
-        for each in as_completed(tries):
-            result = each.result()
+        for done in as_completed(tries):
+            result = done.result()
             missed += not result["found"]
-            print(json.dumps(result), flush=True)
-            kept[result["bug"]] = result
-            ordered = [kept[each.name] for each in table.mutations if each.name in kept]
-            table.results.write_text(json.dumps(ordered, indent=1) + "\n")
+            keep(result)
     write_page()
     return 1 if missed else 0
 

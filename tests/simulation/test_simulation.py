@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.mutations import MUTATIONS, ROOT, copy_with
+from tests.campaign.mutant import ROOT, copy_with
+from tests.campaign.mutations import MUTATIONS
 
 SEEDS = 12
 

@@ -3,7 +3,8 @@ them can be put."""
 
 import pytest
 
-from tests.campaign.mutations import MUTATIONS, ROOT, Mutation
+from tests.campaign.mutant import ROOT, Mutation
+from tests.campaign.mutations import MUTATIONS
 from tests.simulation.guards import GUARDS, Guard
 from tests.simulation.more_mutations import BY_CHANCE, MORE, NEW
 from tests.simulation.mutants import PAGE, TABLES, Table

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.servers import PARTITIONS
 from tests.simulation.valkey import FULL, READ_ONLY
 
 if TYPE_CHECKING:
@@ -192,11 +193,32 @@ async def fall_back_quietly(shop: "Shop") -> None:
 
 
 async def delete_key(shop: "Shop", rng: random.Random) -> None:
-    """A key of memory is deleted or evicted."""
+    """A key of memory is deleted or evicted: of any sort, mostly one that decisions are made by."""
     server = shop.primary
-    found = sorted([*server.ask("KEYS", "fg:*:reservations:*"), *server.ask("KEYS", "fg:*:deadlines:*")])
-    if found:
-        server.ask("DEL", rng.choice(found))
+    by_sort: dict[bytes, list[bytes]] = {}
+    for key in sorted(server.ask("KEYS", "fg:{[0-9]}:*")):
+        sort = key.split(b":")[2]
+        if not sort.startswith((b"room", b"staged")):  # a key of a waiting room is not missed
+            by_sort.setdefault(sort, []).append(key)
+    if by_sort:
+        sorts = [
+            sort for sort in (b"reservations", b"reservations", b"deadlines", b"used") if sort in by_sort
+        ]
+        sort = rng.choice([*sorts, *by_sort])
+        shop.world.note(server.name, f"loses a key of {sort.decode()}")
+        server.ask("DEL", rng.choice(by_sort[sort]))
+
+
+async def older_partition(shop: "Shop", rng: random.Random) -> None:
+    """The server of one partition falls back or starts empty, as one of a cluster does alone: sometimes while
+    some recorders get no processor."""
+    server, keys = shop.primary, f"fg:{{{rng.randrange(PARTITIONS)}}}:*"
+    copy = server.snapshot(keys) if rng.random() < 0.8 else []
+    for process in rng.sample(shop.recorders, rng.randint(0, len(shop.recorders))):
+        process.pause(rng.choice([0.1, 1.0, 3.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.01, 0.1, 1.0]) * rng.random())
+    server.cut_all("a partition falls back")
+    server.restore(copy, keys)
 
 
 async def older_than_rebuild(shop: "Shop", rng: random.Random) -> None:
@@ -228,6 +250,7 @@ FORGETTING: Final = frozenset(
         older_memory_unseen,
         stale_replica,
         delete_key,
+        older_partition,
         older_than_rebuild,
         rebuild_stops,
     )
@@ -242,7 +265,7 @@ KINDS: Final[dict[str, list[Fault]]] = {
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
-        older_memory_unseen, delete_key, older_than_rebuild, rebuild_stops, rebuild_stops,
+        older_memory_unseen, delete_key, older_partition, older_than_rebuild, rebuild_stops, rebuild_stops,
         kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
         hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey,
     ],
@@ -253,6 +276,27 @@ KINDS: Final[dict[str, list[Fault]]] = {
 }  # fmt: skip
 """Memory and the ledger do not both go back in one run: what only both had is then lost, as documented."""
 STRIKING: Final = frozenset((*FORGETTING, ledger_falls_back))
+COMPANY: Final[list[Fault]] = [
+    deaf, deaf, slow_postgres, hang_postgres, cut_valkey, stall_links, stop_process, kill_recorders,
+]  # fmt: skip
+"""What comes together with one that strikes, in half of the runs."""
+COMPANY_SECONDS: Final = 0.05
+
+
+async def strike(fault: Fault, shop: "Shop", rng: random.Random) -> None:
+    """Have a fault, and sometimes another one at about the same time."""
+    if fault not in STRIKING or rng.random() < 0.5:
+        await fault(shop, rng)
+        return
+    other = rng.choice(COMPANY)
+    first, second = rng.sample([fault, other], 2)
+    shop.world.note("fault", f"{other.__name__} at the same time")
+
+    async def follow() -> None:
+        await asyncio.sleep(COMPANY_SECONDS * rng.random())
+        await second(shop, rng)
+
+    await asyncio.gather(first(shop, rng), follow())
 
 
 def faults_of(kind: str, rng: random.Random) -> list[Fault]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.campaign.checker import Violation
 from tests.campaign.history import Told
+from tests.simulation.turns import Turns
 from tests.simulation.virtual import START_SECONDS
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Invariants:
     def __init__(self, shop: "Shop", note: Callable[[Violation], None]) -> None:
         self._shop, self._note = shop, note
         self._positions: dict[str, tuple[int, int]] = {}
+        shop.primary.turns = shop.replica.turns = Turns(note)
         self.ledger_went_back = False
         """Whether the ledger has lost commits: it has them again once the journal's tail is recorded."""
 

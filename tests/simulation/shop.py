@@ -25,8 +25,16 @@ from tests.campaign.linearize import Verdict
 from tests.campaign.operations import decide, failures
 from tests.campaign.reading import short_ids
 from tests.simulation.buyers import SimulatedClients
-from tests.simulation.crowd import CROWD, Crowd, door_sale
-from tests.simulation.faults import FORGETTING, KINDS, LEDGER_KIND, Fault, fall_back_quietly, faults_of
+from tests.simulation.crowd import CROWD, door_sale
+from tests.simulation.faults import (
+    FORGETTING,
+    KINDS,
+    LEDGER_KIND,
+    Fault,
+    fall_back_quietly,
+    faults_of,
+    strike,
+)
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
 from tests.simulation.postgres import Postgres
@@ -36,6 +44,7 @@ from tests.simulation.servers import SECRET, Servers
 from tests.simulation.state import counters_in_memory, read_ledger
 from tests.simulation.valkey import Valkey
 from tests.simulation.virtual import START_SECONDS, Virtual, real_seconds
+from tests.simulation.visitors import Visitors
 from tests.simulation.world import Stuck, World
 
 READY_SECONDS: Final = 60.0
@@ -132,7 +141,7 @@ class Shop:
         self.clients.pace_seconds = rng.choice([0.05, 0.12, 0.3])
         self.violations: list[Violation] = []
         self.invariants = Invariants(self, self.violations.append)
-        self.crowd = Crowd(
+        self.crowd = Visitors(
             self.apis, random.Random(f"{seed} crowd"), size=rng.choice([0, 2, 4]),
             promised=lambda id_, word: self.invariants.promised(id_, word),
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
@@ -192,7 +201,7 @@ class Shop:
         shopping = asyncio.ensure_future(self.clients.shop())
         crowding = asyncio.ensure_future(self.crowd.run())
         watching = asyncio.ensure_future(self._watch())
-        lasts = self.rng.uniform(0.5, 4.0)
+        lasts = self.rng.uniform(0.5, 5.0)
         faults = [asyncio.ensure_future(self._fault(fault, lasts)) for fault in self.faults]
         await asyncio.sleep(lasts)
         for fault in faults:
@@ -222,7 +231,7 @@ class Shop:
         rng = random.Random(self.rng.random())
         await asyncio.sleep(rng.uniform(0.0, lasts))
         self.world.note("fault", fault.__name__)
-        await fault(self, rng)
+        await strike(fault, self, rng)
         self.world.note("fault", f"{fault.__name__} is over")
 
     async def _heal(self) -> None:

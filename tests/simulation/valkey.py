@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import hiredis
 
 from tests.simulation.network import Link, Server, Session
+from tests.simulation.turns import SELLS, Turns, reads_of
 from tests.simulation.virtual import START_SECONDS
 from tests.simulation.world import World
 
@@ -148,17 +149,22 @@ class Valkey(Server):
         self._shas: dict[bytes, bytes] = {}
         """The script that is run in place of one, by the hash of each: without the server's clock."""
         self._publishing: set[bytes] = set()
+        self._selling: set[bytes] = set()
+        self.turns: Turns | None = None
+        """Who judges each call that sells."""
 
     def session(self, link: Link) -> "ValkeySession":
         return ValkeySession(self, link)
 
-    def snapshot(self) -> Snapshot:
-        """Return a copy of all data."""
-        return [(key, self._wire.ask("DUMP", key)) for key in sorted(self._wire.ask("KEYS", "*"))]
+    def snapshot(self, keys: str = "*") -> Snapshot:
+        """Return a copy of all data, or of these keys."""
+        return [(key, self._wire.ask("DUMP", key)) for key in sorted(self._wire.ask("KEYS", keys))]
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Replace all data by a copy."""
-        self._wire.ask("FLUSHDB")
+    def restore(self, snapshot: Snapshot, keys: str = "*") -> None:
+        """Replace all data, or these keys, by a copy."""
+        found = self._wire.ask("KEYS", keys)
+        if found:
+            self._wire.ask("DEL", *found)
         for key, value in snapshot:
             self._wire.ask("RESTORE", key, 0, value)
         self._shas.clear()
@@ -196,6 +202,8 @@ class Valkey(Server):
         self._shas[known] = ours
         if b"PUBLISH" in source:
             self._publishing.add(known)
+        if SELLS in source:
+            self._selling.add(known)
         return known
 
     def _evaluate(self, name: bytes, command: list[bytes]) -> bytes:
@@ -204,7 +212,15 @@ class Valkey(Server):
             return NO_SCRIPT
         waiting = [session for session in self.blocked if session.stream in command]
         call = [b"EVALSHA", self._shas[known], *command[2:], *self._clock()]
-        answer, *reads = self._wire.raw_all([call, *(session.read for session in waiting)])
+        looks = reads_of(command) if self.turns is not None and known in self._selling else []
+        answers = self._wire.raw_all([*looks, call, *looks, *(session.read for session in waiting)])
+        answer, reads = answers[len(looks)], answers[1 + 2 * len(looks) :]
+        if looks and self.turns is not None:
+            seconds, micros = self._clock()
+            now_ms = seconds * 1000 + micros // 1000
+            self.turns.judge(
+                command, answers[: len(looks)], answers[len(looks) + 1 : 1 + 2 * len(looks)], now_ms
+            )
         if known in self._publishing:
             self._publish()
         for session, read in zip(waiting, reads, strict=True):

@@ -6,7 +6,6 @@ interleave depends on the machine.
 
 import argparse
 import asyncio
-import json
 import math
 import random
 import shutil
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import asyncpg
 import msgspec
 from redis.asyncio import Redis
 
@@ -30,11 +28,14 @@ from flashguard.model import SaleId, partition_of
 from tests.campaign.campaign import keep_logs, make_folder
 from tests.campaign.checker import Violation
 from tests.campaign.list_check import IdleUnits
-from tests.campaign.mixed_check import SaleState, bound_seconds, check, waiting_for_free
+from tests.campaign.mixed_check import SaleState, bound_seconds, check, grants_of, waiting_for_free
 from tests.campaign.mixed_payments import Payers
-from tests.campaign.mixed_shop import FAIR, PLAIN, RULES, WIDE, Known, Shop
+from tests.campaign.mixed_reading import partitions_of, read, rebuilds
+from tests.campaign.mixed_shop import Known, Shop
+from tests.campaign.mixed_verbs import FAIR, PLAIN, RULES, WIDE
 from tests.campaign.processes import hit
 from tests.campaign.room_watch import RoomWatch, let_in_twice, pace_broken, too_many_inside
+from tests.campaign.stock_watch import StockWatch
 from tests.campaign.up_stack import START_SECONDS, UpStack, until_ready
 from tests.support.stand_in import StandIn, standing_in
 
@@ -47,9 +48,10 @@ REBUILDS_MOST: Final = 40
 """Rebuilds in one round, over all partitions: an endless one makes several per second."""
 FAULTS: Final = (
     "kill valkey", "key lost: items", "key lost: line", "kill postgres", "kill recorder", "kill api",
-    "key lost: reservations", "flushall", "kill deliverer", "none",
+    "key lost: reservations", "flushall", "kill deliverer", "none", "key lost: reservations, unheard",
 )  # fmt: skip
-FORGETTING: Final = {"flushall", "key lost: items", "key lost: reservations", "key lost: line"}
+FORGETTING: Final = {fault for fault in FAULTS if fault == "flushall" or fault.startswith("key lost")}
+UNHEARD_SECONDS: Final = 2.0
 KINDS: Final = (PLAIN, FAIR, WIDE)
 
 
@@ -71,70 +73,13 @@ async def strike(stack: UpStack, fault: str, known: Known, partitions: int) -> N
         if fault.endswith("items"):
             await client.hdel(names.sale, "item:a")
         else:
-            await client.delete(names.reservations if fault.endswith("reservations") else names.queue)
+            await client.delete(names.reservations if "reservations" in fault else names.queue)
+        until = time.monotonic() + (UNHEARD_SECONDS if fault.endswith("unheard") else 0.0)
+        while time.monotonic() < until:  # what the recorder announces meanwhile is lost
+            await client.client_kill_filter(_type="pubsub")
+            await asyncio.sleep(0.005)
     finally:
         await client.aclose()
-
-
-async def read(stack: UpStack, shop: Shop, kind: str, stock: int) -> SaleState:
-    """Everything that memory and ledger have of a sale."""
-    sale = shop[kind].id
-    seen = await shop.must("GET", f"sales/{sale}")
-    audit = await shop.must("GET", f"sales/{sale}/audit")
-    connection = await asyncpg.connect(stack.database_url, timeout=10)
-    where = "FROM flashguard.{} WHERE split_part(sale_id, '~', 1) = $1"
-    try:
-        rows = await connection.fetch(
-            "SELECT sale_id, id, customer, status, lines " + where.format("reservations"), sale
-        )
-        items = await connection.fetch(
-            "SELECT sku, sum(stock)::bigint, sum(held)::bigint, sum(sold)::bigint "
-            + where.format("items")
-            + " GROUP BY sku",
-            sale,
-        )
-        restocks = await connection.fetch(
-            "SELECT key, sku, delta " + where.format("restocks") + " AND key NOT LIKE 'transfer:%'", sale
-        )
-        amends = await connection.fetch(
-            "SELECT sale_id, id, revision, customer, lines, reason "
-            + where.format("amendments")
-            + " ORDER BY sale_id, id, revision, at",
-            sale,
-        )
-        refused = await connection.fetch("SELECT id " + where.format("refusals"), sale)
-        waiting = await connection.fetch(
-            "SELECT id, sku, quantity "
-            + where.format("waiting_list")
-            + " AND state = 'waiting' AND admitted",
-            sale,
-        )
-    finally:
-        await connection.close()
-
-    def pairs(text: str) -> tuple[tuple[str, int], ...]:
-        flat = json.loads(text)
-        return tuple(zip(flat[::2], flat[1::2], strict=True))
-
-    amended: dict[str, list[tuple[int, str, tuple[tuple[str, int], ...], str]]] = {}
-    for row in amends:
-        made = (row["revision"], row["customer"], pairs(row["lines"]), row["reason"])
-        amended.setdefault(f"{row['sale_id']}.{row['id']}", []).append(made)
-    return SaleState(
-        kind=kind,
-        stock=stock,
-        rows={
-            f"{row['sale_id']}.{row['id']}": (row["customer"], row["status"], pairs(row["lines"]))
-            for row in rows
-        },
-        ledger={row[0]: (row[1], row[2], row[3]) for row in items},
-        memory={item["sku"]: (item["stock"], item["held"], item["sold"]) for item in seen["items"]},
-        restocks={row["key"]: (row["sku"], row["delta"]) for row in restocks},
-        refused=tuple(row["id"] for row in refused),
-        waiting={row["id"]: (row["sku"], row["quantity"]) for row in waiting},
-        audit=audit,
-        amends=amended,
-    )
 
 
 def is_quiet(final: SaleState) -> bool:
@@ -201,11 +146,16 @@ async def play(
                 rules["room"] = shop[FAIR].id
             await shop.create(kind, f"m{number}-{zlib.crc32(seed.encode()):x}-{kind}", stock, **rules)
         watch = RoomWatch(stack.memory_socket, shop[FAIR].id, spread, partitions)
-        watching = asyncio.create_task(watch.run())
+        stocks = StockWatch(
+            stack.memory_socket,
+            {shop[PLAIN].id: 1, shop[FAIR].id: spread, shop[WIDE].id: RULES[WIDE]["spread"]}, partitions,
+        )  # fmt: skip
+        watching = [asyncio.create_task(each.run()) for each in (watch, stocks)]
         payers = Payers(stack, shop, provider, http, f"{seed}/{number}")
         selling = asyncio.gather(shop.run(), payers.run())
         try:
             await asyncio.sleep(rng.uniform(0.3, 0.7) * SELL_SECONDS)
+            shop.wary_until = time.monotonic() + SELL_SECONDS
             await strike(stack, fault, shop[rng.choice(KINDS)], partitions)
             await asyncio.sleep(SELL_SECONDS)
             await until_ready(stack, READY_SECONDS)
@@ -213,7 +163,8 @@ async def play(
         finally:
             shop.closing = True
             await selling
-            watching.cancel()
+            for each in watching:
+                each.cancel()
         await payers.settled()
         room = RULES[FAIR]["waiting_room"]
         broken = [*pace_broken(watch.samples, room["admit_per_second"], grants=spread > 1 or number % 3 == 2)]
@@ -221,6 +172,7 @@ async def play(
             broken += [*too_many_inside(watch.samples, room["max_active"]), *shop.lost_admissions]
         broken += let_in_twice(watch.samples)
         result.violations += [Violation("room", what) for what in broken]
+        result.violations += [Violation("promised twice", what) for what in stocks.found.values()]
         finals, idle = await quiet(stack, shop, stock, {FAIR: spread, WIDE: RULES[WIDE]["spread"]})
         result.idle_seconds = max(each.worst for each in idle)
         result.violations += [Violation(*found) for each in idle for found in each.violations()]
@@ -229,6 +181,12 @@ async def play(
         for final in finals:
             sale = shop[final.kind].id
             result.violations += check(shop.asked, sale, final, memory_forgets=fault in FORGETTING)
+            changed = await shop.repeat_all(final.kind)
+            result.violations += [
+                Violation("two outcomes", f"when all was quiet: {what}") for what in changed
+            ]
+            grants = grants_of([each for each in shop.asked if each.sale == sale], final)
+            result.violations += [Violation("out of turn", what) for what in stocks.given_away(sale, grants)]
             result.violations += await sell_out(shop, final.kind)
             result.orders += sum(status == "confirmed" for _, status, _ in final.rows.values())
         for kind in reversed(KINDS):  # a room ends after the sales that share it
@@ -257,24 +215,6 @@ async def quiet(
         if all(is_quiet(final) for final in finals) or time.monotonic() > deadline:
             return finals, idle
         await asyncio.sleep(0.2)
-
-
-async def rebuilds(stack: UpStack) -> int:
-    """Return how many rebuilds there were so far."""
-    connection = await asyncpg.connect(stack.database_url, timeout=10)
-    try:
-        return int(await connection.fetchval("SELECT count(*) FROM flashguard.recoveries"))
-    finally:
-        await connection.close()
-
-
-async def partitions_of(stack: UpStack) -> int:
-    """Return the number of partitions of the installation."""
-    connection = await asyncpg.connect(stack.database_url, timeout=10)
-    try:
-        return int(await connection.fetchval("SELECT partitions FROM flashguard.installation"))
-    finally:
-        await connection.close()
 
 
 async def run(

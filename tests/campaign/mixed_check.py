@@ -2,9 +2,10 @@
 
 The rules are those of `checker`: orders and releases are permanent; a hold is kept unless memory forgot it; a
 refusal takes nothing. Added here: amends, each made once, cancelled orders, waiting lists, stock that the
-shop removes, and that no refusal of the ledger is repeated. Besides, the room keeps its pace and lets no
-ticket in twice (`room_watch`), an admission stays, and no unit idles beside an entry of the waiting list for
-longer than `bound_seconds`.
+shop removes, late confirms with a receipt, that the key of an order leads to no other basket, and that no
+refusal of the ledger is repeated. Besides, memory promises no unit twice (`stock_watch`), the room keeps its
+pace and lets no ticket in twice (`room_watch`), an admission stays, and no unit idles beside an entry of the
+waiting list for longer than `bound_seconds`.
 """
 
 from collections import Counter, defaultdict
@@ -16,7 +17,8 @@ from msgspec import Struct
 from tests.campaign.checker import Violation
 from tests.campaign.history import RETRY
 from tests.campaign.list_check import BEATS_SECONDS, SHARDS_SECONDS
-from tests.campaign.mixed_shop import EXPECTED, RULES, Asked
+from tests.campaign.mixed_verbs import EXPECTED, RULES, TAKING, Asked
+from tests.campaign.stock_watch import Grant
 
 HOLD_SECONDS_MOST = 2
 """The longest hold that a patch of the load makes."""
@@ -41,6 +43,8 @@ class SaleState(Struct):
     """The entries that still wait and that the room admitted, if the sale has one: SKU and quantity, by id.
     The others wait for units that come back while none is free."""
     audit: Any
+    created_ms: dict[str, int] = {}
+    """When each reservation began, by its whole id."""
     amends: dict[str, list[tuple[int, str, tuple[tuple[str, int], ...], str]]] = {}
     """By the reservation's whole id, in order: revision, customer, lines, and the key of the request."""
 
@@ -55,6 +59,7 @@ def check(asked: Sequence[Asked], sale: str, final: SaleState, *, memory_forgets
     found = [
         *_answers(mine, memory_forgets),
         *_kept(mine, final, memory_forgets),
+        *_one_outcome(mine),
         *_amends(mine, final, memory_forgets),
         *_counters(final),
         *_limit(final),
@@ -74,9 +79,20 @@ def check(asked: Sequence[Asked], sale: str, final: SaleState, *, memory_forgets
 Found = Iterator[tuple[str, str]]
 
 
-def _answers(asked: Sequence[Asked], memory_forgets: bool) -> Found:
-    lost = {"unknown-reservation", "unknown-entry", "ledger-refused"}
+def grants_of(asked: Sequence[Asked], final: SaleState) -> Iterator[Grant]:
+    """Yield the holds and orders of the open sale, with the items that were asked for."""
     for each in asked:
+        if each.verb in ("hold", "buy") and each.id in final.created_ms:
+            yield Grant(each.id, frozenset(sku for sku, _ in each.lines), final.created_ms[each.id])
+
+
+def _answers(asked: Sequence[Asked], memory_forgets: bool) -> Found:
+    for each in asked:
+        lost = {"unknown-reservation", "unknown-entry", "ledger-refused"}
+        if (
+            each.verb == "again"
+        ):  # a memory that has lost the key, and not noticed it yet, refuses what it can't give
+            lost |= TAKING
         if each.http >= 500 and each.http != 503:
             yield "server error", f"{each}"
         elif each.word in RETRY:
@@ -108,6 +124,16 @@ def _kept(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Fou
     for id_ in final.rows.keys() - granted:
         if not unsure and not memory_forgets:
             yield "doubled", f"nobody asked for {id_}: {final.rows[id_]}"
+
+
+def _one_outcome(asked: Sequence[Asked]) -> Found:
+    """Check that the key of an order returns that order, and never another basket."""
+    bought = {each.key: each for each in asked if each.verb == "buy" and each.word == "confirmed"}
+    for each in asked:
+        first = bought.get(each.key)
+        is_other = first is None or (each.id, each.lines) != (first.id, first.lines)
+        if each.verb == "again" and each.http < 300 and is_other:
+            yield "two outcomes", f"{first}, then {each}"
 
 
 def _amends(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Found:

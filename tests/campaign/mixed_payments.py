@@ -12,7 +12,8 @@ import asyncpg
 from tests.campaign.checker import Violation
 from tests.campaign.mixed_check import SaleState
 from tests.campaign.mixed_payments_check import Paid, check_payments
-from tests.campaign.mixed_shop import PLAIN, WIDE, Shop
+from tests.campaign.mixed_shop import Shop
+from tests.campaign.mixed_verbs import PLAIN, WIDE
 from tests.campaign.up_stack import UpStack, until_ready
 from tests.support.stand_in import StandIn
 

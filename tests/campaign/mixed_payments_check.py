@@ -8,7 +8,7 @@ import msgspec
 from tests.campaign.checker import Violation
 from tests.campaign.history import RETRY
 from tests.campaign.mixed_check import SaleState
-from tests.campaign.mixed_shop import Asked
+from tests.campaign.mixed_verbs import Asked
 
 PRICE_MINOR: Final = 100
 """Of a unit of any item."""

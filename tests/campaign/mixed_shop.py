@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from tests.campaign.history import RETRY, UNANSWERED
+from tests.campaign.mixed_verbs import EXPECTED, FAIR, PLAIN, RULES, SKUS, WIDE, Asked
 from tests.campaign.up_stack import ADMIN_KEY, HasUrl
 
 REQUEST_SECONDS: Final = 5.0
@@ -22,71 +23,11 @@ CUSTOMERS: Final = 8
 VISITORS: Final = 16
 """Buyers who only stand in the room: more than it admits in the second that its pace saves up."""
 LOOK_SECONDS: Final = 0.6
-SKUS: Final = ("a", "b")
+REPEATED_MOST: Final = 60
+AGAIN_WEIGHT: Final = 12
+AGAIN_WEIGHT_AFTER_A_FAULT: Final = 60
 REMEMBERED: Final = 40
 """The number of reservations, orders and entries of a sale that clients use again."""
-
-PLAIN, FAIR, WIDE = "plain", "fair", "wide"
-RULES: Final[dict[str, dict[str, Any]]] = {
-    PLAIN: {
-        "limit_per_customer": 6, "max_held_per_customer": 3,
-        "cool_down_after": 3, "cool_down_seconds": 1, "waiting_list": 20,
-    },
-    FAIR: {
-        "limit_per_customer": 5, "waiting_list": 10, "waiting_list_hold_seconds": 1,
-        "waiting_room": {"mode": "fifo", "admit_per_second": 5, "max_active": 8, "session_seconds": 3},
-    },
-    WIDE: {"limit_per_customer": 4, "spread": 3, "waiting_list": 10, "waiting_list_hold_seconds": 1},
-}  # fmt: skip
-"""A sale with hold rules and a list, one with a room and a list, one with a list over three partitions."""
-
-TAKING: Final = {
-    "sold-out", "limit-reached", "hold-budget-reached", "cooling-down", "sale-not-open", "queue-required",
-    "idempotency-mismatch",
-}  # fmt: skip
-ENDING: Final = {
-    "reservation-expired", "reservation-released", "reservation-confirmed", "reservation-cancelled",
-    "reservation-held", "limit-reached", "sale-not-open",
-}  # fmt: skip
-STATUSES: Final = {"held", "confirmed", "released", "expired", "cancelled"}
-"""An amend that is asked again is answered with the reservation as it is by then."""
-EXPECTED: Final[dict[str, set[str]]] = {
-    "hold": {"held"} | TAKING,
-    "buy": {"confirmed"} | TAKING,
-    "confirm": {"confirmed"} | ENDING,
-    "release": {"released"} | ENDING,
-    "extend": {"held"} | ENDING,
-    "cancel": {"cancelled"} | ENDING,
-    "amend": STATUSES | TAKING | ENDING,
-    "part": {"confirmed", "cancelled", "invalid-request"} | ENDING,
-    "transfer": STATUSES | {"invalid-request"} | TAKING | ENDING,
-    "join": {"waiting", "offered", "already-waiting", "waiting-list-full", "no-waiting-list"} | TAKING,
-    "see": {"waiting", "offered", "left", "limit-reached", "ended"},
-    "leave": {"waiting", "offered", "left", "limit-reached", "ended"} | ENDING,
-    "restock": {"done", "invalid-request"},
-    "patch": {"done"},
-    "pause": {"done", "sale-not-open"},
-    "open": {"done", "sale-not-open"},
-    "audit": {"done"},
-    "orders": {"done"},
-}
-"""The allowed answers of each verb besides `RETRY`. Any other is a broken promise."""
-
-
-class Asked(msgspec.Struct):
-    """One request with all its repetitions, and its last answer."""
-
-    verb: str
-    sale: str
-    key: str
-    customer: str = ""
-    lines: tuple[tuple[str, int], ...] = ()
-    about: str = ""
-    """The id of the reservation or waiting-list entry that the verb concerns."""
-    word: str = UNANSWERED
-    """The status or the problem's code."""
-    http: int = 0
-    id: str = ""
 
 
 class Known(msgspec.Struct):
@@ -96,6 +37,10 @@ class Known(msgspec.Struct):
     reservations: list[str] = msgspec.field(default_factory=list)
     """Ids of holds, offers and orders, the newest last."""
     entries: list[str] = msgspec.field(default_factory=list)
+    receipts: dict[str, str] = msgspec.field(default_factory=dict)
+    """The newest of each hold."""
+    bought: list[Asked] = msgspec.field(default_factory=list)
+    """The orders that were bought without a hold, whose keys are used again."""
     admissions: dict[str, str] = msgspec.field(default_factory=dict)
     """By customer, the newest from the room; one dictionary for all sales that share it."""
     room: bool = False
@@ -108,6 +53,8 @@ class Shop:
     def __init__(self, stack: HasUrl, seed: str, http: aiohttp.ClientSession) -> None:
         self.asked: list[Asked] = []
         self.closing = False
+        self.wary_until = 0.0
+        """Until then clients repeat more requests: something went wrong."""
         self.sales: dict[str, Known] = {}
         self.lost_admissions: list[str] = []
         """Sentences about visitors who were in and, before their time was over, no longer."""
@@ -178,13 +125,21 @@ class Shop:
             await asyncio.sleep(rng.uniform(0, 0.05))
 
     async def _act(self, known: Known, rng: random.Random) -> None:
+        again = AGAIN_WEIGHT_AFTER_A_FAULT if time.monotonic() < self.wary_until else AGAIN_WEIGHT
         verb = rng.choices(
-            ("hold", "buy", "end", "join", "entry", "room", "shop"), (26, 10, 24, 14, 8, 10, 8)
+            ("hold", "buy", "again", "end", "join", "entry", "room", "shop"),
+            (26, 10, again, 24, 14, 8, 10, 8),
         )[0]
         customer = f"c{rng.randrange(CUSTOMERS)}"
+        lines: tuple[tuple[str, int], ...]
         lines = rng.choice(((("a", 1),), (("a", 1),), (("a", 2),), (("b", 1),), (("a", 1), ("b", 1))))
         if verb in ("hold", "buy"):
             await self.take(verb, known, customer, lines, admission=known.admissions.get(customer))
+        elif verb == "again" and known.bought:
+            first = rng.choice(known.bought[-REMEMBERED:])
+            lines = first.lines if rng.random() < 0.5 else lines
+            for _ in range(rng.choice((1, 1, 3))):
+                await self._again(known, first, lines)
         elif verb == "end" and known.reservations:
             id_ = rng.choice(known.reservations[-REMEMBERED:])
             verbs = (
@@ -198,9 +153,11 @@ class Shop:
                 "part",
                 "transfer",
             )
-            await self._change(rng.choice(verbs), known, id_, customer, lines)
+            shows = rng.random() < 0.7
+            await self._change(rng.choice(verbs), known, id_, customer, lines, shows_receipt=shows)
         elif verb == "join":
-            await self.join(known, customer, ((rng.choice(SKUS), rng.choice((1, 1, 2, 5))),))
+            customer = rng.choice((customer, f"w{rng.randrange(CUSTOMERS)}"))  # the others only wait
+            await self.join(known, customer, ((rng.choice(SKUS), rng.choice((1, 1, 2, 3, 5))),))
         elif verb == "entry" and known.entries:
             await self._entry(rng.choice(("see", "leave")), known, rng.choice(known.entries[-REMEMBERED:]))
         elif verb == "room" and known.room:
@@ -232,7 +189,23 @@ class Shop:
         await self._settle(asked, "POST", path, body)
         if asked.id:
             known.reservations.append(asked.id)
+        if asked.word == "confirmed":
+            known.bought.append(asked)
         return asked
+
+    async def _again(self, known: Known, first: Asked, lines: tuple[tuple[str, int], ...]) -> Asked:
+        """Use the key of an order again, for the same basket or for another one."""
+        asked = Asked("again", known.id, first.key, first.customer, lines, first.id)
+        self.asked.append(asked)
+        body = {"customer": first.customer, "items": [{"sku": sku, "quantity": n} for sku, n in lines]}
+        await self._settle(asked, "POST", f"sales/{known.id}/orders", body)
+        return asked
+
+    async def repeat_all(self, kind: str) -> list[Asked]:
+        """Use the key of every order again, for the same basket; return those that had another outcome."""
+        known = self.sales[kind]
+        done = [await self._again(known, first, first.lines) for first in known.bought[-REPEATED_MOST:]]
+        return [each for each in done if each.http >= 300 or each.id != each.about]
 
     async def join(self, known: Known, customer: str, lines: tuple[tuple[str, int], ...]) -> Asked:
         """Join the waiting list."""
@@ -262,12 +235,21 @@ class Shop:
         return None
 
     async def _change(
-        self, verb: str, known: Known, id_: str, customer: str, lines: tuple[tuple[str, int], ...]
+        self,
+        verb: str,
+        known: Known,
+        id_: str,
+        customer: str,
+        lines: tuple[tuple[str, int], ...],
+        *,
+        shows_receipt: bool,
     ) -> None:
         """Change a reservation. The ledger keeps the key of an amend as its reason."""
         asked = self._new(verb, known, about=id_)
         body: dict[str, Any] | None = None
-        if verb == "transfer":
+        if verb == "confirm" and shows_receipt and id_ in known.receipts:
+            body = {"receipt": known.receipts[id_]}
+        elif verb == "transfer":
             asked.customer = customer
             body = {"customer": customer}
         elif verb in ("amend", "part", "cancel"):
@@ -312,7 +294,8 @@ class Shop:
             if not asked.http:
                 asked.word = UNANSWERED
             elif asked.http < 300:
-                asked.id = seen.get("id", "") if asked.verb in ("hold", "buy", "join") else ""
+                asked.id = seen.get("id", "") if asked.verb in ("hold", "buy", "again", "join") else ""
+                self._keep_receipt(asked.sale, seen)
                 states = EXPECTED.get(asked.verb, {"done"})
                 asked.word = "done" if "done" in states else seen["status"]
             else:
@@ -320,6 +303,12 @@ class Shop:
             if asked.word not in RETRY or time.monotonic() > deadline:
                 return seen
             await asyncio.sleep(0.1)
+
+    def _keep_receipt(self, sale: str, seen: dict[str, Any]) -> None:
+        hold = seen.get("reservation") or seen
+        for known in self.sales.values():
+            if known.id == sale and hold.get("receipt"):
+                known.receipts[hold["id"]] = hold["receipt"]
 
     async def _once(self, method: str, path: str, body: Any, key: str) -> tuple[int, Any]:
         """Make one attempt; return the HTTP status, 0 without an answer, and the JSON."""

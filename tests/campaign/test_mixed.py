@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.campaign.mixed_check import SaleState, check
-from tests.campaign.mixed_shop import PLAIN, Asked
+from tests.campaign.mixed_verbs import PLAIN, Asked
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 2
@@ -38,6 +38,8 @@ class Seen:
             Asked("cancel", "s", "x", about="s.3", word="cancelled", http=200),
             Asked("join", "s", "j", "dee", (("b", 2),), word="waiting", http=202, id="s.4"),
             Asked("restock", "s", "m", lines=(("a", 2),), word="done", http=200),
+            Asked("again", "s", "b", "ann", ONE_A, "s.1", word="confirmed", http=201, id="s.1"),
+            Asked("again", "s", "b", "ann", ONE_B, "s.1", word="idempotency-mismatch", http=409),
             Asked("hold", "s", "late", "ann", ONE_B, word="sold-out", http=409),
             Asked("amend", "s", "p", about="s.1", lines=ONE_A, word="confirmed", http=200),
             Asked("transfer", "s", "t", "bob", about="s.2", word="held", http=200),
@@ -134,6 +136,24 @@ BREAKS: dict[str, tuple[str, Callable[[Seen], object]]] = {
     "a refusal that is repeated": (
         "refused again",
         lambda seen: setattr(seen.final, "refused", ("s.1",) * 2),
+    ),
+    "a key that leads to another basket": (
+        "two outcomes",
+        lambda seen: seen.asked.append(
+            Asked("again", "s", "b", "ann", ONE_B, "s.1", word="confirmed", http=201, id="s.1")
+        ),
+    ),
+    "a key that leads to another order": (
+        "two outcomes",
+        lambda seen: seen.asked.append(
+            Asked("again", "s", "b", "ann", ONE_A, "s.1", word="confirmed", http=201, id="s.9")
+        ),
+    ),
+    "a key that has forgotten its order": (
+        "unexpected answer",
+        lambda seen: seen.asked.append(
+            Asked("again", "s", "b", "ann", ONE_A, "s.1", word="sold-out", http=409)
+        ),
     ),
     "somebody who waits beside free units": (
         "left waiting",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.campaign.mixed_check import SaleState
 from tests.campaign.mixed_payments_check import Paid, check_payments
-from tests.campaign.mixed_shop import PLAIN, Asked
+from tests.campaign.mixed_verbs import PLAIN, Asked
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 2

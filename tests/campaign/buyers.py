@@ -33,8 +33,9 @@ METHODS = {"see": "GET", "leave": "DELETE"}
 AFTER_HOLD = (
     ("confirm",), ("confirm",), ("confirm", "confirm"), ("release",), ("extend", "confirm"),
     ("confirm", "release"), ("release", "confirm"), (), ("amend", "confirm"), ("amend", "amend"),
-    ("amend", "confirm", "part"),
+    ("amend", "confirm", "part"), ("extend late", "confirm late"), ("extend late", "confirm late"),
 )  # fmt: skip
+"""What buyers do with a hold, one after the other; `late`: about when it would end."""
 AFTER_OFFER = (("confirm",), ("confirm",), ("release",), (), ("extend", "confirm"), ("amend", "confirm"))
 
 
@@ -142,21 +143,31 @@ class Clients:
         verb = "buy" if rng.random() < 0.4 else "hold"
         got = await self.settle(Ask(f"{verb}-{key}", verb, customer, lines, places=places, card=card))
         if got is not None and got.word == "held":
-            await self._end(key, customer, got.id, rng.choice(AFTER_HOLD), rng)
+            await self._end(key, customer, got, rng.choice(AFTER_HOLD), rng)
         elif got is not None and got.word == "sold-out" and self.plan.waiting_list:
             await self._wait(key, customer, rng.choice(lines), card, rng)
 
     async def _end(
-        self, key: str, customer: str, id_: str, verbs: tuple[str, ...], rng: random.Random
+        self, key: str, customer: str, hold: Told, verbs: tuple[str, ...], rng: random.Random
     ) -> None:
         """Do these with a hold, one after the other."""
-        for verb in verbs:
+        id_, ends = hold.id or hold.ask.about, hold.ended + hold.expires_in
+        for words in verbs:
+            verb, _, late = words.partition(" ")
             await asyncio.sleep(rng.uniform(0, self.pace_seconds))
+            if late:
+                share = rng.uniform(-0.5, -0.1) if verb == "extend" else rng.uniform(0, 0.3)
+                await self._sleep_until(ends + share * self.plan.hold_seconds)
             changes = {"amend": ((SCARCE, 2), (OTHER, rng.randint(1, 2))), "part": ((SCARCE, 1),)}
             ask = Ask(f"{verb}-{key}-{rng.random():.6f}", verb, customer, changes.get(verb, ()), id_)
             told = await self.settle(ask)
             if told is None or (verb == "amend" and told.word != "held"):
                 return
+
+    async def _sleep_until(self, moment: float) -> None:
+        """Wait until then, or until the shop closes."""
+        while not self.closing and (rest := moment - time.monotonic()) > 0:
+            await asyncio.sleep(min(rest, LOOK_SECONDS))
 
     async def _wait(
         self, key: str, customer: str, line: tuple[str, int], card: str, rng: random.Random
@@ -175,7 +186,7 @@ class Clients:
             count += 1
             told = await self.settle(Ask(f"see-{key}-{count}", "see", customer, about=id_))
         if told is not None and told.word == "offered":
-            await self._end(key, customer, id_, rng.choice(AFTER_OFFER), rng)
+            await self._end(key, customer, told, rng.choice(AFTER_OFFER), rng)
 
     def _places(self, lines: tuple[tuple[str, int], ...], rng: random.Random) -> tuple[tuple[str, str], ...]:
         """Return which of these lines are picked up, and where."""

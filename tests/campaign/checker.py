@@ -13,8 +13,10 @@ What is allowed, exactly:
   location, unless the sale says `split` or the basket was changed. An order's units are where its last answer
   said.
 - `held` holds for ever, unless the fault made memory forget its newest entries (`memory_forgets`): a hold
-  that was not recorded yet is then not an order and not a hold, and its buyer is told so.
-- The ledger may refuse a grant of memory's (`ledger-refused`) only after memory forgot.
+  that was not recorded yet is then not an order and not a hold, and its buyer is told so. Where a replica has
+  each hold before it is answered, its failover loses none.
+- The ledger may refuse a grant of memory's (`ledger-refused`) only after memory forgot. A buyer is told so
+  only of what it has refused.
 - A hold budget and a cool-down are never exceeded, by customer or by card; after a loss of memory, by what
   was granted since the last rebuild. The top of `list_check` says what is promised of the waiting list.
 """
@@ -73,7 +75,7 @@ def check(
         *_transfers(history, ledger),
         *Holders(history, ledger, asks).violations(since_ms=since_ms),
         *check_list(history, ledger, asks),
-        *_manners(history, ledger, memory_forgets),
+        *_manners(history, ledger, short_id, memory_forgets),
     ]
     return [Violation(promise, what) for promise, what in found]
 
@@ -236,6 +238,7 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
     rows = {f"{row.part or history.sale}.{row.id}": row for row in ledger.rows}
     ends: dict[str, dict[str, Told]] = defaultdict(dict)
     until: dict[str, float] = {}
+    kept = {t.id for t in history.told if history.holds_kept and (t.ask.verb, t.word) == ("hold", "held")}
     for told in history.told:
         if told.word in HOLDING and told.id and told.expires_in > 0:
             until[told.id] = max(until.get(told.id, 0.0), told.ended + told.expires_in)
@@ -247,10 +250,9 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
             end = ENDED[word]
             if end != "confirmed" or end not in ends[about]:
                 ends[about][end] = told  # the first answer about an order, the last one about anything else
-        early = told.ended < until.get(about, 0.0)
-        if not memory_forgets and (
-            word == "unknown-reservation" or (word == "reservation-expired" and early)
-        ):
+        early = word == "reservation-expired" and told.ended < until.get(about, 0.0)
+        unknown = word == "unknown-reservation"
+        if (unknown and about in kept) or ((unknown or early) and not memory_forgets):
             yield "lost hold", f"{told.ask.key} was told {word} of a live hold"
     released = {told.ask.about for told in history.told if told.word == "released"}
     for about, words in ends.items():
@@ -303,7 +305,7 @@ def _transfers(_: History, ledger: Ledger) -> Found:
             yield "leaked", f"transfer {id_}: {left.get(id_)} left, {came.get(id_)} came"
 
 
-def _manners(history: History, ledger: Ledger, memory_forgets: bool) -> Found:
+def _manners(history: History, ledger: Ledger, short_id: Callable[[str], str], memory_forgets: bool) -> Found:
     if ledger.refused and not memory_forgets:
         yield "refused by the ledger", f"{ledger.refused}, and memory had lost nothing"
     for ask in history.unsettled:
@@ -313,3 +315,6 @@ def _manners(history: History, ledger: Ledger, memory_forgets: bool) -> Found:
             yield "server error", f"{told.ask.key} got {told.http} {told.word}"
         if told.word == "ledger-refused" and not memory_forgets:
             yield "refused by the ledger", f"{told.ask.key}, and memory had lost nothing"
+        is_new = told.word == "ledger-refused" and told.ask.verb in MAKING
+        if is_new and (id_ := short_id(told.ask.key)) not in ledger.refused:
+            yield "refused by the ledger", f"{told.ask.key} was told so, the ledger has not refused {id_}"

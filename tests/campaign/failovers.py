@@ -20,9 +20,12 @@ async def failover_by_hand(scene: Scene) -> AsyncIterator[None]:
     lab = scene.lab
     replica = await lab.replicate(through_proxy=True)
     yield
+    blind, early = scene.rng.random() < 0.5, scene.rng.random() < 0.5
+    if blind and early:  # the replica has entries that are not recorded yet, and lacks later ones
+        hit(SIGSTOP, lab.recorder.pid)
+        await asyncio.sleep(scene.rng.uniform(0.02, 0.3))
     lab.links["replica-valkey"].hold_back()
     await asyncio.sleep(scene.rng.uniform(0.02, 0.5))
-    blind = scene.rng.random() < 0.5
     if blind:  # lost ids are used again before any recorder reads the journal
         hit(SIGSTOP, lab.recorder.pid)
     old = lab.memory

@@ -17,7 +17,7 @@ def new_history(sale: str, the: Plan) -> History:
     """Return the history of a round before its first request. With pools both items draw from one hall, which
     is scarcer than their stocks. With locations most of one item is north, most of the other south."""
     history = History(sale, the.limit, {SCARCE: the.stock, OTHER: the.stock, PROBE: PLENTY})
-    history.hold_seconds = the.hold_seconds
+    history.hold_seconds, history.holds_kept = the.hold_seconds, the.replicated
     if the.goods == "pools":
         history.stock |= {"hall": the.stock + the.stock // 2, "desk": the.stock}
         history.recipes = {SCARCE: {"hall": 1}, OTHER: {"hall": 2, "desk": 1}}
@@ -46,6 +46,8 @@ def sale_body(the: Plan, history: History) -> dict[str, Any]:
         "items": [_item(sku, history) for sku in (SCARCE, OTHER, PROBE)],
         "pools": [{"id": pool, "name": pool, "stock": history.stock[pool]} for pool in sorted(history.pools)],
     }  # fmt: skip
+    if the.replicated:
+        body["hold_durability"] = "replicated"
     if history.located:
         body |= {"locations": [{"id": place, "name": place} for place in PLACES], "split": history.split}
     if history.card_limit is not None:

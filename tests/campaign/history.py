@@ -143,6 +143,8 @@ class History(Struct):
     cool_down_ms: int = 0
     """How long a customer may hold nothing after `cool_down_after` holds let go; 0: no such rule."""
     cool_down_after: int = 0
+    holds_kept: bool = False
+    """Whether no hold that was answered may be lost, whatever the fault."""
     cards_hold: bool = False
     """Whether both rules count for the card, too."""
 

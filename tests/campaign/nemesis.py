@@ -126,8 +126,14 @@ async def _two_recorders_flushall(scene: Scene) -> AsyncIterator[None]:
     await second.start()
     await asyncio.sleep(0.6)  # it must start first
     yield
+    stopped = scene.rng.choice([None, second.pid, scene.lab.recorder.pid])
+    if stopped is not None:  # what one of them records may follow from what is lost of the other one
+        hit(STOP, stopped)
+        await asyncio.sleep(scene.rng.uniform(0.2, 1.0))
     await scene.lab.memory.ask("FLUSHALL")
     yield
+    if stopped is not None:
+        hit(CONT, stopped)
     yield
     hit(KILL, second.pid)
     await second.stop()

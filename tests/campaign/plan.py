@@ -24,6 +24,8 @@ TOPOLOGIES = {
     "failover by our own Sentinel client": "sentinel",
 }
 """Kinds that run only by name (`--kind`), and the installation of each."""
+REPLICATED = "failover by our own Sentinel client"
+"""The kind whose new primary has a replica again."""
 KINDS = [*UP, *UP, *LAB]
 """One deck: every kind comes one to four times before the next deck."""
 OTHER_LINKS = ["recorder-valkey", "api-postgres"]
@@ -84,6 +86,8 @@ class Plan(Struct, frozen=True):
     """The hold budget."""
     cool_down_after: int | None = None
     """The holds let go after which a customer cools down, for a second."""
+    replicated: bool = False
+    """Whether a hold is answered only once a replica has it."""
 
     @property
     def memory_forgets(self) -> bool:
@@ -132,4 +136,5 @@ def plan(seed: str, number: int, only: str | None = None) -> Plan:
         card_limit=card_limit if is_limited and spread == 1 else None, cards=limits.randint(2, 8),
         waiting_list=waiting_list if has_list else None, max_held=max_held if has_rules else None,
         cool_down_after=cool_down_after if has_rules else None,
+        replicated=kind == REPLICATED and random.Random(f"{seed}/{number}/replicas").random() < 0.7,
     )  # fmt: skip

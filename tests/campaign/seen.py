@@ -17,6 +17,7 @@ class Seen:
     items: dict[str, Counters] = field(default_factory=lambda: {"a": Counters(3, 0, 1)})
     memory: dict[str, Counters] | None = None
     restocks: list[tuple[str, str, int]] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
     audit_ok: bool = True
     at: float = 0.0
 
@@ -44,6 +45,7 @@ class Seen:
             self.items,
             self.memory or self.items,
             tuple(self.restocks),
+            refused=self.refused,
             audit_ok=self.audit_ok,
         )
         found = check(self.history, ledger, lambda key: f"id-{key}", memory_forgets=memory_forgets)

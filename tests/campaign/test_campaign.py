@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign.goods import new_history, sale_body
 from tests.campaign.history import Ask, Counters, Row, Told
 from tests.campaign.mutant import ROOT, Mutation
 from tests.campaign.mutations import MUTATIONS
-from tests.campaign.plan import KINDS, plan
+from tests.campaign.plan import KINDS, REPLICATED, plan
 from tests.campaign.seen import Seen, seen
 
 __all__ = ["seen"]
@@ -35,6 +36,14 @@ def test_a_seed_and_a_number_give_the_same_round_again() -> None:
     once, again = ([plan("x", number) for number in range(100)] for _ in range(2))
     assert once == again != [plan("y", number) for number in range(100)]
     assert {each.kind for each in once[: len(KINDS)]} >= set(KINDS) - {"other link"}
+
+
+def test_rounds_with_a_replica_left_over_have_holds_that_no_failover_loses() -> None:
+    rounds = [plan("x", number, REPLICATED) for number in range(100)]
+    assert 50 < sum(each.replicated for each in rounds) < 90
+    bodies = [sale_body(each, new_history("s", each)) for each in rounds]
+    assert [body.get("hold_durability") == "replicated" for body in bodies] == [r.replicated for r in rounds]
+    assert not any(plan("x", number).replicated for number in range(100))
 
 
 def test_a_good_round_breaks_nothing(seen: Seen) -> None:
@@ -124,6 +133,29 @@ def test_a_hold_may_be_lost_only_where_memory_forgets(seen: Seen) -> None:
     seen.told("hold", "h2", "held", id="id-h2", http=201)
     seen.told("confirm", "c", "unknown-reservation", about="id-h2", http=404)
     assert seen.promises() == {"lost hold"}
+    assert seen.promises(memory_forgets=True) == set()
+
+
+def test_a_hold_that_expires_before_the_end_that_its_extension_said_is_seen(seen: Seen) -> None:
+    seen.told("hold", "h2", "held", id="id-h2", http=201)
+    seen.told("extend", "x", "held", about="id-h2", id="id-h2")
+    seen.told("confirm", "c", "reservation-expired", about="id-h2", http=409)
+    assert seen.promises() == {"lost hold"}
+    assert seen.promises(memory_forgets=True) == set()
+
+
+def test_no_hold_is_lost_where_a_replica_had_it_before_it_was_answered(seen: Seen) -> None:
+    seen.history.holds_kept = True
+    seen.told("confirm", "early", "unknown-reservation", about="id-h2", http=404)
+    assert seen.promises(memory_forgets=True) == set()
+    seen.told("hold", "h2", "held", id="id-h2", http=201)
+    assert seen.promises(memory_forgets=True) == {"lost hold"}
+
+
+def test_a_refusal_by_the_ledger_that_the_ledger_never_made_is_seen(seen: Seen) -> None:
+    seen.told("buy", "late", "ledger-refused", http=409)
+    assert seen.promises(memory_forgets=True) == {"refused by the ledger"}
+    seen.refused = ("id-late",)
     assert seen.promises(memory_forgets=True) == set()
 
 

@@ -96,7 +96,7 @@ KERNEL: Final = [
         " and record.expires_ms <= due[i].expires_ms then -- an extended",
         " then -- an extended",
         unseen="counts only among holds of one moment, which share a deadline; `test_batches.py` finds it",
-        rounds=("mixed: none", "mixed: kill recorder"),
+        rounds=("kill recorder", "kill api worker"),
     ),
     Guard(
         "the open sale gets what is set aside",
@@ -179,7 +179,7 @@ RECORDER: Final = [
         "                return False\n",
         "",
         unseen="memory must be lost between the two halves of a move for the list",
-        rounds=("mixed: flushall", "two recorders, flushall"),
+        rounds=("two recorders, flushall",),
     ),
     Guard(
         "a group is noted as recorded that the ledger refused in part",
@@ -188,7 +188,7 @@ RECORDER: Final = [
         "note = not refused and (now",
         "note = (now",
         unseen="a refused key must be repeated before memory is rebuilt",
-        rounds=("mixed: key lost: reservations", "failover by hand"),
+        rounds=("mixed: key lost: reservations",),
     ),
 ]
 DECISIONS: Final = [
@@ -199,7 +199,7 @@ DECISIONS: Final = [
         "status = DecisionStatus.REFUSED_BY_LEDGER if refused else DecisionStatus.DECIDED",
         "status = DecisionStatus.DECIDED",
         unseen="a lost memory must grant what the ledger refuses",
-        rounds=("mixed: key lost: reservations", "failover by hand"),
+        rounds=("mixed: key lost: reservations",),
     ),
     Guard(
         "memory's mark of what is recorded counts, whose entry it may be",
@@ -208,7 +208,7 @@ DECISIONS: Final = [
         "return bool(entries) and (entries[0].seq, entries[0].token) == (reply.seq, token)",
         "return bool(entries)",
         unseen="an announcement must get lost while another history has an entry of the same id",
-        rounds=("failover by hand", "older valkey copy"),
+        rounds=("failover by hand",),
     ),
     Guard(
         "the ledger's order is taken for this one, of another basket",
@@ -217,7 +217,7 @@ DECISIONS: Final = [
         "return found.fingerprint == self.body and (is_order or not self.basket.buy)",
         "return is_order or not self.basket.buy",
         unseen="a lost memory must grant a used key for another basket, and the announcement get lost",
-        rounds=("mixed: key lost: reservations", "failover by hand"),
+        rounds=("mixed: key lost: reservations, unheard",),
     ),
     Guard(
         "a buy that is repeated is answered before its commit",

@@ -30,7 +30,7 @@ from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
 
 PARTITIONS = 1
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 1_800.0
 SALE = SaleId("large")
 FILL = """
 INSERT INTO flashguard.sales (id, name, partition, status, hold_seconds, max_hold_seconds, limit_per_customer)

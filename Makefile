@@ -23,7 +23,7 @@ SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages guide clean \
   test pytest lint audit-dependencies django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
-  bench bench-quick grow load sim chaos failovers soak peers docs site figures pin dist release
+  bench bench-quick grow load sim chaos porcupine failovers soak peers docs site figures pin dist release
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -111,6 +111,10 @@ sim: $(DEV) ## Simulate whole installations, faults and all, in virtual time and
 chaos: $(DEV) ## Break real servers while buyers buy, and check every promise: SEED=… ROUNDS=… MIXED=…
 	$(BIN)/python -m tests.campaign.campaign --seed $(SEED) --rounds $(ROUNDS)
 	$(BIN)/python -m tests.campaign.mixed --seed $(SEED) --rounds $(MIXED)
+
+porcupine: $(DEV) ## Let the checker Porcupine decide rounds of the campaign, beside ours; needs Go: SEED=… ROUNDS=…
+	@scripts/need --or-stop go
+	$(BIN)/python -m tests.campaign.compare_checkers --seed $(SEED) $(if $(filter command environment,$(origin ROUNDS)),--rounds $(ROUNDS))
 
 failovers: $(DEV) ## Fail over real clusters and Sentinels, and move slots, while buyers buy: SEED=… ROUNDS=…
 	FLASHGUARD_LONG=1 $(BIN)/python -m pytest -q tests/faults/test_cluster_failover.py tests/faults/test_sentinel_failover.py tests/faults/test_slots_move.py

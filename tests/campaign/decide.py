@@ -3,7 +3,7 @@
 `python -m tests.campaign.campaign --histories FOLDER` writes a JSON file per round: `Record` in
 `tests/campaign/history.py` describes it. With `--edn` this writes the same operations as a history of
 Jepsen's (https://github.com/jepsen-io/history): `:invoke`, then `:ok` with the answer. An operation without
-an answer has no second line.
+an answer has no second line. With `--porcupine` it writes what `tests/campaign/porcupine` reads.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import msgspec
 
 from tests.campaign.history import Record
 from tests.campaign.linearize import NEVER, Verdict
+from tests.campaign.lowered import lowered
 from tests.campaign.operations import decide, failures, parts_of
 from tests.campaign.sequential import Step
 
@@ -56,6 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+", help="JSON files that --histories wrote")
     parser.add_argument("--edn", action="store_true", help="write <file>.<part>.edn beside each file")
+    parser.add_argument("--porcupine", action="store_true", help="write <file>.porcupine.json beside each")
     given = parser.parse_args()
     bad = 0
     for file in given.files:
@@ -66,6 +68,8 @@ def main() -> int:
         if given.edn:
             for n, part in enumerate(parts_of(record.history, record.ledger, record.ids.__getitem__)):
                 file.with_suffix(f".{n}.edn").write_text("".join(f"{line}\n" for line in jepsen(part)))
+        if given.porcupine:
+            file.with_suffix(".porcupine.json").write_bytes(msgspec.json.encode(lowered(record)))
         started = time.perf_counter()
         decisions = decide(record.history, record.ledger, record.ids.__getitem__)
         seconds = time.perf_counter() - started

@@ -206,7 +206,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an offer is made whatever its customer holds",
-        [("kernel/scripts/lib/waiting.lua", "over_limit(sale, customer, quantity, true, counts)",
+        [("kernel/scripts/lib/offers.lua", "over_limit(sale, customer, quantity, true, counts)",
           "over_limit(sale, customer, quantity, false, counts)")],
         ["kill api worker", "stop recorder"],
     ),

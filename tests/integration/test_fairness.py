@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from bench.fairness import LIMIT, by_lot, chi_square, classes, overtaking
-from bench.farm import Crowd, simulate, table
+from bench.farm import SCENES, table
+from bench.farm_run import Crowd, simulate
 
 SMALL = Crowd(people=250, bots=10, identities=20, cores=1, stock=50)
 
 
 def test_a_farm_gets_what_its_names_are_worth_and_little_once_they_are_tied_to_cards() -> None:
-    outcomes = simulate(SMALL)
+    outcomes = simulate(SMALL, SCENES)
     nothing, budget, cooled, tied, tied_cooled, by_card, card_cooled, room, proof, harder, everything = (
         each.bots_share for each in outcomes
     )

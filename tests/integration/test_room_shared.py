@@ -52,10 +52,16 @@ async def test_one_order_and_one_number_of_buyers_over_all_sales(service, of_hos
     assert [ticket["sale_id"] for ticket in tickets[:3]] == [host, guest, other]
     await begin(service, host)
     await count_admitted(service, host, 4)
-    await asyncio.sleep(0.6)  # two beats: now the shards know that four have gone
-    places = [await look(service, sales[(n + 1) % 3], each["id"]) for n, each in enumerate(tickets)]
+
+    async def seen() -> list[dict[str, Any]]:
+        return [await look(service, sales[(n + 1) % 3], each["id"]) for n, each in enumerate(tickets)]
+
+    async def all_know() -> bool:
+        return [place["position"] for place in (await seen())[4:]] == list(range(1, 9))
+
+    await eventually(all_know, "all shards know that four have gone")
+    places = await seen()
     assert [place["status"] for place in places] == ["admitted"] * 4 + ["waiting"] * 8
-    assert [place["position"] for place in places[4:]] == list(range(1, 9))
     for n, sale in enumerate(sales):
         (await take_unit(service, "orders", sale, "stranger", None)).problem(403, "queue-required")
         (await take_unit(service, "orders", sale, f"c{n}", places[n]["admission"])).ok(201)

@@ -19,6 +19,7 @@ from tests.integration.test_waiting_room import (
     take_unit,
     verified,
 )
+from tests.support.eventually import eventually
 from tests.support.service import Service
 from tests.support.streams import stream
 
@@ -53,10 +54,13 @@ async def test_over_shards_buyers_are_admitted_in_one_order_and_never_more_than_
     await count_admitted(service, sale, 4)
     places = [await look(service, sale, id_) for id_ in tickets]
     assert [place["status"] for place in places] == ["admitted"] * 4 + ["waiting"] * 8
-    await asyncio.sleep(0.6)  # two beats: now the shards know that four have gone
-    places = [await look(service, sale, id_) for id_ in tickets]
-    assert [(place["position"], place["about"]) for place in places[4:]] == [(n, False) for n in range(1, 9)]
-    assert {place["waiting"] for place in places[4:]} == {8}
+
+    async def all_know() -> bool:
+        places = [await look(service, sale, id_) for id_ in tickets[4:]]
+        exact = [(place["position"], place["about"]) for place in places] == [(n, False) for n in range(1, 9)]
+        return exact and {place["waiting"] for place in places} == {8}
+
+    await eventually(all_know, "all shards know that four have gone")
     (await take_unit(service, "orders", sale, "c0", places[0]["admission"])).ok(201)
     await admitted(service, sale, tickets[4])
     assert (await look(service, sale, tickets[5]))["status"] == "waiting"

@@ -182,10 +182,10 @@ async def test_an_end_that_has_passed_is_refused_and_closes_nothing(service: Ser
 
 
 async def test_a_draft_whose_end_has_passed_is_not_opened_until_that_is_changed(service: Service):
-    body = sale(ends_at=in_seconds(0.7))
+    body = sale(ends_at=in_seconds(1.5))
     made = (await service.call("POST", "/v1/sales", body, admin=True, key=body["id"])).ok(201)
     path = f"/v1/sales/{made['id']}"
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(1.6)
     again = await service.call("POST", "/v1/sales", body, admin=True, key=body["id"])
     assert (again.ok(201)["id"], again.replayed) == (made["id"], True)
     refused = await service.call("POST", f"{path}/open", admin=True)

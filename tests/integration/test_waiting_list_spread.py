@@ -120,8 +120,8 @@ async def test_over_shards_who_joins_while_other_shards_have_units_is_offered_on
     await service.audit(sale)
 
 
-async def test_over_shards_units_are_kept_for_a_large_entry_only_for_an_offers_time(service: Service):
-    sale, holds = await sold_out_sale(service, 3, waiting_list_hold_seconds=3)
+async def test_over_shards_units_are_kept_for_a_large_entry_until_it_is_offered_them(service: Service):
+    sale, holds = await sold_out_sale(service, 3, waiting_list_hold_seconds=30)
     names = some(5)
     large = (await join(service, sale, names[0], 2)).ok(201)
     small = (await join(service, sale, names[1])).ok(201)

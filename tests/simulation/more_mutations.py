@@ -68,8 +68,8 @@ BY_CHANCE: Final = [
     Mutation(
         "an offer to the waiting list goes beyond the limit",
         [
-            ("kernel/scripts/lib/waiting.lua", "if config.limit > 0 and used_by(", "if false and used_by("),
-            ("kernel/scripts/lib/waiting.lua", "if over_limit(sale, customer, quantity, true, counts) then",
+            ("kernel/scripts/lib/offers.lua", "if config.limit > 0 and used_by(", "if false and used_by("),
+            ("kernel/scripts/lib/offers.lua", "if over_limit(sale, customer, quantity, true, counts) then",
              "if false then"),
         ],
         [],

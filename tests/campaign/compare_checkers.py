@@ -83,17 +83,26 @@ def build(folder: Path, environment: Mapping[str, str] | None = None) -> Path:
 
 
 def compare(
-    name: str, record: Record, program: Path, folder: Path, *, seconds: float = 60, budget: int = BUDGET
+    name: str,
+    record: Record,
+    program: Path,
+    folder: Path,
+    *,
+    seconds: float = 60,
+    budget: int = BUDGET,
+    pictures: Path | None = None,
 ) -> Compared:
     """Return both verdicts about this history.
 
     Parameters:
         seconds: the longest search of Porcupine's for an order of a part; there may be two.
         budget: the most steps of ours.
+        pictures: where Porcupine draws what shows its verdict, if it is to draw.
     """
     file = folder / f"{name}.porcupine.json"
     file.write_bytes(msgspec.json.encode(lowered(record)))
-    done = subprocess.run([program, "-seconds", str(seconds), file], capture_output=True, text=True)
+    options = ["-seconds", str(seconds), *(["-html", str(pictures)] if pictures else [])]
+    done = subprocess.run([program, *options, file], capture_output=True, text=True)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{name}: Porcupine ended with {done.returncode}: {done.stderr}")
     parts = [
@@ -153,7 +162,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--requests", type=int, default=10_000, help="of the large history; 0: without it")
     parser.add_argument("--seconds", type=float, default=60, help="the longest search of a part")
+    parser.add_argument("--html", type=Path, help="let Porcupine draw each history into this folder")
     given = parser.parse_args()
+    if given.html:
+        given.html.mkdir(exist_ok=True, parents=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
@@ -169,7 +181,9 @@ def main() -> int:
         print(f"{'history':<48} {'oper.':>6}  {'ours':<26}  {'Porcupine':<18}  rests on")
         found = []
         for history, record in (*recorded(files), *generated(given.requests)):
-            found.append(compare(history, record, program, folder, seconds=given.seconds))
+            found.append(
+                compare(history, record, program, folder, seconds=given.seconds, pictures=given.html)
+            )
             say(found[-1])
         print(summary(found))
         return 1 if any(compared.contradict for compared in found) else 0

@@ -4,8 +4,8 @@
 //	go run . [-seconds 60] [-html FOLDER] HISTORY.porcupine.json ...
 //
 // It prints a line per part of a history, the parts sharing no counter, limit and reservation: file, part, operations,
-// ok, illegal or unknown, seconds, and what an illegal verdict rests on; divided by tabs. It ends with 1 if a part is
-// illegal, and with 2 if a file can't be read.
+// ok, illegal or unknown, seconds, and what the verdict rests on if not on the whole part; divided by tabs. It ends with 1
+// if a part is illegal, and with 2 if a file can't be read.
 package main
 
 import (
@@ -146,6 +146,7 @@ func partsOf(r *round) []*part {
 		if len(p.history) == 0 {
 			continue
 		}
+		number(p.history)
 		last := &input{text: "the ledger", what: "ledger", about: -1, rows: map[int]*basket{}}
 		for place, id := range p.reservations {
 			last.rows[place] = nil
@@ -188,6 +189,22 @@ func partsOf(r *round) []*part {
 	return found
 }
 
+// number gives each operation a client for the picture: one that has no other operation at that time.
+func number(history []porcupine.Operation) {
+	sort.SliceStable(history, func(i, j int) bool { return history[i].Call < history[j].Call })
+	var busy []int64
+	for i := range history {
+		client := 0
+		for client < len(busy) && busy[client] >= history[i].Call {
+			client++
+		}
+		if client == len(busy) {
+			busy = append(busy, 0)
+		}
+		busy[client], history[i].ClientId = history[i].Return, client
+	}
+}
+
 func names(units map[string]int) []string {
 	found := make([]string, 0, len(units))
 	for name := range units {
@@ -225,15 +242,16 @@ func main() {
 		}
 		for n, p := range partsOf(r) {
 			began := time.Now()
-			result, why, history := p.decide(limit)
+			decided := p.decide(limit)
 			took := time.Since(began).Seconds()
-			fmt.Printf("%s\t%s\t%d\t%s\t%.2f\t%s\n", file, p.name, len(p.history), strings.ToLower(string(result)), took, why)
-			if result == porcupine.Illegal {
+			verdict := strings.ToLower(string(decided.verdict))
+			fmt.Printf("%s\t%s\t%d\t%s\t%.2f\t%s\n", file, p.name, len(p.history), verdict, took, decided.how)
+			if decided.verdict == porcupine.Illegal {
 				code = 1
 			}
 			if *html != "" {
 				picture := filepath.Join(*html, fmt.Sprintf("%s.%d.html", filepath.Base(file), n))
-				if err := p.draw(history, limit, picture); err != nil {
+				if err := decided.draw(limit, picture); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(2)
 				}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"sort"
+	"strings"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -75,8 +76,8 @@ func (v vector[T]) equal(w vector[T], same func(a, b T) bool) bool {
 	return true
 }
 
-// saleOf is the sequential specification of a sale that begins with these units and this room.
-func saleOf(left []int, reservations int) porcupine.Model {
+// saleOf is the sequential specification of a sale that begins with these units and this room in slots of these names.
+func saleOf(names []string, left []int, reservations int) porcupine.Model {
 	begin := state{left: newVector[int](len(left)), reservations: newVector[*basket](reservations)}
 	for slot, units := range left {
 		begin.left = begin.left.with(slot, units)
@@ -94,7 +95,15 @@ func saleOf(left []int, reservations int) porcupine.Model {
 		},
 		Hash:              func(s interface{}) uint64 { return s.(state).hash },
 		DescribeOperation: func(in, _ interface{}) string { return in.(*input).text },
-		DescribeState:     func(s interface{}) string { return fmt.Sprint(s.(state).left) },
+		DescribeState: func(s interface{}) string {
+			var words []string
+			for slot, name := range names {
+				if units := s.(state).left.at(slot); units < unlimited/2 && units != left[slot] {
+					words = append(words, fmt.Sprintf("%s: %d left", name, units))
+				}
+			}
+			return strings.Join(words, ", ")
+		},
 	}
 }
 

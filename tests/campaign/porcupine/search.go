@@ -8,52 +8,65 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// decide returns the verdict of Porcupine about a part, how it was found, and the history that shows it.
+// A decision is Porcupine's verdict about a part, what it rests on ("" is the whole part), and the history that shows it.
+type decision struct {
+	verdict porcupine.CheckResult
+	how     string
+	model   porcupine.Model
+	history []porcupine.Operation
+}
+
+// decide lets Porcupine decide about a part.
 //
 // A part has an order only if each reservation alone has one, and each limit with the reservations that count for it.
 // These few operations are decided at once. Where the whole part stays undecided, orders that Porcupine found for the
 // limits narrow the times of its operations: an order that is left then is an order of the part.
-func (p *part) decide(limit time.Duration) (porcupine.CheckResult, string, []porcupine.Operation) {
+func (p *part) decide(limit time.Duration) decision {
+	whole := decision{porcupine.Illegal, "", p.model(all), p.history}
 	if counter := p.unbalanced(); counter != "" {
-		return porcupine.Illegal, "sum of " + counter, p.history
+		whole.how = "sum of " + counter
+		return whole
 	}
 	for place, id := range p.reservations {
-		alone, _ := p.project(p.history, -1, map[int]bool{place: true})
-		if porcupine.CheckOperationsTimeout(p.model(-1), alone, limit) == porcupine.Illegal {
-			return porcupine.Illegal, "reservation " + id, alone
+		alone, _ := p.project(p.history, none, map[int]bool{place: true})
+		if porcupine.CheckOperationsTimeout(p.model(none), alone, limit) == porcupine.Illegal {
+			return decision{porcupine.Illegal, "reservation " + id, p.model(none), alone}
 		}
 	}
 	for slot := p.counters; slot < len(p.slots); slot++ {
 		alone, _ := p.project(p.history, slot, p.counting[slot])
 		if porcupine.CheckOperationsTimeout(p.model(slot), alone, limit) == porcupine.Illegal {
-			return porcupine.Illegal, "limit " + p.slots[slot], alone
+			return decision{porcupine.Illegal, "limit " + p.slots[slot], p.model(slot), alone}
 		}
 	}
-	result := porcupine.CheckOperationsTimeout(p.model(all), p.history, limit)
-	if result == porcupine.Unknown {
+	whole.verdict = porcupine.CheckOperationsTimeout(whole.model, p.history, limit)
+	if whole.verdict == porcupine.Unknown {
 		narrowed := append([]porcupine.Operation(nil), p.history...)
 		for slot := p.counters; slot < len(p.slots); slot++ {
 			p.narrow(narrowed, slot, limit)
 		}
-		if porcupine.CheckOperationsTimeout(p.model(all), narrowed, limit) == porcupine.Ok {
-			return porcupine.Ok, "narrowed by limits", narrowed
+		if porcupine.CheckOperationsTimeout(whole.model, narrowed, limit) == porcupine.Ok {
+			return decision{porcupine.Ok, "narrowed by limits", whole.model, narrowed}
 		}
 	}
-	return result, "", p.history
+	return whole
 }
 
-// all is not a slot: every one counts.
-const all = -2
+// In place of a slot: every one is limited, or none is.
+const all, none = -2, -1
 
-// model returns the specification in which only this slot is limited.
+// unlimited is what is left of a slot that is not looked at.
+const unlimited = 1 << 40
+
+// model returns the specification of a sale in which only this slot is limited.
 func (p *part) model(slot int) porcupine.Model {
 	left := append([]int(nil), p.begin...)
 	for i := range left {
 		if slot != all && slot != i {
-			left[i] = 1 << 40
+			left[i] = unlimited
 		}
 	}
-	return saleOf(left, len(p.reservations))
+	return saleOf(p.slots, left, len(p.reservations))
 }
 
 // project returns what of a history is about these reservations, with the refusals of this slot alone, and the places.
@@ -111,6 +124,8 @@ func (p *part) narrow(history []porcupine.Operation, slot int, limit time.Durati
 		last = max(last, alone[n].Call)
 		if at[i] < math.MaxInt64 {
 			last += (at[i] - last) / 2
+		} else {
+			last += 2 // an operation without an answer, after the others
 		}
 		at[i] = last
 	}
@@ -161,8 +176,8 @@ func (in *input) isRefusedBy(slot int) bool {
 	return len(by) == 1 && by[0].slot == slot
 }
 
-// draw writes Porcupine's picture of a history.
-func (p *part) draw(history []porcupine.Operation, limit time.Duration, file string) error {
-	_, info := porcupine.CheckOperationsVerbose(p.model(all), history, limit)
-	return porcupine.VisualizePath(p.model(all), info, file)
+// draw writes Porcupine's picture of the history that shows a verdict.
+func (d decision) draw(limit time.Duration, file string) error {
+	_, info := porcupine.CheckOperationsVerbose(d.model, d.history, limit)
+	return porcupine.VisualizePath(d.model, info, file)
 }

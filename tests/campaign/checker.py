@@ -72,7 +72,7 @@ def check(
         *_one_outcome(keys, memory_forgets),
         *_holds_end_once(history, ledger, memory_forgets),
         *_restocks(history, ledger),
-        *_transfers(history, ledger),
+        *transfers(ledger),
         *Holders(history, ledger, asks).violations(since_ms=since_ms),
         *check_list(history, ledger, asks),
         *_manners(history, ledger, short_id, memory_forgets),
@@ -296,7 +296,7 @@ def _restocked(ask: Ask) -> tuple[str, int]:
     return (counter_at(sku, dict(ask.places)[sku]) if ask.places else sku), units
 
 
-def _transfers(_: History, ledger: Ledger) -> Found:
+def transfers(ledger: Ledger) -> Found:
     """Check that units that left a shard of a spread sale arrived at another, once and in full."""
     left = {key.split(":")[1]: (sku, -units) for key, sku, units in ledger.transfers if units < 0}
     came = {key.split(":")[1]: (sku, units) for key, sku, units in ledger.transfers if units > 0}

@@ -58,7 +58,7 @@ KERNEL: Final = [
         "kernel/scripts/confirm.lua",
         "no = no or missing or shortage(sale, customer, lines, takes, false, counts)",
         "no = no or missing",
-        unseen="an earlier version found it at its 8th seed: late confirms with a receipt are rare now",
+        unseen="a buyer must pay late, with a receipt, when the units are sold",
         rounds=("mixed: none", "mixed: kill valkey"),
     ),
     Guard(
@@ -95,7 +95,7 @@ KERNEL: Final = [
         "kernel/scripts/lib/sales.lua",
         " and record.expires_ms <= due[i].expires_ms then -- an extended",
         " then -- an extended",
-        unseen="counts only among holds of one moment, which share a deadline; `test_batches.py` finds it",
+        unseen="a hold must be extended and then left alone until after its first end",
         rounds=("kill recorder", "kill api worker"),
     ),
     Guard(
@@ -104,7 +104,7 @@ KERNEL: Final = [
         "kernel/scripts/lib/availability.lua",
         "    local available = free_units(item) - (item.set_aside or 0)\n    if available < lines[2]",
         "    local available = free_units(item)\n    if available < lines[2]",
-        unseen="only the first sale's list is judged, and it seldom has units set aside for a larger entry",
+        unseen="units must be set aside for a larger entry when a buyer of the open sale asks",
         rounds=("mixed: none", "mixed: kill valkey"),
     ),
     Guard(
@@ -232,7 +232,7 @@ DECISIONS: Final = [
         "engine/durability.py",
         "return local >= 1 and reached >= copies",
         "return local >= 1",
-        unseen="no replica is simulated; the test of this promise is `tests/faults/test_durability.py`",
+        unseen="a hold that demands a replica must be answered while the one that is promoted lags",
         rounds=("failover by our own Sentinel client",),
     ),
 ]

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 from tests.campaign.checker import Violation
 from tests.campaign.history import Told
+from tests.simulation.replication import lost_holds
 from tests.simulation.turns import Turns
+from tests.simulation.valkey import Valkey
 from tests.simulation.virtual import START_SECONDS
 
 if TYPE_CHECKING:
@@ -13,13 +15,21 @@ if TYPE_CHECKING:
 
 POSITIONS: Final = "SELECT partition, epoch, seq FROM flashguard.partitions ORDER BY 1"
 STATUS: Final = "SELECT status FROM flashguard.reservations WHERE sale_id = '{}' AND id = '{}'"
+RESTOCK: Final = """
+SELECT key FROM flashguard.restocks WHERE split_part(sale_id, '~', 1) = '{}' AND key = 'restock:{}'
+"""
 EARLY: Final = """
 SELECT sale_id, id, flashguard.to_millis(ended_at) FROM flashguard.reservations
 WHERE status = 'expired' AND flashguard.to_millis(ended_at) > {} ORDER BY 1, 2 LIMIT 1
 """
 CLOCKS_MS: Final = 250
 """Between two servers of memory, of which the second one is promoted."""
-COMMITTED: Final = {"confirmed": ("confirmed", "cancelled"), "released": ("released",)}
+RESTOCKED: Final = "restocked"
+COMMITTED: Final = {
+    "confirmed": ("confirmed", "cancelled"),
+    "released": ("released",),
+    "cancelled": ("cancelled",),
+}
 """What the ledger has, by the answer that promises it."""
 
 
@@ -94,16 +104,27 @@ class Invariants:
                     if name.decode().isprintable() and int(value) > most:  # no count of an item or a card
                         yield f"{name.decode()} has {value.decode()} of at most {most} of {sale}"
 
+    def promoted(self, old: Valkey, new: Valkey) -> None:
+        """Check that a promoted replica has the holds that had to reach it before they were answered."""
+        for id_ in lost_holds(old, new, self._shop.crowd.replicated):
+            self._note(Violation("lost hold", f"{id_} was answered, and the promoted replica lacks it"))
+
     def answered(self, told: Told) -> None:
         """Check at the moment of an answer that the ledger has what it promises."""
-        self.promised(told.id or told.ask.about, told.word)
+        id_ = (
+            f"{self._shop.history.sale}.{told.ask.key}"
+            if told.word == RESTOCKED
+            else told.id or told.ask.about
+        )
+        self.promised(id_, told.word)
 
     def promised(self, id_: str, word: str) -> None:
-        """Check that the ledger has what was answered about a reservation."""
+        """Check that the ledger has what was answered about a reservation, or a key that restocked."""
         promised = COMMITTED.get(word)
-        if promised is None or self.ledger_went_back:
+        if (promised is None and word != RESTOCKED) or self.ledger_went_back:
             return
         sale, _, short = id_.rpartition(".")
-        rows = self._shop.servers.backends.own.query(STATUS.format(sale, short))
-        if not rows or rows[0][0] not in promised:
+        query = RESTOCK if word == RESTOCKED else STATUS
+        rows = self._shop.servers.backends.own.query(query.format(sale, short))
+        if not rows or rows[0][0] not in (promised or (f"restock:{short}",)):
             self._note(Violation("answered before its commit", f"{id_} {word}: the ledger has {rows}"))

@@ -18,7 +18,7 @@ from flashguard.ledger import LedgerAway
 from flashguard.model import SaleId
 from flashguard.settings import Settings
 from flashguard.shop.new_sale import NewSale
-from tests.campaign.checker import Violation, check
+from tests.campaign.checker import Violation, check, transfers
 from tests.campaign.goods import new_history
 from tests.campaign.history import History, Ledger
 from tests.campaign.linearize import Verdict
@@ -124,7 +124,7 @@ class Shop:
             RecorderProcess(self.world, self.network, f"recorder-{n}", self.settings)
             for n in range(recorders)
         ]
-        self.kind = rng.choice([*KINDS, "nothing is forgotten"])
+        self.kind = rng.choice([*KINDS, *KINDS, "memory forgets"])
         self.plan = plan_of(seed, rng, forgets=self.kind == "memory forgets")
         self.history = new_history("sale", self.plan)
         self.history.wall_offset = START_SECONDS
@@ -180,8 +180,7 @@ class Shop:
             self.seed, self.world.trace, self.violations, self.kind,
             [fault.__name__ for fault in self.faults], real_seconds() - started, self.world.now,
             self.crowd.words + Counter(told.word for told in self.history.told),
-            list(self.world.events), self.world.steps,
-            self.undecided,
+            list(self.world.events), self.world.steps, self.undecided,
         )  # fmt: skip
         for server in (self.primary, self.replica, self.postgres):
             server.is_down = True
@@ -288,7 +287,8 @@ class Shop:
             sale = await self._ask(lambda guard: guard.shop.sale(SaleId(history.sale)))
             memory = counters_in_memory(sale)
             ledger = read_ledger(self.servers.backends.own, history, memory)
-            is_quiet = ledger.items == memory and not any(item.held for item in memory.values())
+            is_still = not any(item.held for item in memory.values()) and not any(transfers(ledger))
+            is_quiet = is_still and ledger.items == memory
             since = (self.world.now if since is None else since) if is_quiet else None
             if since is not None and self.world.now - since >= lasts:
                 break
@@ -322,7 +322,7 @@ class Shop:
             if self.crowd.limit is not None and units > self.crowd.limit:
                 what = f"crowd's {customer} bought {units} of at most {self.crowd.limit}"
                 self.violations.append(Violation("limit exceeded", what))
-        self.violations += self.crowd.violations
+        self.violations += self.crowd.found(ledger)
         for sku, item in ledger.items.items():
             if ledger.memory.get(sku) != item or item.held:
                 what = f"crowd's {sku}: memory has {ledger.memory.get(sku)}, the ledger {item}"

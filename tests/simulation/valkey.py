@@ -142,6 +142,8 @@ class Valkey(Server):
         """The error that every write is answered with; empty: none."""
         self.blocked: list[ValkeySession] = []
         self.hearers: list[ValkeySession] = []
+        self.is_replicated = True
+        """Whether a replica has each write at once; else it gets none, and WAIT counts none."""
         self.deaf = 0.0
         """The share of announcements that get lost."""
         self.calls = 0
@@ -254,6 +256,8 @@ class ValkeySession(Session):
         self._server = server
         self._reader = hiredis.Reader()
         self._reads: deque[list[bytes]] = deque()
+        self._has_copy = True
+        """Whether a replica has what came last on this connection."""
 
     def received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -273,6 +277,10 @@ class ValkeySession(Session):
         if self.channels:
             self.link.reply(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
             return
+        if name == b"WAIT":
+            at = world.now if self._has_copy else world.now + int(command[2]) / 1000
+            world.at(at, self.link.reply, b":%d\r\n" % self._has_copy)
+            return
         if name == b"XREAD" and b"BLOCK" in command:
             at = command.index(b"BLOCK")
             self._reads.append(command[:at] + command[at + 2 :])
@@ -281,6 +289,7 @@ class ValkeySession(Session):
             if len(self._reads) == 1:
                 self.end_read(self._server.raw(*self.read))
             return
+        self._has_copy = self._server.is_replicated
         answer = self._server.execute(command)
         world.note(self.link.loop.name, f"{self._server.name} {_short(command)}", b"".join(command) + answer)
         self.link.reply(answer)

@@ -8,12 +8,14 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.model import Granted, Line, Refused, Reservation
-from tests.campaign.checker import Violation
+from flashguard.model import Durability, Granted, Line, Refused, Reservation
+from tests.campaign.checker import Violation, transfers
+from tests.campaign.history import Ledger
 from tests.simulation.crowd import CROWD, Crowd, Work
 from tests.simulation.processes import Api, NoAnswer, ServerError
 
@@ -51,10 +53,19 @@ class Visitors(Crowd):
         """How likely a visit repeats one of the last requests."""
         self._doubles = rng.choice([0.0, 0.1, 0.5])
         """How likely a request that was answered is made once more at once."""
+        self.sale = replace(
+            self.sale, hold_durability=rng.choice([Durability.DISK, Durability.DISK, Durability.REPLICATED])
+        )
+        self.replicated: dict[str, None] = {}
+        """The holds that were answered, in this order, of a sale that demands a replica."""
         self._recent: deque[tuple[str, str, list[Line], str]] = deque(maxlen=RECENT)
 
     async def run(self) -> None:
         await asyncio.gather(super().run(), *(self._visits() for _ in range(self._visitors)))
+
+    def found(self, ledger: Ledger) -> list[Violation]:
+        """Return what was broken, with the units that left a shard of the sale and did not arrive."""
+        return [*self.violations, *(Violation(*each) for each in transfers(ledger))]
 
     async def _visits(self) -> None:
         rng = self._rng
@@ -63,9 +74,8 @@ class Visitors(Crowd):
             if rng.random() < 0.15 and self.orders:
                 await self._ask(self._change(self._order()))
                 continue
-            if rng.random() < 0.05:
-                sku, units = self._lines()[0].sku, rng.choice([-1, 1, 1, 2])
-                await self._ask(lambda guard, s=sku, u=units: guard.shop.restock(CROWD, s, u, "crowd"))  # type: ignore[misc]
+            if rng.random() < 0.1:
+                await self._restock(f"restock-{len(self._keys)}-{rng.randrange(1_000_000)}")
                 continue
             if self._recent and rng.random() < self._recalls:
                 verb, customer, lines, key = rng.choice(self._recent)
@@ -78,7 +88,16 @@ class Visitors(Crowd):
                 self._recent.append((verb, customer, lines, key))
             outcome = await self._insist(self._sell(verb, customer, lines, key))
             if isinstance(outcome, Granted) and outcome.reservation.status == "held":
+                if self.sale.hold_durability is Durability.REPLICATED:
+                    self.replicated[outcome.reservation.id] = None
                 await self._keep(outcome.reservation, rng.choice(HABITS))
+
+    async def _restock(self, key: str) -> None:
+        """Add or remove units: what is answered is recorded."""
+        sku, units = self._lines()[0].sku, self._rng.choice([-1, 1, 1, 2])
+        done = await self._insist(lambda guard: guard.shop.restock(CROWD, sku, units, "crowd", key=key))
+        if isinstance(done, tuple):
+            self._promised(f"{CROWD}.{key}", "restocked")
 
     async def _keep(self, hold: Reservation, habits: tuple[str, ...]) -> None:
         """Do these with a hold, one after the other."""

@@ -135,21 +135,31 @@ class Fallback:
             return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
 
     async def ended(
-        self, sale: SaleId, short: str, status: ReservationStatus, *, wait: bool
+        self,
+        sale: SaleId,
+        short: str,
+        status: ReservationStatus,
+        *,
+        wait: bool,
+        body: int | None = None,
     ) -> Reservation | Refused:
         """Return a reservation that memory has ended, as the ledger has it.
 
         Parameters:
             status: what memory says that the reservation is.
             wait: whether the recorder may still have to write it.
+            body: the request's fingerprint, where it would have made the reservation: a memory that lost the
+                key may have granted it for another basket.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_seconds
         while True:
             try:
-                found = await self._ledger.reservations.get(sale, short)
+                row = await self._ledger.reservations.get_with_fingerprint(sale, short)
+                found, first = row or (None, None)
                 if found is not None and found.status == status:
-                    return found
+                    is_same = body is None or body == first
+                    return found if is_same else Refused(code=Code.IDEMPOTENCY_MISMATCH)
                 why = await self._ledger.refusals.reason(sale, short)
                 if why is not None:
                     return Refused(code=Code.LEDGER_REFUSED, detail=why)
@@ -163,13 +173,14 @@ class Fallback:
                 return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
             await asyncio.sleep(LEDGER_POLL_SECONDS)
 
-    async def is_recorded(self, sale: SaleId, short: str) -> bool:
-        """Return whether the ledger has this reservation, in any state; wait for the recorder until the
-        timeout."""
+    async def is_recorded(self, sale: SaleId, short: str, body: int) -> bool:
+        """Return whether the ledger has this reservation, in any state, by a request with this fingerprint;
+        wait for the recorder until the timeout."""
         try:
-            return await self.recorded(sale, short) is not None
+            row = await self.recorded(sale, short)
         except UnreadableRow:
             return True
+        return row is not None and row[1] == body
 
     async def with_more(
         self, sale: SaleId, short: str, reservation: Reservation, more: bool | Mapping[str, int]
@@ -179,7 +190,8 @@ class Fallback:
         Parameters:
             more: True: the ledger has them; or its own prices, where it has nothing else; False: it has none.
         """
-        found = await self.recorded(sale, short) if more is True else None
+        row = await self.recorded(sale, short) if more is True else None
+        found = None if row is None else row[0]
         prices: Mapping[str, int] = {}
         if found is not None:
             prices = {each.sku: each.price_minor for each in found.items if each.price_minor is not UNSET}
@@ -192,8 +204,9 @@ class Fallback:
             return reservation
         return msgspec.structs.replace(reservation, reference=found.reference, metadata=found.metadata)
 
-    async def recorded(self, sale: SaleId, short: str) -> Reservation | None:
-        """Return a reservation as the ledger has it; wait for the recorder until the timeout, then None.
+    async def recorded(self, sale: SaleId, short: str) -> tuple[Reservation, int] | None:
+        """Return a reservation as the ledger has it, and the fingerprint of the request that made it. Wait
+        for the recorder until the timeout, then None.
 
         Raises:
             UnreadableRow: its values can't be read.
@@ -202,9 +215,9 @@ class Fallback:
         deadline = loop.time() + self._timeout_seconds
         while loop.time() < deadline:
             try:
-                found = await self._ledger.reservations.get(sale, short)
-                if found is not None:
-                    return found
+                row = await self._ledger.reservations.get_with_fingerprint(sale, short)
+                if row is not None:
+                    return row
             except UnreadableRow:
                 raise
             except LedgerAway:

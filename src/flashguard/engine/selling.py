@@ -51,6 +51,7 @@ NOT_DURABLE_IN_TIME: Final = Refused(
     detail="The hold was not made durable in time. Retry with the same idempotency key.",
     retry_after_seconds=IN_FLIGHT_RETRY_SECONDS,
 )
+MISMATCH: Final = Refused(code=Code.IDEMPOTENCY_MISMATCH)
 
 ASKS_ELSEWHERE: Final = ("unknown-sale", "idempotency-mismatch")
 """Refusals of the kernel after which the ledger is asked."""
@@ -160,12 +161,14 @@ class Selling:
             case Held(takes=[]) | Bought(takes=[]):
                 return await self._ended_at_locations(asked, result)
             case Bought():
-                found = await self._fallback.ended(sale, short, ReservationStatus.CONFIRMED, wait=False)
+                found = await self._fallback.ended(
+                    sale, short, ReservationStatus.CONFIRMED, wait=False, body=body
+                )
                 if isinstance(found, Refused) or not result.prices:
                     return found if isinstance(found, Refused) else self._granted(asked, result)
                 return Granted(found, True)
             case Held():
-                durable = await self._is_durable(sale, short, result)
+                durable = await self._is_durable(asked, result)
                 return self._granted(asked, result) if durable else NOT_DURABLE_IN_TIME
             case Spread(shards):
                 return NotHere(shards, short, body)
@@ -186,10 +189,13 @@ class Selling:
     async def _ended_at_locations(self, asked: Sell, result: Held | Bought) -> Outcome:
         """Return the outcome of a key whose reservation has ended: the ledger alone has its locations."""
         try:
-            found = await self._fallback.recorded(asked.sale, asked.id)
+            row = await self._fallback.recorded(asked.sale, asked.id)
         except UnreadableRow:
-            found = None
-        return RECOVERING if found is None else self._granted(asked, result, found.items)
+            row = None
+        if row is None:
+            return RECOVERING
+        found, first = row
+        return self._granted(asked, result, found.items) if first == asked.body else MISMATCH
 
     def _granted(self, asked: Sell, result: Held | Bought, lines: tuple[Line, ...] | None = None) -> Granted:
         basket, sale = asked.basket, asked.sale
@@ -236,12 +242,12 @@ class Selling:
             hold.durability == Durability.LEDGER and not hold.replayed
         )
 
-    async def _is_durable(self, sale: SaleId, short: str, hold: Held) -> bool:
+    async def _is_durable(self, asked: Sell, hold: Held) -> bool:
         """Return whether a hold has the durability that its sale demands, waiting for it where it must."""
         if hold.durability == Durability.LEDGER:
-            return await self._fallback.is_recorded(sale, short)
+            return await self._fallback.is_recorded(asked.sale, asked.id, asked.body)
         demanded = Durability(hold.durability or Durability.DISK)
-        return await self._durability.reach(demanded, self._decisions.partition(sale))
+        return await self._durability.reach(demanded, self._decisions.partition(asked.sale))
 
 
 def _with(details: dict[str, Any] | None, reservation: Reservation) -> Reservation:

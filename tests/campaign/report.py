@@ -51,8 +51,9 @@ promise.
 Since then some buyers extend a hold shortly before its end and confirm it after its first one. Before a
 failover by hand, and before a flush beside two recorders, a recorder may stop, so that what it has not
 recorded is lost. With Sentinels seven of ten rounds answer a hold only once a replica has it, and no failover
-may lose one. A buyer is told `ledger-refused` only of what the ledger has refused. 12 rounds of these
-kinds (seed `camp1`) broke no promise.
+may lose one. A buyer is told `ledger-refused` only of what the ledger has refused. Of 36 rounds of
+these kinds (seeds `camp1` and `guards`) one broke a promise: the release of an order was answered
+`reservation-expired` by a memory that had fallen back and was not fenced yet. Nothing was released.
 """
 MIXED = """## The mixed load
 

@@ -12,7 +12,7 @@ that moment, is a grant at the time that the ledger says. Rounds in which memory
 not linearizable, by the guarantees.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -25,6 +25,7 @@ from tests.campaign.sequential import (
     End,
     Grant,
     LedgerRead,
+    Limit,
     Part,
     Refusal,
     Restock,
@@ -37,15 +38,52 @@ from tests.campaign.sequential import (
 CLOCKS_SECONDS = 0.005
 """Between the clock that ends a hold and the one that its answer was timed by, on one machine."""
 
+ALONE = 20_000
+"""Steps after which the search about one limit alone ends undecided."""
+
 
 def decide(
     history: History, ledger: Ledger, short_id: Callable[[str], str], *, budget: int = BUDGET
 ) -> list[Decision[Sale]]:
     """Decide about one round: a decision for each part of the sale that shares no counter and no limit."""
-    return [
-        _contradiction(part, history) or linearize(part, Sale(history), budget=budget)
-        for part in parts_of(history, ledger, short_id)
-    ]
+    return [_decide(part, history, budget) for part in parts_of(history, ledger, short_id)]
+
+
+def _decide(part: list[Step], history: History, budget: int) -> Decision[Sale]:
+    """Decide about a part: by sums, then about each limit alone, which takes few steps, then as a whole."""
+    if (found := _contradiction(part, history)) is not None:
+        return found
+    *steps, read = part
+    if not isinstance(read, LedgerRead):
+        raise TypeError("the last read comes last")
+    changes = Counter(step.about for step in steps if isinstance(step, Amend | Part))
+    for limit, alone in _by_limit(history, steps):
+        decision = linearize(alone, Sale(history, read.rows, changes, limit), budget=min(budget, ALONE))
+        if decision.verdict is Verdict.NOT:
+            return decision
+    return linearize(part, Sale(history, read.rows, changes), budget=budget)
+
+
+def _by_limit(history: History, steps: list[Step]) -> Iterator[tuple[Limit, list[Step]]]:
+    """Yield each limit with the operations that count for it, and the refusals that rest on it alone."""
+    about: dict[Limit, set[str]] = defaultdict(set)
+    by_id: dict[str, list[tuple[Step, set[Limit]]]] = defaultdict(list)
+    for step in steps:
+        counts = counts_of(history, step.hold, step.ask.lines, held=step.ask.verb != "buy")
+        for limit in counts:
+            about[limit].add(step.about)
+        refused_by = {who for who in counts if isinstance(step, Refusal) and step.rests_on(who)}
+        by_id[step.about].append((step, refused_by))
+    for limit, ids in about.items():
+        yield (
+            limit,
+            [
+                step
+                for id_ in ids
+                for step, refused_by in by_id[id_]
+                if not isinstance(step, Refusal) or (step.word != "sold-out" and refused_by == {limit})
+            ],
+        )
 
 
 def _contradiction(part: list[Step], history: History) -> Decision[Sale] | None:

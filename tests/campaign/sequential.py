@@ -8,7 +8,7 @@ are reads: a unit was short, a limit was reached. A cool-down is a matter of tim
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,19 +18,36 @@ from tests.campaign.holders import holders_of, units_of
 from tests.campaign.linearize import NEVER
 
 Lines = tuple[tuple[str, int], ...]
+Limit = tuple[str, int]
+"""Whom it counts for, and the most units."""
 HOLDS = "the holds of "
 """Before a holder's name: its budget, which orders do not count for."""
 
 
 class Sale:
-    """The state: it undoes changes by a log of the values that they replaced."""
+    """The state: it undoes changes by a log of the values that they replaced.
 
-    def __init__(self, history: History) -> None:
+    Parameters:
+        rows: what the ledger has in the end. A change that can't lead to it is refused at once.
+        changes: how many amends and cancels each reservation may get.
+        only: the one limit that counts, whatever is free; without it, all do.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        rows: Mapping[str, Row],
+        changes: Mapping[str, int],
+        only: Limit | None = None,
+    ) -> None:
         self.history = history
+        self.only = only
+        self._rows = rows
+        self._changes = changes
         self.free: dict[Hashable, Any] = dict(history.stock.items())
         self.used: dict[Hashable, Any] = {}
         self.reservations: dict[Hashable, Any] = {}
-        """(status, lines) by id."""
+        """(status, lines, amends and cancels until now) by id."""
         self.mark = 0
         self._log: list[tuple[dict[Hashable, Any], Hashable, Any, int]] = []
 
@@ -53,18 +70,37 @@ class Sale:
         status: str | None = self.reservations.get(id_, (None,))[0]
         return status
 
-    def put(self, id_: str, status: str, lines: Lines) -> None:
+    def put(self, id_: str, status: str, lines: Lines, *, changes: int) -> None:
         before = self.reservations.get(id_)
-        self._set(self.reservations, id_, (status, lines))
-        self.mark ^= hash((id_, before)) ^ hash((id_, (status, lines)))
+        self._set(self.reservations, id_, (status, lines, changes))
+        self.mark ^= hash((id_, before)) ^ hash((id_, (status, lines, changes)))
+
+    def changed(self, id_: str) -> int:
+        changes: int = self.reservations.get(id_, (None, (), 0))[2]
+        return changes
+
+    def may_become(self, id_: str, status: str, lines: Lines, *, changes: int) -> bool:
+        """Return whether the ledger's row may come of this: a hold ends once, an order may be cancelled."""
+        row = self._rows.get(id_)
+        if row is None or (
+            status not in ("held", row.status) and (status, row.status) != ("confirmed", "cancelled")
+        ):
+            return False
+        return changes < self._changes.get(id_, 0) or sorted(lines) == sorted(row.lines)
 
     def is_short(self, takes: dict[str, int]) -> bool:
-        return any(self.free[counter] < units for counter, units in takes.items() if units > 0)
+        return self.only is None and any(
+            self.free[counter] < units for counter, units in takes.items() if units > 0
+        )
 
-    def is_over(self, counts: dict[tuple[str, int], int]) -> bool:
-        return any(units > 0 and self.used.get(who, 0) + units > who[1] for who, units in counts.items())
+    def is_over(self, counts: dict[Limit, int]) -> bool:
+        return any(
+            units > 0 and self.used.get(who, 0) + units > who[1]
+            for who, units in counts.items()
+            if self.only in (None, who)
+        )
 
-    def move(self, takes: dict[str, int], counts: dict[tuple[str, int], int]) -> None:
+    def move(self, takes: dict[str, int], counts: dict[Limit, int]) -> None:
         for counter, units in takes.items():
             self._set(self.free, counter, self.free[counter] - units)
         for who, units in counts.items():
@@ -82,20 +118,23 @@ class Sale:
             counts[who] = counts.get(who, 0) - units
         return takes, counts
 
-    def change(self, hold: Ask, id_: str, status: str, lines: Lines) -> bool:
-        """Replace the basket if units are free and limits allow it."""
-        was, before = self.reservations.get(id_, ("", ()))
+    def change(self, hold: Ask, id_: str, status: str, lines: Lines, *, again: bool) -> bool:
+        """Replace the basket, for the first time or again, if units are free and limits allow it."""
+        changes = self.changed(id_) + again
+        if not self.may_become(id_, status, lines, changes=changes):
+            return False
+        was, before, _ = self.reservations.get(id_, ("", (), 0))
         takes, counts = self.units(hold, lines, before, held=status == "held", was_held=was == "held")
         if self.is_short(takes) or self.is_over(counts):
             return False
         self.move(takes, counts)
-        self.put(id_, status, lines)
+        self.put(id_, status, lines, changes=changes)
         return True
 
 
-def counts_of(history: History, ask: Ask, lines: Lines, *, held: bool) -> dict[tuple[str, int], int]:
+def counts_of(history: History, ask: Ask, lines: Lines, *, held: bool) -> dict[Limit, int]:
     """Return what these lines add to each limit, and of a hold to each hold budget."""
-    counts: dict[tuple[str, int], int] = defaultdict(int)
+    counts: dict[Limit, int] = defaultdict(int)
     for sku, units in lines:
         for who in limits_of(history, ask.customer, ask.card, sku):
             counts[who] += units
@@ -134,13 +173,13 @@ class Grant(Step):
         if state.status(self.about) is not None:
             return False
         status = "confirmed" if self.ask.verb == "buy" else "held"
-        return state.change(self.hold, self.about, status, self.ask.lines)
+        return state.change(self.hold, self.about, status, self.ask.lines, again=False)
 
 
 class Amend(Step):
     def apply(self, state: Sale) -> bool:
         return state.status(self.about) == "held" and state.change(
-            self.hold, self.about, "held", self.ask.lines
+            self.hold, self.about, "held", self.ask.lines, again=True
         )
 
 
@@ -156,7 +195,7 @@ class Part(Step):
         if min(basket.values()) < 0:
             return False
         lines = tuple((sku, units) for sku, units in basket.items() if units)
-        return state.change(self.hold, self.about, "confirmed" if lines else "cancelled", lines)
+        return state.change(self.hold, self.about, "confirmed" if lines else "cancelled", lines, again=True)
 
 
 class End(Step):
@@ -168,10 +207,12 @@ class End(Step):
             return True
         if status != "held":
             return False
-        lines = state.reservations[self.about][1]
+        lines, changes = state.reservations[self.about][1], state.changed(self.about)
+        if not state.may_become(self.about, self.word, lines, changes=changes):
+            return False
         confirmed = self.word == "confirmed"
         state.move(*state.units(self.hold, lines if confirmed else (), lines, held=False, was_held=True))
-        state.put(self.about, self.word, lines)
+        state.put(self.about, self.word, lines, changes=changes)
         return True
 
 
@@ -198,8 +239,11 @@ class Refusal(Step):
         takes, counts = state.units(self.hold, self.ask.lines, before, held=held, was_held=amends)
         if self.word == "sold-out":
             return state.is_short(takes)
-        by_budget = self.word == "hold-budget-reached"
-        return state.is_over({who: n for who, n in counts.items() if who[0].startswith(HOLDS) == by_budget})
+        return state.is_over({who: n for who, n in counts.items() if self.rests_on(who)})
+
+    def rests_on(self, limit: Limit) -> bool:
+        """Return whether this refusal may rest on this limit: it is of the kind that the answer names."""
+        return limit[0].startswith(HOLDS) == (self.word == "hold-budget-reached")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.campaign.history import Record
+from tests.campaign.history import Ask, Counters, History, Ledger, Record, Row, Told
 from tests.campaign.linearize import Decision, Verdict
 from tests.campaign.mutant import ROOT
 from tests.campaign.operations import decide
@@ -48,10 +48,35 @@ def test_a_search_ends_within_its_budget() -> None:
 def test_each_broken_promise_has_no_sequential_order(seed: int, break_it: Callable[[Played], None]) -> None:
     played = play(seed, 300, stock=60, lost=0.0)
     break_it(played)
-    [decision] = decisions_of(played.record, budget=20_000 if break_it is oversold else 500_000)
-    assert decision.verdict is not Verdict.LINEARIZABLE
-    if break_it is not oversold:  # for a while only: to refuse every order of it takes more than this budget
-        assert decision.verdict is Verdict.NOT, f"{decision.steps} steps, at {decision.blocked}"
+    [decision] = decisions_of(played.record)
+    assert decision.verdict is Verdict.NOT, f"{decision.steps} steps, at {decision.blocked}"
+
+
+def test_an_oversold_unit_that_no_limit_shows_is_not_called_right() -> None:
+    played = play(3, 300, stock=60, lost=0.0)
+    oversold(played)
+    [decision] = decisions_of(played.record, budget=20_000)  # to refuse every order takes more
+    assert decision.verdict is Verdict.UNDECIDED
+
+
+def test_what_the_ledger_has_in_the_end_decides_early_which_amend_took_effect() -> None:
+    history = History("s", None, {"a": 9})
+    history.told = [
+        Told(Ask("h", "hold", "c", (("a", 1),)), 0.0, 0.1, "held", 201, "s.id-h"),
+        Told(Ask("x", "amend", "c", (("a", 2),), about="s.id-h"), 0.2, 0.3, "no-answer"),
+        Told(Ask("y", "amend", "c", (("a", 3),), about="s.id-h"), 0.2, 0.3, "held", 200, "s.id-h"),
+        Told(Ask("e", "confirm", "c", about="s.id-h"), 0.4, 0.5, "confirmed", 200, "s.id-h"),
+    ]
+
+    def steps(units: int) -> tuple[Verdict, int]:
+        items = {"a": Counters(9, 0, units)}
+        ledger = Ledger((Row("id-h", "c", "confirmed", (("a", units),)),), items, items, ())
+        [decision] = decide(history, ledger, {"h": "id-h"}.__getitem__)
+        return decision.verdict, decision.steps
+
+    assert steps(3) == (Verdict.LINEARIZABLE, 5)
+    assert steps(2) == (Verdict.LINEARIZABLE, 6)
+    assert steps(1)[0] is Verdict.NOT
 
 
 def test_histories_are_decided_from_their_files_and_written_for_other_checkers(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def compare(
     program: Path,
     folder: Path,
     *,
-    seconds: float = 60,
+    seconds: float = 30,
     budget: int = BUDGET,
     pictures: Path | None = None,
 ) -> Compared:
@@ -161,7 +161,7 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--requests", type=int, default=10_000, help="of the large history; 0: without it")
-    parser.add_argument("--seconds", type=float, default=60, help="the longest search of a part")
+    parser.add_argument("--seconds", type=float, default=30, help="the longest search of a part")
     parser.add_argument("--html", type=Path, help="let Porcupine draw each history into this folder")
     given = parser.parse_args()
     if given.html:

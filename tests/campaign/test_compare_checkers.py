@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign.compare_checkers import PorcupineMissingError, build, compare
-from tests.campaign.linearize import BUDGET, Verdict
+from tests.campaign.compare_checkers import Compared, Part, PorcupineMissingError, build, compare
+from tests.campaign.linearize import Verdict
 from tests.campaign.played import BREAKS, Played, oversold, play
 
 
@@ -33,7 +33,26 @@ def test_porcupine_finds_no_order_of_a_broken_promise(
 ) -> None:
     played = play(0, 300, stock=60, lost=0.0)
     break_it(played)
-    steps = 20_000 if break_it is oversold else BUDGET
-    compared = compare("broken", played.record, program, tmp_path, budget=steps)
-    assert compared.theirs == "illegal"
-    assert compared.ours is (Verdict.UNDECIDED if break_it is oversold else Verdict.NOT)
+    compared = compare("broken", played.record, program, tmp_path)
+    assert (compared.ours, compared.theirs, compared.contradict) == (Verdict.NOT, "illegal", False)
+
+
+def test_a_search_that_ends_undecided_contradicts_nothing(program: Path, tmp_path: Path) -> None:
+    played = play(3, 300, stock=60, lost=0.0)
+    oversold(played)
+    compared = compare("oversold", played.record, program, tmp_path, seconds=0.5, budget=1_000)
+    assert (compared.ours, compared.theirs) == (Verdict.UNDECIDED, "unknown")
+    assert not compared.contradict
+
+
+def test_an_order_of_one_checker_contradicts_the_other_that_found_none() -> None:
+    ok, illegal = Part(9, "ok", 0.1, ""), Part(9, "illegal", 0.1, "limit c1")
+    assert Compared("a", 18, Verdict.LINEARIZABLE, 0.1, [ok, illegal]).contradict
+    assert Compared("b", 9, Verdict.NOT, 0.1, [ok]).contradict
+    assert not Compared("c", 9, Verdict.NOT, 0.1, [illegal]).contradict
+
+
+def test_without_go_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(PorcupineMissingError, match="There is no go here"):
+        build(tmp_path)

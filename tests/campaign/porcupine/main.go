@@ -1,7 +1,7 @@
 // Command porcupine lets Porcupine decide whether histories of the fault campaign are linearizable.
 //
 //	python -m tests.campaign.decide --porcupine HISTORY.json   writes HISTORY.porcupine.json
-//	go run . [-seconds 60] [-html FOLDER] HISTORY.porcupine.json ...
+//	go run . [-seconds 30] [-html FOLDER] HISTORY.porcupine.json ...
 //
 // It prints a line per part of a history, the parts sharing no counter, limit and reservation: file, part, operations,
 // ok, illegal or unknown, seconds, and what the verdict rests on if not on the whole part; divided by tabs. It ends with 1
@@ -43,7 +43,8 @@ type operation struct {
 type part struct {
 	name         string
 	slots        []string // counters and limits
-	begin        []int
+	begin        vector[int]
+	unlimited    vector[int]
 	counters     int // how many of the slots are counters: they come first
 	reservations []string
 	history      []porcupine.Operation // the ledger's read is the last
@@ -114,7 +115,7 @@ func partsOf(r *round) []*part {
 		for _, name := range names(units) {
 			p := partOf(name)
 			slots[name] = len(p.slots)
-			p.slots, p.begin = append(p.slots, name), append(p.begin, units[name])
+			p.slots = append(p.slots, name)
 			if n == 0 {
 				p.counters++
 			}
@@ -167,6 +168,14 @@ func partsOf(r *round) []*part {
 		for slot, name := range p.slots[:p.counters] {
 			last.left = append(last.left, amount{slot, r.Free[name]})
 		}
+		begin, much := make([]int, len(p.slots)), make([]int, len(p.slots))
+		for slot, name := range p.slots {
+			begin[slot], much[slot] = r.Limits[name], unlimited
+			if slot < p.counters {
+				begin[slot] = r.Stock[name]
+			}
+		}
+		p.begin, p.unlimited = vectorOf(begin), vectorOf(much)
 		p.name = strings.Join(p.slots[:p.counters], " ")
 		p.history = append(p.history, porcupine.Operation{Input: last, Call: end + 1, Output: output{true}, Return: end + 1})
 		p.about, p.counting = make([][]int, len(p.reservations)), map[int]map[int]bool{}
@@ -214,14 +223,14 @@ func names(units map[string]int) []string {
 	return found
 }
 
-func min(a, b int64) int64 {
+func min[T ~int | ~int64](a, b T) T {
 	if a < b {
 		return a
 	}
 	return b
 }
 
-func max(a, b int64) int64 {
+func max[T ~int | ~int64](a, b T) T {
 	if a > b {
 		return a
 	}
@@ -229,7 +238,7 @@ func max(a, b int64) int64 {
 }
 
 func main() {
-	seconds := flag.Float64("seconds", 60, "the longest search of a part")
+	seconds := flag.Float64("seconds", 30, "the longest search for an order of a part")
 	html := flag.String("html", "", "write a picture of each part into this folder")
 	flag.Parse()
 	limit := time.Duration(*seconds * float64(time.Second))

@@ -52,6 +52,15 @@ func newVector[T any](n int) vector[T] {
 	return v
 }
 
+func vectorOf[T any](values []T) vector[T] {
+	v := newVector[T](len(values))
+	for i := range v {
+		v[i] = new([width]T)
+		copy(v[i][:], values[min(i*width, len(values)):])
+	}
+	return v
+}
+
 func (v vector[T]) at(i int) T { return v[i/width][i%width] }
 
 func (v vector[T]) with(i int, value T) vector[T] {
@@ -77,11 +86,8 @@ func (v vector[T]) equal(w vector[T], same func(a, b T) bool) bool {
 }
 
 // saleOf is the sequential specification of a sale that begins with these units and this room in slots of these names.
-func saleOf(names []string, left []int, reservations int) porcupine.Model {
-	begin := state{left: newVector[int](len(left)), reservations: newVector[*basket](reservations)}
-	for slot, units := range left {
-		begin.left = begin.left.with(slot, units)
-	}
+func saleOf(names []string, left vector[int], reservations int) porcupine.Model {
+	begin := state{left: left, reservations: newVector[*basket](reservations)}
 	return porcupine.Model{
 		Init: func() interface{} { return begin },
 		Step: func(s, in, out interface{}) (bool, interface{}) {
@@ -98,7 +104,7 @@ func saleOf(names []string, left []int, reservations int) porcupine.Model {
 		DescribeState: func(s interface{}) string {
 			var words []string
 			for slot, name := range names {
-				if units := s.(state).left.at(slot); units < unlimited/2 && units != left[slot] {
+				if units := s.(state).left.at(slot); units < unlimited/2 && units != left.at(slot) {
 					words = append(words, fmt.Sprintf("%s: %d left", name, units))
 				}
 			}

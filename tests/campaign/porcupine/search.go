@@ -39,7 +39,7 @@ func (p *part) decide(limit time.Duration) decision {
 			return decision{porcupine.Illegal, "limit " + p.slots[slot], p.model(slot), alone}
 		}
 	}
-	whole.verdict = porcupine.CheckOperationsTimeout(whole.model, p.history, limit)
+	whole.verdict = porcupine.CheckOperationsTimeout(whole.model, p.history, min(limit, atFirst))
 	if whole.verdict == porcupine.Unknown {
 		narrowed := append([]porcupine.Operation(nil), p.history...)
 		for slot := p.counters; slot < len(p.slots); slot++ {
@@ -48,9 +48,13 @@ func (p *part) decide(limit time.Duration) decision {
 		if porcupine.CheckOperationsTimeout(whole.model, narrowed, limit) == porcupine.Ok {
 			return decision{porcupine.Ok, "narrowed by limits", whole.model, narrowed}
 		}
+		whole.verdict = porcupine.CheckOperationsTimeout(whole.model, p.history, limit)
 	}
 	return whole
 }
+
+// atFirst is how long the whole part is searched before its times are narrowed.
+const atFirst = 2 * time.Second
 
 // In place of a slot: every one is limited, or none is.
 const all, none = -2, -1
@@ -60,11 +64,12 @@ const unlimited = 1 << 40
 
 // model returns the specification of a sale in which only this slot is limited.
 func (p *part) model(slot int) porcupine.Model {
-	left := append([]int(nil), p.begin...)
-	for i := range left {
-		if slot != all && slot != i {
-			left[i] = unlimited
-		}
+	left := p.begin
+	if slot != all {
+		left = p.unlimited
+	}
+	if slot >= 0 {
+		left = left.with(slot, p.begin.at(slot))
 	}
 	return saleOf(p.slots, left, len(p.reservations))
 }
@@ -107,7 +112,7 @@ func (p *part) narrow(history []porcupine.Operation, slot int, limit time.Durati
 			}
 		}
 	}
-	if sum <= p.begin[slot] {
+	if sum <= p.begin.at(slot) {
 		return
 	}
 	result, info := porcupine.CheckOperationsVerbose(p.model(slot), alone[:len(alone)-1], limit)
@@ -141,7 +146,10 @@ func (p *part) narrow(history []porcupine.Operation, slot int, limit time.Durati
 // without what the ledger's reservations have taken.
 func (p *part) unbalanced() string {
 	last := p.history[len(p.history)-1].Input.(*input)
-	least, most := append([]int(nil), p.begin...), append([]int(nil), p.begin...)
+	least, most := make([]int, len(p.slots)), make([]int, len(p.slots))
+	for slot := range p.slots {
+		least[slot], most[slot] = p.begin.at(slot), p.begin.at(slot)
+	}
 	for _, o := range p.history {
 		if in := o.Input.(*input); in.what == "restock" {
 			for _, a := range in.wants.takes {

@@ -17,48 +17,22 @@ from typing import Any, Final
 from flashguard import BasketRequest, FlashGuard
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.model import Granted, Item, Line, Refused, RoomMode, SaleId, Sku, WaitingRoom
-from flashguard.model.names import MinorUnits
-from flashguard.model.rules import Rules
-from flashguard.shop.new_sale import NewSale
+from flashguard.model import Granted, Line, Refused
 from tests.campaign.checker import Violation
+from tests.simulation.crowd_sales import CROWD, SKUS, crowd_sale
+from tests.simulation.gate import past_the_room
 from tests.simulation.processes import Api, NoAnswer, ServerError
 
-CROWD: Final = SaleId("crowd")
-DOOR: Final = SaleId("door")
-PRICE: Final = MinorUnits(100)
-SKUS: Final = (Sku("a"), Sku("b"))
 PAUSES_SECONDS: Final = (0.05, 0.15, 0.15)
 WEIGHTS: Final = (0.2, 1.0, 1.0, 4.0)
 """How frequent each kind of request is in a run: which ones are rare together is what finds most."""
 NO_ORDER: Final = ("reservation-expired", "reservation-released", "unknown-reservation")
 """What is never said of an order."""
+ORDERED: Final = ("confirmed", "cancelled")
+REPEATS_MOST: Final = 40
+REPEAT_SECONDS: Final = 10.0
+LOOKS_SECONDS: Final = 3.0
 Work = Callable[[FlashGuard], Awaitable[Any]]
-
-
-def crowd_sale(rng: random.Random) -> NewSale:
-    """Return the sale: scarce, with a waiting list, and sometimes with more rules."""
-    rules = Rules(
-        waiting_list=20,
-        waiting_list_hold_seconds=1,
-        max_held_per_customer=rng.choice([None, 2, 4]),
-        cool_down_after=rng.choice([None, 2]),
-        cool_down_seconds=rng.choice([None, 2]),
-    )
-    items = tuple(
-        Item(sku=sku, name=sku, price_minor=PRICE, currency="EUR", stock=rng.randint(2, 9)) for sku in SKUS
-    )
-    return NewSale(
-        name="Crowd", id=CROWD, hold_seconds=1, items=items, rules=rules,
-        limit_per_customer=rng.choice([None, 3, 6]), spread=rng.choice([1, 1, 2]),
-    )  # fmt: skip
-
-
-def door_sale() -> NewSale:
-    """Return the sale whose waiting room admits no buyer, because none takes a ticket."""
-    item = Item(sku=SKUS[0], name="a", price_minor=PRICE, currency="EUR", stock=5)
-    room = WaitingRoom(mode=RoomMode.FIFO)
-    return NewSale(name="Door", id=DOOR, hold_seconds=1, items=(item,), waiting_room=room)
 
 
 class Crowd:
@@ -81,17 +55,26 @@ class Crowd:
         self._apis, self._rng, self._size, self._promised, self._forgets = apis, rng, size, promised, forgets
         self.sale = crowd_sale(rng)
         self._customers = rng.choice([2, 4, 8])
+        self._greed = rng.choice([0.0, 0.3, 0.6])
+        """How likely a request is that of the one customer who asks for more than others do."""
+        self._waits = rng.choice([0.0, 0.3, 1.0])
+        """How likely a buyer for whom too little is left joins the waiting list."""
+        self._looks = rng.choice([0.0, 0.5, 1.0])
+        """How likely a buyer asks for an order again."""
+        self._later: list[asyncio.Task[None]] = []
+        self._patience_seconds = rng.choice([0.3, 1.0, 5.0])
         self._pause = rng.choice(PAUSES_SECONDS)
         self._reuses = rng.choice([0.1, 0.2, 0.5])
         """How likely a key is one that was used before."""
         self._weights = [rng.choice(WEIGHTS) for _ in range(32)]
-        self.limit = self.sale.limit_per_customer if rng.random() < 0.5 else None
+        self.limit = self.sale.limit_per_customer if rng.random() < 0.7 else None
         """The limit, where it never changes."""
         self.violations: list[Violation] = []
         self.closing = False
         self.words: Counter[str] = Counter()
         self.orders: dict[str, None] = {}
         """Those that were answered as confirmed, in this order."""
+        self._done: list[Work] = []
         self._holds: list[tuple[str, str | None]] = []
         self._entries: list[str] = []
         self._keys: list[str] = ["key-0"]
@@ -103,6 +86,7 @@ class Crowd:
     async def run(self) -> None:
         """Do one thing after another until `closing`."""
         await asyncio.gather(*(self._one() for _ in range(self._size)))
+        await asyncio.gather(*self._later)
 
     async def _one(self) -> None:
         rng = self._rng
@@ -118,8 +102,28 @@ class Crowd:
                 await self._call(kind())
 
     async def _call(self, work: Work) -> None:
-        with contextlib.suppress(NoAnswer, MemoryAway, LedgerAway, ServerError):
-            self._read(await self._rng.choice(self._apis).call(work))
+        with contextlib.suppress(NoAnswer, MemoryAway, LedgerAway, ServerError, TimeoutError):
+            async with asyncio.timeout(self._patience_seconds):
+                outcome = await self._rng.choice(self._apis).call(work)
+                if isinstance(outcome, Granted) and outcome.reservation.status in ORDERED:
+                    self._done.append(work)
+                    self._look_later(outcome.reservation.id)
+                self._read(outcome)
+
+    def _look_later(self, order: str) -> None:
+        """Have a buyer ask for this order once more, after a while."""
+        if not self.closing and self._rng.random() < self._looks:
+            self._later.append(asyncio.ensure_future(self._look(order, self._rng.random() * LOOKS_SECONDS)))
+
+    async def _look(self, order: str, pause: float) -> None:
+        await asyncio.sleep(pause)
+        await self._call(self._again(order))
+
+    async def repeat(self) -> None:
+        """Repeat some requests that made or changed an order: none may do so again."""
+        self._patience_seconds = REPEAT_SECONDS
+        for work in self._rng.sample(self._done, min(REPEATS_MOST, len(self._done))):
+            await self._call(work)
 
     def _changes(self, order: str) -> list[Work]:
         """Change an order several times at once: each time otherwise, or in the same way under other keys."""
@@ -159,7 +163,7 @@ class Crowd:
     def _sell(self, verb: str, customer: str, lines: list[Line], key: str) -> Work:
         """Hold or buy: a key that was used for another basket, or another verb, is refused."""
         asked = (verb, customer, *((line.sku, line.quantity) for line in lines))
-        reuses = self._rng.random() < self._reuses
+        reuses, waits = self._rng.random() < self._reuses, self._rng.random() < self._waits
 
         async def work(guard: FlashGuard) -> Any:
             sell = guard.buy if verb == "buy" else guard.reserve
@@ -172,6 +176,9 @@ class Crowd:
                 if isinstance(again, Granted) and not self._forgets():
                     what = f"{key} got {id_} for {asked}, then for {more}"
                     self.violations.append(Violation("two outcomes", what))
+            if waits and isinstance(outcome, Refused) and outcome.code == "sold-out":
+                sku, units = lines[0].sku, lines[0].quantity
+                return await guard.waiting.join(CROWD, customer, sku, units, key=f"{key}-waits")
             return outcome
 
         return work
@@ -180,7 +187,7 @@ class Crowd:
         """Hold or buy for several customers in one call: their holds share a deadline in memory."""
         verb = self._rng.choice(["hold", "hold", "buy"])
         requests = [
-            BasketRequest(f"c{self._rng.randrange(self._customers)}", self._lines(), self._key())
+            BasketRequest(self._customer(), self._lines(), self._key())
             for _ in range(self._rng.choice([2, 4]))
         ]
 
@@ -223,19 +230,6 @@ class Crowd:
 
         return work
 
-    def _past_the_room(self, customer: str) -> Work:
-        """Hold or buy without an admission, or with one that is over."""
-        verb, until = self._rng.choice(["hold", "buy"]), self._rng.choice([0, 1])
-
-        async def work(guard: FlashGuard) -> Any:
-            sell = guard.buy if verb == "buy" else guard.reserve
-            outcome = await sell(DOOR, customer, [Line(sku=SKUS[0], quantity=1)], admitted_until=until)
-            if isinstance(outcome, Granted):
-                self.violations.append(Violation("past the room", f"{customer} was not admitted: {outcome}"))
-            return None
-
-        return work
-
     def _read(self, outcome: Any) -> None:
         if isinstance(outcome, list):
             for each in outcome:
@@ -255,6 +249,10 @@ class Crowd:
         elif seen.status == "confirmed":
             self.orders.setdefault(seen.id)
         self._promised(seen.id, seen.status)
+
+    def _customer(self) -> str:
+        greedy = self._rng.random() < self._greed
+        return f"c{0 if greedy else self._rng.randrange(self._customers)}"
 
     def _key(self) -> str:
         """Return a new key, or one that was used before."""
@@ -280,7 +278,7 @@ class Crowd:
     def _buyers(self) -> list[Callable[[], Work]]:
         rng = self._rng
         customer, lines, key, (hold, receipt) = (
-            f"c{rng.randrange(self._customers)}",
+            self._customer(),
             self._lines(),
             self._key(),
             self._hold(),
@@ -292,7 +290,7 @@ class Crowd:
             lambda: self._sell("hold", customer, lines, key),
             lambda: self._sell("hold", customer, lines, key),
             lambda: self._sell("buy", customer, lines, key),
-            lambda: self._past_the_room(customer),
+            lambda: past_the_room(customer, rng, self.violations.append),
             lambda: lambda guard: guard.confirm(hold, receipt=shown),
             lambda: lambda guard: guard.confirm(hold, receipt=receipt),
             lambda: lambda guard: guard.release(hold),

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 Fault = Callable[["Shop", random.Random], Awaitable[None]]
 
+DOUBT: Final = """
+UPDATE flashguard.partitions SET doubted = true WHERE partition IN (
+  SELECT partition FROM flashguard.partitions WHERE partition >= {} FOR UPDATE SKIP LOCKED)
+RETURNING partition
+"""
+
 
 async def kill_api(shop: "Shop", rng: random.Random) -> None:
     await _kill(shop, rng.choice(shop.apis), rng)
@@ -141,12 +147,12 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
     """A machine with Valkey and the recorders fails: memory comes back older, and decides before a recorder
     sees it."""
     copy = shop.primary.snapshot()
-    await asyncio.sleep(rng.choice([0.02, 0.2, 1.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.02, 0.5, 1.0]) * rng.random())
     for process in shop.recorders:
         process.kill()
     shop.primary.cut_all("valkey falls back")
     shop.primary.restore(copy)
-    await asyncio.sleep(rng.choice([0.05, 0.5, 4.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.05, 1.0, 4.0]) * rng.random())
     for process in shop.recorders:
         if not process.is_alive:
             process.start()
@@ -233,8 +239,15 @@ async def older_than_rebuild(shop: "Shop", rng: random.Random) -> None:
     copy = server.snapshot()
     server.restore([])
     await asyncio.sleep(rng.uniform(1.0, 3.0))
+    unseen = [each for each in shop.recorders if each.is_alive] if rng.random() < 0.5 else []
+    for process in unseen:
+        process.kill()
     server.cut_all("valkey falls back behind the rebuild")
     server.restore(copy)
+    await asyncio.sleep(rng.choice([0.05, 0.5, 2.0]) * rng.random())
+    for process in unseen:
+        if not process.is_alive:
+            process.start()
 
 
 async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
@@ -247,6 +260,15 @@ async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
             break
     await asyncio.sleep(rng.choice([0.002, 0.02, 0.1]) * rng.random())
     rng.choice(shop.recorders).pause(rng.uniform(2.2, 6.0))
+
+
+async def rebuild_asked(shop: "Shop", rng: random.Random) -> None:
+    """An operator, or a recorder that died, asks for a rebuild: memory is there, and nothing may be lost."""
+    first, own = rng.choice([0, 0, rng.randrange(PARTITIONS)]), shop.servers.backends.own
+    while not own.query(DOUBT.format(first)):  # a transaction has the rows
+        await asyncio.sleep(0.02)
+    if rng.random() < 0.8:  # who compares memory and ledger sees it at once
+        await rng.choice([kill_recorders, cut_valkey])(shop, rng)
 
 
 FORGETTING: Final = frozenset(
@@ -267,14 +289,14 @@ KINDS: Final[dict[str, list[Fault]]] = {
     "nothing is forgotten": [
         kill_api, kill_api, kill_recorder, kill_recorder, kill_recorders, stop_process, stop_process,
         recorder_leaves, cut_valkey, cut_postgres, stall_links, hang_valkey, hang_postgres, restart_valkey,
-        restart_postgres, slow_postgres, refused_writes, deaf,
+        restart_postgres, slow_postgres, refused_writes, deaf, rebuild_asked,
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
         older_memory_unseen, delete_key, delete_key, older_partition, older_partition, older_than_rebuild,
         rebuild_stops, rebuild_stops,
         kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
-        hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey,
+        hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,
     ],
     LEDGER_KIND: [
         ledger_falls_back, ledger_falls_back, kill_api, kill_recorder, stop_process, cut_valkey,
@@ -282,7 +304,7 @@ KINDS: Final[dict[str, list[Fault]]] = {
     ],
 }  # fmt: skip
 """Memory and the ledger do not both go back in one run: what only both had is then lost, as documented."""
-STRIKING: Final = frozenset((*FORGETTING, ledger_falls_back))
+STRIKING: Final = frozenset((*FORGETTING, ledger_falls_back, rebuild_asked))
 COMPANY: Final[list[Fault]] = [
     deaf, deaf, slow_postgres, hang_postgres, cut_valkey, stall_links, stop_process, kill_recorders,
 ]  # fmt: skip

@@ -32,8 +32,8 @@ BUGS_HEAD: Final = """
 1 on, until a promise is broken. The bugs are those of [the campaign](mutations.md), ten in newer code, and
 two that only chance had found before. `simulated-bugs.json` beside this page has the results: one run of
 one version, two bugs at a time, at most 42 s for each, at a load of about 3. It found 22 of 36, the
-last one after 30 s. Payments and the pace of a room are not simulated; of the others, one that was not
-found may need more seeds or a rarer fault.
+last one after 30 s. Payments are not simulated; of the others, one that was not found may need more
+seeds or a rarer fault.
 
 | bug | seeds | after s | what showed it |
 |---|--:|--:|---|

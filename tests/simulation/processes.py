@@ -79,6 +79,11 @@ class Api(Process):
 
     guard: FlashGuard | None = None
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.under_way: set[asyncio.Future[Any]] = set()
+        """Requests on their way to this process, or in it: also those of callers who have given up."""
+
     async def _main(self) -> None:
         self.guard = None
         while self.guard is None:
@@ -90,6 +95,7 @@ class Api(Process):
     def kill(self) -> None:
         super().kill()
         self.guard = None
+        self.under_way.clear()
 
     async def call(self, work: Callable[[FlashGuard], Awaitable[T]], *, loses: float = 0.0) -> T:
         """Have the process do this, from another process; return its result.
@@ -102,6 +108,7 @@ class Api(Process):
         """
         world, answered = self.world, asyncio.get_running_loop().create_future()
         self.pending[answered] = None
+        self.under_way.add(answered)
 
         def finish(result: Any, error: Exception | None) -> None:
             if answered.done():
@@ -120,10 +127,13 @@ class Api(Process):
             except Exception as error:
                 log.exception("a request failed")
                 failure = ServerError(repr(error))
+            finally:
+                self.under_way.discard(answered)
             world.at(world.now + world.delay(), finish, result, failure)
 
         def arrive() -> None:
             if self.loop is None or self.guard is None or world.rng.random() < loses:
+                self.under_way.discard(answered)
                 finish(None, NoAnswer())
             else:
                 self.loop.create_task(serve(self.guard))

@@ -40,12 +40,10 @@ def _item(body: dict[str, Any]) -> Item:
     return msgspec.structs.replace(msgspec.convert(body, Item), locations=locations)
 
 
-def plan_of(seed: str, rng: random.Random, *, forgets: bool) -> Plan:
-    """Return the first sale's plan. A memory that lost its newest entries counts holds by another clock."""
+def plan_of(seed: str, rng: random.Random) -> Plan:
+    """Return the first sale's plan."""
     drawn = plan(seed, 0, "kill recorder")
     spread = min(drawn.spread, rng.choice([1, PARTITIONS]))
-    if forgets:
-        drawn = msgspec.structs.replace(drawn, waiting_list=None, max_held=None, cool_down_after=None)
     most = 15 if drawn.waiting_list else 80
     return msgspec.structs.replace(
         drawn, buyers=rng.randint(3, 8), customers=rng.randint(4, 30), stock=rng.randint(5, most),

@@ -24,8 +24,9 @@ from tests.campaign.history import History, Ledger
 from tests.campaign.linearize import Verdict
 from tests.campaign.operations import decide, failures
 from tests.campaign.reading import short_ids
+from tests.simulation.agreement import differences
 from tests.simulation.buyers import SimulatedClients
-from tests.simulation.crowd import CROWD, door_sale
+from tests.simulation.crowd_sales import CROWD, door_sale
 from tests.simulation.faults import (
     FORGETTING,
     KINDS,
@@ -35,10 +36,12 @@ from tests.simulation.faults import (
     faults_of,
     strike,
 )
+from tests.simulation.gate import Gate
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
 from tests.simulation.postgres import Postgres
 from tests.simulation.processes import Api, NoAnswer, Process, RecorderProcess, ServerError
+from tests.simulation.repeats import changed, repeat_requests
 from tests.simulation.sales import new_sale, plan_of
 from tests.simulation.servers import SECRET, Servers
 from tests.simulation.state import counters_in_memory, read_ledger
@@ -50,10 +53,10 @@ from tests.simulation.world import Stuck, World
 READY_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 60.0
 WATCH_SECONDS: Final = 0.2
+LOOK_SECONDS: Final = 0.5
 WAKES_SECONDS: Final = 4.0
 """With a waiting list nothing must be held for so long: an entry may sleep, or have units set aside."""
 STEPS_OF_SEARCH: Final = 30_000
-REPLAYS_MOST: Final = 20
 VALKEY: Final = "/simulation/valkey.sock"
 POSTGRES: Final = "/simulation"
 
@@ -125,7 +128,7 @@ class Shop:
             for n in range(recorders)
         ]
         self.kind = rng.choice([*KINDS, *KINDS, "memory forgets"])
-        self.plan = plan_of(seed, rng, forgets=self.kind == "memory forgets")
+        self.plan = plan_of(seed, rng)
         self.history = new_history("sale", self.plan)
         self.history.wall_offset = START_SECONDS
         self.faults = faults_of(self.kind, rng)
@@ -146,6 +149,7 @@ class Shop:
             promised=lambda id_, word: self.invariants.promised(id_, word),
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
         )  # fmt: skip
+        self.gate = Gate(self.apis, random.Random(f"{seed} gate"), self.invariants.promised)
         self.undecided = 0
 
     @property
@@ -197,8 +201,11 @@ class Shop:
         await self._open(new_sale(self.plan, self.history))
         await self._open(self.crowd.sale)
         await self._open(door_sale())
+        if self.gate.size:
+            await self._open(self.gate.sale())
         shopping = asyncio.ensure_future(self.clients.shop())
         crowding = asyncio.ensure_future(self.crowd.run())
+        queueing = asyncio.ensure_future(self.gate.run())
         watching = asyncio.ensure_future(self._watch())
         lasts = self.rng.uniform(0.5, 5.0)
         faults = [asyncio.ensure_future(self._fault(fault, lasts)) for fault in self.faults]
@@ -210,16 +217,23 @@ class Shop:
         await asyncio.sleep(self.rng.uniform(0.0, 0.5))
         if self.falls_back_last:
             self.servers.copies.save("older")
-        self.clients.closing = self.crowd.closing = True
-        await shopping
-        await crowding
+        self.clients.closing = self.crowd.closing = self.gate.closing = True
+        await asyncio.gather(shopping, crowding, queueing)
+        while any(api.under_way for api in self.apis):  # for buyers who have given up
+            await asyncio.sleep(0.1)
         if self.falls_back_last:
             await fall_back_quietly(self)
         ledger = await self._quiet(self.history)
         self._judge(ledger)
-        self._judge_crowd(await self._quiet(History(CROWD, None, {})))
+        of_crowd = History(CROWD, None, {})
+        crowd = await self._quiet(of_crowd)
+        self._judge_crowd(crowd)
         watching.cancel()
-        await self._replay(ledger)
+        self.violations += self.gate.violations() if not self.memory_forgets else ()
+        self.violations += await repeat_requests(self.clients, self.rng, forgets=self.memory_forgets)
+        await self.crowd.repeat()
+        self.violations += changed(ledger, await self._quiet(self.history))
+        self.violations += changed(crowd, await self._quiet(of_crowd))
 
     async def _watch(self) -> None:
         while True:
@@ -294,14 +308,16 @@ class Shop:
                 break
             if self.world.now > deadline:
                 break
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(LOOK_SECONDS)
         report = await self._ask(lambda guard: guard.shop.audit(SaleId(history.sale)))
         audit = None if report.ok else msgspec.to_builtins(report)
         return msgspec.structs.replace(ledger, audit_ok=report.ok, audit=audit)
 
     def _judge(self, ledger: Ledger) -> None:
         short_id = short_ids(self.history, Signer(SECRET), self.plan.spread)
-        forgets = self.memory_forgets
+        forgets, plan = self.memory_forgets, self.plan
+        history = bool(plan.waiting_list or plan.max_held or plan.cool_down_after)
+        self.violations += differences(self.primary, "sale", ledger, keeps_history=history)
         self.violations += check(self.history, ledger, short_id, memory_forgets=forgets)
         if forgets:
             return
@@ -322,6 +338,7 @@ class Shop:
             if self.crowd.limit is not None and units > self.crowd.limit:
                 what = f"crowd's {customer} bought {units} of at most {self.crowd.limit}"
                 self.violations.append(Violation("limit exceeded", what))
+        self.violations += differences(self.primary, CROWD, ledger, keeps_history=True)
         self.violations += self.crowd.found(ledger)
         for sku, item in ledger.items.items():
             if ledger.memory.get(sku) != item or item.held:
@@ -329,22 +346,3 @@ class Shop:
                 self.violations.append(Violation("leaked", what))
         if not ledger.audit_ok:
             self.violations.append(Violation("audit", str(ledger.audit)))
-
-    async def _replay(self, ledger: Ledger) -> None:
-        """Repeat keys: a buy must return the same order, and nothing may change in the ledger."""
-        bought = {t.ask.key: t for t in self.history.told if t.ask.verb == "buy" and t.word == "confirmed"}
-        for first in list(bought.values())[-REPLAYS_MOST:]:
-            told = await self.clients.settle(first.ask, phase="replay")
-            if told is None or (told.word, told.id) != ("confirmed", first.id):
-                what = f"{first.ask.key}: {first.word}, when all was quiet {told}"
-                self.violations.append(Violation("two outcomes", what))
-        done = {
-            told.ask.key: told.ask for told in self.history.told
-            if told.http == 200 and told.ask.verb in ("part", "restock", "confirm", "extend")
-        }  # fmt: skip
-        for ask in list(done.values())[-REPLAYS_MOST:]:
-            await self.clients.settle(ask, phase="replay")
-        after = await self._quiet(self.history)
-        if (after.rows, after.items, after.restocks) != (ledger.rows, ledger.items, ledger.restocks):
-            changed = [*set(after.rows) ^ set(ledger.rows), *set(after.restocks) ^ set(ledger.restocks)]
-            self.violations.append(Violation("doubled", f"requests that were repeated changed {changed}"))

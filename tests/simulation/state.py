@@ -26,6 +26,7 @@ SELECT json_build_object(
                'created_ms', flashguard.to_millis(created_at),
                'ended_ms', coalesce(flashguard.to_millis(ended_at), 0)) ORDER BY sale_id, id)
              FROM flashguard.waiting_list WHERE split_part(sale_id, '~', 1) = '{sale}'),
+ 'rebuilt_ms', (SELECT flashguard.to_millis(max(at)) FROM flashguard.recoveries),
  'refused', (SELECT json_agg(id ORDER BY id)
              FROM flashguard.refusals WHERE split_part(sale_id, '~', 1) = '{sale}'))
 """
@@ -46,6 +47,7 @@ def read_ledger(own: Backend, history: History, memory: dict[str, Counters]) -> 
         restocks=tuple(each for each in restocks if not each[0].startswith("transfer:")),
         transfers=tuple(each for each in restocks if each[0].startswith("transfer:")),
         refused=tuple(seen["refused"] or ()),
+        rebuilt_ms=seen["rebuilt_ms"] or 0,
         entries=msgspec.convert(seen["entries"] or (), tuple[Entry, ...]),
     )
 

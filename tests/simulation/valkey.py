@@ -7,7 +7,7 @@ what waits (XREAD with BLOCK, subscriptions), the clock, and faults.
 import hashlib
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -147,6 +147,8 @@ class Valkey(Server):
         self.deaf = 0.0
         """The share of announcements that get lost."""
         self.calls = 0
+        self.judge: Callable[[str, list[bytes], bytes], None] = lambda *_: None
+        """Called with the process, the command and its answer."""
         self._wire, self._ears = wire, ears
         self._shas: dict[bytes, bytes] = {}
         """The script that is run in place of one, by the hash of each: without the server's clock."""
@@ -291,6 +293,7 @@ class ValkeySession(Session):
             return
         self._has_copy = self._server.is_replicated
         answer = self._server.execute(command)
+        self._server.judge(self.link.loop.name, command, answer)
         world.note(self.link.loop.name, f"{self._server.name} {_short(command)}", b"".join(command) + answer)
         self.link.reply(answer)
 

@@ -16,7 +16,8 @@ from flashguard.ledger import LedgerAway
 from flashguard.model import Durability, Granted, Line, Refused, Reservation
 from tests.campaign.checker import Violation, transfers
 from tests.campaign.history import Ledger
-from tests.simulation.crowd import CROWD, Crowd, Work
+from tests.simulation.crowd import Crowd, Work
+from tests.simulation.crowd_sales import CROWD
 from tests.simulation.processes import Api, NoAnswer, ServerError
 
 AGAIN: Final = ("recovering", "overloaded", "request-in-flight", "ledger-refused")

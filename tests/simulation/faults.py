@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.handovers import recorder_joins, recorder_leaves
 from tests.simulation.servers import PARTITIONS
 from tests.simulation.valkey import FULL, READ_ONLY
 
@@ -43,17 +44,6 @@ async def _kill(shop: "Shop", process: "Process", rng: random.Random) -> None:
 async def stop_process(shop: "Shop", rng: random.Random) -> None:
     """A process gets no processor for a while."""
     rng.choice([*shop.apis, *shop.recorders]).pause(rng.choice([0.1, 1.0, 3.0, 6.0]) * rng.random())
-
-
-async def recorder_leaves(shop: "Shop", rng: random.Random) -> None:
-    """A recorder hands over and ends, and another one starts in its place."""
-    process = rng.choice(shop.recorders)
-    if process.recorder is None or process.loop is None:
-        return
-    process.loop.call_soon(process.recorder.leave)
-    await asyncio.sleep(rng.uniform(0.5, 6.0))
-    process.kill()
-    process.start()
 
 
 async def cut_valkey(shop: "Shop", rng: random.Random) -> None:
@@ -288,8 +278,8 @@ LEDGER_KIND: Final = "the ledger falls back"
 KINDS: Final[dict[str, list[Fault]]] = {
     "nothing is forgotten": [
         kill_api, kill_api, kill_recorder, kill_recorder, kill_recorders, stop_process, stop_process,
-        recorder_leaves, cut_valkey, cut_postgres, stall_links, hang_valkey, hang_postgres, restart_valkey,
-        restart_postgres, slow_postgres, refused_writes, deaf, rebuild_asked,
+        recorder_leaves, recorder_joins, cut_valkey, cut_postgres, stall_links, hang_valkey, hang_postgres,
+        restart_valkey, restart_postgres, slow_postgres, refused_writes, deaf, rebuild_asked,
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
@@ -297,10 +287,11 @@ KINDS: Final[dict[str, list[Fault]]] = {
         rebuild_stops, rebuild_stops,
         kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
         hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,
+        recorder_joins,
     ],
     LEDGER_KIND: [
         ledger_falls_back, ledger_falls_back, kill_api, kill_recorder, stop_process, cut_valkey,
-        restart_valkey, deaf, stall_links, cut_postgres, kill_recorders,
+        restart_valkey, deaf, stall_links, cut_postgres, kill_recorders, recorder_joins,
     ],
 }  # fmt: skip
 """Memory and the ledger do not both go back in one run: what only both had is then lost, as documented."""

@@ -112,9 +112,9 @@ chaos: $(DEV) ## Break real servers while buyers buy, and check every promise: S
 	$(BIN)/python -m tests.campaign.campaign --seed $(SEED) --rounds $(ROUNDS)
 	$(BIN)/python -m tests.campaign.mixed --seed $(SEED) --rounds $(MIXED)
 
-porcupine: $(DEV) ## Let the checker Porcupine decide rounds of the campaign, beside ours; needs Go: SEED=… ROUNDS=…
+porcupine: $(DEV) ## Let the checker Porcupine decide rounds of the campaign, beside ours; needs Go: SEED=… ROUNDS=… HTML=folder
 	@scripts/need --or-stop go
-	$(BIN)/python -m tests.campaign.compare_checkers --seed $(SEED) $(if $(filter command environment,$(origin ROUNDS)),--rounds $(ROUNDS))
+	$(BIN)/python -m tests.campaign.compare_checkers --seed $(SEED) $(HTML:%=--html %) $(if $(filter command environment,$(origin ROUNDS)),--rounds $(ROUNDS))
 
 failovers: $(DEV) ## Fail over real clusters and Sentinels, and move slots, while buyers buy: SEED=… ROUNDS=…
 	FLASHGUARD_LONG=1 $(BIN)/python -m pytest -q tests/faults/test_cluster_failover.py tests/faults/test_sentinel_failover.py tests/faults/test_slots_move.py

@@ -73,7 +73,7 @@ def build(folder: Path, environment: Mapping[str, str] | None = None) -> Path:
         raise PorcupineMissingError("There is no go here: Porcupine can't decide.")
     program = folder / "porcupine"
     done = subprocess.run(
-        ["go", "build", "-mod=readonly", "-o", str(program), "."],
+        ["go", "build", "-mod=readonly", "-buildvcs=false", "-o", str(program), "."],
         cwd=SOURCES, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:

@@ -1,12 +1,20 @@
 """Porcupine decides as our checker does. Skipped without Go, or without a copy of Porcupine's module."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.campaign.compare_checkers import Compared, Part, PorcupineMissingError, build, compare
+from tests.campaign.compare_checkers import (
+    SOURCES,
+    Compared,
+    Part,
+    PorcupineMissingError,
+    build,
+    compare,
+)  # fmt: skip
 from tests.campaign.linearize import Verdict
 from tests.campaign.played import BREAKS, Played, oversold, play
 
@@ -50,6 +58,13 @@ def test_an_order_of_one_checker_contradicts_the_other_that_found_none() -> None
     assert Compared("a", 18, Verdict.LINEARIZABLE, 0.1, [ok, illegal]).contradict
     assert Compared("b", 9, Verdict.NOT, 0.1, [ok]).contradict
     assert not Compared("c", 9, Verdict.NOT, 0.1, [illegal]).contradict
+
+
+def test_the_go_code_is_formatted_and_passes_vet(program: Path) -> None:
+    root = subprocess.run(["go", "env", "GOROOT"], capture_output=True, text=True).stdout.strip()
+    for command in ([f"{root}/bin/gofmt", "-l", "."], ["go", "vet", "-mod=readonly", "."]):
+        done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_without_go_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

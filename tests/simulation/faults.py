@@ -191,24 +191,27 @@ async def fall_back_quietly(shop: "Shop") -> None:
     await asyncio.sleep(8.0)
 
 
-DECIDING: Final = (b"reservations", b"reservations", b"deadlines", b"used")
+DECIDING: Final = (b"reservations", b"reservations", b"deadlines")
+NOT_EXACT: Final = (b"used", b"habits")
+"""What limits and hold rules count by: without it they may be exceeded until the loss is noticed."""
+NOT_MISSED: Final = (b"room", b"staged")
+"""How the keys begin that are not missed: those of a waiting room, and what a rebuild has not taken yet."""
 
 
 async def delete_key(shop: "Shop", rng: random.Random) -> None:
-    """A key of memory is deleted or evicted: of any sort, mostly one that decisions are made by."""
+    """A key of memory is deleted or evicted, or all of its sort: mostly one that decisions are made by."""
     server = shop.primary
     by_sort: dict[bytes, list[bytes]] = {}
     for key in sorted(server.ask("KEYS", "fg:{[0-9]}:*")):
         sort = key.split(b":")[2]
-        if not sort.startswith((b"room", b"staged")) and not key.endswith(b":door"):  # a room's is not missed
+        if not (sort.startswith(NOT_MISSED) or sort in NOT_EXACT or key.endswith(b":door")):
             by_sort.setdefault(sort, []).append(key)
     if by_sort:
-        sorts = [
-            sort for sort in (b"reservations", b"reservations", b"deadlines", b"used") if sort in by_sort
-        ]
-        sort = rng.choice([*sorts, *by_sort])
-        shop.world.note(server.name, f"loses a key of {sort.decode()}")
-        server.ask("DEL", rng.choice(by_sort[sort]))
+        sorts = [sort for sort in DECIDING if sort in by_sort] if rng.random() < 0.7 else []
+        sort = rng.choice(sorts or [*by_sort])
+        gone = by_sort[sort] if rng.random() < 0.5 else [rng.choice(by_sort[sort])]
+        shop.world.note(server.name, f"loses {len(gone)} keys of {sort.decode()}")
+        server.ask("DEL", *gone)
 
 
 async def older_partition(shop: "Shop", rng: random.Random) -> None:

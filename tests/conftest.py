@@ -9,6 +9,7 @@ import pytest
 
 from flashguard.embedded import EmbeddedServers
 from tests.support import stacks
+from tests.support.finished_sales import retire_sales
 from tests.support.service import Service, migrated_servers, serving
 from tests.support.stacks import Stack
 
@@ -52,11 +53,26 @@ else:
             yield started
 
 
+RUNNING = pytest.StashKey[Service]()
+
+
 @pytest.fixture(scope="session")
-async def service(stack: Stack, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
+async def service(
+    stack: Stack, http: aiohttp.ClientSession, request: pytest.FixtureRequest
+) -> AsyncIterator[Service]:
     """The real service."""
     async with serving(stack, http) as running:
+        request.session.stash[RUNNING] = running
         yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def finished_sales_retire(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """After each file, its sales no longer cost the service anything: the last file would have thousands."""
+    yield
+    service = request.session.stash.get(RUNNING, None)
+    if service is not None and stacks.chosen() == stacks.EMBEDDED:
+        await retire_sales(service)
 
 
 SLOW_FILES = (

@@ -32,6 +32,7 @@ ORDERED: Final = ("confirmed", "cancelled")
 REPEATS_MOST: Final = 40
 REPEAT_SECONDS: Final = 10.0
 LOOKS_SECONDS: Final = 3.0
+LOOKS_MOST: Final = 12
 Work = Callable[[FlashGuard], Awaitable[Any]]
 
 
@@ -113,6 +114,11 @@ class Crowd:
     def _look_later(self, order: str) -> None:
         """Have a buyer ask for this order once more, after a while."""
         if not self.closing and self._rng.random() < self._looks:
+            self._later.append(asyncio.ensure_future(self._look(order, self._rng.random() * LOOKS_SECONDS)))
+
+    def look_at_newest(self) -> None:
+        """Have buyers ask for the newest orders once more: an outage makes them look."""
+        for order in [] if self.closing else [*self.orders][-LOOKS_MOST:]:
             self._later.append(asyncio.ensure_future(self._look(order, self._rng.random() * LOOKS_SECONDS)))
 
     async def _look(self, order: str, pause: float) -> None:

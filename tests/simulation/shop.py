@@ -149,6 +149,7 @@ class Shop:
             promised=lambda id_, word: self.invariants.promised(id_, word),
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
         )  # fmt: skip
+        self.primary.restored = self.replica.restored = self.crowd.look_at_newest
         self.gate = Gate(self.apis, random.Random(f"{seed} gate"), self.invariants.promised)
         self.undecided = 0
 

@@ -147,6 +147,8 @@ class Valkey(Server):
         self.deaf = 0.0
         """The share of announcements that get lost."""
         self.calls = 0
+        self.restored: Callable[[], None] = lambda: None
+        """Called when all data was replaced."""
         self.judge: Callable[[str, list[bytes], bytes], None] = lambda *_: None
         """Called with the process, the command and its answer."""
         self._wire, self._ears = wire, ears
@@ -172,6 +174,7 @@ class Valkey(Server):
         for key, value in snapshot:
             self._wire.ask("RESTORE", key, 0, value)
         self._shas.clear()
+        self.restored()
 
     def restart(self) -> None:
         """Forget what is only in the process: the scripts."""

@@ -114,6 +114,7 @@ def plan(seed: str, number: int, only: str | None = None) -> Plan:
     goods_rng = random.Random(f"{seed}/{number}/goods")
     goods = goods_rng.choice(GOODS)
     spread = random.Random(f"{seed}/{number}/spread").choice([1, 2, 3, 4])
+    spread = max(spread, 2) if kind.startswith("two recorders") else spread  # each has a part of it
     spread = 1 if goods == "locations" else spread
     limits = random.Random(f"{seed}/{number}/limits")
     is_limited, item_limit, card_limit = (

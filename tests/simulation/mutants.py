@@ -49,7 +49,11 @@ with seeds from 1 on for at most 230 s, beside a soak and other tests at a load 
 of them within 35 s. Of what was not found the table says what it would take, by reading the code.
 
 With `--campaign` rounds of the [fault campaign](fault-campaign.md) are run without the guard, of the kinds
-that `tests/simulation/guards.py` names, on real servers and one guard at a time.
+that `tests/simulation/guards.py` names, on real servers and one guard at a time. The ten that the simulation
+had missed were tried once each, for at most 420 s, at a load of 12 to 36. Late confirms, keys that are used
+again, holds that are replicated and more had been added for what was missing, so this is a campaign that has
+learnt from the list, too. It found eight. 48 rounds without the wait for a departure broke no promise; the
+group that is noted was not tried to the end.
 
 | without the guard | promise | seeds | after s | rounds | after s | what showed it, or what it would take |
 |---|---|--:|--:|--:|--:|---|

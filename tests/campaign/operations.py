@@ -12,9 +12,11 @@ that moment, is a grant at the time that the ledger says. Rounds in which memory
 not linearizable, by the guarantees.
 """
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from flashguard.model.locations import item_and_location
 from tests.campaign.checker import ENDED, MAKING
@@ -38,8 +40,10 @@ from tests.campaign.sequential import (
 CLOCKS_SECONDS = 0.005
 """Between the clock that ends a hold and the one that its answer was timed by, on one machine."""
 
-ALONE = 20_000
-"""Steps after which the search about one limit alone ends undecided."""
+ALONE: Final = 20_000
+"""Steps after which the search about one reservation or limit alone ends undecided."""
+NO_LIMIT: Final = ("", 0)
+"""Counts for no operation about a reservation: the customer has a name."""
 
 
 def decide(
@@ -50,39 +54,45 @@ def decide(
 
 
 def _decide(part: list[Step], history: History, budget: int) -> Decision[Sale]:
-    """Decide about a part: by sums, then about each limit alone, which takes few steps, then as a whole."""
+    """Decide about a part: by sums, then about what stands alone, which takes few steps, then as a whole."""
     if (found := _contradiction(part, history)) is not None:
         return found
     *steps, read = part
     if not isinstance(read, LedgerRead):
         raise TypeError("the last read comes last")
     changes = Counter(step.about for step in steps if isinstance(step, Amend | Part))
-    for limit, alone in _by_limit(history, steps):
+    for limit, alone in _alone(history, steps, read):
         decision = linearize(alone, Sale(history, read.rows, changes, limit), budget=min(budget, ALONE))
         if decision.verdict is Verdict.NOT:
             return decision
     return linearize(part, Sale(history, read.rows, changes), budget=budget)
 
 
-def _by_limit(history: History, steps: list[Step]) -> Iterator[tuple[Limit, list[Step]]]:
-    """Yield each limit with the operations that count for it, and the refusals that rest on it alone."""
+def _alone(history: History, steps: list[Step], read: LedgerRead) -> Iterator[tuple[Limit, list[Step]]]:
+    """Yield what needs an order of its own, and the limit that counts there.
+
+    Each reservation with what the ledger has of it, and without refusals; then each limit with what is about
+    the reservations that count for it, and the refusals that rest on it alone.
+    """
     about: dict[Limit, set[str]] = defaultdict(set)
-    by_id: dict[str, list[tuple[Step, set[Limit]]]] = defaultdict(list)
+    by_id: dict[str, list[Step]] = defaultdict(list)
+    refusals: dict[Limit, list[Step]] = defaultdict(list)
     for step in steps:
         counts = counts_of(history, step.hold, step.ask.lines, held=step.ask.verb != "buy")
-        for limit in counts:
+        for limit in counts if step.about else ():
             about[limit].add(step.about)
-        refused_by = {who for who in counts if isinstance(step, Refusal) and step.rests_on(who)}
-        by_id[step.about].append((step, refused_by))
+        if not isinstance(step, Refusal):
+            by_id[step.about].append(step)
+        elif step.word != "sold-out" and len(rests_on := [w for w in counts if step.rests_on(w)]) == 1:
+            refusals[rests_on[0]].append(step)
+    for id_, its in by_id.items():
+        if id_:
+            rows = {id_: read.rows[id_]} if id_ in read.rows else {}
+            yield NO_LIMIT, [*its, replace(read, rows=rows, ids=frozenset({id_}), counters={})]
     for limit, ids in about.items():
         yield (
             limit,
-            [
-                step
-                for id_ in ids
-                for step, refused_by in by_id[id_]
-                if not isinstance(step, Refusal) or (step.word != "sold-out" and refused_by == {limit})
-            ],
+            [*itertools.chain.from_iterable(by_id[id_] for id_ in ids if id_ in by_id), *refusals[limit]],
         )
 
 

@@ -199,7 +199,53 @@ def order_became_another(played: Played) -> None:
     played.rows[id_] = msgspec.structs.replace(played.rows[id_], lines=(("a", 7),))
 
 
+def order_out_of_nothing(played: Played) -> None:
+    id_ = next(id_ for id_, row in played.rows.items() if row.status == "expired")
+    played.rows[id_] = msgspec.structs.replace(played.rows[id_], status="confirmed")
+
+
 BREAKS: list[Callable[[Played], None]] = [
     oversold, over_the_limit, order_lost, refused_though_there_was_plenty, refused_before_the_limit,
     confirmed_after_its_release, ended_before_its_time, restock_lost, order_became_another,
+    order_out_of_nothing,
 ]  # fmt: skip
+
+
+ANSWERS = {
+    "hold": ["held", "sold-out", "limit-reached"],
+    "buy": ["confirmed", "sold-out", "limit-reached"],
+    "confirm": ["confirmed", "reservation-released", "reservation-expired", "unknown-reservation"],
+    "release": ["released", "reservation-confirmed", "reservation-expired"],
+    "restock": ["restocked"],
+}
+
+
+def bend(played: Played, rng: random.Random) -> None:
+    """Change an answer, its times, or a row of the ledger: the history may be right or wrong after it."""
+    told = played.history.told
+    n = rng.randrange(len(told))
+    answer, ids = told[n], sorted(played.rows)
+    kind = rng.choice(["word", "time", "lost", "status", "lines"])
+    if kind == "word":
+        word = rng.choice(ANSWERS[answer.ask.verb])
+        granted = word in ("held", "confirmed", "released", "restocked")
+        told[n] = msgspec.structs.replace(answer, word=word, http=201 if granted else 409, expires_in=0.0)
+        id_ = f"id-{answer.ask.key}"
+        if answer.ask.verb in ("hold", "buy") and granted:
+            status = "confirmed" if word == "confirmed" else "expired"
+            played.rows.setdefault(id_, Row(id_, answer.ask.customer, status, answer.ask.lines))
+        elif answer.ask.verb in ("hold", "buy"):
+            played.rows.pop(id_, None)
+    elif kind == "time":
+        by = rng.uniform(-0.05, 0.05)
+        told[n] = msgspec.structs.replace(answer, started=answer.started + by, ended=answer.ended + by)
+    elif kind == "lost":
+        told[n] = msgspec.structs.replace(answer, word="no-answer", http=0, id="", expires_in=0.0)
+    elif kind == "status":
+        row = played.rows[rng.choice(ids)]
+        status = rng.choice(["confirmed", "released", "expired"])
+        played.rows[row.id] = msgspec.structs.replace(row, status=status)
+    else:
+        row = played.rows[rng.choice(ids)]
+        lines = rng.choice([(("a", 1),), (("b", 2),), (("a", 1), ("b", 1))])
+        played.rows[row.id] = msgspec.structs.replace(row, lines=lines)

@@ -1,6 +1,7 @@
 """Porcupine decides as our checker does. Skipped without Go, or without a copy of Porcupine's module."""
 
 import os
+import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.campaign.compare_checkers import (
     compare,
 )  # fmt: skip
 from tests.campaign.linearize import Verdict
-from tests.campaign.played import BREAKS, Played, oversold, play
+from tests.campaign.played import BREAKS, Played, bend, oversold, play
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,17 @@ def test_porcupine_finds_no_order_of_a_broken_promise(
     break_it(played)
     compared = compare("broken", played.record, program, tmp_path)
     assert (compared.ours, compared.theirs, compared.contradict) == (Verdict.NOT, "illegal", False)
+
+
+def test_neither_finds_an_order_where_the_other_finds_none(program: Path, tmp_path: Path) -> None:
+    verdicts = set()
+    for seed in range(30):
+        played = play(seed, 60, stock=12, lost=seed % 3 * 0.1)
+        bend(played, random.Random(seed))
+        compared = compare(f"bent{seed}", played.record, program, tmp_path, seconds=1, budget=2_000)
+        assert not compared.contradict, compared
+        verdicts.add((compared.ours, compared.theirs))
+    assert {(Verdict.LINEARIZABLE, "ok"), (Verdict.NOT, "illegal")} <= verdicts
 
 
 def test_a_search_that_ends_undecided_contradicts_nothing(program: Path, tmp_path: Path) -> None:

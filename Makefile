@@ -20,9 +20,12 @@ EXAMPLES ?= 60
 # Of 2 cores: a test waits for more than half of its time. tests/conftest.py says which files come first.
 SPREAD_OUT := -n 4 --dist loadfile --no-loadscope-reorder
 
+# Where it is set, as in many images, each process would compile all of its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run pages guide clean \
-  test pytest lint audit-dependencies django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
+  test pytest compiled lint audit-dependencies django coverage vitest tsclient programs helm contracts contract-spread schemathesis fuzz image-check \
   bench bench-quick grow load sim chaos porcupine failovers soak peers docs site figures pin dist release
 
 help: ## List the targets
@@ -42,7 +45,7 @@ clean: ## Remove everything installed and built; the data in .flashguard stays
 ##@ Check
 
 test: ## Check style and types, then run every test and the contract on every stack
-	@$(MAKE) --no-print-directory -j 2 lint programs vitest tsclient
+	@$(MAKE) --no-print-directory -j 2 lint programs vitest tsclient compiled
 	@$(MAKE) --no-print-directory -j 2 pytest $(CONTRACTS)
 
 lint: $(DEV) ## Check style, types and the import contract
@@ -164,6 +167,11 @@ release: $(BIN)/pip ## Try a release in a copy of the repository: VERSION=…; w
 # Beside it, `make test` runs the contract on one stack after the other.
 pytest: $(DEV) helm
 	$(BIN)/pytest $(SPREAD_OUT)
+
+# The tests' modules, compiled once: else each worker does it, at the same time. `pytest` alone doesn't need it.
+compiled: $(DEV)
+	@$(BIN)/pytest --collect-only -q -n 0 > .compiled.log || { cat .compiled.log; exit 1; }
+	@rm .compiled.log
 
 # The chart is tested with the real helm; without it, its tests are skipped.
 helm: $(DEV)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from tests.campaign.checker import Violation
 from tests.simulation.handovers import recorder_joins, recorder_leaves
 from tests.simulation.servers import PARTITIONS
 from tests.simulation.valkey import FULL, READ_ONLY
@@ -212,6 +213,11 @@ async def delete_key(shop: "Shop", rng: random.Random) -> None:
         gone = by_sort[sort] if rng.random() < 0.5 else [rng.choice(by_sort[sort])]
         shop.world.note(server.name, f"loses {len(gone)} keys of {sort.decode()}")
         server.ask("DEL", *gone)
+
+
+def is_of_a_missing_key(found: Violation, faults: list[Fault]) -> bool:
+    """Return whether memory may break this promise until it misses a key: it has forgotten who waits."""
+    return delete_key in faults and found.promise in ("waits twice", "out of turn")
 
 
 async def older_partition(shop: "Shop", rng: random.Random) -> None:

@@ -55,10 +55,10 @@ class Crowd:
     ) -> None:
         self._apis, self._rng, self._size, self._promised, self._forgets = apis, rng, size, promised, forgets
         self.sale = crowd_sale(rng)
-        self._customers = rng.choice([2, 4, 8])
+        self._customers = rng.choice([2, 4, 8, 40])
         self._greed = rng.choice([0.0, 0.3, 0.6])
         """How likely a request is that of the one customer who asks for more than others do."""
-        self._waits = rng.choice([0.0, 0.3, 1.0])
+        self._waits = rng.choice([0.0, 0.5, 1.0])
         """How likely a buyer for whom too little is left joins the waiting list."""
         self._looks = rng.choice([0.0, 0.5, 1.0])
         """How likely a buyer asks for an order again."""
@@ -68,7 +68,7 @@ class Crowd:
         self._reuses = rng.choice([0.1, 0.2, 0.5])
         """How likely a key is one that was used before."""
         self._weights = [rng.choice(WEIGHTS) for _ in range(32)]
-        self.limit = self.sale.limit_per_customer if rng.random() < 0.7 else None
+        self.limit = self.sale.limit_per_customer if rng.random() < 0.85 else None
         """The limit, where it never changes."""
         self.violations: list[Violation] = []
         self.closing = False

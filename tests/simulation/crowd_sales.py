@@ -31,7 +31,7 @@ def crowd_sale(rng: random.Random) -> NewSale:
     )
     return NewSale(
         name="Crowd", id=CROWD, hold_seconds=1, items=items, rules=rules,
-        limit_per_customer=rng.choice([None, 3, 6]), spread=rng.choice([1, 1, 2]),
+        limit_per_customer=rng.choice([None, 3, 3, 6]), spread=rng.choice([1, 1, 2]),
     )  # fmt: skip
 
 

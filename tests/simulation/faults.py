@@ -143,7 +143,7 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
         process.kill()
     shop.primary.cut_all("valkey falls back")
     shop.primary.restore(copy)
-    await asyncio.sleep(rng.choice([0.05, 1.0, 4.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.05, 4.0, 4.0]) * rng.random())
     for process in shop.recorders:
         if not process.is_alive:
             process.start()

@@ -48,7 +48,7 @@ from tests.simulation.servers import SECRET, Servers
 from tests.simulation.state import counters_in_memory, read_ledger
 from tests.simulation.valkey import Valkey
 from tests.simulation.virtual import START_SECONDS, Virtual, real_seconds
-from tests.simulation.visitors import Visitors
+from tests.simulation.waiters import Waiters
 from tests.simulation.world import Stuck, World
 
 READY_SECONDS: Final = 60.0
@@ -145,7 +145,7 @@ class Shop:
         self.clients.pace_seconds = rng.choice([0.05, 0.12, 0.3])
         self.violations: list[Violation] = []
         self.invariants = Invariants(self, self.violations.append)
-        self.crowd = Visitors(
+        self.crowd = Waiters(
             self.apis, random.Random(f"{seed} crowd"), size=rng.choice([0, 2, 4]),
             promised=lambda id_, word: self.invariants.promised(id_, word),
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,

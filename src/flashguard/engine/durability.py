@@ -133,7 +133,8 @@ class _Server:
         if running is None or running.done():
             self._begun[durability] = False
             running = self._rounds[durability] = asyncio.create_task(self._round(durability, mark))
-        return await asyncio.shield(running)
+        await asyncio.wait([running])
+        return not running.cancelled() and running.result()  # cancelled: the connection is lost
 
     async def has_disk(self) -> bool | None:
         """Return whether the server syncs an append-only file, by its last known settings; None: unknown.
@@ -178,8 +179,12 @@ class _Server:
         return one
 
     async def _read(self) -> None:
-        """Read the server's settings; concurrent callers share one read."""
-        await asyncio.shield(self._read_now())
+        """Read the server's settings; concurrent callers share one read. It is cancelled with the connection:
+        they then stay unknown."""
+        reading = self._read_now()
+        await asyncio.wait([reading])
+        if not reading.cancelled():
+            reading.result()
 
     def _read_now(self) -> asyncio.Task[None]:
         if self._reading is None or self._reading.done():

@@ -1,7 +1,9 @@
 """What the fault campaign found, each once more on its own."""
 
 import signal
+import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 
@@ -82,6 +84,35 @@ async def test_a_memory_that_fell_back_does_not_release_an_order(stack: Stack) -
     recorder.send_signal(signal.SIGCONT)
     answer = await stack.retried(lambda: stack.service.verb(held["id"], "release"))
     answer.problem(409, "reservation-confirmed")
+    await stack.recorded(sale)
+    await stack.service.audit(sale)
+
+
+async def test_a_memory_that_fell_back_calls_no_order_expired(stack: Stack) -> None:
+    sale = await stack.service.create_sale(stock=1, hold_seconds=2)
+    held = (await stack.service.hold(sale, "ann")).ok(201)
+    path = f"/v1/reservations/{held['id']}"
+    await stack.recorded(sale)
+    older = await stack.copy(sale)
+    assert (await stack.service.verb(held["id"], "confirm")).ok()["status"] == "confirmed"
+    await stack.recorded(sale)
+    recorder = stack.children["recorder"]
+    recorder.send_signal(signal.SIGSTOP)
+    await stack.put_back(older)
+
+    async def is_over() -> bool:
+        return time.time() > datetime.fromisoformat(held["expires_at"]).timestamp() + 0.05
+
+    await eventually(is_over, "the hold would be over")
+    assert (await stack.service.call("GET", path)).ok()["status"] == "confirmed"
+    for verb in ("release", "extend"):
+        (await stack.service.verb(held["id"], verb)).problem(409, "reservation-confirmed")
+    amend = {"items": [{"sku": "unit", "quantity": 2}]}
+    (await stack.service.call("POST", f"{path}/amend", amend)).problem(503, "recovering")
+    recorder.send_signal(signal.SIGCONT)
+    (await stack.retried(lambda: stack.service.verb(held["id"], "release"))).problem(
+        409, "reservation-confirmed"
+    )
     await stack.recorded(sale)
     await stack.service.audit(sale)
 

@@ -31,6 +31,8 @@ LEDGER_POLL_SECONDS: Final = 0.02
 """Time between two reads of a row that the recorder is about to write."""
 
 RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+OVER_BY_TIME: Final = frozenset((ReservationStatus.HELD, ReservationStatus.EXPIRED))
+"""What the ledger may still say of a hold that has expired."""
 
 
 class Fallback:
@@ -105,7 +107,7 @@ class Fallback:
             return Granted(found, True)
         if found.status is ReservationStatus.HELD:
             return RECOVERING
-        return Refused(code=Code(f"reservation-{found.status}"))
+        return _refused_as(found)
 
     async def _only_a_receipt(self, sale: SaleId, short: str, receipt: AmendedReceipt) -> Outcome:
         """Return the outcome of a confirm of a hold that only its receipt proves, in a sale that memory does
@@ -133,6 +135,21 @@ class Fallback:
         except LedgerAway as error:
             why = str(error) if isinstance(error, UnreadableRow) else ""
             return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+
+    async def after_expiry(
+        self, sale: SaleId, short: str, status: ReservationStatus, refused: Refused
+    ) -> Outcome:
+        """Return the outcome of a request about a hold that memory says has expired. A memory that fell back
+        may not know that it was confirmed or released in time: the ledger does.
+
+        Parameters:
+            status: what the request wants the reservation to be.
+            refused: what memory says.
+        """
+        found = await self.reservation(sale, short)
+        if not isinstance(found, Reservation) or found.status in OVER_BY_TIME:
+            return refused
+        return Granted(found, True) if found.status == status else _refused_as(found)
 
     async def ended(
         self,
@@ -224,3 +241,8 @@ class Fallback:
                 pass
             await asyncio.sleep(LEDGER_POLL_SECONDS)
         return None
+
+
+def _refused_as(found: Reservation) -> Refused:
+    """Return the refusal that says what a reservation is."""
+    return Refused(code=Code(f"reservation-{found.status}"))

@@ -33,7 +33,7 @@ from flashguard.model.locations import allocated
 
 from .decision import Decision, DecisionStatus
 from .decisions import Decisions
-from .fallback import Fallback
+from .fallback import OVER_BY_TIME, Fallback
 from .late_confirm import grant_of, read_receipt
 from .outcomes import has_been, is_of_that, newly_done, refusal, refused_by_status
 from .receipts import AmendedReceipt, Signer
@@ -132,6 +132,8 @@ class Holding:
                 return found if isinstance(found, Refused) else Granted(found, True)
             case Refusal("unknown-reservation" | "unknown-sale"):
                 return await self._fallback.reservation_not_in_memory(sale, short, status, receipt)
+            case Refusal("reservation-expired"):
+                return await self._fallback.after_expiry(sale, short, status, refusal(result))
         return refusal(result)
 
     async def extend(self, id_: str, key: Key | None) -> Outcome:
@@ -153,6 +155,8 @@ class Holding:
             return Granted(await self._live(sale, short, result), result.replayed)
         if decision.code == Code.UNKNOWN_RESERVATION:
             return await self._fallback.reservation_not_in_memory(sale, short, ReservationStatus.HELD)
+        if decision.code == Code.RESERVATION_EXPIRED:
+            return await self._fallback.after_expiry(sale, short, ReservationStatus.HELD, refusal(result))
         return refusal(result)
 
     async def reservation(self, id_: str) -> Reservation | Refused:
@@ -166,9 +170,12 @@ class Holding:
         if isinstance(result, EndedBefore):
             return await self._fallback.ended(sale, short, result.status, wait=bool(result.seq))
         if isinstance(result, HoldNow):
-            live = await self._live(sale, short, result)
             if result.status is ReservationStatus.HELD:
-                return live
+                return await self._live(sale, short, result)
+            found = await self._fallback.reservation(sale, short)
+            if isinstance(found, Reservation) and found.status not in OVER_BY_TIME:
+                return found  # a memory that fell back
+            live = await self._live(sale, short, result)
             return msgspec.structs.replace(live, status=ReservationStatus.EXPIRED, receipt=None)
         found = await self._fallback.reservation(sale, short)
         if found is not None:

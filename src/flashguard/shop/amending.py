@@ -15,7 +15,7 @@ from flashguard.engine.customers import WHAT_IT_IS
 from flashguard.engine.decision import Decision
 from flashguard.engine.decisions import Decisions
 from flashguard.engine.durability import DurabilityWaiter
-from flashguard.engine.fallback import Fallback
+from flashguard.engine.fallback import RECOVERING, Fallback
 from flashguard.engine.holding import Holding
 from flashguard.engine.outcomes import newly_done, refusal, refused_by_status
 from flashguard.engine.receipts import IdKind, Signer
@@ -270,6 +270,11 @@ class Amending:
                 return Refused(code=Code.LEDGER_REFUSED)
             case Refusal("unknown-reservation" | "unknown-sale"):
                 return await self._forgotten.outcome(request)
+            case Refusal("reservation-expired") as expired:
+                found = await self._fallback.after_expiry(
+                    request.sale, request.short, ReservationStatus.HELD, refusal(expired)
+                )
+                return found if found == refusal(expired) else RECOVERING  # a memory that fell back
         return refusal(decision.result)
 
     async def _is_parked(self, request: AmendRequest) -> bool:

@@ -21,12 +21,12 @@ def differences(server: Valkey, sale: str, ledger: Ledger, *, keeps_history: boo
     for row in ledger.rows:
         bought[row.customer] += units_of(row.lines) if row.status == "confirmed" else 0
         let_go[row.customer] += row.status in LET_GO
-    used = {name: int(value) for name, value in _counted(server, f"fg:*:used:{sale}")}
+    used = {name: int(value) for name, value in _counted(server, f"fg:{{*}}:used:{sale}")}
     yield from _unlike("used", used, bought)
     if keeps_history:
         lapsed: Counter[str] = Counter()
         held: Counter[str] = Counter()
-        for name, value in _counted(server, f"fg:*:habits:{sale}"):
+        for name, value in _counted(server, f"fg:{{*}}:habits:{sale}"):
             held[name] += int(value.split()[0])
             lapsed[name] += int(value.split()[1])
         yield from _unlike("held", held, Counter())

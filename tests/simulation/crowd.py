@@ -128,7 +128,8 @@ class Crowd:
     async def repeat(self) -> None:
         """Repeat some requests that made or changed an order: none may do so again."""
         self._patience_seconds = REPEAT_SECONDS
-        for work in self._rng.sample(self._done, min(REPEATS_MOST, len(self._done))):
+        done = [] if self._forgets() else self._done  # a hold's key may be forgotten with it
+        for work in self._rng.sample(done, min(REPEATS_MOST, len(done))):
             await self._call(work)
 
     def _changes(self, order: str) -> list[Work]:

@@ -180,7 +180,7 @@ helm: $(DEV)
 
 # What the machine may have besides Python and Node; the tests that need a missing program are skipped.
 programs:
-	@scripts/need wrk redis-benchmark spin redis-server postgresql-15 pgbouncer promtool chromium
+	@scripts/need wrk redis-benchmark spin redis-server postgresql-15 pgbouncer promtool chromium-headless-shell
 
 # The benchmark's load comes from wrk.
 load:

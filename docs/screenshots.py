@@ -45,7 +45,9 @@ def main() -> None:
             simulation = simulated(http)
             sell(http)
             browser = playwright.chromium.launch(
-                executable_path="/usr/bin/chromium", chromium_sandbox=False, args=["--headless"]
+                executable_path="/usr/bin/chromium-headless-shell",
+                chromium_sandbox=False,
+                args=["--headless"],
             )
             take(browser, "home", "/")
             take(browser, "simulator", f"/simulator/?id={simulation}#key={key}", finished)

@@ -276,3 +276,38 @@ async def test_what_a_key_got_for_another_basket_is_never_acknowledged(
     assert (await stack.retried(lambda: take(sale, "ann", 1, key="one"))).replayed
     await stack.recorded(sale)
     assert (await stack.service.audit(sale))["orders"] == (5 if verb == "buy" else 0)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "then"),
+    [(False, ""), (False, "confirm"), (False, "amend"), (True, "release"), (True, "amend")],
+    ids=lambda value: {False: "in one group", True: "after the first was recorded"}.get(value, value),
+)
+async def test_a_hold_that_memory_granted_twice_moves_its_units_once(
+    stack: Stack, recorded: bool, then: str
+) -> None:
+    """Memory forgot the key, and granted it for two units. The ledger has the first hold, of one."""
+    sale = await open_sale(stack)
+    before, service = await stack.epoch(sale), stack.service
+    if not recorded:
+        await stack.end("recorder")
+    first = (await service.hold(sale, "ann", 1, key="one")).ok(201)
+    if recorded:
+        await stack.recorded(sale)
+        await stack.end("recorder")
+    name = keys.sale(stack.partition(sale), SaleId(sale)).reservations
+    assert await stack.memory.hdel(name, first["id"].partition(".")[2]) == 1
+    assert (await service.hold(sale, "ann", 2, key="one")).ok(201)["id"] == first["id"]
+    if then == "amend":
+        body = {"items": [{"sku": "unit", "quantity": 4}]}
+        (await service.call("POST", f"/v1/reservations/{first['id']}/amend", body)).ok()
+    elif then:
+        (await service.verb(first["id"], then)).problem(503, "overloaded")  # no recorder commits it
+    stack.start("recorder")
+    await stack.rebuilt(sale, before)
+    await stack.recorded(sale)
+    await service.audit(sale)
+    item = await service.item(sale)
+    assert (item["held"], item["sold"], item["available"]) == (1, 0, 49)
+    (await stack.retried(lambda: service.verb(first["id"], "confirm"))).ok()
+    await service.audit(sale)

@@ -34,7 +34,7 @@ from tests.properties.model import Item, Model, Reservation, Sale, in_ledger
 
 T = TypeVar("T")
 _decode = msgspec.msgpack.Decoder().decode
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 SERVERS = ["valkey", *(["redis"] if shutil.which("redis-server") else [])]
 
 

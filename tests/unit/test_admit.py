@@ -122,6 +122,30 @@ def test_what_follows_a_refused_amend_is_refused_too():
     assert counts[SALE, "unit"] == Counts(stock=4, held=2, sold=0)
 
 
+def test_what_follows_a_grant_of_another_basket_under_a_taken_id_is_refused_too():
+    """Memory lost the key of a hold and granted it again: what comes then is about that basket."""
+    other = ["unit", 1]
+    again = [msgspec.structs.replace(hold(id_, other), fingerprint=7) for id_ in "abcd"]
+    ends = [Confirm(SALE, "a", other, 0), Release(SALE, "b", other, 0), Expire(SALE, "c", other, 0)]  # type: ignore[arg-type]
+    run = of(hold("d"), *again, *ends, amend("d", 1, 3, 2))
+    counts = {(SALE, "unit"): Counts(stock=20, held=6, sold=0)}
+    known, prints = dict.fromkeys([(SALE, id_) for id_ in "abc"], "held"), {(SALE, id_): 5 for id_ in "abc"}
+    accepted, refused = admit(run, counts, known, {}, prints)
+    assert [t.id for t in accepted] == ["d"]  # type: ignore[union-attr]
+    assert [type(r.transition) for r in refused] == [Hold, Hold, Hold, Hold, Confirm, Release, Amend]
+    assert counts[SALE, "unit"] == Counts(stock=20, held=8, sold=0)
+
+
+def test_what_follows_a_grant_that_memory_repeated_is_accepted():
+    """It fell back behind a hold, and granted the same again."""
+    counts = {(SALE, "unit"): Counts(stock=5, held=4, sold=0)}
+    known, prints = {(SALE, "a"): "held", (SALE, "b"): "held"}, {(SALE, "a"): 0, (SALE, "b"): 0}
+    run = of(hold("a"), end(Confirm, "a"), hold("b"), end(Confirm, "b"))
+    accepted, refused = admit(run, counts, known, {(SALE, "b"): 1}, prints)
+    assert [t.id for t in accepted] == ["a"]  # type: ignore[union-attr]
+    assert [type(r.transition) for r in refused] == [Hold, Hold, Confirm], "b was amended since"
+
+
 def test_units_of_an_amended_order_that_are_not_restocked_leave_the_stock():
     counts = {(SALE, "unit"): Counts(stock=9, held=0, sold=4)}
     gone = msgspec.structs.replace(amend("a", 1, 1, -3, is_order=True), restock=False)

@@ -133,15 +133,15 @@ async def reservation_statuses(
     connection: Connection, ids: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
     """Return the status of each of these reservations, named by sale and short id, that the ledger has."""
-    return {id_: status for id_, (status, _) in (await known_reservations(connection, ids)).items()}
+    return {id_: status for id_, (status, *_) in (await known_reservations(connection, ids)).items()}
 
 
 async def known_reservations(
     connection: Connection, ids: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], tuple[str, int]]:
-    """Return status and revision of each of these reservations, named by sale and short id, that the ledger
-    has."""
+) -> dict[tuple[str, str], tuple[str, int, int]]:
+    """Return status, revision and fingerprint of each of these reservations, named by sale and short id, that
+    the ledger has."""
     rows = await connection.fetch(
         query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
     )
-    return {(row["sale_id"], row["id"]): (row["status"], row["revision"]) for row in rows}
+    return {(row["sale_id"], row["id"]): (row["status"], row["revision"], row["fingerprint"]) for row in rows}

@@ -40,8 +40,8 @@ from .refuse import TransitionRefusal, is_sound
 
 _LIVE = "the ledger has no such hold, or it has ended there"
 _ORDER = "the ledger has no such order"
-_AMENDED_OTHERWISE = "amended otherwise"
-"""The status of a reservation whose amend was refused: no transition is of it."""
+_OTHERWISE = "otherwise"
+"""The status of a reservation that memory has with another basket: no transition is of it."""
 _ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
 
 
@@ -67,6 +67,7 @@ def admit(
     counts: dict[tuple[str, str], Counts],
     known: dict[tuple[str, str], str],
     revisions: dict[tuple[str, str], int] | None = None,
+    fingerprints: dict[tuple[str, str], int] | None = None,
 ) -> tuple[list[Transition], list[TransitionRefusal]]:
     """Split a run of entries into what the ledger accepts and what it refuses.
 
@@ -75,16 +76,19 @@ def admit(
         known: the status of every reservation in the run that the ledger has, by (sale, id); changed in
             place.
         revisions: how often a reservation was amended, by (sale, id); changed in place.
+        fingerprints: that of the request that made a reservation, by (sale, id); changed in place.
 
     Returns:
         the transitions to apply, and the refused ones: grants, confirms and releases without a live hold,
         amends and cancels of what the ledger has otherwise, restocks below what is held and sold, and
-        unreadable transitions. What follows a refused amend is refused too: its basket is another.
+        unreadable transitions. What follows a refused amend, or a refused grant of an id that the ledger
+        has with another basket, is refused too.
 
     Raises:
         Unreplayable: the ledger does not have an item of the run.
     """
     revisions = {} if revisions is None else revisions
+    fingerprints = {} if fingerprints is None else fingerprints
     accepted: list[Transition] = []
     refused: list[TransitionRefusal] = []
     not_given: set[tuple[str, str]] = set()
@@ -97,10 +101,15 @@ def admit(
                 continue
             match transition:
                 case Hold() | Buy() | LateConfirm():
+                    key = (transition.sale, transition.id)
                     reason = _why_not(transition, counts, known)
+                    revision = (transition.details or {}).get("revision", 0)
                     if reason:
                         refused.append(TransitionRefusal(transition, reason))
-                        not_given.add((transition.sale, transition.id))
+                        not_given.add(key)
+                        ledgers = (fingerprints.get(key), revisions.get(key, 0))
+                        if ledgers != (transition.fingerprint, revision):
+                            known[key] = _OTHERWISE
                         continue
                     sold = not isinstance(transition, Hold)
                     _move(
@@ -110,7 +119,8 @@ def admit(
                         held=0 if sold else 1,
                         sold=1 if sold else 0,
                     )
-                    known[transition.sale, transition.id] = "confirmed" if sold else "held"
+                    known[key] = "confirmed" if sold else "held"
+                    fingerprints[key], revisions[key] = transition.fingerprint, revision
                 case Confirm() | Release() | Expire() | Extend():
                     key = (transition.sale, transition.id)
                     if known.get(key) != "held":
@@ -127,7 +137,7 @@ def admit(
                     key = (transition.sale, transition.id)
                     if reason:
                         refused.append(TransitionRefusal(transition, reason))
-                        known[key] = _AMENDED_OTHERWISE
+                        known[key] = _OTHERWISE
                         continue
                     is_order = transition.is_order
                     _move(

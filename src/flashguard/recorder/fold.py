@@ -1,7 +1,7 @@
 """Folds a run of journal entries into one group for the ledger: each reservation once, in its last state.
 
-What happens to a reservation after it was amended goes into a further group of the same transaction: each
-event then has the basket of its time, and they come in order. So does a late confirm of other units.
+What comes after an amend goes into a further group of the same transaction: each event then has the basket of
+its time, and they come in order. So do a late confirm of other units, and a second grant of one id.
 """
 
 from collections.abc import Iterable, Sequence
@@ -178,8 +178,9 @@ class Group(Struct):
     def is_over(self, transition: Transition) -> bool:
         """Return whether this transition must come into a further group."""
         key = (transition.sale, getattr(transition, "id", ""))
+        again = key in self.new and isinstance(transition, Hold | Buy)  # the ledger has to refuse it
         late = isinstance(transition, LateConfirm) and "takes" in (transition.details or {})
-        return key in self.amends or (late and (key in self.new or key in self.changed))
+        return again or key in self.amends or (late and (key in self.new or key in self.changed))
 
     def note_memory(self, entry: Entry) -> None:
         """Keep memory's own counters after the entry, to compare them with the ledger's."""
@@ -248,8 +249,7 @@ class Group(Struct):
 
     @property
     def sales_to_find(self) -> set[str]:
-        """Return the sales that the group changes without a counter: no statement would notice an unknown
-        one."""
+        """Return the sales that the group changes without a counter: no statement notices an unknown one."""
         named = {*self.sale_changes, *self.descriptions, *(change.sale for change in self.item_changes)}
         return {*named, *(sale for sale, _ in self.joins)}
 
@@ -343,7 +343,7 @@ def groups_of(transitions: Iterable[Transition]) -> list[Group]:
 
 
 def fold(entries: Sequence[Entry]) -> list[Group]:
-    """Return the groups of a run of entries: one, unless a reservation went on after it was amended."""
+    """Return the groups of a run of entries: one, unless a transition has to come into a further group."""
     groups = groups_of(transition for entry in entries for transition in entry.body.transitions)
     for entry in entries:
         groups[0].note_memory(entry)

@@ -90,8 +90,8 @@ class Together:
             return
         plain: dict[_Share, Group] = {}
         for share in shares:
-            group = fold(share.run)[0]
-            if group.rare_arguments() is None:
+            group, *more = fold(share.run)
+            if not more and group.rare_arguments() is None:
                 plain[share] = group
             else:
                 share.answer(None)

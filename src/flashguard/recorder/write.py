@@ -178,9 +178,10 @@ async def write_doubtful_group(
                 for row in await recording.lock_counters(connection, items)
             }
             found = await recording.known_reservations(connection, ids)
-            known = {id_: status for id_, (status, _) in found.items()}
-            revisions = {id_: revision for id_, (_, revision) in found.items()}
-            accepted, refused = admit(run, counts, known, revisions)
+            known = {id_: status for id_, (status, _, _) in found.items()}
+            revisions = {id_: revision for id_, (_, revision, _) in found.items()}
+            fingerprints = {id_: fingerprint for id_, (_, _, fingerprint) in found.items()}
+            accepted, refused = admit(run, counts, known, revisions, fingerprints)
             if not (await _apply(connection, partition, Group(), position, end))[0]:
                 raise _NotApplied
             refused += await _apply_each(connection, partition, units(accepted), end)

@@ -279,14 +279,26 @@ async def test_what_a_key_got_for_another_basket_is_never_acknowledged(
 
 
 @pytest.mark.parametrize(
-    ("recorded", "then"),
-    [(False, ""), (False, "confirm"), (False, "amend"), (True, "release"), (True, "amend")],
-    ids=lambda value: {False: "in one group", True: "after the first was recorded"}.get(value, value),
+    ("recorded", "then", "group"),
+    [
+        (False, "", 256),
+        (False, "confirm", 256),
+        (False, "amend", 256),
+        (False, "confirm", 1),
+        (True, "release", 256),
+        (True, "amend", 1),
+    ],
 )
 async def test_a_hold_that_memory_granted_twice_moves_its_units_once(
-    stack: Stack, recorded: bool, then: str
+    stack: Stack, recorded: bool, then: str, group: int
 ) -> None:
-    """Memory forgot the key, and granted it for two units. The ledger has the first hold, of one."""
+    """Memory forgot the key, and granted it for two units. The ledger has the first hold, of one.
+
+    Parameters:
+        recorded: whether the ledger has the first hold by then.
+        then: what a buyer does with the second.
+        group: entries that the recorder writes in one transaction.
+    """
     sale = await open_sale(stack)
     before, service = await stack.epoch(sale), stack.service
     if not recorded:
@@ -303,7 +315,7 @@ async def test_a_hold_that_memory_granted_twice_moves_its_units_once(
         (await service.call("POST", f"/v1/reservations/{first['id']}/amend", body)).ok()
     elif then:
         (await service.verb(first["id"], then)).problem(503, "overloaded")  # no recorder commits it
-    stack.start("recorder")
+    stack.start("recorder", FLASHGUARD_GROUP_ENTRIES=str(group))
     await stack.rebuilt(sale, before)
     await stack.recorded(sale)
     await service.audit(sale)

@@ -227,7 +227,7 @@ class Shop:
             await fall_back_quietly(self)
         ledger = await self._quiet(self.history)
         self._judge(ledger)
-        of_crowd = History(CROWD, None, {})
+        of_crowd = History(CROWD, None, {}, waiting_list=True)
         crowd = await self._quiet(of_crowd)
         self._judge_crowd(crowd)
         watching.cancel()

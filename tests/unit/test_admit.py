@@ -122,28 +122,27 @@ def test_what_follows_a_refused_amend_is_refused_too():
     assert counts[SALE, "unit"] == Counts(stock=4, held=2, sold=0)
 
 
-def test_what_follows_a_grant_of_another_basket_under_a_taken_id_is_refused_too():
+def test_what_is_about_another_basket_than_the_ledger_has_is_refused():
     """Memory lost the key of a hold and granted it again: what comes then is about that basket."""
-    other = ["unit", 1]
-    again = [msgspec.structs.replace(hold(id_, other), fingerprint=7) for id_ in "abcd"]
+    other, ids = ["unit", 1], ["a", "b", "c", "d"]
     ends = [Confirm(SALE, "a", other, 0), Release(SALE, "b", other, 0), Expire(SALE, "c", other, 0)]  # type: ignore[arg-type]
-    run = of(hold("d"), *again, *ends, amend("d", 1, 3, 2))
-    counts = {(SALE, "unit"): Counts(stock=20, held=6, sold=0)}
-    known, prints = dict.fromkeys([(SALE, id_) for id_ in "abc"], "held"), {(SALE, id_): 5 for id_ in "abc"}
-    accepted, refused = admit(run, counts, known, {}, prints)
-    assert [t.id for t in accepted] == ["d"]  # type: ignore[union-attr]
-    assert [type(r.transition) for r in refused] == [Hold, Hold, Hold, Hold, Confirm, Release, Amend]
+    run = of(*(hold(id_, other) for id_ in ids), *ends, amend("d", 1, 3, 2), end(Release, "d"))
+    counts = {(SALE, "unit"): Counts(stock=20, held=8, sold=0)}
+    known, takes = {(SALE, id_): "held" for id_ in ids}, {(SALE, id_): {"unit": 2} for id_ in ids}
+    accepted, refused = admit(run, counts, known, {}, takes)
+    assert accepted == []
+    assert [type(r.transition) for r in refused] == [*[Hold] * 4, Confirm, Release, Amend, Release]
+    assert {r.reason for r in refused[4:7]} == {"the ledger has it with another basket"}
     assert counts[SALE, "unit"] == Counts(stock=20, held=8, sold=0)
 
 
-def test_what_follows_a_grant_that_memory_repeated_is_accepted():
-    """It fell back behind a hold, and granted the same again."""
-    counts = {(SALE, "unit"): Counts(stock=5, held=4, sold=0)}
-    known, prints = {(SALE, "a"): "held", (SALE, "b"): "held"}, {(SALE, "a"): 0, (SALE, "b"): 0}
-    run = of(hold("a"), end(Confirm, "a"), hold("b"), end(Confirm, "b"))
-    accepted, refused = admit(run, counts, known, {(SALE, "b"): 1}, prints)
-    assert [t.id for t in accepted] == ["a"]  # type: ignore[union-attr]
-    assert [type(r.transition) for r in refused] == [Hold, Hold, Confirm], "b was amended since"
+def test_a_basket_is_that_of_the_last_amend_whatever_its_order():
+    counts = {(SALE, "unit"): Counts(stock=9, held=2, sold=0), (SALE, "hat"): Counts(stock=9, held=1, sold=0)}
+    takes = {(SALE, "a"): {"unit": 2, "hat": 1}}
+    more = Amend(SALE, "a", ["hat", 1, "unit", 3], 0, "k", 1, "ann", 1, False, ["unit", 1], True, "")  # type: ignore[arg-type]
+    sold = Confirm(SALE, "a", ["unit", 3, "hat", 1], 0)  # type: ignore[arg-type]
+    assert admit(of(more, sold), counts, {(SALE, "a"): "held"}, {}, takes) == ([more, sold], [])
+    assert counts[SALE, "unit"] == Counts(stock=9, held=0, sold=3)
 
 
 def test_units_of_an_amended_order_that_are_not_restocked_leave_the_stock():

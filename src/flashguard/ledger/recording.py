@@ -138,10 +138,10 @@ async def reservation_statuses(
 
 async def known_reservations(
     connection: Connection, ids: Collection[tuple[str, str]]
-) -> dict[tuple[str, str], tuple[str, int, int]]:
-    """Return status, revision and fingerprint of each of these reservations, named by sale and short id, that
-    the ledger has."""
+) -> dict[tuple[str, str], tuple[str, int, str]]:
+    """Return status, revision and what it takes (JSON, flat) of each of these reservations, named by sale and
+    short id, that the ledger has."""
     rows = await connection.fetch(
         query("known_reservations"), [sale for sale, _ in ids], [id_ for _, id_ in ids]
     )
-    return {(row["sale_id"], row["id"]): (row["status"], row["revision"], row["fingerprint"]) for row in rows}
+    return {(row["sale_id"], row["id"]): (row["status"], row["revision"], row["takes"]) for row in rows}

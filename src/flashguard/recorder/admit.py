@@ -4,8 +4,8 @@ Only a memory that lost data can journal what the ledger refuses. The group is t
 at a time, in the journal's order, against the ledger's own locked counters.
 """
 
-from collections.abc import Iterable
-from typing import assert_never
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, assert_never
 
 from msgspec import Struct
 
@@ -40,9 +40,14 @@ from .refuse import TransitionRefusal, is_sound
 
 _LIVE = "the ledger has no such hold, or it has ended there"
 _ORDER = "the ledger has no such order"
-_OTHERWISE = "otherwise"
-"""The status of a reservation that memory has with another basket: no transition is of it."""
+_AMENDED_OTHERWISE = "amended otherwise"
+"""The status of a reservation whose amend was refused: no transition is of it."""
+_OTHER_BASKET = "the ledger has it with another basket"
 _ENDED = {Confirm: "confirmed", Release: "released", Expire: "expired"}
+
+
+Takes = dict[str, int]
+"""Units by counter."""
 
 
 class Unreplayable(FlashGuardError):
@@ -67,7 +72,7 @@ def admit(
     counts: dict[tuple[str, str], Counts],
     known: dict[tuple[str, str], str],
     revisions: dict[tuple[str, str], int] | None = None,
-    fingerprints: dict[tuple[str, str], int] | None = None,
+    takes: dict[tuple[str, str], Takes] | None = None,
 ) -> tuple[list[Transition], list[TransitionRefusal]]:
     """Split a run of entries into what the ledger accepts and what it refuses.
 
@@ -76,19 +81,19 @@ def admit(
         known: the status of every reservation in the run that the ledger has, by (sale, id); changed in
             place.
         revisions: how often a reservation was amended, by (sale, id); changed in place.
-        fingerprints: that of the request that made a reservation, by (sale, id); changed in place.
+        takes: the units that a reservation has of each counter, by (sale, id); changed in place.
 
     Returns:
         the transitions to apply, and the refused ones: grants, confirms and releases without a live hold,
         amends and cancels of what the ledger has otherwise, restocks below what is held and sold, and
-        unreadable transitions. What follows a refused amend, or a refused grant of an id that the ledger
-        has with another basket, is refused too.
+        unreadable transitions. What follows a refused amend is refused too, and so is what is about another
+        basket than the ledger has: memory lost the key of a grant and granted it again.
 
     Raises:
         Unreplayable: the ledger does not have an item of the run.
     """
     revisions = {} if revisions is None else revisions
-    fingerprints = {} if fingerprints is None else fingerprints
+    takes = {} if takes is None else takes
     accepted: list[Transition] = []
     refused: list[TransitionRefusal] = []
     not_given: set[tuple[str, str]] = set()
@@ -101,15 +106,10 @@ def admit(
                 continue
             match transition:
                 case Hold() | Buy() | LateConfirm():
-                    key = (transition.sale, transition.id)
                     reason = _why_not(transition, counts, known)
-                    revision = (transition.details or {}).get("revision", 0)
                     if reason:
                         refused.append(TransitionRefusal(transition, reason))
-                        not_given.add(key)
-                        ledgers = (fingerprints.get(key), revisions.get(key, 0))
-                        if ledgers != (transition.fingerprint, revision):
-                            known[key] = _OTHERWISE
+                        not_given.add((transition.sale, transition.id))
                         continue
                     sold = not isinstance(transition, Hold)
                     _move(
@@ -119,25 +119,29 @@ def admit(
                         held=0 if sold else 1,
                         sold=1 if sold else 0,
                     )
-                    known[key] = "confirmed" if sold else "held"
-                    fingerprints[key], revisions[key] = transition.fingerprint, revision
+                    known[transition.sale, transition.id] = "confirmed" if sold else "held"
+                    takes[transition.sale, transition.id] = takes_from(takes_of(transition))
                 case Confirm() | Release() | Expire() | Extend():
                     key = (transition.sale, transition.id)
-                    if known.get(key) != "held":
+                    other = not isinstance(transition, Extend) and _is_other(transition, takes)
+                    if known.get(key) != "held" or other:
                         if isinstance(transition, Confirm | Release):
-                            refused.append(TransitionRefusal(transition, _LIVE))
+                            refused.append(TransitionRefusal(transition, _OTHER_BASKET if other else _LIVE))
                         continue
                     if not isinstance(transition, Extend):
                         sold = isinstance(transition, Confirm)
-                        takes = takes_of(transition)
-                        _move(transition.sale, takes, counts, held=-1, sold=1 if sold else 0)
+                        _move(transition.sale, takes_of(transition), counts, held=-1, sold=1 if sold else 0)
                         known[key] = _ENDED[type(transition)]
                 case Amend():
-                    reason = _why_not_amended(transition, counts, known, revisions)
                     key = (transition.sale, transition.id)
+                    after = takes_from((transition.details or {}).get("takes", transition.lines))
+                    reason = _why_not_amended(transition, counts, known, revisions)
+                    before = _plus(after, transition.moves, -1)
+                    if takes.get(key, before) != before:
+                        reason = reason or _OTHER_BASKET
                     if reason:
                         refused.append(TransitionRefusal(transition, reason))
-                        known[key] = _OTHERWISE
+                        known[key] = _AMENDED_OTHERWISE
                         continue
                     is_order = transition.is_order
                     _move(
@@ -149,10 +153,10 @@ def admit(
                     )
                     if not transition.restock:
                         _move(transition.sale, fewer(transition.moves), counts, stock=1)
-                    revisions[key] = transition.revision
+                    revisions[key], takes[key] = transition.revision, after
                 case Cancel():
                     key = (transition.sale, transition.id)
-                    if known.get(key) != "confirmed":
+                    if known.get(key) != "confirmed" or _is_other(transition, takes):
                         refused.append(TransitionRefusal(transition, _ORDER))
                         continue
                     stock = 0 if transition.restock else -1
@@ -207,6 +211,23 @@ def _why_not_amended(
         if item.available < amend.moves[at + 1]:
             return f"the ledger has {item.available} of {amend.moves[at]} left"
     return None
+
+
+def takes_from(flat: Sequence[Any]) -> Takes:
+    """Return units by counter, from a flat list."""
+    return _plus({}, flat)
+
+
+def _plus(takes: Takes, flat: Sequence[Any], sign: int = 1) -> Takes:
+    found = dict(takes)
+    for at in range(0, len(flat), 2):
+        found[flat[at]] = found.get(flat[at], 0) + sign * flat[at + 1]
+    return {counter: units for counter, units in found.items() if units}
+
+
+def _is_other(end: Confirm | Release | Expire | Cancel, takes: Mapping[tuple[str, str], Takes]) -> bool:
+    ledgers = takes.get((end.sale, end.id))
+    return ledgers is not None and ledgers != takes_from(takes_of(end))
 
 
 def _item(counts: dict[tuple[str, str], Counts], sale: str, sku: str) -> Counts:

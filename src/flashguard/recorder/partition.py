@@ -50,6 +50,7 @@ from .states import (
     work_of,
 )
 from .together import Together
+from .write import write_doubtful
 
 if TYPE_CHECKING:
     from flashguard.telemetry.tracing.otel import Traces
@@ -227,7 +228,7 @@ class PartitionRecorder:
             run, end, _ = next_group(decode_sound(raw)[0], position)
             if not run:
                 return count
-            await self._write(run, position, end)
+            await self._write(run, position, end, doubtful=True)
             position, count = end, count + len(run)
 
     async def _follow(self) -> None:
@@ -280,7 +281,7 @@ class PartitionRecorder:
             await self._announce((), ())
 
     async def _write(
-        self, run: Sequence[Entry], position: Position, end: Position
+        self, run: Sequence[Entry], position: Position, end: Position, *, doubtful: bool = False
     ) -> Sequence[ReservationId]:
         """Write a group in one transaction, without what the ledger refuses; return the refused orders.
 
@@ -289,7 +290,7 @@ class PartitionRecorder:
                 because the ledger lacks a sale or an item of the run.
         """
         try:
-            return await self._write_run(run, position, end)
+            return await self._write_run(run, position, end, doubtful)
         except Unreplayable as error:
             why = f"{error}, and the journal can't restore it: the ledger is older than memory"
             log.error("partition %d: %s", self.partition, why)
@@ -297,10 +298,11 @@ class PartitionRecorder:
             raise Overtaken from error
 
     async def _write_run(
-        self, run: Sequence[Entry], position: Position, end: Position
+        self, run: Sequence[Entry], position: Position, end: Position, doubtful: bool
     ) -> Sequence[ReservationId]:
-        started = time.perf_counter()
-        applied, drift, refused = await self._together.write(self.partition, run, position, end)
+        started, where = time.perf_counter(), (self.partition, run, position, end)
+        written = write_doubtful(self._ledger, *where) if doubtful else self._together.write(*where)
+        applied, drift, refused = await written
         if not applied:
             raise Overtaken
         self._meters.note_group(run, refused, time.perf_counter() - started)

@@ -25,7 +25,7 @@ from flashguard.ledger.refusals import RefusedGrant, record_grants
 from flashguard.ledger.waiting import record_joins, record_leaves
 from flashguard.model import Position, ReservationId
 
-from .admit import Counts, Unreplayable, admit
+from .admit import Counts, Unreplayable, admit, takes_from
 from .fold import Group, arguments_of, fold, groups_of
 from .refuse import REFUSALS, Parked, TransitionRefusal, count_refusals, is_sound, log_parked, name_of, units
 
@@ -62,6 +62,19 @@ async def write_alone(
             log.error("partition %d: the ledger refuses a group: %s", partition, error)
             applied, refused = await write_doubtful_group(connection, partition, run, position, end)
             return Written(applied, refused=refused)
+
+
+async def write_doubtful(
+    ledger: Ledger, partition: int, run: Sequence[Entry], position: Position, end: Position
+) -> Written:
+    """Apply what the ledger can accept of a run by a memory that is known to be wrong.
+
+    Raises:
+        Unreplayable: the ledger lacks a sale or an item of the run; nothing is applied.
+    """
+    async with ledger.connection() as connection:
+        applied, refused = await write_doubtful_group(connection, partition, run, position, end)
+    return Written(applied, refused=refused)
 
 
 async def write_group(
@@ -180,8 +193,8 @@ async def write_doubtful_group(
             found = await recording.known_reservations(connection, ids)
             known = {id_: status for id_, (status, _, _) in found.items()}
             revisions = {id_: revision for id_, (_, revision, _) in found.items()}
-            fingerprints = {id_: fingerprint for id_, (_, _, fingerprint) in found.items()}
-            accepted, refused = admit(run, counts, known, revisions, fingerprints)
+            takes = {id_: takes_from(json.loads(has)) for id_, (_, _, has) in found.items()}
+            accepted, refused = admit(run, counts, known, revisions, takes)
             if not (await _apply(connection, partition, Group(), position, end))[0]:
                 raise _NotApplied
             refused += await _apply_each(connection, partition, units(accepted), end)

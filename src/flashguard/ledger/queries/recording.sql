@@ -67,5 +67,6 @@ WHERE (sale_id, sku) IN (SELECT * FROM unnest($1::text[], $2::text[])) FOR UPDAT
 
 -- name: known_reservations
 -- Those of these ids that the ledger has, in any state.
-SELECT r.sale_id, r.id, r.status, flashguard.revision_of(r.details) AS revision, r.fingerprint FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
+SELECT r.sale_id, r.id, r.status, flashguard.revision_of(r.details) AS revision,
+       coalesce(r.details -> 'takes', r.lines) AS takes FROM unnest($1::text[], $2::text[]) AS w (sale_id, id)
 JOIN flashguard.reservations r USING (sale_id, id);

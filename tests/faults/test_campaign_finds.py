@@ -117,6 +117,24 @@ async def test_a_memory_that_fell_back_calls_no_order_expired(stack: Stack) -> N
     await stack.service.audit(sale)
 
 
+async def test_a_place_that_memory_alone_knows_to_be_given_up_is_not_called_left(stack: Stack) -> None:
+    sale = await stack.service.create_sale(stock=1, waiting_list=5)
+    (await stack.service.buy(sale, "ann")).ok(201)
+    body = {"customer": "bob", "items": [{"sku": "unit", "quantity": 1}]}
+    entry = (await stack.service.call("POST", f"/v1/sales/{sale}/waiting-list", body)).ok(201)
+    await stack.recorded(sale)
+
+    async def leave() -> Answer:
+        return await stack.service.call("DELETE", f"/v1/waiting-list/{entry['id']}")
+
+    recorder = stack.children["recorder"]
+    recorder.send_signal(signal.SIGSTOP)
+    (await leave()).problem(503, "overloaded")
+    (await leave()).problem(409, "request-in-flight")
+    recorder.send_signal(signal.SIGCONT)
+    assert (await stack.retried(leave)).ok()["status"] == "left"
+
+
 async def test_an_api_that_starts_while_postgresql_is_away_waits_for_it(stack: Stack, http) -> None:  # type: ignore[no-untyped-def]
     port = free_port()
     late = Service(f"http://127.0.0.1:{port}", stack.servers, http)

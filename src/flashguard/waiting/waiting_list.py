@@ -194,13 +194,11 @@ class WaitingList:
                 return Refused(code=Code.LEDGER_REFUSED)
             return refusal(result)
         as_it_was = result.as_it_was
-        if (
-            as_it_was
-            and result.seq
-            and verb != "see"
-            and await waiting_entry(self._ledger, sale, short) is None
-        ):
-            return IN_FLIGHT  # memory alone may have it, and lose it
+        if as_it_was and result.seq and verb != "see":
+            row = await waiting_entry(self._ledger, sale, short)
+            has_left = result.state == WaitingStatus.LEFT
+            if row is None or (has_left and row["state"] != WaitingStatus.LEFT):
+                return IN_FLIGHT  # memory alone may have it, and lose it
         entry = WaitingEntry(
             id=ReservationId(f"{sale}.{short}"),
             sale_id=public_sale(sale),

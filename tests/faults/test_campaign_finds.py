@@ -89,7 +89,7 @@ async def test_a_memory_that_fell_back_does_not_release_an_order(stack: Stack) -
 
 
 async def test_a_memory_that_fell_back_calls_no_order_expired(stack: Stack) -> None:
-    sale = await stack.service.create_sale(stock=1, hold_seconds=2)
+    sale = await stack.service.create_sale(stock=1, hold_seconds=6)
     held = (await stack.service.hold(sale, "ann")).ok(201)
     path = f"/v1/reservations/{held['id']}"
     await stack.recorded(sale)

@@ -83,6 +83,10 @@ class Crowd:
         """What was first granted under each id."""
         self._ends: dict[tuple[str, str], datetime | None] = {}
         """The end of each hold that a key has extended."""
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Draw what more a kind of crowd needs."""
 
     async def run(self) -> None:
         """Do one thing after another until `closing`."""

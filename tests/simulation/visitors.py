@@ -4,10 +4,8 @@ basket or another one.
 """
 
 import asyncio
-import random
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,7 +16,7 @@ from tests.campaign.checker import Violation, transfers
 from tests.campaign.history import Ledger
 from tests.simulation.crowd import Crowd, Work
 from tests.simulation.crowd_sales import CROWD
-from tests.simulation.processes import Api, NoAnswer, ServerError
+from tests.simulation.processes import NoAnswer, ServerError
 
 AGAIN: Final = ("recovering", "overloaded", "request-in-flight", "ledger-refused")
 """What a buyer repeats at once."""
@@ -38,16 +36,8 @@ REST_SECONDS: Final = 0.3
 class Visitors(Crowd):
     """The crowd, and these buyers beside it."""
 
-    def __init__(
-        self,
-        apis: list[Api],
-        rng: random.Random,
-        *,
-        size: int,
-        promised: Callable[[str, str], None],
-        forgets: Callable[[], bool],
-    ) -> None:
-        super().__init__(apis, rng, size=size, promised=promised, forgets=forgets)
+    def _prepare(self) -> None:
+        rng = self._rng
         self._visitors = rng.choice([0, 2, 4, 8])
         self._rests = rng.choice([0.01, 0.05, 0.2])
         self._recalls = rng.choice([0.05, 0.2, 0.5])

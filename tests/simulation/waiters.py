@@ -1,30 +1,20 @@
 """Buyers of the second sale who wait for its scarce item, and hold or buy the other one meanwhile."""
 
 import asyncio
-import random
-from collections.abc import Callable
 from typing import Any
 
 from flashguard.model import Line
 from tests.simulation.crowd import Work
 from tests.simulation.crowd_sales import CROWD, SKUS
-from tests.simulation.processes import Api
 from tests.simulation.visitors import Visitors
 
 
 class Waiters(Visitors):
     """The crowd and the visitors, and these buyers beside them."""
 
-    def __init__(
-        self,
-        apis: list[Api],
-        rng: random.Random,
-        *,
-        size: int,
-        promised: Callable[[str, str], None],
-        forgets: Callable[[], bool],
-    ) -> None:
-        super().__init__(apis, rng, size=size, promised=promised, forgets=forgets)
+    def _prepare(self) -> None:
+        super()._prepare()
+        rng = self._rng
         self._waiters = rng.choice([0, 0, 4])
         self._count = 0
 

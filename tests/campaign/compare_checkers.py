@@ -162,7 +162,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--requests", type=int, default=10_000, help="of the large history; 0: without it")
     parser.add_argument("--seconds", type=float, default=30, help="the longest search of a part")
-    parser.add_argument("--html", type=Path, help="let Porcupine draw each history into this folder")
+    parser.add_argument("--html", type=Path, help="let Porcupine draw each history but the large one here")
     given = parser.parse_args()
     if given.html:
         given.html.mkdir(exist_ok=True, parents=True)

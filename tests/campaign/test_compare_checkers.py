@@ -3,6 +3,7 @@
 import os
 import random
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.campaign.compare_checkers import (
     compare,
 )  # fmt: skip
 from tests.campaign.linearize import Verdict
-from tests.campaign.played import BREAKS, Played, bend, oversold, play
+from tests.campaign.played import BREAKS, Played, bend, oversold, play, restock_lost
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,21 @@ def test_a_search_that_ends_undecided_contradicts_nothing(program: Path, tmp_pat
     compared = compare("oversold", played.record, program, tmp_path, seconds=0.5, budget=1_000)
     assert (compared.ours, compared.theirs) == (Verdict.UNDECIDED, "unknown")
     assert not compared.contradict
+
+
+def test_pictures_are_drawn_soon_and_not_of_what_no_browser_could_show(program: Path, tmp_path: Path) -> None:
+    def drawn(name: str, played: Played) -> list[str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        compare(name, played.record, program, tmp_path, pictures=folder)
+        return [picture.name for picture in folder.iterdir()]
+
+    unbalanced = play(0, 300, stock=60, lost=0.0)
+    restock_lost(unbalanced)
+    began = time.monotonic()
+    assert drawn("unbalanced", unbalanced) == ["unbalanced.porcupine.json.0.html"]
+    assert time.monotonic() - began < 15
+    assert drawn("large", play(0, 2_500, stock=750)) == []
 
 
 def test_an_order_of_one_checker_contradicts_the_other_that_found_none() -> None:

@@ -239,7 +239,7 @@ func max[T ~int | ~int64](a, b T) T {
 
 func main() {
 	seconds := flag.Float64("seconds", 30, "the longest search for an order of a part")
-	html := flag.String("html", "", "write a picture of each part into this folder")
+	html := flag.String("html", "", "write a picture of each part into this folder, except of the largest")
 	flag.Parse()
 	limit := time.Duration(*seconds * float64(time.Second))
 	code := 0
@@ -258,9 +258,9 @@ func main() {
 			if decided.verdict == porcupine.Illegal {
 				code = 1
 			}
-			if *html != "" {
+			if *html != "" && len(decided.history) <= mostDrawn {
 				picture := filepath.Join(*html, fmt.Sprintf("%s.%d.html", filepath.Base(file), n))
-				if err := decided.draw(limit, picture); err != nil {
+				if err := decided.draw(picture); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(2)
 				}

@@ -53,7 +53,7 @@ func (p *part) decide(limit time.Duration) decision {
 	return whole
 }
 
-// atFirst is how long the whole part is searched before its times are narrowed.
+// atFirst is how long the whole part is searched before its times are narrowed, and again for its picture.
 const atFirst = 2 * time.Second
 
 // In place of a slot: every one is limited, or none is.
@@ -184,8 +184,11 @@ func (in *input) isRefusedBy(slot int) bool {
 	return len(by) == 1 && by[0].slot == slot
 }
 
-// draw writes Porcupine's picture of the history that shows a verdict.
-func (d decision) draw(limit time.Duration, file string) error {
-	_, info := porcupine.CheckOperationsVerbose(d.model, d.history, limit)
+// mostDrawn is how many operations a picture may have: one of 10,000 takes 340 MB, which no browser shows.
+const mostDrawn = 2_000
+
+// draw writes Porcupine's picture of the history that shows a verdict, after a short search for the orders in it.
+func (d decision) draw(file string) error {
+	_, info := porcupine.CheckOperationsVerbose(d.model, d.history, atFirst)
 	return porcupine.VisualizePath(d.model, info, file)
 }

@@ -22,7 +22,7 @@ from typing import Any
 
 from flashguard.embedded import EmbeddedPostgres, EmbeddedValkey
 from flashguard.embedded import postgres as postgres_module
-from tests.image.roots import Stage, build, make_bases
+from tests.image.roots import Stage, build, make_bases, say
 from tests.support.deploy_files import DOCKER
 from tests.support.ports import free_port
 
@@ -183,6 +183,7 @@ async def check(python: Path | None, kept: Path | None) -> dict[str, Any]:
         stage = build(DOCKER / "Dockerfile", place, bases)
         (stage.root / "run" / "secrets").mkdir(parents=True, exist_ok=True)
         built = time.monotonic()
+        say("every part of the image runs")
         found = {
             "python": subprocess.run(
                 ["chroot", stage.root, "/opt/flashguard/bin/python", "-V"],

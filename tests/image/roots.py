@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def make_bases(place: Path, python: Path | None) -> dict[str, Path]:
         return bases
     plain = place / "debian"
     packages = [*LIBRARIES, *([] if python else ["python3", "python3-venv"])]
+    say(f"debootstrap makes the bases, of {SUITE}")
     subprocess.run(
         ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, plain],
         check=True, stdout=subprocess.DEVNULL,
@@ -111,6 +113,11 @@ def make_bases(place: Path, python: Path | None) -> dict[str, Path]:
     (local / "bin" / "npm").symlink_to("../lib/node_modules/npm/bin/npm-cli.js")
     (local / "bin" / "npx").symlink_to("../lib/node_modules/npm/bin/npx-cli.js")
     return bases
+
+
+def say(what: str) -> None:
+    """Say on stderr what begins now: the result is on stdout."""
+    print(what, file=sys.stderr, flush=True)
 
 
 def copy(source: Path, to: Path) -> None:
@@ -140,6 +147,8 @@ def build(path: Path, place: Path, bases: dict[str, Path]) -> Stage:
             stages[step.value[-1] if len(step.value) > 1 else "last"] = stage
         elif not (there and step.cmd in ("RUN", "COPY")):
             assert stage is not None
+            if step.cmd == "RUN":
+                say(f"{image}: {' '.join(step.original.split())[:100]}")
             _do(step, stage, stages)
     built.touch()
     return stages["last"]

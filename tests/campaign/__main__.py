@@ -1,8 +1,9 @@
-"""Point buyers and the campaign's checker at a shop: `python -m tests.campaign --target NAME`.
+"""Point buyers and the campaign's checker at a shop: `.venv/bin/python -m tests.campaign --target NAME`.
 
 It starts the shop (or takes the one at --url), lets buyers rush at a few units of a new item, and compares
 what the shop has in the end with what its buyers were told. Targets that are not on this machine's loopback
-are refused. `make peers` writes a page with the limits of what this shows.
+are refused. It ends with 1 if a shop broke a promise, left a buyer without an answer or stays undecided, and
+with 2 if it can't be asked. docs/explanation/peers.md, which `make peers` writes, says what this shows.
 """
 
 import argparse
@@ -20,10 +21,12 @@ import msgspec
 from tests.campaign.campaign import make_folder
 from tests.campaign.targets.catalogue import LAUNCHED, UnknownTargetError, target_named
 from tests.campaign.targets.loopback import RefusedTargetError
+from tests.campaign.targets.node_peer import NotInstalledError
 from tests.campaign.targets.rush import Plan, Rush
 from tests.campaign.targets.table import Measured, table
 from tests.campaign.targets.target import Target
 from tests.campaign.targets.verdict import Figures, judge
+from tests.campaign.targets.web import CallError
 
 
 async def measure(
@@ -63,7 +66,7 @@ def say(name: str, figures: Figures) -> None:
         f"p99 {figures.p99_ms:.0f} ms; {figures.linearizable}", flush=True,
     )  # fmt: skip
     for sentence in figures.checker:
-        print(f"    {sentence}", flush=True)
+        print(f"    checker: {sentence}", flush=True)
     for why, count in figures.whys:
         print(f"    {count} x {why}", flush=True)
 
@@ -99,12 +102,15 @@ def main(words: Sequence[str] | None = None) -> int:
         folder = make_folder()
         try:
             measured += asyncio.run(measure(name, target, [plan], given.rounds, folder))
+        except (CallError, NotInstalledError, RefusedTargetError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     print("\n".join(table(measured)))
     if given.json:
         given.json.write_text(json.dumps(msgspec.to_builtins(measured), indent=1) + "\n")
-    return 0
+    return 0 if all(figures.kept_every_promise for each in measured for figures in each.rounds) else 1
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def test_what_is_on_the_loopback_is_taken(url: str, kept: str, names: dict[str, 
 def test_an_address_elsewhere_ends_the_command_before_a_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--target", "flashguard", "--url", "http://10.0.0.1:8000"]) == 2
     said = capsys.readouterr()
-    assert "only to this machine's loopback" in said.err
+    assert "10.0.0.1 is not on this machine's loopback" in said.err
     assert said.out == ""
 
 
@@ -137,3 +137,12 @@ async def test_a_name_that_leads_elsewhere_later_is_refused(names: dict[str, lis
         names["shop.example"] = [ELSEWHERE]
         with pytest.raises(RefusedTargetError):
             await shop.call("GET", "/")
+
+
+def test_a_shop_that_does_not_answer_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    assert main(["--target", "flashguard", "--url", f"http://127.0.0.1:{port}"]) == 2
+    said = capsys.readouterr()
+    assert f"Cannot connect to host 127.0.0.1:{port}" in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""

@@ -1,12 +1,13 @@
 """The harness for any shop: what it measures of shops that are right and of one that is not."""
 
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.campaign.__main__ import measure
+from tests.campaign.__main__ import main, measure
 from tests.campaign.targets.catalogue import LAUNCHED, target_named
 from tests.campaign.targets.rush import Attempt, Outcome, Plan, Visit
 from tests.campaign.targets.table import Measured, table
@@ -171,6 +172,59 @@ def test_the_order_of_a_buyer_without_an_answer_counts(shop: Shop) -> None:
     shop.refuse(2)
     found = shop.judge()
     assert (found.sold, found.errors, found.undersold, found.linearizable) == (2, 1, 0, "linearizable")
+
+
+class FairShop:
+    """An adapter of a user's own, whose shop is a list."""
+
+    def __init__(self, url: str) -> None:
+        self.taken: list[Order] = []
+
+    async def start(self, folder: Path) -> About:
+        return About("Fair", "1", "in memory", "No unit twice.", "here", False, False, False)
+
+    async def stop(self) -> None: ...
+
+    async def open(self, units: int, buyers: int) -> None:
+        self.units = units
+
+    def sell(self, buyer: int) -> Word:
+        if len(self.taken) >= self.units:
+            return Word.REFUSED
+        self.taken.append(Order(f"order-{len(self.taken)}", buyer_name(buyer), 1))
+        return Word.GRANTED
+
+    async def reserve(self, buyer: int, key: str) -> Answer:
+        started = time.monotonic()
+        word = self.sell(buyer)
+        id_ = self.taken[-1].id if word is Word.GRANTED else ""
+        return Answer(word, started, time.monotonic(), id_)
+
+    async def stock(self) -> int:
+        return max(0, self.units - len(self.taken))
+
+    async def orders(self) -> list[Order]:
+        return self.taken
+
+
+class OversellingShop(FairShop):
+    def sell(self, buyer: int) -> Word:
+        self.taken.append(Order(f"order-{len(self.taken)}", buyer_name(buyer), 1))
+        return Word.GRANTED
+
+
+class SilentShop(FairShop):
+    def sell(self, buyer: int) -> Word:
+        return Word.UNKNOWN
+
+
+@pytest.mark.parametrize(("shop", "code"), [(FairShop, 0), (OversellingShop, 1), (SilentShop, 1)])
+def test_the_exit_code_says_whether_a_shop_of_ones_own_kept_its_promises(
+    shop: type[FairShop], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.campaign.targets.rush.AGAIN_SECONDS", 0.0)
+    name = f"{shop.__module__}:{shop.__name__}"
+    assert main(["--target", name, "--url", "http://127.0.0.1:9", "--buyers", "6", "--units", "2"]) == code
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ def require_loopback(url: str) -> str:
     for address in _addresses(host):
         if not address.is_loopback:
             raise RefusedTargetError(
-                f"{host} is {address}. The harness sends its buyers only to this machine's loopback: run the "
-                f"shop here, and name it as http://127.0.0.1:PORT."
+                f"{host} {'is' if host == str(address) else f'leads to {address}, which is'} not on this "
+                "machine's loopback. The harness sends its buyers nowhere else: run the shop here, and name "
+                "it as http://127.0.0.1:PORT."
             )
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
 

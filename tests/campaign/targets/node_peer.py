@@ -44,6 +44,7 @@ def install(name: str) -> Path:
     for file in plan.iterdir():
         shutil.copy(file, folder / file.name)
     if not mark.exists() or mark.read_bytes() != wanted:
+        print(f"{name}: npm installs it into {folder}, which takes minutes", flush=True)
         subprocess.run(
             ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder, check=True
         )

@@ -54,6 +54,12 @@ class Figures(Struct, frozen=True, kw_only=True):
     def is_right(self) -> bool:
         return not (self.oversold or self.undersold or self.doubled or self.orphaned or self.lost)
 
+    @property
+    def kept_every_promise(self) -> bool:
+        """Whether all buyers were answered, and rightly: by figures, checker and an order of the calls."""
+        is_linearizable = self.linearizable == str(Verdict.LINEARIZABLE)
+        return self.is_right and is_linearizable and not self.errors and not self.checker
+
 
 def judge(plan: Plan, about: About, visits: Sequence[Visit], orders: Sequence[Order], left: int) -> Figures:
     """Return the figures of a round."""

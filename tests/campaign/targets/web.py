@@ -82,7 +82,8 @@ class Web:
                 raw = await answer.read()
                 return Reply(answer.status, _read(raw), answer.headers, started, time.monotonic())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return Reply(0, repr(error), {}, started, time.monotonic())
+            why = f"{type(error).__name__}: {error}".removesuffix(": ")
+            return Reply(0, why, {}, started, time.monotonic())
 
     async def must(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -94,7 +95,8 @@ class Web:
         """
         reply = await self.call(method, path, body, headers)
         if not reply.ok:
-            raise CallError(f"{method} {self.url}{path}: {reply.status} {str(reply.body)[:600]}")
+            what = f"answered {reply.status}" if reply.status else "not answered:"
+            raise CallError(f"{method} {self.url}{path} {what} {str(reply.body)[:600]}")
         return reply.body
 
     async def __aenter__(self) -> Self:

@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
   bench bench-quick grow load sim chaos porcupine failovers soak peers docs site figures pin dist release
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Start
 

@@ -2,8 +2,9 @@
 
 It starts the shop (or takes the one at --url), lets buyers rush at a few units of a new item, and compares
 what the shop has in the end with what its buyers were told. Targets that are not on this machine's loopback
-are refused. It ends with 1 if a shop broke a promise, left a buyer without an answer or stays undecided, and
-with 2 if it can't be asked. docs/explanation/peers.md, which `make peers` writes, says what this shows.
+are refused. It ends with 1 if a shop broke a promise, answered 5xx, left a buyer without an answer or stays
+undecided, and with 2 if it can't be asked. docs/explanation/peers.md, which `make peers` writes, says what
+this shows.
 """
 
 import argparse

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from tests.campaign.decide import record_in
 from tests.campaign.history import Record
 from tests.campaign.linearize import BUDGET, Verdict
 from tests.campaign.lowered import lowered
@@ -131,7 +132,7 @@ def generated(operations: int) -> Iterator[tuple[str, Record]]:
 def recorded(files: Sequence[Path]) -> Iterator[tuple[str, Record]]:
     """Yield the rounds in these files whose memory kept its holds; the others are not linearizable."""
     for file in files:
-        record = msgspec.json.decode(file.read_bytes(), type=Record)
+        record = record_in(file)
         if not record.memory_forgets:
             yield file.stem, record
 

@@ -53,6 +53,14 @@ def jepsen(steps: Sequence[Step]) -> Iterator[str]:
         )
 
 
+def record_in(file: Path) -> Record:
+    """Return the round in this file; end the command with a sentence if there is none."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Record)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SystemExit(f"{file} is no round that --histories wrote: {error}") from error
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+", help="JSON files that --histories wrote")
@@ -61,12 +69,13 @@ def main() -> int:
     given = parser.parse_args()
     bad = 0
     for file in given.files:
-        record = msgspec.json.decode(file.read_bytes(), type=Record)
+        record = record_in(file)
         if record.memory_forgets:
             print(f"{file.name}: memory forgot its newest holds; the campaign's checker alone judges that")
             continue
+        parts = parts_of(record.history, record.ledger, record.ids.__getitem__)
         if given.edn:
-            for n, part in enumerate(parts_of(record.history, record.ledger, record.ids.__getitem__)):
+            for n, part in enumerate(parts):
                 file.with_suffix(f".{n}.edn").write_text("".join(f"{line}\n" for line in jepsen(part)))
         if given.porcupine:
             file.with_suffix(".porcupine.json").write_bytes(msgspec.json.encode(lowered(record)))
@@ -74,7 +83,10 @@ def main() -> int:
         decisions = decide(record.history, record.ledger, record.ids.__getitem__)
         seconds = time.perf_counter() - started
         bad += any(decision.verdict is not Verdict.LINEARIZABLE for decision in decisions)
-        words = ", ".join(f"{len(d.order)} operations {d.verdict} ({d.steps} steps)" for d in decisions)
+        words = ", ".join(
+            f"{len(part)} operations {decision.verdict} ({decision.steps} steps)"
+            for part, decision in zip(parts, decisions, strict=True)
+        )
         print(f"{file.name}: {words}; {seconds:.2f} s")
         for what in failures(decisions):
             print(f"    {what}")

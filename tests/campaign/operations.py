@@ -22,6 +22,7 @@ from flashguard.model.locations import item_and_location
 from tests.campaign.checker import ENDED, MAKING
 from tests.campaign.history import HOLDING, Ask, History, Ledger, Row, Told
 from tests.campaign.linearize import BUDGET, NEVER, Decision, Verdict, linearize
+from tests.campaign.refusals import unfounded
 from tests.campaign.sequential import (
     Amend,
     End,
@@ -57,6 +58,8 @@ def _decide(part: list[Step], history: History, budget: int) -> Decision[Sale]:
     """Decide about a part: by sums, then about what stands alone, which takes few steps, then as a whole."""
     if (found := _contradiction(part, history)) is not None:
         return found
+    if (refusal := unfounded(part, history)) is not None:
+        return Decision(Verdict.NOT, (), refusal, 0)
     *steps, read = part
     if not isinstance(read, LedgerRead):
         raise TypeError("the last read comes last")
@@ -286,4 +289,5 @@ def failures(decisions: Iterable[Decision[Sale]]) -> Iterator[str]:
     """Yield a sentence for every part that no sequential order explains."""
     for decision in decisions:
         if decision.verdict is Verdict.NOT:
-            yield f"behind {len(decision.order)} operations there is no place for {decision.blocked}"
+            behind = f"behind {len(decision.order)} operations" if decision.order else "in no order"
+            yield f"{behind} there is a place for {decision.blocked}"

@@ -78,7 +78,7 @@ def test_pictures_are_drawn_soon_and_not_of_what_no_browser_could_show(program: 
     began = time.monotonic()
     assert drawn("unbalanced", unbalanced) == ["unbalanced.porcupine.json.0.html"]
     assert time.monotonic() - began < 15
-    assert drawn("large", play(0, 2_500, stock=750)) == []
+    assert drawn("large", play(0, 2_100, stock=600)) == []
 
 
 def test_an_order_of_one_checker_contradicts_the_other_that_found_none() -> None:

@@ -1,20 +1,24 @@
 """Whether the checker of linearizability accepts what a right sale answers, and nothing else."""
 
+import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.campaign.decide import record_in
 from tests.campaign.history import Ask, Counters, History, Ledger, Record, Row, Told
-from tests.campaign.linearize import Decision, Verdict
+from tests.campaign.linearize import Decision, Verdict, linearize
 from tests.campaign.mutant import ROOT
-from tests.campaign.operations import decide
-from tests.campaign.played import BREAKS, Played, order_lost, oversold, play
-from tests.campaign.sequential import Sale
+from tests.campaign.operations import decide, parts_of
+from tests.campaign.played import BREAKS, Played, bend, order_lost, oversold, play
+from tests.campaign.refusals import unfounded
+from tests.campaign.sequential import Amend, LedgerRead, Part, Sale
 
 
 def decisions_of(record: Record, *, budget: int = 500_000) -> list[Decision[Sale]]:
@@ -93,7 +97,7 @@ def test_histories_are_decided_from_their_files_and_written_for_other_checkers(t
     said = done.stdout.splitlines()
     assert "operations linearizable" in said[0]
     assert "operations not linearizable" in said[1]
-    assert "there is no place for" in said[2]
+    assert "in no order there is a place for" in said[2]
     lines = (tmp_path / "good.0.edn").read_text().splitlines()
     busy: set[str] = set()
     for at, line in enumerate(lines):
@@ -102,3 +106,50 @@ def test_histories_are_decided_from_their_files_and_written_for_other_checkers(t
         process, kind = words[3], words[5]
         assert (process in busy) == (kind == ":ok")
         (busy.add if kind == ":invoke" else busy.discard)(process)
+
+
+def test_a_refusal_is_decided_by_sums_where_a_search_would_try_every_order() -> None:
+    """Of twenty buyers at the same moment one is told sold out, and three units are left in the end."""
+    history = History("s", None, {"a": 23})
+    history.told = [
+        Told(Ask(f"k{n}", "buy", f"c{n}", (("a", 1),)), 0.0, 1.0, "confirmed", 201, f"s.id-k{n}")
+        for n in range(20)
+    ]
+    history.told.append(Told(Ask("out", "buy", "late", (("a", 1),)), 0.5, 0.9, "sold-out", 409))
+    items = {"a": Counters(23, 0, 20)}
+    rows = tuple(Row(f"id-k{n}", f"c{n}", "confirmed", (("a", 1),)) for n in range(20))
+    [decision] = decide(history, Ledger(rows, items, items, ()), "id-{}".format)
+    assert (decision.verdict, decision.steps) == (Verdict.NOT, 0)
+    assert str(decision.blocked).startswith("buy out -> sold-out")
+
+
+def test_a_file_that_is_no_round_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "half.json").write_text('{"history": {}}')
+    for name in ("half.json", "missing.json"):
+        with pytest.raises(SystemExit, match=f"{name} is no round that --histories wrote: .*$"):
+            record_in(tmp_path / name)
+
+
+def test_no_refusal_of_a_right_sale_is_unfounded_and_none_of_a_history_that_has_an_order() -> None:
+    found = 0
+    for seed in range(60):
+        played = play(seed, 60, stock=12, lost=seed % 3 * 0.1)
+        assert not unfounded_in(played)
+        bend(played, random.Random(seed))
+        if unfounded_in(played):
+            found += 1
+            record = played.record
+            for part in parts_of(record.history, record.ledger, record.ids.__getitem__):
+                if unfounded(part, record.history):
+                    *_, read = part
+                    assert isinstance(read, LedgerRead)
+                    changes = Counter(step.about for step in part if isinstance(step, Amend | Part))
+                    state = Sale(record.history, read.rows, changes)
+                    assert linearize(part, state, budget=20_000).verdict is not Verdict.LINEARIZABLE
+    assert found
+
+
+def unfounded_in(played: Played) -> bool:
+    record = played.record
+    parts = parts_of(record.history, record.ledger, record.ids.__getitem__)
+    return any(unfounded(part, record.history) for part in parts)

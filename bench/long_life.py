@@ -23,10 +23,11 @@ import asyncpg
 
 from bench import ledger_fill
 from bench.ledger_fill import LARGE, LARGEST, LIVE, PARTITIONS, Connection
-from bench.long_life_prune import Ask, group_of, index_cost, pruned
+from bench.long_life_prune import Ask, group_of, pruned
 from bench.plot_long_life import plot
 from flashguard.embedded.postgres import EmbeddedPostgres
 from flashguard.ledger import Ledger
+from flashguard.ledger.reservations import FEW
 from flashguard.ledger.sql import query
 
 LARGE_SALE = (10_000, 100_000, 1_000_000)
@@ -84,7 +85,8 @@ async def of_one_sale(connection: Connection, sale: str) -> dict[str, Ask]:
             query("orders_page"), ([sale], middle["confirmed_at"], middle["id"], 100, *NO_FILTER, True)),
         "orders, newest": (query("newest_orders_page"), (*page, *NO_FILTER, True)),
         "orders of a customer": (query("orders_page"), (*page, buyer, *NO_FILTER[1:], True)),
-        "reservations of a customer": (query("reservations_page"), ([sale], "", "", 100, now, buyer, None)),
+        "reservations of a customer": (
+            query("few_reservations_page"), ([sale], "", "", 100, now, buyer, None, FEW)),
         "one reservation": (query("reservation"), (sale, middle["id"])),
         "a recorder's group": await group_of(connection, sale),
         "audit: units by rows": (query("audit_items"), (sale,)),
@@ -160,9 +162,6 @@ async def run(folder: Path, short: bool, rows: int) -> AsyncGenerator[dict[str, 
             await ledger_fill.fill_fast(connection)
             found: dict[str, Any] = {"one_sale": await grown(connection, LARGE, sale)}
             found["ended_sales"] = await aged(connection, ended)
-            yield found
-            orders = (await of_one_sale(connection, LARGE))["orders of a customer"]
-            found["index_of_customer"] = await index_cost(connection, explain, LARGE, orders)
             yield found
             await connection.execute("SET synchronous_commit = on")
             old = [f"ended-{n}" for n in range(1, min(PRUNED, ended[-1]) + 1)]

@@ -1,12 +1,12 @@
-"""What a prune costs, also the recorder beside it; and what the index of a customer's orders costs."""
+"""What a prune costs, also the recorder beside it."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.ledger_fill import Connection, settle
+from bench.ledger_fill import Connection
 from flashguard.journal import Buy, Hold, Transition
 from flashguard.ledger import Ledger
 from flashguard.ledger.admin_log import new_action
@@ -16,18 +16,13 @@ from flashguard.model import CustomerId, ReservationId, SaleId
 from flashguard.recorder.fold import arguments_of, groups_of
 
 Ask = tuple[str, Sequence[object]]
-Explain = Callable[[Connection, str, Sequence[object]], Awaitable[dict[str, float]]]
 
 GROUP = 100
-ROUNDS = 5
 ENDED = (
     "UPDATE flashguard.reservations SET status = 'expired', ended_at = now() "
     "WHERE sale_id = $1 AND status = 'held'"
 )
 CLOSED = "UPDATE flashguard.sales SET status = 'closed', closed_at = now() - interval '60 days' WHERE id = $1"
-INDEX = "CREATE INDEX reservations_of_customer ON flashguard.reservations (sale_id, customer)"
-OF_CUSTOMER = {"none": None, "orders": f"{INDEX} WHERE confirmed_at IS NOT NULL", "all reservations": INDEX}
-"""The index that the ledger has is `orders`."""
 
 
 async def group_of(connection: Connection, sale: str, kind: type[Hold | Buy] = Hold, salt: str = "") -> Ask:
@@ -49,30 +44,6 @@ async def group_of(connection: Connection, sale: str, kind: type[Hold | Buy] = H
     assert position is not None
     epoch, seq, token = position
     return query("record_group"), (0, epoch, seq, token, seq + 1, "t", *arguments_of(groups_of(made)))
-
-
-async def index_cost(
-    connection: Connection, explain: Explain, sale: str, orders: Ask
-) -> list[dict[str, Any]]:
-    """Measure what a recorder's group costs with each index, and what it spares the orders of a customer."""
-    found = []
-    for name, made in OF_CUSTOMER.items():
-        await connection.execute("DROP INDEX IF EXISTS flashguard.reservations_of_customer")
-        if made:
-            await connection.execute(made, timeout=3_600)
-        await settle(connection)
-        row: dict[str, Any] = {"index": name, "orders_of_a_customer": await explain(connection, *orders)}
-        for what, kind in (("holds", Hold), ("orders", Buy)):
-            rounds = [
-                await explain(connection, *await group_of(connection, sale, kind)) for _ in range(ROUNDS)
-            ]
-            row[f"wal_bytes_per_1000_{what}"] = round(
-                sorted(each["wal_bytes"] for each in rounds)[ROUNDS // 2] * 1000 / GROUP
-            )
-        found.append(row)
-    await connection.execute("DROP INDEX flashguard.reservations_of_customer")
-    await connection.execute(OF_CUSTOMER["orders"] or "", timeout=3_600)
-    return found
 
 
 def spread(times: list[float]) -> dict[str, float]:

@@ -7,11 +7,14 @@ import asyncpg
 import pytest
 
 from flashguard.embedded import EmbeddedServers
-from flashguard.ledger import Ledger
+from flashguard.ledger import Ledger, ReservationFilter
 from flashguard.ledger.sql import query
+from flashguard.model import ReservationStatus, SaleId
 from tests.support.service import unique
 
 HOLDS = 5_000
+ENDED = 200_000
+PAGE = 100
 
 
 @pytest.fixture
@@ -143,3 +146,70 @@ async def test_orders_of_one_customer_are_found_without_reading_those_of_others(
     args = (["rush"], None, "", 100, customer, None, None, None, None, False)
     assert len(await ledger.fetch(query("orders_page"), *args)) == 1
     assert await buffers(ledger, "orders_page", *args) < 20
+
+
+ENDED_ROWS = """
+INSERT INTO flashguard.reservations
+       (sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at, confirmed_at,
+        ended_at)
+SELECT 'rush', substr(md5(n::text), 1, 24), CASE WHEN n % 3 = 0 THEN 'till' ELSE 'buyer-' || n / 10 END,
+       status, '["unit", 1]', n, now(), 60000, now(),
+       CASE WHEN status IN ('confirmed', 'cancelled') THEN now() END, now()
+FROM generate_series(1, $1::bigint) AS n
+CROSS JOIN LATERAL (SELECT CASE WHEN n % 50000 = 7 THEN 'cancelled' WHEN n % 5 = 0 THEN 'confirmed'
+                                WHEN n % 5 = 1 THEN 'released' ELSE 'expired' END AS status) AS s
+"""
+"""A third of them is one customer's; four are cancelled."""
+FILTERS = {
+    "a customer's": ReservationFilter(customer="buyer-777"),
+    "a customer's expired ones": ReservationFilter(customer="buyer-777", status=ReservationStatus.EXPIRED),
+    "an unknown customer's": ReservationFilter(customer="buyer-unknown"),
+    "a rare status": ReservationFilter(status=ReservationStatus.CANCELLED),
+    "a common status": ReservationFilter(status=ReservationStatus.EXPIRED),
+    "a customer's with very many": ReservationFilter(customer="till"),
+}
+MOST_PAGES = {"a rare status": 500, "a common status": 3_000, "a customer's with very many": 15_000}
+"""8 KiB each; of the others, 300: those of 5,000 live holds. The next by its id is on another page."""
+
+
+async def test_reservations_of_few_are_listed_without_reading_those_of_others(
+    servers: EmbeddedServers, ledger: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """A page of them, and each in the order of its id."""
+    await ledger.execute(ENDED_ROWS, ENDED)
+    await ledger.execute("VACUUM ANALYZE flashguard.reservations")
+    database = await ledger.fetchval("SELECT current_database()")
+    book = await Ledger.connect(servers.database_url.replace("/flashguard?", f"/{database}?"), connections=1)
+    now = await ledger.fetchval("SELECT now()")
+    read = (
+        "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint "
+        "FROM pg_statio_user_tables WHERE relname = 'reservations'"
+    )
+    rows = await ledger.fetch(
+        "SELECT id, customer, CASE WHEN status = 'held' AND expires_at <= $1 THEN 'expired' ELSE status END "
+        "AS status FROM flashguard.reservations ORDER BY id", now,
+    )  # fmt: skip
+    try:
+        pages = {}
+        for name, which in FILTERS.items():
+            wanted = [
+                f"rush.{row['id']}" for row in rows
+                if which.customer in (None, row["customer"]) and which.status in (None, row["status"])
+            ]  # fmt: skip
+            listed: list[str] = []
+            for number in range(2):
+                before = await ledger.fetchval(read)
+                after = (now, listed[-1]) if listed else None
+                page = await book.reservations.page([SaleId("rush")], after, PAGE, which, now)
+                listed += [str(row.id) for row in page]
+                async with book.connection() as connection:
+                    await connection.execute("SELECT pg_stat_force_next_flush()")
+                pages[name, number] = await ledger.fetchval(read) - before
+                if len(page) < PAGE:
+                    break
+            assert listed == wanted[: len(listed)], name
+            assert len(listed) == min(len(wanted), 2 * PAGE), name
+        too_many = {of: count for of, count in pages.items() if count > MOST_PAGES.get(of[0], 300)}
+        assert not too_many
+    finally:
+        await book.close()

@@ -71,6 +71,11 @@ PAGES_OF_ORDERS: Final = {
     (True, True): "newest_orders_page_of_reference",
 }
 """The query, by whether the newest come first, and whether they have one reference."""
+FEW: Final = 20_000
+"""Reservations of one customer or of one status that are read and sorted for a page. Where there are more,
+the sale is read in the order of its ids: they are not rare in it."""
+AT_FIRST: Final = 5_000
+"""Reservations of a sale that are read for a page of one status before that status counts as rare."""
 
 
 class ReservationFilter(Struct, frozen=True, kw_only=True):
@@ -204,20 +209,38 @@ class Reservations:
             now: by memory's clock: a hold past its end counts as expired.
         """
         shard, _, id_ = ("", "", "") if after is None else after[1].rpartition(".")
-        name = "reservations_page"
-        where: tuple[object, ...] = (which.customer, which.status)
-        if which.reference is not None:
-            name, where = "reservations_of_reference_page", (*where, which.reference)
-        elif which.status is ReservationStatus.HELD and which.customer is not None:
-            name, where = "holds_of_customer_page", (which.customer,)
         found: list[Reservation] = []
         while len(found) < limit:
-            rows = await self._connections.rows(name, list(sale_ids), id_, shard, limit, now, *where)
+            rows = await self._page(which, list(sale_ids), id_, shard, limit, now)
             found += all_readable("reservation", rows, _reservation)
             if len(rows) < limit:
                 break
             id_, shard = rows[-1]["id"], rows[-1]["sale_id"]
         return found[:limit]
+
+    async def _page(
+        self, which: ReservationFilter, shards: list[SaleId], id_: str, shard: str, limit: int, now: datetime
+    ) -> list[asyncpg.Record]:
+        """Return the rows of a page, without reading a whole sale for those of a customer or of a status that
+        has few."""
+        rows, page = self._connections.rows, (shards, id_, shard, limit, now)
+        where = which.customer, which.status
+        if which.reference is not None:
+            return await rows("reservations_of_reference_page", *page, *where, which.reference)
+        if where == (None, None):
+            return await rows("reservations_page", *page, *where)
+        if which.customer is not None and which.status is ReservationStatus.HELD:
+            return await rows("holds_of_customer_page", *page, which.customer)
+        if which.customer is None and len(shards) == 1:
+            next_ = shards[0], id_, limit, now, which.status, AT_FIRST
+            found = await rows("next_reservations_of_status", *next_)
+            if len(found) == limit:
+                return found
+        most = FEW // len(shards)
+        few = await rows("few_reservations_page", *page, *where, most)
+        if not few or few[0]["found"] < most:
+            return few
+        return await rows("reservations_page", *page, *where)
 
     async def amendment(self, sale_id: SaleId, key: str) -> tuple[int, str] | None:
         """Return the fingerprint and the reservation's short id of the amend with this key; None where the

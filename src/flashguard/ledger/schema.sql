@@ -332,8 +332,9 @@ CREATE TABLE reservations (
 -- Only the reservations that have a reference are in it.
 CREATE INDEX reservations_by_reference ON reservations (sale_id, (details ->> 'reference')) WHERE (details ->> 'reference') IS NOT NULL;
 CREATE INDEX reservations_held ON reservations (sale_id) WHERE status = 'held';
--- The orders of one customer. Holds are not in it: they are the most that a recorder writes.
-CREATE INDEX reservations_of_customer ON reservations (sale_id, customer) WHERE confirmed_at IS NOT NULL;
+-- Orders and ended holds, of one status or of one customer in each status. Live holds are not in it: they are the most that a
+-- recorder writes.
+CREATE INDEX reservations_of_customer ON reservations (sale_id, status, customer) WHERE status <> 'held';
 CREATE INDEX reservations_orders ON reservations (sale_id, confirmed_at, id) WHERE confirmed_at IS NOT NULL;
 CREATE TRIGGER refund_order AFTER UPDATE ON reservations FOR EACH ROW WHEN (old.status = 'confirmed' AND (new.status = 'cancelled' OR new.lines IS DISTINCT FROM old.lines)) EXECUTE FUNCTION refund_order();
 

@@ -23,8 +23,9 @@ DROP INDEX flashguard.sales_by_partition;
 DROP INDEX flashguard.sales_by_time;
 CREATE INDEX sales_by_time ON flashguard.sales (created_at, id);
 
--- The orders of one customer. Holds are not in it: they are the most that a recorder writes.
-CREATE INDEX reservations_of_customer ON flashguard.reservations (sale_id, customer) WHERE confirmed_at IS NOT NULL;
+-- Orders and ended holds, of one status or of one customer in each status. Live holds are not in it: they are the most that a
+-- recorder writes.
+CREATE INDEX reservations_of_customer ON flashguard.reservations (sale_id, status, customer) WHERE status <> 'held';
 
 -- The events of a payment that is pruned.
 CREATE INDEX payment_events_of_payment ON flashguard.payment_events (payment);

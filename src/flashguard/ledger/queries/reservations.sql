@@ -22,7 +22,7 @@ FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
            details
     FROM flashguard.reservations r
-    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL
+    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND status IN ('confirmed', 'cancelled')
       AND ($2::timestamptz IS NULL OR (confirmed_at, id) > ($2, $3))
       AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
       AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
@@ -41,7 +41,7 @@ FROM unnest($1::text[]) AS shard (sale_id) CROSS JOIN LATERAL (
     SELECT r.sale_id, id, customer, status, lines, created_at, expires_at, confirmed_at, ended_at, restocked, cancel_reason,
            details
     FROM flashguard.reservations r
-    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL
+    WHERE r.sale_id = shard.sale_id AND confirmed_at IS NOT NULL AND status IN ('confirmed', 'cancelled')
       AND ($2::timestamptz IS NULL OR (confirmed_at, id) < ($2, $3))
       AND ($5::text IS NULL OR customer = $5) AND ($6::text IS NULL OR id = $6) AND ($7::text IS NULL OR status = $7)
       AND ($8::timestamptz IS NULL OR confirmed_at >= $8) AND ($9::timestamptz IS NULL OR confirmed_at < $9)
@@ -62,6 +62,45 @@ FROM unnest($1::text[]) AS shard (of_sale) CROSS JOIN LATERAL (
       AND ($6::text IS NULL OR customer = $6) AND ($7::text IS NULL OR now_status = $7)
     ORDER BY id LIMIT $4) AS o
 ORDER BY id, sale_id LIMIT $4;
+
+-- name: next_reservations_of_status
+-- Those with the status $5 among the next $6 of a sale after the id $2: a whole page, where the status is not rare.
+SELECT sale_id, id, customer, now_status AS status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable
+FROM (SELECT * FROM flashguard.reservations WHERE sale_id = $1 AND id > $2 ORDER BY id LIMIT $6) AS next
+CROSS JOIN LATERAL (SELECT CASE WHEN status = 'held' AND expires_at <= $4 THEN 'expired' ELSE status END) AS s (now_status)
+WHERE now_status = $5
+ORDER BY id LIMIT $3;
+
+-- name: few_reservations_page
+-- The same of a customer or a status that has few: by the indexes of live holds and of what ended, status by status. `found`
+-- is how many come after the cursor; where it is $8 or more, the index was not read to the end and the page is not whole.
+SELECT sale_id, id, customer, now_status AS status, lines, flashguard.clamped(created_at) AS created_at,
+       flashguard.clamped(expires_at) AS expires_at, flashguard.clamped(confirmed_at) AS confirmed_at,
+       flashguard.clamped(ended_at) AS ended_at, restocked, cancel_reason, details,
+       flashguard.first_prices(sale_id, lines) AS first_prices, flashguard.readable(created_at, expires_at, confirmed_at, ended_at) AS readable,
+       found
+FROM (
+    SELECT *, count(*) OVER () AS found
+    FROM (SELECT ended.*, ended.status AS now_status
+          FROM unnest($1::text[]) AS shard (of_sale)
+          CROSS JOIN unnest(ARRAY['confirmed', 'released', 'expired', 'cancelled']) AS ending (of_status)
+          CROSS JOIN LATERAL (
+              SELECT * FROM flashguard.reservations
+              WHERE sale_id = of_sale AND status = of_status AND status <> 'held' AND ($6::text IS NULL OR customer = $6)
+                AND (id, sale_id) > ($2, $3)
+              ORDER BY customer LIMIT $8) AS ended
+          WHERE $7::text IS NULL OR of_status = $7
+          UNION ALL
+          SELECT held.*, now_status
+          FROM flashguard.reservations AS held
+          CROSS JOIN LATERAL (SELECT CASE WHEN expires_at <= $5 THEN 'expired' ELSE 'held' END) AS s (now_status)
+          WHERE sale_id = ANY ($1) AND status = 'held' AND ($6 IS NULL OR customer = $6) AND (id, sale_id) > ($2, $3)
+            AND ($7 IS NULL OR now_status = $7)) AS each
+    ORDER BY id, sale_id LIMIT $4) AS o
+ORDER BY id, sale_id;
 
 -- name: holds_of_customer_page
 -- The same of one customer's live holds: by the index of live holds.

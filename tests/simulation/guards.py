@@ -161,7 +161,7 @@ RECORDER: Final = [
         "recorder/partition.py",
         "if ours is not None and (ledgers.epoch, ledgers.seq) < (ours.epoch, ours.seq):",
         "if False:",
-        unseen="it falls back last in one of fifteen",
+        unseen="the watchdog caught up after 30 s, and that was not judged then",
     ),
     Guard(
         "rare changes are written although the position has moved",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tests.campaign.checker import Violation
 from tests.campaign.history import Told
 from tests.simulation.histories import Place, continues, hashes, judge_epoch
+from tests.simulation.progress import Progress
 from tests.simulation.replication import lost_holds
 from tests.simulation.turns import Turns
 from tests.simulation.valkey import Valkey
@@ -45,6 +46,7 @@ class Invariants:
         for server in (shop.primary, shop.replica):
             server.judge = partial(judge_epoch, note)
         shop.primary.turns = shop.replica.turns = Turns(note)
+        self.progress = Progress(shop)
         self.ledger_went_back = False
         """Whether the ledger has lost commits: it has them again once the journal's tail is recorded."""
 
@@ -59,7 +61,12 @@ class Invariants:
             self._note(Violation("lost hold", what))
         for row in [row for row in rows if len(row) > EARLY_FIELDS]:
             self._check_position(*row)
-        self._hashes = hashes(self._shop.primary, "fg:*:sale:*", "fg:*:used:*", "fg:*:habits:*")
+        self._hashes = hashes(
+            self._shop.primary, "fg:*:sale:*", "fg:*:used:*", "fg:*:habits:*", "fg:*:partition"
+        )
+        positions = ((number, *place[:2]) for number, place in self._positions.items())
+        for what in self.progress.judge(positions, self._hashes):
+            self._note(Violation("no progress", what))
         if self._shop.gate.size:
             now, skew = self._shop.world.now, self._shop.primary.skew_seconds
             self._shop.gate.sample(self._shop.primary, now, (START_SECONDS + now + skew) * 1000)

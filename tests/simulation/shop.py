@@ -260,6 +260,7 @@ class Shop:
                     raise AssertionError(f"{process.name} has ended by itself")
             if not process.is_alive:
                 process.start()
+        self.invariants.progress.healed()
         await self._until_ready()
 
     async def _until_ready(self) -> None:

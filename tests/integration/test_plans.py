@@ -1,15 +1,15 @@
 """How the ledger runs the statements of the recorders, in a database that was never analyzed."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import asyncpg
 import pytest
 
 from flashguard.embedded import EmbeddedServers
-from flashguard.ledger import Ledger, ReservationFilter
+from flashguard.ledger import Ledger, OrderFilter, ReservationFilter
 from flashguard.ledger.sql import query
-from flashguard.model import ReservationStatus, SaleId
+from flashguard.model import Reservation, ReservationStatus, SaleId
 from tests.support.service import unique
 
 HOLDS = 5_000
@@ -168,48 +168,118 @@ FILTERS = {
     "a common status": ReservationFilter(status=ReservationStatus.EXPIRED),
     "a customer's with very many": ReservationFilter(customer="till"),
 }
-MOST_PAGES = {"a rare status": 500, "a common status": 3_000, "a customer's with very many": 15_000}
+MOST_PAGES = {"a rare status": 500, "a common status": 6_000, "a customer's with very many": 15_000}
 """8 KiB each; of the others, 300: those of 5,000 live holds. The next by its id is on another page."""
 
 
-async def test_reservations_of_few_are_listed_without_reading_those_of_others(
+READ = (
+    "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint "
+    "FROM pg_statio_user_tables WHERE relname = 'reservations'"
+)
+
+
+class Pages:
+    """A ledger of one connection that counts the pages of reservations which it reads."""
+
+    def __init__(self, book: Ledger, watching: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self.book = book
+        self._watching = watching
+
+    async def read_by(self, asked: Awaitable[list[Reservation]]) -> tuple[list[str], int]:
+        """The ids that a page has, and how many pages were read for it."""
+        await self._watching.execute("SELECT pg_stat_force_next_flush()")
+        before = await self._watching.fetchval(READ)
+        ids = [str(row.id) for row in await asked]
+        async with self.book.connection() as connection:
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+        return ids, await self._watching.fetchval(READ) - before
+
+
+@pytest.fixture
+async def pages(
     servers: EmbeddedServers, ledger: "asyncpg.Connection[asyncpg.Record]"
-) -> None:
-    """A page of them, and each in the order of its id."""
+) -> AsyncIterator[Pages]:
+    """A sale with very many reservations that ended."""
     await ledger.execute(ENDED_ROWS, ENDED)
     await ledger.execute("VACUUM ANALYZE flashguard.reservations")
     database = await ledger.fetchval("SELECT current_database()")
     book = await Ledger.connect(servers.database_url.replace("/flashguard?", f"/{database}?"), connections=1)
+    yield Pages(book, ledger)
+    await book.close()
+
+
+async def test_reservations_of_few_are_listed_without_reading_those_of_others(
+    ledger: "asyncpg.Connection[asyncpg.Record]", pages: Pages
+) -> None:
+    """A page of them, and each in the order of its id."""
     now = await ledger.fetchval("SELECT now()")
-    read = (
-        "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint "
-        "FROM pg_statio_user_tables WHERE relname = 'reservations'"
-    )
     rows = await ledger.fetch(
         "SELECT id, customer, CASE WHEN status = 'held' AND expires_at <= $1 THEN 'expired' ELSE status END "
         "AS status FROM flashguard.reservations ORDER BY id", now,
     )  # fmt: skip
-    try:
-        pages = {}
-        for name, which in FILTERS.items():
-            wanted = [
-                f"rush.{row['id']}" for row in rows
-                if which.customer in (None, row["customer"]) and which.status in (None, row["status"])
-            ]  # fmt: skip
-            listed: list[str] = []
-            for number in range(2):
-                before = await ledger.fetchval(read)
-                after = (now, listed[-1]) if listed else None
-                page = await book.reservations.page([SaleId("rush")], after, PAGE, which, now)
-                listed += [str(row.id) for row in page]
-                async with book.connection() as connection:
-                    await connection.execute("SELECT pg_stat_force_next_flush()")
-                pages[name, number] = await ledger.fetchval(read) - before
-                if len(page) < PAGE:
-                    break
-            assert listed == wanted[: len(listed)], name
-            assert len(listed) == min(len(wanted), 2 * PAGE), name
-        too_many = {of: count for of, count in pages.items() if count > MOST_PAGES.get(of[0], 300)}
-        assert not too_many
-    finally:
-        await book.close()
+    read = {}
+    for name, which in FILTERS.items():
+        wanted = [
+            f"rush.{row['id']}" for row in rows
+            if which.customer in (None, row["customer"]) and which.status in (None, row["status"])
+        ]  # fmt: skip
+        listed: list[str] = []
+        for number in range(2):
+            after = (now, listed[-1]) if listed else None
+            page, read[name, number] = await pages.read_by(
+                pages.book.reservations.page([SaleId("rush")], after, PAGE, which, now)
+            )
+            listed += page
+            if len(page) < PAGE:
+                break
+        assert listed == wanted[: len(listed)], name
+        assert len(listed) == min(len(wanted), 2 * PAGE), name
+    too_many = {of: count for of, count in read.items() if count > MOST_PAGES.get(of[0], 300)}
+    assert not too_many
+
+
+async def test_the_few_orders_that_were_cancelled_are_listed_without_reading_the_others(
+    ledger: "asyncpg.Connection[asyncpg.Record]", pages: Pages
+) -> None:
+    """Also where those of another sale are many: the planner knows only how many there are in all."""
+    await ledger.execute(
+        "INSERT INTO flashguard.reservations (sale_id, id, customer, status, lines, fingerprint, created_at, "
+        "hold_ms, confirmed_at, ended_at) SELECT 'other', id, customer, 'cancelled', lines, fingerprint, "
+        "created_at, 0, now(), now() FROM flashguard.reservations WHERE status = 'expired'"
+    )
+    await ledger.execute("VACUUM ANALYZE flashguard.reservations")
+    wanted = await ledger.fetch(
+        "SELECT confirmed_at, id FROM flashguard.reservations WHERE sale_id = 'rush' AND status = 'cancelled'"
+    )
+    for newest in (False, True):
+        listed: list[str] = []
+        after = None
+        for _ in wanted:
+            which = OrderFilter(status="cancelled", newest=newest)
+            page, read = await pages.read_by(
+                pages.book.reservations.orders([SaleId("rush")], after, 1, which)
+            )
+            assert read < 100
+            listed += page
+            after = next((row["confirmed_at"], page[0]) for row in wanted if page == [f"rush.{row['id']}"])
+        assert listed == [f"rush.{row['id']}" for row in sorted(wanted, reverse=newest)]
+
+
+async def test_the_first_reference_ever_is_found_by_its_index(
+    ledger: "asyncpg.Connection[asyncpg.Record]", pages: Pages
+) -> None:
+    """The planner has no statistics of references yet."""
+    order = await ledger.fetchval(
+        'UPDATE flashguard.reservations SET details = \'{"reference": "cart-1"}\' WHERE id = '
+        "(SELECT id FROM flashguard.reservations WHERE status = 'confirmed' LIMIT 1) RETURNING id"
+    )
+    now, sales = await ledger.fetchval("SELECT now()"), [SaleId("rush")]
+    which = ReservationFilter(reference="cart-1")
+    asks = [pages.book.reservations.page(sales, None, 1, which, now)] + [
+        pages.book.reservations.orders(sales, None, 1, OrderFilter(reference="cart-1", newest=newest))
+        for newest in (False, True)
+    ]
+    for asked in asks:
+        page, read = await pages.read_by(asked)
+        assert page == [f"rush.{order}"]
+        assert read < 20

@@ -29,7 +29,7 @@ from flashguard.model.pools import drawn, flat_uses, kept_stock, own_stock, uses
 from flashguard.model.room import encode_room, guest_rules, host_of, stored_room
 from flashguard.model.rules import from_kernel, to_kernel
 
-from .connections import Connections, rows_of
+from .connections import WHOLE_SALE_SECONDS, Connections, rows_of
 from .sql import query
 from .unreadable import all_readable, check_times, readable_row
 
@@ -182,7 +182,8 @@ class Sales:
     async def item_history(self, sale_id: SaleId, sku: str) -> ItemHistory | None:
         """Return whether units of an item were ever held, and up to which entry of the journal that is known;
         None when there is no such sale."""
-        row = await self._connections.row("item_history", sale_id, sku)
+        async with self._connections.connection() as connection:
+            row = await connection.fetchrow(query("item_history"), sale_id, sku, timeout=WHOLE_SALE_SECONDS)
         return None if row is None else ItemHistory(row["used"], row["epoch"], row["seq"])
 
     async def change_made_with(self, sale_id: SaleId, key: str) -> tuple[str, SaleStatus] | None:

@@ -241,7 +241,7 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
     rows = {f"{row.part or history.sale}.{row.id}": row for row in ledger.rows}
     ends: dict[str, dict[str, Told]] = defaultdict(dict)
     until: dict[str, float] = {}
-    kept = {t.id for t in history.told if history.holds_kept and (t.ask.verb, t.word) == ("hold", "held")}
+    kept = {told.id for told in _holds_kept(history, ledger)} if history.holds_kept else set()
     for told in history.told:
         if told.word in HOLDING and told.id and told.expires_in > 0:
             until[told.id] = max(until.get(told.id, 0.0), told.ended + told.expires_in)
@@ -266,6 +266,18 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
             yield "two outcomes", f"{about} was told {sorted(words)}, the ledger has an order"
         if about in released and (row is None or row.status != "released"):
             yield "two outcomes", f"{about} was told released, the ledger has {row and row.status}"
+
+
+def _holds_kept(history: History, ledger: Ledger) -> Iterator[Told]:
+    """Yield the answers of holds that replicas had, except for requests that only a memory has seen that fell
+    back: it answers until its loss is noticed (docs/explanation/guarantees.md, Limits, Detection)."""
+    rebuilt = ledger.rebuilt_ms / 1000 - history.wall_offset if ledger.rebuilt_ms else 0.0
+    first: dict[str, float] = {}
+    for told in history.told:
+        first.setdefault(told.ask.key, told.started)
+        is_later = 0.0 < history.struck_at <= first[told.ask.key]
+        if (told.ask.verb, told.word) == ("hold", "held") and not (is_later and told.started < rebuilt):
+            yield told
 
 
 def _order_came_last(words: dict[str, Told]) -> bool:

@@ -144,7 +144,10 @@ class History(Struct):
     """How long a customer may hold nothing after `cool_down_after` holds let go; 0: no such rule."""
     cool_down_after: int = 0
     holds_kept: bool = False
-    """Whether no hold that was answered may be lost, whatever the fault."""
+    """Whether no hold that was answered may be lost, whatever the fault: but those of a memory that has
+    fallen back and is not rebuilt yet."""
+    struck_at: float = 0.0
+    """When the fault struck; 0: it did not."""
     cards_hold: bool = False
     """Whether both rules count for the card, too."""
 

@@ -162,7 +162,7 @@ class Lane:
             shopping = asyncio.create_task(clients.shop())
             try:
                 await asyncio.sleep(the.strike_after)
-                before = time.monotonic()
+                before = history.struck_at = time.monotonic()
                 await anext(steps)
                 if the.also:
                     part = "api" if the.also == "api" else the.also

@@ -19,6 +19,7 @@ class Seen:
     restocks: list[tuple[str, str, int]] = field(default_factory=list)
     refused: tuple[str, ...] = ()
     audit_ok: bool = True
+    rebuilt_ms: int = 0
     at: float = 0.0
 
     def told(self, verb: str, key: str, word: str, *, about: str = "", id: str = "", http: int = 200) -> None:
@@ -47,6 +48,7 @@ class Seen:
             tuple(self.restocks),
             refused=self.refused,
             audit_ok=self.audit_ok,
+            rebuilt_ms=self.rebuilt_ms,
         )
         found = check(self.history, ledger, lambda key: f"id-{key}", memory_forgets=memory_forgets)
         return {violation.promise for violation in found}

@@ -152,6 +152,22 @@ def test_no_hold_is_lost_where_a_replica_had_it_before_it_was_answered(seen: See
     assert seen.promises(memory_forgets=True) == {"lost hold"}
 
 
+def test_only_what_a_memory_granted_that_fell_back_and_was_not_rebuilt_yet_may_be_lost(seen: Seen) -> None:
+    seen.history.holds_kept = True
+    begun = seen.at + 1.0
+    seen.history.struck_at, seen.rebuilt_ms = begun - 0.5, int(begun * 1000) + 500
+    seen.told("hold", "h2", "held", id="id-h2", http=201)
+    seen.told("confirm", "c2", "unknown-reservation", about="id-h2", http=404)
+    assert seen.promises(memory_forgets=True) == set()
+    seen.history.struck_at = begun + 0.5  # the hold is older than the fault
+    assert seen.promises(memory_forgets=True) == {"lost hold"}
+    seen.history.struck_at, seen.rebuilt_ms = (
+        begun - 0.5,
+        int(begun * 1000) - 100,
+    )  # the hold is newer than the rebuild
+    assert seen.promises(memory_forgets=True) == {"lost hold"}
+
+
 def test_a_refusal_by_the_ledger_that_the_ledger_never_made_is_seen(seen: Seen) -> None:
     seen.told("buy", "late", "ledger-refused", http=409)
     assert seen.promises(memory_forgets=True) == {"refused by the ledger"}

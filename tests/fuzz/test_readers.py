@@ -1,6 +1,10 @@
-"""What strangers send back, or a damaged store holds, is read or refused: no reader raises anything else."""
+"""What strangers send back, or a damaged store holds, is read or refused: no reader raises anything else.
+
+`make fuzz SEEDS=100000` damages more.
+"""
 
 import contextlib
+import os
 import random
 import time
 from collections.abc import Callable
@@ -33,7 +37,8 @@ from flashguard.webhooks.signing import is_signed, signed_headers
 
 from .streams import damaged
 
-SEEDS: Final = 3_000
+FIRST: Final = int(os.environ.get("SEED", "0"))
+SEEDS: Final = int(os.environ.get("SEEDS", "3000"))
 SIGNER: Final = Signer("ab" * 32)
 SALE: Final = SaleId("fuzz")
 """Texts that are wrong in ways that a change of bytes seldom finds."""
@@ -46,15 +51,16 @@ ODD: Final = (
 
 def texts(seed_text: str) -> list[str]:
     """Return damaged copies of a text that is right, cut or joined, and odd ones."""
-    made = [damaged(random.Random(seed), seed_text.encode()).decode("latin-1") for seed in range(SEEDS)]
+    right = seed_text.encode()
+    made = [damaged(random.Random(seed), right).decode("latin-1") for seed in range(FIRST, FIRST + SEEDS)]
     halves = [seed_text[:i] for i in range(0, len(seed_text), 7)]
     return [*made, *halves, seed_text * 2, seed_text.upper(), *ODD, *(seed_text + odd for odd in ODD)]
 
 
 def blobs(right: bytes) -> list[bytes]:
     """Return damaged copies of bytes that are right, and bytes of no meaning."""
-    rng = random.Random(1)
-    made = [damaged(random.Random(seed), right) for seed in range(SEEDS)]
+    rng = random.Random(FIRST + 1)
+    made = [damaged(random.Random(seed), right) for seed in range(FIRST, FIRST + SEEDS)]
     return [*made, *(rng.randbytes(rng.randrange(60)) for _ in range(SEEDS))]
 
 

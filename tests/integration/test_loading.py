@@ -89,12 +89,40 @@ async def test_what_a_rebuild_staged_is_taken_only_when_it_is_all_there(service:
         assert (await send("adopt", "0", 2, 1)).status == "recovering"
         assert (await send("adopt", epoch, 3, 1)).results == ["incomplete"]
         assert (await send("adopt", epoch, 2, 1)).results == ["loaded"]
-        assert await client.execute_command("HGETALL", names.reservations) == {b"a": b"\x02", b"b": b"\x02"}
-        assert await client.execute_command("HGETALL", names.used) == {b"ann": b"2"}
+        records = await client.execute_command("HGETALL", names.reservations)
+        assert records == {b"": b"", b"a": b"\x02", b"b": b"\x02"}
+        assert await client.execute_command("HGETALL", names.used) == {b"": b"0", b"ann": b"2"}
         assert await client.execute_command("TTL", names.reservations) == -1
         assert (await send("adopt", epoch, 0, 0)).results == ["loaded"]
     finally:
         await send("drop", epoch)
+        await client.execute_command("UNLINK", keys.partition(number), keys.journal(number))
+        await client.aclose()
+
+
+@pytest.mark.parametrize("name", ["reservations", "deadlines", "used", "history", "queue"])
+async def test_a_key_that_is_deleted_between_two_pages_of_a_rebuild_is_missed(
+    service: Service, name: str
+) -> None:
+    """Its records are gone, and the last page completes the sale."""
+    client = connect_kernel(service.redis_url, Settings())
+    kernel = Kernel(client)
+    number, sale, epoch = 501, SaleId("deleted"), "1"  # a partition that no recorder looks at
+
+    async def send(step: str, *config: object) -> Sequence[object]:
+        request = (step, epoch, config, [], [], [], [], [])
+        more = load.more_keys(number, sale)
+        return (await kernel.run(Verb.LOAD, number, [sale], request, more_keys=more)).results
+
+    try:
+        await kernel.run(Verb.FENCE, number, [], [epoch, "builder", 60_000, "a test"])
+        assert await send("first") == ["loaded"]
+        await client.execute_command("DEL", getattr(keys.sale(number, sale), name))
+        assert await send("more", "open") == ["incomplete"]
+        assert await send("first") == ["loaded"]
+        assert await send("more", "open") == ["loaded"]
+    finally:
+        await send("drop")
         await client.execute_command("UNLINK", keys.partition(number), keys.journal(number))
         await client.aclose()
 

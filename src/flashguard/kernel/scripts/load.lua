@@ -23,6 +23,8 @@
 --             reserved  {customer, created_ms of their newest hold or order, ...} of a sale with a waiting room, or nothing
 --             recipes   {field, recipe, ...} of a sale with pools, see lib/pools.lua, or nothing
 -- results   {'loaded'} {'exists'} {'busy'} {'incomplete'} {'deleted'}; status 'recovering' when another fence stands
+--
+-- The rule: a rebuilt sale is complete only if no key of it was deleted since the first page. Its keys are marked there.
 
 --@include lib/partition.lua
 --@include lib/queue.lua
@@ -89,12 +91,23 @@ local function write_aside()
 end
 
 -- write_marks(): an entry '' in each key. A key that was deleted or evicted, and written again by later requests, lacks it.
-local function write_marks()
+-- mark_adopted(): the same for the keys that staged ones have replaced.
+local function mark_adopted()
   redis.call('HSET', RESERVATIONS_KEY, '', '')
-  redis.call('ZADD', DEADLINES_KEY, '+inf', '')
   redis.call('HSET', USED_KEY, '', 0)
+end
+
+local function write_marks()
+  mark_adopted()
+  redis.call('ZADD', DEADLINES_KEY, '+inf', '')
   redis.call('HSET', HISTORY_KEY, '', '0 0 0')
   redis.call('ZADD', QUEUE_KEY, 0, '')
+end
+
+local function has_marks()
+  return redis.call('HEXISTS', RESERVATIONS_KEY, '') == 1 and redis.call('ZSCORE', DEADLINES_KEY, '')
+    and redis.call('HEXISTS', USED_KEY, '') == 1 and redis.call('HEXISTS', HISTORY_KEY, '') == 1
+    and redis.call('ZSCORE', QUEUE_KEY, '')
 end
 
 -- write_page(): writes what this call brings. The config comes last, and makes the sale complete.
@@ -112,7 +125,6 @@ local function write_page()
     redis.call('HSET', SALE_KEY, 'items', redis.call('HLEN', SALE_KEY)) -- all of them are loaded
     redis.call('HSET', SALE_KEY, 'config', pack(unpack(CONFIG)))
     redis.call('SADD', SALES_KEY, SALE)
-    write_marks()
   end
   return 'loaded'
 end
@@ -120,6 +132,7 @@ end
 local function new()
   if redis.call('HEXISTS', SALE_KEY, 'config') == 1 then return 'exists' end
   if redis.call('HEXISTS', SALE_KEY, 'deleted') == 1 then return 'deleted' end
+  write_marks()
   write_page()
   if #CONFIG > 0 then
     local rules = CONFIG[8]
@@ -134,6 +147,12 @@ end
 
 local function first()
   forget_sale()
+  write_marks()
+  return write_page()
+end
+
+local function more()
+  if #CONFIG > 0 and not has_marks() then return 'incomplete' end
   return write_page()
 end
 
@@ -148,6 +167,7 @@ local function adopt()
       redis.call('RENAME', from, to)
     end
   end
+  mark_adopted()
   return write_page()
 end
 
@@ -171,7 +191,7 @@ local function bury()
   return drop() -- another may have removed it in the meantime
 end
 
-local STEPS = {new = new, first = first, more = write_page, adopt = adopt, drop = drop, unload = unload, bury = bury}
+local STEPS = {new = new, first = first, more = more, adopt = adopt, drop = drop, unload = unload, bury = bury}
 local ON_AN_OPEN_PARTITION = {new = true, unload = true, bury = true}
 
 if ON_AN_OPEN_PARTITION[STEP] then

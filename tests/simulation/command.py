@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TextIO
 
+from tests.simulation.defects import Defects
 from tests.simulation.servers import Servers, started
-from tests.simulation.shop import Defects, Result, Shop
+from tests.simulation.shop import Result, Shop
 from tests.simulation.virtual import real_seconds
 
 EVENTS_SHOWN = 60

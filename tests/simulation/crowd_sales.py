@@ -16,7 +16,7 @@ SKUS: Final = (Sku("a"), Sku("b"))
 
 
 def crowd_sale(rng: random.Random) -> NewSale:
-    """Return the sale: scarce, with a waiting list, and sometimes with more rules."""
+    """Return the sale: mostly scarce, with a waiting list, and sometimes with more rules."""
     rules = Rules(
         waiting_list=20,
         waiting_list_hold_seconds=1,
@@ -24,7 +24,8 @@ def crowd_sale(rng: random.Random) -> NewSale:
         cool_down_after=rng.choice([None, 2]),
         cool_down_seconds=rng.choice([None, 2]),
     )
-    stocks = rng.randint(2, 9), rng.choice([rng.randint(2, 9), PLENTY])
+    scarce = rng.randint(2, 9), rng.choice([rng.randint(2, 9), PLENTY])
+    stocks = rng.choice([scarce, scarce, (PLENTY, PLENTY)])
     items = tuple(
         Item(sku=sku, name=sku, price_minor=PRICE, currency="EUR", stock=stock)
         for sku, stock in zip(SKUS, stocks, strict=True)

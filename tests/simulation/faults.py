@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from tests.campaign.checker import Violation
 from tests.simulation.handovers import recorder_joins, recorder_leaves
+from tests.simulation.lost_keys import delete_key, evicted_keys
 from tests.simulation.servers import PARTITIONS
+from tests.simulation.standstill import blocked_log, locked_rows
 from tests.simulation.valkey import FULL, READ_ONLY
 
 if TYPE_CHECKING:
@@ -192,32 +194,9 @@ async def fall_back_quietly(shop: "Shop") -> None:
     await asyncio.sleep(8.0)
 
 
-DECIDING: Final = (b"reservations", b"reservations", b"deadlines")
-NOT_EXACT: Final = (b"used", b"habits")
-"""What limits and hold rules count by: without it they may be exceeded until the loss is noticed."""
-NOT_MISSED: Final = (b"room", b"staged")
-"""How the keys begin that are not missed: those of a waiting room, and what a rebuild has not taken yet."""
-
-
-async def delete_key(shop: "Shop", rng: random.Random) -> None:
-    """A key of memory is deleted or evicted, or all of its sort: mostly one that decisions are made by."""
-    server = shop.primary
-    by_sort: dict[bytes, list[bytes]] = {}
-    for key in sorted(server.ask("KEYS", "fg:{[0-9]}:*")):
-        sort = key.split(b":")[2]
-        if not (sort.startswith(NOT_MISSED) or sort in NOT_EXACT or key.endswith(b":door")):
-            by_sort.setdefault(sort, []).append(key)
-    if by_sort:
-        sorts = [sort for sort in DECIDING if sort in by_sort] if rng.random() < 0.7 else []
-        sort = rng.choice(sorts or [*by_sort])
-        gone = by_sort[sort] if rng.random() < 0.5 else [rng.choice(by_sort[sort])]
-        shop.world.note(server.name, f"loses {len(gone)} keys of {sort.decode()}")
-        server.ask("DEL", *gone)
-
-
 def is_of_a_missing_key(found: Violation, faults: list[Fault]) -> bool:
     """Return whether memory may break this promise until it misses a key: it has forgotten who waits."""
-    return delete_key in faults and found.promise in ("waits twice", "out of turn")
+    return bool({delete_key, evicted_keys} & {*faults}) and found.promise in ("waits twice", "out of turn")
 
 
 async def older_partition(shop: "Shop", rng: random.Random) -> None:
@@ -277,6 +256,7 @@ FORGETTING: Final = frozenset(
         older_memory_unseen,
         stale_replica,
         delete_key,
+        evicted_keys,
         older_partition,
         older_than_rebuild,
         rebuild_stops,
@@ -289,24 +269,27 @@ KINDS: Final[dict[str, list[Fault]]] = {
         kill_api, kill_api, kill_recorder, kill_recorder, kill_recorders, stop_process, stop_process,
         recorder_leaves, recorder_joins, cut_valkey, cut_postgres, stall_links, hang_valkey, hang_postgres,
         restart_valkey, restart_postgres, slow_postgres, refused_writes, deaf, rebuild_asked,
+        locked_rows, locked_rows, blocked_log,
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
-        older_memory_unseen, delete_key, delete_key, older_partition, older_partition, older_than_rebuild,
-        rebuild_stops, rebuild_stops,
+        older_memory_unseen, delete_key, evicted_keys, evicted_keys, older_partition,
+        older_partition, older_than_rebuild, rebuild_stops, rebuild_stops,
         kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
         hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,
-        recorder_joins,
+        recorder_joins, locked_rows, blocked_log,
     ],
     LEDGER_KIND: [
         ledger_falls_back, ledger_falls_back, kill_api, kill_recorder, stop_process, cut_valkey,
         restart_valkey, deaf, stall_links, cut_postgres, kill_recorders, recorder_joins,
+        locked_rows, blocked_log,
     ],
 }  # fmt: skip
 """Memory and the ledger do not both go back in one run: what only both had is then lost, as documented."""
 STRIKING: Final = frozenset((*FORGETTING, ledger_falls_back, rebuild_asked))
 COMPANY: Final[list[Fault]] = [
     deaf, deaf, slow_postgres, hang_postgres, cut_valkey, stall_links, stop_process, kill_recorders,
+    locked_rows, locked_rows, blocked_log,
 ]  # fmt: skip
 """What comes together with one that strikes, in half of the runs."""
 COMPANY_SECONDS: Final = 0.05

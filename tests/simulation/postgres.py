@@ -7,6 +7,7 @@ statement that waits for a lock waits in virtual time too, until another stateme
 
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +64,7 @@ class Postgres(Server):
         self._clock = clock
         self.slow_seconds = 0.0
         """How much longer each answer takes."""
+        self._holding: list[Backend] = []
 
     def session(self, link: Link) -> "PostgresSession":
         return PostgresSession(self, link)
@@ -70,6 +72,30 @@ class Postgres(Server):
     def set_clock(self) -> None:
         """Let the ledger see the run's time."""
         self._clock.set(int((START_SECONDS + self.world.now) * 1_000_000))
+
+    def hold(self, rows: str) -> Callable[[], None]:
+        """Lock rows by a transaction of another client; return what ends it."""
+        backend = self.backends.lend(STARTUP)
+        self._holding.append(backend)
+        backend.query(f"BEGIN; {rows}")
+
+        def free() -> None:
+            if backend in self._holding:
+                self._holding.remove(backend)
+                self.backends.give_back(backend)
+                self.let_others_go_on()
+
+        return free
+
+    def cut_all(self, why: str) -> None:
+        super().cut_all(why)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """End the transactions of other clients."""
+        while self._holding:
+            self.backends.give_back(self._holding.pop())
+        self.let_others_go_on()
 
     def let_others_go_on(self) -> None:
         """Finish the statements whose lock is free now, in the order in which they came."""

@@ -1,7 +1,6 @@
 """One run: a whole installation in a world, its buyers, its faults, and what must be true in the end."""
 
 import asyncio
-import logging
 import random
 import traceback
 from collections import Counter
@@ -27,6 +26,7 @@ from tests.campaign.reading import short_ids
 from tests.simulation.agreement import differences
 from tests.simulation.buyers import SimulatedClients
 from tests.simulation.crowd_sales import CROWD, door_sale
+from tests.simulation.defects import Defects
 from tests.simulation.faults import (
     FORGETTING,
     KINDS,
@@ -76,26 +76,6 @@ class Result(Struct):
     events: list[str]
     steps: int
     undecided: int = 0
-
-
-class Defects(logging.Handler):
-    """Collects what the code itself says should not happen: exceptions in the log, and errors, which only a
-    server that lost something explains."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.found: list[str] = []
-        self.errors: list[str] = []
-        self.world: World | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.world is not None:
-            self.world.note("log", record.getMessage()[:200])
-        if record.levelno >= logging.ERROR:
-            self.errors.append(record.getMessage())
-        if record.exc_info and record.exc_info[1] is not None:
-            lines = traceback.format_exception(record.exc_info[1])
-            self.found.append(f"{record.getMessage()}: {''.join(lines)[-1500:]}")
 
 
 class Shop:
@@ -253,6 +233,7 @@ class Shop:
         self.world.note("harness", "heals")
         self.primary.is_down = self.postgres.is_down = False
         self.primary.refuses, self.primary.deaf, self.postgres.slow_seconds = b"", 0.0, 0.0
+        self.world.log_seconds = 0.0
         for process in self.processes:
             if process.is_alive and process.task is not None and process.task.done():
                 process.task.result()

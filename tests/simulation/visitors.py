@@ -70,7 +70,9 @@ class Visitors(Crowd):
                 continue
             if self._recent and rng.random() < self._recalls:
                 verb, customer, lines, key = rng.choice(self._recent)
-                lines = lines if rng.random() < 0.7 else self._lines()
+                if rng.random() < 0.3:  # for another basket, or to buy what was held; others repeat that, too
+                    verb, lines = rng.choice([(verb, self._lines()), ("buy", lines)])
+                    self._recent.append((verb, customer, lines, key))
             else:
                 verb = rng.choice(["hold", "hold", "buy"])
                 customer, lines = f"c{rng.randrange(self._customers)}", self._lines()

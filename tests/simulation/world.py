@@ -41,6 +41,8 @@ class Loop(asyncio.BaseEventLoop):
         self.name = name
         self.dead = False
         self.busy_until = 0.0
+        self.stalls_seconds = 0.0
+        """How much longer the step under way takes."""
         self.routes: Callable[[str, asyncio.BaseProtocol, Loop], asyncio.Transport] | None = None
         self._thread_id = threading.get_ident()
         self._ready: deque[Any]
@@ -99,7 +101,8 @@ class Loop(asyncio.BaseEventLoop):
             handle._run()
         finally:
             asyncio._set_running_loop(None)
-        self.busy_until = now + self.world.rng.random() * 2 * STEP_SECONDS
+        self.busy_until = now + self.world.rng.random() * 2 * STEP_SECONDS + self.stalls_seconds
+        self.stalls_seconds = 0.0
 
 
 class World:
@@ -113,6 +116,8 @@ class World:
         self.events: deque[str] = deque(maxlen=EVENTS_KEPT)
         self.latency = 0.0002
         """Seconds of one way, at the median."""
+        self.log_seconds = 0.0
+        """How long a line of the log stops its process, at most."""
         self.steps = 0
         self._due: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._numbers = itertools.count()
@@ -144,6 +149,13 @@ class World:
         if rng.random() < 0.01:
             return rng.random() * 0.1
         return self.latency * (0.5 + rng.expovariate(1.0))
+
+    def log(self, line: str) -> None:
+        """Note a line of a process's log; the process waits until it is written."""
+        self.note("log", line)
+        writer = asyncio._get_running_loop()
+        if self.log_seconds and isinstance(writer, Loop):
+            writer.stalls_seconds += self.log_seconds * self.rng.random()
 
     def note(self, who: str, what: str, data: bytes = b"") -> None:
         """Add an event to the trace, by which two runs are compared."""

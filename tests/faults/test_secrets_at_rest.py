@@ -207,6 +207,10 @@ async def test_a_lost_key_stops_tokens_and_webhooks_alone_and_new_secrets_repair
     await delivered(stack, receiver, "/lost")
     deliverer = stack.children["deliverer"]
     assert deliverer.poll() is None
+    said = await asyncio.to_thread(finding, stack, lost)
+    assert (said["state"], said["found"]) == ("ok", "2 encrypted, 2 of a lost key, replaced since")
+    ran = await asyncio.to_thread(run, stack, "secrets", "encrypt", FLASHGUARD_SECRETS_KEY=lost)
+    assert ran.returncode == 0, ran.stderr
 
 
 async def test_an_encrypted_secret_is_of_no_use_in_another_row(stack: Stack, receiver: Receiver) -> None:

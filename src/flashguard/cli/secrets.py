@@ -32,7 +32,7 @@ def encrypt(
     data_dir: Annotated[Path | None, typer.Option(help="The data directory of `flashguard up`.")] = None,
 ) -> None:
     """Encrypt every secret in PostgreSQL with the newest key of FLASHGUARD_SECRETS_KEY. Exit code 1 if one
-    can't be decrypted."""
+    that is in use can't be decrypted."""
     counts = asyncio.run(_encrypt(with_servers(Settings(), data_dir)))
     done = counts[SealState.PLAIN] + counts[SealState.OLDER]
     typer.echo(f"{done} secrets were encrypted; {counts[SealState.SEALED]} had the newest key already.")

@@ -11,6 +11,12 @@ from .finding import Finding, State, ok
 
 NAME = "ledger: secrets"
 SHOWN = 5
+KEPT = {
+    SealState.PLAIN: "plain",
+    SealState.OLDER: "encrypted with an older key",
+    SealState.SEALED: "encrypted",
+    SealState.UNREADABLE: "of a lost key, replaced since",
+}
 
 
 async def examine_secrets(settings: Settings, ledger: Ledger) -> list[Finding]:
@@ -24,8 +30,8 @@ async def examine_secrets(settings: Settings, ledger: Ledger) -> list[Finding]:
         how = await SecretBook(ledger, sealer_of(key.get_secret_value() if key else None)).how()
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
         return []  # a migration is pending, or a right is missing: each is a finding of its own
-    counted = ", ".join(f"{len(rows)} {kept}" for kept, rows in how.items() if rows) or "none yet"
-    if locked := how[SealState.UNREADABLE]:
+    counted = ", ".join(f"{len(rows)} {KEPT[kept]}" for kept, rows in how.items() if rows) or "none yet"
+    if locked := [each.owner for each in how[SealState.UNREADABLE] if each.is_needed]:
         more = f" and {len(locked) - SHOWN} more" if len(locked) > SHOWN else ""
         todo = (
             "Give FLASHGUARD_SECRETS_KEY the key that encrypted them, or make new ones: `flashguard keys "

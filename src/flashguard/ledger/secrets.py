@@ -17,6 +17,8 @@ class KeptSecret(Struct, frozen=True):
     """`webhook`, `old webhook` or `signing key`."""
     id: str
     kept: bytes
+    is_needed: bool
+    """Whether something stops without it: a replaced or revoked one may be lost."""
 
     @property
     def owner(self) -> str:
@@ -36,19 +38,20 @@ class SecretBook:
 
     async def _all(self) -> list[KeptSecret]:
         rows = await self._connections.rows("kept_secrets")
-        return [KeptSecret(row["kind"], row["id"], row["kept"]) for row in rows]
+        return [KeptSecret(row["kind"], row["id"], row["kept"], row["is_needed"]) for row in rows]
 
-    async def how(self) -> dict[SealState, list[str]]:
-        """Return how the ledger keeps its secrets: the names of their rows."""
-        found: dict[SealState, list[str]] = {kept: [] for kept in SealState}
+    async def how(self) -> dict[SealState, list[KeptSecret]]:
+        """Return how the ledger keeps its secrets."""
+        found: dict[SealState, list[KeptSecret]] = {kept: [] for kept in SealState}
         for secret in await self._all():
-            found[self._sealer.how(secret.kept, secret.owner)].append(secret.owner)
+            found[self._sealer.how(secret.kept, secret.owner)].append(secret)
         return found
 
     async def encrypt(self, action: AdminAction) -> Counter[SealState]:
         """Encrypt with the newest key what is plain, or encrypted with an older one; return how each was.
 
-        A secret that changes meanwhile stays as its writer left it. What can't be decrypted stays as it is.
+        A secret that changes meanwhile stays as its writer left it. What can't be decrypted stays as it is,
+        and counts only where it is needed.
         """
         counts: Counter[SealState] = Counter()
         secrets = await self._all()
@@ -56,7 +59,7 @@ class SecretBook:
             for each in secrets:
                 how = self._sealer.how(each.kept, each.owner)
                 opened = self._sealer.open(each.kept, each.owner)
-                counts[how] += 1
+                counts[how] += each.is_needed or how is not SealState.UNREADABLE
                 if opened is not None and how is not SealState.SEALED:
                     sealed = self._sealer.seal(opened, each.owner)
                     await connection.execute(query("replace_secret"), each.column, each.id, each.kept, sealed)

@@ -1,10 +1,11 @@
 -- name: kept_secrets
--- Every secret that may be encrypted, as it is kept.
-SELECT 'webhook' AS kind, id, convert_to(secret, 'UTF8') AS kept FROM flashguard.webhook_endpoints
+-- Every secret that may be encrypted, as it is kept, and whether something stops without it.
+SELECT 'webhook' AS kind, id, convert_to(secret, 'UTF8') AS kept, true AS is_needed FROM flashguard.webhook_endpoints
 UNION ALL
-SELECT 'old webhook', id, convert_to(old_secret, 'UTF8') FROM flashguard.webhook_endpoints WHERE old_secret IS NOT NULL
+SELECT 'old webhook', id, convert_to(old_secret, 'UTF8'), false FROM flashguard.webhook_endpoints
+WHERE old_secret IS NOT NULL
 UNION ALL
-SELECT 'signing key', id, secret FROM flashguard.signing_keys
+SELECT 'signing key', id, secret, ends_at IS NULL OR ends_at > now() FROM flashguard.signing_keys
 ORDER BY 1, 2;
 
 -- name: replace_secret

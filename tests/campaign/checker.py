@@ -269,14 +269,12 @@ def _holds_end_once(history: History, ledger: Ledger, memory_forgets: bool) -> F
 
 
 def _holds_kept(history: History, ledger: Ledger) -> Iterator[Told]:
-    """Yield the answers of holds that replicas had, except for requests that only a memory has seen that fell
-    back: it answers until its loss is noticed (docs/explanation/guarantees.md, Limits, Detection)."""
+    """Yield the answers of holds that replicas had, except for those that a memory gave that had fallen back:
+    it answers until its loss is noticed (docs/explanation/guarantees.md, Limits, Detection)."""
     rebuilt = ledger.rebuilt_ms / 1000 - history.wall_offset if ledger.rebuilt_ms else 0.0
-    first: dict[str, float] = {}
     for told in history.told:
-        first.setdefault(told.ask.key, told.started)
-        is_later = 0.0 < history.struck_at <= first[told.ask.key]
-        if (told.ask.verb, told.word) == ("hold", "held") and not (is_later and told.started < rebuilt):
+        by_an_older_memory = 0.0 < history.struck_at <= told.started < rebuilt
+        if (told.ask.verb, told.word) == ("hold", "held") and not by_an_older_memory:
             yield told
 
 

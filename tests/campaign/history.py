@@ -147,7 +147,7 @@ class History(Struct):
     """Whether no hold that was answered may be lost, whatever the fault: but those of a memory that has
     fallen back and is not rebuilt yet."""
     struck_at: float = 0.0
-    """When the fault struck; 0: it did not."""
+    """When the fault first struck a server; 0: it did not, or it says no moment."""
     cards_hold: bool = False
     """Whether both rules count for the card, too."""
 

@@ -162,7 +162,7 @@ class Lane:
             shopping = asyncio.create_task(clients.shop())
             try:
                 await asyncio.sleep(the.strike_after)
-                before = history.struck_at = time.monotonic()
+                before = time.monotonic()
                 await anext(steps)
                 if the.also:
                     part = "api" if the.also == "api" else the.also
@@ -186,6 +186,7 @@ class Lane:
             finally:
                 clients.closing = True
                 await shopping
+                history.struck_at = scene.first_struck_at
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Make a call of the shop, and repeat it until it succeeds."""

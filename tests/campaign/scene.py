@@ -20,6 +20,7 @@ class Scene:
         self.sale = sale
         self.rng: random.Random = plan.rng("fault")
         self.struck_at = 0.0
+        self.first_struck_at = 0.0
         self.note = ""
         self.expected: set[str] = {plan.also} if plan.also else set()
         """Parts that this fault stops."""
@@ -47,3 +48,4 @@ class Scene:
     def struck(self) -> None:
         """The moment from which recovery is measured."""
         self.struck_at = time.monotonic()
+        self.first_struck_at = self.first_struck_at or self.struck_at

@@ -36,11 +36,13 @@ async def measure(
     """Start one shop and run some rounds of each plan against it."""
     measured: list[Measured] = []
     try:
+        print(f"{name}: starting", flush=True)
         about = await target.start(folder)
         for plan in plans:
             found: list[Figures] = []
             for number in range(rounds):
                 this = dataclasses.replace(plan, number=number)
+                print(f"{name}: {this.buyers} buyers for {this.units} units", flush=True)
                 visits = await Rush(this, target, about).run()
                 found.append(judge(this, about, visits, await target.orders(), await target.stock()))
                 say(name, found[-1])

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from flashguard.embedded import EmbeddedServers
 from flashguard.ledger import Ledger, OrderFilter, ReservationFilter
+from flashguard.ledger.admin_log import new_action
+from flashguard.ledger.pruning import PruneBook
 from flashguard.ledger.sql import query
 from flashguard.model import Reservation, ReservationStatus, SaleId
 from tests.support.service import unique
 
 HOLDS = 5_000
-ENDED = 200_000
+ENDED = 100_000
 PAGE = 100
 
 
@@ -156,7 +159,7 @@ SELECT 'rush', substr(md5(n::text), 1, 24), CASE WHEN n % 3 = 0 THEN 'till' ELSE
        status, '["unit", 1]', n, now(), 60000, now(),
        CASE WHEN status IN ('confirmed', 'cancelled') THEN now() END, now()
 FROM generate_series(1, $1::bigint) AS n
-CROSS JOIN LATERAL (SELECT CASE WHEN n % 50000 = 7 THEN 'cancelled' WHEN n % 5 = 0 THEN 'confirmed'
+CROSS JOIN LATERAL (SELECT CASE WHEN n % 25000 = 7 THEN 'cancelled' WHEN n % 5 = 0 THEN 'confirmed'
                                 WHEN n % 5 = 1 THEN 'released' ELSE 'expired' END AS status) AS s
 """
 """A third of them is one customer's; four are cancelled."""
@@ -283,3 +286,55 @@ async def test_the_first_reference_ever_is_found_by_its_index(
         page, read = await pages.read_by(asked)
         assert page == [f"rush.{order}"]
         assert read < 20
+
+
+CLOSED_LONG_AGO = "UPDATE flashguard.sales SET status = 'closed', closed_at = now() - interval '60 days'"
+
+
+async def removed(ledger: "asyncpg.Connection[asyncpg.Record]", pages: Pages) -> PruneBook:
+    """The sale is removed for every reader; its rows are left."""
+    await ledger.execute("UPDATE flashguard.reservations SET status = 'expired' WHERE status = 'held'")
+    await ledger.execute(CLOSED_LONG_AGO)
+    book, before = PruneBook(pages.book), datetime.now(UTC) - timedelta(days=30)
+    assert await book.remove(SaleId("rush"), before, new_action("cli:test", "flashguard prune")) is None
+    return book
+
+
+INDEXES_READ = (
+    "SELECT sum(idx_blks_read + idx_blks_hit)::bigint FROM pg_statio_user_tables "
+    "WHERE relname = 'reservations'"
+)
+
+
+async def test_a_large_sale_is_pruned_page_by_page_in_batches(
+    ledger: "asyncpg.Connection[asyncpg.Record]", pages: Pages
+) -> None:
+    """By the index each row would be on another page: a sale of millions would be read, written and logged
+    many times over. Another sale's rows on the same pages stay."""
+    await ledger.execute("UPDATE flashguard.reservations SET sale_id = 'other' WHERE fingerprint % 9 = 0")
+    book = await removed(ledger, pages)
+    await ledger.execute("SELECT pg_stat_force_next_flush()")
+    before = await ledger.fetchval(INDEXES_READ)
+    batches = [rows async for rows in book.remove_rows(SaleId("rush"))]
+    async with pages.book.connection() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+    read = await ledger.fetchval(INDEXES_READ) - before
+    assert read < 5 * len(batches), "more than planning, which looks at each index"
+    left = dict(await ledger.fetch("SELECT sale_id, count(*) FROM flashguard.reservations GROUP BY 1"))
+    assert sum(batches) + left.pop("other") == ENDED + HOLDS
+    assert not left
+    assert max(batches) == 1_000
+
+
+async def test_rows_that_a_vacuum_full_moves_under_a_prune_go_too(
+    ledger: "asyncpg.Connection[asyncpg.Record]", pages: Pages
+) -> None:
+    """It moves rows that the prune has not met to places where it has been."""
+    book = await removed(ledger, pages)
+    batches = 0
+    async for _ in book.remove_rows(SaleId("rush")):
+        batches += 1
+        if batches == ENDED / 2_000:
+            await ledger.execute("VACUUM FULL flashguard.reservations")
+    assert await ledger.fetchval("SELECT count(*) FROM flashguard.reservations") == 0
+    assert await book.finish(SaleId("rush"))

@@ -18,9 +18,12 @@ BATCH: Final = 1_000
 """Rows of one transaction: it takes some 10 ms."""
 BATCHES: Final = (
     "prune_payments", "prune_waiting_list", "prune_amendments", "prune_restocks", "prune_shadow_attempts",
-    "prune_refusals", "prune_refused_transitions", "prune_reservations",
+    "prune_refusals", "prune_refused_transitions",
 )  # fmt: skip
-"""The statements that delete the next batch of a sale's rows, a table each."""
+"""The statements that delete the next batch of a sale's rows, a table each. The reservations come last."""
+LEAST_PAGES: Final = 64
+MOST_PAGES: Final = 1024
+"""Pages of the table that a batch of a large sale reads: more, where few are of this sale."""
 
 
 class EndedSale(Struct, frozen=True):
@@ -84,12 +87,39 @@ class PruneBook:
     async def remove_rows(self, shard: SaleId) -> AsyncIterator[int]:
         """Delete the rows of a removed sale's shard, and yield after each batch how many it had."""
         for name in BATCHES:
-            last: str | None = ""
-            while last is not None:
-                row = await self._connections.row(name, shard, last, BATCH)
-                last = None if row is None else row["last"]
-                if row is not None and row["rows"]:
-                    yield row["rows"]
+            async for rows in self._batches(name, shard):
+                yield rows
+        table = await self._connections.row("reservations_to_sweep", shard)
+        if table is None or not table["is_large"]:
+            async for rows in self._batches("prune_reservations", shard):
+                yield rows
+            return
+        file = None
+        while table is not None and table["file"] != file:  # else its rows were moved meanwhile
+            file = table["file"]
+            async for rows in self._sweep(shard, table["pages"]):
+                yield rows
+            table = await self._connections.row("reservations_to_sweep", shard)
+
+    async def _batches(self, name: str, shard: SaleId) -> AsyncIterator[int]:
+        last: str | None = ""
+        while last is not None:
+            row = await self._connections.row(name, shard, last, BATCH)
+            last = None if row is None else row["last"]
+            if row is not None and row["rows"]:
+                yield row["rows"]
+
+    async def _sweep(self, shard: SaleId, pages: int) -> AsyncIterator[int]:
+        """Delete the reservations of a large sale in the order of the table's pages: each is written once."""
+        place, width = (0, 0), LEAST_PAGES
+        while place[0] < pages:
+            end = (place[0] + width, 0)
+            row = await self._connections.row("sweep_reservations", shard, place, end, BATCH)
+            rows, place = 0 if row is None else row["rows"], end
+            if row is not None and rows == BATCH:  # more of them may be on its last page
+                place = (row["last"][0], row["last"][1] + 1)
+            width = min(width * 2, MOST_PAGES) if rows < BATCH // 4 else LEAST_PAGES
+            yield rows
 
     async def finish(self, shard: SaleId) -> bool:
         """Note that no row of a removed shard is left; return False where a payment is not settled."""

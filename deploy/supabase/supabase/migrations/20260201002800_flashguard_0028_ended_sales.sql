@@ -36,7 +36,8 @@ CREATE TABLE flashguard.pruned_sales (
     id          text COLLATE "C" PRIMARY KEY,
     closed_at   timestamptz NOT NULL,
     pruned_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-    finished_at timestamptz                         -- null: rows of it are left
+    finished_at timestamptz,                        -- null: rows of it are left
+    is_large    boolean NOT NULL DEFAULT false      -- its reservations are found by reading the table once, not one by one by the index
 );
 CREATE INDEX pruned_sales_unfinished ON flashguard.pruned_sales (pruned_at, id) WHERE finished_at IS NULL;
 
@@ -72,7 +73,8 @@ $$;
 
 -- prune_sale: remove a sale with its shards, items and changes, so that it is gone for every reader; its many rows go later, see
 -- queries/pruning.sql. Returns why it stays, or NULL. Only a role that may delete sales can call it. Who cancels an order of it at
--- this moment locks the sale, too: one of the two waits, and then sees what the other did.
+-- this moment locks the sale, too: one of the two waits, and then sees what the other did. Whether it is large is decided here,
+-- while the index has no entries of deleted rows: one by one, each would cost a page of the table, which is read, written and logged.
 CREATE FUNCTION flashguard.prune_sale(p_sale text, p_before timestamptz) RETURNS text
 LANGUAGE plpgsql
 SET search_path = flashguard, pg_temp
@@ -80,6 +82,7 @@ AS $$
 DECLARE
     shards text[];
     why text;
+    most bigint := (SELECT greatest(10000, relpages / 8) FROM pg_class WHERE oid = 'reservations'::regclass);
 BEGIN
     PERFORM FROM sales WHERE public_id = p_sale ORDER BY id FOR UPDATE;
     why := why_kept(p_sale, p_before);
@@ -87,7 +90,9 @@ BEGIN
         RETURN why;
     END IF;
     SELECT array_agg(id) INTO shards FROM sales WHERE public_id = p_sale;
-    INSERT INTO pruned_sales (id, closed_at) SELECT id, closed_at FROM sales WHERE public_id = p_sale;
+    INSERT INTO pruned_sales (id, closed_at, is_large)
+    SELECT id, closed_at, (SELECT count(*) FROM (SELECT FROM reservations WHERE sale_id = sales.id LIMIT most) AS counted) = most
+    FROM sales WHERE public_id = p_sale;
     DELETE FROM shadow_sales WHERE sale_id = ANY (shards);
     DELETE FROM sale_changes WHERE sale_id = ANY (shards);
     DELETE FROM lost_units WHERE sale_id = ANY (shards);

@@ -24,6 +24,21 @@ WITH gone AS (
 )
 SELECT max(id) AS last, count(*) AS rows FROM gone;
 
+-- name: reservations_to_sweep
+-- Of a removed sale: whether it is large; how many pages the table has; and which file it is, because a VACUUM FULL moves its rows.
+SELECT is_large, pg_relation_size('flashguard.reservations') / current_setting('block_size')::bigint AS pages,
+       pg_relation_filenode('flashguard.reservations') AS file
+FROM flashguard.pruned_sales WHERE id = $1;
+
+-- name: sweep_reservations
+-- The next $4 of a large sale from the place $2 of the table on, before $3: those of one page together. No index is read.
+WITH found AS MATERIALIZED (
+    SELECT ctid FROM flashguard.reservations WHERE ctid >= $2::tid AND ctid < $3::tid AND sale_id || '' = $1 LIMIT $4
+), gone AS (
+    DELETE FROM flashguard.reservations WHERE ctid = ANY (ARRAY(SELECT ctid FROM found)) RETURNING 1
+)
+SELECT (SELECT max(ctid) FROM found) AS last, count(*) AS rows FROM gone;
+
 -- name: prune_amendments
 WITH gone AS (
     DELETE FROM flashguard.amendments WHERE sale_id = $1 AND key IN (
@@ -57,14 +72,16 @@ WITH gone AS (
 SELECT max(key) AS last, count(*) AS rows FROM gone;
 
 -- name: prune_payments
--- The payments of the next $3 reservations, with their refunds and events. One that is not settled stays: a cancel may have asked
--- for a refund at the moment when the sale went.
-WITH paid_for AS (
-    SELECT DISTINCT reservation FROM flashguard.payments WHERE sale_id = $1 AND reservation > $2 ORDER BY reservation LIMIT $3
+-- The next $3, in the order in which they were made, and so in that of the table's pages; with their refunds and events. One that
+-- is not settled stays: a cancel may have asked for a refund at the moment when the sale went.
+WITH next AS MATERIALIZED (
+    SELECT id, created_at, due_at FROM flashguard.payments
+    WHERE sale_id = $1 AND ($2 = '' OR (created_at, id) > (nullif(split_part($2, '|', 1), '')::timestamptz, split_part($2, '|', 2)))
+    ORDER BY created_at, id LIMIT $3
 ), settled AS (
-    SELECT id FROM flashguard.payments p JOIN paid_for USING (reservation)
-    WHERE sale_id = $1 AND due_at IS NULL
-      AND NOT EXISTS (SELECT FROM flashguard.payment_refunds f WHERE f.payment = p.id
+    SELECT id FROM next
+    WHERE due_at IS NULL
+      AND NOT EXISTS (SELECT FROM flashguard.payment_refunds f WHERE f.payment = next.id
                         AND (f.state = 'pending' OR f.state = 'failed' AND f.retried_as IS NULL))
 ), refunds AS (
     DELETE FROM flashguard.payment_refunds USING settled WHERE payment = settled.id RETURNING 1
@@ -73,7 +90,7 @@ WITH paid_for AS (
 ), gone AS (
     DELETE FROM flashguard.payments p USING settled WHERE p.id = settled.id RETURNING 1
 )
-SELECT (SELECT max(reservation) FROM paid_for) AS last,
+SELECT (SELECT created_at || '|' || id FROM next ORDER BY next.created_at DESC, id DESC LIMIT 1) AS last,
        (SELECT count(*) FROM gone) + (SELECT count(*) FROM refunds) + (SELECT count(*) FROM events) AS rows;
 
 -- name: prune_refusals

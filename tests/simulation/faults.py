@@ -46,7 +46,7 @@ async def _kill(shop: "Shop", process: "Process", rng: random.Random) -> None:
 
 async def stop_process(shop: "Shop", rng: random.Random) -> None:
     """A process gets no processor for a while."""
-    rng.choice([*shop.apis, *shop.recorders]).pause(rng.choice([0.1, 1.0, 3.0, 6.0]) * rng.random())
+    rng.choice(shop.processes).pause(rng.choice([0.1, 1.0, 3.0, 6.0]) * rng.random())
 
 
 async def cut_valkey(shop: "Shop", rng: random.Random) -> None:

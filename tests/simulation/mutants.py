@@ -32,9 +32,9 @@ BUGS_HEAD: Final = """
 1 on, until a promise is broken. The bugs are those of [the campaign](mutations.md), ten in newer code, and
 two that only chance had found before. `simulated-bugs.json` beside this page has the results: one run of
 one version, two bugs at a time, at most 40 s for each, at a load of about 4. It found 29 of 36, the
-last one after 46 s. Three of the others are of payments, which are not simulated. Of the two that chance had
-found it found one. An earlier version found an answer from an older epoch where every fault was a loss of
-memory; for the rest it may take more seeds or a rarer fault.
+last one after 46 s. Three of the others are of payments, which were not simulated then. Of the two that
+chance had found it found one. An earlier version found an answer from an older epoch where every fault
+was a loss of memory; for the rest it may take more seeds or a rarer fault.
 
 | bug | seeds | after s | what showed it |
 |---|--:|--:|---|

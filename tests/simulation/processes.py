@@ -9,6 +9,7 @@ from flashguard import FlashGuard
 from flashguard.kernel.errors import MemoryAway
 from flashguard.kernel.kernel import Kernel
 from flashguard.ledger import Ledger, LedgerAway
+from flashguard.payments import Payments
 from flashguard.recorder import Recorder
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
@@ -78,6 +79,7 @@ class Api(Process):
     """A process that answers buyers."""
 
     guard: FlashGuard | None = None
+    payments: Payments | None = None
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -91,6 +93,8 @@ class Api(Process):
                 self.guard = await FlashGuard.connect(self.settings)
             except (LedgerAway, MemoryAway):
                 await asyncio.sleep(AGAIN_SECONDS)
+        if self.settings.payment_providers:
+            self.payments = Payments(self.guard, self.settings)
 
     def kill(self) -> None:
         super().kill()

@@ -4,6 +4,7 @@ import asyncio
 import random
 import traceback
 from collections import Counter
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -40,11 +41,15 @@ from tests.simulation.faults import (
 from tests.simulation.gate import Gate
 from tests.simulation.invariants import Invariants
 from tests.simulation.network import Network
+from tests.simulation.paid_check import judge
+from tests.simulation.payers import PAID, Payers
 from tests.simulation.postgres import Postgres
 from tests.simulation.processes import Api, NoAnswer, Process, RecorderProcess, ServerError
+from tests.simulation.provider import BANK_FAILED, PROVIDERS
 from tests.simulation.repeats import changed, repeat_requests
 from tests.simulation.sales import new_sale, plan_of
 from tests.simulation.servers import SECRET, Servers
+from tests.simulation.settlers import Settler
 from tests.simulation.state import counters_in_memory, read_ledger
 from tests.simulation.valkey import Valkey
 from tests.simulation.virtual import START_SECONDS, Virtual, real_seconds
@@ -101,6 +106,7 @@ class Shop:
             group_entries=rng.choice([1, 3, 16, 256]),
             max_batch=rng.choice([1, 4, 64]),
             journal_tail_seconds=rng.choice([5.0, 60.0]),
+            payment_providers=PROVIDERS,
         )
         self.apis = [Api(self.world, self.network, f"api-{n}", self.settings) for n in range(2)]
         recorders = rng.choice([1, 2, 2])
@@ -131,12 +137,21 @@ class Shop:
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
         )  # fmt: skip
         self.primary.restored = self.replica.restored = self.crowd.look_at_newest
+        self.payers = Payers(
+            self.world, self.apis, random.Random(f"{seed} payers"), self.invariants.promised,
+            is_possible=self.kind != LEDGER_KIND,  # an older ledger forgets payments, as documented
+        )  # fmt: skip
+        self.settlers = [
+            Settler(self.world, self.network, f"settler-{n}", self.settings)
+            for n in range(self.payers.settlers)
+        ]
+        self.faults += self.payers.faults
         self.gate = Gate(self.apis, random.Random(f"{seed} gate"), self.invariants.promised)
         self.undecided = 0
 
     @property
     def processes(self) -> list[Process]:
-        return [*self.apis, *self.recorders]
+        return [*self.apis, *self.recorders, *self.settlers]
 
     def run(self, defects: Defects) -> Result:
         """Run the seed to its end."""
@@ -161,7 +176,8 @@ class Shop:
         defects.world = None
         self.violations += [Violation("defect", what) for what in defects.found]
         if not self.memory_forgets and not self.invariants.ledger_went_back:
-            self.violations += [Violation("error in the log", what) for what in defects.errors]
+            errors = [what for what in defects.errors if BANK_FAILED not in what]
+            self.violations += [Violation("error in the log", what) for what in errors]
         result = Result(
             self.seed, self.world.trace, self.violations, self.kind,
             [fault.__name__ for fault in self.faults], real_seconds() - started, self.world.now,
@@ -185,9 +201,12 @@ class Shop:
         await self._open(door_sale())
         if self.gate.size:
             await self._open(self.gate.sale())
+        if self.payers.size:
+            await self._open(self.payers.sale())
         shopping = asyncio.ensure_future(self.clients.shop())
         crowding = asyncio.ensure_future(self.crowd.run())
         queueing = asyncio.ensure_future(self.gate.run())
+        paying = asyncio.ensure_future(self.payers.run())
         watching = asyncio.ensure_future(self._watch())
         lasts = self.rng.uniform(0.5, 5.0)
         faults = [asyncio.ensure_future(self._fault(fault, lasts)) for fault in self.faults]
@@ -196,11 +215,13 @@ class Shop:
             await fault
         await self._heal()
         self.clients.loses = 0.0
+        self.payers.bank.heal()
         await asyncio.sleep(self.rng.uniform(0.0, 0.5))
         if self.falls_back_last:
             self.servers.copies.save("older")
-        self.clients.closing = self.crowd.closing = self.gate.closing = True
-        await asyncio.gather(shopping, crowding, queueing)
+        for each in (self.clients, self.crowd, self.gate, self.payers):
+            each.closing = True
+        await asyncio.gather(shopping, crowding, queueing, paying)
         while any(api.under_way for api in self.apis):  # for buyers who have given up
             await asyncio.sleep(0.1)
         if self.falls_back_last:
@@ -210,6 +231,9 @@ class Shop:
         of_crowd = History(CROWD, None, {}, waiting_list=True)
         crowd = await self._quiet(of_crowd)
         self._judge_crowd(crowd)
+        if self.payers.size:
+            quiet = partial(self._quiet, History(PAID, None, {}))
+            self.violations += await judge(self.payers, self.servers.backends.own, quiet, self._restart)
         watching.cancel()
         self.violations += self.gate.violations() if not self.memory_forgets else ()
         self.violations += await repeat_requests(self.clients, self.rng, forgets=self.memory_forgets)
@@ -242,6 +266,12 @@ class Shop:
             if not process.is_alive:
                 process.start()
         self.invariants.progress.healed()
+        await self._until_ready()
+
+    async def _restart(self) -> None:
+        for process in (*self.apis, *self.settlers):
+            process.kill()
+            process.start()
         await self._until_ready()
 
     async def _until_ready(self) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.campaign.mutant import ROOT, copy_with
 from tests.campaign.mutations import MUTATIONS
 
-SEEDS = 7
+SEEDS = 6
 
 
 def simulate(*arguments: str, source: Path | None = None) -> "subprocess.CompletedProcess[str]":

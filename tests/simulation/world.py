@@ -22,7 +22,7 @@ from tests.simulation.virtual import Virtual
 STEP_SECONDS: Final = 20e-6
 """What one step of a process takes, on average."""
 EVENTS_KEPT: Final = 400
-STEPS_MOST: Final = 150_000
+STEPS_MOST: Final = 200_000
 STEPS_TO_END: Final = 20_000
 _LEFT_OVER: Final[list[object]] = []
 """Tasks that did not end; collected, they would go on without a loop."""

@@ -44,6 +44,7 @@ async def test_the_running_service_keeps_to_its_contract_whatever_is_sent(servic
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            limit=16 * 1024 * 1024,  # a line may show a whole body
         )
         said = ""
         assert program.stdout is not None

@@ -2,7 +2,6 @@
 
 import type { RunResult, Simulation } from "@/lib/api/client";
 import { count, duration, milliseconds, rate } from "@/lib/format";
-import { behindOf } from "@/lib/simulation";
 import { Panel, Pill, Scroll } from "../ui";
 import { useTexts } from "./texts";
 
@@ -60,7 +59,6 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
           <thead>
             <tr>
               <th>{t.strategy}</th>
-              <th>{t.behind}</th>
               <th>{t.verdict}</th>
               {FIGURES.map((name) => (
                 <th key={name} className="num">
@@ -72,8 +70,12 @@ export function Comparison({ simulation: { runs, stock, buyers } }: { simulation
           <tbody>
             {runs.map((run) => (
               <tr key={run.strategy}>
-                <td className="font-medium">{run.strategy}</td>
-                <td>{behindOf(run, behind)}</td>
+                <td className="font-medium">
+                  {run.strategy}
+                  {run.behind && (
+                    <span className="block text-xs font-normal text-soft">{t.behind(behind[run.behind])}</span>
+                  )}
+                </td>
                 <td>
                   <Verdict run={run} />
                 </td>

@@ -91,7 +91,7 @@ export const de: SimulatorMessages = {
     measured: "von der ersten Anfrage bis zur letzten Antwort",
     table: "Vergleich der Strategien",
     strategy: "Strategie",
-    behind: "Hinter",
+    behind: (server) => `hinter ${server}`,
     verdict: "Urteil",
     figures: {
       requests: "Anfragen",

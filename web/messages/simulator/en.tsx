@@ -97,7 +97,7 @@ export const en = {
     measured: "from the first request to the last answer",
     table: "Comparison of strategies",
     strategy: "Strategy",
-    behind: "Behind",
+    behind: (server: string) => `behind ${server}`,
     verdict: "Verdict",
     figures: {
       requests: "Total Requests",

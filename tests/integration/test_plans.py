@@ -13,7 +13,7 @@ from flashguard.ledger.admin_log import new_action
 from flashguard.ledger.pruning import PruneBook
 from flashguard.ledger.sql import query
 from flashguard.model import Reservation, ReservationStatus, SaleId
-from tests.support.service import unique
+from tests.support.fresh_ledger import fresh_ledger
 
 HOLDS = 5_000
 ENDED = 100_000
@@ -23,30 +23,20 @@ PAGE = 100
 @pytest.fixture
 async def ledger(servers: EmbeddedServers) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A fresh ledger in which a sale has many live holds; no autovacuum analyzes it."""
-    name = unique("plans").replace("-", "_")
-    owner = await asyncpg.connect(servers.database_url)
-    await owner.execute(f"CREATE DATABASE {name}")
-    url = servers.database_url.replace("/flashguard?", f"/{name}?")
-    migrating = await Ledger.connect(url)
-    await migrating.migrate(1)
-    await migrating.close()
-    connection = await asyncpg.connect(url)
-    await connection.execute("ALTER TABLE flashguard.reservations SET (autovacuum_enabled = false)")
-    await connection.execute(
-        "INSERT INTO flashguard.sales (id, name, partition, hold_seconds, max_hold_seconds) "
-        "VALUES ('rush', 'Rush', 0, 60, 60)"
-    )
-    await connection.execute(
-        "INSERT INTO flashguard.reservations "
-        "(sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at) "
-        "SELECT 'rush', lpad(n::text, 24, '0'), 'c', 'held', '[]', n, now(), 60000, now() + interval '1 min' "
-        "FROM generate_series(1, $1) AS n",
-        HOLDS,
-    )
-    yield connection
-    await connection.close()
-    await owner.execute(f"DROP DATABASE {name}")
-    await owner.close()
+    async with fresh_ledger(servers) as (_, connection):
+        await connection.execute("ALTER TABLE flashguard.reservations SET (autovacuum_enabled = false)")
+        await connection.execute(
+            "INSERT INTO flashguard.sales (id, name, partition, hold_seconds, max_hold_seconds) "
+            "VALUES ('rush', 'Rush', 0, 60, 60)"
+        )
+        await connection.execute(
+            "INSERT INTO flashguard.reservations "
+            "(sale_id, id, customer, status, lines, fingerprint, created_at, hold_ms, expires_at) "
+            "SELECT 'rush', lpad(n::text, 24, '0'), 'c', 'held', '[]', n, now(), 60000, "
+            "now() + interval '1 min' FROM generate_series(1, $1) AS n",
+            HOLDS,
+        )
+        yield connection
 
 
 async def test_a_hold_that_ends_is_found_without_reading_the_others_of_its_sale(

@@ -80,10 +80,13 @@ class PaymentBook:
         """Return a page of payments, newest first."""
         at, id_ = before or (None, "")
         sales, states = which.sales, which.states
-        return await self._connections.rows(
-            "payments_page", None if sales is None else list(sales), at, id_,
-            None if states is None else list(states), which.reservation, which.refund, limit,
+        page = (
+            None if sales is None else list(sales), at, id_,
+            None if states is None else list(states), which.reservation, limit,
         )  # fmt: skip
+        if which.refund is not None:
+            return await self._connections.rows("payments_page_of_refund", *page, which.refund)
+        return await self._connections.rows("payments_page", *page)
 
     async def refunds(self, payments: Sequence[str]) -> list[asyncpg.Record]:
         """Return the refunds of these payments."""

@@ -29,6 +29,7 @@ CREATE INDEX admin_log_by_actor ON admin_log (actor, at, id);
 CREATE INDEX admin_log_by_operation ON admin_log (operation, at, id);
 CREATE INDEX admin_log_by_target ON admin_log (target, at, id);
 CREATE INDEX admin_log_by_time ON admin_log (at, id);
+CREATE INDEX admin_log_not_done ON admin_log (outcome, at, id) WHERE outcome <> 'done';
 CREATE TRIGGER admin_log_is_kept BEFORE DELETE OR UPDATE ON admin_log FOR EACH ROW EXECUTE FUNCTION keep_admin_log();
 CREATE TRIGGER admin_log_is_not_emptied BEFORE TRUNCATE ON admin_log FOR EACH STATEMENT EXECUTE FUNCTION keep_admin_log();
 
@@ -253,6 +254,7 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX one_payment_per_order ON payments (sale_id, reservation) WHERE state = 'order';
 CREATE INDEX payments_due ON payments (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX payments_newest ON payments (created_at, id);
+CREATE INDEX payments_not_done ON payments (created_at, id) WHERE state <> 'order' AND state <> 'ended';
 CREATE INDEX payments_of_reservation ON payments (sale_id, reservation);
 CREATE INDEX payments_of_sale ON payments (sale_id, created_at, id);
 
@@ -543,6 +545,8 @@ CREATE TABLE webhook_deliveries (
 );
 CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries USING brin (written_at);
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint, due_at, id) WHERE state = 'pending';
+-- What is rare among millions, and asked for: messages that were given up, calls that changed nothing, payments that are not done.
+CREATE INDEX webhook_deliveries_failed ON webhook_deliveries (endpoint, id) WHERE state = 'failed';
 CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (endpoint, sale_id, reservation, id) WHERE state = 'pending';
 CREATE TRIGGER silence_shadows AFTER INSERT ON webhook_deliveries REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION silence_shadows();
 

@@ -27,13 +27,19 @@ SELECT * FROM flashguard.payments WHERE id = $1;
 
 -- name: payments_page
 -- Payments, newest first, after the cursor (created_at, id). Each filter may be NULL: sales (one, or all shards of one), states, a
--- reservation, the state of a refund that no other replaces.
+-- reservation.
 SELECT * FROM flashguard.payments p
 WHERE ($1::text[] IS NULL OR sale_id = ANY ($1)) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
   AND ($4::text[] IS NULL OR state = ANY ($4)) AND ($5::text IS NULL OR reservation = $5)
-  AND ($6::text IS NULL OR EXISTS (SELECT FROM flashguard.payment_refunds r
-                                   WHERE r.payment = p.id AND r.state = $6 AND r.retried_as IS NULL))
-ORDER BY created_at DESC, id DESC LIMIT $7;
+ORDER BY created_at DESC, id DESC LIMIT $6;
+
+-- name: payments_page_of_refund
+-- The same, of those with a refund in the state $7 that no other replaces: by the index of open refunds, where it is one of them.
+SELECT * FROM flashguard.payments p
+WHERE ($1::text[] IS NULL OR sale_id = ANY ($1)) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
+  AND ($4::text[] IS NULL OR state = ANY ($4)) AND ($5::text IS NULL OR reservation = $5)
+  AND EXISTS (SELECT FROM flashguard.payment_refunds r WHERE r.payment = p.id AND r.state = $7 AND r.retried_as IS NULL)
+ORDER BY created_at DESC, id DESC LIMIT $6;
 
 -- name: take_payment_event
 SELECT flashguard.take_payment_event($1, $2, $3, $4, $5, $6, $7, $8);

@@ -171,8 +171,16 @@ WITH newest AS (
 SELECT count(*) AS gone, count(*) FILTER (WHERE state = 'pending') AS waiting FROM gone;
 
 -- name: forget_orphans
--- Messages of endpoints that were deleted.
+-- Messages of endpoints that were deleted. The log is asked for its endpoints, one after the other, and not read.
+WITH RECURSIVE logged AS (
+    SELECT min(endpoint) AS endpoint FROM flashguard.webhook_deliveries
+    UNION ALL
+    SELECT (SELECT min(d.endpoint) FROM flashguard.webhook_deliveries d WHERE d.endpoint > logged.endpoint)
+    FROM logged WHERE logged.endpoint IS NOT NULL
+)
 DELETE FROM flashguard.webhook_deliveries WHERE (endpoint, id) IN (
-    SELECT d.endpoint, d.id FROM flashguard.webhook_deliveries d
-    WHERE NOT EXISTS (SELECT FROM flashguard.webhook_endpoints w WHERE w.id = d.endpoint)
+    SELECT d.endpoint, d.id FROM logged
+    CROSS JOIN LATERAL (SELECT endpoint, id FROM flashguard.webhook_deliveries
+                        WHERE webhook_deliveries.endpoint = logged.endpoint ORDER BY id LIMIT $1) AS d
+    WHERE NOT EXISTS (SELECT FROM flashguard.webhook_endpoints w WHERE w.id = logged.endpoint)
     LIMIT $1);

@@ -140,3 +140,9 @@ def test_the_contract_says_which_calls_need_no_key() -> None:
 def test_the_calls_are_found_at_all() -> None:
     assert len(CALLS) >= 57
     assert sum(len(list(contents(call))) for _, call in CALLS) >= 75
+
+
+@pytest.mark.parametrize(("name", "call"), CALLS)
+def test_a_call_whose_query_may_be_too_long_says_414(name: str, call: dict[str, Any]) -> None:
+    has_query = any(parameter["in"] == "query" for parameter in call.get("parameters", ()))
+    assert ("414" in call["responses"]) == (has_query and " /v1/" in name)

@@ -14,10 +14,12 @@ from flashguard.settings import Mode
 
 ANY: Final = problems(401, 422, 429, 503)
 WITH_BODY: Final = problems(400, 413)
+WITH_QUERY: Final = problems(414)
 TITLES: Final = {
     "400": "The body is not JSON",
     "401": "A valid key is required",
     "413": "The body is too large",
+    "414": "The address is too long",
     "422": "The request is not valid",
     "429": "Too many requests",
     "503": "Recovering, or over a limit",
@@ -63,7 +65,9 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
             continue
         for call in methods.values():
             call["responses"].get("422", {}).pop("content", None)  # FastAPI's own, where a route names none
-            for status, answer in (ANY | (WITH_BODY if "requestBody" in call else {})).items():
+            has_query = any(parameter["in"] == "query" for parameter in call.get("parameters", ()))
+            also = (WITH_BODY if "requestBody" in call else {}) | (WITH_QUERY if has_query else {})
+            for status, answer in (ANY | also).items():
                 said = call["responses"].setdefault(str(status), {"description": TITLES[str(status)]})
                 said["content"] = answer["content"]
             call["responses"] = dict(sorted(call["responses"].items()))

@@ -165,7 +165,7 @@ async def run(folder: Path, short: bool, rows: int) -> AsyncGenerator[dict[str, 
             yield found
             await connection.execute("SET synchronous_commit = on")
             old = [f"ended-{n}" for n in range(1, min(PRUNED, ended[-1]) + 1)]
-            found["prune"] = await pruned(postgres.url, connection, old, LARGE, LIVE)
+            found["prune"] = await pruned(postgres.url, old)
             yield found
             if rows:
                 await connection.execute("SET synchronous_commit = off")

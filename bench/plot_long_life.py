@@ -41,7 +41,7 @@ OF_ONE = {
     "audit": ("audit: units by rows", "audit: orders"),
     "a recorder's group of 100": ("a recorder's group",),
     "first page of orders": ("orders, first page",),
-    "orders of a customer": ("orders of a customer",),
+    "reservations of a customer": ("reservations of a customer",),
     "live holds": ("rebuild: live holds",),
 }
 GROW = {"rebuild", "audit"}

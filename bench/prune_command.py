@@ -227,7 +227,21 @@ async def run(place: Path, sizes: list[int], out: Path | None) -> None:
             found["prunes"].append(step)
             if out:
                 out.write_text(json.dumps(found, indent=2) + "\n")
+        found["sold_again"] = await sold_again(connection, min(sizes))
+        print(json.dumps(found["sold_again"]))
+        if out:
+            out.write_text(json.dumps(found, indent=2) + "\n")
         await connection.close()
+
+
+async def sold_again(connection: Connection, rows: int) -> dict[str, Any]:
+    """Sell as much as was pruned: the space is used again."""
+    await ledger_fill.new_sale(connection, "again")
+    before = await connection.fetchrow(SIZES)
+    for first in range(1, rows + 1, CHUNK):
+        last = min(rows, first + CHUNK - 1)
+        await connection.execute(RESERVATIONS, "again", first, last, 0, timeout=3_600)
+    return {"rows": rows, "before": dict(before or {}), "after": dict(await connection.fetchrow(SIZES) or {})}
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from tests.campaign.checker import Violation
 from tests.campaign.history import RETRY
 from tests.campaign.mixed_payments_check import PRICE_MINOR, Lines
 from tests.campaign.mixed_verbs import Asked
-from tests.simulation.faults import Fault
+from tests.simulation.faults import Fault, kill_api
 from tests.simulation.processes import Api, NoAnswer, ServerError
 from tests.simulation.provider import NAMES, SIGNATURE, Bank, Card
 from tests.simulation.settlers import hang_provider, kill_settler
@@ -47,7 +47,7 @@ MEANWHILE: Final = (
 """What is done with a hold while it is paid."""
 BEGUN_AGAIN: Final = ("amend", "other", "again")
 AFTERWARDS: Final = ("look", "look", "look", "cancel", "part", "amend")
-FAULTS: Final[list[Fault]] = [kill_settler, kill_settler, hang_provider]
+FAULTS: Final[list[Fault]] = [kill_settler, kill_api, kill_api, hang_provider]
 Work = Callable[[FlashGuard], Awaitable[Any]]
 
 
@@ -67,9 +67,9 @@ class Payers:
         """How many come at the same time; 0: no such sale is made."""
         self.settlers = rng.choice([1, 1, 2]) if self.size else 0
         most = rng.choice([0, 1, 2, 4]) if self.size else 0
-        self.faults: list[Fault] = [
-            rng.choice([kill_settler, kill_settler, hang_provider]) for _ in range(most)
-        ]
+        self.faults: list[Fault] = [rng.choice(FAULTS) for _ in range(most)]
+        self.later_faults: list[Fault] = [kill_settler] * (rng.choice([0, 1, 3, 5]) if self.size else 0)
+        """Those that also come when the shop has closed, and its last buyers pay."""
         self._apis, self._rng, self._promised = apis, rng, promised
         self.world, self.bank = world, Bank(world, rng, self._tell)
         Card.bank = self.bank
@@ -81,9 +81,9 @@ class Payers:
         self._pause = rng.choice([0.1, 0.3])
         self._never = rng.choice([0.0, 0.1, 0.5])
         """How likely a buyer never pays."""
-        self._late = rng.choice([0.1, 0.5])
+        self._late = rng.choice([0.1, 0.5, 0.9])
         """How likely a buyer pays when the hold is over."""
-        self._unsent = rng.choice([0.0, 0.1, 0.6])
+        self._unsent = rng.choice([0.0, 0.3, 0.7])
         """How likely an event never comes."""
         self._twice = rng.choice([0.0, 0.3])
         self._tell_seconds = rng.choice([0.05, 0.5, 4.0])
@@ -97,7 +97,7 @@ class Payers:
         items = tuple(
             Item(
                 sku=sku, name=sku, price_minor=MinorUnits(PRICE_MINOR), currency="EUR",
-                stock=rng.choice([2, 8, 40]),
+                stock=rng.choice([1, 3, 20]),
             )
             for sku in SKUS
         )  # fmt: skip

@@ -62,6 +62,8 @@ WATCH_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 0.5
 WAKES_SECONDS: Final = 4.0
 """With a waiting list nothing must be held for so long: an entry may sleep, or have units set aside."""
+PAID_SECONDS: Final = 6.0
+"""How long after the others a fault of payments may come."""
 STEPS_OF_SEARCH: Final = 30_000
 VALKEY: Final = "/simulation/valkey.sock"
 POSTGRES: Final = "/simulation"
@@ -210,6 +212,10 @@ class Shop:
         watching = asyncio.ensure_future(self._watch())
         lasts = self.rng.uniform(0.5, 5.0)
         faults = [asyncio.ensure_future(self._fault(fault, lasts)) for fault in self.faults]
+        faults_of_payments = [
+            asyncio.ensure_future(self._fault(fault, lasts + PAID_SECONDS))
+            for fault in self.payers.later_faults
+        ]
         await asyncio.sleep(lasts)
         for fault in faults:
             await fault
@@ -232,6 +238,7 @@ class Shop:
         crowd = await self._quiet(of_crowd)
         self._judge_crowd(crowd)
         if self.payers.size:
+            await asyncio.gather(*faults_of_payments)
             quiet = partial(self._quiet, History(PAID, None, {}))
             self.violations += await judge(self.payers, self.servers.backends.own, quiet, self._restart)
         watching.cancel()

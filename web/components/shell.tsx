@@ -171,15 +171,17 @@ function Footer() {
             {system.environment}, {system.mode}
           </span>
         )}
-        <a className="link ml-auto" href={`${API_URL}/guide/`}>
-          {t.guide}
-        </a>
-        <a className="link" href={`${API_URL}/docs`}>
-          {t.apiDocs}
-        </a>
-        <a className="link" href={`${API_URL}/openapi.json`}>
-          OpenAPI
-        </a>
+        <span className="flex flex-wrap gap-x-4 gap-y-1 sm:ml-auto">
+          <a className="link" href={`${API_URL}/guide/`}>
+            {t.guide}
+          </a>
+          <a className="link" href={`${API_URL}/docs`}>
+            {t.apiDocs}
+          </a>
+          <a className="link" href={`${API_URL}/openapi.json`}>
+            OpenAPI
+          </a>
+        </span>
       </div>
     </footer>
   );

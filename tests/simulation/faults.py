@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from tests.campaign.checker import Violation
-from tests.simulation.handovers import recorder_joins, recorder_leaves
+from tests.simulation.handovers import recorder_joins, recorder_leaves, stop_builder
 from tests.simulation.lost_keys import delete_key, evicted_keys
 from tests.simulation.servers import PARTITIONS
 from tests.simulation.standstill import blocked_log, locked_rows
@@ -140,7 +140,7 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
     """A machine with Valkey and the recorders fails: memory comes back older, and decides before a recorder
     sees it."""
     copy = shop.primary.snapshot()
-    await asyncio.sleep(rng.choice([0.02, 0.5, 1.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.02, 0.5, 1.0, 3.0]) * rng.random())
     for process in shop.recorders:
         process.kill()
     shop.primary.cut_all("valkey falls back")
@@ -206,7 +206,7 @@ async def older_partition(shop: "Shop", rng: random.Random) -> None:
     copy = server.snapshot(keys) if rng.random() < 0.8 else []
     for process in rng.sample(shop.recorders, rng.randint(0, len(shop.recorders))):
         process.pause(rng.choice([0.1, 1.0, 3.0]) * rng.random())
-    await asyncio.sleep(rng.choice([0.01, 0.1, 1.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.01, 0.1, 1.0, 3.0]) * rng.random())
     server.cut_all("a partition falls back")
     server.restore(copy, keys)
 
@@ -229,15 +229,9 @@ async def older_than_rebuild(shop: "Shop", rng: random.Random) -> None:
 
 
 async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
-    """Memory is lost, and a recorder gets no processor while one rebuilds it; another one takes over."""
+    """Memory is lost, and a recorder gets no processor while it rebuilds it; another one takes over."""
     await flush_memory(shop, rng)
-    for _ in range(400):
-        await asyncio.sleep(0.005)
-        partitions = shop.primary.ask("KEYS", "fg:*:partition")
-        if any(shop.primary.ask("HGET", each, "builder") for each in partitions):
-            break
-    await asyncio.sleep(rng.choice([0.002, 0.02, 0.1]) * rng.random())
-    rng.choice(shop.recorders).pause(rng.uniform(2.2, 6.0))
+    await stop_builder(shop, rng)
 
 
 async def rebuild_asked(shop: "Shop", rng: random.Random) -> None:
@@ -247,6 +241,12 @@ async def rebuild_asked(shop: "Shop", rng: random.Random) -> None:
         await asyncio.sleep(0.02)
     if rng.random() < 0.8:  # who compares memory and ledger sees it at once
         await rng.choice([kill_recorders, cut_valkey])(shop, rng)
+
+
+async def asked_rebuild_stops(shop: "Shop", rng: random.Random) -> None:
+    """The same where memory is there: every promise must hold."""
+    await rebuild_asked(shop, rng)
+    await stop_builder(shop, rng)
 
 
 FORGETTING: Final = frozenset(
@@ -269,13 +269,13 @@ KINDS: Final[dict[str, list[Fault]]] = {
         kill_api, kill_api, kill_recorder, kill_recorder, kill_recorders, stop_process, stop_process,
         recorder_leaves, recorder_joins, cut_valkey, cut_postgres, stall_links, hang_valkey, hang_postgres,
         restart_valkey, restart_postgres, slow_postgres, refused_writes, deaf, rebuild_asked,
-        locked_rows, locked_rows, blocked_log,
+        asked_rebuild_stops, locked_rows, locked_rows, blocked_log,
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
         older_memory_unseen, delete_key, evicted_keys, evicted_keys, older_partition,
-        older_partition, older_than_rebuild, rebuild_stops, rebuild_stops,
-        kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
+        older_partition, older_than_rebuild, older_than_rebuild, older_than_rebuild, rebuild_stops,
+        rebuild_stops, kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
         hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,
         recorder_joins, locked_rows, blocked_log,
     ],
@@ -286,7 +286,7 @@ KINDS: Final[dict[str, list[Fault]]] = {
     ],
 }  # fmt: skip
 """Memory and the ledger do not both go back in one run: what only both had is then lost, as documented."""
-STRIKING: Final = frozenset((*FORGETTING, ledger_falls_back, rebuild_asked))
+STRIKING: Final = frozenset((*FORGETTING, ledger_falls_back, rebuild_asked, asked_rebuild_stops))
 COMPANY: Final[list[Fault]] = [
     deaf, deaf, slow_postgres, hang_postgres, cut_valkey, stall_links, stop_process, kill_recorders,
     locked_rows, locked_rows, blocked_log,

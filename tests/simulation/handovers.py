@@ -2,12 +2,42 @@
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from flashguard.recorder.states import Rebuilding, work_of
 from tests.simulation.processes import RecorderProcess
 
 if TYPE_CHECKING:
     from tests.simulation.shop import Shop
+
+BEGINS_STEPS: Final = 400
+BEGINS_SECONDS: Final = 0.005
+
+
+async def stop_builder(shop: "Shop", rng: random.Random) -> None:
+    """Wait for a rebuild to begin, then give the recorder that does it no processor: for so long that another
+    one takes it over, while buyers go on; then it goes on where it was."""
+    for _ in range(BEGINS_STEPS):
+        await asyncio.sleep(BEGINS_SECONDS)
+        partitions = shop.primary.ask("KEYS", "fg:*:partition")
+        if any(shop.primary.ask("HGET", each, "builder") for each in partitions):
+            break
+    await asyncio.sleep(rng.choice([0.002, 0.02, 0.1]) * rng.random())
+    builders = [each for each in shop.recorders if _rebuilds(each)]
+    seconds = rng.uniform(2.5, 7.0)
+    rng.choice(builders or shop.recorders).pause(seconds)
+    if len(shop.recorders) > 1:
+        await asyncio.sleep(seconds + rng.random())
+    else:
+        await _have_one_more(shop, seconds + rng.random(), 1.0)
+
+
+def _rebuilds(process: RecorderProcess) -> bool:
+    """Return whether a process rebuilds a partition."""
+    recorder = process.recorder if process.is_alive else None
+    return recorder is not None and any(
+        isinstance(work_of(each.state), Rebuilding) for each in recorder.partitions
+    )
 
 
 async def recorder_leaves(shop: "Shop", rng: random.Random) -> None:
@@ -23,12 +53,16 @@ async def recorder_leaves(shop: "Shop", rng: random.Random) -> None:
 
 async def recorder_joins(shop: "Shop", rng: random.Random) -> None:
     """One more recorder starts, takes its share over from the others while all record, and leaves again."""
+    await _have_one_more(shop, rng.uniform(0.5, 4.0), rng.uniform(0.5, 3.0))
+
+
+async def _have_one_more(shop: "Shop", seconds: float, leaves_seconds: float) -> None:
     process = RecorderProcess(shop.world, shop.network, f"recorder-{len(shop.recorders)}", shop.settings)
     shop.recorders.append(process)
     process.start()
-    await asyncio.sleep(rng.uniform(0.5, 4.0))
+    await asyncio.sleep(seconds)
     if process.recorder is not None and process.loop is not None:
         process.loop.call_soon(process.recorder.leave)
-        await asyncio.sleep(rng.uniform(0.5, 3.0))
+        await asyncio.sleep(leaves_seconds)
     process.kill()
     shop.recorders.remove(process)

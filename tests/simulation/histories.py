@@ -1,12 +1,14 @@
 """Reads memory in the middle of a run, and judges its history: the ledger follows one, and no process is
 answered from one that is over."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from flashguard.kernel import keys
+from flashguard.kernel.verbs import Verb, script_source
 from tests.campaign.checker import Violation
 from tests.simulation.valkey import Valkey
 
@@ -24,6 +26,9 @@ Place = tuple[int, int, str]
 """Epoch, number and token of an entry."""
 _values = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _number = msgspec.msgpack.Decoder(int)
+_text = msgspec.msgpack.Decoder(str)
+LOADS: Final = hashlib.sha1(script_source(Verb.LOAD).encode(), usedforsecurity=False).hexdigest().encode()
+"""The script that writes a rebuild's pages, as callers name it."""
 
 
 def hashes(server: Valkey, *patterns: str) -> dict[str, dict[bytes, bytes]]:
@@ -46,9 +51,12 @@ def continues(server: Valkey, partition: int, before: Place, now: Place) -> bool
     return True
 
 
-def judge_epoch(note: Callable[[Violation], None], process: str, command: list[bytes], answer: bytes) -> None:
-    """Check that no script decided for a caller that has seen a newer epoch."""
-    if command[0].upper() != b"EVALSHA" or not process.startswith("api") or not answer.startswith(b"$"):
+def judge_call(
+    note: Callable[[Violation], None], server: Valkey, process: str, command: list[bytes], answer: bytes
+) -> None:
+    """Check that no script decided for a caller that has seen a newer epoch, and that a rebuild writes only
+    while its partition is closed to buyers."""
+    if command[0].upper() != b"EVALSHA" or not answer.startswith(b"$"):
         return
     count = int(command[2])
     if not count or not command[3].endswith(b":partition"):
@@ -56,7 +64,15 @@ def judge_epoch(note: Callable[[Violation], None], process: str, command: list[b
     status, epoch, *_ = _values.decode(answer[answer.index(b"\r\n") + 2 : -2])
     if bytes(status) != EMPTY:
         return
-    seen = _number.decode(_values.decode(command[3 + count])[1])
-    if _number.decode(epoch) < seen:
-        what = f"{process} had seen epoch {seen}, and was answered from {_number.decode(epoch)}"
-        note(Violation("an epoch that is over", what))
+    said = _values.decode(command[3 + count])
+    if process.startswith("api"):
+        seen = _number.decode(said[1])
+        if _number.decode(epoch) < seen:
+            what = f"{process} had seen epoch {seen}, and was answered from {_number.decode(epoch)}"
+            note(Violation("an epoch that is over", what))
+    elif command[1] == LOADS:
+        step, fence = (_text.decode(each) for each in _values.decode(bytes(said[4]))[:2])
+        stands = server.ask("HGET", command[3], "fence") if fence else None
+        if fence and stands != fence.encode():
+            what = f"{process} wrote a page ({step}) of a rebuild of epoch {fence}, the fence is {stands}"
+            note(Violation("an open partition rebuilt", what))

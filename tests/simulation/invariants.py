@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.campaign.checker import Violation
 from tests.campaign.history import Told
-from tests.simulation.histories import Place, continues, hashes, judge_epoch
+from tests.simulation.histories import Place, continues, hashes, judge_call
 from tests.simulation.progress import Progress
 from tests.simulation.replication import lost_holds
 from tests.simulation.turns import Turns
@@ -44,7 +44,7 @@ class Invariants:
         self._positions: dict[int, Place] = {}
         self._hashes: dict[str, dict[bytes, bytes]] = {}
         for server in (shop.primary, shop.replica):
-            server.judge = partial(judge_epoch, note)
+            server.judge = partial(judge_call, note, server)
         shop.primary.turns = shop.replica.turns = Turns(note)
         self.progress = Progress(shop)
         self.ledger_went_back = False

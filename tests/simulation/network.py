@@ -1,7 +1,8 @@
 """The network of a run: connections between processes and servers, and what goes wrong on them.
 
 A process has a real asyncio protocol on a transport of ours; a server has a session. Bytes keep their order
-each way. A connection that is cut delivers a part of what was under way, and no answer.
+each way. A connection that is cut delivers a part of what was under way, and no answer. What a process sent
+before it closed a connection still arrives, however late, as it does with TCP.
 """
 
 import asyncio
@@ -95,13 +96,15 @@ class Link(asyncio.Transport):
     # The way to the server and back
 
     def _arrive(self) -> None:
-        if not self.is_open or not self._up:
+        if not self._up:
             return
         if self.server.hangs_until > self.world.now:
             self.up_at = max(self.up_at, self.server.hangs_until)
             self.world.at(self.server.hangs_until, self._arrive)
             return
         self.session.received(self._up.popleft())
+        if not self.is_open and not self._up:
+            self._leave()
 
     def reply(self, data: bytes) -> None:
         """Send bytes to the process."""
@@ -126,20 +129,29 @@ class Link(asyncio.Transport):
 
     def cut(self, why: str) -> None:
         """End the connection. Some of what is under way still arrives; no answer does."""
-        if not self.is_open:
+        if self not in self.server.links:
             return
         while self._up and not self.server.is_down and self.world.rng.random() < 0.5:
             self.session.received(self._up.popleft())
-        self._end(ConnectionResetError(why))
+        self._up.clear()
+        if self.is_open:
+            self._end(ConnectionResetError(why))
+        else:
+            self._leave()
 
     def _end(self, why: Exception | None) -> None:
         if not self.is_open:
             return
         self.is_open = False
-        self.server.links.remove(self)
-        self.world.at(self.world.now, self.session.closed)
+        if not self._up:
+            self._leave()
         if not self.loop.dead:
             self.loop.call_soon(self.protocol.connection_lost, why)
+
+    def _leave(self) -> None:
+        """Let the server know: what it was sent has arrived, or never will."""
+        self.server.links.remove(self)
+        self.world.at(self.world.now, self.session.closed)
 
 
 class Network:

@@ -53,6 +53,7 @@ class Visitors(Crowd):
 
     async def run(self) -> None:
         await asyncio.gather(super().run(), *(self._visits() for _ in range(self._visitors)))
+        await asyncio.gather(*self._later)
 
     def found(self, ledger: Ledger) -> list[Violation]:
         """Return what was broken, with the units that left a shard of the sale and did not arrive."""
@@ -121,6 +122,8 @@ class Visitors(Crowd):
                     continue
             if isinstance(outcome, Granted) and outcome.reservation.status == "held":
                 end, receipt = _end(outcome.reservation), outcome.reservation.receipt or receipt
+            elif isinstance(outcome, Granted) and outcome.reservation.status == "confirmed":
+                self._look_later(id_)  # the payment provider repeats its message
             elif isinstance(outcome, Refused) and outcome.code in ENDED:
                 self._ended(id_, habit, outcome, end)
 

@@ -59,7 +59,7 @@ def plot(found: dict[str, Any]) -> str:
         '<text class="title" x="16" y="26">What the ledger reads as it grows</text>'
         '<text class="note" x="16" y="46">pages of 8 KiB that a statement touches, cached or not; '
         "a live sale beside ended sales of 500 reservations, and one sale alone</text>"
-        f"{_panel('by ended sales', ended, LEFT)}{_panel('by reservations of one sale', sale, LEFT + PANEL)}"
+        f"{panel('by ended sales', ended, LEFT)}{panel('by reservations of one sale', sale, LEFT + PANEL)}"
         "</svg>\n"
     )
 
@@ -78,7 +78,8 @@ def _lines(steps: Sequence[dict[str, Any]], axis: str, names: Mapping[str, tuple
     ]
 
 
-def _panel(title: str, lines: list[Line], left: int) -> str:
+def panel(title: str, lines: list[Line], left: int) -> str:
+    """Return one panel, with the names and the last values of its lines beside it."""
     top, bottom = TOP + 20, TOP + 20 + PANEL_HEIGHT
     xs = sorted({x for _, _, points in lines for x, _ in points})
     most = math.ceil(math.log10(max(y for _, _, points in lines for _, y in points)))

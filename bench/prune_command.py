@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ LIVE_ROWS = 1_000
 ALONE_SECONDS = 20
 GROUP_EVERY_SECONDS = 0.05
 SAMPLE_SECONDS = 0.05
+TURN_SECONDS = 2
 LINES_BEFORE_KILL = 10
 """The command writes one for each 100,000 rows."""
 LEAST_ROWS_TO_KILL = 2_000_000
@@ -99,18 +101,33 @@ class Watch:
         }
 
 
-async def sell(connection: Connection, done: asyncio.Event, salt: str) -> list[float]:
-    """Write groups of holds of the live sale at an even pace, as a recorder would; return what each took."""
+async def in_turn(ran: asyncio.subprocess.Process, rests: asyncio.Event) -> None:
+    """Let the command run and stand still in turn: what else the machine does is then the same for both."""
+    while ran.returncode is None:
+        await asyncio.sleep(TURN_SECONDS)
+        with suppress(ProcessLookupError):
+            ran.send_signal(signal.SIGCONT if rests.is_set() else signal.SIGSTOP)
+        (rests.clear if rests.is_set() else rests.set)()
+
+
+async def sell(
+    connection: Connection, done: asyncio.Event, salt: str, rests: asyncio.Event | None = None
+) -> tuple[list[float], list[float]]:
+    """Write groups of holds of the live sale at an even pace, as a recorder would; return what each took, and
+    what those took that began while the command rested."""
     times: list[float] = []
+    resting: list[float] = []
     due = time.perf_counter()
     while not done.is_set():
-        text, args = await group_of(connection, LIVE, salt=f"{salt}{len(times):06}-")
+        number = len(times) + len(resting)
+        text, args = await group_of(connection, LIVE, salt=f"{salt}{number:06}-")
+        into = resting if rests is not None and rests.is_set() else times
         started = time.perf_counter()
         await connection.fetchrow(text, *args)
-        times.append(time.perf_counter() - started)
+        into.append(time.perf_counter() - started)
         due = max(due + GROUP_EVERY_SECONDS, time.perf_counter())
         await asyncio.sleep(due - time.perf_counter())
-    return times
+    return times, resting
 
 
 async def command(url: str, redis_url: str, place: Path) -> asyncio.subprocess.Process:
@@ -134,7 +151,7 @@ async def killed(url: str, redis_url: str, place: Path, connection: Connection, 
 
 
 async def measured(
-    url: str, redis_url: str, place: Path, rows: int, sale: str, is_killed: bool
+    url: str, redis_url: str, place: Path, rows: int, sale: str, *, is_killed: bool, takes_turns: bool
 ) -> dict[str, Any]:
     """Prune one sale by the command, while a recorder writes groups of another."""
     connection, seller = await asyncpg.connect(url), await asyncpg.connect(url)
@@ -145,21 +162,26 @@ async def measured(
         alone = asyncio.create_task(sell(seller, calm, f"{began:x}a"))
         await asyncio.sleep(ALONE_SECONDS)
         calm.set()
-        without = await alone
+        without, _ = await alone
         found: dict[str, Any] = {"rows": rows, "before": dict(await connection.fetchrow(SIZES) or {})}
         if is_killed:
             found["left_after_kill"] = await killed(url, redis_url, place, connection, sale)
         done = asyncio.Event()
         watch = Watch(url, seller.get_server_pid())
         watching = asyncio.create_task(watch.run())
-        beside = asyncio.create_task(sell(seller, done, f"{began:x}b"))
+        rests = asyncio.Event()
+        beside = asyncio.create_task(sell(seller, done, f"{began:x}b", rests))
         started = time.perf_counter()
         ran = await command(url, redis_url, place)
+        turns = asyncio.create_task(in_turn(ran, rests)) if takes_turns else None
         out, _ = await ran.communicate()
         seconds = time.perf_counter() - started
+        if turns is not None:
+            await turns
         done.set()
         used = watch.stop()
         await watching
+        running, resting = await beside
         assert ran.returncode == 0, out
         assert not await connection.fetchval(ANY_LEFT, sale), "rows are left"
         gone = found.get("left_after_kill", rows)
@@ -173,7 +195,8 @@ async def measured(
             "longest_transaction_ms": round(watch.longest * 1000, 1),
             "samples_in_which_the_seller_waited_for_a_lock": watch.locks_waited_for,
             "group_alone": spread(without),
-            "group_beside": spread(await beside),
+            "group_beside": spread(running),
+            **({"group_while_it_rests": spread(resting)} if resting else {}),
             "lines_of_progress": len(lines),
             "last_lines": lines[-2:],
         }
@@ -200,7 +223,7 @@ async def grow(connection: Connection, sales: dict[str, int]) -> None:
     await settle(connection)
 
 
-async def run(place: Path, sizes: list[int], out: Path | None) -> dict[str, Any]:
+async def run(place: Path, sizes: list[int], out: Path | None, takes_turns: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "environment": f"{platform.machine()}, {os.cpu_count()} cores",
         "prunes": [],
@@ -217,8 +240,10 @@ async def run(place: Path, sizes: list[int], out: Path | None) -> dict[str, Any]
         await connection.execute("SELECT pg_reload_conf()")
         for sale, rows in sales.items():
             step = await measured(
-                postgres.url, valkey.url, place, rows, sale, LEAST_ROWS_TO_KILL <= rows == max(sizes)
-            )
+                postgres.url, valkey.url, place, rows, sale,
+                is_killed=LEAST_ROWS_TO_KILL <= rows == max(sizes) and not takes_turns,
+                takes_turns=takes_turns,
+            )  # fmt: skip
             began = time.perf_counter()
             await connection.execute("VACUUM flashguard.reservations", timeout=3_600)
             step["vacuum_seconds"] = round(time.perf_counter() - began, 1)
@@ -251,10 +276,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)
+    parser.add_argument("--turns", action="store_true", help="stop and continue the command in turn")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fg-prune-", dir="/tmp") as place:
         Path(place).chmod(0o755)
-        found = asyncio.run(run(Path(place), sorted(given.rows), given.json))
+        found = asyncio.run(run(Path(place), sorted(given.rows), given.json, given.turns))
     if given.svg:
         given.svg.write_text(plot(found))
 

@@ -63,7 +63,7 @@ class Payers:
         self, world: World, apis: list[Api], rng: random.Random, promised: Callable[[str, str], None],
         *, is_possible: bool,
     ) -> None:  # fmt: skip
-        self.size = rng.choice([0, 0, 0, 2, 5]) if is_possible else 0
+        self.size = rng.choice([0, 0, 2, 5]) if is_possible else 0
         """How many come at the same time; 0: no such sale is made."""
         self.settlers = rng.choice([1, 1, 2]) if self.size else 0
         most = rng.choice([0, 1, 2, 4]) if self.size else 0

@@ -43,8 +43,10 @@ class Copies:
         self._copy(slot, "flashguard")
 
     def reset(self) -> None:
-        """Restore the empty copy, and the first numbers of all sequences."""
-        resets = [f"ALTER SEQUENCE {name} RESTART" for name in self._sequences]
+        """Restore the empty copy, and the first numbers of all sequences. In space that other rows had,
+        the order in which rows are read would not be that of their writing."""
+        tables = ", ".join(f"flashguard.{name}" for name in self._columns)
+        resets = [f"TRUNCATE {tables}"] + [f"ALTER SEQUENCE {name} RESTART" for name in self._sequences]
         self._copy("empty", "flashguard", *resets)
 
     def _copy(self, source: str, target: str, *more: str) -> None:

@@ -10,7 +10,7 @@ from flashguard.shop.new_sale import NewSale
 
 CROWD: Final = SaleId("crowd")
 DOOR: Final = SaleId("door")
-PLENTY: Final = 60
+PLENTY: Final = 200
 PRICE: Final = MinorUnits(100)
 SKUS: Final = (Sku("a"), Sku("b"))
 
@@ -24,15 +24,16 @@ def crowd_sale(rng: random.Random) -> NewSale:
         cool_down_after=rng.choice([None, 2]),
         cool_down_seconds=rng.choice([None, 2]),
     )
-    scarce = rng.randint(2, 9), rng.choice([rng.randint(2, 9), PLENTY])
-    stocks = rng.choice([scarce, scarce, (PLENTY, PLENTY)])
+    stocks, limit = (rng.randint(2, 9), rng.choice([rng.randint(2, 9), PLENTY])), rng.choice([None, 3, 3, 6])
+    if rng.random() < 0.3:  # little is refused, so most keys lead to something
+        rules, stocks, limit = Rules(waiting_list=20, waiting_list_hold_seconds=1), (PLENTY, PLENTY), None
     items = tuple(
         Item(sku=sku, name=sku, price_minor=PRICE, currency="EUR", stock=stock)
         for sku, stock in zip(SKUS, stocks, strict=True)
     )
     return NewSale(
         name="Crowd", id=CROWD, hold_seconds=1, items=items, rules=rules,
-        limit_per_customer=rng.choice([None, 3, 3, 6]), spread=rng.choice([1, 1, 2]),
+        limit_per_customer=limit, spread=rng.choice([1, 2]),
     )  # fmt: skip
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tests.campaign.checker import Violation
 from tests.simulation.handovers import recorder_joins, recorder_leaves, stop_builder
 from tests.simulation.lost_keys import delete_key, evicted_keys
-from tests.simulation.servers import PARTITIONS
-from tests.simulation.standstill import blocked_log, locked_rows
+from tests.simulation.standstill import blocked_log, hold_position, locked_rows
 from tests.simulation.valkey import FULL, READ_ONLY
 
 if TYPE_CHECKING:
@@ -201,14 +200,18 @@ def is_of_a_missing_key(found: Violation, faults: list[Fault]) -> bool:
 
 async def older_partition(shop: "Shop", rng: random.Random) -> None:
     """The server of one partition falls back or starts empty, as one of a cluster does alone: sometimes while
-    some recorders get no processor."""
-    server, keys = shop.primary, f"fg:{{{rng.randrange(PARTITIONS)}}}:*"
+    some recorders get no processor, or while the ledger can't take what the partition decides."""
+    partition = rng.randrange(shop.partitions)
+    server, keys = shop.primary, f"fg:{{{partition}}}:*"
     copy = server.snapshot(keys) if rng.random() < 0.8 else []
     for process in rng.sample(shop.recorders, rng.randint(0, len(shop.recorders))):
         process.pause(rng.choice([0.1, 1.0, 3.0]) * rng.random())
+    locked = hold_position(shop, partition) if rng.random() < 0.5 else None
     await asyncio.sleep(rng.choice([0.01, 0.1, 1.0, 3.0]) * rng.random())
     server.cut_all("a partition falls back")
     server.restore(copy, keys)
+    if locked is not None:
+        locked()
 
 
 async def older_than_rebuild(shop: "Shop", rng: random.Random) -> None:
@@ -236,7 +239,7 @@ async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
 
 async def rebuild_asked(shop: "Shop", rng: random.Random) -> None:
     """An operator, or a recorder that died, asks for a rebuild: memory is there, and nothing may be lost."""
-    first, own = rng.choice([0, 0, rng.randrange(PARTITIONS)]), shop.servers.backends.own
+    first, own = rng.choice([0, 0, rng.randrange(shop.partitions)]), shop.servers.backends.own
     while not own.query(DOUBT.format(first)):  # a transaction has the rows
         await asyncio.sleep(0.02)
     if rng.random() < 0.8:  # who compares memory and ledger sees it at once

@@ -30,7 +30,6 @@ from tests.campaign.checker import Violation
 from tests.campaign.room_watch import Sample, let_in_twice, pace_broken, too_many_inside
 from tests.simulation.crowd_sales import DOOR
 from tests.simulation.processes import Api, NoAnswer, ServerError
-from tests.simulation.servers import PARTITIONS
 from tests.simulation.valkey import Valkey
 
 GATE: Final = SaleId("gate")
@@ -50,7 +49,9 @@ class Gate:
         promised: called with a reservation's id and status when that was answered.
     """
 
-    def __init__(self, apis: list[Api], rng: random.Random, promised: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, apis: list[Api], rng: random.Random, promised: Callable[[str, str], None], partitions: int
+    ) -> None:
         self._apis, self._rng, self._promised = apis, rng, promised
         self.size = rng.choice([0, 0, 6])
         """How many ask at the same time; 0: no such sale is made."""
@@ -60,7 +61,7 @@ class Gate:
         self._samples: list[Sample] = []
         self._count = 0
         self._pause = rng.choice([0.05, 0.3])
-        self._room = keys.room(partition_of(GATE, PARTITIONS), GATE)
+        self._room = keys.room(partition_of(GATE, partitions), GATE)
 
     def sale(self) -> NewSale:
         """Return the sale: plenty of units, behind a room that admits few."""

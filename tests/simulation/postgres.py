@@ -7,7 +7,7 @@ statement that waits for a lock waits in virtual time too, until another stateme
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from tests.simulation.world import World
 CANCEL: Final = 80_877_102
 WAIT_SECONDS: Final = 0.02
 """Real seconds after which a statement is asked whether it waits for a lock."""
+SETTLE_SECONDS: Final = 0.005
+"""Real seconds in which one that was woken has its lock, or waits for the next one."""
 STARTUP: Final = struct.pack("!i", 196_608) + b"user\0flashguard\0database\0flashguard\0\0"
 
 
@@ -45,7 +47,13 @@ class Backends:
 
     def is_blocked(self, backend: Backend) -> bool:
         """Return whether a backend waits for a lock that another one has."""
-        return self.own.query(f"SELECT cardinality(pg_blocking_pids({backend.pid})) > 0") == [["t"]]
+        return self.blockers([backend])[str(backend.pid)] != "{}"
+
+    def blockers(self, backends: Sequence[Backend]) -> dict[str, str]:
+        """Return whom each backend waits for, by its number: `{}` where it does not wait."""
+        pids = ", ".join(f"({backend.pid})" for backend in backends)
+        rows = self.own.query(f"SELECT pid, pg_blocking_pids(pid) FROM (VALUES {pids}) AS v (pid)")
+        return {str(pid): str(blockers) for pid, blockers in rows}
 
     def cancel(self, backend: Backend) -> None:
         self.own.query(f"SELECT pg_cancel_backend({backend.pid})")
@@ -65,6 +73,7 @@ class Postgres(Server):
         self.slow_seconds = 0.0
         """How much longer each answer takes."""
         self._holding: list[Backend] = []
+        self._blockers: dict[str, str] = {}
 
     def session(self, link: Link) -> "PostgresSession":
         return PostgresSession(self, link)
@@ -99,10 +108,17 @@ class Postgres(Server):
 
     def let_others_go_on(self) -> None:
         """Finish the statements whose lock is free now, in the order in which they came."""
-        for session in list(self.waiting):
-            if session in self.waiting and not self.backends.is_blocked(session.the_backend):
-                self.waiting.remove(session)
-                session.finish()
+        while self.waiting:
+            seen = self.backends.blockers([session.the_backend for session in self.waiting])
+            free = [each for each in self.waiting if seen[str(each.the_backend.pid)] == "{}"]
+            if not free and seen == self._blockers:
+                return
+            self._blockers = seen  # who was woken may wait for the next lock at once: look again
+            if free and free[0].the_backend.is_ready(WAIT_SECONDS):
+                self.waiting.remove(free[0])
+                free[0].finish()
+            elif not free:
+                self.waiting[0].the_backend.is_ready(SETTLE_SECONDS)
 
     def end(self) -> None:
         """Free every connection after the run."""
@@ -173,7 +189,7 @@ class PostgresSession(Session):
         server.set_clock()
         backend.send(with_our_clock(batch))
         while not backend.is_ready(WAIT_SECONDS):
-            if server.backends.is_blocked(backend):
+            if server.backends.is_blocked(backend) and not backend.is_ready(SETTLE_SECONDS):
                 server.world.note(self._link.loop.name, "postgres: waits for a lock")
                 server.waiting.append(self)
                 return

@@ -12,7 +12,6 @@ from flashguard.shop.new_sale import NewSale
 from tests.campaign.goods import sale_body
 from tests.campaign.history import History
 from tests.campaign.plan import Plan, plan
-from tests.simulation.servers import PARTITIONS
 
 
 def new_sale(the: Plan, history: History) -> NewSale:
@@ -40,10 +39,10 @@ def _item(body: dict[str, Any]) -> Item:
     return msgspec.structs.replace(msgspec.convert(body, Item), locations=locations)
 
 
-def plan_of(seed: str, rng: random.Random) -> Plan:
+def plan_of(seed: str, rng: random.Random, partitions: int) -> Plan:
     """Return the first sale's plan."""
     drawn = plan(seed, 0, "kill recorder")
-    spread = min(drawn.spread, rng.choice([1, PARTITIONS]))
+    spread = 1 if drawn.spread == 1 else rng.choice([1, partitions, partitions])
     most = 15 if drawn.waiting_list else 80
     return msgspec.structs.replace(
         drawn, buyers=rng.randint(3, 8), customers=rng.randint(4, 30), stock=rng.randint(5, most),

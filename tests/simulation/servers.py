@@ -19,8 +19,13 @@ from tests.simulation.copies import Copies
 from tests.simulation.postgres import Backends
 from tests.simulation.valkey import Ears, Wire
 
-PARTITIONS: Final = 2
+PARTITIONS: Final = (2, 4, 4)
+"""Those of a run. A recorder writes groups of several partitions together only where it has three or more."""
 SECRET: Final = "00" * 32
+FEWER_PARTITIONS: Final = """
+UPDATE flashguard.installation SET partitions = {0};
+DELETE FROM flashguard.partitions WHERE partition >= {0}
+"""
 START_SECONDS: Final = 20.0
 IN_ORDER: Final = ("--hash-max-listpack-value", "4096", "--hash-max-listpack-entries", "4096")
 """A hash answers in the order of its fields' first writes: that of a hash table is not always the same."""
@@ -41,11 +46,12 @@ class Servers:
         self.copies = Copies(self.backends.own)
         self.copies.save("empty")
 
-    def reset(self) -> None:
-        """Empty everything for the next run."""
+    def reset(self, partitions: int) -> None:
+        """Empty everything for the next run, of so many partitions."""
         for wire in self.wires:
             wire.ask("FLUSHDB")
         self.copies.reset()
+        self.backends.own.query(FEWER_PARTITIONS.format(partitions))
 
 
 @contextlib.asynccontextmanager
@@ -61,7 +67,7 @@ async def started() -> AsyncIterator[Servers]:
     try:
         async with EmbeddedPostgres(folder / "data") as postgres:
             ledger = await Ledger.connect(postgres.url)
-            await ledger.migrate(PARTITIONS)
+            await ledger.migrate(max(PARTITIONS))
             async with ledger.connection() as connection:
                 await connection.execute(f"UPDATE flashguard.installation SET secret = '{SECRET}'")
                 await connection.execute("ALTER ROLE flashguard SET synchronous_commit = off")

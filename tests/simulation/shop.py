@@ -48,7 +48,7 @@ from tests.simulation.processes import Api, NoAnswer, Process, RecorderProcess, 
 from tests.simulation.provider import BANK_FAILED, PROVIDERS
 from tests.simulation.repeats import changed, repeat_requests
 from tests.simulation.sales import new_sale, plan_of
-from tests.simulation.servers import SECRET, Servers
+from tests.simulation.servers import PARTITIONS, SECRET, Servers
 from tests.simulation.settlers import Settler
 from tests.simulation.state import counters_in_memory, read_ledger
 from tests.simulation.valkey import Valkey
@@ -100,8 +100,9 @@ class Shop:
         self.network.servers[VALKEY] = lambda _: self.primary
         self.network.servers[f"{POSTGRES}/.s.PGSQL.5432"] = lambda _: self.postgres
         rng = self.rng
+        self.partitions = rng.choice(PARTITIONS)
         self.world.latency = rng.choice([0.0001, 0.0005, 0.003])
-        self.postgres.slow_seconds = rng.choice([0.0, 0.0, 0.003, 0.03])
+        self.postgres.slow_seconds = rng.choice([0.0, 0.003, 0.03])
         self.settings = Settings(
             redis_url=f"unix://{VALKEY}",
             database_url=f"postgresql://flashguard@/flashguard?host={POSTGRES}",
@@ -117,7 +118,7 @@ class Shop:
             for n in range(recorders)
         ]
         self.kind = rng.choice([*KINDS, *KINDS, "memory forgets"])
-        self.plan = plan_of(seed, rng)
+        self.plan = plan_of(seed, rng, self.partitions)
         self.history = new_history("sale", self.plan)
         self.history.wall_offset = START_SECONDS
         self.faults = faults_of(self.kind, rng)
@@ -130,7 +131,7 @@ class Shop:
             loses=rng.choice([0.0, 0.0, 0.02]), doubles=rng.choice([0.0, 0.1]),
             answered=lambda told: self.invariants.answered(told),
         )  # fmt: skip
-        self.clients.pace_seconds = rng.choice([0.05, 0.12, 0.3])
+        self.clients.pace_seconds = rng.choice([0.03, 0.12, 0.3])
         self.violations: list[Violation] = []
         self.invariants = Invariants(self, self.violations.append)
         self.crowd = Waiters(
@@ -148,7 +149,7 @@ class Shop:
             for n in range(self.payers.settlers)
         ]
         self.faults += self.payers.faults
-        self.gate = Gate(self.apis, random.Random(f"{seed} gate"), self.invariants.promised)
+        self.gate = Gate(self.apis, random.Random(f"{seed} gate"), self.invariants.promised, self.partitions)
         self.undecided = 0
 
     @property
@@ -158,7 +159,7 @@ class Shop:
     def run(self, defects: Defects) -> Result:
         """Run the seed to its end."""
         started = real_seconds()
-        self.servers.reset()
+        self.servers.reset(self.partitions)
         random.seed(f"{self.seed} process")
         Virtual.entropy = random.Random(f"{self.seed} entropy")
         asyncpg.connection._uid = 0  # type: ignore[attr-defined]  # it numbers the savepoints of a whole process

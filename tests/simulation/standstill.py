@@ -3,9 +3,8 @@ transaction has, and a process that waits until a line of its log is written."""
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
-
-from tests.simulation.servers import PARTITIONS
 
 if TYPE_CHECKING:
     from tests.simulation.shop import Shop
@@ -17,14 +16,23 @@ FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
+def hold_position(shop: "Shop", partition: int) -> Callable[[], None]:
+    """Lock the position of a partition in the ledger; return what frees it."""
+    shop.world.note("postgres", f"the position of partition {partition} is locked")
+    return shop.postgres.hold(POSITION.format(partition))
+
+
 async def locked_rows(shop: "Shop", rng: random.Random) -> None:
-    """An operator leaves a transaction open that has rows which the recorder of one partition must change."""
-    partition = rng.randrange(PARTITIONS)
-    free = shop.postgres.hold(rng.choice([POSITION, ITEMS]).format(partition))
-    shop.world.note("postgres", f"rows of partition {partition} are locked")
-    await asyncio.sleep(rng.choice([0.05, 0.5, 3.0]) * rng.random())
-    shop.world.note("postgres", f"rows of partition {partition} are free")
-    free()
+    """An operator's transaction has rows that a recorder must change; or a job has those of each
+    partition in turn."""
+    times, seconds = rng.choice([(1, 0.5), (1, 3.0), (20, 0.05), (20, 0.1)])
+    for _ in range(times):
+        partition = rng.randrange(shop.partitions)
+        free = shop.postgres.hold(rng.choice([POSITION, ITEMS]).format(partition))
+        shop.world.note("postgres", f"rows of partition {partition} are locked")
+        await asyncio.sleep(seconds * rng.random())
+        free()
+        await asyncio.sleep(seconds * rng.random())
 
 
 async def blocked_log(shop: "Shop", rng: random.Random) -> None:

@@ -42,6 +42,7 @@ class Crowd:
     Parameters:
         promised: called with a reservation's id and `confirmed` or `released` when that was answered.
         forgets: returns whether memory or the ledger may have lost its newest entries.
+        is_order: returns whether the ledger has this reservation as an order.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Crowd:
         size: int,
         promised: Callable[[str, str], None],
         forgets: Callable[[], bool],
+        is_order: Callable[[str], bool],
     ) -> None:
         self._apis, self._rng, self._size, self._promised, self._forgets = apis, rng, size, promised, forgets
+        self._is_order = is_order
         self.sale = crowd_sale(rng)
         self._customers = rng.choice([2, 4, 8, 40])
         self._greed = rng.choice([0.0, 0.3, 0.6])
@@ -159,12 +162,24 @@ class Crowd:
         items = self._rng.choice([None, lines, own or lines, own or lines])
         return lambda guard: guard.orders.cancel(order, restock=restock, reason="crowd", items=items, key=key)
 
+    def _confirm(self, hold: str, receipt: str | None = None) -> Work:
+        """Pay for a hold: of what is an order before, no buyer is told to have it refunded."""
+
+        async def work(guard: FlashGuard) -> Any:
+            was_order = self._is_order(hold)
+            outcome = await guard.confirm(hold, receipt=receipt)
+            if was_order and isinstance(outcome, Refused) and outcome.refund is not None:
+                self.violations.append(Violation("refund of an order", f"{hold} is an order: {outcome}"))
+            return outcome
+
+        return work
+
     def _again(self, order: str) -> Work:
         """Confirm an order once more: no answer may say that it has ended as a hold."""
         is_order = order in self.orders
 
         async def work(guard: FlashGuard) -> Any:
-            outcome = await guard.confirm(order)
+            outcome = await self._confirm(order)(guard)
             if is_order and isinstance(outcome, Refused) and outcome.code in NO_ORDER:
                 self.violations.append(Violation("two outcomes", f"{order} was confirmed, now {outcome}"))
             return outcome
@@ -302,8 +317,8 @@ class Crowd:
             lambda: self._sell("hold", customer, lines, key),
             lambda: self._sell("buy", customer, lines, key),
             lambda: past_the_room(customer, rng, self.violations.append),
-            lambda: lambda guard: guard.confirm(hold, receipt=shown),
-            lambda: lambda guard: guard.confirm(hold, receipt=receipt),
+            lambda: self._confirm(hold, shown),
+            lambda: self._confirm(hold, receipt),
             lambda: lambda guard: guard.release(hold),
             lambda: self._extend(hold, key),
             lambda: self._extend(hold, key),

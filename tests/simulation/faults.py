@@ -220,12 +220,12 @@ async def older_than_rebuild(shop: "Shop", rng: random.Random) -> None:
     copy = server.snapshot()
     server.restore([])
     await asyncio.sleep(rng.uniform(1.0, 3.0))
-    unseen = [each for each in shop.recorders if each.is_alive] if rng.random() < 0.5 else []
+    unseen = [each for each in shop.recorders if each.is_alive] if rng.random() < 0.7 else []
     for process in unseen:
         process.kill()
     server.cut_all("valkey falls back behind the rebuild")
     server.restore(copy)
-    await asyncio.sleep(rng.choice([0.05, 0.5, 2.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.05, 2.0, 4.0]) * rng.random())
     for process in unseen:
         if not process.is_alive:
             process.start()

@@ -137,6 +137,12 @@ class Invariants:
         )
         self.promised(id_, told.word)
 
+    def is_order(self, id_: str) -> bool:
+        """Return whether the ledger has this reservation as an order, and will not lose it."""
+        sale, _, short = id_.rpartition(".")
+        rows = self._shop.servers.backends.own.query(STATUS.format(sale, short))
+        return rows == [["confirmed"]] and not self.ledger_went_back
+
     def promised(self, id_: str, word: str) -> None:
         """Check that the ledger has what was answered about a reservation, or a key that restocked."""
         promised = COMMITTED.get(word)

@@ -138,6 +138,7 @@ class Shop:
             self.apis, random.Random(f"{seed} crowd"), size=rng.choice([0, 2, 4]),
             promised=lambda id_, word: self.invariants.promised(id_, word),
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
+            is_order=lambda id_: self.invariants.is_order(id_),
         )  # fmt: skip
         self.primary.restored = self.replica.restored = self.crowd.look_at_newest
         self.payers = Payers(

@@ -101,10 +101,10 @@ class Visitors(Crowd):
             match habit:
                 case "pay late":
                     await asyncio.sleep(max(0.0, end - time.time()) + rng.choice([0.02, 1.0]) * rng.random())
-                    outcome = await self._insist(lambda guard, r=receipt: guard.confirm(id_, receipt=r))  # type: ignore[misc]
+                    outcome = await self._insist(self._confirm(id_, receipt))
                 case "pay":
                     await asyncio.sleep(max(0.0, end - time.time()) * rng.random())
-                    outcome = await self._insist(lambda guard: guard.confirm(id_))
+                    outcome = await self._insist(self._confirm(id_))
                 case "release":
                     outcome = await self._insist(lambda guard: guard.release(id_))
                 case "look":

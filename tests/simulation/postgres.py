@@ -83,7 +83,10 @@ class Postgres(Server):
         self._clock.set(int((START_SECONDS + self.world.now) * 1_000_000))
 
     def hold(self, rows: str) -> Callable[[], None]:
-        """Lock rows by a transaction of another client; return what ends it."""
+        """Lock rows by a transaction of another client; return what ends it. A server that is down has no
+        client."""
+        if self.is_down:
+            return lambda: None
         backend = self.backends.lend(STARTUP)
         self._holding.append(backend)
         backend.query(f"BEGIN; {rows}")

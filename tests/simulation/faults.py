@@ -154,7 +154,7 @@ async def stale_replica(shop: "Shop", rng: random.Random) -> None:
     """A replica that lags is promoted; the old primary goes on serving those who have not heard of it."""
     old, new = shop.primary, shop.replica
     copy, old.is_replicated, new.is_replicated = old.snapshot(), False, False
-    await asyncio.sleep(rng.choice([0.002, 0.05, 0.5]) * rng.random())
+    await asyncio.sleep(rng.choice([0.002, 0.05, 0.5, 4.0]) * rng.random())
     new.restore(copy)
     shop.invariants.promoted(old, new)
     new.is_down = False

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from flashguard.model import Durability
 from tests.campaign.checker import Violation
 from tests.campaign.history import Told
 from tests.simulation.histories import Place, continues, hashes, judge_call
@@ -28,6 +29,8 @@ EARLY_FIELDS: Final = 3
 CLOCKS_MS: Final = 250
 """Between two servers of memory, of which the second one is promoted."""
 RESTOCKED: Final = "restocked"
+HOLD: Final = "hold"
+"""A request to hold is answered: an offer of the waiting list, or an extension, waits for no replica."""
 COMMITTED: Final = {
     "confirmed": ("confirmed", "cancelled"),
     "released": ("released",),
@@ -47,6 +50,8 @@ class Invariants:
             server.judge = partial(judge_call, note, server)
         shop.primary.turns = shop.replica.turns = Turns(note)
         self.progress = Progress(shop)
+        self._replicated: dict[str, None] = {}
+        """The holds that were answered, in this order, of sales that demand a replica."""
         self.ledger_went_back = False
         """Whether the ledger has lost commits: it has them again once the journal's tail is recorded."""
 
@@ -125,8 +130,12 @@ class Invariants:
 
     def promoted(self, old: Valkey, new: Valkey) -> None:
         """Check that a promoted replica has the holds that had to reach it before they were answered."""
-        for id_ in lost_holds(old, new, self._shop.crowd.replicated):
+        for id_ in lost_holds(old, new, self._replicated):
             self._note(Violation("lost hold", f"{id_} was answered, and the promoted replica lacks it"))
+
+    def _demands_replicas(self, name: str) -> bool:
+        sales = (self._shop.sale, self._shop.crowd.sale)
+        return any(sale.id == name and sale.hold_durability is Durability.REPLICATED for sale in sales)
 
     def answered(self, told: Told) -> None:
         """Check at the moment of an answer that the ledger has what it promises."""
@@ -135,7 +144,7 @@ class Invariants:
             if told.word == RESTOCKED
             else told.id or told.ask.about
         )
-        self.promised(id_, told.word)
+        self.promised(id_, HOLD if (told.ask.verb, told.word) == ("hold", "held") else told.word)
 
     def is_order(self, id_: str) -> bool:
         """Return whether the ledger has this reservation as an order, and will not lose it."""
@@ -144,7 +153,12 @@ class Invariants:
         return rows == [["confirmed"]] and not self.ledger_went_back
 
     def promised(self, id_: str, word: str) -> None:
-        """Check that the ledger has what was answered about a reservation, or a key that restocked."""
+        """Check that the ledger has what was answered about a reservation, or a key that restocked.
+
+        Note a hold that a replica must have.
+        """
+        if word == HOLD and self._demands_replicas(id_.partition(".")[0].partition("~")[0]):
+            self._replicated[id_] = None
         promised = COMMITTED.get(word)
         if (promised is None and word != RESTOCKED) or self.ledger_went_back:
             return

@@ -1,11 +1,11 @@
 """The sale of a run, as the campaign's plan says."""
 
 import random
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from flashguard.model import Item, Pool
+from flashguard.model import Durability, Item, Pool
 from flashguard.model.rules import Rules
 from flashguard.model.sale import IdentityLimit, Location, LocationStock
 from flashguard.shop.new_sale import NewSale
@@ -13,8 +13,10 @@ from tests.campaign.goods import sale_body
 from tests.campaign.history import History
 from tests.campaign.plan import Plan, plan
 
+DURABILITIES: Final = (Durability.DISK, Durability.REPLICATED)
 
-def new_sale(the: Plan, history: History) -> NewSale:
+
+def new_sale(the: Plan, history: History, durability: Durability) -> NewSale:
     """Return the sale to create."""
     body = sale_body(the, history)
     return NewSale(
@@ -22,7 +24,7 @@ def new_sale(the: Plan, history: History) -> NewSale:
         limit_per_customer=body["limit_per_customer"], spread=body["spread"],
         items=tuple(map(_item, body["items"])), pools=msgspec.convert(body["pools"], tuple[Pool, ...]),
         locations=msgspec.convert(body.get("locations", ()), tuple[Location, ...]),
-        split=body.get("split", False),
+        split=body.get("split", False), hold_durability=durability,
         limits=msgspec.convert(body.get("limits", ()), tuple[IdentityLimit, ...]),
         rules=Rules(
             waiting_list=body["waiting_list"],

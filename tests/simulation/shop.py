@@ -47,7 +47,7 @@ from tests.simulation.postgres import Postgres
 from tests.simulation.processes import Api, NoAnswer, Process, RecorderProcess, ServerError
 from tests.simulation.provider import BANK_FAILED, PROVIDERS
 from tests.simulation.repeats import changed, repeat_requests
-from tests.simulation.sales import new_sale, plan_of
+from tests.simulation.sales import DURABILITIES, new_sale, plan_of
 from tests.simulation.servers import PARTITIONS, SECRET, Servers
 from tests.simulation.settlers import Settler
 from tests.simulation.state import counters_in_memory, read_ledger
@@ -121,6 +121,7 @@ class Shop:
         self.plan = plan_of(seed, rng, self.partitions)
         self.history = new_history("sale", self.plan)
         self.history.wall_offset = START_SECONDS
+        self.sale = new_sale(self.plan, self.history, rng.choice(DURABILITIES))
         self.faults = faults_of(self.kind, rng)
         self.falls_back_last = (
             self.kind == LEDGER_KIND and self.settings.journal_tail_seconds > 30 and rng.random() < 0.7
@@ -200,7 +201,7 @@ class Shop:
         for process in self.processes:
             process.start()
         await self._until_ready()
-        await self._open(new_sale(self.plan, self.history))
+        await self._open(self.sale)
         await self._open(self.crowd.sale)
         await self._open(door_sale())
         if self.gate.size:

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
-from flashguard.model import Durability, Granted, Line, Refused, Reservation
+from flashguard.model import Granted, Line, Refused, Reservation
 from tests.campaign.checker import Violation, transfers
 from tests.campaign.history import Ledger
 from tests.simulation.crowd import Crowd, Work
 from tests.simulation.crowd_sales import CROWD
+from tests.simulation.invariants import HOLD
 from tests.simulation.processes import NoAnswer, ServerError
+from tests.simulation.sales import DURABILITIES
 
 AGAIN: Final = ("recovering", "overloaded", "request-in-flight", "ledger-refused")
 """What a buyer repeats at once."""
@@ -44,11 +46,7 @@ class Visitors(Crowd):
         """How likely a visit repeats one of the last requests."""
         self._doubles = rng.choice([0.0, 0.1, 0.5])
         """How likely a request that was answered is made once more at once."""
-        self.sale = replace(
-            self.sale, hold_durability=rng.choice([Durability.DISK, Durability.DISK, Durability.REPLICATED])
-        )
-        self.replicated: dict[str, None] = {}
-        """The holds that were answered, in this order, of a sale that demands a replica."""
+        self.sale = replace(self.sale, hold_durability=rng.choice(DURABILITIES))
         self._recent: deque[tuple[str, str, list[Line], str]] = deque(maxlen=RECENT)
 
     async def run(self) -> None:
@@ -82,8 +80,7 @@ class Visitors(Crowd):
                 self._recent.append((verb, customer, lines, key))
             outcome = await self._insist(self._sell(verb, customer, lines, key))
             if isinstance(outcome, Granted) and outcome.reservation.status == "held":
-                if self.sale.hold_durability is Durability.REPLICATED:
-                    self.replicated[outcome.reservation.id] = None
+                self._promised(outcome.reservation.id, HOLD)
                 await self._keep(outcome.reservation, rng.choice(HABITS))
 
     async def _restock(self, key: str) -> None:

@@ -128,7 +128,7 @@ def draw(wire: Wire, kernel: Kernel, tickets: int, seed: str) -> list[int]:
         return reply.results
 
     run(Verb.FENCE, [], ["1"])
-    run(Verb.UNFENCE, [], ["1", "t", "w"])
+    run(Verb.UNFENCE, [], ["1", "t", "w", 0])
     rules = room_rules(WaitingRoom(mode=RoomMode.LOTTERY), opened=False)
     config = ["scheduled", OPENS_MS, 0, 60_000, 600_000, 0, "", rules]
     run(Verb.LOAD, [SALE], ("new", "", config, ["item:unit", "1 0 0"], [], [], []), more_keys(0, SALE))

@@ -125,7 +125,7 @@ class Run:
         self._kernel.clock_ms = start_ms
         self._wire.ask("FLUSHALL")
         self._run(Verb.FENCE, [], ["1"])
-        self._run(Verb.UNFENCE, [], ["1", "t", "w"])
+        self._run(Verb.UNFENCE, [], ["1", "t", "w", 0])
         rules = to_kernel(self.scene.rules)
         if self.scene.by_card:
             card = IdentityLimit("card", self.crowd.stock, hold_rules=True)

@@ -64,7 +64,7 @@ class Server:
             items = ["item:unit", f"{0 if sale == EMPTY else STOCK} 0 0"]
             page = ("first", "1", config, items, [], [], [])
             await self._kernel.run(Verb.LOAD, 0, [sale], page, more_keys=more_keys(0, sale))
-        await self._kernel.run(Verb.UNFENCE, 0, [], ["1", "of the ledger", "to measure"])
+        await self._kernel.run(Verb.UNFENCE, 0, [], ["1", "of the ledger", "to measure", len(SALES) + 1])
 
     def end(self) -> None:
         self._process.terminate()

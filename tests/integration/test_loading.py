@@ -15,8 +15,10 @@ from flashguard.ledger.loading import sales_in_memory
 from flashguard.ledger.sql import query
 from flashguard.model import SaleId, partition_of
 from flashguard.recorder import load
+from flashguard.recorder.rebuild import Overtaken, rebuild
 from flashguard.settings import Settings
 from flashguard.valkey.connect import connect_kernel
+from tests.support.eventually import eventually
 from tests.support.service import Service, unique
 
 
@@ -60,7 +62,7 @@ async def test_memory_that_leaves_in_a_load_ends_what_the_ledger_was_reading_ahe
                     row for row in await sales_in_memory(connection, partition, 3600.0) if row["id"] == sale
                 ]
                 with pytest.raises(MemoryAway):
-                    await load.load_sale(kernel, connection, partition, row, fence="1")
+                    await load.load_sale(kernel, connection, partition, row, fence=load.Fence("1"))
                 assert await connection.fetchval("SELECT 1") == 1
     finally:
         await ledger.close()
@@ -124,6 +126,66 @@ async def test_a_key_that_is_deleted_between_two_pages_of_a_rebuild_is_missed(
     finally:
         await send("drop")
         await client.execute_command("UNLINK", keys.partition(number), keys.journal(number))
+        await client.aclose()
+
+
+class Promoted(Kernel):
+    """Memory that fails over in a rebuild to a replica that lacks one load of a sale, and has its fence."""
+
+    lacks = ""
+    sale: SaleId
+
+    async def run(self, verb: Verb, partition: int, sales: Any, requests: Any, **more: Any) -> Reply:
+        if verb is not Verb.LOAD or list(sales) != [self.sale] or self.lacks not in _kind(requests):
+            return await super().run(verb, partition, sales, requests, **more)
+        self.lacks = "none"
+        ask = self.client.execute_command
+        had = {key: await ask("DUMP", key) for key in await ask("KEYS", f"fg:{{{partition}}}:*")}
+        reply = await super().run(verb, partition, sales, requests, **more)
+        await ask("UNLINK", *await ask("KEYS", f"fg:{{{partition}}}:*"))
+        for key, value in had.items():
+            await ask("RESTORE", key, 0, value)
+        return reply
+
+
+def _kind(requests: Sequence[Any]) -> tuple[str, ...]:
+    step, _, config, *_ = requests
+    return (step, "last") if config else (step,)
+
+
+@pytest.mark.parametrize("lacks", ["first", "adopt", "last"])
+async def test_a_replica_that_is_promoted_in_a_rebuild_opens_only_with_all_of_it(
+    service: Service, lacks: str
+) -> None:
+    """What it had before the rebuild would be taken for the ledger's: a hold that no buyer has."""
+    sale = SaleId(await service.create_sale(stock=5))
+    order = (await service.buy(sale, unique("c"), key=unique("key"))).ok(201)
+    settings = Settings()
+    client = connect_kernel(service.redis_url, settings)
+    kernel, number = Promoted(client), partition_of(sale, 16)
+    kernel.lacks, kernel.sale = lacks, sale
+    ledger = await Ledger.connect(service.database_url)
+    reservations = keys.sale(number, sale).reservations
+
+    async def drain(_: object) -> None:
+        """The ledger has the order, and there is nothing else."""
+
+    try:
+        await client.execute_command("HSET", reservations, "of another history", b"\x02")
+        with pytest.raises(Overtaken):
+            await rebuild(kernel, ledger, number, why="a test", closed_sale_hours=1.0, drain=drain)
+
+        async def is_open() -> bool:
+            return (await service.buy(sale, unique("c"), key=unique("key"))).status == 201
+
+        await eventually(is_open, "a recorder has rebuilt the partition")
+        assert await client.execute_command("HEXISTS", reservations, "of another history") == 0
+        assert await client.execute_command(
+            "HEXISTS", reservations, order["id"].split("_")[-1].split(".")[-1]
+        )
+        assert (await service.audit(sale))["ok"]
+    finally:
+        await ledger.close()
         await client.aclose()
 
 

@@ -164,7 +164,7 @@ class Partition:
         self._chapter: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._entries: list[Entry] = []
         self.run(Verb.FENCE, [], ["1"])
-        self._unfence("1")
+        self._unfence("1", loads=0)
 
     def run(self, verb: Verb, sales: Sequence[str], requests: Any) -> Reply:
         return self._wire.run(self._call(verb, sales, requests))
@@ -262,11 +262,13 @@ class Partition:
             for step, *what in (("first", [], [], [], [], []), ("more", *_in_ledger(sale))):
                 assert self.run(Verb.LOAD, [name], (step, epoch, *what)).results == ["loaded"]
         self.model.rebuild()
-        self._unfence(epoch)
+        self._unfence(epoch, loads=2 * len(self.model.sales))
         self.open_chapter()
 
-    def _unfence(self, fence: str) -> None:
-        assert self.run(Verb.UNFENCE, [], [fence, "of the ledger", "for the test"]).results == ["open"]
+    def _unfence(self, fence: str, *, loads: int) -> None:
+        request = [fence, "of the ledger", "for the test", loads]
+        assert self.run(Verb.UNFENCE, [], [*request[:3], loads + 1]).results == ["incomplete"]
+        assert self.run(Verb.UNFENCE, [], request).results == ["open"]
         self._token = "of the ledger"
         [(_, fields)] = self._wire.ask("XRANGE", keys.journal(self.number), "-", "+")
         entry = decode_entry(f"{fence}-1".encode(), dict(zip(fields[::2], fields[1::2], strict=True)))

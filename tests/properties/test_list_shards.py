@@ -54,7 +54,7 @@ class Crowd:
         config = ["open", 0, 0, 3_600_000, 3_600_000, 0, "", rules]
         for partition, shard in enumerate(shard_ids(SALE, SHARDS)):
             self._run(Verb.FENCE, partition, [], ["1"])
-            self._run(Verb.UNFENCE, partition, [], ["1", "t", "w"])
+            self._run(Verb.UNFENCE, partition, [], ["1", "t", "w", 0])
             units = stock // SHARDS + (partition < stock % SHARDS)
             load = ("new", "", config, ["item:unit", f"{units} 0 0"], [], [], [])
             assert self._run(Verb.LOAD, partition, [shard], load, more_keys(partition, shard)) == ["loaded"]

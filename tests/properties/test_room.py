@@ -43,7 +43,7 @@ class Crowd:
         kernel.clock_ms = OPENS_MS - 500
         wire.ask("FLUSHALL")
         self._run(Verb.FENCE, [], ["1"])
-        self._run(Verb.UNFENCE, [], ["1", "t", "w"])
+        self._run(Verb.UNFENCE, [], ["1", "t", "w", 0])
         config = ["scheduled", OPENS_MS, 0, 60_000, 600_000, 0, "", room_rules(room, opened=False)]
         items = ["item:unit", f"{stock} 0 0"]
         load = ("new", "", config, items, [], [], [])

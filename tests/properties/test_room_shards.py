@@ -74,7 +74,7 @@ class Crowd:
     def _load(self, partition: int, sale: SaleId, units: int, rules: dict[str, Any]) -> None:
         config = ["scheduled", OPENS_MS, 0, 60_000, 600_000, 0, "", rules]
         self._run(Verb.FENCE, partition, [], ["1"])
-        self._run(Verb.UNFENCE, partition, [], ["1", "t", "w"])
+        self._run(Verb.UNFENCE, partition, [], ["1", "t", "w", 0])
         load = ("new", "", config, ["item:unit", f"{units} 0 0"], [], [], [])
         assert self._run(Verb.LOAD, partition, [sale], load, more_keys(partition, sale)) == ["loaded"]
 

@@ -23,8 +23,8 @@ class SaleKeys(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def partition(number: int) -> str:
-    """Hash: epoch, seq, token, recorded; while fenced also fence, why, builder, building_ms, and stuck where
-    an operator must decide."""
+    """Hash: epoch, seq, token, recorded; while fenced also fence, why, builder, building_ms, loads, and stuck
+    where an operator must decide."""
     return f"fg:{{{number}}}:partition"
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 import asyncpg
+from msgspec import Struct
 
 from flashguard.kernel import keys
 from flashguard.kernel.kernel import Kernel
@@ -20,6 +21,7 @@ from flashguard.model.limits import LIMIT_RULES
 from flashguard.model.room import host_of
 from flashguard.model.rules import from_kernel, keeps_hold_history
 
+from .abreast import Abreast
 from .load_records import (
     amend_records,
     change_record,
@@ -38,40 +40,18 @@ from .load_records import (
 PAGE: Final = 2_000
 """Rows of one call; keeps a script call in the low milliseconds."""
 NOTHING: Final[list[Any]] = []
-IN_FLIGHT: Final = 3
-"""Pages on their way at once: the server writes them to its disk together."""
 
 
-class Abreast:
-    """A few calls at once; the next `add` or `all_done` raises the first fault.
+class Fence(Struct):
+    """The fence that a rebuild stands under.
 
-    A page that is on its way after a fault changes nothing that counts: each page checks the fence.
+    Parameters:
+        epoch: the one being built.
+        loads: how many calls memory has taken; it counts them too, and opens only if it has as many.
     """
 
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def add(self, call: Coroutine[Any, Any, None]) -> None:
-        """Start a call; wait while the most are on their way."""
-        self._tasks.add(asyncio.create_task(call))
-        if len(self._tasks) >= IN_FLIGHT:
-            await self._wait(asyncio.FIRST_COMPLETED)
-
-    async def all_done(self) -> None:
-        """Wait for all calls."""
-        if self._tasks:
-            await self._wait(asyncio.ALL_COMPLETED)
-
-    async def settled(self) -> None:
-        """Wait for all calls, and ignore their faults."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _wait(self, until: str) -> None:
-        done, self._tasks = await asyncio.wait(self._tasks, return_when=until)
-        faults = [fault for task in done if (fault := task.exception()) is not None]
-        if faults:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            raise faults[0]
+    epoch: str
+    loads: int = 0
 
 
 class Unloadable(Exception):
@@ -88,13 +68,18 @@ def more_keys(partition: int, sale_id: SaleId) -> tuple[str, ...]:
 
 
 async def load_sale(
-    kernel: Kernel, connection: Connection, partition: int, sale: asyncpg.Record, *, fence: str = ""
+    kernel: Kernel,
+    connection: Connection,
+    partition: int,
+    sale: asyncpg.Record,
+    *,
+    fence: Fence | None = None,
 ) -> int:
     """Write one sale into memory: its rules, stock, live holds, limits used and idempotency keys.
 
     Parameters:
         sale: a row of `sales_in_memory` or `sale_by_id`.
-        fence: the epoch being built; '' for a sale that is new to an open partition.
+        fence: that of a rebuild; None for a sale that is new to an open partition.
 
     Returns:
         the number of reservations that were loaded.
@@ -135,7 +120,7 @@ class SaleLoad:
         connection: Connection,
         partition: int,
         sale: asyncpg.Record,
-        fence: str,
+        fence: Fence | None,
         calls: Abreast,
     ) -> None:
         self._kernel = kernel
@@ -178,7 +163,7 @@ class SaleLoad:
 
     async def _load_ended(self) -> int:
         """Stage the orders, the ended holds and the limits used, and adopt them when all are there."""
-        ended_key, used_key = staged_keys = keys.staged(self._partition, self._sale_id, self._fence)
+        ended_key, used_key = staged_keys = keys.staged(self._partition, self._sale_id, _epoch(self._fence))
         ended = customers = 0
         # `aclosing`: a fault ends the page that is read ahead before the connection is used for anything else
         async with aclosing(self._rows.ended()) as pages:
@@ -288,7 +273,7 @@ class SaleLoad:
             self._partition,
             [self._sale_id],
             (
-                *("adopt" if staged else self._step, self._fence, config, items, records),
+                *("adopt" if staged else self._step, _epoch(self._fence), config, items, records),
                 *(deadlines, used, staged, history, queue, definition, reserved, recipes),
             ),
             more_keys=more_keys(self._partition, self._sale_id) + staged_keys,
@@ -296,7 +281,12 @@ class SaleLoad:
         if reply.status or reply.results[0] in ("incomplete", "deleted"):
             raise LoadRefused(f"sale {self._sale_id}: memory is {reply.status or reply.results[0]}")
         if self._fence:
+            self._fence.loads += 1
             self._step = "more"
+
+
+def _epoch(fence: Fence | None) -> str:
+    return fence.epoch if fence else ""
 
 
 async def bury_draft(kernel: Kernel, partition: int, sale_id: SaleId) -> bool:
@@ -306,22 +296,24 @@ async def bury_draft(kernel: Kernel, partition: int, sale_id: SaleId) -> bool:
     Raises:
         LoadRefused: the partition is not open.
     """
-    return await _remove(kernel, partition, sale_id, "bury", "")
+    return await _remove(kernel, partition, sale_id, "bury", None)
 
 
-async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: str = "") -> bool:
+async def drop_sale(kernel: Kernel, partition: int, sale_id: SaleId, *, fence: Fence | None = None) -> bool:
     """Remove a sale that memory need not have; return False when it still has live holds."""
     return await _remove(kernel, partition, sale_id, "drop" if fence else "unload", fence)
 
 
-async def _remove(kernel: Kernel, partition: int, sale_id: SaleId, step: str, fence: str) -> bool:
+async def _remove(kernel: Kernel, partition: int, sale_id: SaleId, step: str, fence: Fence | None) -> bool:
     reply = await kernel.run(
         Verb.LOAD,
         partition,
         [sale_id],
-        (step, fence, [], [], [], [], []),
+        (step, _epoch(fence), [], [], [], [], []),
         more_keys=more_keys(partition, sale_id),
     )
     if reply.status:
         raise LoadRefused(f"sale {sale_id}: memory is {reply.status}")
+    if fence:
+        fence.loads += 1
     return bool(reply.results[0] == "loaded")

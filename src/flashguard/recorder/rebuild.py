@@ -15,7 +15,7 @@ from flashguard.ledger.loading import sales_in_memory
 from flashguard.ledger.positions import note_recovery, raise_epoch
 from flashguard.model import Position, SaleId
 
-from .load import LoadRefused, Unloadable, drop_sale, load_sale
+from .load import Fence, LoadRefused, Unloadable, drop_sale, load_sale
 
 log = logging.getLogger("flashguard.recorder")
 
@@ -170,7 +170,7 @@ async def rebuild(
         drain: writes into the ledger what the fenced journal has after this position.
 
     Raises:
-        Overtaken: another recorder has rebuilt it, or does now.
+        Overtaken: another recorder has rebuilt it, or does now; or memory lost a part of the rebuild.
         MemoryAway, LedgerAway: a server went away; the fence stays.
     """
     builder = new_token()
@@ -186,21 +186,24 @@ async def rebuild(
             raise Overtaken
         if await fence(kernel, partition, str(epoch), builder=builder, why=why) != str(epoch):
             raise Overtaken
+        under = Fence(str(epoch))
         try:
             wanted = await sales_in_memory(connection, partition, closed_sale_hours * 3600)
             keep = {SaleId(row["id"]) for row in wanted}
             for sale_id in await kernel.sales(partition) - keep:
-                await drop_sale(kernel, partition, sale_id, fence=str(epoch))
+                await drop_sale(kernel, partition, sale_id, fence=under)
             for sale in wanted:
                 try:
-                    reservations += await load_sale(kernel, connection, partition, sale, fence=str(epoch))
+                    reservations += await load_sale(kernel, connection, partition, sale, fence=under)
                     sales += 1
                 except Unloadable:  # it stops no other sale
-                    await drop_sale(kernel, partition, SaleId(sale["id"]), fence=str(epoch))
+                    await drop_sale(kernel, partition, SaleId(sale["id"]), fence=under)
         except LoadRefused as error:
             raise Overtaken from error
-    reply = await kernel.run(Verb.UNFENCE, partition, [], [str(epoch), token, why])
-    if reply.status:
+    reply = await kernel.run(Verb.UNFENCE, partition, [], [under.epoch, token, why, under.loads])
+    if reply.results == ["incomplete"]:
+        log.warning("partition %d: memory lost a part of its rebuild; it is rebuilt again", partition)
+    if reply.results != ["open"]:
         raise Overtaken
     return CompletedRebuild(Position(epoch, 0, token), sales, reservations, first=position.epoch == 0)
 

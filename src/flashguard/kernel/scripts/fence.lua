@@ -1,7 +1,8 @@
 #!lua
 -- fence: closes a partition, so that nothing is decided while its memory is rebuilt from the ledger.
 --
--- The rule: the fence's value is the epoch being built, or 0 before there is one. A newer builder replaces the one before,
+-- The rule: the fence's value is the epoch being built, or 0 before there is one. With it begins the count of the builder's
+-- loads, see unfence.lua. A newer builder replaces the one before,
 -- unless that one still makes progress: two builders that replace each other in turn would never finish.
 --
 -- KEYS      partition, journal
@@ -20,7 +21,7 @@ if FENCE and builder and other and other ~= builder and age_ms >= 0 and age_ms <
 end
 if not FENCE or tonumber(fence) > tonumber(FENCE) then FENCE = fence end
 redis.call('HSET', KEYS[1], 'fence', FENCE)
-if builder then redis.call('HSET', KEYS[1], 'builder', builder, 'building_ms', NOW) end
+if builder then redis.call('HSET', KEYS[1], 'builder', builder, 'building_ms', NOW, 'loads', 0) end
 if why then redis.call('HSET', KEYS[1], 'why', why) end
 if stuck then redis.call('HSET', KEYS[1], 'stuck', stuck) end
 return answer('', {FENCE})

@@ -24,7 +24,8 @@
 --             recipes   {field, recipe, ...} of a sale with pools, see lib/pools.lua, or nothing
 -- results   {'loaded'} {'exists'} {'busy'} {'incomplete'} {'deleted'}; status 'recovering' when another fence stands
 --
--- The rule: a rebuilt sale is complete only if no key of it was deleted since the first page. Its keys are marked there.
+-- The rule: a rebuilt sale is complete only if no key of it was deleted since the first page. Its keys are marked there. A
+-- rebuild is complete only if this memory has each of its calls: they are counted, see unfence.lua.
 
 --@include lib/partition.lua
 --@include lib/queue.lua
@@ -201,5 +202,6 @@ elseif FENCE ~= FENCE_OF_BUILDER then
   return answer('recovering')
 else
   redis.call('HSET', KEYS[1], 'building_ms', NOW) -- a builder that makes progress is not replaced
+  redis.call('HINCRBY', KEYS[1], 'loads', 1)
 end
 return answer('', {STEPS[STEP]()})

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  partition hash: epoch, seq and token of the newest journal entry, recorded (newest seq in the
 --          ledger, set now and then), fence (present while memory may not answer); with a fence also why it
---          stands, builder (who rebuilds) and building_ms (when the builder last made progress)
+--          stands, builder (who rebuilds), building_ms (when the builder last made progress) and loads (its calls of load so far)
 -- KEYS[2]  journal stream; ids are <epoch>-<seq>, contiguous within an epoch
 -- ARGV[1]  msgpack {token, floor_epoch, max_backlog, now_ms, requests}
 --          token        random, names this call's journal entry

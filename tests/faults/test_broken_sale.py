@@ -7,6 +7,7 @@ import pytest
 
 from flashguard.kernel import keys
 from flashguard.model import SaleId
+from flashguard.model.shards import shard_ids
 from tests.support.eventually import eventually
 from tests.support.real_stack import Stack, started
 from tests.support.service import unique
@@ -136,3 +137,37 @@ async def test_an_item_that_memory_lost_is_recovering_and_never_unknown(stack: S
     await eventually(known_again, "the item is back")
     other = {"customer": "bob", "items": [{"sku": "other", "quantity": 1}]}
     (await service.call("POST", f"/v1/sales/{sale}/orders", other)).problem(404, "unknown-item")
+
+
+@pytest.mark.parametrize("spread", [1, 2])
+async def test_an_item_that_memory_cant_read_stops_no_page_and_is_recovering(stack: Stack, spread: int):
+    """Its counters are the ledger's; no unit of it is given, and none is counted."""
+    await stack.ready()
+    service = stack.service
+    sale = await service.create_sale(stock=8, skus=("bad", "good"), spread=spread)
+    for sku in ("bad", "good"):
+        body = {"customer": "ann", "items": [{"sku": sku, "quantity": 1}]}
+        (await service.call("POST", f"/v1/sales/{sale}/orders", body)).ok(201)
+    shards = shard_ids(SaleId(sale), spread)
+    for shard in shards:
+        await stack.recorded(shard)
+    await stack.end("recorder")  # nobody repairs it
+    try:
+        last = shards[-1]
+        counters = "4 -1 0" if spread == 2 else "8 -1 1"
+        await stack.memory.hset(names(stack, last).sale, "item:bad", counters)
+        listed = (await service.call("GET", "/v1/sales?limit=500", admin=True)).ok()
+        [of_list] = [each for each in listed["data"] if each["id"] == sale]
+        for page in (of_list, (await service.call("GET", f"/v1/sales/{sale}", admin=True)).ok()):
+            counters = [(item["stock"], item["held"], item["sold"]) for item in page["items"]]
+            assert counters == [(8, 0, 1)] * 2
+        good = {"customer": "bob", "items": [{"sku": "good", "quantity": 1}]}
+        (await service.call("POST", f"/v1/sales/{sale}/reservations", good)).ok(201)
+        path = f"/v1/sales/{sale}/items/bad/restock"
+        counted = await service.call("POST", path, {"stock": 20, "reason": "counted"}, admin=True)
+        counted.problem(503, "recovering")
+        report = (await service.call("GET", f"/v1/sales/{sale}/audit", admin=True)).ok()
+        assert not report["ok"]
+    finally:
+        stack.start("recorder")
+    await stack.ready()

@@ -180,7 +180,7 @@ class SaleNow(Struct, frozen=True):
     """A sale as memory has it.
 
     Parameters:
-        counters: sku, stock, held, sold, sku, …
+        counters: sku, stock, held, sold, sku, …; an item that memory can't read is left out.
         moved_away: of a shard: sku, units that left it less units that arrived, sku, …
     """
 

@@ -304,13 +304,16 @@ class ShardRouter:
 
     async def _stock_elsewhere(self, sale: SaleId, sku: str) -> int | None:
         """Return the stock of a sale's other shards, with the units that left each and without those that
-        arrived: transfers don't change it. None where a shard is not in memory."""
+        arrived: transfers don't change it. None where a shard is not in memory, or can't read the item."""
+        shards = shard_ids(sale, await self.shards_of(sale))
+        found = await asyncio.gather(*(self._decisions.ask(Verb.GET, shard, ("",)) for shard in shards))
+        results = [each.result for each in found]
+        sales = [each for each in results if isinstance(each, SaleNow)]
+        known = [Sku(sku) in now.items for now in sales]
+        if len(sales) < len(shards) or (any(known) and not all(known)):
+            return None
         stock = 0
-        others = shard_ids(sale, await self.shards_of(sale))[1:]
-        for shard in await asyncio.gather(*(self._decisions.ask(Verb.GET, other, ("",)) for other in others)):
-            now = shard.result
-            if not isinstance(now, SaleNow):
-                return None
+        for now in sales[1:]:
             moved = dict(zip(now.moved_away[::2], now.moved_away[1::2], strict=True))
             stock += now.items.get(Sku(sku), (0, 0, 0))[0] + moved.get(sku, 0)
         return stock

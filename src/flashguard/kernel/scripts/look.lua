@@ -3,7 +3,8 @@
 --
 -- KEYS      partition, journal, then the six of each sale (see lib/)
 -- requests  {{sale index, reservation id or ''}, ...}
--- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}}; a shard
+-- results   a sale: {status, starts_ms, ends_ms, hold_ms, max_hold_ms, limit, {sku, stock, held, sold, ...}} without items
+--           whose counters can't be read: they stop no other one, and the reader takes the ledger's for them; a shard
 --           of a spread sale also {sku, units out - units in, ...} where units moved, see lib/moved.lua
 --           a reservation: {'held' | 'expired', customer, lines, created_ms, hold_ms, expires_ms,
 --                           {fingerprint, revision, ...} as amended_of}
@@ -42,8 +43,10 @@ local function whole(sale)
       config = read_config(all[i + 1])
     elseif string.sub(all[i], 1, 5) == 'item:' then
       local item, n = read_item(all[i + 1]), #counters
-      counters[n + 1], counters[n + 2] = string.sub(all[i], 6), item.stock
-      counters[n + 3], counters[n + 4] = item.held, item.sold
+      if item.stock then -- else it can't be read
+        counters[n + 1], counters[n + 2] = string.sub(all[i], 6), item.stock
+        counters[n + 3], counters[n + 4] = item.held, item.sold
+      end
     end
   end
   if not config then return {'unknown-sale'} end

@@ -19,6 +19,8 @@ from tests.simulation.shop import Result, Shop
 from tests.simulation.virtual import real_seconds
 
 EVENTS_SHOWN = 60
+TELLS_SECONDS = 10.0
+"""How often a quiet run says how far it is."""
 
 
 def _print(result: Result, events: int) -> None:
@@ -34,7 +36,10 @@ def _print(result: Result, events: int) -> None:
             print(f"    {event}")
         for promise, what in result.violations[:8]:
             print(f"    VIOLATED {promise}: {what}")
-        print(f"    again: PYTHONHASHSEED=0 python -m tests.simulation --seed {result.seed}", flush=True)
+        print(
+            f"    again: PYTHONHASHSEED=0 .venv/bin/python -m tests.simulation --seed {result.seed}",
+            flush=True,
+        )
 
 
 @asynccontextmanager
@@ -51,6 +56,7 @@ async def _logging(*, loud: bool) -> AsyncIterator[Defects]:
 
 async def _run(given: argparse.Namespace) -> int:
     began, broken, simulated, undecided = real_seconds(), 0, 0.0, 0
+    told = began
     async with started() as servers, _logging(loud=given.log) as defects:
         gc.collect()
         gc.freeze()
@@ -63,6 +69,12 @@ async def _run(given: argparse.Namespace) -> int:
             broken += bool(result.violations)
             if not given.quiet or result.violations:
                 _print(result, given.events)
+            if given.quiet and real_seconds() - told > TELLS_SECONDS:
+                told = real_seconds()
+                print(
+                    f"{number + 1} of {given.seeds} seeds from {given.seed} on, {broken} broken",
+                    file=sys.stderr,
+                )
             if (broken and given.until_broken) or real_seconds() - ready > given.seconds:
                 break
     done, seconds = number + 1, real_seconds() - ready
@@ -90,21 +102,33 @@ def _once(servers: Servers, seed: str, defects: Defects, tape: TextIO | None) ->
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
-    parser.add_argument("--seeds", type=int, default=1, help="how many, one after the other")
+    parser.add_argument("--seeds", type=_count, default=1, help="how many, one after the other")
     parser.add_argument("--until-broken", action="store_true", help="stop at the first broken promise")
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after so many real seconds")
     parser.add_argument("--quiet", action="store_true", help="print only what is broken")
     parser.add_argument("--events", type=int, default=EVENTS_SHOWN, help="events shown of a broken run")
     parser.add_argument("--log", action="store_true", help="print the log")
     parser.add_argument(
-        "--jobs", type=int, default=1, help="processes that share the seeds, each with servers"
+        "--jobs", type=_count, default=1, help="processes that share the seeds, each with servers"
     )
     parser.add_argument("--trace", type=argparse.FileType("w"), help="write every event into this file")
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is a part of what a seed decides
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+    given.jobs = min(given.jobs, given.seeds)
     return _share(given) if given.jobs > 1 else asyncio.run(_run(given))
+
+
+def _count(text: str) -> int:
+    """Return a number of at least one.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
 
 
 def _share(given: argparse.Namespace) -> int:

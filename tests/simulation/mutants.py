@@ -199,6 +199,8 @@ def main() -> int:
     def is_wanted(name: str) -> bool:
         return not given.page and (not given.only or any(word in name for word in given.only))
 
+    if given.only and not any(is_wanted(each.name) for each in table.mutations):
+        parser.error(f"no name has one of these words: {' '.join(given.only)}")
     if given.together:
         wanted = all_in_one([each for each in table.mutations if is_wanted(each.name)])
         print(json.dumps(result := find(wanted, given.seed, given.seeds, given.seconds)))

@@ -22,6 +22,7 @@ WAIT_SECONDS: Final = 0.02
 """Real seconds after which a statement is asked whether it waits for a lock."""
 SETTLE_SECONDS: Final = 0.005
 """Real seconds in which one that was woken has its lock, or waits for the next one."""
+SYNC: Final = b"S\0\0\0\4"
 STARTUP: Final = struct.pack("!i", 196_608) + b"user\0flashguard\0database\0flashguard\0\0"
 
 
@@ -68,6 +69,8 @@ class Postgres(Server):
         super().__init__(world)
         self.backends = backends
         self.waiting: list[PostgresSession] = []
+        self.sessions: dict[PostgresSession, None] = {}
+        """Those that have a connection of the real server."""
         self.statements = 0
         self._clock = clock
         self.slow_seconds = 0.0
@@ -100,14 +103,16 @@ class Postgres(Server):
         return free
 
     def cut_all(self, why: str) -> None:
+        """Cut every connection, and end every transaction: none may have a row when a copy is restored."""
         super().cut_all(why)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """End the transactions of other clients."""
+        self.waiting, waited = [], self.waiting
+        for session in waited:
+            self.backends.cancel(session.the_backend)
+            session.skip()
+        while self.sessions:
+            next(iter(self.sessions)).leave()
         while self._holding:
             self.backends.give_back(self._holding.pop())
-        self.let_others_go_on()
 
     def let_others_go_on(self) -> None:
         """Finish the statements whose lock is free now, in the order in which they came."""
@@ -180,6 +185,7 @@ class PostgresSession(Session):
         if len(self._came) < size:
             return False
         self._backend = self._server.backends.lend(self._came[4:size])
+        self._server.sessions[self] = None
         self._came = self._came[size:]
         self._link.reply(self._backend.greeting)
         return True
@@ -203,7 +209,7 @@ class PostgresSession(Session):
         server, before = self._server, self.the_backend.status
         answer = self.the_backend.read(self._last)
         if self._gone:
-            self._leave()
+            self.leave()
         else:
             self._link.stall(server.slow_seconds, up=False)
             self._link.reply(answer)
@@ -218,10 +224,19 @@ class PostgresSession(Session):
             return
         if self in self._server.waiting:  # PostgreSQL notices when the statement has its lock
             return
-        self._leave()
+        self.leave()
 
-    def _leave(self) -> None:
+    def skip(self) -> None:
+        """Throw an answer away."""
+        self.the_backend.read(self._last)
+        if self._last != b"Z":
+            self.the_backend.send(SYNC)
+            self.the_backend.read(b"Z")
+
+    def leave(self) -> None:
+        """Give the connection back."""
         backend, self._backend = self.the_backend, None
+        del self._server.sessions[self]
         self._server.backends.give_back(backend)
         self._server.let_others_go_on()
 

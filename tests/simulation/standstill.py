@@ -25,8 +25,6 @@ def hold_position(shop: "Shop", partition: int) -> Callable[[], None]:
 async def locked_rows(shop: "Shop", rng: random.Random) -> None:
     """An operator's transaction has rows that a recorder must change; or a job has those of each
     partition in turn."""
-    if shop.kind == "the ledger falls back":
-        return  # its older copy would wait for these rows in real time
     times, seconds = rng.choice([(1, 0.5), (1, 3.0), (20, 0.05), (20, 0.1)])
     for _ in range(times):
         partition = rng.randrange(shop.partitions)

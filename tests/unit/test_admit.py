@@ -15,12 +15,14 @@ from flashguard.journal import (
     Expire,
     Extend,
     Hold,
+    LateConfirm,
     Rebuilt,
     Release,
     Restock,
     Transition,
 )
 from flashguard.recorder.admit import Counts, Unreplayable, admit
+from flashguard.recorder.fold import groups_of
 
 SALE = "s"
 LINES = ["unit", 2]
@@ -134,6 +136,33 @@ def test_what_is_about_another_basket_than_the_ledger_has_is_refused():
     assert [type(r.transition) for r in refused] == [*[Hold] * 4, Confirm, Release, Amend, Release]
     assert {r.reason for r in refused[4:7]} == {"the ledger has it with another basket"}
     assert counts[SALE, "unit"] == Counts(stock=20, held=8, sold=0)
+
+
+def late(id_: str, revision: int = 0) -> LateConfirm:
+    details = {"revision": revision} if revision else None
+    return LateConfirm(SALE, id_, LINES, 0, 0, "ann", 1000, 0, details)  # type: ignore[arg-type]
+
+
+def test_a_late_confirm_needs_a_hold_that_expired_as_the_receipt_has_it():
+    counts = {(SALE, "unit"): Counts(stock=9, held=2, sold=2)}
+    known = {(SALE, id_): status for id_, status in (("a", "held"), ("b", "confirmed"), ("c", "released"))}
+    expired: dict[tuple[str, str], str] = dict.fromkeys([(SALE, "d"), (SALE, "e")], "expired")
+    run = [late(id_) for id_ in "abcd"] + [late("d", 1), late("d", 1), late("e"), late("f")]
+    accepted, refused = admit(of(*run), counts, known | expired, {(SALE, "d"): 1})
+    assert accepted == [late("d", 1), late("e")]
+    assert [r.transition.id for r in refused] == ["a", "b", "c", "d", "d", "f"]  # type: ignore[union-attr]
+    assert refused[3].reason == "the ledger has it amended 1 times"
+    assert refused[5].reason == "the ledger has 1 of unit left"
+    assert counts[SALE, "unit"] == Counts(stock=9, held=2, sold=6)
+
+
+def test_a_late_confirm_is_written_after_what_became_of_its_hold():
+    """In its own group the ledger sees whether the hold expired; the counters move once, by all of them."""
+    before = [hold("a"), end(Confirm, "a"), end(Release, "a"), end(Expire, "a"), late("a")]
+    for transition, sold in zip(before, (2, 4, 2, 2, 4), strict=True):
+        first, second = groups_of([transition, late("a")])
+        assert second.late_confirms == {(SALE, "a"): late("a")}
+        assert (first.items[SALE, "unit"].sold, second.items) == (sold, {})
 
 
 def test_a_basket_is_that_of_the_last_amend_whatever_its_order():

@@ -106,7 +106,7 @@ def admit(
                 continue
             match transition:
                 case Hold() | Buy() | LateConfirm():
-                    reason = _why_not(transition, counts, known)
+                    reason = _why_not(transition, counts, known, revisions)
                     if reason:
                         refused.append(TransitionRefusal(transition, reason))
                         not_given.add((transition.sale, transition.id))
@@ -182,11 +182,17 @@ def admit(
 
 
 def _why_not(
-    grant: Hold | Buy | LateConfirm, counts: dict[tuple[str, str], Counts], known: dict[tuple[str, str], str]
+    grant: Hold | Buy | LateConfirm,
+    counts: dict[tuple[str, str], Counts],
+    known: dict[tuple[str, str], str],
+    revisions: dict[tuple[str, str], int],
 ) -> str | None:
-    status = known.get((grant.sale, grant.id))
-    if status is not None and not (isinstance(grant, LateConfirm) and status == "expired"):
-        return "this id is taken in the ledger"
+    key = (grant.sale, grant.id)
+    if key in known:
+        if not isinstance(grant, LateConfirm) or known[key] != "expired":
+            return "this id is taken in the ledger"
+        if revisions.get(key, 0) != (grant.details or {}).get("revision", 0):
+            return _amended(revisions.get(key, 0))
     takes = takes_of(grant)
     for at in range(0, len(takes), 2):
         item = _item(counts, grant.sale, takes[at])
@@ -205,12 +211,16 @@ def _why_not_amended(
     if known.get(key) != ("confirmed" if amend.is_order else "held"):
         return _ORDER if amend.is_order else _LIVE
     if revisions.get(key, 0) != amend.revision - 1:
-        return f"the ledger has it amended {revisions.get(key, 0)} times"
+        return _amended(revisions.get(key, 0))
     for at in range(0, len(amend.moves), 2):
         item = _item(counts, amend.sale, amend.moves[at])
         if item.available < amend.moves[at + 1]:
             return f"the ledger has {item.available} of {amend.moves[at]} left"
     return None
+
+
+def _amended(times: int) -> str:
+    return f"the ledger has it amended {times} times"
 
 
 def takes_from(flat: Sequence[Any]) -> Takes:

@@ -1,7 +1,8 @@
 """Folds a run of journal entries into one group for the ledger: each reservation once, in its last state.
 
 What comes after an amend goes into a further group of the same transaction: each event then has the basket of
-its time, and they come in order. So do a late confirm of other units, and a second grant of one id.
+its time, and they come in order. So does a grant, or a late confirm, of an id that the group has already: the
+ledger has to judge it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -123,12 +124,8 @@ class Group(Struct):
                 row.status = _ENDS[type(transition)]
                 row.ended_ms = at_ms
                 self._move(sale, takes_of(transition), held=-1, sold=int(row.status == "confirmed"))
-            case LateConfirm(sale, id_, _, at_ms):
-                known = self.new.get((sale, id_)) or self.changed.get((sale, id_))
-                if known is None:
-                    self.late_confirms[sale, id_] = transition
-                else:  # it ended in this very group
-                    known.status, known.ended_ms = "confirmed", at_ms
+            case LateConfirm(sale, id_):
+                self.late_confirms[sale, id_] = transition
                 self._move(sale, takes_of(transition), sold=1)
             case Amend(sale, id_, moves=moves):
                 self.amends[sale, id_] = transition
@@ -179,8 +176,10 @@ class Group(Struct):
         """Return whether this transition must come into a further group."""
         key = (transition.sale, getattr(transition, "id", ""))
         again = key in self.new and isinstance(transition, Hold | Buy)  # the ledger has to refuse it
-        late = isinstance(transition, LateConfirm) and "takes" in (transition.details or {})
-        return again or key in self.amends or (late and (key in self.new or key in self.changed))
+        late = isinstance(transition, LateConfirm) and (
+            key in self.new or key in self.changed or key in self.late_confirms
+        )  # the ledger has to see whether the hold expired: memory may have lost it
+        return again or late or key in self.amends
 
     def note_memory(self, entry: Entry) -> None:
         """Keep memory's own counters after the entry, to compare them with the ledger's."""

@@ -77,6 +77,10 @@ BEGIN
 END
 $$;
 
+-- record_changes: apply the rare transitions of a group, as JSON, in record_group's transaction: restocks, changes of sales,
+-- and late confirms: orders from holds that had ended or were forgotten, granted because the buyer had the receipt. Such
+-- a hold is in the ledger as expired, with the receipt's basket, customer and revision, or not at all; otherwise the whole
+-- group is refused. What the order takes from pools and locations is what the late confirm took.
 CREATE OR REPLACE FUNCTION flashguard.record_changes(restocks jsonb, sale_changes jsonb, late_confirms jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = flashguard, pg_temp
@@ -94,8 +98,9 @@ BEGIN
                hold_ms bigint, at_ms bigint, details jsonb)
     ON CONFLICT (sale_id, id) DO UPDATE
     SET status = 'confirmed', confirmed_at = excluded.confirmed_at, ended_at = excluded.ended_at,
-        details = CASE WHEN excluded.details IS NULL THEN r.details ELSE coalesce(r.details, '{}') || excluded.details END
-    WHERE r.status = 'expired' AND r.fingerprint = excluded.fingerprint;
+        details = nullif((coalesce(r.details, '{}') - 'takes') || coalesce(excluded.details, '{}'), '{}')
+    WHERE r.status = 'expired' AND r.fingerprint = excluded.fingerprint AND r.customer = excluded.customer
+      AND r.lines = excluded.lines AND revision_of(r.details) = revision_of(excluded.details);
     GET DIAGNOSTICS changed = ROW_COUNT;
     IF changed <> jsonb_array_length(late_confirms) THEN
         RAISE EXCEPTION 'the group confirms % holds late, the ledger allows % of them', jsonb_array_length(late_confirms), changed

@@ -152,6 +152,11 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
 
 async def stale_replica(shop: "Shop", rng: random.Random) -> None:
     """A replica that lags is promoted; the old primary goes on serving those who have not heard of it."""
+    async with shop.failover:
+        await _promote(shop, rng)
+
+
+async def _promote(shop: "Shop", rng: random.Random) -> None:
     old, new = shop.primary, shop.replica
     copy, old.is_replicated, new.is_replicated = old.snapshot(), False, False
     await asyncio.sleep(rng.choice([0.002, 0.05, 0.5, 4.0]) * rng.random())

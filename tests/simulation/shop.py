@@ -141,6 +141,8 @@ class Shop:
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
             is_order=lambda id_: self.invariants.is_order(id_),
         )  # fmt: skip
+        self.failover = asyncio.Lock()
+        """Held while a replica is promoted: none is overwritten once it is the primary."""
         self.primary.restored = self.replica.restored = self.crowd.look_at_newest
         self.payers = Payers(
             self.world, self.apis, random.Random(f"{seed} payers"), self.invariants.promised,

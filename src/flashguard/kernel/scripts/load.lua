@@ -201,7 +201,7 @@ if ON_AN_OPEN_PARTITION[STEP] then
 elseif FENCE ~= FENCE_OF_BUILDER then
   return answer('recovering')
 else
-  redis.call('HSET', KEYS[1], 'building_ms', NOW) -- a builder that makes progress is not replaced
-  redis.call('HINCRBY', KEYS[1], 'loads', 1)
+  local loads = tonumber(redis.call('HGET', KEYS[1], 'loads') or 0) + 1
+  redis.call('HSET', KEYS[1], 'building_ms', NOW, 'loads', loads) -- a builder that makes progress is not replaced
 end
 return answer('', {STEPS[STEP]()})

@@ -135,7 +135,6 @@ KERNEL: Final = [
         "kernel/scripts/load.lua",
         "elseif FENCE ~= FENCE_OF_BUILDER then",
         "elseif false then",
-        unseen="a recorder must stop in the middle of a rebuild, and go on after another has ended it",
     ),
     Guard(
         "a deleted key of reservations is not missed",
@@ -161,7 +160,6 @@ RECORDER: Final = [
         "recorder/partition.py",
         "if ours is not None and (ledgers.epoch, ledgers.seq) < (ours.epoch, ours.seq):",
         "if False:",
-        unseen="the watchdog caught up after 30 s, and that was not judged then",
     ),
     Guard(
         "rare changes are written although the position has moved",

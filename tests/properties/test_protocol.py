@@ -350,8 +350,9 @@ class Play:
         if spec.memory is not None and not spec.memory.fenced:
             raw = await self.real.ask("HGET", keys.sale(PARTITION, SaleId(self.name)).sale, "item:a")
             of_sale = spec.memory.state.sales[self.name]
-            here, owed = of_sale.items["a"], tuple(of_sale.owed.values())
-            assert tuple(map(int, raw.split())) == (here.stock, here.held, here.sold, *owed)
+            here, aside = of_sale.items["a"], (of_sale.owed.get("a", 0), of_sale.until.get("a", 0))
+            more = aside if any(aside) else ()  # units that are set aside, and until when
+            assert tuple(map(int, raw.split())) == (here.stock, here.held, here.sold, *more)
             assert here.available >= 0
 
 
@@ -391,6 +392,12 @@ ANOTHER_HISTORY = [
     ("look", NEVER), _buys(2),
 ]  # fmt: skip
 """An old copy of memory decides on, as far as the entry that the ledger has from the other history."""
+SET_ASIDE = [
+    ("buyers", Verb.RESERVE, 0, [(0, 0, 1, False)]),
+    ("buyers", Verb.WAITING_LIST, 0, [(0, 0, 1, False), (0, 0, 2, False)]),
+    ("look", NEVER), ("record", 4, "never"),
+]  # fmt: skip
+"""A unit is set aside for an entry of the waiting list that wants two."""
 
 
 @pytest.mark.timeout(7200 if LONG else 180)
@@ -413,6 +420,7 @@ def test_kernel_recorder_and_ledger_keep_to_the_protocol_whatever_dies() -> None
     )  # fmt: skip
     @example(8, {}, AN_OLDER_EPOCH)
     @example(8, {}, ANOTHER_HISTORY)
+    @example(3, {"waiting_most": 3}, SET_ASIDE)
     @given(st.integers(1, 8), rule_sets, st.lists(steps, min_size=5, max_size=30))
     def every_sequence(stock: int, rules: dict[str, Any], some: list[tuple[Any, ...]]) -> None:
         runner.run(play(stock, rules, copy.deepcopy(some)))

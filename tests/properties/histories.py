@@ -66,6 +66,10 @@ def join(customer: str, sku: str, quantity: int, *, until_ms: int = 0, **who: st
     return 0, (Verb.WAITING_LIST, [entry])
 
 
+def restock(sku: str, delta: int) -> Step:
+    return 0, (Verb.RESTOCK, [("one", sku, delta, "why", "restock:1", 1, 25)])
+
+
 def change(verb: str, **changes: Any) -> Step:
     return 0, (Verb.CHANGE_SALE, [("one", verb, changes, "")])
 
@@ -184,6 +188,17 @@ HISTORIES: dict[str, tuple[Sale, list[Step]]] = {
         [change("patch", items=[["item:b", "4 0 0"], '[{"sku":"b"}]'], only=["draft"])],
     ),
     "an edit of what is no draft": (shop(a=1), [change("delete")]),
+    "units that are set aside and gone": (
+        shop(a=2, rules=WAITING),
+        [
+            hold("x", ["a", 1]),
+            hold("y", ["a", 1]),
+            join("v", "a", 2),
+            release(),
+            change("pause"),
+            restock("a", -1),
+        ],
+    ),
     "units that are set aside for ever": two_wait,
     "a list that lets smaller ones pass": two_wait,
     "a cool-down that does not look for what has just ended": (

@@ -1064,6 +1064,12 @@ class Model:
             return
         anybody = any(e.state == "waiting" for e in sale.waiting.values())
         if sale.config.status_at(self.now_ms) != "open":
+            for sku in {*sale.touched} & {*sale.owed}:
+                free = sale.items[sku].available
+                sale.owed[sku] = min(sale.owed[sku], free)
+                if not free:
+                    del sale.owed[sku]
+                    sale.due.discard((sale.until.pop(sku, None), sku))
             sale.due |= {(0, sku) for sku in sale.touched if anybody}
             sale.touched = []
             return

@@ -845,6 +845,10 @@ BROKEN_LIST = {
         "passing and free or item.stock - item.sold",
         "item.stock - item.sold",
     ),
+    "units that are set aside and gone": (
+        "not item.set_aside or item.set_aside <= free",
+        "not item.set_aside or true",
+    ),
     "units that are set aside again and again": (
         "if free == 0 then until_ms = nil end",
         "if not owed then until_ms = nil end",

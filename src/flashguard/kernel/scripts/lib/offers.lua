@@ -84,6 +84,14 @@
     sale.items_rewritten[sku] = item
   end
 
+  -- shrink_aside(sale, sku): sets no more aside than is free: units may leave the stock while no entry can be served.
+  local function shrink_aside(sale, sku)
+    local item = item_of(sale, sku)
+    local free = item and free_units(item) or 0
+    if not item or not item.set_aside or item.set_aside <= free then return end
+    if free > 0 then keep_aside(sale, sku, item, free, item.until_ms) else keep_aside(sale, sku, item, nil, nil) end
+  end
+
   -- next_head(sale, sku, most): the head to serve next of those that want no more than these units, and its kind; or nil.
   local function next_head(sale, sku, most)
     local head, kind = first_within(heads_of(sale, 'q', sku), most), 'q'

@@ -188,7 +188,10 @@ function learn_waiting()
     if not touched or sale.serving or (#touched == 0 and room_is_empty == nil) then return end
     if sale.config.rules.spread then return shard_list.set_aside(sale) end
     if status_now(sale.config) ~= 'open' then
-      for i = 1, waiting_count(sale) > 0 and #touched or 0 do later(sale, 0, touched[i]) end
+      for i = 1, #touched do
+        shrink_aside(sale, touched[i])
+        if waiting_count(sale) > 0 then later(sale, 0, touched[i]) end
+      end
       sale.touched = {}
       return
     end

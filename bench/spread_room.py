@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from redis.asyncio import Redis
 
 from bench import wrk
 from bench.cpu import tree_seconds
@@ -28,8 +29,20 @@ from bench.say import Progress
 from flashguard import FlashGuard, NewSale, Settings
 from flashguard.access.identities import Identities
 from flashguard.embedded import EmbeddedServers
+from flashguard.kernel import keys
 from flashguard.ledger import Ledger
-from flashguard.model import CustomerId, Item, MinorUnits, Refused, RoomMode, SaleId, Sku, WaitingRoom
+from flashguard.model import (
+    CustomerId,
+    Item,
+    MinorUnits,
+    Refused,
+    RoomMode,
+    SaleId,
+    Sku,
+    WaitingRoom,
+    partition_of,
+)
+from flashguard.model.shards import shard_ids
 
 PORT: Final = 18_360
 PARTITIONS: Final = 16
@@ -81,9 +94,12 @@ class Stream(asyncio.Protocol):
 class Bench:
     """The processes, both sales, and their tickets."""
 
-    def __init__(self, plan: Plan, guard: FlashGuard, http: aiohttp.ClientSession, folder: Path) -> None:
+    def __init__(
+        self, plan: Plan, guard: FlashGuard, http: aiohttp.ClientSession, folder: Path, memory: Redis
+    ) -> None:
         self._plan = plan
         self._guard = guard
+        self._memory = memory
         self._http = http
         self._folder = folder
         self._url = f"http://127.0.0.1:{PORT}"
@@ -110,16 +126,13 @@ class Bench:
 
     async def fill(self) -> dict[int, float]:
         """Let both crowds come in turns; return Valkey's bytes per ticket of each."""
-        grown = dict.fromkeys(self.sales, 0)
         for first in range(0, self._plan.people, CHUNK):
             count = min(CHUNK, self._plan.people - first)
             for spread, sale in self.sales.items():
-                before = await self._memory()
                 names = iter([CustomerId(f"c{first + n:07}") for n in range(count)])
                 await asyncio.gather(*(self._join(SaleId(sale), spread, names) for _ in range(AT_ONCE)))
-                grown[spread] += await self._memory() - before
             self.say.say(f"{first + count:,} people in each room")
-        return {spread: round(grown[spread] / self._plan.people, 1) for spread in self.sales}
+        return {spread: round(await self._room_bytes(spread) / self._plan.people, 1) for spread in self.sales}
 
     async def _join(self, sale: SaleId, spread: int, names: Iterator[CustomerId]) -> None:
         for name in names:
@@ -131,9 +144,13 @@ class Bench:
         """Return tickets whose turn does not come in this run: one that is not fetched is lost."""
         return self.tickets[spread][self._plan.people // 2 :]
 
-    async def _memory(self) -> int:
-        """Return the bytes of Valkey's data: connections and their buffers come and go."""
-        return int((await self._guard.kernel.info("memory"))["used_memory_dataset"])
+    async def _room_bytes(self, spread: int) -> int:
+        """Return the bytes of the room's keys: those of all data also change with the journal."""
+        found = 0
+        for shard in shard_ids(SaleId(self.sales[spread]), spread):
+            for name in keys.room(partition_of(shard, PARTITIONS), shard):
+                found += await self._memory.memory_usage(name, samples=0) or 0
+        return found
 
     def cpu(self) -> dict[str, float]:
         return {name: tree_seconds(self.pids[name]) for name in PARTS}
@@ -263,8 +280,9 @@ async def running(plan: Plan, folder: Path) -> AsyncIterator[Bench]:
             async with (
                 await FlashGuard.connect(settings, ring=identities.ring) as guard,
                 identities.following(guard.ledger),
+                Redis.from_url(servers.redis_url) as memory,
             ):
-                bench = Bench(plan, guard, http, folder)
+                bench = Bench(plan, guard, http, folder, memory)
                 bench.pids = {name: child.pid for name, child in children.items()}
                 bench.pids["valkey"] = servers.valkey.pid
                 yield bench

@@ -119,22 +119,24 @@ class Fallback:
         if stored is None or stored.sale.status is not SaleStatus.CLOSED:
             return RECOVERING
         refused = Refused(code=Code.SALE_NOT_OPEN, detail="The sale is closed: refund the payment.")
-        return await too_late(self._ledger, sale, short, refused, None, lines_of(receipt))
+        return await self.too_late(sale, short, refused, None, receipt)
 
     async def too_late(
         self, sale: SaleId, short: str, refused: Refused, why: str | None, receipt: AmendedReceipt | None
     ) -> Outcome:
         """Return the outcome of a confirm that comes too late: see `late_confirm.too_late`."""
         lines = () if receipt is None else lines_of(receipt)
-        return await too_late(self._ledger, sale, short, refused, why, lines)
+        try:
+            return await too_late(self._ledger, sale, short, refused, why, lines)
+        except LedgerAway as error:
+            return _recovering(error)
 
     async def reservation(self, sale: SaleId, short: str) -> Reservation | Refused | None:
         """Return the reservation as the ledger has it; None where it has none."""
         try:
             return await self._ledger.reservations.get(sale, short)
         except LedgerAway as error:
-            why = str(error) if isinstance(error, UnreadableRow) else ""
-            return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
+            return _recovering(error)
 
     async def after_expiry(
         self, sale: SaleId, short: str, status: ReservationStatus, refused: Refused
@@ -147,7 +149,9 @@ class Fallback:
             refused: what memory says.
         """
         found = await self.reservation(sale, short)
-        if not isinstance(found, Reservation) or found.status in OVER_BY_TIME:
+        if isinstance(found, Refused):
+            return found
+        if found is None or found.status in OVER_BY_TIME:
             return refused
         return Granted(found, True) if found.status == status else _refused_as(found)
 
@@ -181,9 +185,7 @@ class Fallback:
                 if why is not None:
                     return Refused(code=Code.LEDGER_REFUSED, detail=why)
             except UnreadableRow as error:
-                return Refused(
-                    code=Code.RECOVERING, detail=str(error), retry_after_seconds=IN_FLIGHT_RETRY_SECONDS
-                )
+                return _recovering(error)
             except LedgerAway:
                 pass
             if not wait or loop.time() >= deadline:
@@ -241,6 +243,12 @@ class Fallback:
                 pass
             await asyncio.sleep(LEDGER_POLL_SECONDS)
         return None
+
+
+def _recovering(error: LedgerAway) -> Refused:
+    """Return the refusal where the ledger did not answer, or has a row that can't be read."""
+    why = str(error) if isinstance(error, UnreadableRow) else ""
+    return Refused(code=Code.RECOVERING, detail=why, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
 
 
 def _refused_as(found: Reservation) -> Refused:

@@ -173,8 +173,8 @@ class Holding:
             if result.status is ReservationStatus.HELD:
                 return await self._live(sale, short, result)
             found = await self._fallback.reservation(sale, short)
-            if isinstance(found, Reservation) and found.status not in OVER_BY_TIME:
-                return found  # a memory that fell back
+            if isinstance(found, Refused) or (found is not None and found.status not in OVER_BY_TIME):
+                return found  # a memory that fell back, or may have
             live = await self._live(sale, short, result)
             return msgspec.structs.replace(live, status=ReservationStatus.EXPIRED, receipt=None)
         found = await self._fallback.reservation(sale, short)

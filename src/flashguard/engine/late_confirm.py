@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from flashguard.errors import Code
-from flashguard.ledger import Ledger, LedgerAway
+from flashguard.ledger import Ledger
 from flashguard.model import (
     Amount,
     Granted,
@@ -77,6 +77,9 @@ async def too_late(
     Parameters:
         why: with a receipt, the code of what made the late confirm impossible.
         lines: the lines of the receipt; empty without one: then the ledger is asked.
+
+    Raises:
+        LedgerAway: PostgreSQL does not answer, so that it may be an order.
     """
     detail = refused.detail
     if refused.code is Code.RESERVATION_EXPIRED:
@@ -86,15 +89,12 @@ async def too_late(
             else "The hold has expired and its units went back to stock. A confirm with the hold's receipt "
             "succeeds while units are available; else refund the payment."
         )
-    try:
-        found = await ledger.reservations.get(sale, short)
-        if found is not None and found.status is ReservationStatus.CONFIRMED:
-            return Granted(found, True)
-        if not lines:
-            lines = () if found is None else found.items
-        stored = await ledger.sales.get(sale)
-    except LedgerAway:
-        return _with(refused, detail, None)
+    found = await ledger.reservations.get(sale, short)
+    if found is not None and found.status is ReservationStatus.CONFIRMED:
+        return Granted(found, True)
+    if not lines:
+        lines = () if found is None else found.items
+    stored = await ledger.sales.get(sale)
     if stored is None or not lines:
         return _with(refused, detail, None)
     prices = {item.sku: item for item in stored.sale.items}

@@ -86,19 +86,21 @@ def plan(
 
     Parameters:
         available, needed: units by shard.
-        exact: no more units than are needed; otherwise half of a donor's, so that the next buyers at the
-            receiver find units too.
+        exact: no more units than are needed; otherwise half of a donor's, as far as no other receiver needs
+            them, so that the next buyers at the receiver find units too.
     """
     spare = [units - min(units, need) for units, need in zip(available, needed, strict=True)]
+    extra = 0 if exact else sum(available) - sum(needed)
     moves: list[tuple[int, int, int]] = []
     for home, need in enumerate(needed):
         shortage = need - available[home]
         while shortage > 0:
             donor = max(range(len(spare)), key=spare.__getitem__)
-            units = min(spare[donor], shortage if exact else max(shortage, spare[donor] // 2))
+            units = min(spare[donor], max(shortage, min(spare[donor] // 2, shortage + extra)))
             if units <= 0:
                 raise AssertionError("the shards need more units than there are")
             moves.append((donor, home, units))
             spare[donor] -= units
+            extra -= max(0, units - shortage)
             shortage -= units
     return moves

@@ -27,8 +27,10 @@ from .late_confirm import lines_of, too_late
 from .outcomes import IN_FLIGHT_RETRY_SECONDS, first_outcome
 from .receipts import AmendedReceipt
 
-LEDGER_POLL_SECONDS: Final = 0.02
-"""Time between two reads of a row that the recorder is about to write."""
+FIRST_POLL_SECONDS: Final = 0.02
+LAST_POLL_SECONDS: Final = 0.32
+"""Time between two reads of a row that the recorder is about to write: each pause is twice as long as the one
+before. While no recorder writes, many may wait."""
 
 RECOVERING: Final = Refused(code=Code.RECOVERING, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
 OVER_BY_TIME: Final = frozenset((ReservationStatus.HELD, ReservationStatus.EXPIRED))
@@ -172,7 +174,7 @@ class Fallback:
             body: the request's fingerprint, where it would have made the reservation: a memory that lost the
                 key may have granted it for another basket.
         """
-        loop = asyncio.get_running_loop()
+        loop, pause = asyncio.get_running_loop(), FIRST_POLL_SECONDS
         deadline = loop.time() + self._timeout_seconds
         while True:
             try:
@@ -190,7 +192,8 @@ class Fallback:
                 pass
             if not wait or loop.time() >= deadline:
                 return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
-            await asyncio.sleep(LEDGER_POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_POLL_SECONDS)
 
     async def is_recorded(self, sale: SaleId, short: str, body: int) -> bool:
         """Return whether the ledger has this reservation, in any state, by a request with this fingerprint;
@@ -230,7 +233,7 @@ class Fallback:
         Raises:
             UnreadableRow: its values can't be read.
         """
-        loop = asyncio.get_running_loop()
+        loop, pause = asyncio.get_running_loop(), FIRST_POLL_SECONDS
         deadline = loop.time() + self._timeout_seconds
         while loop.time() < deadline:
             try:
@@ -241,7 +244,8 @@ class Fallback:
                 raise
             except LedgerAway:
                 pass
-            await asyncio.sleep(LEDGER_POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_POLL_SECONDS)
         return None
 
 

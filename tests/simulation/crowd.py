@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from flashguard import BasketRequest, FlashGuard
+from flashguard.errors import Code
 from flashguard.kernel.errors import MemoryAway
 from flashguard.ledger import LedgerAway
 from flashguard.model import Granted, Line, Refused
@@ -24,6 +25,8 @@ from tests.simulation.gate import past_the_room
 from tests.simulation.processes import Api, NoAnswer, ServerError
 
 PAUSES_SECONDS: Final = (0.05, 0.15, 0.15)
+PRESSES_SECONDS: Final = (0.002, 0.1, 1.0)
+"""How soon a buyer presses again whose order the ledger refused."""
 WEIGHTS: Final = (0.2, 1.0, 1.0, 4.0)
 """How frequent each kind of request is in a run: which ones are rare together is what finds most."""
 NO_ORDER: Final = ("reservation-expired", "reservation-released", "unknown-reservation")
@@ -51,13 +54,14 @@ class Crowd:
         rng: random.Random,
         *,
         size: int,
+        partitions: int,
         promised: Callable[[str, str], None],
         forgets: Callable[[], bool],
         is_order: Callable[[str], bool],
     ) -> None:
         self._apis, self._rng, self._size, self._promised, self._forgets = apis, rng, size, promised, forgets
         self._is_order = is_order
-        self.sale = crowd_sale(rng)
+        self.sale = crowd_sale(rng, partitions)
         self._customers = rng.choice([2, 4, 8, 40])
         self._greed = rng.choice([0.0, 0.3, 0.6])
         """How likely a request is that of the one customer who asks for more than others do."""
@@ -190,10 +194,16 @@ class Crowd:
         """Hold or buy: a key that was used for another basket, or another verb, is refused."""
         asked = (verb, customer, *((line.sku, line.quantity) for line in lines))
         reuses, waits = self._rng.random() < self._reuses, self._rng.random() < self._waits
+        pauses = [self._rng.choice(PRESSES_SECONDS) * self._rng.random() for _ in range(3)]
 
         async def work(guard: FlashGuard) -> Any:
             sell = guard.buy if verb == "buy" else guard.reserve
             outcome = await sell(CROWD, customer, lines, key=key)
+            for pause in pauses:
+                if not isinstance(outcome, Refused) or outcome.code is not Code.LEDGER_REFUSED:
+                    break
+                await asyncio.sleep(pause)
+                outcome = await sell(CROWD, customer, lines, key=key)
             if isinstance(outcome, Granted):
                 id_ = outcome.reservation.id
                 self._compare(id_, key, asked)

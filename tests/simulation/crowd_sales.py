@@ -15,7 +15,7 @@ PRICE: Final = MinorUnits(100)
 SKUS: Final = (Sku("a"), Sku("b"))
 
 
-def crowd_sale(rng: random.Random) -> NewSale:
+def crowd_sale(rng: random.Random, partitions: int) -> NewSale:
     """Return the sale: mostly scarce, with a waiting list, and sometimes with more rules."""
     rules = Rules(
         waiting_list=20,
@@ -33,7 +33,7 @@ def crowd_sale(rng: random.Random) -> NewSale:
     )
     return NewSale(
         name="Crowd", id=CROWD, hold_seconds=1, items=items, rules=rules,
-        limit_per_customer=limit, spread=rng.choice([1, 2]),
+        limit_per_customer=limit, spread=rng.choice([1, 2, 2, partitions]),
     )  # fmt: skip
 
 

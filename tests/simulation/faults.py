@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from tests.campaign.checker import Violation
-from tests.simulation.handovers import recorder_joins, recorder_leaves, stop_builder
+from tests.simulation.departures import lost_departure
+from tests.simulation.handovers import ask_for_rebuild, recorder_joins, recorder_leaves, stop_builder
+from tests.simulation.intruder import edited_stock
 from tests.simulation.lost_keys import delete_key, evicted_keys
 from tests.simulation.standstill import blocked_log, hold_position, locked_rows
 from tests.simulation.valkey import FULL, READ_ONLY
@@ -16,12 +18,6 @@ if TYPE_CHECKING:
     from tests.simulation.shop import Shop
 
 Fault = Callable[["Shop", random.Random], Awaitable[None]]
-
-DOUBT: Final = """
-UPDATE flashguard.partitions SET doubted = true WHERE partition IN (
-  SELECT partition FROM flashguard.partitions WHERE partition >= {} FOR UPDATE SKIP LOCKED)
-RETURNING partition
-"""
 
 
 async def kill_api(shop: "Shop", rng: random.Random) -> None:
@@ -159,7 +155,7 @@ async def stale_replica(shop: "Shop", rng: random.Random) -> None:
 async def _promote(shop: "Shop", rng: random.Random) -> None:
     old, new = shop.primary, shop.replica
     copy, old.is_replicated, new.is_replicated = old.snapshot(), False, False
-    await asyncio.sleep(rng.choice([0.002, 0.05, 0.5, 4.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.002, 0.05, 0.5, 4.0, 4.0]) * rng.random())
     new.restore(copy)
     shop.invariants.promoted(old, new)
     new.is_down = False
@@ -249,9 +245,7 @@ async def rebuild_stops(shop: "Shop", rng: random.Random) -> None:
 
 async def rebuild_asked(shop: "Shop", rng: random.Random) -> None:
     """An operator, or a recorder that died, asks for a rebuild: memory is there, and nothing may be lost."""
-    first, own = rng.choice([0, 0, rng.randrange(shop.partitions)]), shop.servers.backends.own
-    while not own.query(DOUBT.format(first)):  # a transaction has the rows
-        await asyncio.sleep(0.02)
+    await ask_for_rebuild(shop, rng.choice([0, 0, rng.randrange(shop.partitions)]))
     if rng.random() < 0.8:  # who compares memory and ledger sees it at once
         await rng.choice([kill_recorders, cut_valkey])(shop, rng)
 
@@ -273,9 +267,11 @@ FORGETTING: Final = frozenset(
         older_partition,
         older_than_rebuild,
         rebuild_stops,
+        edited_stock,
+        lost_departure,
     )
 )
-"""Memory may lose its newest entries."""
+"""Memory may lose its newest entries, or has granted what the ledger refuses."""
 LEDGER_KIND: Final = "the ledger falls back"
 KINDS: Final[dict[str, list[Fault]]] = {
     "nothing is forgotten": [
@@ -287,6 +283,7 @@ KINDS: Final[dict[str, list[Fault]]] = {
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
         older_memory_unseen, delete_key, evicted_keys, evicted_keys, older_partition,
+        edited_stock, edited_stock, lost_departure, lost_departure,
         older_partition, older_than_rebuild, older_than_rebuild, older_than_rebuild, rebuild_stops,
         rebuild_stops, kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
         hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,

@@ -10,8 +10,20 @@ from tests.simulation.processes import RecorderProcess
 if TYPE_CHECKING:
     from tests.simulation.shop import Shop
 
+DOUBT: Final = """
+UPDATE flashguard.partitions SET doubted = true WHERE partition IN (
+  SELECT partition FROM flashguard.partitions WHERE partition = {} FOR UPDATE SKIP LOCKED)
+RETURNING partition
+"""
 BEGINS_STEPS: Final = 400
 BEGINS_SECONDS: Final = 0.005
+
+
+async def ask_for_rebuild(shop: "Shop", first: int = 0) -> None:
+    """Have the memory of the partitions from this one on built again."""
+    for partition in range(first, shop.partitions):
+        while not shop.servers.backends.own.query(DOUBT.format(partition)):  # a transaction has the row
+            await asyncio.sleep(0.02)
 
 
 async def stop_builder(shop: "Shop", rng: random.Random) -> None:

@@ -19,7 +19,7 @@ from tests.simulation.copies import Copies
 from tests.simulation.postgres import Backends
 from tests.simulation.valkey import Ears, Wire
 
-PARTITIONS: Final = (2, 4, 4)
+PARTITIONS: Final = (2, 4, 6)
 """Those of a run. A recorder writes groups of several partitions together only where it has three or more."""
 SECRET: Final = "00" * 32
 FEWER_PARTITIONS: Final = """

@@ -109,6 +109,8 @@ class Shop:
             group_entries=rng.choice([1, 3, 16, 256]),
             max_batch=rng.choice([1, 4, 64]),
             journal_tail_seconds=rng.choice([5.0, 60.0]),
+            memory_timeout_seconds=rng.choice([0.5, 2.0]),
+            record_timeout_seconds=rng.choice([1.0, 5.0]),
             payment_providers=PROVIDERS,
         )
         self.apis = [Api(self.world, self.network, f"api-{n}", self.settings) for n in range(2)]
@@ -137,6 +139,7 @@ class Shop:
         self.invariants = Invariants(self, self.violations.append)
         self.crowd = Waiters(
             self.apis, random.Random(f"{seed} crowd"), size=rng.choice([0, 2, 4]),
+            partitions=self.partitions,
             promised=lambda id_, word: self.invariants.promised(id_, word),
             forgets=lambda: self.memory_forgets or self.invariants.ledger_went_back,
             is_order=lambda id_: self.invariants.is_order(id_),

@@ -4,7 +4,9 @@ Between a command's arrival and its answer nothing else happens, as in the serve
 what waits (XREAD with BLOCK, subscriptions), the clock, and faults.
 """
 
+import asyncio
 import hashlib
+import re
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -156,11 +158,18 @@ class Valkey(Server):
         """The script that is run in place of one, by the hash of each: without the server's clock."""
         self._publishing: set[bytes] = set()
         self._selling: set[bytes] = set()
+        self._awaited: list[tuple[re.Pattern[bytes], asyncio.Future[list[bytes]]]] = []
         self.turns: Turns | None = None
         """Who judges each call that sells."""
 
     def session(self, link: Link) -> "ValkeySession":
         return ValkeySession(self, link)
+
+    def next_call(self, pattern: re.Pattern[bytes]) -> "asyncio.Future[list[bytes]]":
+        """Return a future of the next call of a script that has this in one of its words."""
+        call: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+        self._awaited.append((pattern, call))
+        return call
 
     def snapshot(self, keys: str = "*") -> Snapshot:
         """Return a copy of all data, or of these keys."""
@@ -230,9 +239,22 @@ class Valkey(Server):
             )
         if known in self._publishing:
             self._publish()
+        if self._awaited:
+            self._note_call(command)
         for session, read in zip(waiting, reads, strict=True):
             session.end_read(read)
         return answer
+
+    def _note_call(self, command: list[bytes]) -> None:
+        """Tell those who wait for such a call of it."""
+        awaited, self._awaited = self._awaited, []
+        for pattern, call in awaited:
+            if call.done():
+                continue
+            if any(map(pattern.search, command)):
+                call.set_result(command)
+            else:
+                self._awaited.append((pattern, call))
 
     def _publish(self) -> None:
         for channel, message in self._ears.heard():

@@ -1,6 +1,7 @@
 """Every way memory can be wrong is noticed, fenced, mended from the ledger and told: no operator needed."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -323,3 +324,22 @@ async def test_a_hold_that_memory_granted_twice_moves_its_units_once(
     assert (item["held"], item["sold"], item["available"]) == (1, 0, 49)
     (await stack.retried(lambda: service.verb(first["id"], "confirm"))).ok()
     await service.audit(sale)
+
+
+async def test_a_hold_that_memory_may_have_lost_is_not_called_unknown(stack: Stack) -> None:
+    sale = await open_sale(stack)
+    recorder = stack.children["recorder"]
+    recorder.send_signal(signal.SIGSTOP)  # the ledger does not know of it either
+    held = (await stack.service.hold(sale, "ann")).ok(201)
+    await stack.memory.delete(keys.sale(stack.partition(sale), SaleId(sale)).reservations)
+    path = f"/v1/reservations/{held['id']}"
+    for verb in ("confirm", "release", "extend"):
+        (await stack.service.verb(held["id"], verb)).problem(503, "recovering")
+    (await stack.service.call("GET", path)).problem(503, "recovering")
+    amend = {"items": [{"sku": "unit", "quantity": 2}]}
+    (await stack.service.call("POST", f"{path}/amend", amend)).problem(503, "recovering")
+    recorder.send_signal(signal.SIGCONT)
+    answer = await stack.retried(lambda: stack.service.verb(held["id"], "confirm"))
+    assert answer.ok()["status"] == "confirmed"
+    await stack.recorded(sale)
+    await stack.service.audit(sale)

@@ -180,7 +180,10 @@ class Holding:
         found = await self._fallback.reservation(sale, short)
         if found is not None:
             return found
-        return refused_by_status(decision) or unknown(Code.UNKNOWN_RESERVATION, id_)
+        refused = refused_by_status(decision)
+        if refused is None and decision.code == Code.RECOVERING:
+            refused = refusal(result)
+        return refused or unknown(Code.UNKNOWN_RESERVATION, id_)
 
     async def _live(self, sale: SaleId, short: str, hold: Extended | HoldNow) -> Reservation:
         amended = hold.amended or [0, 0]

@@ -134,7 +134,7 @@ local function decide(sale, id, key, body, change, order)
   local used = used_before(sale, key, body)
   if used then return used end
   local record = record_of(sale, id)
-  if not record then return {'unknown-reservation'} end
+  if not record then return unknown_reservation(sale) end
   local live = record.status == HELD
   if live and NOW >= record.expires_ms then
     end_hold(sale, id, record, EXPIRED, record.expires_ms)

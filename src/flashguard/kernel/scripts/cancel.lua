@@ -24,7 +24,7 @@ local function decide(sale, id, order, restock, reason, key, body)
   local used = key and used_before(sale, key, body)
   if used then return used end
   local record = record_of(sale, id)
-  if not record then return {'unknown-reservation'} end
+  if not record then return unknown_reservation(sale) end
   if record.status == CANCELLED and not key then return {'as-it-is', unrecorded(record)} end
   local no = not_that_order(record, order)
   if no then return no end

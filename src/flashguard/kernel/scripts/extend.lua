@@ -20,7 +20,7 @@ local EXTENSIONS_MOST = 32 -- of one hold; bounds its record
 
 local function decide(sale, id, key)
   local record = record_of(sale, id)
-  if not record then return {'unknown-reservation'} end
+  if not record then return unknown_reservation(sale) end
   if record.status ~= HELD then return {REFUSAL[record.status]} end
   local created_ms, expires_ms, extensions = record.created_ms, record.expires_ms, record.extensions
   local customer, lines, hold_ms = record.customer, record.lines, record.hold_ms

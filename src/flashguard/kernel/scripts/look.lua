@@ -56,7 +56,7 @@ end
 
 local function reservation(sale, id)
   local record = record_of(sale, id)
-  if not record then return {'unknown-reservation'} end
+  if not record then return unknown_reservation(sale) end
   if record.status ~= HELD then return {WORD[record.status], unrecorded(record)} end
   local expires_ms = record.expires_ms
   return {NOW < expires_ms and 'held' or 'expired', record.customer, record.lines, record.created_ms, record.hold_ms,

@@ -23,7 +23,7 @@ local function end_each(status, word, late)
     local record = record_of(sale, id)
     local result = late and late(sale, id, record, grant)
     if result then return result end
-    if not record then return {'unknown-reservation'} end
+    if not record then return unknown_reservation(sale) end
     local now = record.status
     if now == status then return {'as-it-is', unrecorded(record)} end
     if now ~= HELD then return {REFUSAL[now]} end

@@ -59,6 +59,12 @@ local function unknown_item(sale, sku)
   return {'unknown-item', sku}
 end
 
+-- unknown_reservation(sale): the refusal for a reservation that memory does not have, and may have lost.
+local function unknown_reservation(sale)
+  local is_lost = redis.call('HEXISTS', sale.reservations_key, '') == 0 and redis.call('HEXISTS', sale.key, 'config') == 1
+  return {is_lost and 'recovering' or 'unknown-reservation'}
+end
+
 -- Readers: what prefetch has not read is read one by one.
 local function item_of(sale, sku)
   local item = sale.items[sku]

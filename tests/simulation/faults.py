@@ -276,17 +276,17 @@ LEDGER_KIND: Final = "the ledger falls back"
 KINDS: Final[dict[str, list[Fault]]] = {
     "nothing is forgotten": [
         kill_api, kill_api, kill_recorder, kill_recorder, kill_recorders, stop_process, stop_process,
-        recorder_leaves, recorder_joins, cut_valkey, cut_postgres, stall_links, hang_valkey, hang_postgres,
-        restart_valkey, restart_postgres, slow_postgres, refused_writes, deaf, rebuild_asked,
+        recorder_leaves, recorder_joins, recorder_joins, cut_valkey, cut_postgres, stall_links, hang_valkey,
+        hang_postgres, restart_valkey, restart_postgres, slow_postgres, refused_writes, deaf, rebuild_asked,
         asked_rebuild_stops, locked_rows, locked_rows, blocked_log,
     ],
     "memory forgets": [
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
         older_memory_unseen, delete_key, evicted_keys, evicted_keys, older_partition,
-        edited_stock, edited_stock, lost_departure, lost_departure,
-        older_partition, older_than_rebuild, older_than_rebuild, older_than_rebuild, rebuild_stops,
-        rebuild_stops, kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres, stall_links,
-        hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,
+        edited_stock, edited_stock, edited_stock, edited_stock, lost_departure, lost_departure,
+        recorder_joins, older_partition, older_than_rebuild, older_than_rebuild, older_than_rebuild,
+        rebuild_stops, rebuild_stops, kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres,
+        stall_links, hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,
         recorder_joins, locked_rows, blocked_log,
     ],
     LEDGER_KIND: [

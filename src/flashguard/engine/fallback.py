@@ -2,7 +2,7 @@
 reservation that has ended, of what the recorder has not written yet."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -174,7 +174,7 @@ class Fallback:
             body: the request's fingerprint, where it would have made the reservation: a memory that lost the
                 key may have granted it for another basket.
         """
-        loop, pause = asyncio.get_running_loop(), FIRST_POLL_SECONDS
+        loop, pauses = asyncio.get_running_loop(), _pauses()
         deadline = loop.time() + self._timeout_seconds
         while True:
             try:
@@ -192,8 +192,7 @@ class Fallback:
                 pass
             if not wait or loop.time() >= deadline:
                 return Refused(code=Code.REQUEST_IN_FLIGHT, retry_after_seconds=IN_FLIGHT_RETRY_SECONDS)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LAST_POLL_SECONDS)
+            await asyncio.sleep(next(pauses))
 
     async def is_recorded(self, sale: SaleId, short: str, body: int) -> bool:
         """Return whether the ledger has this reservation, in any state, by a request with this fingerprint;
@@ -233,7 +232,7 @@ class Fallback:
         Raises:
             UnreadableRow: its values can't be read.
         """
-        loop, pause = asyncio.get_running_loop(), FIRST_POLL_SECONDS
+        loop, pauses = asyncio.get_running_loop(), _pauses()
         deadline = loop.time() + self._timeout_seconds
         while loop.time() < deadline:
             try:
@@ -244,9 +243,16 @@ class Fallback:
                 raise
             except LedgerAway:
                 pass
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LAST_POLL_SECONDS)
+            await asyncio.sleep(next(pauses))
         return None
+
+
+def _pauses() -> Iterator[float]:
+    """Yield the seconds between one read and the next."""
+    pause = FIRST_POLL_SECONDS
+    while True:
+        yield pause
+        pause = min(2 * pause, LAST_POLL_SECONDS)
 
 
 def _recovering(error: LedgerAway) -> Refused:

@@ -58,7 +58,6 @@ KERNEL: Final = [
         "kernel/scripts/confirm.lua",
         "no = no or missing or shortage(sale, customer, lines, takes, false, counts)",
         "no = no or missing",
-        unseen="a buyer must pay late, with a receipt, when the units are sold",
         rounds=("mixed: none", "mixed: kill valkey"),
     ),
     Guard(
@@ -95,7 +94,6 @@ KERNEL: Final = [
         "kernel/scripts/lib/sales.lua",
         " and record.expires_ms <= due[i].expires_ms then -- an extended",
         " then -- an extended",
-        unseen="a hold must be extended and then left alone until after its first end",
         rounds=("kill recorder", "kill api worker"),
     ),
     Guard(
@@ -104,7 +102,6 @@ KERNEL: Final = [
         "kernel/scripts/lib/availability.lua",
         "    local available = free_units(item) - (item.set_aside or 0)\n    if available < lines[2]",
         "    local available = free_units(item)\n    if available < lines[2]",
-        unseen="units must be set aside for a larger entry when a buyer of the open sale asks",
         rounds=("mixed: none", "mixed: kill valkey"),
     ),
     Guard(
@@ -120,7 +117,6 @@ KERNEL: Final = [
         "kernel/scripts/lib/orders.lua",
         "if record.status ~= CONFIRMED or not order then",
         "if not order then",
-        unseen="two cancels of all items of one order must read the ledger before one is recorded",
     ),
     Guard(
         "a buyer need not be admitted",
@@ -142,7 +138,6 @@ KERNEL: Final = [
         "kernel/scripts/verify.lua",
         "  if redis.call('HEXISTS', sale.reservations_key, '') == 0 then return 'its reservations' end\n",
         "",
-        unseen="the key must be deleted while it has a live hold",
         rounds=("mixed: key lost: reservations",),
     ),
 ]
@@ -176,7 +171,6 @@ RECORDER: Final = [
         "            if not await self._recorded(donor, transfer_keys(id_)[0]):\n"
         "                return False\n",
         "",
-        unseen="memory must be lost between the two halves of a move for the list",
         rounds=("two recorders, flushall",),
     ),
     Guard(
@@ -185,7 +179,6 @@ RECORDER: Final = [
         "recorder/partition.py",
         "note = not refused and (now",
         "note = (now",
-        unseen="a refused key must be repeated before memory is rebuilt",
         rounds=("mixed: key lost: reservations",),
     ),
 ]
@@ -196,7 +189,6 @@ DECISIONS: Final = [
         "engine/commits.py",
         "status = DecisionStatus.REFUSED_BY_LEDGER if refused else DecisionStatus.DECIDED",
         "status = DecisionStatus.DECIDED",
-        unseen="a lost memory must grant what the ledger refuses",
         rounds=("mixed: key lost: reservations",),
     ),
     Guard(
@@ -230,7 +222,6 @@ DECISIONS: Final = [
         "engine/durability.py",
         "return local >= 1 and reached >= copies",
         "return local >= 1",
-        unseen="a hold that demands a replica must be answered while the one that is promoted lags",
         rounds=("failover by our own Sentinel client",),
     ),
 ]

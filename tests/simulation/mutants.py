@@ -31,11 +31,11 @@ BUGS_HEAD: Final = """
 `python -m tests.simulation.mutants` puts one bug after another into a copy of the code and runs seeds from
 1 on, until a promise is broken. The bugs are those of [the campaign](mutations.md), ten in newer code, and
 two that only chance had found before. `simulated-bugs.json` beside this page has the results, two bugs at a
-time. An earlier version had found 33 of 36. In today's, 34 were found with 400 s for each, and the other two
-once recorders join and the ledger is edited more often. One of these was put into one copy with the four
-removed guards that were left then ("with others"). The 461 seeds that these five were tried with took one
-process 1,003 s, and so two processes less than ten minutes. With the one bug alone its seed breaks the same
-promise, and without any bug none.
+time. An earlier version had found 33 of 36. The version before today's found 34, with 400 s for each. Today's
+found the other two: in it recorders join and the ledger is edited more often. One of these was put into one
+copy with the four removed guards that were left then ("with others"). The 461 seeds that these five were
+tried with took one process 1,003 s, and so two processes less than ten minutes. With the one bug alone its
+seed breaks the same promise, and without any bug none.
 
 | bug | seeds | after s | what showed it |
 |---|--:|--:|---|
@@ -47,9 +47,9 @@ of the first 18, with 40 s for each; the other seven were not tried. Requests, c
 added for what was missing, and each run draws what is frequent in it, so the table shows a simulation
 that has learnt from this list. `python -m tests.simulation.mutants --guards` removes one after another;
 `removed-guards.json` beside this page has the results, two guards at a time, each with seeds from 1 on. An
-earlier version had found 19. Today's finds 23: 21 within 160 s, and two of the last four in the copy with
-others that is described above. A version between had found the mark, in seed 35. Of what was not found the
-table says what it would take, by reading the code.
+earlier version had found 19. The version before today's found 21, within 160 s, and today's two of the last
+four, in the copy with others that is described above. The earlier version had found the mark, in seed 35. Of
+what was not found the table says what it would take, by reading the code.
 
 With `--campaign` rounds of the [fault campaign](fault-campaign.md) are run without the guard, of the kinds
 that `tests/simulation/guards.py` names, on real servers and one guard at a time. The ten that the simulation

@@ -1,5 +1,6 @@
 """The embedded servers, with the real programs: their life, their death, and whose files they touch."""
 
+import asyncio
 import logging
 import os
 import shutil
@@ -264,13 +265,29 @@ async def test_the_memo_of_a_copy_removes_no_folder_of_the_original(folder: Path
             assert await memory.ping()
 
 
-@pytest.mark.parametrize(
-    ("server", "name"),
-    [(EmbeddedValkey, "valkey/socket/valkey.sock"), (EmbeddedPostgres, "postgres/socket/.s.PGSQL.5432")],
-)
-async def test_a_live_socket_is_never_unlinked(
+SOCKETS = [(EmbeddedValkey, "valkey/socket/valkey.sock"), (EmbeddedPostgres, "postgres/socket/.s.PGSQL.5432")]
+
+
+@pytest.mark.parametrize(("server", "name"), SOCKETS)
+async def test_a_socket_that_a_dying_server_still_holds_is_waited_for(
     folder: Path, server: type[EmbeddedValkey | EmbeddedPostgres], name: str
 ) -> None:
+    async with server(folder / "data"):
+        pass
+    with socket.socket(socket.AF_UNIX) as dying:  # its process no longer has a working directory
+        dying.bind(str(folder / "data" / name))
+        dying.listen()
+        asyncio.get_running_loop().call_later(0.3, dying.close)
+        async with server(folder / "data") as started:
+            assert started.running
+            assert dying.fileno() == -1
+
+
+@pytest.mark.parametrize(("server", "name"), SOCKETS)
+async def test_a_live_socket_is_never_unlinked(
+    folder: Path, server: type[EmbeddedValkey | EmbeddedPostgres], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flashguard.embedded.server.LEFTOVER_TIMEOUT_SECONDS", 0.1)
     async with server(folder / "data"):
         pass
     path = folder / "data" / name

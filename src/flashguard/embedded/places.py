@@ -202,17 +202,6 @@ def is_live(path: Path) -> bool:
     return True
 
 
-def remove_dead_socket(path: Path) -> None:
-    """Remove the socket that a dead server left, if any.
-
-    Raises:
-        ConfigurationError: another server listens on it; removing it would send its clients to this one.
-    """
-    if is_live(path):
-        raise ConfigurationError(f"Another server listens on {path}. Stop the server that uses it first.")
-    path.unlink(missing_ok=True)
-
-
 def _remembered(memo: Path, account: Account | None) -> Path | None:
     """Return the temporary folder of an earlier start, if it still exists, is private and has the right
     owner."""

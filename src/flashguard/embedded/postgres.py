@@ -12,7 +12,7 @@ from urllib.parse import quote
 import asyncpg
 
 from .child import end, spawn
-from .places import SHARED_HOME, close_socket_folder, make_folder, open_socket_folder, remove_dead_socket
+from .places import SHARED_HOME, close_socket_folder, make_folder, open_socket_folder
 from .postgres_home import choose_account, choose_home, find_binaries
 from .server import (
     EmbeddedServer,
@@ -85,10 +85,10 @@ class EmbeddedPostgres(EmbeddedServer):
         binaries = find_binaries(self.account, self._shared_home)
         make_folder(self.home, 0o700, self.account)
         cluster = self.home / "cluster"
-        await wait_for_leftovers(cluster, "postgres")
+        self._socket_folder = open_socket_folder(self.home / "socket", SOCKET_NAME, self._memo, self.account)
+        await wait_for_leftovers(cluster, "postgres", self._socket_folder / SOCKET_NAME)
         if not cluster.exists():
             await self._make_cluster(binaries / "initdb", cluster)
-        self._socket_folder = open_socket_folder(self.home / "socket", SOCKET_NAME, self._memo, self.account)
         self._remove_leftovers(cluster)
         options = OPTIONS | {
             "unix_socket_directories": f'"{self._socket_folder}"',
@@ -127,7 +127,6 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _remove_leftovers(self, cluster: Path) -> None:
         """Remove what a dead server left; PostgreSQL would mistake a reused process id for the old server."""
-        remove_dead_socket(self._socket_folder / SOCKET_NAME)
         for leftover in (cluster / "postmaster.pid", *self._socket_folder.glob(f"{SOCKET_NAME}*")):
             leftover.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from flashguard.errors import ConfigurationError, FlashGuardError
 from flashguard.slices import take_short_slices
 
 from .child import Account, end, spawn
-from .places import DirectoryLock, make_folder, open_data_dir
+from .places import DirectoryLock, is_live, make_folder, open_data_dir
 
 logger = logging.getLogger("flashguard.embedded")
 
@@ -204,16 +204,24 @@ def processes_in(folder: Path, program: str) -> list[int]:
     return found
 
 
-async def wait_for_leftovers(folder: Path, program: str) -> None:
-    """Wait until no process of a dead run uses this folder.
+async def wait_for_leftovers(folder: Path, program: str, socket: Path) -> None:
+    """Wait until no process of a dead run uses this folder or listens on this socket.
+
+    Both are asked: when Linux ends a process, it takes the working directory from it some time before it
+    closes its sockets.
 
     Raises:
         ConfigurationError: one still runs; it may not be ended here.
     """
     deadline = time.monotonic() + LEFTOVER_TIMEOUT_SECONDS
-    while left := processes_in(folder, program):
+    while user := _user_of(folder, program, socket):
         if time.monotonic() > deadline:
-            raise ConfigurationError(
-                f"A {program} of another run still uses {folder} (process {left[0]}); end it first."
-            )
+            raise ConfigurationError(f"{user}; end it first.")
         await asyncio.sleep(READY_POLL_SECONDS)
+
+
+def _user_of(folder: Path, program: str, socket: Path) -> str | None:
+    """Return a sentence about a process that uses this folder or this socket, or None."""
+    if left := processes_in(folder, program):
+        return f"A {program} of another run still uses {folder} (process {left[0]})"
+    return f"Another server listens on {socket}" if is_live(socket) else None

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from flashguard.errors import ConfigurationError, how_to_install
 
-from .places import close_socket_folder, is_live, make_folder, open_socket_folder, remove_dead_socket
+from .places import close_socket_folder, is_live, make_folder, open_socket_folder
 from .server import EmbeddedServer, wait_for_leftovers
 
 PING_TIMEOUT_SECONDS: Final = 2.0
@@ -47,10 +47,10 @@ class EmbeddedValkey(EmbeddedServer):
     async def _prepare(self) -> list[str | Path]:
         binary = find_valkey()
         make_folder(self.home, 0o700)
-        await wait_for_leftovers(self.home, binary.name)
         folder = open_socket_folder(self.home / "socket", SOCKET_NAME, self._memo)
         self._socket = folder / SOCKET_NAME
-        remove_dead_socket(self._socket)
+        await wait_for_leftovers(self.home, binary.name, self._socket)
+        self._socket.unlink(missing_ok=True)
         options = OPTIONS | {"dir": str(self.home), "unixsocket": str(self._socket)}
         return [binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
 

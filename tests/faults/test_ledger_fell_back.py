@@ -134,6 +134,35 @@ async def test_one_that_fell_back_further_waits_for_an_operator(http, take: str)
         await stack.service.audit(sale)
 
 
+async def test_one_that_fell_back_behind_a_rebuild_waits_for_an_operator(http) -> None:
+    async with started(http) as stack:
+        sale = await stack.service.create_sale(stock=10)
+        await bought(stack, sale, "a", "b")
+        await stack.recorded(sale)
+        async with set_back(stack):
+            lost = await bought(stack, sale, "c", "d", "e")
+            await stack.recorded(sale)
+            await stack.memory.flushall()
+            await eventually(lambda: rebuilt(stack, sale), "memory is rebuilt")
+
+        async def waits() -> bool:
+            return "the ledger only at" in (await stack.head(sale)).get("why", "")
+
+        await eventually(waits, "the partition waits for an operator")
+        (await stack.service.buy(sale, "z", key="z")).problem(503, "recovering")
+        code, shown = recover(stack)
+        assert code == 1
+        [choice] = [each for each in shown["partitions"] if each["partition"] == stack.partition(sale)]
+        assert set(choice["lost_orders"]) == set(lost)
+        [item] = choice["items"]
+        assert (item["memory"], item["ledger"]) == ([10, 0, 5], [10, 0, 2])
+
+
+async def rebuilt(stack: Stack, sale: str) -> bool:
+    head = await stack.head(sale)
+    return int(head.get("epoch", 0)) > 1 and "fence" not in head
+
+
 async def everything_recorded(stack: Stack) -> None:
     """Waits until the ledger has all of every journal, and the service is ready."""
     await stack.ready()

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -21,6 +21,9 @@ from tests.campaign.plan import Plan
 from tests.simulation.processes import Api, NoAnswer, ServerError
 
 REQUEST_SECONDS = 2.5
+GRANTED: Final = 200
+Answer = tuple[str, int, dict[str, Any], bool]
+"""The word, the status of HTTP, the reservation, and whether it is a replay."""
 
 
 class SimulatedClients(Clients):
@@ -61,8 +64,7 @@ class SimulatedClients(Clients):
         attempts = [asyncio.ensure_future(self._send(ask)) for _ in range(sends)]
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                done, _ = await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
-                word, status, seen, replayed = sorted(task.result() for task in done)[0]
+                word, status, seen, replayed = await _best(attempts)
         except TimeoutError:
             word, status, seen, replayed = UNANSWERED, 0, {}, False
         for task in attempts:
@@ -77,7 +79,7 @@ class SimulatedClients(Clients):
         self._answered(told)
         return told
 
-    async def _send(self, ask: Ask) -> tuple[str, int, dict[str, Any], bool]:
+    async def _send(self, ask: Ask) -> Answer:
         api = self._rng.choice(self._apis)
         try:
             outcome = await api.call(lambda guard: self._work(guard, ask), loses=self.loses)
@@ -140,6 +142,17 @@ class SimulatedClients(Clients):
                     key=ask.key,
                 )
         raise AssertionError(ask.verb)
+
+
+async def _best(attempts: list[asyncio.Task[Answer]]) -> Answer:
+    """Return the first answer that grants what was asked; a refusal once all have refused it: one process may
+    grant what another one has just refused."""
+    answers = []
+    for attempt in asyncio.as_completed(attempts):
+        answers.append(await attempt)
+        if answers[-1][1] == GRANTED:
+            return answers[-1]
+    return min(answers, key=lambda answer: answer[:2])
 
 
 def _seen(reservation: Reservation) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _asked_for(
     for row in ledger.rows:
         ask = asks.get(row.id)
         if ask is None:
-            yield "doubled", f"nobody asked for {row.id} ({row.status})"
+            yield "doubled", f"no request made {row.id} ({row.status})"
             continue
         changed = changes[f"{row.part or history.sale}.{row.id}"]
         lines = _amended(ask.lines, changed)
@@ -293,7 +293,7 @@ def _restocks(history: History, ledger: Ledger) -> Found:
             yield "lost restock", f"{told.ask.key} was told restocked, the ledger has none"
     for field, change in recorded.items():
         if field not in asked:
-            yield "doubled", f"nobody asked for {field}"
+            yield "doubled", f"no request made {field}"
         elif change != _restocked(asked[field].ask):
             yield "doubled", f"{field} asked for {_restocked(asked[field].ask)}, the ledger has {change}"
     for sku, item in ledger.items.items():

@@ -123,7 +123,7 @@ def _kept(asked: Sequence[Asked], final: SaleState, memory_forgets: bool) -> Fou
     unsure = any(each.word in RETRY for each in asked)
     for id_ in final.rows.keys() - granted:
         if not unsure and not memory_forgets:
-            yield "doubled", f"nobody asked for {id_}: {final.rows[id_]}"
+            yield "doubled", f"no request made {id_}: {final.rows[id_]}"
 
 
 def _one_outcome(asked: Sequence[Asked]) -> Found:

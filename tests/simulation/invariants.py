@@ -48,7 +48,7 @@ class Invariants:
         self._hashes: dict[str, dict[bytes, bytes]] = {}
         for server in (shop.primary, shop.replica):
             server.judge = partial(judge_call, note, server)
-        shop.primary.turns = shop.replica.turns = Turns(note)
+        shop.primary.turns = shop.replica.turns = Turns(note, self._is_in_order)
         self.progress = Progress(shop)
         self._replicated: dict[str, None] = {}
         """The holds that were answered, in this order, of sales that demand a replica."""
@@ -132,6 +132,10 @@ class Invariants:
         """Check that a promoted replica has the holds that had to reach it before they were answered."""
         for id_ in lost_holds(old, new, self._replicated):
             self._note(Violation("lost hold", f"{id_} was answered, and the promoted replica lacks it"))
+
+    def _is_in_order(self, name: str) -> bool:
+        sales = (self._shop.sale, self._shop.crowd.sale)
+        return any(sale.id == name and sale.spread == 1 for sale in sales)
 
     def _demands_replicas(self, name: str) -> bool:
         sales = (self._shop.sale, self._shop.crowd.sale)

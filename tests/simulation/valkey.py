@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 import hiredis
 
 from tests.simulation.network import Link, Server, Session
-from tests.simulation.turns import SELLS, Turns, reads_of
+from tests.simulation.turns import OFFERS, SELLS, Turns, reads_of
 from tests.simulation.virtual import START_SECONDS
 from tests.simulation.world import World
 
@@ -158,9 +158,10 @@ class Valkey(Server):
         """The script that is run in place of one, by the hash of each: without the server's clock."""
         self._publishing: set[bytes] = set()
         self._selling: set[bytes] = set()
+        self._offering: set[bytes] = set()
         self._awaited: list[tuple[re.Pattern[bytes], asyncio.Future[list[bytes]]]] = []
         self.turns: Turns | None = None
-        """Who judges each call that sells."""
+        """Who judges each call about a sale with a waiting list."""
 
     def session(self, link: Link) -> "ValkeySession":
         return ValkeySession(self, link)
@@ -220,6 +221,8 @@ class Valkey(Server):
             self._publishing.add(known)
         if SELLS in source:
             self._selling.add(known)
+        if OFFERS in source:
+            self._offering.add(known)
         return known
 
     def _evaluate(self, name: bytes, command: list[bytes]) -> bytes:
@@ -228,15 +231,14 @@ class Valkey(Server):
             return NO_SCRIPT
         waiting = [session for session in self.blocked if session.stream in command]
         call = [b"EVALSHA", self._shas[known], *command[2:], *self._clock()]
-        looks = reads_of(command) if self.turns is not None and known in self._selling else []
+        looks = reads_of(command) if self.turns is not None and known in self._offering else []
         answers = self._wire.raw_all([*looks, call, *looks, *(session.read for session in waiting)])
         answer, reads = answers[len(looks)], answers[1 + 2 * len(looks) :]
         if looks and self.turns is not None:
             seconds, micros = self._clock()
             now_ms = seconds * 1000 + micros // 1000
-            self.turns.judge(
-                command, answers[: len(looks)], answers[len(looks) + 1 : 1 + 2 * len(looks)], now_ms
-            )
+            after = answers[len(looks) + 1 : 1 + 2 * len(looks)]
+            self.turns.judge(command, answers[: len(looks)], after, now_ms, sells=known in self._selling)
         if known in self._publishing:
             self._publish()
         if self._awaited:

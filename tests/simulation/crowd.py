@@ -36,6 +36,7 @@ REPEATS_MOST: Final = 40
 REPEAT_SECONDS: Final = 10.0
 LOOKS_SECONDS: Final = 3.0
 LOOKS_MOST: Final = 12
+LOOKS_EACH: Final = 2
 Work = Callable[[FlashGuard], Awaitable[Any]]
 
 
@@ -127,14 +128,16 @@ class Crowd:
         if not self.closing and self._rng.random() < self._looks:
             self._later.append(asyncio.ensure_future(self._look(order, self._rng.random() * LOOKS_SECONDS)))
 
-    def look_at_newest(self) -> None:
-        """Have buyers ask for the newest orders once more: an outage makes them look."""
-        for order in [] if self.closing else [*self.orders][-LOOKS_MOST:]:
+    def look_again(self, orders: list[str]) -> None:
+        """Have buyers ask for the newest orders and for these of another sale: an outage makes them look."""
+        if self.closing or not self._size:
+            return
+        for order in [*[*self.orders][-LOOKS_MOST:], *orders[-LOOKS_MOST:]] * LOOKS_EACH:
             self._later.append(asyncio.ensure_future(self._look(order, self._rng.random() * LOOKS_SECONDS)))
 
     async def _look(self, order: str, pause: float) -> None:
         await asyncio.sleep(pause)
-        await self._call(self._again(order))
+        await self._call(self._again(order) if order in self.orders else self._only_confirm(order))
 
     async def repeat(self) -> None:
         """Repeat some requests that made or changed an order: none may do so again."""
@@ -175,6 +178,14 @@ class Crowd:
             if was_order and isinstance(outcome, Refused) and outcome.refund is not None:
                 self.violations.append(Violation("refund of an order", f"{hold} is an order: {outcome}"))
             return outcome
+
+        return work
+
+    def _only_confirm(self, order: str) -> Work:
+        """Confirm an order of another sale once more: it is not one of this crowd's."""
+
+        async def work(guard: FlashGuard) -> None:
+            await self._confirm(order)(guard)
 
         return work
 

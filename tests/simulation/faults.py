@@ -10,6 +10,7 @@ from tests.simulation.departures import lost_departure
 from tests.simulation.handovers import ask_for_rebuild, recorder_joins, recorder_leaves, stop_builder
 from tests.simulation.intruder import edited_stock
 from tests.simulation.lost_keys import delete_key, evicted_keys
+from tests.simulation.promotions import promoted_in_rebuild, stale_replica
 from tests.simulation.standstill import blocked_log, hold_position, locked_rows
 from tests.simulation.valkey import FULL, READ_ONLY
 
@@ -135,7 +136,7 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
     """A machine with Valkey and the recorders fails: memory comes back older, and decides before a recorder
     sees it."""
     copy = shop.primary.snapshot()
-    await asyncio.sleep(rng.choice([0.02, 0.5, 1.0, 3.0]) * rng.random())
+    await asyncio.sleep(rng.choice([0.02, 1.0, 3.0, 3.0]) * rng.random())
     for process in shop.recorders:
         process.kill()
     shop.primary.cut_all("valkey falls back")
@@ -146,31 +147,6 @@ async def older_memory_unseen(shop: "Shop", rng: random.Random) -> None:
             process.start()
 
 
-async def stale_replica(shop: "Shop", rng: random.Random) -> None:
-    """A replica that lags is promoted; the old primary goes on serving those who have not heard of it."""
-    async with shop.failover:
-        await _promote(shop, rng)
-
-
-async def _promote(shop: "Shop", rng: random.Random) -> None:
-    old, new = shop.primary, shop.replica
-    copy, old.is_replicated, new.is_replicated = old.snapshot(), False, False
-    await asyncio.sleep(rng.choice([0.002, 0.05, 0.5, 4.0, 4.0]) * rng.random())
-    new.restore(copy)
-    shop.invariants.promoted(old, new)
-    new.is_down = False
-    new.hangs_until = 0.0
-    new.skew_seconds = rng.choice([0.0, 0.0, 0.2, -0.2]) * rng.random()
-    shop.primary, shop.replica = new, old
-    shop.world.note(new.name, "is promoted")
-    await asyncio.sleep(rng.choice([0.0, 0.02, 0.8]) * rng.random())
-    old.is_down = True
-    old.cut_all("demoted")
-    old.refuses = b""
-    await asyncio.sleep(rng.choice([0.02, 1.0]) * rng.random())
-    new.is_replicated = True
-
-
 async def ledger_falls_back(shop: "Shop", rng: random.Random) -> None:
     """An asynchronous standby of the ledger is promoted."""
     shop.postgres.world.note("postgres", "the standby has come as far as this")
@@ -179,11 +155,11 @@ async def ledger_falls_back(shop: "Shop", rng: random.Random) -> None:
     shop.postgres.is_down = True
     shop.postgres.cut_all("failover")
     await asyncio.sleep(rng.uniform(0.0, 0.5))
-    _restore_ledger(shop)
+    restore_ledger(shop)
     shop.postgres.is_down = False
 
 
-def _restore_ledger(shop: "Shop") -> None:
+def restore_ledger(shop: "Shop") -> None:
     """Put the older copy in the ledger's place. Another fault may have let clients in: they lose their
     transactions."""
     shop.postgres.cut_all("an older copy takes its place")
@@ -195,7 +171,7 @@ async def fall_back_quietly(shop: "Shop") -> None:
     """The same once nothing is sold: only a comparison with the ledger notices it. The copy is there."""
     await asyncio.sleep(4.0)
     shop.world.note("postgres", "the standby is promoted, and nothing is sold")
-    _restore_ledger(shop)
+    restore_ledger(shop)
     await asyncio.sleep(8.0)
 
 
@@ -262,6 +238,7 @@ FORGETTING: Final = frozenset(
         older_memory,
         older_memory_unseen,
         stale_replica,
+        promoted_in_rebuild,
         delete_key,
         evicted_keys,
         older_partition,
@@ -284,6 +261,8 @@ KINDS: Final[dict[str, list[Fault]]] = {
         flush_memory, older_memory, stale_replica, older_memory_unseen, older_memory, stale_replica,
         older_memory_unseen, delete_key, evicted_keys, evicted_keys, older_partition,
         edited_stock, edited_stock, edited_stock, edited_stock, lost_departure, lost_departure,
+        promoted_in_rebuild, promoted_in_rebuild, promoted_in_rebuild, promoted_in_rebuild,
+        older_memory_unseen, older_memory_unseen, stale_replica, stale_replica,
         recorder_joins, older_partition, older_than_rebuild, older_than_rebuild, older_than_rebuild,
         rebuild_stops, rebuild_stops, kill_api, kill_recorder, kill_recorders, stop_process, cut_postgres,
         stall_links, hang_postgres, slow_postgres, deaf, restart_postgres, cut_valkey, rebuild_asked,

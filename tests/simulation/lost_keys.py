@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 DECIDING: Final = (b"reservations", b"reservations", b"deadlines")
 NOT_EXACT: Final = (b"used", b"habits")
 """What limits and hold rules count by: without it they may be exceeded until the loss is noticed."""
+NOTICED_SECONDS: Final = 8.0
 NOT_MISSED: Final = (b"room", b"staged")
 """How the keys begin that are not missed: those of a waiting room, and what a rebuild has not taken yet."""
 
@@ -30,6 +32,22 @@ async def evicted_keys(shop: "Shop", rng: random.Random) -> None:
         if names := _keys(shop).get(sort):
             _delete(shop, sort, names)
         await asyncio.sleep(rng.choice([0.1, 1.0, 2.0]) * rng.random())
+
+
+async def lose_counts(shop: "Shop", sales: Collection[str]) -> None:
+    """Have memory lose what the limits or the hold rules of these sales count by, when nothing is sold any
+    more; then give a recorder the time to notice it."""
+    sort = shop.rng.choice(NOT_EXACT)
+    found = sorted(shop.primary.ask("KEYS", "fg:{[0-9]}:*"))
+    if names := [key for key in found if _is_of(key, sort, sales)]:
+        _delete(shop, sort, names)
+    await asyncio.sleep(NOTICED_SECONDS)
+
+
+def _is_of(key: bytes, sort: bytes, sales: Collection[str]) -> bool:
+    """Return whether this key is of this sort and of a shard of one of these sales."""
+    _, _, kind, name, *_ = [*key.split(b":"), b"", b""]
+    return kind == sort and name.decode().partition("~")[0] in sales
 
 
 def _keys(shop: "Shop") -> dict[bytes, list[bytes]]:

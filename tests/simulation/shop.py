@@ -40,6 +40,8 @@ from tests.simulation.faults import (
 )
 from tests.simulation.gate import Gate
 from tests.simulation.invariants import Invariants
+from tests.simulation.last_fall import fall_behind_rebuild, is_last
+from tests.simulation.lost_keys import lose_counts
 from tests.simulation.network import Network
 from tests.simulation.paid_check import judge
 from tests.simulation.payers import PAID, Payers
@@ -128,6 +130,7 @@ class Shop:
         self.falls_back_last = (
             self.kind == LEDGER_KIND and self.settings.journal_tail_seconds > 30 and rng.random() < 0.7
         )
+        self.loses_counts = self.kind != LEDGER_KIND and rng.random() < 0.3
         self.memory_forgets = any(fault in FORGETTING for fault in self.faults)
         self.clients = SimulatedClients(
             self.plan, self.history, self.apis, random.Random(f"{seed} buyers"),
@@ -146,7 +149,7 @@ class Shop:
         )  # fmt: skip
         self.failover = asyncio.Lock()
         """Held while a replica is promoted: none is overwritten once it is the primary."""
-        self.primary.restored = self.replica.restored = self.crowd.look_at_newest
+        self.primary.restored = self.replica.restored = self._have_orders_looked_at
         self.payers = Payers(
             self.world, self.apis, random.Random(f"{seed} payers"), self.invariants.promised,
             is_possible=self.kind != LEDGER_KIND,  # an older ledger forgets payments, as documented
@@ -158,6 +161,11 @@ class Shop:
         self.faults += self.payers.faults
         self.gate = Gate(self.apis, random.Random(f"{seed} gate"), self.invariants.promised, self.partitions)
         self.undecided = 0
+
+    def _have_orders_looked_at(self) -> None:
+        """Have buyers ask again for what they were told of before memory fell back."""
+        told = self.clients.history.told
+        self.crowd.look_again([t.id for t in told if (t.ask.verb, t.word) == ("confirm", "confirmed")])
 
     @property
     def processes(self) -> list[Process]:
@@ -174,7 +182,7 @@ class Shop:
         defects.errors.clear()
         defects.world = self.world
         loop = self.world.loop("harness")
-        main = loop.create_task(self._main())
+        main = loop.create_task(self._main(defects))
         try:
             self.world.run(main.done)
             main.result()
@@ -185,9 +193,7 @@ class Shop:
             self.violations.append(Violation("harness or recovery failed", text[-2500:]))
         defects.world = None
         self.violations += [Violation("defect", what) for what in defects.found]
-        if not self.memory_forgets and not self.invariants.ledger_went_back:
-            errors = [what for what in defects.errors if BANK_FAILED not in what]
-            self.violations += [Violation("error in the log", what) for what in errors]
+        self._judge_errors(defects)
         result = Result(
             self.seed, self.world.trace, self.violations, self.kind,
             [fault.__name__ for fault in self.faults], real_seconds() - started, self.world.now,
@@ -202,7 +208,13 @@ class Shop:
         self.postgres.end()
         return result
 
-    async def _main(self) -> None:
+    def _judge_errors(self, defects: Defects) -> None:
+        """Check that no error was logged, where no server lost anything."""
+        if not self.memory_forgets and not self.invariants.ledger_went_back:
+            errors = [what for what in defects.errors if BANK_FAILED not in what]
+            self.violations += [Violation("error in the log", what) for what in errors]
+
+    async def _main(self, defects: Defects) -> None:
         for process in self.processes:
             process.start()
         await self._until_ready()
@@ -245,6 +257,10 @@ class Shop:
         of_crowd = History(CROWD, None, {}, waiting_list=True)
         crowd = await self._quiet(of_crowd)
         self._judge_crowd(crowd)
+        self._compare_counts(ledger, crowd)
+        if self.loses_counts:
+            await lose_counts(self, ("sale", CROWD))
+            self._compare_counts(ledger, crowd)
         if self.payers.size:
             await asyncio.gather(*faults_of_payments)
             quiet = partial(self._quiet, History(PAID, None, {}))
@@ -255,6 +271,9 @@ class Shop:
         await self.crowd.repeat()
         self.violations += changed(ledger, await self._quiet(self.history))
         self.violations += changed(crowd, await self._quiet(of_crowd))
+        if is_last(self.seed):
+            self._judge_errors(defects)
+            self.violations += await fall_behind_rebuild(self)
 
     async def _watch(self) -> None:
         while True:
@@ -344,9 +363,7 @@ class Shop:
 
     def _judge(self, ledger: Ledger) -> None:
         short_id = short_ids(self.history, Signer(SECRET), self.plan.spread)
-        forgets, plan = self.memory_forgets, self.plan
-        history = bool(plan.waiting_list or plan.max_held or plan.cool_down_after)
-        self.violations += differences(self.primary, "sale", ledger, keeps_history=history)
+        forgets = self.memory_forgets
         found = check(self.history, ledger, short_id, memory_forgets=forgets)
         self.violations += [each for each in found if not is_of_a_missing_key(each, self.faults)]
         if forgets:
@@ -354,6 +371,13 @@ class Shop:
         decisions = decide(self.history, ledger, short_id, budget=STEPS_OF_SEARCH)
         self.undecided = sum(decision.verdict is Verdict.UNDECIDED for decision in decisions)
         self.violations += [Violation("not linearizable", what) for what in failures(decisions)]
+
+    def _compare_counts(self, ledger: Ledger, crowd: Ledger) -> None:
+        """Check that memory counts for each customer what the ledger has."""
+        plan = self.plan
+        history = bool(plan.waiting_list or plan.max_held or plan.cool_down_after)
+        self.violations += differences(self.primary, "sale", ledger, keeps_history=history)
+        self.violations += differences(self.primary, CROWD, crowd, keeps_history=True)
 
     def _judge_crowd(self, ledger: Ledger) -> None:
         """Judge the sale on which everything was done."""
@@ -368,7 +392,6 @@ class Shop:
             if self.crowd.limit is not None and units > self.crowd.limit:
                 what = f"crowd's {customer} bought {units} of at most {self.crowd.limit}"
                 self.violations.append(Violation("limit exceeded", what))
-        self.violations += differences(self.primary, CROWD, ledger, keeps_history=True)
         self.violations += self.crowd.found(ledger)
         for sku, item in ledger.items.items():
             if ledger.memory.get(sku) != item or item.held:

@@ -179,6 +179,7 @@ RECORDER: Final = [
         "recorder/partition.py",
         "note = not refused and (now",
         "note = (now",
+        unseen="the ledger must refuse a part of a group, whose keys are used again at once",
         rounds=("mixed: key lost: reservations",),
     ),
 ]

@@ -18,6 +18,7 @@ from tests.campaign.mutant import ROOT, Mutation, play, run_with, source_with
 from tests.campaign.mutations import MUTATIONS
 from tests.simulation.guards import GUARDS
 from tests.simulation.more_mutations import MORE
+from tests.simulation.second_guards import SECOND
 
 PAGE: Final = ROOT / "docs/explanation/simulation.md"
 SEEDS_MOST: Final = 400
@@ -30,12 +31,9 @@ Found = dict[str, Any]
 BUGS_HEAD: Final = """
 `python -m tests.simulation.mutants` puts one bug after another into a copy of the code and runs seeds from
 1 on, until a promise is broken. The bugs are those of [the campaign](mutations.md), ten in newer code, and
-two that only chance had found before. `simulated-bugs.json` beside this page has the results, two bugs at a
-time. An earlier version had found 33 of 36. The version before today's found 34, with 400 s for each. Today's
-found the other two: in it recorders join and the ledger is edited more often. One of these was put into one
-copy with the four removed guards that were left then ("with others"). The 461 seeds that these five were
-tried with took one process 1,003 s, and so two processes less than ten minutes. With the one bug alone its
-seed breaks the same promise, and without any bug none.
+two that only chance had found before. `simulated-bugs.json` beside this page has the results: each
+bug alone, two at a time, all with the same version of the simulation, which finds all 36. The longest took
+248 s of one process. An earlier version had found 33.
 
 | bug | seeds | after s | what showed it |
 |---|--:|--:|---|
@@ -46,10 +44,10 @@ A guard is a single condition that keeps a promise. These 25 were chosen from th
 of the first 18, with 40 s for each; the other seven were not tried. Requests, checks and faults were then
 added for what was missing, and each run draws what is frequent in it, so the table shows a simulation
 that has learnt from this list. `python -m tests.simulation.mutants --guards` removes one after another;
-`removed-guards.json` beside this page has the results, two guards at a time, each with seeds from 1 on. An
-earlier version had found 19. The version before today's found 21, within 160 s, and today's two of the last
-four, in the copy with others that is described above. The earlier version had found the mark, in seed 35. Of
-what was not found the table says what it would take, by reading the code.
+`removed-guards.json` beside this page has the results, two guards at a time, each with seeds from 1 on
+for at most 400 s, all with the same version of the simulation. An earlier version had found 19. Of what was
+not found the table says what it would take, by reading the code. The group that is noted broke its promise in
+seed 228 of another version, in one copy with three more removed guards and one bug, and alone in that seed.
 
 With `--campaign` rounds of the [fault campaign](fault-campaign.md) are run without the guard, of the kinds
 that `tests/simulation/guards.py` names, on real servers and one guard at a time. The ten that the simulation
@@ -58,6 +56,20 @@ again, holds that are replicated and more had been added for what was missing, s
 learnt from the list, too. It found seven, among them both that the simulation missed: all 25 are found by one
 of the two. 48 rounds without the wait for a departure broke no promise; the group that is noted was not tried
 to the end, and of the holds that are answered before their replicas have them 50 rounds found nothing.
+
+| without the guard | promise | seeds | after s | rounds | after s | what showed it, or what it would take |
+|---|---|--:|--:|--:|--:|---|
+"""
+SECOND_HEAD: Final = """
+Another 25 guards were chosen later, from the code and the promises, without a look at the first list or at
+the seeded bugs. Eight of them are in the first list as well, and some are seeded bugs. As the simulation
+was then, it found 17 of them, with 600 s for each beside other work. Six of the other eight are found since
+offers of the list are judged in their order, keys of limits are lost, a replica is promoted in the middle
+of a rebuild, the ledger falls back behind one, and other faults come more often. `python -m
+tests.simulation.mutants --second` removes one after another; `removed-guards-2.json` has the results, two
+at a time, each for at most 400 s. The ledger that fell back behind a rebuild was tried later than the
+others: that fault comes at the end of a run, and changes nothing before it. No test had held that promise:
+[`test_ledger_fell_back.py`](../../tests/faults/test_ledger_fell_back.py) does now.
 
 | without the guard | promise | seeds | after s | rounds | after s | what showed it, or what it would take |
 |---|---|--:|--:|--:|--:|---|
@@ -106,7 +118,7 @@ def _bug_row(name: str, found: Found | None) -> str:
 
 
 def _guard_row(name: str, found: Found | None) -> str:
-    [guard] = [each for each in GUARDS if each.name == name]
+    [guard] = [each for each in (*GUARDS, *SECOND) if each.name == name]
     if found is None:
         return f"| {name} | {guard.promise} | not tried yet | | | | |\n"
     campaign = found.get("campaign")
@@ -125,7 +137,11 @@ REMOVALS: Final = Table(
     "## Removed guards", ROOT / "docs/explanation/removed-guards.json", [each.removal for each in GUARDS],
     GUARDS_HEAD, _guard_row,
 )  # fmt: skip
-TABLES: Final = (BUGS, REMOVALS)
+SECOND_REMOVALS: Final = Table(
+    "## A second list", ROOT / "docs/explanation/removed-guards-2.json", [each.removal for each in SECOND],
+    SECOND_HEAD, _guard_row,
+)  # fmt: skip
+TABLES: Final = (BUGS, REMOVALS, SECOND_REMOVALS)
 
 
 def find(mutation: Mutation, first: int, seeds: int, seconds: int) -> Found:
@@ -178,6 +194,7 @@ def write_page() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--guards", action="store_true", help="remove guards, in place of the bugs")
+    parser.add_argument("--second", action="store_true", help="remove the guards of the second list")
     parser.add_argument(
         "--campaign", action="store_true", help="run rounds of the fault campaign, one guard at a time"
     )
@@ -193,7 +210,11 @@ def main() -> int:
     )
     parser.add_argument("--page", action="store_true", help="only write the results into the page")
     given = parser.parse_args()
-    table = REMOVALS if given.guards or given.campaign else BUGS
+    table = BUGS
+    if given.guards or given.campaign:
+        table = REMOVALS
+    if given.second:
+        table = SECOND_REMOVALS
     missed, kept = 0, table.kept()
 
     def is_wanted(name: str) -> bool:
@@ -213,7 +234,7 @@ def main() -> int:
         table.results.write_text(json.dumps(ordered, indent=1) + "\n")
 
     if given.campaign:
-        for each in [each for each in REMOVALS.mutations if each.kinds and is_wanted(each.name)]:
+        for each in [each for each in table.mutations if each.kinds and is_wanted(each.name)]:
             found = find_by_campaign(each, given.seconds)
             missed += not found["found"]
             keep({"bug": each.name, "campaign": found})

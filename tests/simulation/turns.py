@@ -19,11 +19,11 @@ OFFERS: Final = b"function learn_waiting()"
 """What the scripts have that may offer units to entries."""
 FIRST_KEY, KEYS_PER_SALE, QUEUE_KEY = 5, 6, 5
 """Of the words of a script's call: see sales.lua."""
-
-
 READS_OF_ALL: Final = 1
 READS_PER_SALE: Final = 3
+"""See `reads_of`."""
 FREES_NOTHING: Final = (Hold, Buy, Leave, Join)
+"""Transitions after which no more units are free than before."""
 
 
 def reads_of(call: Sequence[Any]) -> list[Command]:
